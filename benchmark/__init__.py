@@ -1,0 +1,3 @@
+"""The harness of defocus-bench. Plug-in authors need only `benchmark.api` and `benchmark.registry`."""
+
+__version__ = "0.1.0"

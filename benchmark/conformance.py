@@ -1,0 +1,262 @@
+"""The contract of methods and data sets as checks: run by `check`, by our own tests, and by plug-in authors on theirs.
+
+Each check is one function that raises `AssertionError` (or whatever the plug-in raises) when the contract is broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import Dataset, Method, MethodCard, Observation, Picture, UsageError
+from benchmark.registry import METHODS, create
+from benchmark.spec import parse_list
+from benchmark.worker import brief, checked, resolve_device, unmet
+
+_FAMILIES = ("baseline", "classical", "learned")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What a check found: its name, whether the contract holds, and what broke or why it does not apply."""
+
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+class _DoesNotApply(Exception):
+    """A check that this plug-in has no occasion for."""
+
+
+def check_method(text: str, device: str = "cpu") -> Iterator[Result]:
+    """Run every check on the method an id names.
+
+    Raises:
+        UsageError: if the id names nothing, or its parameters are wrong.
+    """
+    create(METHODS, text)
+    subject = _Subject(text, device)
+    yield from (_result(check, subject) for check in _METHOD_CHECKS)
+
+
+def check_dataset(dataset: Dataset) -> Iterator[Result]:
+    """Run every check on a data set (its first two samples are loaded)."""
+    yield from (_result(check, dataset) for check in _DATASET_CHECKS)
+
+
+def _result(check: Callable[..., None], subject: object) -> Result:
+    name = (check.__doc__ or check.__name__).strip().rstrip(".")
+    try:
+        check(subject)
+    except _DoesNotApply as error:
+        return Result(name, True, f"does not apply: {error}")
+    except Exception as error:
+        return Result(name, False, brief(error))
+    return Result(name, True)
+
+
+class _Subject:
+    """A method under test; built anew for each question that must not depend on what it did before."""
+
+    def __init__(self, text: str, device: str) -> None:
+        self.text, self._device = text, device
+        self.method = self.build()
+
+    def build(self) -> Method:
+        method, resolved = create(METHODS, self.text)
+        self.kind = METHODS.get(resolved.name)
+        try:
+            method.prepare(resolve_device(self._device, method.card.family == "learned"))
+        except Exception as error:
+            raise UsageError(f"{self.text} cannot be prepared: {brief(error)}") from error
+        return method
+
+    def observe(self, image: NDArray[np.floating]) -> Observation:
+        """Return all that a card can ask for, shown or not as the harness would."""
+        picture = image.astype(np.float32)
+        card = self.method.card
+        blur = np.full(picture.shape[:2], 1.0, np.float32)
+        views = (picture, picture) if card.inputs == "views" else None
+        return Observation(picture, views, 8, blur if card.oracle else None, 0.0 if card.noise_aware else None)
+
+    def restore(self, image: NDArray[np.floating], method: Method | None = None) -> Picture:
+        """Return what the contract makes of the method's answer to `image`."""
+        method = method or self.method
+        seen = self.observe(image)
+        reason = unmet(method, seen)
+        if reason is not None:
+            raise _DoesNotApply(reason)
+        return checked(method.restore(seen), seen)
+
+
+def _photograph(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:
+    """Return a picture with edges, shading and texture, in [0, 1]."""
+    y, x = np.mgrid[:height, :width]
+    texture = np.random.default_rng(seed).random((height, width, 3))
+    stripes = ((x // 6 + y // 9) % 2)[..., None]
+    picture: NDArray[np.float64] = 0.15 + 0.5 * stripes * np.array([1.0, 0.8, 0.6])
+    picture += 0.1 * texture + 0.1 * (x / width)[..., None]
+    return picture
+
+
+def _method_card(subject: _Subject) -> None:
+    """The card is complete."""
+    card = subject.method.card
+    assert isinstance(card, MethodCard), f"card is a {type(card).__name__}, not a MethodCard"
+    assert card.title and card.licence, "title or licence is empty"
+    assert card.family in _FAMILIES, f"family {card.family!r} is none of {_FAMILIES}"
+    assert card.family == "baseline" or card.paper, "a classical or learned method names its paper"
+    assert subject.kind.version, "version is empty"
+
+
+def _method_size(subject: _Subject) -> None:
+    """Pictures of any size come back float32, finite, in the same size."""
+    for height, width in ((48, 64), (37, 53), (64, 17)):
+        subject.restore(_photograph(height, width))
+
+
+def _method_input(subject: _Subject) -> None:
+    """The input is left as it is, also by libraries that share its memory."""
+    seen = subject.observe(_photograph())
+    if unmet(subject.method, seen) is not None:
+        raise _DoesNotApply("it skips the test picture")
+    before = seen.image.copy()
+    subject.method.restore(seen)
+    assert np.array_equal(before, seen.image), "it wrote into its input"
+
+
+def _method_repeat(subject: _Subject) -> None:
+    """The same picture gives the same result, whatever was restored before."""
+    first = subject.restore(_photograph())
+    subject.restore(_photograph(seed=1))
+    assert np.array_equal(first, subject.restore(_photograph())), "the second result differs from the first"
+
+
+def _method_rebuild(subject: _Subject) -> None:
+    """A freshly built method gives the same result, and global random state does not matter."""
+    first = subject.restore(_photograph())
+    np.random.seed(1)  # noqa: NPY002 (the global generator is what is being checked)
+    state = str(np.random.get_state())  # noqa: NPY002
+    again = subject.restore(_photograph(), subject.build())
+    assert np.array_equal(first, again), "a fresh instance gives another result"
+    assert state == str(np.random.get_state()), "it draws from numpy's global generator"  # noqa: NPY002
+
+
+def _method_memory(subject: _Subject) -> None:
+    """The result is the method's own memory, so the next call cannot change it."""
+    first = subject.restore(_photograph())
+    kept = first.copy()
+    subject.restore(_photograph(seed=1))
+    assert np.array_equal(first, kept), "a later call overwrote an earlier result"
+
+
+def _method_flat(subject: _Subject) -> None:
+    """Flat, black and white pictures come back finite."""
+    for value in (0.0, 0.5, 1.0):
+        subject.restore(np.full((32, 40, 3), value))
+
+
+def _method_range(subject: _Subject) -> None:
+    """Noise that leaves [0, 1] is taken."""
+    noisy = _photograph() + 0.3 * np.random.default_rng(0).standard_normal((48, 64, 3))
+    subject.restore(noisy)
+
+
+def _method_tiny(subject: _Subject) -> None:
+    """A picture too small for the method gives a result, a reason to skip, or a ValueError that says so."""
+    for height, width in ((1, 1), (3, 3), (1, 40)):
+        try:
+            subject.restore(_photograph(height, width))
+        except ValueError as error:
+            assert str(error), "the ValueError says nothing"
+        except _DoesNotApply:
+            pass
+
+
+def _method_map(subject: _Subject) -> None:
+    """The blur map, if it makes one, is H x W float32, finite and not negative."""
+    seen = subject.observe(_photograph())
+    if unmet(subject.method, seen) is not None:
+        raise _DoesNotApply("it skips the test picture")
+    found = subject.method.estimate_blur(seen)
+    if found is None:
+        raise _DoesNotApply("it makes no blur map")
+    assert found.dtype == np.float32 and found.shape == seen.image.shape[:2], f"{found.shape} {found.dtype}"
+    assert np.isfinite(found).all() and found.min() >= 0, "negative or not finite"
+
+
+def _method_oracle(subject: _Subject) -> None:
+    """It asks for the truth on its card before it uses it."""
+    if not subject.method.card.oracle:
+        raise _DoesNotApply("no oracle")
+    blind = Observation(_photograph().astype(np.float32))
+    assert unmet(subject.method, blind) is not None, "it accepts a picture without the true map"
+
+
+def _method_weights(subject: _Subject) -> None:
+    """Weights have a SHA-256, and the default checkpoint exists."""
+    kind = subject.kind
+    if not kind.checkpoints:
+        assert subject.method.weights_hash() is None, "weights without checkpoints"
+        raise _DoesNotApply("no weights")
+    assert kind.default_checkpoint in kind.checkpoints, f"no default checkpoint {kind.default_checkpoint!r}"
+    digest = subject.method.weights_hash() or ""
+    assert len(digest) == 64 and int(digest, 16) >= 0, f"weights_hash() gives {digest!r}, not a SHA-256"
+
+
+def _method_variants(subject: _Subject) -> None:
+    """Every declared variant can be built."""
+    name = subject.text.partition(":")[0].partition(".")[0]
+    texts = [text for group in subject.kind.variants.values() for text in group]
+    if not texts:
+        raise _DoesNotApply("no variants")
+    for spec in parse_list([f"{name}:{text}" for text in texts]):
+        create(METHODS, spec)
+
+
+_METHOD_CHECKS: tuple[Callable[[_Subject], None], ...] = (
+    _method_card, _method_weights, _method_variants, _method_size, _method_input, _method_repeat, _method_rebuild,
+    _method_memory, _method_flat, _method_range, _method_tiny, _method_map, _method_oracle,
+)  # fmt: skip
+
+
+def _dataset_card(dataset: Dataset) -> None:
+    """The card is complete."""
+    card = dataset.card
+    assert card.title and card.licence and card.source and card.layout, "title, licence, source or layout is empty"
+
+
+def _dataset_ids(dataset: Dataset) -> None:
+    """The ids are texts, not empty, each once, in a stable order."""
+    ids = list(dataset.ids())
+    assert ids and all(isinstance(name, str) and name for name in ids), f"ids: {ids[:3]}"
+    assert len(set(ids)) == len(ids), "an id comes twice"
+    assert ids == list(dataset.ids()), "the order changes"
+
+
+def _dataset_samples(dataset: Dataset) -> None:
+    """Samples carry their id, lie in [0, 1], and load the same twice."""
+    for name in list(dataset.ids())[:2]:
+        first, again = dataset.load(name), dataset.load(name)
+        assert first.id == name, f"load({name!r}) gives sample {first.id!r}"
+        pictures = [first.image, *(first.views or ()), *([first.target] if first.target is not None else [])]
+        assert all(p.min() >= 0 and p.max() <= 1 for p in pictures), f"{name}: values outside [0, 1]"
+        assert np.array_equal(first.image, again.image), f"{name}: loads differently the second time"
+        assert dataset.card.has_target or first.target is None, f"{name}: has a target, the card says none"
+
+
+def _dataset_fingerprints(dataset: Dataset) -> None:
+    """Fingerprints are stable and differ between samples."""
+    names = list(dataset.ids())[:2]
+    prints = [dataset.fingerprint(name) for name in names]
+    assert prints == [dataset.fingerprint(name) for name in names], "a fingerprint changes"
+    assert len(set(prints)) == len(prints), "two samples share a fingerprint"
+
+
+_DATASET_CHECKS: tuple[Callable[[Dataset], None], ...] = (
+    _dataset_card, _dataset_ids, _dataset_samples, _dataset_fingerprints,
+)  # fmt: skip

@@ -1,0 +1,79 @@
+"""What a person sees while the suite works: progress, counts, check marks. Plain lines when not a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+_PLAIN_LINE_EVERY = 10.0
+"""Seconds between progress lines when the output is not a terminal."""
+
+
+def wide() -> Console:
+    """Return a console for tables: a pipe or a log gets the whole table instead of one squeezed into 80 columns."""
+    return out if out.is_terminal else Console(width=200)
+
+
+def error(message: str) -> None:
+    """Print an error for a person."""
+    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False)
+
+
+def note(message: str) -> None:
+    """Print a line that is not part of a result."""
+    err.print(escape(message), highlight=False)
+
+
+def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Yield `items`, showing how many of `total` are done and how long the rest will take."""
+    if total == 0:
+        return
+    yield from _bar(items, total, what) if sys.stderr.isatty() else _lines(items, total, what)
+
+
+def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(what, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    started = spoken = time.monotonic()
+    for number, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if number == total or now - spoken > _PLAIN_LINE_EVERY:
+            spoken = now
+            left = (now - started) / number * (total - number)
+            note(f"{what}: {number}/{total}, {now - started:.0f} s, about {left:.0f} s left")
+
+
+def tally(reasons: Iterable[tuple[str, str, str]]) -> list[str]:
+    """Return one line per (status, subject, reason) with its count, most frequent first."""
+    counted = Counter(reasons).most_common()
+    return [f"{status}: {subject} ({count}): {reason}" for (status, subject, reason), count in counted]

@@ -1,0 +1,137 @@
+"""Answers to `list`, `datasets` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from benchmark import provenance
+from benchmark.api import BenchmarkError, DataError, UsageError
+from benchmark.registry import (
+    DATASETS,
+    METHODS,
+    METRICS,
+    PROTOCOLS,
+    Registry,
+    create,
+    create_metric,
+    describe_parameters,
+)
+
+
+def table(kind: str) -> Table:
+    """Return what is registered as `kind` ("methods", "datasets", "protocols" or "metrics")."""
+    registry, columns, describe = _KINDS[kind]
+    made = Table()
+    for column in ("id", *columns, "from"):
+        made.add_column(column, overflow="fold")
+    broken = registry.problems()
+    for name in registry.names():
+        if name in broken:
+            made.add_row(
+                escape(name), f"[red]{escape(broken[name])}[/]", *[""] * (len(columns) - 1), registry.origin(name)
+            )
+        else:
+            made.add_row(*map(escape, (name, *describe(registry.get(name)), registry.origin(name))))
+    return made
+
+
+def _method(kind: Any) -> tuple[str, ...]:
+    card = kind.card
+    trained = "unknown" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
+    return card.title, card.family, card.inputs, trained, _parameters(kind), card.paper
+
+
+def _dataset(kind: Any) -> tuple[str, ...]:
+    card = kind.card
+    return card.title, str(card.count or "any"), "yes" if card.has_target else "no", _parameters(kind), card.licence
+
+
+def _protocol(item: Any) -> tuple[str, ...]:
+    measures = ", ".join(measure.key for measure in item.measures)
+    return item.title, ", ".join(track.id for track in item.tracks), measures, item.source
+
+
+def _metric(kind: Any) -> tuple[str, ...]:
+    card = kind.card
+    state = kind().unavailable()
+    better = "higher" if card.higher_is_better else "lower"
+    return card.title, card.unit, better, _parameters(kind), f"not available: {state}" if state else "available"
+
+
+def _parameters(kind: Any) -> str:
+    return "\n".join(f"{name}: {text}" for name, text in describe_parameters(kind).items())
+
+
+_KINDS: dict[str, tuple[Registry[Any], tuple[str, ...], Any]] = {
+    "methods": (METHODS, ("title", "family", "input", "trained on", "parameters", "paper"), _method),
+    "datasets": (DATASETS, ("title", "pictures", "target", "parameters", "licence"), _dataset),
+    "protocols": (PROTOCOLS, ("title", "tracks", "measures", "source"), _protocol),
+    "metrics": (METRICS, ("title", "unit", "better", "parameters", "here"), _metric),
+}
+
+
+def found_datasets(root: Path) -> Iterator[str]:
+    """Yield, for each data set, what is found under `root`, or what is missing and the expected tree."""
+    for name, reason in DATASETS.problems().items():
+        yield f"[red]{escape(f'{name}: {reason}')}[/]"
+    for name in DATASETS.names():
+        if name not in DATASETS.problems():
+            yield _found_dataset(name, root)
+
+
+def _found_dataset(name: str, root: Path) -> str:
+    card = DATASETS.get(name).card
+    try:
+        count = len(create(DATASETS, name, root=root)[0].ids())
+    except (DataError, UsageError) as error:
+        first = str(error).splitlines()[0]
+        about = f"{card.source}\n{card.layout}".strip()
+        return f"[yellow]{name}[/]: not found - {escape(first)}\n{escape(_indent(about))}\n"
+    of = f" of {card.count}" if card.count and card.count != count else ""
+    return f"[green]{name}[/]: {count}{of} pictures - {escape(card.title)}\n"
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def doctor(root: Path) -> Iterator[str]:
+    """Yield lines on versions, machine, device, weights, plug-ins and data."""
+    machine = provenance.machine()
+    yield f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
+    yield "packages: " + ", ".join(
+        f"{name} {version or '[red]missing[/]'}" for name, version in provenance.versions().items()
+    )
+    yield f"device: {_device()}"
+    yield f"threads: OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
+    for name in METRICS.names():
+        reason = _reason(name)
+        yield f"metric {name}: " + (f"[yellow]not available: {escape(reason)}[/]" if reason else "[green]available[/]")
+    for registry in (METHODS, DATASETS, METRICS, PROTOCOLS):
+        for name, problem in registry.problems().items():
+            yield f"[red]{registry.kind} {escape(name)}: {escape(problem)}[/]"
+    yield f"data root {escape(str(root))}:"
+    yield from found_datasets(root)
+
+
+def _reason(metric: str) -> str | None:
+    try:
+        return create_metric(metric).unavailable()
+    except BenchmarkError as error:
+        return str(error)
+
+
+def _device() -> str:
+    try:
+        import torch
+    except ImportError as error:
+        return f"torch does not import ({error}); learned methods and LPIPS need it"
+    if not torch.cuda.is_available():
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return f"cuda ({torch.cuda.get_device_name()})"

@@ -1,0 +1,242 @@
+"""Learned perceptual image patch similarity (LPIPS), AlexNet, version 0.1.
+
+The `lpips` package ships the linear heads only. The AlexNet trunk is looked for in this order, and nothing is ever
+scored without it:
+
+1. the file named by the environment variable BENCHMARK_LPIPS_TRUNK, which must then exist: torchvision's ImageNet
+   weights, keys `features.N.weight|bias` (others are ignored), saved by `torch.save` or as `.safetensors`;
+2. torchvision's own copy in the torch hub folder;
+3. a download to that place, which is torchvision's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import Metric, MetricCard, Unavailable
+from benchmark.metrics.pairs import as_pair
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+VARIABLE = "BENCHMARK_LPIPS_TRUNK"
+SMALLEST = 31
+"""Pixels per side below which the second pooling of AlexNet has nothing left to pool."""
+PATIENCE = 10.0
+"""Seconds without an answer after which a download gives up."""
+
+_ADVICE = (
+    f"set {VARIABLE} to a file with torchvision's AlexNet weights (alexnet-owt-7be5be79.pth, or its "
+    "features.N.weight|bias alone), or let torchvision download it once"
+)
+
+
+class Lpips(Metric):
+    """LPIPS of Zhang et al. (CVPR 2018): net alex, version 0.1, mean over the picture; lower is better. float32, CPU.
+
+    Args:
+        range: what the network is fed. `unit` maps [0, 1] to [-1, 1], as it was trained; `raw01` feeds [0, 1] as it
+            is, which the test script released with GKMNet does, and which gives other (incomparable) numbers.
+        order: `bgr` feeds the channels in reverse, as scripts do that read with OpenCV and convert nothing.
+    """
+
+    card = MetricCard(
+        title="LPIPS",
+        higher_is_better=False,
+        paper="Zhang, Isola, Efros, Shechtman, Wang, The Unreasonable Effectiveness of Deep Features, CVPR 2018",
+        digits=3,
+    )
+
+    def __init__(self, *, range: Literal["unit", "raw01"] = "unit", order: Literal["rgb", "bgr"] = "rgb") -> None:
+        """Choose what the network is fed; the card of the instance names what is unusual. Nothing is loaded yet."""
+        self._range = range
+        self._order = order
+        unusual = " ".join(choice for choice in (range, order) if choice not in ("unit", "rgb"))
+        self.card = dataclasses.replace(Lpips.card, title=f"LPIPS {unusual}".strip())
+
+    def unavailable(self) -> str | None:
+        """Return why there is no usable trunk, or None; builds the network, once per process."""
+        found = _attempt(_named())
+        return found if isinstance(found, str) else None
+
+    def weights_hash(self) -> str | None:
+        """Return the SHA-256 of the trunk's file, or None without a usable trunk."""
+        return trunk_sha256() if self.unavailable() is None else None
+
+    def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
+        """Return the distance.
+
+        Raises:
+            ValueError: as `as_pair` does, and for a picture below 31 x 31.
+            Unavailable: without a usable trunk.
+        """
+        import torch
+
+        ours, theirs = as_pair(output, target, at_least=SMALLEST, what="LPIPS")
+        network = _attempt(_named())
+        if isinstance(network, str):
+            raise Unavailable(network)
+        with torch.inference_mode():
+            return float(network(self._fed(ours), self._fed(theirs)))
+
+    def _fed(self, picture: NDArray[np.float64]) -> Tensor:
+        import torch
+
+        ordered = picture[..., ::-1] if self._order == "bgr" else picture
+        ranged = 2 * ordered - 1 if self._range == "unit" else ordered
+        return torch.from_numpy(np.ascontiguousarray(ranged.transpose(2, 0, 1)[None], dtype=np.float32))
+
+
+def resolve_trunk() -> Path:
+    """Return the file the trunk is loaded from, downloading it if need be.
+
+    Raises:
+        Unavailable: with the reason and what to do; without a network within seconds.
+    """
+    return _locate(_named())
+
+
+def trunk_sha256() -> str:
+    """Return the SHA-256 of the trunk's file; raises Unavailable as `resolve_trunk` does."""
+    with resolve_trunk().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _named() -> str | None:
+    return os.environ.get(VARIABLE) or None
+
+
+@functools.cache
+def _attempt(named: str | None) -> nn.Module | str:
+    """Return the network, or why there is none: loaded, or tried, once per process and setting of the variable."""
+    try:
+        return _build(_locate(named))
+    except Unavailable as error:
+        return str(error)
+
+
+def _locate(named: str | None) -> Path:
+    if named is None:
+        return _torchvision_copy()
+    if not Path(named).is_file():
+        raise Unavailable(f"LPIPS: {VARIABLE} names {named}, which is no file; {_ADVICE}")
+    return Path(named)
+
+
+def _torchvision_copy() -> Path:
+    try:
+        import torch
+        from torchvision.models import AlexNet_Weights
+    except (ImportError, OSError, RuntimeError) as error:  # a torchvision built for another torch: RuntimeError
+        raise Unavailable(f"LPIPS: torchvision does not import ({_brief(error)})") from error
+    url = AlexNet_Weights.IMAGENET1K_V1.url
+    place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not place.is_file():
+        _download(url, place)
+    return place
+
+
+def _download(url: str, place: Path) -> None:
+    import torch
+
+    digest = place.stem.rpartition("-")[2]  # torchvision ends the names of its files with the digest's first digits
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _patience(PATIENCE):
+            torch.hub.download_url_to_file(url, str(place), hash_prefix=digest, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise Unavailable(
+            f"LPIPS: no AlexNet trunk, and {url} cannot be fetched ({_brief(error)}); {_ADVICE}"
+        ) from error
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Limit how long a socket waits: torch.hub sets no limit of its own and takes none."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _build(path: Path) -> nn.Module:
+    import torch
+
+    network = _untrained()
+    places = {f"features.{name.partition('.')[2]}": place for name, place in network.net.named_parameters()}
+    trunk = _read(path)
+    _check(trunk, {key: tuple(place.shape) for key, place in places.items()}, path)
+    with torch.no_grad():
+        for key, place in places.items():
+            place.copy_(trunk[key])
+    ready: nn.Module = network.eval()
+    return ready
+
+
+def _untrained() -> Any:
+    """Return LPIPS with its trained heads on a trunk yet to be filled."""
+    try:
+        import lpips
+        import torch
+    except (ImportError, OSError, RuntimeError) as error:
+        raise Unavailable(f"LPIPS: the lpips package does not import ({_brief(error)})") from error
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        # lpips 0.1.4 calls torchvision by an argument name it has since renamed, and offers no way round.
+        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+        return lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """Read without running code from the file: a pickle that needs any is refused."""
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes the two readers raise nearly anything
+        raise Unavailable(f"LPIPS: {path} cannot be read as weights ({_brief(error)}); {_ADVICE}") from error
+    if not isinstance(state, Mapping):
+        raise Unavailable(f"LPIPS: {path} holds a {type(state).__name__}, not named weights; {_ADVICE}")
+    return state
+
+
+def _check(trunk: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    import torch
+
+    def fault(key: str) -> str | None:
+        value = trunk.get(key)
+        if not isinstance(value, torch.Tensor):
+            return f"{key} is missing"
+        if tuple(value.shape) != shapes[key]:
+            return f"{key} is {tuple(value.shape)}, not {shapes[key]}"
+        return (
+            None
+            if value.is_floating_point() and bool(value.isfinite().all())
+            else f"{key} is not finite floating point"
+        )
+
+    faults = [found for key in shapes if (found := fault(key))]
+    if faults:
+        raise Unavailable(f"LPIPS: {path} is not AlexNet's trunk: {'; '.join(faults)}; {_ADVICE}")
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

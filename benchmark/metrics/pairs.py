@@ -1,0 +1,38 @@
+"""What every metric asks of its two pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def as_pair(
+    output: NDArray[np.floating], target: NDArray[np.floating], at_least: int = 1, what: str = "the metric"
+) -> tuple[Array, Array]:
+    """Return output and target in float64.
+
+    Args:
+        output, target: H x W x 3 on the [0, 1] scale, not necessarily clamped.
+        at_least: smallest height and width that `what` can work on.
+        what: name of the metric, for the message.
+
+    Raises:
+        ValueError: not H x W x 3, not floating point (a picture on the 0-255 scale would pass unseen otherwise), not
+            finite, shapes that differ, or a picture below `at_least`.
+    """
+    for name, picture in (("output", output), ("target", target)):
+        if picture.ndim != 3 or picture.shape[2] != 3 or not np.issubdtype(picture.dtype, np.floating):
+            raise ValueError(f"{name}: expected H x W x 3 floating point, got shape {picture.shape} {picture.dtype}")
+        if not np.isfinite(picture).all():
+            raise ValueError(f"{name}: holds NaN or infinite values")
+    if output.shape != target.shape:
+        raise ValueError(f"output is {_size(output)}, but target is {_size(target)}")
+    if min(output.shape[:2]) < at_least:
+        raise ValueError(f"{what} needs at least {at_least}x{at_least} pixels, the picture is {_size(output)}")
+    return output.astype(np.float64), target.astype(np.float64)
+
+
+def _size(picture: NDArray[np.floating]) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]}"

@@ -1,0 +1,201 @@
+"""Input tracks: how a picture is read, sized and ordered before a method sees it, and undone before it is scored.
+
+A track is the half of a protocol that changes what a method sees, so it belongs to the identity of a result. Its steps:
+
+    read    depth, for what the method sees and for the target alike
+            (the harness adds noise here)
+    fit     size and colour order, for what the method sees
+    finish  what the method returned, brought to the scoring geometry, RGB
+    frame   the target, brought to the same geometry
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import Map, Observation, Picture, Sample, UsageError
+
+Depth = Literal["u8", "u16"]
+Size = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
+Order = Literal["rgb", "bgr"]
+Floats = NDArray[np.float32]
+
+DPDNET_SIZE = (1120, 1680)
+"""Height and width that DPDNet's test script resizes to."""
+
+_STEPPED = ("crop", "pad-black", "pad-reflect")
+_ID = re.compile(r"(u8|u16)(?:-(resize|crop|pad)(\d+)?(?:-(black|reflect))?)?(?:-(bgr))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """An input track.
+
+    Attributes:
+        depth: `u8` reads 16-bit files as most code of the field does, by truncation (v >> 8), and leaves 8-bit files
+            alone; `u16` is exact.
+        size: `native`, or
+            `crop`: cut at the bottom and right to multiples of `multiple`; scored at that size;
+            `pad-black`: centred on black, up to multiples of `multiple` (an odd row or column goes to the bottom or
+            right); scored with the frame. The true blur map is 0 there;
+            `pad-reflect`: mirrored (edge not repeated) at the bottom and right up to multiples of `multiple`; the
+            output is cut back, so scored at the native size;
+            `resize`: to 1680 x 1120, bilinear (OpenCV), after a quarter turn counter-clockwise if higher than wide;
+            scored like that. The true blur map is scaled by the geometric mean of the two factors; noise, added
+            before, is resized along.
+        multiple: for `crop` and the pads, 2 or more; else 1.
+        order: `bgr` hands the method its channels in reverse; what it returns is put back to RGB.
+
+    >>> Track("u8", "pad-black", 16).id
+    'u8-pad16-black'
+    >>> Track.parse("u8-crop32-bgr")
+    Track(depth='u8', size='crop', multiple=32, order='bgr')
+    """
+
+    depth: Depth
+    size: Size = "native"
+    multiple: int = 1
+    order: Order = "rgb"
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.depth, Depth), (self.size, Size), (self.order, Order)):
+            if value not in get_args(known):
+                raise ValueError(f"a track has {', '.join(get_args(known))}, not {value!r}")
+        if self.multiple < 1 or (self.multiple > 1) != (self.size in _STEPPED):
+            raise ValueError(f"a track of size {self.size!r} cannot have multiple={self.multiple}")
+
+    @property
+    def id(self) -> str:
+        """Short text, unique among tracks."""
+        name, _, fill = self.size.partition("-")
+        step = f"{name}{self.multiple}" if self.size in _STEPPED else name
+        parts = [self.depth, "" if self.size == "native" else step, fill, "" if self.order == "rgb" else self.order]
+        return "-".join(part for part in parts if part)
+
+    @classmethod
+    def parse(cls, text: str) -> Track:
+        """Return the track of an id.
+
+        Raises:
+            UsageError: if the text is no track's id.
+        """
+        track = _from_id(text)
+        if track is None or track.id != text:
+            raise UsageError(f"no input track is called {text!r}; they read like u8, u16, u8-crop8, u8-pad16-black-bgr")
+        return track
+
+    def read(self, sample: Sample) -> Sample:
+        """Return `sample` at the track's depth: image, views, target and `bit_depth`; the file's range is [0, 1]."""
+        if self.depth == "u16" or sample.bit_depth == 8:
+            return sample
+        views = None if sample.views is None else (_truncated(sample.views[0]), _truncated(sample.views[1]))
+        target = None if sample.target is None else _truncated(sample.target)
+        return dataclasses.replace(sample, image=_truncated(sample.image), views=views, target=target, bit_depth=8)
+
+    def fit(self, observation: Observation) -> Observation:
+        """Return `observation` in the track's size and colour order.
+
+        Raises:
+            ValueError: if a crop leaves nothing of the picture.
+        """
+        views, blur = observation.views, observation.blur_map
+        return dataclasses.replace(
+            observation,
+            image=self._shown(observation.image),
+            views=None if views is None else (self._shown(views[0]), self._shown(views[1])),
+            blur_map=None if blur is None else self._sized_map(blur),
+        )
+
+    def finish(self, output: Picture, size: tuple[int, int]) -> Picture:
+        """Return a method's output in the scoring geometry, RGB.
+
+        Args:
+            output: what the method made of a fitted picture.
+            size: height and width of the picture before `fit`.
+
+        Raises:
+            ValueError: if `output` has not the size of the fitted picture.
+        """
+        if output.shape[:2] != self._fitted(size):
+            raise ValueError(f"track {self.id} of a {size} picture expects {self._fitted(size)}, got {output.shape}")
+        ordered = self._ordered(output)
+        return np.ascontiguousarray(ordered[: size[0], : size[1]]) if self.size == "pad-reflect" else ordered
+
+    def frame(self, target: Picture) -> Picture:
+        """Return a picture of native size, RGB, in the scoring geometry; raises ValueError as `fit` does."""
+        return target if self.size == "pad-reflect" else self._sized(target)
+
+    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+        height, width = size
+        if self.size == "resize":
+            return DPDNET_SIZE
+        if self.size == "crop":
+            return height - height % self.multiple, width - width % self.multiple
+        return height + -height % self.multiple, width + -width % self.multiple
+
+    def _shown(self, picture: Picture) -> Picture:
+        return self._ordered(self._sized(picture))
+
+    def _ordered(self, picture: Picture) -> Picture:
+        # Contiguous, because torch takes no negative strides.
+        return np.ascontiguousarray(picture[..., ::-1]) if self.order == "bgr" else picture
+
+    def _sized(self, array: Floats) -> Floats:
+        height, width = self._fitted((array.shape[0], array.shape[1]))
+        if self.size == "resize":
+            return _resized(array)
+        if self.size == "crop":
+            return _cropped(array, height, width)
+        return _padded(array, height, width, centred=self.size == "pad-black")  # native: there is nothing to pad
+
+    def _sized_map(self, blur: Map) -> Map:
+        sized = self._sized(blur)
+        return sized * np.float32(math.sqrt(sized.size / blur.size)) if self.size == "resize" else sized
+
+
+def _from_id(text: str) -> Track | None:
+    found = _ID.fullmatch(text)
+    if found is None:
+        return None
+    depth, name, multiple, fill, order = found.groups()
+    size = "-".join(part for part in (name, fill) if part) or "native"
+    try:
+        return Track(cast("Depth", depth), cast("Size", size), int(multiple or 1), cast("Order", order or "rgb"))
+    except ValueError:
+        return None
+
+
+def _truncated(picture: Picture) -> Picture:
+    """Return the 8-bit reading of a 16-bit picture; the integers are recovered exactly from their float32 quotients."""
+    levels = np.rint(np.clip(picture, 0, 1).astype(np.float64) * 65535).astype(np.uint16)
+    return ((levels >> 8) / 255).astype(np.float32)
+
+
+def _cropped(array: Floats, height: int, width: int) -> Floats:
+    if 0 in (height, width):
+        raise ValueError(f"cropping leaves nothing of a {array.shape[1]}x{array.shape[0]} picture")
+    return np.ascontiguousarray(array[:height, :width])
+
+
+def _padded(array: Floats, height: int, width: int, centred: bool) -> Floats:
+    missing = height - array.shape[0], width - array.shape[1]
+    if missing == (0, 0):
+        return array
+    before = [extra // 2 if centred else 0 for extra in missing]
+    widths = [(first, extra - first) for first, extra in zip(before, missing, strict=True)]
+    return np.pad(array, widths + [(0, 0)] * (array.ndim - 2), mode="constant" if centred else "reflect")
+
+
+def _resized(array: Floats) -> Floats:
+    import cv2
+
+    height, width = DPDNET_SIZE
+    turned = np.ascontiguousarray(np.rot90(array)) if array.shape[0] > array.shape[1] else array
+    return np.asarray(cv2.resize(turned, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

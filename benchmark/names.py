@@ -1,0 +1,41 @@
+"""File names inside a run folder, safe for ids that hold anything: separators, `..`, quotes, other scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmark.plan import Cell
+
+_LONGEST = 50
+
+
+def file_name(text: str) -> str:
+    """Return a readable file name that no other text gives: letters, digits, `.`, `_`, `-` and `=` are kept.
+
+    A text that had to be changed gets a short hash of the original, so different texts never share a name, and the
+    result is never empty, hidden, or able to leave its folder.
+    """
+    plain = re.sub(r"[^\w.=-]+", "-", text)[:_LONGEST].strip(".-")
+    if text and plain == text:
+        return plain
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{plain}-{digest}" if plain else digest
+
+
+def output_file(cell: Cell) -> str:
+    """Return where a run keeps a cell's unclamped output, relative to its folder."""
+    level = f"noise-{cell.noise.sigma:g}"
+    return f"outputs/{file_name(cell.method)}/{level}/{file_name(cell.sample)}-{cell.key[:8]}.npy"
+
+
+def output_picture(output: str) -> str:
+    """Return the 8-bit picture that belongs to an output."""
+    return output.replace("outputs/", "pictures/", 1).removesuffix(".npy") + ".png"
+
+
+def target_picture(cell: Cell) -> str:
+    """Return the 8-bit picture of the target that a cell is scored against."""
+    return f"pictures/target/{file_name(cell.sample)}-{cell.data[:8]}-{cell.track}.png"

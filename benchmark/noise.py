@@ -1,0 +1,97 @@
+"""Reproducible noise: one standard normal field per picture, the same for every method and every level.
+
+The field comes from a counter-based generator (Philox) keyed by (seed, data set, sample, repetition), so it depends on
+nothing else: not on the order of the run, the subset, the number of workers, or the noise level, which only scales it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import Picture, Sample
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Noise:
+    """Additive white Gaussian noise.
+
+    The papers say only "standard deviation" (on the 0-255 scale; no code was released): whether they clipped or rounded
+    afterwards is unknown, so both are declared options here, off by default.
+
+    Attributes:
+        sigma: standard deviation on the 0-255 scale.
+        clip: clip the noisy picture to [0, 1].
+        round8: round the noisy picture to 8 bits (this clips too).
+        seed: key of the noise field.
+    """
+
+    sigma: float = 0.0
+    clip: bool = False
+    round8: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sigma) and self.sigma >= 0):
+            raise ValueError(f"noise sigma must be a finite number >= 0, got {self.sigma}")
+
+    def canonical(self) -> Noise:
+        """Return the same noise with every option that changes nothing at its default: no noise has no seed."""
+        return Noise() if self.sigma == 0 else dataclasses.replace(self, clip=self.clip and not self.round8)
+
+
+def field(
+    shape: tuple[int, ...], *, seed: int, dataset: str, sample: str, repetition: int = 0, part: str = "image"
+) -> NDArray[np.float64]:
+    """Return the standard normal field of one picture.
+
+    Args:
+        shape: of the picture.
+        seed, dataset, sample, repetition: the key; `dataset` is the registered name, without parameters.
+        part: "image", or "left" and "right" for dual-pixel views, whose fields are independent.
+    """
+    text = "\0".join((str(seed), dataset, sample, str(repetition), part))
+    key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+    return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape)
+
+
+def add(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Sample:
+    """Return `sample` with noise on its image and views; target and maps are untouched.
+
+    A combined dual-pixel picture is the mean of its views, so the views get independent fields of sigma * sqrt(2) and
+    the image their mean, which has standard deviation sigma.
+    """
+    if noise.sigma == 0:
+        return sample
+
+    def draw(part: str) -> NDArray[np.float64]:
+        return field(
+            sample.image.shape, seed=noise.seed, dataset=dataset, sample=sample.id, repetition=repetition, part=part
+        )
+
+    scale = noise.sigma / 255
+    finish = _finisher(noise)
+    if sample.views is None:
+        return dataclasses.replace(sample, image=finish(sample.image + scale * draw("image")))
+    left, right = (math.sqrt(2) * draw(part) for part in ("left", "right"))
+    return dataclasses.replace(
+        sample,
+        image=finish(sample.image + scale * (left + right) / 2),
+        views=(finish(sample.views[0] + scale * left), finish(sample.views[1] + scale * right)),
+    )
+
+
+def _finisher(noise: Noise) -> Callable[[NDArray[np.float64]], Picture]:
+    def finish(noisy: NDArray[np.float64]) -> Picture:
+        if noise.clip or noise.round8:
+            noisy = np.clip(noisy, 0, 1)
+        if noise.round8:
+            noisy = np.round(noisy * 255) / 255
+        return noisy.astype(np.float32)
+
+    return finish

@@ -1,0 +1,24 @@
+"""The sRGB transfer function (IEC 61966-2-1) and its inverse.
+
+A lens adds light, not code values, so blur is computed on linear values. Both functions continue beyond [0, 1]: above 1
+by the same formula, below 0 by odd symmetry (as extended sRGB, IEC 61966-2-2, does), so no value is lost on the way.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the linear light (float32, 1 is white) of sRGB code values on the [0, 1] scale, of any shape."""
+    size = np.abs(encoded)
+    light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
+    return np.copysign(light, encoded).astype(np.float32, copy=False)
+
+
+def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sRGB code values (float32, 1 is white) of linear light, of any shape."""
+    size = np.abs(linear)
+    code = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+    return np.copysign(code, linear).astype(np.float32, copy=False)

@@ -1,0 +1,173 @@
+"""Point spread functions of an out-of-focus lens, sampled by area.
+
+A kernel holds the integral of the continuous PSF over each pixel, in closed form, so it is accurate below a pixel,
+moves continuously with its size and becomes an exact delta when the PSF fits inside one pixel. Its size is named by
+`sigma`, the per-axis standard deviation in pixels of the *continuous* PSF, before the integration over pixels:
+
+    disk of radius r:                                 sigma = r / 2
+    regular polygon of circumradius R with n blades:  sigma = R sqrt((2 + cos(2 pi / n)) / 12)
+
+so that a blur map means the same for every family. The integration over a pixel adds the variance of the pixel, 1/12
+px^2 per axis, to every kernel whose PSF is wide against a pixel; as the PSF shrinks into one pixel that share goes to
+zero (an in-focus picture is not blurred again). Kernels are float64, odd-sized, centred, sum to 1, and are read-only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+Array = NDArray[np.float64]
+Family = Literal["disk", "gaussian", "polygon"]
+Half = Literal["left", "right"]
+
+GAUSSIAN_REACH = 5.0
+"""A Gaussian is cut at this many sigma; that takes 1.5e-5 of its variance."""
+
+
+def _readonly(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
+
+
+_DELTA = _readonly(np.ones((1, 1)))
+
+
+@lru_cache(maxsize=1024)
+def kernel(family: Family, sigma: float, *, blades: int = 6, half: Half | None = None) -> Array:
+    """Return the kernel of a PSF of Gaussian-equivalent size `sigma`.
+
+    Args:
+        family: `disk` (ideal round aperture), `gaussian`, or `polygon` (an iris of straight blades).
+        sigma: standard deviation in pixels, >= 0; a disk gets radius 2 sigma. 0 gives the 1 x 1 delta.
+        blades: sides of the polygon, >= 3; the other families ignore it.
+        half: keep the left or right half of the aperture only, as one photodiode of a dual pixel sees it, normalised
+            again. The mean of the two halves is the full kernel.
+
+    Raises:
+        ValueError: for an unknown family, a negative or non-finite sigma, or fewer than 3 blades.
+    """
+    if family == "disk":
+        return disk(2 * sigma, half=half)
+    if family == "gaussian":
+        return gaussian(sigma, half=half)
+    if family == "polygon":
+        return polygon(circumradius(sigma, blades), blades, half=half)
+    raise ValueError(f"PSF family must be disk, gaussian or polygon, got {family!r}")
+
+
+def circumradius(sigma: float, blades: int) -> float:
+    """Return the circumradius in pixels of the regular polygon whose per-axis standard deviation is `sigma`."""
+    if blades < 3:
+        raise ValueError(f"an aperture needs at least 3 blades, got {blades}")
+    return sigma * math.sqrt(12 / (2 + math.cos(2 * math.pi / blades)))
+
+
+def disk(radius: float, *, half: Half | None = None) -> Array:
+    """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for `kernel`."""
+    return _sample(lambda x, y: _disk_integral(x, y, radius), radius, half)
+
+
+def gaussian(sigma: float, *, half: Half | None = None) -> Array:
+    """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH` sigma."""
+    return _sample(lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half)
+
+
+def polygon(radius: float, blades: int, *, half: Half | None = None) -> Array:
+    """Return the kernel of a uniform regular polygon of circumradius `radius` pixels, one corner pointing up.
+
+    It is its own mirror image in the vertical axis for any number of blades, so the dual-pixel halves are equal.
+    """
+    return _sample(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
+
+
+def _sample(integral: Callable[[Array, Array], Array], reach: float, half: Half | None) -> Array:
+    """Return the kernel of a PSF that ends `reach` pixels from its centre.
+
+    Args:
+        integral: the PSF's integral from some fixed corner to every corner (x, y) of the pixel grid, as (y, x), up to
+            a factor.
+        reach: in pixels.
+        half: as for `kernel`.
+    """
+    edges = _edges(reach)
+    if len(edges) == 2:
+        return _DELTA
+    mass = np.maximum(np.diff(np.diff(integral(_halve(edges, half), edges), axis=0), axis=1), 0)
+    return _readonly(mass / mass.sum())
+
+
+def _edges(reach: float) -> Array:
+    """Return the pixel edges of the smallest odd grid that covers [-reach, reach]."""
+    if not (math.isfinite(reach) and reach >= 0):
+        raise ValueError(f"the size of a PSF must be a finite number >= 0, got {reach}")
+    pixels = max(0, math.ceil(reach - 0.5))
+    return np.arange(-pixels, pixels + 2, dtype=np.float64) - 0.5
+
+
+def _halve(edges: Array, half: Half | None) -> Array:
+    """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels there no area."""
+    if half is None:
+        return edges
+    return np.minimum(edges, 0) if half == "left" else np.maximum(edges, 0)
+
+
+def _disk_integral(x: Array, y: Array, radius: float) -> Array:
+    """Return the area of the disk inside the rectangle from its centre to (x, y), signed as x * y."""
+    a, b = np.minimum(np.abs(x), radius), np.minimum(np.abs(y), radius)[:, None]
+    chord = np.minimum(
+        a, np.sqrt((radius - b) * (radius + b))
+    )  # up to here the rectangle's side bounds the area, then the circle
+    area = b * chord + _under_circle(a, radius) - _under_circle(chord, radius)
+    signed: Array = np.sign(x) * np.sign(y)[:, None] * area
+    return signed
+
+
+def _under_circle(x: Array, r: float) -> Array:
+    """Return the area between the circle of radius `r` and its horizontal diameter, from 0 to `x`."""
+    area: Array = (x * np.sqrt((r - x) * (r + x)) + r * r * np.arcsin(x / r)) / 2
+    return area
+
+
+def _polygon_integral(x: Array, y: Array, radius: float, blades: int) -> Array:
+    """Return the area of the polygon left of x and below y, for every pair of pixel edges, as (y, x).
+
+    Between its corners and its crossings with the pixel edges a polygon's outline is straight, so the trapezoid rule
+    over all of those abscissae is exact.
+    """
+    turn = np.pi * (0.5 + 2 * np.arange(blades) / blades)
+    corners = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    left, right = corners[:, 0].min(), corners[:, 0].max()
+    stops = np.unique(np.concatenate([corners[:, 0], np.clip(x, left, right), _crossings(corners, y)]))
+    low, high = _outline(corners, stops)
+    height = np.clip(y[:, None], low, high) - low
+    strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)
+    area = np.concatenate([np.zeros((len(y), 1)), np.cumsum(strips, axis=1)], axis=1)
+    picked: Array = area[:, np.searchsorted(stops, np.clip(x, left, right))]
+    return picked
+
+
+def _crossings(corners: Array, y: Array) -> Array:
+    """Return the abscissae where the polygon's sides cross the horizontal lines `y`."""
+    start, step = corners, np.roll(corners, -1, axis=0) - corners
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (y[:, None] - start[:, 1]) / step[:, 1]
+    found = start[:, 0] + share * step[:, 0]
+    return found[(share > 0) & (share < 1)]
+
+
+def _outline(corners: Array, x: Array) -> tuple[Array, Array]:
+    """Return the lower and upper ordinate of the convex polygon at each abscissa."""
+    start, end = corners, np.roll(corners, -1, axis=0)
+    span = end[:, 0] - start[:, 0]
+    upright = np.abs(span) < 1e-9 * np.abs(corners).max()
+    slope = (end[:, 1] - start[:, 1])[~upright] / span[~upright]
+    lines = start[~upright, 1] + (x[:, None] - start[~upright, 0]) * slope
+    under = span[~upright] > 0  # corners run anticlockwise: the lower sides go right
+    return lines[:, under].max(axis=1), lines[:, ~under].min(axis=1)

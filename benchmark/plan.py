@@ -1,0 +1,206 @@
+"""From names to cells: methods x data set x noise x tracks x samples, each with one versioned identity.
+
+The identity of a cell is computed here and nowhere else, from the same fields whether they come from a plan or from a
+stored row, so planned and finished work always match.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmark.api import DataError, Dataset, Method, MethodCard, UsageError
+from benchmark.metrics.protocols import Protocol
+from benchmark.metrics.tracks import Track
+from benchmark.noise import Noise
+from benchmark.registry import DATASETS, GROUPS, METHODS, Resolved, create, plugin_hash
+from benchmark.spec import Spec, parse_list
+
+IDENTITY_VERSION = 1
+"""Raised when the meaning of an identity field changes, so that old cells are not mistaken for new ones."""
+PRECISION = "float32"
+_IDENTITY = (
+    "method_name", "checkpoint", "parameters", "method_version", "weights", "dataset_name", "sample", "data", "track",
+    "precision",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """One unit of work: a method on a sample at a noise level through an input track.
+
+    Attributes:
+        method: canonical id, for people and for rebuilding the method; not part of the identity.
+        method_name, checkpoint, parameters, method_version, weights: what the method is.
+        dataset: canonical id of the data set; not part of the identity (it may hold a path).
+        dataset_name, sample, data: what the picture is; `data` is the sample's content fingerprint.
+        track: id of the input track.
+        noise: canonical noise.
+        precision: arithmetic of the method.
+    """
+
+    method: str
+    method_name: str
+    checkpoint: str | None
+    parameters: str
+    method_version: str
+    weights: str | None
+    dataset: str
+    dataset_name: str
+    sample: str
+    data: str
+    track: str
+    noise: Noise
+    precision: str = PRECISION
+
+    @property
+    def key(self) -> str:
+        """Hex digest of the identity."""
+        noise = [self.noise.sigma, self.noise.clip, self.noise.round8, self.noise.seed]
+        text = json.dumps([IDENTITY_VERSION, *(getattr(self, name) for name in _IDENTITY), *noise])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedMethod:
+    """A method of the plan, built once to read its card and the hash of its weights."""
+
+    id: Resolved
+    card: MethodCard
+    version: str
+    weights: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedDataset:
+    """A data set of the plan: its id, the adapter, and the chosen samples with their fingerprints."""
+
+    id: Resolved
+    dataset: Dataset
+    fingerprints: dict[str, str]
+
+    def fingerprint(self) -> str:
+        """Hex digest over the chosen samples; two tables with the same value saw the same pictures."""
+        return combined_fingerprint(self.fingerprints)
+
+
+def combined_fingerprint(fingerprints: Mapping[str, str]) -> str:
+    """Return the hex digest over samples and their fingerprints."""
+    return hashlib.blake2b(json.dumps(fingerprints, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def select_methods(texts: Iterable[str], note: Callable[[str], None] = lambda _: None) -> list[PlannedMethod]:
+    """Return the methods that ids and groups name, each once, in the order named.
+
+    Args:
+        texts: ids, groups, or comma lists of them.
+        note: told of each method that a group leaves out because it cannot be loaded or built here.
+
+    Raises:
+        UsageError: unknown names or parameters; a method named itself that cannot be built; a group that is empty.
+    """
+    planned: dict[str, PlannedMethod] = {}
+    for spec in parse_list(texts):
+        for method in _members_of_group(spec, note) if spec.name in GROUPS else [_plan_method(spec)]:
+            planned.setdefault(method.id.label, method)
+    return list(planned.values())
+
+
+def _plan_method(spec: Spec) -> PlannedMethod:
+    method, resolved = create(METHODS, spec)
+    source = plugin_hash(type(method))
+    version = type(method).version + (f"+{source}" if source else "")
+    return PlannedMethod(resolved, method.card, version, method.weights_hash())
+
+
+def _members_of_group(group: Spec, note: Callable[[str], None]) -> list[PlannedMethod]:
+    if group.parameters or group.checkpoint:
+        raise UsageError(f"{group}: a group takes no parameters; name the methods instead")
+    members: list[PlannedMethod] = []
+    for name in METHODS.names():
+        try:
+            members += [_plan_method(spec) for spec in _members(group.name, name, METHODS.get(name))]
+        except UsageError as error:
+            note(f"left out of {group.name!r}: {error}")
+    if not members:
+        raise UsageError(f"no registered method is in the group {group.name!r}; `list methods` shows what there is")
+    return members
+
+
+def _members(group: str, name: str, kind: type[Method]) -> list[Spec]:
+    if group == "all" or kind.card.family == group:
+        return [Spec(name)]
+    return [spec for text in kind.variants.get(group, ()) for spec in parse_list([f"{name}:{text}"])]
+
+
+def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDataset:
+    """Return a data set with the fingerprints of its first `limit` samples (None: all).
+
+    Raises:
+        UsageError: unknown name or parameter.
+        DataError: missing or damaged data.
+    """
+    from joblib import Parallel, delayed
+
+    dataset, resolved = create(DATASETS, text, root=root)
+    samples = list(dataset.ids())[:limit]
+    if not samples:
+        raise DataError(f"{resolved.label}: no samples; {dataset.card.layout}")
+    broken = [sample for sample in samples if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff"]
+    if broken:
+        raise DataError(f"{resolved.label}: sample name {broken[0]!r} is not printable Unicode; rename the file")
+    # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's lock.
+    prints = Parallel(n_jobs=-1, prefer="threads")(delayed(dataset.fingerprint)(sample) for sample in samples)
+    return PlannedDataset(resolved, dataset, dict(zip(samples, prints, strict=True)))
+
+
+def select_tracks(protocols: Sequence[Protocol], depth: str | None) -> dict[str, Track]:
+    """Return protocol id -> the input track it is measured through.
+
+    Args:
+        protocols: the chosen protocols.
+        depth: "u8" or "u16" to override the default of the protocols that leave it open, or None.
+
+    Raises:
+        UsageError: a protocol that fixes another depth.
+    """
+    return {protocol.id: _track(protocol, depth) for protocol in protocols}
+
+
+def _track(protocol: Protocol, depth: str | None) -> Track:
+    for track in protocol.tracks:
+        if depth in (None, track.depth):
+            return track
+    fixed = protocol.tracks[0].depth
+    raise UsageError(f"protocol {protocol.id!r} is defined on track {fixed} only; leave --track out or name {fixed}")
+
+
+def cells(
+    methods: Sequence[PlannedMethod], data: PlannedDataset, tracks: Iterable[Track], noises: Sequence[Noise]
+) -> list[Cell]:
+    """Return every cell of the plan, sample by sample, so that a stopped run has whole samples to compare."""
+    distinct = sorted({track.id for track in tracks})
+    levels = list(dict.fromkeys(noise.canonical() for noise in noises))
+    return [
+        Cell(
+            method=method.id.label,
+            method_name=method.id.name,
+            checkpoint=method.id.checkpoint,
+            parameters=method.id.parameters_json(),
+            method_version=method.version,
+            weights=method.weights,
+            dataset=data.id.label,
+            dataset_name=data.id.name,
+            sample=sample,
+            data=fingerprint,
+            track=track,
+            noise=noise,
+        )
+        for sample, fingerprint in data.fingerprints.items()
+        for track in distinct
+        for noise in levels
+        for method in methods
+    ]

@@ -1,0 +1,153 @@
+"""Execute a plan: only what is missing, in worker processes, every outcome stored as it comes.
+
+Cells run in a pool that knows which worker has which cell (pebble), for two things joblib's loky pool cannot do: a
+worker that dies (out of memory, killed) costs its own cell and not the pool, and a time-out ends the worker even inside
+a compiled library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from pathlib import Path
+
+from pebble import ProcessExpired, ProcessPool
+
+from benchmark import worker
+from benchmark.metrics.protocols import Protocol
+from benchmark.plan import Cell
+from benchmark.registry import create_metric
+from benchmark.store import Done, Outcome, Store
+from benchmark.worker import Settings, Task
+
+
+def rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
+    """Return (protocol, measure) -> what its scores depend on beside the pictures."""
+    made: dict[tuple[str, str], str] = {}
+    for name, protocol in protocols.items():
+        for measure in protocol.measures:
+            metric = create_metric(measure.metric)
+            made[name, measure.key] = "/".join((protocol.version, type(metric).version, metric.weights_hash() or "-"))
+    return made
+
+
+def missing(
+    cells: Iterable[Cell],
+    store: Store,
+    protocols: Mapping[str, Protocol],
+    applies: Callable[[Cell, Protocol], bool],
+    *,
+    keep: bool = False,
+) -> list[Task]:
+    """Return what a store still lacks of a plan: unfinished and failed cells, and scores not there yet.
+
+    Args:
+        applies: whether a cell is to be scored under a protocol (it must have its input track).
+        keep: outputs are wanted too, so a cell whose output was not kept is done again.
+    """
+    done = store.done()
+    wanted = {name: _wanted(protocol, rulers({name: protocol})) for name, protocol in protocols.items()}
+    tasks = (
+        _task(
+            cell, done.get(cell.key), [p.id for p in protocols.values() if applies(cell, p)], wanted, store.folder, keep
+        )
+        for cell in cells
+    )
+    return [task for task in tasks if task is not None]
+
+
+def _wanted(protocol: Protocol, known: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str | None]:
+    """Return (protocol, measure) -> the ruler its score must have, None where any will do.
+
+    A metric that is not available here cannot be measured again, so what was scored elsewhere stays.
+    """
+    absent = {m.key for m in protocol.measures if create_metric(m.metric).unavailable() is not None}
+    return {key: None if key[1] in absent else ruler for key, ruler in known.items()}
+
+
+def _task(
+    cell: Cell,
+    done: Done | None,
+    names: list[str],
+    wanted: Mapping[str, Mapping[tuple[str, str], str | None]],
+    folder: Path,
+    keep: bool,
+) -> Task | None:
+    if done is None or done.status in ("failed", "timeout"):
+        return Task(cell, tuple(names))
+    if done.status == "skipped":
+        return None
+    kept = done.output if done.output and (folder / done.output).is_file() else None
+    if keep and kept is None:
+        return Task(cell, tuple(names))
+    lacking = tuple(name for name in names if not _scored(wanted[name], done))
+    return Task(cell, lacking, output=kept) if lacking else None
+
+
+def _scored(wanted: Mapping[tuple[str, str], str | None], done: Done) -> bool:
+    return all(
+        key in done.scores and (ruler is None or done.scores[key] == (ruler, True)) for key, ruler in wanted.items()
+    )
+
+
+def run(
+    tasks: Sequence[Task],
+    settings: Settings,
+    store: Store,
+    number: int,
+    protocols: Mapping[str, Protocol],
+    *,
+    jobs: int = 1,
+    timeout: float | None = None,
+) -> Iterator[tuple[Task, Outcome]]:
+    """Do the tasks and store each outcome; yield them as they come, for the progress display.
+
+    Args:
+        number: the run they belong to.
+        jobs: worker processes. The cores are shared out among them.
+        timeout: seconds a cell may take, loading and preparing its method included.
+    """
+    settings = dataclasses.replace(settings, threads=max(1, cores() // jobs))
+    known = rulers(protocols)
+    for task, outcome in _execute(tasks, settings, jobs, timeout):
+        if task.output is None:
+            store.put(number, task.cell, outcome, known)
+        elif outcome.status == "ok":
+            store.put_scores(number, task.cell.key, outcome.scores, known)
+        yield task, outcome
+
+
+def _execute(
+    tasks: Iterable[Task], settings: Settings, jobs: int, timeout: float | None
+) -> Iterator[tuple[Task, Outcome]]:
+    context = multiprocessing.get_context("spawn")  # fork is unsafe once a library has started threads
+    pool = ProcessPool(max_workers=jobs, initializer=worker.start, initargs=[settings], context=context)
+    try:
+        futures: dict[Future[Outcome], Task] = {
+            pool.schedule(worker.work, args=[task], timeout=timeout): task for task in tasks
+        }
+        for future in as_completed(futures):
+            yield futures[future], _outcome(future, timeout)
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+def _outcome(future: Future[Outcome], timeout: float | None) -> Outcome:
+    try:
+        return future.result()
+    except TimeoutError:
+        return Outcome("timeout", reason=f"took longer than {timeout:g} s")
+    except ProcessExpired as error:
+        return Outcome("failed", reason=f"its worker process died (exit code {error.exitcode}; often: out of memory)")
+    except Exception as error:  # what the pool itself could not do, such as sending a result back
+        return Outcome("failed", reason=worker.brief(error), traceback="".join(traceback.format_exception(error)))
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

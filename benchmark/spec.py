@@ -1,0 +1,79 @@
+"""Ids as people type them: `name[.checkpoint][:key=value,...]`, and comma lists of them.
+
+`gkmnet.sim`, `ebdb:deconvolution=richardson-lucy,psf=disk`. In a comma list an item `key=value` belongs to the id
+before it, so `input,ebdb:psf=disk,iterations=3,jnb` names three ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from benchmark.api import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A parsed id; `parameters` holds the texts as typed, before validation."""
+
+    name: str
+    checkpoint: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        head = self.name if self.checkpoint is None else f"{self.name}.{self.checkpoint}"
+        body = ",".join(f"{key}={value}" for key, value in self.parameters.items())
+        return f"{head}:{body}" if body else head
+
+
+def parse(text: str) -> Spec:
+    """Parse one id. A comma item without `=` continues the value before it, so paths may hold commas.
+
+    Raises:
+        UsageError: if the name is empty, or a parameter has no key or comes twice.
+    """
+    head, _, body = text.strip().partition(":")
+    name, _, checkpoint = head.partition(".")
+    if not name:
+        raise UsageError(f"{text!r} has no name; write name[.checkpoint][:key=value,...]")
+    return Spec(name, checkpoint or None, _parameters(text, body))
+
+
+def parse_list(texts: Iterable[str]) -> list[Spec]:
+    """Parse repeated options that may each hold a comma list; raises UsageError as `parse` does."""
+    specs = [parse(item) for text in texts for item in _split(text)]
+    if not specs:
+        raise UsageError("nothing was named; write at least one id, or 'all'")
+    return specs
+
+
+def _split(text: str) -> list[str]:
+    items: list[str] = []
+    for part in text.split(","):
+        if _is_parameter(part) and items:
+            items[-1] += ("," if ":" in items[-1] else ":") + part
+        elif part.strip():
+            items.append(part)
+    return items
+
+
+def _is_parameter(part: str) -> bool:
+    return "=" in part and ":" not in part.partition("=")[0]
+
+
+def _parameters(text: str, body: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    last = ""
+    for part in body.split(",") if body.strip() else []:
+        key, equals, value = part.partition("=")
+        key = key.strip()
+        if not equals and last:
+            values[last] += "," + part
+        elif not equals or not key:
+            raise UsageError(f"{text!r}: {part!r} is not key=value")
+        elif key in values:
+            raise UsageError(f"{text!r}: {key!r} is given twice")
+        else:
+            values[key] = value.strip()
+            last = key
+    return values

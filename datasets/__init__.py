@@ -1,0 +1,1 @@
+"""Data set adapters that ship with the suite, registered through entry points."""

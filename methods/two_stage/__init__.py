@@ -1,0 +1,1 @@
+"""Blur-map estimation followed by non-blind deconvolution."""

@@ -1,0 +1,125 @@
+"""Wiener deconvolution, for one PSF and for a blur map.
+
+Pictures are continued beyond their border by half-sample reflection, as in `benchmark.optics.gkm`. A convolution with a
+kernel that is its own mirror image in both axes is then diagonal in the cosine transform (DCT-II), so the filter is a
+product of two cosine transforms: no padding, no taper, and the border is treated exactly as the model treats it.
+
+The filter at a frequency where the PSF passes H is
+
+    G = H / (H^2 + n P + m (1 - H^2)).
+
+n P is the noise-to-signal ratio of white noise and of a picture whose spectrum falls as 1 / P, where P is the
+eigenvalue of the negative discrete Laplacian (4 sin^2 per axis; f^2 at low frequencies); n is the noise variance over
+the mean squared gradient, both measured in the given picture. m is the share of the signal's power by which the PSF is
+wrong: an error of the PSF acts as noise in proportion to the signal, and is absent where the PSF passes everything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+
+from benchmark.api import Map, Picture
+from benchmark.optics.psf import kernel
+from methods.two_stage.noise_level import noise_level
+
+Psf = Literal["gaussian", "disk"]
+Array = NDArray[np.float64]
+
+STEP = 0.25
+"""Distance of the layers in sigma, pixels."""
+
+QUANTISATION = 1 / (255 * math.sqrt(12))
+"""Noise of rounding to 8 bits, the least that is assumed."""
+
+
+def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float) -> Picture:
+    """Return the picture restored under a blur map, layer by layer.
+
+    The picture is restored for every sigma of a ladder and each pixel takes the linear interpolation between the two
+    rungs next to its own sigma. The rung 0 is the picture itself. A rung is computed only where it is needed.
+
+    Args:
+        image: H x W x 3.
+        blur_map: H x W, sigma in pixels, >= 0.
+        psf: the family of the PSF.
+        mismatch: m >= 0 of the module's formula.
+    """
+    nsr = noise_to_signal(image)
+    place = blur_map / np.float32(STEP)
+    restored = np.zeros_like(image)
+    for rung in range(math.floor(place.min()), math.ceil(place.max()) + 1):
+        weight = np.maximum(0, 1 - np.abs(place - np.float32(rung)))
+        if weight.any():
+            part = _around(weight > 0, _margin(rung * STEP))
+            layer = wiener(image[part], kernel(psf, rung * STEP), nsr, mismatch)
+            restored[part] += weight[part][..., None] * layer
+    return restored
+
+
+def wiener(image: Picture, psf: Array, nsr: float, mismatch: float) -> Picture:
+    """Return the picture restored under one PSF.
+
+    Args:
+        image: H x W x 3.
+        psf: odd-sized kernel, its own mirror image in both axes, sum 1. The 1 x 1 delta returns a copy of the picture,
+            so that what is in focus is not touched.
+        nsr: n >= 0 of the module's formula.
+        mismatch: m >= 0 of the module's formula; not both 0 where the PSF passes nothing.
+    """
+    if psf.size == 1:
+        return image.copy()
+    shape = (image.shape[0], image.shape[1])
+    passed = _transfer(psf, shape)
+    gain = passed / (passed**2 + nsr * _roughness(shape) + mismatch * (1 - passed**2))
+    spectrum = dctn(image, axes=(0, 1), norm="ortho", workers=1)
+    spectrum *= gain.astype(np.float32)[..., None]
+    return idctn(spectrum, axes=(0, 1), norm="ortho", workers=1, overwrite_x=True)  # type: ignore[no-any-return]
+
+
+def noise_to_signal(image: Picture) -> float:
+    """Return n of the module's formula, in (0, 1]: noise variance over mean squared gradient.
+
+    The gradient is that of the blurred picture, noise included; the sharp picture's is larger and unknown.
+    """
+    noise = max(noise_level(image), QUANTISATION) ** 2
+    slope = sum(np.square(np.diff(image.astype(np.float64), axis=axis)).sum() for axis in (0, 1)) / image.size
+    return noise / max(float(slope), noise)
+
+
+def _transfer(psf: Array, shape: tuple[int, int]) -> Array:
+    """Return the factor by which a symmetric PSF multiplies each coefficient of the cosine transform."""
+    rows, columns = (_cosines(size, reach // 2) for size, reach in zip(shape, psf.shape, strict=True))
+    passed: Array = rows @ psf @ columns.T
+    return passed
+
+
+def _cosines(size: int, reach: int) -> Array:
+    waves: Array = np.cos(np.pi / size * np.outer(np.arange(size), np.arange(-reach, reach + 1)))
+    return waves
+
+
+def _roughness(shape: tuple[int, int]) -> Array:
+    """Return the eigenvalues of the negative discrete Laplacian under reflection."""
+    rows, columns = (4 * np.sin(np.pi / (2 * size) * np.arange(size)) ** 2 for size in shape)
+    both: Array = rows[:, None] + columns
+    return both
+
+
+def _margin(sigma: float) -> int:
+    """Return how far from a pixel the restoration still draws on the picture."""
+    return math.ceil(12 * sigma) + 8
+
+
+def _around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Return the smallest rectangle that holds the mask, grown by the margin as far as the picture goes."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return _grown(rows, margin), _grown(columns, margin)
+
+
+def _grown(hits: NDArray[np.intp], margin: int) -> slice:
+    return slice(max(0, int(hits[0]) - margin), int(hits[-1]) + 1 + margin)

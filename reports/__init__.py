@@ -1,0 +1,1 @@
+"""From stored runs to tables; reaches runs only through `benchmark.store`."""

@@ -1,0 +1,116 @@
+"""One picture to look at first: crops of what every method made of the first pictures of a run, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from benchmark import imageio
+from benchmark.api import Picture
+from benchmark.names import output_picture, target_picture
+from benchmark.plan import Cell
+from benchmark.store import Store
+
+_CROP = 192
+_PICTURES = 5
+_MARGIN = 4
+_LABEL = 18
+
+
+class _Strip(NamedTuple):
+    """One line of the overview: labels and crops."""
+
+    sample: str
+    crops: list[tuple[str, NDArray[np.uint8]]]
+
+
+def write(store: Store, path: Path, dataset: str | None = None) -> Path | None:
+    """Write the overview of a run; return its path, or None if the run kept no pictures.
+
+    Each line is one picture at the lowest noise level of the run, cropped where the defocus cost most (where there is
+    a target) or at its centre, at its own pixel size.
+    """
+    strips = [strip for cells in _first_samples(store, dataset) if (strip := _strip(store.folder, cells))]
+    if not strips:
+        return None
+    sheet = _sheet(strips)
+    with imageio.replacing(path) as file:
+        sheet.save(file, "PNG")
+    return path
+
+
+def _first_samples(store: Store, dataset: str | None) -> list[list[tuple[Cell, str]]]:
+    """Return (cell, output) of the first data set (or the one named), by sample."""
+    kept = [
+        (cell, known.output)
+        for cell, known in store.cells()
+        if known.status == "ok" and known.output and dataset in (None, cell.dataset)
+    ]
+    if not kept:
+        return []
+    level = min(cell.noise.sigma for cell, _ in kept)
+    first = kept[0][0]
+    same = [(c, o) for c, o in kept if (c.dataset, c.track, c.noise.sigma) == (first.dataset, first.track, level)]
+    samples = list(dict.fromkeys(cell.sample for cell, _ in same))[:_PICTURES]
+    return [[(cell, output) for cell, output in same if cell.sample == sample] for sample in samples]
+
+
+def _strip(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _Strip | None:
+    pictures = {cell.method: folder / output_picture(output) for cell, output in cells}
+    found = {name: imageio.read(path)[0] for name, path in pictures.items() if path.is_file()}
+    if not found:
+        return None
+    target = folder / target_picture(cells[0][0])
+    named = dict(sorted(found.items(), key=lambda item: item[0] != "input"))
+    if target.is_file():
+        named["target"] = imageio.read(target)[0]
+    corner = _corner(next(iter(named.values())), named.get("target"))
+    return _Strip(cells[0][0].sample, [(name, _crop(picture, corner)) for name, picture in named.items()])
+
+
+def _corner(seen: Picture, target: Picture | None) -> tuple[int, int]:
+    """Return the upper left corner of the crop in which `seen` and `target` differ most."""
+    height, width = seen.shape[:2]
+    limits = (max(height - _CROP, 0), max(width - _CROP, 0))
+    if target is None or target.shape != seen.shape:
+        return limits[0] // 2, limits[1] // 2
+    error = cv2.boxFilter(np.abs(seen - target).mean(axis=2), -1, (_CROP, _CROP), anchor=(0, 0))
+    valid = error[: limits[0] + 1, : limits[1] + 1]
+    row, column = divmod(int(valid.argmax()), valid.shape[1])
+    return row, column
+
+
+def _crop(picture: Picture, corner: tuple[int, int]) -> NDArray[np.uint8]:
+    top, left = corner
+    part = picture[top : top + _CROP, left : left + _CROP]
+    return np.rint(part * 255).astype(np.uint8)
+
+
+def _sheet(strips: Sequence[_Strip]) -> Image.Image:
+    columns = max(len(strip.crops) for strip in strips)
+    step = _CROP + _MARGIN
+    sheet = Image.new("RGB", (columns * step + _MARGIN, len(strips) * (step + _LABEL) + _MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(13)
+    for line, strip in enumerate(strips):
+        top = _MARGIN + line * (step + _LABEL)
+        for column, (name, crop) in enumerate(strip.crops):
+            left = _MARGIN + column * step
+            label = f"{strip.sample}: {name}" if column == 0 else name
+            draw.text((left, top), _printable(label, font), fill="black", font=font)
+            sheet.paste(Image.fromarray(crop), (left, top + _LABEL))
+    return sheet
+
+
+def _printable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return as much of a label as fits above a crop; the built-in font knows Latin letters only."""
+    plain = text.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")
+    while font.getlength(plain) > _CROP:
+        plain = plain[:-2] + "…" if plain.endswith("…") else plain[:-1] + "…"
+    return plain

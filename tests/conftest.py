@@ -1,0 +1,32 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
+
+TOYS = Path(__file__).parent / "plugins" / "toys.py"
+
+
+@pytest.fixture(scope="session")
+def toys() -> Path:
+    """The plug-in file with toy methods and data, loaded."""
+    from benchmark.registry import load_plugin
+
+    load_plugin(TOYS)
+    return TOYS
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data, or a skip with the reason."""
+    value = os.environ.get("BENCHMARK_DATA")
+    if not value:
+        pytest.skip("BENCHMARK_DATA is not set: no real data here")
+    return Path(value)

@@ -1,0 +1,162 @@
+"""The command line as a person meets it: in a process of its own, from the outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import imageio
+
+ROOT = Path(__file__).parents[2]
+
+
+def torch_sees_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def call(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    keep = {key: value for key, value in os.environ.items() if not key.startswith("BENCHMARK_")}
+    command = [sys.executable, "-m", "benchmark", *words]
+    return subprocess.run(command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=300)
+
+
+def test_help_teaches_and_imports_nothing_heavy() -> None:
+    done = call("--help")
+    assert done.returncode == 0
+    for word in ("run", "score", "report", "export", "list", "datasets", "deblur", "check", "doctor", "simulate"):
+        assert word in done.stdout
+    code = (
+        "import sys, benchmark.cli\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'skimage', 'cv2', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "--methods", "all", "--dataset", "dpd"], "dd_dp_dataset_canon"),
+        (["run", "--methods", "inptu", "--dataset", "simulated"], "did you mean 'input'"),
+        (["run", "--methods", "input", "--dataset", "simulatd"], "did you mean 'simulated'"),
+        (["run", "--methods", "input", "--dataset", "simulated:psf=square"], "'disk', 'gaussian'"),
+        (["run", "--methods", "input", "--dataset", "folder"], "folder:path=..."),
+        (["run", "--methods", "input", "--dataset", "simulated", "--noise", "1,-2"], ">= 0"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--noise", "low"], "0,1,2.55"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--protocol", "cannonical"], "canonical"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--track", "u8", "--protocol", "dpdnet"], "u16 only"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--lpips-trunk", "absent.pth"], "no such file"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--plugin", "absent.py"], "no such Python file"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--noise", ","], "names nothing"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--protocol", ""], "names nothing"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--out", "/dev/null"], "/dev/null"),
+        (["run", "--methods", "input", "--dataset", "simulated", "--seed", "99999999999999999999"], "--seed"),
+        (["simulate", "a.png", "--max-radius", "inf"], "--max-radius"),
+        (["report", "nowhere"], "no run here"),
+        (["score", "nowhere", "--protocol", "canonical"], "no run here"),
+        (["export", "nowhere", "--out", "a.xlsx"], ".parquet"),
+        (["check"], "--methods ID"),
+        (["deblur", "absent.png", "--method", "input"], "absent.png"),
+    ],
+)
+def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(words: list[str], says: str, tmp_path: Path) -> None:
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert says in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists(), "nothing is made before the input is known to be good"
+
+
+@pytest.mark.skipif(torch_sees_cuda(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("words", [["run", "--dataset", "simulated", "--methods"], ["deblur", "a.png", "--method"]])
+def test_a_device_that_is_not_there_is_refused_at_once(words: list[str], tmp_path: Path) -> None:
+    done = call(*words, "input", "--device", "cuda", cwd=tmp_path)
+    assert done.returncode == 2 and "no CUDA device" in done.stderr
+
+
+def test_missing_data_shows_the_expected_tree(tmp_path: Path) -> None:
+    done = call("run", "--methods", "all", "--dataset", "rtf", cwd=tmp_path)
+    assert done.returncode == 2 and "RTF" in done.stderr and "GT" in done.stderr
+
+
+def test_without_the_dataset_option_it_says_so() -> None:
+    done = call("run", "--methods", "all")
+    assert done.returncode == 2 and "--dataset" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["methods", "datasets", "protocols", "metrics"])
+def test_lists(kind: str) -> None:
+    done = call("list", kind)
+    expected = {"methods": "zhuo-sim", "datasets": "pixel4", "protocols": "lakdnet", "metrics": "ssim"}
+    assert done.returncode == 0 and expected[kind] in done.stdout and "defocus-bench" in done.stdout
+
+
+def test_datasets_shows_what_is_found_and_missing(tmp_path: Path) -> None:
+    from tests.datasets import makers
+
+    makers.rtf(tmp_path)
+    done = call("datasets", "--data", str(tmp_path))
+    assert done.returncode == 0
+    assert "rtf: 22 pictures" in done.stdout and "dpd: not found" in done.stdout and "{train,val,test}_c" in done.stdout
+
+
+def test_doctor() -> None:
+    done = call("doctor")
+    assert done.returncode == 0
+    for word in ("machine:", "torch", "device:", "metric lpips:", "simulated: 5 pictures"):
+        assert word in done.stdout
+
+
+def test_wrong_datasets_package_is_noticed(tmp_path: Path) -> None:
+    """The `datasets` of PyPI, found first, must not be taken for ours."""
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "__init__.py").touch()
+    done = call("list", "datasets", cwd=tmp_path)
+    assert done.returncode == 2 and "not the package of this suite" in done.stderr
+
+
+@pytest.mark.parametrize(("depth", "suffix"), [(8, ".png"), (16, ".png"), (16, ".tif")])
+def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: str) -> None:
+    top = 2**depth - 1
+    picture = (np.random.default_rng(0).integers(0, top + 1, (37, 53, 3)) / top).astype(np.float32)
+    source = tmp_path / f"my photo é{suffix}"
+    imageio.write(source, picture, depth)
+    done = call("deblur", str(source), "--method", "input", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    [made] = (tmp_path / "out").iterdir()
+    restored, found = imageio.read(made)[:2]
+    assert found == depth and made.suffix == suffix and "my photo é" in made.name
+    np.testing.assert_array_equal(restored, picture)
+
+
+def test_deblur_refuses_methods_that_need_the_truth(tmp_path: Path) -> None:
+    imageio.write(tmp_path / "a.png", np.zeros((20, 20, 3), np.float32), 8)
+    done = call("deblur", str(tmp_path / "a.png"), "--method", "zhuo-sim:map=oracle", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2 and "true blur map" in done.stderr
+
+
+def test_simulate_writes_the_defocused_picture_and_its_map(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).random((40, 60, 3)).astype(np.float32)
+    imageio.write(tmp_path / "sharp.png", picture, 8)
+    done = call(
+        "simulate", str(tmp_path / "sharp.png"), "--psf", "gkm", "--max-radius", "4", "--out", str(tmp_path / "o")
+    )
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "o").iterdir()}
+    assert any(name.endswith(".png") for name in names) and any(name.endswith(".npy") for name in names)
+    blurred = imageio.read(next((tmp_path / "o").glob("sharp*disk*.png"), next((tmp_path / "o").glob("*.png"))))[0]
+    assert blurred.shape == picture.shape and blurred.std() < picture.std()
+
+
+def test_check_reports_and_exits(tmp_path: Path) -> None:
+    good = call("check", "--methods", "input")
+    assert good.returncode == 0 and "ok" in good.stdout and "FAILED" not in good.stdout
+    toys = str(ROOT / "tests" / "plugins" / "toys.py")
+    bad = call("check", "--methods", "misbehave:how=nan", "--plugin", toys)
+    assert bad.returncode == 1 and "FAILED" in bad.stdout and "NaN" in bad.stdout

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmark import plan
+from benchmark.api import UsageError
+from benchmark.metrics.tracks import Track
+from benchmark.noise import Noise
+from benchmark.registry import METHODS, PROTOCOLS
+
+pytestmark = pytest.mark.usefixtures("toys")
+
+CELL = plan.Cell("echo", "echo", None, "{}", "1", None, "tiny", "tiny", "s", "f00", "u8", Noise(1.0, seed=2))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method_name": "x"}, {"checkpoint": "x"}, {"parameters": '{"a": 1}'}, {"method_version": "2"},
+        {"weights": "x"}, {"dataset_name": "x"}, {"sample": "x"}, {"data": "x"}, {"track": "u16"},
+        {"precision": "bfloat16"},
+        {"noise": Noise(2.0, seed=2)}, {"noise": Noise(1.0, seed=3)}, {"noise": Noise(1.0, clip=True, seed=2)},
+        {"noise": Noise(1.0, round8=True, seed=2)},
+    ],
+)  # fmt: skip
+def test_every_field_of_the_identity_counts(change: dict[str, object]) -> None:
+    assert dataclasses.replace(CELL, **change).key != CELL.key  # type: ignore[arg-type]
+
+
+def test_labels_and_paths_do_not_count() -> None:
+    assert dataclasses.replace(CELL, method="other label", dataset="simulated:source=/moved").key == CELL.key
+
+
+def test_identity_is_pinned() -> None:
+    """A changed identity makes every stored result a stranger; if it must change, raise IDENTITY_VERSION."""
+    assert CELL.key == "04555c13fbd71a5be573a74cfdc59914"
+
+
+def test_all_is_every_default_once_and_oracle_names_variants() -> None:
+    names = [m.id.label for m in plan.select_methods(["all", "echo:gain=1,input"])]
+    assert len(names) == len(set(names)) and {"echo", "input", "zhuo-sim", "fixed-point"} <= set(names)
+    assert not any(m.card.oracle for m in plan.select_methods(["all"]))
+    oracles = plan.select_methods(["oracle"])
+    assert {"echo:map=oracle", "zhuo-sim:map=oracle", "fixed-point:map=oracle"} <= {m.id.label for m in oracles}
+    assert all(m.card.oracle for m in oracles)
+    assert [m.id.label for m in plan.select_methods(["ablations"])] == ["echo:gain=0.5", "echo:gain=0.25"]
+    assert {m.card.family for m in plan.select_methods(["classical"])} == {"classical"}
+
+
+def test_a_group_leaves_out_what_cannot_be_built_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(METHODS.get("echo")):  # type: ignore[misc]
+        def __init__(self) -> None:
+            raise OSError("its weights are gone")
+
+    METHODS.names()
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    METHODS.add("broken", Broken)
+    told: list[str] = []
+    names = [m.id.label for m in plan.select_methods(["all"], told.append)]
+    assert "broken" not in names and "input" in names
+    assert len(told) == 1 and "its weights are gone" in told[0]
+    with pytest.raises(UsageError, match="its weights are gone"):
+        plan.select_methods(["broken"])
+
+
+def test_groups_take_no_parameters() -> None:
+    with pytest.raises(UsageError, match="takes no parameters"):
+        plan.select_methods(["all:map=oracle"])
+
+
+def test_cells_are_sample_major_and_levels_canonical(tmp_path: Path) -> None:
+    data = plan.select_dataset("tiny:n=2", tmp_path)
+    methods = plan.select_methods(["input,echo"])
+    noises = [Noise(0.0, seed=5), Noise(0.0, clip=True), Noise(1.0, seed=5)]
+    cells = plan.cells(methods, data, [Track("u8"), Track("u8")], noises)
+    assert [(c.sample, c.noise.sigma, c.method) for c in cells] == [
+        (s, n, m) for s in ("picture 0", "picture 1") for n in (0.0, 1.0) for m in ("input", "echo")
+    ]
+
+
+def test_limit_and_fingerprints(tmp_path: Path) -> None:
+    all_three = plan.select_dataset("tiny", tmp_path)
+    two = plan.select_dataset("tiny", tmp_path, limit=2)
+    assert list(two.fingerprints) == ["picture 0", "picture 1"]
+    assert two.fingerprints.items() < all_three.fingerprints.items()
+    assert two.fingerprint() != all_three.fingerprint()
+
+
+def test_tracks_follow_the_protocols_unless_overridden() -> None:
+    canonical, dpdnet = PROTOCOLS.get("canonical"), PROTOCOLS.get("dpdnet")
+    assert plan.select_tracks([canonical], None)["canonical"].id == "u8"
+    assert plan.select_tracks([canonical], "u16")["canonical"].id == "u16"
+    with pytest.raises(UsageError, match="'dpdnet' is defined on track u16 only"):
+        plan.select_tracks([canonical, dpdnet], "u8")

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import sys
+import types
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from benchmark.api import Method, UsageError
+from benchmark.registry import DATASETS, METHODS, Registry, create, describe_parameters, load_plugin
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Method]]:
+    """A registry that sees the given entry points only: one good, one that fails to import, one that is no method."""
+    module = types.ModuleType("good_module")
+    module.Good = METHODS.get("input")  # type: ignore[attr-defined]
+    module.number = 3  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "good_module", module)
+    points = [
+        metadata.EntryPoint("good", "good_module:Good", "g"),
+        metadata.EntryPoint("broken", "module_that_is_not_there:Thing", "g"),
+        metadata.EntryPoint("number", "good_module:number", "g"),
+        metadata.EntryPoint("twice", "good_module:Good", "g"),
+        metadata.EntryPoint("twice", "other_module:Good", "g"),
+    ]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [p for p in points if p.group == group])
+    return Registry("method", "g", Method)
+
+
+def test_our_methods_come_through_entry_points() -> None:
+    assert {"input", "unsharp", "uniform-wiener", "zhuo-sim", "fixed-point"} <= set(METHODS.names())
+    assert METHODS.origin("input") == "defocus-bench: methods.do_nothing:DoNothing"
+
+
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing(registry: Registry[type[Method]]) -> None:
+    assert registry.names() == ["broken", "good", "number", "twice"]
+    assert registry.get("good") is METHODS.get("input")
+    problems = registry.problems()
+    assert "No module named 'module_that_is_not_there'" in problems["broken"]
+    assert "is not a Method" in problems["number"]
+    assert set(problems) == {"broken", "number", "twice"}
+
+
+def test_a_clash_names_both_sides(registry: Registry[type[Method]]) -> None:
+    with pytest.raises(UsageError, match=r"good_module:Good.*other_module:Good"):
+        registry.get("twice")
+    with pytest.raises(UsageError, match=r"'good' is claimed twice.*good_module"):
+        registry.register("good")(METHODS.get("unsharp"))
+    assert registry.get("good") is METHODS.get("input"), "a refused registration changes nothing"
+
+
+def test_unknown_names_get_a_suggestion(registry: Registry[type[Method]]) -> None:
+    with pytest.raises(UsageError, match=r"no method is called 'goood'; did you mean 'good'\?.*broken, good"):
+        registry.get("goood")
+
+
+def test_nothing_registered_says_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [])
+    with pytest.raises(UsageError, match="pip install -e"):
+        Registry("method", "g", Method).get("input")
+
+
+def test_parameters_are_validated(toys: Path) -> None:
+    method, resolved = create(METHODS, "echo:gain=2")
+    assert method.gain == 2.0  # type: ignore[attr-defined]
+    assert resolved.parameters == {"gain": 2.0, "map": "estimate"}
+    assert resolved.label == "echo:gain=2.0"
+
+
+@pytest.mark.parametrize("text", ["echo", "echo:gain=1", "echo:gain=1.0,map=estimate", "echo:map=estimate"])
+def test_ids_that_mean_the_same_are_one(toys: Path, text: str) -> None:
+    resolved = create(METHODS, text)[1]
+    assert resolved.label == "echo"
+    assert resolved.parameters_json() == '{"gain": 1.0, "map": "estimate"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("echo:gian=2", r"parameter of echo is called 'gian'; did you mean 'gain'\?.*gain, map"),
+        ("echo:gain=-1", r"gain='-1': Input should be greater than 0"),
+        ("echo:gain=much", r"gain='much'.*number"),
+        ("echo:map=guess", r"map='guess'.*'estimate' or 'oracle'"),
+        ("echo.best", r"echo has no checkpoints"),
+    ],
+)
+def test_wrong_parameters_say_what_is_right(toys: Path, text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        create(METHODS, text)
+
+
+def test_checkpoints_are_chosen_by_name(toys: Path) -> None:
+    class Net(METHODS.get("echo")):  # type: ignore[misc]
+        checkpoints = {"sim": "sim.safetensors", "dpd": "dpd.safetensors"}  # noqa: RUF012
+        default_checkpoint = "sim"
+
+        def __init__(self, *, checkpoint: str) -> None:
+            super().__init__()
+            self.checkpoint = checkpoint
+
+    registry: Registry[type[Method]] = Registry("method", "nothing here", Method)
+    registry.add("net", Net)
+    assert [create(registry, text)[1].label for text in ("net", "net.sim", "net.dpd")] == [
+        "net.sim",
+        "net.sim",
+        "net.dpd",
+    ]
+    assert create(registry, "net.dpd")[0].checkpoint == "dpd"  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"no checkpoint of net is called 'sym'; did you mean 'sim'"):
+        create(registry, "net.sym")
+    assert describe_parameters(Net) == {}
+
+
+def test_parameters_are_described() -> None:
+    assert describe_parameters(METHODS.get("zhuo-sim"))["map"] == "estimate|oracle = estimate"
+    simulated = describe_parameters(DATASETS.get("simulated"))
+    assert simulated["source"] == "Path" and simulated["size"] == "int" and simulated["views"] == "bool = false"
+
+
+def test_plugin_files(tmp_path: Path, toys: Path) -> None:
+    load_plugin(toys)  # a second time is free
+    bad = tmp_path / "bad.py"
+    bad.write_text("import nowhere_to_be_found\n")
+    with pytest.raises(UsageError, match=r"bad\.py fails: ModuleNotFoundError"):
+        load_plugin(bad)
+    with pytest.raises(UsageError, match="no such Python file"):
+        load_plugin(tmp_path / "absent.py")
+    clash = tmp_path / "clash.py"
+    clash.write_text(
+        "from benchmark.registry import METHODS\n@METHODS.register('input')\nclass A(METHODS.get('unsharp')): pass\n"
+    )
+    with pytest.raises(UsageError, match=r"claimed twice: by defocus-bench.*clash\.py"):
+        load_plugin(clash)
+
+
+@pytest.mark.parametrize("name", ["all", "dot.ted", "a:b", "a,b", ""])
+def test_names_that_could_not_be_typed_are_refused(toys: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="a name has letters"):
+        METHODS.add(name, METHODS.get("input"))
+
+
+def test_a_record_must_be_registered_under_its_own_id_and_is_found_by_its_line(toys: Path) -> None:
+    from benchmark.registry import PROTOCOLS
+
+    with pytest.raises(UsageError, match="calls itself 'quick'"):
+        PROTOCOLS.add("other", PROTOCOLS.get("quick"))
+    assert "toys.py:" in PROTOCOLS.origin("quick")
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("    def __init__(self): raise OSError('no weights')", "cannot be built: OSError: no weights"),
+        ("    pass", "has no card"),
+    ],
+)
+def test_a_method_that_cannot_be_built_says_why(body: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    space: dict[str, object] = {"Method": Method}
+    exec(f"class Odd(Method):\n{body}\n    def restore(self, observation): return observation.image", space)
+    if "OSError" in body:
+        space["Odd"].card = METHODS.get("input").card  # type: ignore[attr-defined]
+    METHODS.names()
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    METHODS.add("odd", space["Odd"])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=says):
+        create(METHODS, "odd")
+
+
+def test_a_plugin_that_exits_does_not_end_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "exits.py"
+    path.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match="SystemExit"):
+        load_plugin(path)

@@ -1,0 +1,202 @@
+"""What holds for every method that makes a blur map and undoes it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from benchmark.api import Observation, UsageError
+from benchmark.optics import gkm
+from benchmark.optics.light import to_linear, to_srgb
+from benchmark.optics.psf import kernel
+from benchmark.registry import METHODS, create
+from methods.fixed_point import FixedPoint
+from methods.two_stage import wiener, zhuo_sim
+from methods.two_stage.methods import TwoStage, ZhuoSim
+from methods.uniform_wiener import UniformWiener
+
+Picture = NDArray[np.float32]
+CLASSES: list[Callable[..., TwoStage]] = [ZhuoSim, UniformWiener, FixedPoint]
+
+
+def _scene(shape: tuple[int, int] = (96, 128), noise: float = 0.0) -> tuple[Picture, Observation]:
+    """Overlapping flat patches with sharp edges, blurred by Gaussians that widen from left to right."""
+    rng = np.random.default_rng(7)
+    sharp = np.full((*shape, 3), 0.5, np.float32)
+    for _ in range(60):
+        top, left = rng.integers(0, shape[0]), rng.integers(0, shape[1])
+        tall, wide = rng.integers(8, 40, 2)
+        sharp[top : top + tall, left : left + wide] = rng.uniform(0.1, 0.9, 3)
+    blur_map = np.tile(np.linspace(0.5, 3, shape[1], dtype=np.float32), (shape[0], 1))
+    bank = gkm.paper_bank()
+    image = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
+    image += np.float32(noise / 255) * rng.standard_normal(image.shape, np.float32)
+    return sharp, Observation(image=image, blur_map=blur_map)
+
+
+def _psnr(picture: Picture, target: Picture) -> float:
+    return -10 * float(np.log10(np.mean((picture.astype(np.float64) - target) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("method", "least"),
+    [
+        (ZhuoSim(map="oracle", mismatch=0.01), 2.0),
+        (ZhuoSim(map="oracle"), 0.8),
+        (ZhuoSim(), 0.6),
+        (ZhuoSim(light="linear"), 0.5),
+        (FixedPoint(map="oracle"), 1.5),
+        (FixedPoint(), 1.2),
+        (UniformWiener(), 0.3),
+    ],
+    ids=lambda value: value.card.title if isinstance(value, TwoStage) else str(value),
+)
+def test_gains_on_gaussian_blur(method: TwoStage, least: float) -> None:
+    sharp, seen = _scene()
+    assert _psnr(method.restore(seen), sharp) - _psnr(seen.image, sharp) > least
+
+
+def test_what_spatial_variation_buys() -> None:
+    sharp, seen = _scene()
+    assert _psnr(ZhuoSim().restore(seen), sharp) > _psnr(UniformWiener().restore(seen), sharp)
+
+
+@pytest.mark.parametrize("method", [ZhuoSim(map="oracle"), ZhuoSim(), UniformWiener(), FixedPoint(map="oracle")])
+def test_noise_of_5_does_no_harm(method: TwoStage) -> None:
+    sharp, seen = _scene(noise=5)
+    assert _psnr(method.restore(seen), sharp) > _psnr(seen.image, sharp) - 0.05
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_the_card_says_what_it_is_given(make: Callable[..., TwoStage]) -> None:
+    blind, oracle = make(), make(map="oracle")
+    assert not blind.card.oracle and oracle.card.oracle
+    assert oracle.card.title != blind.card.title
+    assert not make().card.oracle  # the class is not changed
+    assert all(create(METHODS, f"{_name(make)}:{text}")[0].card.oracle for text in blind.variants["oracle"])
+
+
+def _name(make: Callable[..., TwoStage]) -> str:
+    return next(name for name in METHODS.names() if METHODS.get(name) is make)
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., TwoStage]) -> None:
+    _, seen = _scene((16, 16))
+    bare = Observation(image=seen.image)
+    assert make().skip(bare) is None
+    assert make(map="oracle").skip(seen) is None
+    reason = make(map="oracle").skip(bare)
+    assert reason is not None and "true blur map" in reason
+    with pytest.raises(ValueError, match="true blur map"):
+        make(map="oracle").restore(bare)
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
+    _, seen = _scene((16, 16))
+    with pytest.raises(ValueError, match="negative sigma"):
+        make(map="oracle").restore(Observation(image=seen.image, blur_map=np.full((16, 16), -1, np.float32)))
+
+
+def test_estimated_maps() -> None:
+    _, seen = _scene()
+    for light, image in (("srgb", seen.image), ("linear", to_linear(seen.image))):
+        expected = zhuo_sim.estimate(image)
+        for method in (ZhuoSim(light=light), FixedPoint(light=light)):  # type: ignore[arg-type]
+            np.testing.assert_array_equal(method.estimate_blur(seen), expected)
+    assert ZhuoSim(map="oracle").estimate_blur(seen) is None
+    error = np.abs(zhuo_sim.estimate(seen.image) - seen.blur_map)
+    assert error.mean() < 0.4
+
+
+def test_uniform_wiener_takes_the_median() -> None:
+    _, seen = _scene()
+    blur_map = UniformWiener().estimate_blur(seen)
+    assert blur_map is not None
+    sigma = np.float32(np.nanmedian(zhuo_sim.sparse(seen.image)))
+    np.testing.assert_array_equal(blur_map, np.full(seen.image.shape[:2], sigma))
+    nsr = wiener.noise_to_signal(seen.image)
+    blind = wiener.wiener(seen.image, kernel("disk", float(sigma)), nsr, 0.05)
+    np.testing.assert_array_equal(UniformWiener(psf="disk", mismatch=0.05).restore(seen), blind)
+    assert seen.blur_map is not None
+    true = wiener.wiener(seen.image, kernel("gaussian", float(np.median(seen.blur_map))), nsr, 0.1)
+    np.testing.assert_array_equal(UniformWiener(map="oracle").restore(seen), true)
+
+
+def test_linear_light_wraps_both_stages() -> None:
+    _, seen = _scene()
+    linear = Observation(image=to_linear(seen.image), blur_map=seen.blur_map)
+    inside = ZhuoSim(map="oracle").restore(linear)
+    np.testing.assert_array_equal(ZhuoSim(map="oracle", light="linear").restore(seen), to_srgb(inside))
+
+
+@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize("source", ["estimate", "oracle"])
+@pytest.mark.parametrize("light", ["srgb", "linear"])
+def test_odd_pictures(make: Callable[..., TwoStage], source: str, light: str) -> None:
+    rng = np.random.default_rng(0)
+    pictures = {
+        "flat": np.full((20, 24, 3), 0.4),
+        "one pixel": np.full((1, 1, 3), 0.3),
+        "tiny": rng.random((3, 3, 3)),
+        "column": rng.random((40, 1, 3)),
+        "row": rng.random((1, 40, 3)),
+        "noise": rng.random((30, 31, 3)),
+        "grey": np.repeat(rng.random((30, 30, 1)), 3, axis=2),
+        "out of range": 50 * rng.standard_normal((30, 30, 3)),
+    }
+    method = make(map=source, light=light)
+    for name, values in pictures.items():
+        image = values.astype(np.float32)
+        before = image.copy()
+        seen = Observation(image=image, blur_map=np.full(image.shape[:2], 2.3, np.float32))
+        restored = method.restore(seen)
+        assert restored.shape == image.shape and restored.dtype == np.float32, name
+        assert np.isfinite(restored).all(), name
+        np.testing.assert_array_equal(image, before, err_msg=name)
+        assert not np.shares_memory(restored, image), name
+        np.testing.assert_array_equal(method.restore(seen), restored, err_msg=name)
+
+
+@pytest.mark.parametrize("make", CLASSES)
+def test_flat_pictures_come_back_flat(make: Callable[..., TwoStage]) -> None:
+    flat = np.full((20, 24, 3), 0.4, np.float32)
+    np.testing.assert_allclose(make().restore(Observation(image=flat)), flat, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["zhuo-sim:map=guess", "zhuo-sim:psf=square", "zhuo-sim:mismatch=-1", "uniform-wiener:light=gamma", "zhuo-sim:x=1"],
+)
+def test_refuses_bad_parameters(text: str) -> None:
+    with pytest.raises(UsageError, match=text.partition(":")[0]):
+        create(METHODS, text)
+
+
+def test_importing_the_methods_does_not_compile() -> None:
+    """The matting library compiles on import; that must wait for `prepare`, which is never timed."""
+    script = (
+        "import sys, methods.two_stage.methods as m\n"
+        "assert not any(name.startswith(('pymatting', 'numba')) for name in sys.modules)\n"
+        "m.ZhuoSim(map='oracle').prepare('cpu')\n"
+        "assert 'pymatting' not in sys.modules\n"
+        "m.ZhuoSim().prepare('cpu')\n"
+        "assert 'pymatting.laplacian.cf_laplacian' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("make", [ZhuoSim, FixedPoint])
+def test_smoothing_beyond_the_largest_kernel_is_handled(make: Callable[..., TwoStage]) -> None:
+    """A true map may exceed what the estimator or the kernel bank reaches."""
+    sharp = gaussian_filter(np.random.default_rng(0).random((40, 40, 3)), (2, 2, 0)).astype(np.float32)
+    seen = Observation(image=sharp, blur_map=np.full((40, 40), 12, np.float32))
+    assert np.isfinite(make(map="oracle").restore(seen)).all()

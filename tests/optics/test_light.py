@@ -1,0 +1,55 @@
+"""The sRGB transfer functions against scikit-image and against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.color import rgb2xyz, xyz2rgb
+
+from benchmark.optics import light
+
+codes = np.linspace(0, 1, 10001, dtype=np.float32)
+
+
+def test_agrees_with_scikit_image():
+    grey = np.repeat(codes.astype(np.float64)[:, None], 3, axis=1)
+    white = rgb2xyz(np.ones((1, 3)))
+    luminance = rgb2xyz(grey)[:, 1] / white[0, 1]
+    np.testing.assert_allclose(light.to_linear(codes), luminance, atol=1e-6)
+    np.testing.assert_allclose(light.to_srgb(codes), xyz2rgb(white * codes[:, None])[:, 1], atol=2e-6)
+
+
+def test_known_values():
+    np.testing.assert_allclose(
+        light.to_linear(np.float32([0, 0.04045, 0.5, 1])), [0, 0.0031308, 0.2140411, 1], atol=1e-7
+    )
+
+
+@settings(deadline=None)
+@given(st.floats(-4, 4, width=32))
+def test_each_undoes_the_other_also_out_of_range(value):
+    array = np.float32([value])
+    np.testing.assert_allclose(light.to_srgb(light.to_linear(array)), array, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(light.to_linear(light.to_srgb(array)), array, rtol=2e-6, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.floats(0, 4, width=32))
+def test_is_odd(value):
+    array = np.float32([value])
+    assert light.to_linear(-array) == -light.to_linear(array)
+    assert light.to_srgb(-array) == -light.to_srgb(array)
+
+
+def test_rises_and_keeps_shape_and_type():
+    for function in (light.to_linear, light.to_srgb):
+        assert (np.diff(function(codes)) > 0).all()
+        assert function(codes.reshape(73, 137)).shape == (73, 137)
+        assert function(codes).dtype == np.float32
+
+
+def test_eight_bit_codes_survive_the_way_there_and_back():
+    levels = np.arange(256)
+    there = light.to_srgb(light.to_linear((levels / 255).astype(np.float32)))
+    assert (np.rint(there * 255) == levels).all()

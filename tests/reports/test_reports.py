@@ -1,0 +1,232 @@
+"""Tables from stored runs: right numbers, honest gaps, safe text, valid formats."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.api import MethodCard, UsageError
+from benchmark.metrics.protocols import Score
+from benchmark.noise import Noise
+from benchmark.plan import Cell
+from benchmark.registry import PROTOCOLS
+from benchmark.session import _protocol_card
+from benchmark.store import Outcome, Store
+from reports import frames, tables
+
+SAMPLES = ("one", "two", "three", "four")
+RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}
+VALUES = {"input": 20.0, "better": 22.0, "truth:map=oracle": 30.0}
+
+
+def cell(method: str, sample: str, sigma: float = 0.0, **changes: object) -> Cell:
+    plain = Cell(method, method, None, "{}", "1", None, "d_a%ta", "d", sample, f"f-{sample}", "u8", Noise(sigma))
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def scored(value: float | None, reason: str | None = None) -> Outcome:
+    mae = None if value is None else 1 / value
+    return Outcome("ok", scores={"quick": [Score("psnr", value, reason), Score("mae", mae, reason)]})
+
+
+@pytest.fixture
+def store(tmp_path: Path, toys: Path) -> Store:
+    """Three methods (one of them an oracle) on four pictures at two levels, each picture adding its index."""
+    made = Store(tmp_path, create=True)
+    training = {"input": (), "better": ("BSDS500", "DPD train"), "truth:map=oracle": None}
+    cards = {
+        name: MethodCard(title=name, family="classical", oracle="oracle" in name, trained_on=training[name])
+        for name in VALUES
+    }
+    made.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
+    made.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+    run = made.start_run({"git": {"commit": "a" * 40, "dirty": True}})
+    for sigma in (0.0, 2.0):
+        for name, value in VALUES.items():
+            for index, sample in enumerate(SAMPLES):
+                put(made, run, cell(name, sample, sigma), scored(value + index - sigma))
+    return made
+
+
+def put(store: Store, run: int, what: Cell, outcome: Outcome) -> None:
+    store.put(run, what, outcome, RULERS)
+
+
+def row(summary: frames.Summary, method: str, level: str = "0") -> frames.Row:
+    return next(r for r in summary.rows if r.method == method and r.level == level)
+
+
+def test_means_intervals_and_n(store: Store) -> None:
+    [summary] = frames.summaries(store)
+    entry = row(summary, "better", "2").entries["psnr"]
+    assert entry.interval is not None and entry.interval.mean == pytest.approx(22 + 1.5 - 2) and entry.interval.n == 4
+    assert entry.interval.low is not None and entry.interval.low < entry.interval.mean < entry.interval.high
+
+
+def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: Store) -> None:
+    [summary] = frames.summaries(store)
+    best = {(r.method, key) for r in summary.rows for key, entry in r.entries.items() if entry.best}
+    assert best == {("better", "psnr"), ("better", "mae")}
+    assert row(summary, "truth:map=oracle").title.endswith("†")
+    assert any("given the true blur map" in note for note in summary.footnotes)
+    assert summary.rows[-1].oracle and not summary.rows[0].oracle
+
+
+def test_a_mean_never_covers_other_pictures_than_its_neighbours(store: Store) -> None:
+    """`late` has two pictures only so far: every mean is over these two, and the table says so."""
+    run = store.start_run({})
+    for sample in SAMPLES[:2]:
+        put(store, run, cell("late", sample), scored(21.0))
+    [summary] = frames.summaries(store)
+    entries = [r.entries["psnr"].interval for r in summary.rows if r.level == "0"]
+    assert {entry.n for entry in entries if entry} == {2}
+    assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(20.5)  # type: ignore[union-attr]
+    assert any("2 of 4 pictures" in note for note in summary.footnotes)
+    assert row(summary, "input", "2").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "skipped"])
+def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(store: Store, status: str) -> None:
+    run = store.start_run({})
+    for sample in SAMPLES[:3]:
+        put(store, run, cell("fragile", sample), scored(40.0))
+    put(store, run, cell("fragile", SAMPLES[3]), Outcome(status, reason="<b>why</b> | really"))  # type: ignore[arg-type]
+    [summary] = frames.summaries(store)
+    assert row(summary, "fragile").entries["psnr"] == frames.Entry(None, "incomplete")
+    assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
+    assert any(f"fragile, noise 0: {status} on 1 of 4" in note and "why" in note for note in summary.footnotes)
+
+
+def test_only_the_newest_version_and_the_newest_data_are_tabulated(store: Store) -> None:
+    run = store.start_run({})
+    for sample in SAMPLES:
+        put(store, run, cell("better", sample, method_version="2"), scored(50.0))
+    [summary] = frames.summaries(store)
+    assert row(summary, "better").entries["psnr"].interval.mean == 50  # type: ignore[union-attr]
+    assert not [r for r in summary.rows if r.method == "better" and r.level == "2"], "version 1 is not mixed in"
+    store.ask(store.start_run({}), [cell("better", sample, sigma) for sample in SAMPLES for sigma in (0.0, 2.0)])
+    [summary] = frames.summaries(store)
+    assert row(summary, "better").entries["psnr"].interval.mean == 23.5, "asked for again: back to version 1"  # type: ignore[union-attr]
+    run = store.start_run({})
+    put(store, run, cell("input", "one", data="changed"), scored(10.0))
+    [summary] = frames.summaries(store)
+    assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(22), "the others lack the new 'one'"  # type: ignore[union-attr]
+    ones = frames.current(frames.scores(store)).query("sample == 'one'")
+    assert set(ones["data"]) == {"changed"}
+
+
+def test_changed_defaults_are_another_method(store: Store) -> None:
+    run = store.start_run({})
+    put(store, run, cell("better", "one", parameters='{"steps": 3}'), scored(50.0))
+    [summary] = frames.summaries(store)
+    entry = row(summary, "better").entries["psnr"].interval
+    assert entry is not None and (entry.mean, entry.n) == (50.0, 1)
+
+
+def test_scores_of_an_older_ruler_are_not_mixed_in(store: Store) -> None:
+    """Another version of a metric, or other weights: its scores never share a column with the older ones."""
+    run = store.start_run({})
+    first = cell("better", "one")
+    store.put_scores(run, first.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"})
+    [summary] = frames.summaries(store)
+    assert row(summary, "better").entries["psnr"] == frames.Entry(None, "not scored")
+    for what, _ in list(store.cells()):
+        store.put_scores(run, what.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"})
+    [summary] = frames.summaries(store)
+    assert row(summary, "better").entries["psnr"].interval.mean == 33.0  # type: ignore[union-attr]
+
+
+def test_what_was_not_scored_under_a_protocol_does_not_enter_its_table(store: Store) -> None:
+    """A method run under another protocol on one picture must not shrink this table to that picture."""
+    put(store, store.start_run({}), cell("elsewhere", "one"), Outcome("ok"))
+    [summary] = frames.summaries(store)
+    assert "elsewhere" not in {r.method for r in summary.rows}
+    assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
+
+
+def test_gaps_say_why(store: Store) -> None:
+    run = store.start_run({})
+    for sample in SAMPLES:
+        put(store, run, cell("untargeted", sample), scored(None, "no target"))
+        put(store, run, cell("unmeasured", sample), scored(None, "not available: no trunk at x"))
+    [summary] = frames.summaries(store)
+    assert row(summary, "untargeted").entries["psnr"].note == "no target"
+    assert row(summary, "unmeasured").entries["psnr"].note == "not available"
+    assert "not available: no trunk at x" in summary.footnotes
+
+
+def test_footnotes_carry_the_provenance(store: Store) -> None:
+    store.start_run({"git": {"commit": "b" * 40, "dirty": False}})  # computed nothing
+    [summary] = frames.summaries(store)
+    text = " ".join(summary.footnotes)
+    for word in ("d_a%ta", "4 pictures", "fingerprint", "track u8", "quick", "aaaaaaaaaaaa (with uncommitted changes)"):
+        assert word in text
+    assert "bbbb" not in text
+
+
+def test_footnotes_say_what_methods_were_trained_on(store: Store) -> None:
+    [summary] = frames.summaries(store)
+    notes = [note for note in summary.footnotes if note.startswith("Weights")]
+    assert notes == [
+        "Weights or constants from BSDS500, DPD train: better.",
+        "Weights or constants from unknown data: truth:map=oracle.",
+    ]
+
+
+def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:
+    with pytest.raises(UsageError, match="not scored under canonical"):
+        frames.summaries(store, ["canonical"])
+
+
+def test_an_empty_run_is_an_error(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as empty, pytest.raises(UsageError, match="holds no cells"):
+        frames.summaries(empty)
+
+
+def test_csv_is_numbers(store: Store) -> None:
+    frame = pd.read_csv(io.StringIO(tables.write(frames.summaries(store), "csv")))
+    assert len(frame) == 2 * 3 * 2
+    mean = frame.query("method == 'better' and noise == 0 and measure == 'psnr'")["mean"].item()
+    assert mean == pytest.approx(23.5)
+
+
+def test_markdown_renders_and_escapes(store: Store) -> None:
+    run = store.start_run({})
+    hostile = "<script>alert(1)</script>|x"
+    for sample in SAMPLES:
+        put(store, run, cell(hostile, sample), scored(1.0))
+    text = tables.write(frames.summaries(store), "markdown")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    assert len(lines) == 2 + 7 and widths == {6}, "every line has the same cells, the pipe in the name is escaped"
+    assert "<script>" not in text.replace("\\<", "") and "**23.50" in text
+
+
+def test_export_has_every_row_with_its_provenance(store: Store, tmp_path: Path) -> None:
+    frame = frames.export(store)
+    assert len(frame) == 2 * 3 * 4 * 2 and frame["provenance"].str.contains("commit").all()
+    frame.to_parquet(tmp_path / "x.parquet")
+    again = pd.read_parquet(tmp_path / "x.parquet")
+    np.testing.assert_array_equal(again["value"], frame["value"])
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(store: Store, tmp_path: Path) -> None:
+    run = store.start_run({})
+    for sample in SAMPLES:
+        put(store, run, cell("a_b:c=#1&{~^\\}", sample, dataset="d_a%ta"), scored(1.0))
+    body = tables.write(frames.summaries(store), "latex")
+    assert "\\toprule" in body and "\\textbf{" in body
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
