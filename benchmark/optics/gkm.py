@@ -19,10 +19,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from benchmark.api import Map, Picture
 
 BORDER = cv2.BORDER_REFLECT
+
+_SUM_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +122,35 @@ def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
         np.copyto(plane, 1 - upper_share, where=lower == k)
         np.copyto(plane, upper_share, where=lower == k - 1)
     return beta
+
+
+def fit(psf: NDArray[np.float64], bank: Bank, *, nonnegative: bool = True) -> NDArray[np.float64]:
+    """Return the K mixing coefficients under which the bank comes closest to a PSF in least squares.
+
+    They sum to the PSF's sum, so that the mixture passes a constant picture as the PSF does: the condition enters as
+    one more equation of great weight.
+
+    Args:
+        psf: odd-sized kernel of any family or a measured one, centred; it need not be symmetric or fit into the bank.
+        bank: the kernels.
+        nonnegative: demand coefficients >= 0 (a physical mixture), or allow any sign (what a network may learn).
+
+    Raises:
+        ValueError: if the PSF has an even size or holds NaN.
+    """
+    if psf.ndim != 2 or any(size % 2 == 0 for size in psf.shape) or not np.isfinite(psf).all():
+        raise ValueError(f"a PSF must be a finite array of odd height and width, got shape {psf.shape}")
+    size = max(*psf.shape, *(len(taps) for taps in bank.taps))
+    columns = [_embedded(kernel, size).ravel() for kernel in bank.kernels]
+    system = np.vstack([np.stack(columns, axis=1), np.full((1, len(columns)), _SUM_WEIGHT)])
+    wanted = np.append(_embedded(psf, size).ravel(), _SUM_WEIGHT * psf.sum())
+    found: NDArray[np.float64] = nnls(system, wanted)[0] if nonnegative else np.linalg.lstsq(system, wanted)[0]
+    return found
+
+
+def _embedded(psf: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    rows, columns = ((size - length) // 2 for length in psf.shape)
+    return np.pad(psf, ((rows, rows), (columns, columns)))
 
 
 def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
