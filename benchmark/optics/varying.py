@@ -40,7 +40,7 @@ class VaryingBlur:
 
         Args:
             blur_map: H x W, sigma in pixels, >= 0. The `gkm` family ends at the paper's largest kernel.
-            family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank makes of that sigma.
+            family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank makes of a sigma.
         """
         kernels, variances = ladder(family, float(blur_map.max()))
         place = np.interp(np.square(blur_map, dtype=np.float64), variances, np.arange(len(variances), dtype=np.float64))
