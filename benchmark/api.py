@@ -11,7 +11,7 @@ noise levels are standard deviations on the 0-255 scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -113,7 +113,8 @@ class Sample:
         mask: True where out of focus, for data sets that mark regions instead of targets (CUHK-BD).
         bit_depth: bits per channel of the source file (8 or 16).
         scene: name shared by samples that show the same scene, for clustered statistics; defaults to `id`.
-        meta: further facts (camera, setting, registration shift ...), scalars only.
+        meta: further facts (camera, setting, registration shift ...), scalars only. `map_crop_right`: so many columns
+            at the right edge take no part in scores of blur maps.
     """
 
     id: str
@@ -194,6 +195,21 @@ class MethodCard:
     notes: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Iterate:
+    """One step of an iterative method.
+
+    Attributes:
+        picture: the iterate as a finished picture (H x W x 3, sRGB code values); the first one is the start.
+        residual: what the method's stopping rule watches, on the [0, 1] scale; the method's documentation says which.
+        facts: further numbers about the whole iteration, the same at every step (for example the contraction factor).
+    """
+
+    picture: Picture
+    residual: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
 class Method(ABC):
     """A restoration method. Its parameters are the typed keyword arguments of its constructor.
 
@@ -227,7 +243,11 @@ class Method(ABC):
         return None
 
     def estimate_blur(self, observation: Observation) -> Map | None:
-        """Return the estimated blur map, or None for methods that do not make one."""
+        """Return the blur map it restores under, or None for methods that do not make one."""
+        return None
+
+    def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
+        """Return the steps of the iteration, from its start; None for methods that are none. Stopping rules apply."""
         return None
 
 
@@ -281,6 +301,14 @@ class Dataset(ABC):
 
         It may be called from several threads at once.
         """
+
+    def psfs(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return calibrated PSFs that come with the set: name -> N x S x S, S odd, each summing to 1. Default: none.
+
+        Raises:
+            DataError: if they belong to the set and are missing or damaged.
+        """
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

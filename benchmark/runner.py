@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -23,6 +24,9 @@ from benchmark.plan import Cell
 from benchmark.registry import create_metric
 from benchmark.store import Done, Outcome, Store
 from benchmark.worker import Settings, Task
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
@@ -111,7 +115,6 @@ def run(
         jobs: worker processes. The cores are shared out among them.
         timeout: seconds a cell may take, loading and preparing its method included.
     """
-    settings = dataclasses.replace(settings, threads=max(1, cores() // jobs))
     known = rulers(protocols)
     for task, outcome in _execute(tasks, settings, jobs, timeout):
         if task.output is None:
@@ -124,28 +127,67 @@ def run(
 def _execute(
     tasks: Iterable[Task], settings: Settings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Task, Outcome]]:
+    for task, done in spread(worker.work, tasks, settings, jobs=jobs, timeout=timeout):
+        yield task, Outcome(done.status, done.reason, done.traceback) if isinstance(done, Lost) else done
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lost:
+    """What came of an item whose work did not return: it raised, took too long, or its process died."""
+
+    status: Literal["failed", "timeout"]
+    reason: str
+    traceback: str | None = None
+
+
+def spread(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    settings: Settings,
+    *,
+    jobs: int,
+    timeout: float | None = None,
+) -> Iterator[tuple[Item, Result | Lost]]:
+    """Do some work on each item in worker processes and yield the results as they come.
+
+    Args:
+        work: a function of a module, called with one item.
+        items: hashable or not; they and the results travel between processes.
+        settings: every worker is started with them.
+        jobs: worker processes. The cores are shared out among them.
+        timeout: seconds an item may take; its worker is ended, also inside a compiled library.
+    """
+    settings = dataclasses.replace(settings, threads=max(1, cores() // jobs))
     context = multiprocessing.get_context("spawn")  # fork is unsafe once a library has started threads
     pool = ProcessPool(max_workers=jobs, initializer=worker.start, initargs=[settings], context=context)
     try:
-        futures: dict[Future[Outcome], Task] = {
-            pool.schedule(worker.work, args=[task], timeout=timeout): task for task in tasks
+        futures: dict[Future[Result], Item] = {
+            pool.schedule(_call, args=[work, item], timeout=timeout): item for item in items
         }
         for future in as_completed(futures):
-            yield futures[future], _outcome(future, timeout)
+            done = _result(future, timeout)
+            yield futures[future], done
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
 
 
-def _outcome(future: Future[Outcome], timeout: float | None) -> Outcome:
+def _call(work: Callable[[Item], Result], item: Item) -> Result:
+    try:
+        return work(item)
+    except SystemExit as error:  # a plug-in that calls sys.exit must not end the worker
+        raise RuntimeError(f"it called sys.exit({error})") from error
+
+
+def _result(future: Future[Result], timeout: float | None) -> Result | Lost:
     try:
         return future.result()
     except TimeoutError:
-        return Outcome("timeout", reason=f"took longer than {timeout:g} s")
+        return Lost("timeout", f"took longer than {timeout:g} s")
     except ProcessExpired as error:
-        return Outcome("failed", reason=f"its worker process died (exit code {error.exitcode}; often: out of memory)")
-    except Exception as error:  # what the pool itself could not do, such as sending a result back
-        return Outcome("failed", reason=worker.brief(error), traceback="".join(traceback.format_exception(error)))
+        return Lost("failed", f"its worker process died (exit code {error.exitcode}; often: out of memory)")
+    except Exception as error:  # raised by the work, or what the pool itself could not do
+        return Lost("failed", worker.brief(error), "".join(traceback.format_exception(error)))
 
 
 def cores() -> int:

@@ -101,7 +101,7 @@ class Session:
 
     def do(self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, what: str) -> int:
         """Do the tasks with a progress display; return how many did not end well."""
-        jobs = min(jobs or min(runner.cores(), _MOST_JOBS), max(1, len(tasks)))
+        jobs = workers(jobs, len(tasks))
         stream = runner.run(
             tasks, self._settings, self.store, self._number, self._protocols, jobs=jobs, timeout=timeout
         )
@@ -152,3 +152,8 @@ def _protocol_card(protocol: Protocol) -> dict[str, Any]:
     tracks = [track.id for track in protocol.tracks]
     facts = {"title": protocol.title, "source": protocol.source, "version": protocol.version}
     return facts | {"tracks": tracks, "measures": measures}
+
+
+def workers(jobs: int, tasks: int) -> int:
+    """Return how many worker processes to start: what was asked for, 0 for one per core, four at most."""
+    return min(jobs or min(runner.cores(), _MOST_JOBS), max(1, tasks))

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark import imageio, noise
 from benchmark.api import DataError, Dataset, Method, Observation, Picture, Sample, as_picture
@@ -107,11 +108,7 @@ def one_line(text: object) -> str:
 
 def _run(task: Task) -> Outcome:
     settings, cell = _current(), task.cell
-    track = Track.parse(cell.track)
-    sample = track.read(_sample(settings, cell))
-    method = _method(settings, cell.method)
-    seen = noise.add(sample, cell.noise, cell.dataset_name).observe(method.card, cell.noise.sigma)
-    observation = _copied(track.fit(seen))
+    sample, track, method, observation = seen(cell)
     reason = unmet(method, observation)
     if reason is not None:
         return Outcome("skipped", reason=one_line(reason), scene=sample.scene)
@@ -122,6 +119,28 @@ def _run(task: Task) -> Outcome:
     kept = _keep(settings, cell, output, sample, track) if settings.save else None
     scores = _score(task, output, sample, track)
     return Outcome("ok", seconds=seconds, scene=sample.scene, output=kept, scores=scores)
+
+
+class Seen(NamedTuple):
+    """A cell made ready: the sample through its track, the track, the prepared method, and what the method sees."""
+
+    sample: Sample
+    track: Track
+    method: Method
+    observation: Observation
+
+
+def seen(cell: Cell) -> Seen:
+    """Return a cell made ready; for use inside a worker. The observation is the method's own copy.
+
+    Raises:
+        DataError: if the sample is damaged, or is not what it was when the cell was planned.
+    """
+    settings, track = _current(), Track.parse(cell.track)
+    sample = track.read(_sample(settings, cell))
+    method = _method(settings, cell.method)
+    noisy = noise.add(sample, cell.noise, cell.dataset_name).observe(method.card, cell.noise.sigma)
+    return Seen(sample, track, method, _copied(track.fit(noisy)))
 
 
 def _rescore(task: Task) -> Outcome:

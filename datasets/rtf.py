@@ -50,6 +50,8 @@ SIGMA_OF_RADIUS: Final = (
 
 _BASES = ("RTF", "RTFDataset", "test/RTF")
 _CLEAN = "0"
+_UNSCORED = 20
+"""Columns at the right edge that the evaluation code of works on blur maps leaves out."""
 
 
 class Rtf(FileDataset):
@@ -71,11 +73,12 @@ class Rtf(FileDataset):
         count=22,
         notes=(
             "8-bit, 360x360. The blur map is the sigma of the literature's look-up table for the disk radius in the "
-            "file (radius 2 gives 1.125), not radius / 2 as elsewhere in this suite. All columns are kept; works on "
-            "blur maps usually drop the last 20. Noise: the GKMNet paper speaks of standard deviations 1 and 2.55, the "
-            "shipped noisy folders are called 1 and 1.6; since 1.6 is about the root of 2.55, one of the two may be "
-            "a variance. Noise added by the suite is a standard deviation; noise=files (both), noise=1 and noise=1.6 "
-            "take the shipped folders as they are, on top of which no noise should be added."
+            "file (radius 2 gives 1.125), not radius / 2 as elsewhere in this suite. Pictures keep all columns; scores "
+            "of blur maps leave out the last 20, as works on blur maps do. Noise: the GKMNet paper speaks of standard "
+            "deviations 1 and 2.55, the shipped noisy folders are called 1 and 1.6; since 1.6 is about the root of "
+            "2.55, one of the two may be a variance. Noise added by the suite is a standard deviation; noise=files "
+            "(both), noise=1 and noise=1.6 take the shipped folders as they are, on top of which no noise should be "
+            "added."
         ),
     )
 
@@ -110,7 +113,8 @@ class Rtf(FileDataset):
             return sample
         radius = _read_radius(entry.files["blur_map"])
         check_size(entry.files["blur_map"], size(radius), entry.files["image"], size(sample.image))
-        return replace(sample, blur_map=sigma_of_radius(radius))
+        meta = {**sample.meta, "map_crop_right": _UNSCORED}
+        return replace(sample, blur_map=sigma_of_radius(radius), meta=meta)
 
 
 def sigma_of_radius(radius: NDArray[np.floating[Any]]) -> Map:

@@ -1,0 +1,456 @@
+"""How good are the blur maps themselves? Errors against a true map, detection scores against a mask, and their run.
+
+Scores are per picture. The maps are kept under the identity of their cells, so the same command again only scores them
+once more, which is cheap and never stale; what failed is tried again. Rows go to `maps.csv` as they come and the file
+is put in order at the end. One command at a time may write into a folder.
+
+Conventions, because papers differ:
+
+- Maps are compared as they are, in pixels of Gaussian-equivalent sigma; no scale or offset is fitted.
+- Against a mask the score of a pixel is its sigma, and "marked as out of focus" means sigma >= threshold. The best F
+  takes the threshold that suits each picture best: an upper bound for any rule that has to choose one.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import console, imageio, plan, runner, worker
+from benchmark.api import DataError, Map, Mask, Method, Observation, Sample, Scalar, as_map
+from benchmark.metrics.tracks import Depth, Track
+from benchmark.names import output_file
+from benchmark.noise import Noise
+from benchmark.plan import Cell, PlannedDataset, PlannedMethod
+from benchmark.registry import METHODS
+from benchmark.runner import Lost
+from benchmark.worker import Settings
+
+Row = dict[str, Scalar | None]
+Values = dict[str, Scalar | None]
+Pixels = NDArray[np.floating[Any]]
+
+CSV_NAME: Final = "maps.csv"
+CROP_RIGHT: Final = "map_crop_right"
+"""Key in `Sample.meta`: so many columns at the right edge take no part in map scores (RTF's users drop 20)."""
+EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
+"""Edges of the bins of true sigma (px) for errors by blur; a bin holds its lower edge."""
+BETA2: Final = {"f03": 0.3, "f1": 1.0}
+"""beta^2 of the F-scores: 0.3 is the convention of the blur and saliency detection literature."""
+
+NO_MAP: Final = "makes no map"
+TRUTH_CONSTANT: Final = "the true map is constant"
+ESTIMATE_CONSTANT: Final = "the estimated map is constant"
+NO_TRUTH: Final = "no true map"
+NO_MASK: Final = "no mask"
+
+
+# Scores ---------------------------------------------------------------------------------------------------------------
+
+
+class MapErrors(NamedTuple):
+    """Errors of a map in pixels of sigma. `bias` is estimate - truth; `pearson` is None where it is undefined."""
+
+    n: int
+    mae: float
+    rmse: float
+    bias: float
+    pearson: float | None
+
+
+class BestF(NamedTuple):
+    """The best F-score over all thresholds on sigma, its threshold (px), and precision and recall there."""
+
+    value: float
+    threshold: float
+    precision: float
+    recall: float
+
+
+def against_map(estimate: Pixels, truth: Pixels) -> MapErrors:
+    """Return the errors of an estimated map against the true one, over all pixels, computed in float64.
+
+    Args:
+        estimate, truth: sigma in pixels, finite; H x W, or any selection of pixels.
+
+    Raises:
+        ValueError: if the shapes differ or there are no pixels.
+    """
+    found, true = _doubles(estimate, truth)
+    error = found - true
+    return MapErrors(
+        n=error.size,
+        mae=float(np.abs(error).mean()),
+        rmse=float(np.sqrt(np.square(error).mean())),
+        bias=float(error.mean()),
+        pearson=_pearson(found, true),
+    )
+
+
+def by_blur(estimate: Map, truth: Map, edges: Sequence[float] = EDGES) -> dict[str, MapErrors | None]:
+    """Return the errors of the pixels whose true sigma lies in each bin; None for a bin without pixels.
+
+    Args:
+        estimate, truth: H x W sigma in pixels, finite.
+        edges: increasing; bin i is edges[i] <= truth < edges[i + 1].
+
+    Raises:
+        ValueError: if the shapes differ or there are no pixels.
+    """
+    found, true = _doubles(estimate, truth)
+    errors: dict[str, MapErrors | None] = {}
+    for low, high in itertools.pairwise(edges):
+        inside = (true >= low) & (true < high)
+        errors[bin_name(low, high)] = against_map(found[inside], true[inside]) if inside.any() else None
+    return errors
+
+
+def bin_name(low: float, high: float) -> str:
+    """Return "0.5-1", or "3+" for a bin without upper edge."""
+    return f"{low:g}+" if math.isinf(high) else f"{low:g}-{high:g}"
+
+
+def roc_auc(estimate: Map, mask: Mask) -> float:
+    """Return the area under the ROC curve of sigma as a score for "out of focus": exact, by ranks, ties count half.
+
+    Args:
+        estimate: H x W sigma in pixels, finite.
+        mask: H x W, True where out of focus.
+
+    Raises:
+        ValueError: if the shapes differ, or the mask does not hold both classes.
+    """
+    from scipy.stats import rankdata
+
+    score, positive = _labelled(estimate, mask)
+    n_positive = int(positive.sum())
+    n_negative = positive.size - n_positive
+    above = rankdata(score)[positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(above / (n_positive * n_negative))
+
+
+def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
+    """Return the best F = (1 + beta2) P R / (beta2 P + R) over the thresholds "sigma >= t"; of equals the highest t.
+
+    Args:
+        estimate: H x W sigma in pixels, finite.
+        mask: H x W, True where out of focus.
+        beta2: beta^2, > 0; below 1 it weighs precision more.
+
+    Raises:
+        ValueError: if the shapes differ, or the mask does not hold both classes.
+    """
+    score, positive = _labelled(estimate, mask)
+    order = np.argsort(-score, kind="stable")
+    score = score[order]
+    hits = np.cumsum(positive[order])
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # equal sigmas are marked together
+    marked, hits = last + 1, hits[last]
+    values = (1 + beta2) * hits / (marked + beta2 * positive.sum())  # the formula above, free of 0 / 0
+    best = int(values.argmax())
+    return BestF(
+        value=float(values[best]),
+        threshold=float(score[last[best]]),
+        precision=float(hits[best] / marked[best]),
+        recall=float(hits[best] / positive.sum()),
+    )
+
+
+def f_of_all(mask: Mask, beta2: float) -> float:
+    """Return the F-score of marking every pixel (P = share of the mask, R = 1), which every map attains at least."""
+    share = float(mask.mean())
+    return (1 + beta2) * share / (beta2 * share + 1)
+
+
+def one_class(mask: Mask) -> str | None:
+    """Return why a mask cannot be scored against, or None if it holds both classes."""
+    if mask.all():
+        return "the mask is out of focus everywhere"
+    return None if mask.any() else "the mask is in focus everywhere"
+
+
+def score(estimate: Map, sample: Sample) -> Values:
+    """Return every score that a sample allows, by column of `maps.csv`; a reason where there is none.
+
+    Raises:
+        ValueError: if the sample asks for a crop that leaves nothing.
+    """
+    dropped = _crop(sample, estimate.shape[1])
+    width = estimate.shape[1] - dropped
+    estimate = estimate[:, :width]
+    values: Values = {"columns_dropped": dropped, "pearson_reason": NO_TRUTH, "auc_reason": NO_MASK}
+    if sample.blur_map is not None:
+        values |= _map_values(estimate, sample.blur_map[:, :width])
+    if sample.mask is not None:
+        values |= _mask_values(estimate, sample.mask[:, :width])
+    return values
+
+
+def _crop(sample: Sample, width: int) -> int:
+    columns = sample.meta.get(CROP_RIGHT, 0)
+    if not isinstance(columns, int) or not 0 <= columns < width:
+        raise ValueError(f"sample {sample.id!r}: {CROP_RIGHT} = {columns!r} must be a number from 0 to {width - 1}")
+    return columns
+
+
+def _map_values(estimate: Map, truth: Map) -> Values:
+    errors = against_map(estimate, truth)
+    values: Values = {
+        "n_px": errors.n, "mae_px": errors.mae, "rmse_px": errors.rmse, "bias_px": errors.bias,
+        "pearson": errors.pearson, "pearson_reason": None,
+        "constant_mae_px": against_map(np.full(truth.shape, np.median(truth)), truth).mae,
+    }  # fmt: skip
+    if errors.pearson is None:
+        values["pearson_reason"] = TRUTH_CONSTANT if np.ptp(truth) == 0 else ESTIMATE_CONSTANT
+    for name, part in by_blur(estimate, truth).items():
+        values |= {
+            f"n_px {name}": part.n if part else 0,
+            f"mae_px {name}": part.mae if part else None,
+            f"bias_px {name}": part.bias if part else None,
+        }
+    return values
+
+
+def _mask_values(estimate: Map, mask: Mask) -> Values:
+    values: Values = {"mask_px": mask.size, "mask_share": float(mask.mean()), "auc_reason": one_class(mask)}
+    if values["auc_reason"] is None:
+        values["auc"] = roc_auc(estimate, mask)
+        for name, beta2 in BETA2.items():
+            found = best_f(estimate, mask, beta2)
+            values |= {
+                name: found.value,
+                f"{name}_threshold_px": found.threshold,
+                f"{name}_precision": found.precision,
+                f"{name}_recall": found.recall,
+                f"{name}_of_all": f_of_all(mask, beta2),
+            }
+    return values
+
+
+def _doubles(estimate: Pixels, truth: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if estimate.shape != truth.shape or estimate.size == 0:
+        raise ValueError(f"cannot compare a map of shape {estimate.shape} with one of {truth.shape}")
+    return np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
+
+
+def _pearson(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    first, second = (values - values.mean() for values in (one, other))
+    first, second = first / np.abs(first).max(), second / np.abs(second).max()  # so that no square under- or overflows
+    product = (first * second).sum() / math.sqrt(np.square(first).sum() * np.square(second).sum())
+    return float(np.clip(product, -1, 1))
+
+
+def _labelled(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if estimate.shape != mask.shape:
+        raise ValueError(f"cannot compare a map of shape {estimate.shape} with a mask of {mask.shape}")
+    reason = one_class(mask)
+    if reason is not None:
+        raise ValueError(f"{reason}; both classes are needed")
+    return estimate.ravel(), mask.ravel()
+
+
+# The run --------------------------------------------------------------------------------------------------------------
+
+_BINS = tuple(bin_name(low, high) for low, high in itertools.pairwise(EDGES))
+_LONGEST_TRACEBACK = 4000
+COLUMNS: Final = (
+    "key", "dataset", "data", "sample", "scene", "noise", "clip", "round8", "seed", "track", "method", "version",
+    "weights", "status", "reason", "map", "columns_dropped",
+    "n_px", "mae_px", "rmse_px", "bias_px", "pearson", "pearson_reason", "constant_mae_px",
+    *(f"{measure} {name}" for name in _BINS for measure in ("n_px", "mae_px", "bias_px")),
+    "mask_px", "mask_share", "auc", "auc_reason",
+    *(f"{name}{part}" for name in BETA2 for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")),
+    "seconds_seen", "traceback",
+)  # fmt: skip
+"""Columns of `maps.csv`. `constant_mae_px`: MAE of the best constant map; `f1_of_all`: F1 of marking every pixel;
+`columns_dropped`: at the right edge, because the data set asks for it; `seconds_seen`: on a
+shared machine, no measurement."""
+
+_MOST_JOBS = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one cell whose work returned."""
+
+    status: Literal["ok", "skipped"]
+    reason: str | None = None
+    seconds: float | None = None
+    values: Mapping[str, Scalar | None] = dataclasses.field(default_factory=dict)
+
+
+def map_file(cell: Cell) -> str:
+    """Return where a cell's map is kept, relative to the folder: .npy, float32, sigma in pixels."""
+    return output_file(cell).replace("outputs/", "maps/", 1)
+
+
+def run(
+    methods: Sequence[PlannedMethod],
+    data: PlannedDataset,
+    noises: Sequence[Noise],
+    settings: Settings,
+    *,
+    depth: Depth = "u8",
+    jobs: int = 1,
+    timeout: float | None = None,
+) -> list[Row]:
+    """Make and score the maps of every method on every sample at every noise level.
+
+    The pictures are those that `run` shows: same input track, same noise field. Rows are written to `maps.csv` as they
+    come; rows of earlier commands stay in it, after those of this plan.
+
+    Args:
+        methods, data: as `plan.select_methods` and `plan.select_dataset` give them.
+        noises: noise levels.
+        settings: folder for `maps.csv` and the maps, data root, plug-ins and device; the rest is not used.
+        depth: reader depth of the input track.
+        jobs: worker processes, among which the cores are shared out; 0 takes one per core, four at most.
+        timeout: seconds a picture may take, loading and preparing its method included.
+
+    Returns:
+        One row per cell with the keys `COLUMNS`, in the order of the plan: by sample, noise level, method. A failure,
+        or a method that makes no map, is a row with its reason.
+
+    Raises:
+        DataError: if an earlier `maps.csv` cannot be read, or the folder cannot be written to.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    path = settings.folder / CSV_NAME
+    cells = plan.cells(methods, data, [Track(depth)], noises)
+    earlier = {str(row["key"]): row for row in _read(path)}
+    _write(path, earlier.values())
+    made: dict[str, Row] = {}
+    with path.open("a", encoding="utf-8", newline="") as file:
+        for cell, found in console.track(_outcomes(cells, settings, jobs, timeout), len(cells), "estimating"):
+            row = _row(cell, found)
+            if row["seconds_seen"] is None and cell.key in earlier:
+                row["seconds_seen"] = earlier[cell.key]["seconds_seen"]
+            _tell(cell, found)
+            csv.DictWriter(file, COLUMNS).writerow(row)
+            file.flush()
+            made[cell.key] = row
+    rows = [made[cell.key] for cell in cells]
+    _write(path, [*rows, *(row for key, row in earlier.items() if key not in made)])
+    return rows
+
+
+def _tell(cell: Cell, found: Found | Lost) -> None:
+    if isinstance(found, Lost):
+        console.note(f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: {found.reason}")
+
+
+def _row(cell: Cell, found: Found | Lost) -> Row:
+    facts: Row = {
+        "key": cell.key, "dataset": cell.dataset, "data": cell.data, "sample": cell.sample,
+        "noise": cell.noise.sigma, "clip": cell.noise.clip, "round8": cell.noise.round8, "seed": cell.noise.seed,
+        "track": cell.track, "method": cell.method, "version": cell.method_version, "weights": cell.weights,
+        "status": found.status, "reason": found.reason, "map": map_file(cell) if found.status == "ok" else None,
+    }  # fmt: skip
+    if isinstance(found, Lost):
+        facts["traceback"] = found.traceback and found.traceback[-_LONGEST_TRACEBACK:]
+    else:
+        facts |= {"seconds_seen": found.seconds} | dict(found.values)
+    return dict.fromkeys(COLUMNS) | facts
+
+
+def _read(path: Path) -> list[Row]:
+    """Return the rows of an earlier `maps.csv`; a line that a killed process left unfinished is dropped."""
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is not a table of map scores ({error}); move it away or use another --out") from error
+    whole = (row for row in rows if row.get("key") and None not in row and None not in row.values())
+    return [dict.fromkeys(COLUMNS) | {key: value or None for key, value in row.items()} for row in whole]
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    with imageio.replacing(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _outcomes(
+    cells: Sequence[Cell], settings: Settings, jobs: int, timeout: float | None
+) -> Iterator[tuple[Cell, Found | Lost]]:
+    """Yield each cell with what came of it, as they come; methods that never make a map cost no worker."""
+    mapless = {cell.method_name for cell in cells if not _makes_maps(METHODS.get(cell.method_name))}
+    yield from ((cell, Found("skipped", NO_MAP)) for cell in cells if cell.method_name in mapless)
+    items = [Item(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
+    if items:
+        jobs = min(jobs or min(runner.cores(), _MOST_JOBS), len(items))
+        for item, found in runner.spread(work, items, settings, jobs=jobs, timeout=timeout):
+            yield item.cell, found
+
+
+def _makes_maps(kind: type[Method]) -> bool:
+    return kind.estimate_blur is not Method.estimate_blur
+
+
+# Inside a worker ------------------------------------------------------------------------------------------------------
+
+
+class Item(NamedTuple):
+    """A cell and the folder that its map is kept in."""
+
+    cell: Cell
+    folder: Path
+
+
+def work(item: Item) -> Found:
+    """Make (or read back) and score the map of one cell; raises whatever goes wrong."""
+    sample, _, method, observation = worker.seen(item.cell)
+    kept = item.folder / map_file(item.cell)
+    made, seconds = _kept(kept, observation), None
+    if made is None:
+        reason = worker.unmet(method, observation)
+        if reason is not None:
+            return Found("skipped", worker.one_line(reason))
+        started = time.perf_counter()
+        returned = method.estimate_blur(observation)
+        seconds = time.perf_counter() - started
+        if returned is None:
+            return Found("skipped", NO_MAP)
+        made = checked(returned, observation)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        imageio.write_array(kept, made)
+    return Found("ok", seconds=seconds, values={"scene": sample.scene} | score(made, sample))
+
+
+def checked(made: object, observation: Observation) -> Map:
+    """Return what `estimate_blur` gave back, if it keeps the contract.
+
+    Raises:
+        ValueError: wrong type or shape, NaN or infinite values, or a negative sigma.
+    """
+    found = as_map(made, "the estimated blur map")
+    if found.shape != observation.image.shape[:2]:
+        raise ValueError(f"the estimated blur map is {found.shape}, the picture {observation.image.shape[:2]}")
+    if found.min() < 0:
+        raise ValueError(f"the estimated blur map holds a negative sigma ({found.min():g} px)")
+    return found
+
+
+def _kept(path: Path, observation: Observation) -> Map | None:
+    """Return the map of an earlier command, or None if there is none that can be used."""
+    try:
+        return checked(imageio.read_array(path), observation)
+    except (DataError, ValueError):
+        return None
