@@ -1,0 +1,234 @@
+"""Learn what `methods.two_stage.jnb` needs: the dictionary, and the sparsity expected at each sigma.
+
+    python -m methods.two_stage.jnb_dictionary --source DIR --out FILE
+
+The dictionary is learned by K-SVD (Aharon, Elad and Bruckstein, IEEE Trans. Signal Processing 54(11), 2006) with the
+OMP of the estimator, as the JNB paper says, on 8 x 8 patches of sharp grey pictures blurred by Gaussians. The same
+pictures and the same seed give the same dictionary, up to the rounding of the numerical libraries (the file that ships
+came out twice, byte for byte in its atoms, on one machine). Atoms that almost equal another are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+
+from benchmark import console, imageio
+from benchmark.api import DataError
+from benchmark.optics.psf import kernel
+from methods.two_stage import jnb
+from methods.two_stage.jnb import PATCH, STOP, TEXTURED, Array, Dictionary
+
+WIDTH = 128
+ROUNDS = 30
+PER_PICTURE = 200
+TRAINING_SIGMA = (0.0, 3.0)
+"""Patches are blurred by a sigma (pixels) drawn evenly from this range."""
+LADDER = np.arange(0.0, 4.01, 0.25)
+"""Sigmas (pixels) that the logistic function is fitted at."""
+
+
+def blurred(gray: Array, sigma: float) -> Array:
+    """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the border."""
+    psf = kernel("gaussian", sigma)
+    return cv2.filter2D(gray, -1, psf, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
+
+
+def sample_patches(pictures: Sequence[Array], random: np.random.Generator, each: int = PER_PICTURE) -> Array:
+    """Return textured patches of pictures, without their mean: N x 64, each picture blurred by two sigmas.
+
+    A patch that OMP would explain with no atom at all teaches nothing and is left out.
+    """
+    found = []
+    for picture in pictures:
+        for sigma in random.uniform(*TRAINING_SIGMA, size=2):
+            gray = blurred(picture, float(sigma))
+            rows = random.integers(0, gray.shape[0] - PATCH + 1, size=each // 2)
+            columns = random.integers(0, gray.shape[1] - PATCH + 1, size=each // 2)
+            windows = np.lib.stride_tricks.sliding_window_view(gray, (PATCH, PATCH))
+            found.append(windows[rows, columns].reshape(-1, PATCH * PATCH))
+    patches = np.concatenate(found)
+    patches -= patches.mean(axis=1, keepdims=True)
+    textured: Array = patches[np.square(patches).sum(axis=1) > STOP**2]
+    return textured
+
+
+def learn(patches: Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS) -> Array:
+    """Return a dictionary for patches by K-SVD: 64 x `width`, columns of length 1.
+
+    It starts from patches. An atom that fewer than two patches use is replaced by the patch explained worst.
+
+    Args:
+        patches: N x 64 without their mean, N >= `width`, none of them 0.
+        random: draws the first atoms and the order in which atoms are updated.
+        width: number of atoms, at most 256.
+        rounds: of coding all patches and updating all atoms.
+    """
+    atoms = _unit(patches[random.choice(len(patches), width, replace=False)]).T.astype(np.float64)
+    for _ in range(rounds):
+        codes = encode(patches, atoms.astype(np.float32)).astype(np.float64)
+        rest = patches - codes @ atoms.T
+        for atom in random.permutation(width):
+            _update(atoms, codes, rest, patches, atom)
+    return np.ascontiguousarray(atoms, np.float32)
+
+
+def encode(patches: Array, atoms: Array) -> Array:
+    """Return the coefficients of patches (N x 64, without their mean) under error-constrained OMP: N x width."""
+    counts, taken = (array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, PATCH, PATCH), atoms))
+    codes = np.zeros((len(patches), atoms.shape[1]), np.float32)
+    for count in np.unique(counts[counts > 0]):
+        rows = np.flatnonzero(counts == count)
+        columns = taken[rows, :count]
+        chosen = atoms.T[columns].astype(np.float64)  # rows x count x 64
+        normal = chosen @ chosen.transpose(0, 2, 1)
+        right = chosen @ patches[rows, :, None]
+        codes[rows[:, None], columns] = np.linalg.solve(normal, right)[..., 0]
+    return codes
+
+
+def _update(
+    atoms: NDArray[np.float64],
+    codes: NDArray[np.float64],
+    rest: NDArray[np.float64],
+    patches: Array,
+    atom: int,
+) -> None:
+    """Replace an atom, and its coefficients, by the best rank-one fit to what the others leave of its patches."""
+    users = np.flatnonzero(codes[:, atom])
+    if len(users) < 2:
+        worst = int(np.argmax(np.square(rest).sum(axis=1)))
+        rest[users] += np.outer(codes[users, atom], atoms[:, atom])
+        codes[users, atom] = 0
+        atoms[:, atom] = _unit(patches[worst])
+        rest[worst] = 0  # so that the next one takes another patch
+        return
+    left = rest[users] + np.outer(codes[users, atom], atoms[:, atom])
+    atoms[:, atom] = np.linalg.eigh(left.T @ left)[1][:, -1]
+    codes[users, atom] = left @ atoms[:, atom]
+    rest[users] = left - np.outer(codes[users, atom], atoms[:, atom])
+
+
+def _unit(patches: Array) -> Array:
+    unit: Array = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
+    return unit
+
+
+def typical_counts(pictures: Sequence[Array], atoms: Array, sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median number of atoms of the textured patches of all pictures, blurred by each sigma."""
+    medians = []
+    for sigma in sigmas:
+        histogram = np.zeros(jnb.MAX_ATOMS + 1, np.int64)
+        for picture in pictures:
+            counts = jnb.non_zeros(blurred(picture, float(sigma)), atoms)
+            histogram += np.bincount(counts.ravel(), minlength=len(histogram))
+        histogram[: TEXTURED + 1] = 0
+        medians.append(grouped_median(histogram))
+    return np.array(medians)
+
+
+def grouped_median(histogram: NDArray[np.int64]) -> float:
+    """Return the median of whole numbers, each taken as spread evenly over the unit around it.
+
+    Strong blurs differ by less than one atom, which the plain median would round away. Of no numbers at all the median
+    is that of the threshold of texture.
+    """
+    total = histogram.sum()
+    if total == 0:
+        return float(TEXTURED)
+    reached = np.cumsum(histogram)
+    middle = int(np.searchsorted(reached, total / 2))
+    before = reached[middle] - histogram[middle]
+    return float(middle - 0.5 + (total / 2 - before) / histogram[middle])
+
+
+def fit_logistic(sigmas: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return (a, b, c, d) of the paper's eq. (4), a / (1 + exp(b sigma + c)) + d; a, b > 0.
+
+    Least squares of the relative errors: the curve is steep where sharp and almost flat where blurred, and an atom too
+    many means little there and much here.
+
+    Args:
+        sigmas: in pixels, at least 4.
+        counts: the number of atoms expected at each sigma, > 0.
+    """
+    start = (float(np.ptp(counts)) + 1, 2.0, 0.0, float(counts.min()))
+    bounds = ([1e-3, 1e-2, -20.0, 0.0], [1e3, 50.0, 20.0, 64.0])
+    a, b, c, d = curve_fit(_logistic, sigmas, counts, p0=start, sigma=counts, bounds=bounds, maxfev=20_000)[0]
+    return float(a), float(b), float(c), float(d)
+
+
+def _logistic(sigma: NDArray[np.float64], a: float, b: float, c: float, d: float) -> NDArray[np.float64]:
+    return a / (1 + np.exp(b * sigma + c)) + d
+
+
+def make(source: Path, seed: int, *, rounds: int = ROUNDS, fitted_on: int = 20) -> Dictionary:
+    """Return a dictionary, and the logistic function of `fitted_on` of the pictures, learned from a folder.
+
+    Raises:
+        DataError: if the folder holds too few pictures of 8 x 8 pixels or more to learn from.
+    """
+    random = np.random.default_rng(seed)
+    files = sorted(path for path in source.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    pictures = [jnb.luma(imageio.read(path)[0]) for path in files]
+    pictures = [picture for picture in pictures if min(picture.shape) >= PATCH]
+    patches = sample_patches(pictures, random) if pictures else np.zeros((0, PATCH**2), np.float32)
+    if len(patches) < WIDTH:
+        raise DataError(
+            f"{source}: {len(pictures)} pictures yield {len(patches)} textured patches, not the {WIDTH} that a "
+            "dictionary takes; give a folder of sharp pictures (BSDS500 train was used for the one that ships)"
+        )
+    atoms = learn(patches, random, rounds=rounds)
+    some = pictures[:: max(1, len(pictures) // fitted_on)]
+    medians = typical_counts(some, atoms, LADDER)
+    logistic = fit_logistic(LADDER, medians)
+    return Dictionary(atoms, logistic, _provenance(files, seed, rounds, len(patches), len(some), medians))
+
+
+def _provenance(
+    files: Sequence[Path], seed: int, rounds: int, patches: int, fitted_on: int, medians: NDArray[np.float64]
+) -> str:
+    digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+    low, high = TRAINING_SIGMA
+    return (
+        f"python -m methods.two_stage.jnb_dictionary, seed {seed}. Pictures: {len(files)}, SHA-256 {digest}. "
+        f"Atoms: K-SVD, {rounds} rounds, {patches} patches blurred by Gaussians of sigma {low:g} to {high:g} px. "
+        f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma {LADDER[0]:g} to "
+        f"{LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the patches that take more than "
+        f"{TEXTURED}: {' '.join(f'{median:.2f}' for median in medians)}."
+    )
+
+
+def save(learned: Dictionary, path: Path) -> None:
+    """Write what `jnb.load` reads."""
+    with imageio.replacing(path) as file:
+        np.savez(
+            file,
+            atoms=learned.atoms,
+            logistic=np.array(learned.logistic),
+            provenance=np.array(learned.provenance),
+        )
+
+
+def main(
+    source: Annotated[Path, typer.Option(help="Folder of sharp pictures; BSDS500/train for the one that ships.")],
+    out: Annotated[Path, typer.Option(help="File to write, .npz.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Learn the dictionary and the sparsity expected at each sigma."""
+    learned = make(source, seed)
+    save(learned, out)
+    console.note(learned.provenance)
+    console.note("(a, b, c, d) = " + ", ".join(f"{value:.4f}" for value in learned.logistic))
+
+
+if __name__ == "__main__":
+    typer.run(main)
