@@ -60,7 +60,8 @@ class Pixel4(FileDataset):
         layout=(
             "pixel4/   (or DP_data_pixel_4/)\n"
             "  001_left.png, 001_right.png ...     2016x1512, 16-bit file with 14-bit linear green, black level 1024\n"
-            "  gt_all_in_focus_im/001_gt.png ...   1344x1008, 16 bits, linear, black level removed"
+            "  gt_all_in_focus_im/001_gt.png ...   1344x1008, 16 bits, linear, black level removed\n"
+            "  calibration/blur_kernels_left.npy, blur_kernels_right.npy   48 measured PSFs each (optional)"
         ),
         count=17,
         notes=(
@@ -97,6 +98,7 @@ class Pixel4(FileDataset):
         rows = zip(left, pair(left, right, "name", _scene), pair(left, files(targets), "name", _scene), strict=True)
         entries = {_scene(row[0]): Entry(files=dict(zip(_ROLES, row, strict=True))) for row in rows}
         self._tone = tone
+        self._folder = folder
         super().__init__(entries, parameters={"tone": tone}, bit_depth=16)
 
     def check_sizes(self, entry: Entry, sizes: Mapping[str, Size]) -> None:
@@ -134,9 +136,48 @@ class Pixel4(FileDataset):
             },
         )
 
+    def psfs(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return the PSFs that the authors measured over the field of view of the camera, at one focus setting.
+
+        Returns:
+            `left`, `right` (as the two photodiodes of a pixel see a point) and `combined`, each N x h x w with h and w
+            odd and every PSF of sum 1; empty where the copy lacks the folder `calibration`. They are not centred. The
+            files hold PSFs of sum 1, so that `combined` is their plain mean: what share of the light each half of the
+            pixel gets is not in it, nor in the pictures that `load` combines.
+
+        Raises:
+            DataError: if one file is missing or damaged, or they do not hold as many PSFs of the same size.
+        """
+        found = locate(self._folder, "calibration")
+        paths = [found / f"blur_kernels_{side}.npy" for side in ("left", "right")] if found else []
+        if not any(path.exists() for path in paths):
+            return {}
+        left, right = (_kernels(path) for path in paths)
+        if left.shape != right.shape:
+            raise DataError(f"{paths[1]}: holds PSFs of shape {right.shape}, {paths[0].name} of {left.shape}; get both")
+        return {"left": left, "right": right, "combined": (left + right) / 2}
+
     def _picture(self, linear: Plane) -> Picture:
         clipped = np.clip(linear, 0, 1)
         return np.repeat((to_srgb(clipped) if self._tone == "srgb" else clipped)[..., None], 3, axis=2)
+
+
+def _kernels(path: Path) -> NDArray[np.float64]:
+    """Return measured PSFs, N x h x w, each of sum 1; raises DataError if the file does not hold any."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); get the original file") from error
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind != "f" or stored.ndim != 3 or 0 in stored.shape:
+        raise DataError(f"{path}: expected N x h x w PSFs of floating point; get the original file")
+    if any(size % 2 == 0 for size in stored.shape[1:]):
+        raise DataError(f"{path}: expected PSFs of odd height and width, got {stored.shape}; get the original file")
+    kernels = stored.astype(np.float64)
+    total = kernels.sum(axis=(1, 2), keepdims=True)
+    if not (np.isfinite(kernels).all() and (total > 0).all()):
+        raise DataError(f"{path}: holds a PSF that is not finite or has no light; get the original file")
+    normalised: NDArray[np.float64] = kernels / total
+    return normalised
 
 
 def _linear(stored: Plane) -> Plane:

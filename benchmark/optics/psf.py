@@ -1,11 +1,13 @@
 """Point spread functions of an out-of-focus lens, sampled by area.
 
-A kernel holds the integral of the continuous PSF over each pixel, in closed form, so it is accurate below a pixel,
+A kernel holds the integral of the continuous PSF over each pixel, in closed form (the generalised Gaussian by
+quadrature over disks in closed form), so it is accurate below a pixel,
 moves continuously with its size and becomes an exact delta when the PSF fits inside one pixel. Its size is named by
 `sigma`, the per-axis standard deviation in pixels of the *continuous* PSF, before the integration over pixels:
 
     disk of radius r:                                 sigma = r / 2
     regular polygon of circumradius R with n blades:  sigma = R sqrt((2 + cos(2 pi / n)) / 12)
+    generalised Gaussian exp(-(r / a)^p):             sigma = a sqrt(Gamma(4 / p) / (2 Gamma(2 / p)))
 
 so that a blur map means the same for every family. The integration over a pixel adds the variance of the pixel, 1/12
 px^2 per axis, to every kernel whose PSF is wide against a pixel; as the PSF shrinks into one pixel that share goes to
@@ -21,14 +23,22 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import gammainccinv, gammaincinv, gammaln, ndtr
 
 Array = NDArray[np.float64]
-Family = Literal["disk", "gaussian", "polygon"]
+Family = Literal["disk", "gaussian", "polygon", "generalised"]
 Half = Literal["left", "right"]
 
 GAUSSIAN_REACH = 5.0
 """A Gaussian is cut at this many sigma; that takes 1.5e-5 of its variance."""
+
+
+SMALLEST_SHAPE = 0.25
+"""Smallest exponent of a generalised Gaussian; the tails of a smaller one reach beyond 40 sigma."""
+
+_TAIL = 3.7e-6  # of the mass of a generalised Gaussian is cut off: what lies outside 5 sigma of the Gaussian
+_NODES = 64  # of the quadrature per pixel of sigma: the wider the PSF, the more pixel edges its layers cross
+_MOST_NODES = 512
 
 
 def _readonly(array: Array) -> Array:
@@ -40,18 +50,21 @@ _DELTA = _readonly(np.ones((1, 1)))
 
 
 @lru_cache(maxsize=1024)
-def kernel(family: Family, sigma: float, *, blades: int = 6, half: Half | None = None) -> Array:
+def kernel(family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0, half: Half | None = None) -> Array:
     """Return the kernel of a PSF of Gaussian-equivalent size `sigma`.
 
     Args:
-        family: `disk` (ideal round aperture), `gaussian`, or `polygon` (an iris of straight blades).
+        family: `disk` (ideal round aperture), `gaussian`, `polygon` (an iris of straight blades), or `generalised`
+            (a generalised Gaussian, between the first two for shapes above 2).
         sigma: standard deviation in pixels, >= 0; a disk gets radius 2 sigma. 0 gives the 1 x 1 delta.
         blades: sides of the polygon, >= 3; the other families ignore it.
+        shape: exponent of the generalised Gaussian, from `SMALLEST_SHAPE` on; the other families ignore it.
         half: keep the left or right half of the aperture only, as one photodiode of a dual pixel sees it, normalised
             again. The mean of the two halves is the full kernel.
 
     Raises:
-        ValueError: for an unknown family, a negative or non-finite sigma, or fewer than 3 blades.
+        ValueError: for an unknown family, a negative or non-finite sigma, fewer than 3 blades, or a shape below
+            `SMALLEST_SHAPE`.
     """
     if family == "disk":
         return disk(2 * sigma, half=half)
@@ -59,7 +72,9 @@ def kernel(family: Family, sigma: float, *, blades: int = 6, half: Half | None =
         return gaussian(sigma, half=half)
     if family == "polygon":
         return polygon(circumradius(sigma, blades), blades, half=half)
-    raise ValueError(f"PSF family must be disk, gaussian or polygon, got {family!r}")
+    if family == "generalised":
+        return generalised_gaussian(sigma, shape, half=half)
+    raise ValueError(f"PSF family must be disk, gaussian, polygon or generalised, got {family!r}")
 
 
 def circumradius(sigma: float, blades: int) -> float:
@@ -77,6 +92,36 @@ def disk(radius: float, *, half: Half | None = None) -> Array:
 def gaussian(sigma: float, *, half: Half | None = None) -> Array:
     """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH` sigma."""
     return _sample(lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half)
+
+
+def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None) -> Array:
+    """Return the kernel of the isotropic generalised Gaussian exp(-(r / a)^shape) of per-axis deviation `sigma` pixels.
+
+    Shape 2 is the Gaussian, infinity the disk of radius 2 sigma (`math.inf` gives just that), 1 a PSF of heavy tails.
+    Where less than 3.7e-6 of its mass lies beyond, it is cut. As a heap of disks of all radii it is integrated over the
+    radius by Gauss-Legendre quadrature and over the pixels in closed form.
+
+    Measured |kernel - reference| / |reference|: at shape 2 against the Gaussian's closed form at most 4e-5 (sigma 0.15
+    to 12 px), at shape 1e5 against the disk's at most 4e-8, at shapes 0.3 to 100 against 2000 nodes at most 7e-5
+    (sigma 0.5, 2 and 6 px).
+    """
+    if not shape >= SMALLEST_SHAPE:
+        raise ValueError(f"the shape of a generalised Gaussian must be at least {SMALLEST_SHAPE}, got {shape}")
+    if math.isinf(shape):
+        return disk(2 * sigma, half=half)
+    a = sigma * math.exp((math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)) / 2)
+    reach = a * float(gammainccinv(2 / shape, _TAIL)) ** (1 / shape)
+    node, weight = np.polynomial.legendre.leggauss(round(min(_NODES * max(1.0, sigma), _MOST_NODES)))
+    radii = a * gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (1 / shape)  # equal shares of the mass, layer by layer
+    return _sample(lambda x, y: _heap_integral(x, y, radii, weight), reach, half)
+
+
+def _heap_integral(x: Array, y: Array, radii: Array, weight: Array) -> Array:
+    """Return `_disk_integral` of unit disks of many radii, weighted and summed."""
+    sides, place = np.unique(np.abs(np.concatenate([x, y])), return_inverse=True)
+    quarter = sum(w / r**2 * _disk_integral(sides, sides, r) for r, w in zip(radii, weight, strict=True) if r > 0)
+    signed: Array = np.sign(x) * np.sign(y)[:, None] * quarter[np.ix_(place[len(x) :], place[: len(x)])]
+    return signed
 
 
 def polygon(radius: float, blades: int, *, half: Half | None = None) -> Array:

@@ -8,32 +8,66 @@ mixed kernel has its second moment exactly:
 
 The border is continued by half-sample reflection, under which a kernel that is its own mirror image in both axes is a
 symmetric matrix, so B^T is the exact transpose, border included, and B keeps a constant picture.
+
+It works tile by tile, in each with the rungs that occur there. A Gaussian is applied as two passes, a disk directly
+or, where that is dearer, through one Fourier transform of the tile for all of its rungs. The transform's rounding is
+relative to the largest value in the tile (some 2e-7 of it), so a result that should be 0 may fall below by as much.
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from benchmark.api import Map, Picture
 from benchmark.optics import gkm
+from benchmark.optics._tiles import BORDER, Array, Box, around, each, grown, inner, tiles
 from benchmark.optics.psf import kernel
 
 Family = Literal["gaussian", "disk", "gkm"]
 Kernel = NDArray[np.float64]
-Box = tuple[slice, slice]
+Spectrum = NDArray[np.complex64]
 
 STEP = 0.125
 """Distance of the rungs in sigma, pixels; `gkm` has the rungs of the paper's bank."""
 
+_TILE = (128, 128)
+
+# Nanoseconds per pixel and channel, roughly, as timed on one core; they decide between the two ways to apply a disk.
+_PER_TAP = 0.043
+_SLOW_FROM, _SLOW = 13, 14.0  # OpenCV turns to a transform of its own, which costs the same from here on
+_TRANSFORM = 3.6
+_PER_CALL = 2000  # pixels: what the calls themselves cost, as that many more
+
+
+class _Part(NamedTuple):
+    """One rung in one tile, with the box of its weights in the coordinates of the tile grown by the job's halo."""
+
+    rung: int
+    box: Box
+
+
+class _Job(NamedTuple):
+    """What to do in one tile: `halo` is how far its rungs look, `shape` the size of the transform."""
+
+    tile: Box
+    halo: int
+    shape: tuple[int, int]
+    direct: list[_Part]
+    transformed: list[_Part]
+
 
 class VaryingBlur:
-    """The operator B of one blur map, and its adjoint."""
+    """The operator B of one blur map, and its adjoint.
+
+    Both run on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on their number.
+    """
 
     def __init__(self, blur_map: Map, family: Family) -> None:
         """Prepare the operator.
@@ -46,30 +80,118 @@ class VaryingBlur:
         place = np.interp(np.square(blur_map, dtype=np.float64), variances, np.arange(len(variances), dtype=np.float64))
         self._place = place.astype(np.float32)
         self._kernels = kernels
+        self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
+        boxes = tiles((blur_map.shape[0], blur_map.shape[1]), _TILE)
+        self._gather = [self._job(box, spread=False) for box in boxes]
+        self._scatter = [self._job(box, spread=True) for box in boxes]
 
     def forward(self, x: Picture) -> Picture:
         """Return B x (H x W x 3)."""
-        total = np.zeros_like(x)
-        for rung, psf in enumerate(self._kernels):
-            weight = self._weight(rung)
-            if weight.any():
-                box, inner = _around(weight, len(psf) // 2)
-                total[box][inner] += (weight[box][..., None] * _filter(x[box], psf))[inner]
-        return total
+        x = np.ascontiguousarray(x, np.float32)
+        result = np.empty_like(x)
+
+        def work(job: _Job) -> None:
+            near, place = (around(array, job.tile, job.halo) for array in (x, self._place))
+            result[job.tile] = self._gathered(near, place, job)
+
+        each(work, self._gather)
+        return result
 
     def adjoint(self, z: Picture) -> Picture:
         """Return B^T z (H x W x 3)."""
-        total = np.zeros_like(z)
-        for rung, psf in enumerate(self._kernels):
-            weight = self._weight(rung)
-            if weight.any():
-                box, _ = _around(weight, len(psf) // 2)
-                total[box] += _filter(weight[box][..., None] * z[box], psf)
+        z = np.ascontiguousarray(z, np.float32)
+        result = np.empty_like(z)
+
+        def work(job: _Job) -> None:
+            near, place = (around(array, job.tile, job.halo) for array in (z, self._place))
+            result[job.tile] = self._scattered(near, place, job)
+
+        each(work, self._scatter)
+        return result
+
+    def _job(self, tile: Box, *, spread: bool) -> _Job:
+        """Plan a tile: B gathers with the weights inside it, B^T spreads from those within a kernel's reach of it."""
+        most = max(self._halo(rung) for rung in _rungs(self._place[tile]))
+        if spread:  # farther rungs may reach in; look as far as the largest kernel of the ladder does
+            most = len(self._kernels[-1]) // 2
+        place = around(self._place, tile, most)
+        found = []
+        for rung in _rungs(place if spread else self._place[tile]):
+            margin = most - self._halo(rung) if spread else most
+            box = _extent(_weight(place[inner(place, margin)], rung))
+            if box is not None:
+                found.append((rung, margin, box))
+        halo = max(self._halo(rung) for rung, _, _ in found)
+        parts = [_Part(rung, _moved(box, margin - most + halo)) for rung, margin, box in found]
+        height, width = (fft.next_fast_len(span.stop - span.start + 2 * halo, real=True) for span in tile)
+        direct = [part for part in parts if self._is_direct(part, height * width)]
+        transformed = [part for part in parts if not self._is_direct(part, height * width)]
+        return _Job(tile, halo, (height, width), direct, transformed)
+
+    def _halo(self, rung: int) -> int:
+        return len(self._kernels[rung]) // 2
+
+    def _is_direct(self, part: _Part, pixels: int) -> bool:
+        """Whether the rung costs less when applied to its box than by a transform of that many pixels."""
+        size = len(self._kernels[part.rung])
+        if self._taps is not None or size == 1:
+            return True
+        rows, columns = part.box
+        area = (rows.stop - rows.start + size - 1) * (columns.stop - columns.start + size - 1)
+        cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW
+        return bool(cost * (area + _PER_CALL) < _TRANSFORM * pixels)
+
+    def _gathered(self, x: Picture, place: Map, job: _Job) -> Picture:
+        """Return a tile of B x, from x and the rungs' places around it."""
+        total = np.zeros((x.shape[0] - 2 * job.halo, x.shape[1] - 2 * job.halo, 3), np.float32)
+        for part in job.direct:
+            margin = self._halo(part.rung)
+            blurred = self._filter(x[grown(_moved(part.box, -margin), margin)], part.rung, BORDER)
+            total[_moved(part.box, -job.halo)] += (
+                blurred[inner(blurred, margin)] * _weight(place[part.box], part.rung)[..., None]
+            )
+        if job.transformed:
+            planes = np.ascontiguousarray(x.transpose(2, 0, 1))
+            spectrum = fft.rfft2(planes, job.shape)
+            for part in job.transformed:
+                columns = fft.ifft(spectrum * _response(part.rung, job.shape), axis=-2, overwrite_x=True)
+                rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
+                rows *= _weight(place[part.box], part.rung)
+                total[_moved(part.box, -job.halo)] += rows.transpose(1, 2, 0)
         return total
 
-    def _weight(self, rung: int) -> Map:
-        weight: Map = np.maximum(np.float32(0), 1 - np.abs(self._place - np.float32(rung)))
-        return weight
+    def _scattered(self, z: Picture, place: Map, job: _Job) -> Picture:
+        """Return a tile of B^T z, from z and the rungs' places around it."""
+        shape = z.shape[0] - 2 * job.halo, z.shape[1] - 2 * job.halo
+        total = np.zeros((*shape, 3), np.float32)
+        for part in job.direct:
+            margin = self._halo(part.rung)
+            weighted = z[part.box] * _weight(place[part.box], part.rung)[..., None]
+            padded = cv2.copyMakeBorder(weighted, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
+            blurred = self._filter(padded, part.rung, cv2.BORDER_CONSTANT)  # type: ignore[arg-type]
+            here, there = _overlap(_moved(part.box, -margin - job.halo), blurred.shape, shape)
+            total[there] += blurred[here]
+        if job.transformed:
+            spectrum = np.zeros((3, job.shape[0], job.shape[1] // 2 + 1), np.complex64)
+            for part in job.transformed:
+                rows = np.zeros((3, part.box[0].stop - part.box[0].start, job.shape[1]), np.float32)
+                rows[..., part.box[1]] = (z[part.box] * _weight(place[part.box], part.rung)[..., None]).transpose(
+                    2, 0, 1
+                )
+                columns = np.zeros_like(spectrum)
+                columns[:, part.box[0]] = fft.rfft(rows, axis=-1)
+                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _response(part.rung, job.shape)
+            spread = fft.irfft2(spectrum, job.shape, overwrite_x=True)
+            total += spread[:, job.halo : job.halo + shape[0], job.halo : job.halo + shape[1]].transpose(1, 2, 0)
+        return total
+
+    def _filter(self, picture: Picture, rung: int, border: int) -> Picture:
+        if len(self._kernels[rung]) == 1:
+            return picture
+        if self._taps is None:
+            return cv2.filter2D(picture, cv2.CV_32F, self._kernels[rung], borderType=border)  # type: ignore[return-value]
+        taps = self._taps[rung]
+        return cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=border)  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=16)
@@ -88,19 +210,43 @@ def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[floa
     return tuple(kernel(family, float(sigma)) for sigma in sigmas), tuple((sigmas**2).tolist())
 
 
-def _around(weight: Map, margin: int) -> tuple[Box, Box]:
-    """Return the box of the non-zero weights grown by the margin, and that box without the margin inside it."""
+@lru_cache(maxsize=256)
+def _response(rung: int, shape: tuple[int, int]) -> Array:
+    """Return the transform of the disk of that rung about the origin; it is real, as the disk is symmetric."""
+    psf = kernel("disk", STEP * rung)
+    around_origin = np.zeros(shape)
+    around_origin[: len(psf), : len(psf)] = psf
+    around_origin = np.roll(around_origin, (-(len(psf) // 2), -(len(psf) // 2)), (0, 1))
+    response: Array = fft.rfft2(around_origin).real.astype(np.float32)
+    return response
+
+
+def _rungs(place: Map) -> list[int]:
+    """Return the rungs that some pixel mixes, ascending."""
+    return [int(rung) for rung in np.union1d(np.floor(place), np.ceil(place))]
+
+
+def _weight(place: Map, rung: int) -> Array:
+    weight: Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
+    return weight
+
+
+def _extent(weight: Array) -> Box | None:
     rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
-    starts = [max(0, int(hits[0]) - margin) for hits in (rows, columns)]
-    box = tuple(slice(start, int(hits[-1]) + 1 + margin) for start, hits in zip(starts, (rows, columns), strict=True))
-    inner = tuple(
-        slice(int(hits[0]) - start, int(hits[-1]) + 1 - start)
-        for start, hits in zip(starts, (rows, columns), strict=True)
-    )
-    return box, inner  # type: ignore[return-value]
+    if len(rows) == 0:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _filter(picture: Picture, psf: Kernel) -> Picture:
-    if psf.size == 1:
-        return picture
-    return cv2.filter2D(picture, cv2.CV_32F, psf, borderType=gkm.BORDER)  # type: ignore[return-value]
+def _moved(box: Box, by: int) -> Box:
+    rows, columns = (slice(span.start + by, span.stop + by) for span in box)
+    return rows, columns
+
+
+def _overlap(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
+    """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and where it lies there."""
+    starts = [max(0, span.start) for span in place]
+    stops = [min(size, span.start + length) for span, length, size in zip(place, shape, tile, strict=False)]
+    there = tuple(slice(start, max(start, stop)) for start, stop in zip(starts, stops, strict=True))
+    here = tuple(slice(span.start - at.start, span.stop - at.start) for span, at in zip(there, place, strict=True))
+    return here, there  # type: ignore[return-value]

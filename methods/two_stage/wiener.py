@@ -17,6 +17,7 @@ wrong: an error of the PSF acts as noise in proportion to the signal, and is abs
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -24,10 +25,11 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from benchmark.api import Map, Picture
+from benchmark.optics import gkm
 from benchmark.optics.psf import kernel
 from methods.two_stage.noise_level import noise_level
 
-Psf = Literal["gaussian", "disk"]
+Psf = Literal["gaussian", "disk", "gkm"]
 Array = NDArray[np.float64]
 
 STEP = 0.25
@@ -56,9 +58,37 @@ def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float) -> P
         weight = np.maximum(0, 1 - np.abs(place - np.float32(rung)))
         if weight.any():
             part = _around(weight > 0, _margin(rung * STEP))
-            layer = wiener(image[part], kernel(psf, rung * STEP), nsr, mismatch)
+            layer = wiener(image[part], layer_kernel(psf, rung * STEP), nsr, mismatch)
             restored[part] += weight[part][..., None] * layer
     return restored
+
+
+@lru_cache(maxsize=256)
+def layer_kernel(psf: Psf, sigma: float) -> Array:
+    """Return the kernel of a family for one sigma: odd-sized, its own mirror image in both axes, sum 1, read-only.
+
+    Args:
+        psf: `gaussian` or `disk`, of any sigma; or `gkm`, the mixture of two Gaussians that the paper's bank makes of a
+            sigma, which ends at the bank's largest kernel.
+        sigma: in pixels, >= 0. 0 gives the 1 x 1 delta.
+
+    Raises:
+        ValueError: for an unknown family, or a sigma that is negative or not finite.
+    """
+    if psf != "gkm":
+        return kernel(psf, sigma)
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"the size of a PSF must be a finite number >= 0, got {sigma}")
+    bank = gkm.paper_bank()
+    shares = gkm.coefficients(np.full((1, 1), sigma, np.float32), bank).ravel()
+    mixed = [(float(share), part) for share, part in zip(shares, bank.kernels, strict=True) if share > 0]
+    size = max(len(part) for _, part in mixed)
+    found = np.zeros((size, size))
+    for share, part in mixed:
+        found += share * np.pad(part, (size - len(part)) // 2)
+    found /= found.sum()
+    found.flags.writeable = False
+    return found
 
 
 def wiener(image: Picture, psf: Array, nsr: float, mismatch: float) -> Picture:

@@ -150,6 +150,71 @@ def test_a_missing_view_is_named(tmp_path: Path) -> None:
         Pixel4(tmp_path)
 
 
+def kernels(root: Path, side: str, stored: object) -> Path:
+    path = root / "pixel4/calibration" / f"blur_kernels_{side}.npy"
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, stored)
+    return path
+
+
+def test_measured_psfs_have_sum_one_and_combine(tmp_path: Path) -> None:
+    makers.pixel4(tmp_path)
+    left, right = np.random.default_rng(0).uniform(0, 1, (2, 4, 7, 5)).astype(np.float32)
+    kernels(tmp_path, "left", left)
+    kernels(tmp_path, "right", right * 3)
+    found = Pixel4(tmp_path).psfs()
+    assert list(found) == ["left", "right", "combined"]
+    for name, kernel in (("left", left[2]), ("right", right[2])):
+        exact = kernel.astype(np.float64)
+        np.testing.assert_allclose(found[name][2], exact / exact.sum(), rtol=1e-6)
+    np.testing.assert_allclose(found["combined"] * 2, found["left"] + found["right"])
+    np.testing.assert_allclose(found["combined"].sum(axis=(1, 2)), 1)
+
+
+def test_a_copy_without_calibration_has_no_psfs(tmp_path: Path) -> None:
+    assert Pixel4(makers.pixel4(tmp_path)).psfs() == {}
+    (tmp_path / "pixel4/calibration").mkdir()
+    assert Pixel4(tmp_path).psfs() == {}
+
+
+@pytest.mark.parametrize(
+    ("stored", "what"),
+    [
+        (np.ones((2, 6, 5)), "odd height and width"),
+        (np.ones((5, 5)), "N x h x w"),
+        (np.ones((0, 5, 5)), "N x h x w"),
+        (np.ones((2, 5, 5), int), "floating point"),
+        (np.zeros((2, 5, 5)), "no light"),
+        (np.full((2, 5, 5), np.nan), "not finite"),
+        (np.array([{}]), "cannot be read"),
+        (np.ones((3, 5, 5)), "of shape"),
+    ],
+)
+def test_damaged_psfs_are_named(tmp_path: Path, stored: np.ndarray, what: str) -> None:
+    makers.pixel4(tmp_path)
+    kernels(tmp_path, "left", np.ones((2, 5, 5)))
+    kernels(tmp_path, "right", stored)
+    with pytest.raises(DataError, match=rf"blur_kernels_right\.npy.*{what}"):
+        Pixel4(tmp_path).psfs()
+
+
+def test_half_of_the_calibration_is_not_enough(tmp_path: Path) -> None:
+    makers.pixel4(tmp_path)
+    kernels(tmp_path, "left", np.ones((2, 5, 5)))
+    with pytest.raises(DataError, match=r"blur_kernels_right\.npy: cannot be read"):
+        Pixel4(tmp_path).psfs()
+
+
+@pytest.mark.data
+def test_the_published_psfs(data_root: Path) -> None:
+    """48 places each; the left half of the lens sends its light to the other side of the centre than the right one."""
+    found = Pixel4(data_root).psfs()
+    centroid = {name: float((psfs.sum(axis=1) @ np.arange(-30, 31)).mean()) for name, psfs in found.items()}
+    assert {psfs.shape for psfs in found.values()} == {(48, 61, 61)}
+    assert centroid["left"] < -2
+    assert centroid["right"] > 0
+
+
 @pytest.mark.data
 def test_the_published_scenes_register(data_root: Path) -> None:
     """Displacements lie where an independent measurement found them: 1 to 2 px across, up to 1.3 px down or up."""

@@ -87,7 +87,7 @@ def test_in_focus_pixels_are_not_touched() -> None:
     assert np.abs(restored[:, 26:] - image[:, 26:]).max() > 0.01
 
 
-@pytest.mark.parametrize("family", ["gaussian", "disk"])
+@pytest.mark.parametrize("family", ["gaussian", "disk", "gkm"])
 def test_cropping_to_the_layer_changes_next_to_nothing(family: Psf, monkeypatch: pytest.MonkeyPatch) -> None:
     image = _picture((40, 240), smooth=1.5)
     blur_map = np.tile(np.linspace(0, 3, 240, dtype=np.float32), (40, 1))
@@ -111,6 +111,39 @@ def test_a_layer_is_computed_only_where_it_is_needed(monkeypatch: pytest.MonkeyP
     wiener.deconvolve(image, blur_map, psf="gaussian", mismatch=0.1)
     margin = wiener._margin(1.0)
     assert seen == [(60, 200, 3), (min(60, 20 + margin), 10 + 2 * margin, 3)]  # rung 0 and rung 4; the rest are empty
+
+
+@given(sigma=st.floats(0, 7))
+def test_gkm_kernels_are_what_the_operator_does_to_a_point(sigma: float) -> None:
+    bank = gkm.paper_bank()
+    point = np.zeros((43, 43, 3), np.float32)
+    point[21, 21] = 1
+    spread = gkm.blur(point, gkm.coefficients(np.full((43, 43), sigma, np.float32), bank), bank)[..., 0]
+    psf = wiener.layer_kernel("gkm", sigma)
+    rim = (43 - len(psf)) // 2
+    np.testing.assert_allclose(np.pad(psf, rim), spread, atol=1e-6)
+    assert psf.sum() == pytest.approx(1) and not psf.flags.writeable
+
+
+@pytest.mark.parametrize("family", ["gaussian", "disk"])
+def test_other_kernels_are_those_of_the_family(family: Psf) -> None:
+    np.testing.assert_array_equal(wiener.layer_kernel(family, 1.7), kernel(family, 1.7))
+
+
+@pytest.mark.parametrize("sigma", [-1.0, np.inf, np.nan])
+@pytest.mark.parametrize("family", ["gaussian", "disk", "gkm"])
+def test_a_kernel_without_a_size_is_refused(family: Psf, sigma: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        wiener.layer_kernel(family, sigma)
+
+
+def test_the_gkm_family_undoes_the_gkm() -> None:
+    sharp = _picture((96, 128), smooth=1.2)
+    blur_map = np.tile(np.linspace(0.5, 2.5, 128, dtype=np.float32), (96, 1))
+    bank = gkm.paper_bank()
+    blurred = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
+    restored = wiener.deconvolve(blurred, blur_map, psf="gkm", mismatch=0.01)
+    assert _gain(sharp, blurred, restored) > 3
 
 
 def _gain(sharp: Picture, blurred: Picture, restored: Picture) -> float:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear, minimize
 
 from benchmark.optics import gkm
+from benchmark.optics.psf import kernel as psf_kernel
 
 BANKS = {"paper": gkm.paper_bank(), "official": gkm.official_bank(), "small": gkm.paper_bank(5)}
 banks = pytest.mark.parametrize("bank", BANKS.values(), ids=BANKS)
@@ -158,3 +161,178 @@ def test_refuses_coefficients_of_another_size():
             operator(picture(6, 5), beta, bank)
         with pytest.raises(ValueError, match="K x H x W"):
             operator(picture(5, 6), beta, gkm.official_bank())
+
+
+@pytest.fixture
+def threads():
+    """Set the number of threads, and put it back."""
+    before = cv2.getNumThreads()
+    yield cv2.setNumThreads
+    cv2.setNumThreads(before)
+
+
+def test_tiles_and_threads_do_not_show(threads):
+    bank = gkm.paper_bank()
+    x, beta = picture(400, 530), gkm.coefficients(some_map(400, 530, 5.0), bank)  # several tiles each way
+    beta[7] = 0
+    threads(1)
+    one = gkm.blur(x, beta, bank), gkm.adjoint(x, beta, bank)
+    threads(3)
+    assert (gkm.blur(x, beta, bank) == one[0]).all()
+    assert (gkm.adjoint(x, beta, bank) == one[1]).all()
+    whole = sum(
+        w[..., None] * cv2.sepFilter2D(x, -1, t, t, borderType=gkm.BORDER) for w, t in zip(beta, bank.taps, strict=True)
+    )
+    back = sum(
+        cv2.sepFilter2D(w[..., None] * x, -1, t, t, borderType=gkm.BORDER) for w, t in zip(beta, bank.taps, strict=True)
+    )
+    np.testing.assert_allclose(one[0], whole, atol=1e-6)
+    np.testing.assert_allclose(one[1], back, atol=2e-6)
+
+
+def test_coefficients_in_a_corner_of_a_tile():
+    bank = gkm.paper_bank()
+    x, beta = picture(30, 45), np.zeros((21, 30, 45), np.float32)
+    beta[20, :3, 40:] = 1  # the widest kernel at a corner of the picture only
+    beta[3, 29, 7] = -2
+    np.testing.assert_allclose(gkm.blur(x, beta, bank), equation_2(x, beta, bank), atol=1e-6)
+    z = picture(30, 45, seed=3)
+    forward = np.vdot(gkm.blur(x, beta, bank).astype(np.float64), z.astype(np.float64))
+    assert np.vdot(x.astype(np.float64), gkm.adjoint(z, beta, bank)) == pytest.approx(forward, rel=1e-6)
+
+
+def test_takes_views_and_float64_pictures():
+    bank = gkm.paper_bank()
+    x, beta = picture(20, 24), gkm.coefficients(some_map(20, 24, 4.0), bank)
+    expected = gkm.blur(x, beta, bank)
+    assert (gkm.blur(np.asfortranarray(x), beta, bank) == expected).all()
+    assert (gkm.blur(x.astype(np.float64), beta, bank) == expected).all()
+    x.flags.writeable = beta.flags.writeable = False
+    assert (gkm.blur(x, beta, bank) == expected).all()
+    assert gkm.blur(x, beta, bank).dtype == np.float32
+
+
+def embedded(kernels, size: int) -> NDArray[np.float64]:
+    return np.stack([np.pad(k, (size - len(k)) // 2).ravel() for k in kernels], axis=1)
+
+
+SHAPES = {
+    "disk": psf_kernel("disk", 2.3),
+    "wide": psf_kernel("disk", 7.0),
+    "lopsided": psf_kernel("disk", 2, half="left"),
+}
+shapes = pytest.mark.parametrize("wanted", SHAPES.values(), ids=SHAPES)
+
+
+@shapes
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+def test_nonnegative_fit_is_the_optimum_under_its_bounds(wanted, ridge):
+    bank = gkm.paper_bank()
+    found = gkm.fit(wanted, bank, ridge=ridge)
+    size = max(21, len(wanted))
+    matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
+
+    def cost(beta):
+        return np.sum((matrix @ beta - target) ** 2) + ridge**2 * np.sum(beta**2)
+
+    stacked = np.vstack([matrix, ridge * np.eye(21), np.full((1, 21), 100.0)])
+    bounded = lsq_linear(stacked, np.concatenate([target, np.zeros(21), [100.0]]), (0, np.inf), tol=1e-14)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1, abs=1e-6)
+    assert cost(found) <= cost(np.maximum(bounded.x, 0)) + 1e-9
+
+
+def test_nonnegative_fit_agrees_with_a_constrained_search():
+    bank, wanted = gkm.paper_bank(5), psf_kernel("disk", 0.8)
+    matrix, target = embedded(bank.kernels, 5), embedded([wanted], 5).ravel()
+    searched = minimize(
+        lambda beta: np.sum((matrix @ beta - target) ** 2),
+        np.full(5, 0.2),
+        jac=lambda beta: 2 * matrix.T @ (matrix @ beta - target),
+        bounds=[(0, 1)] * 5,
+        constraints={"type": "eq", "fun": lambda beta: beta.sum() - 1},
+        options={"ftol": 1e-15, "maxiter": 500},
+    )
+    assert np.sum((matrix @ gkm.fit(wanted, bank) - target) ** 2) == pytest.approx(searched.fun, abs=1e-7)
+
+
+@shapes
+@pytest.mark.parametrize("ridge", [1e-4, 1e-3, 1e-1])
+def test_ridge_fit_solves_the_normal_equations_with_a_multiplier(wanted, ridge):
+    bank = gkm.paper_bank()
+    size = max(21, len(wanted))
+    matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
+    bordered = np.ones((22, 22))
+    bordered[:21, :21] = matrix.T @ matrix + ridge**2 * np.eye(21)
+    bordered[21, 21] = 0
+    exact = np.linalg.solve(bordered, np.append(matrix.T @ target, 1.0))[:21]
+    np.testing.assert_allclose(gkm.fit(wanted, bank, nonnegative=False, ridge=ridge), exact, atol=2e-5, rtol=1e-4)
+
+
+def test_a_ridge_buys_small_coefficients_with_error():
+    bank, wanted = gkm.paper_bank(), psf_kernel("disk", 2.0)
+    matrix, target = embedded(bank.kernels, 21), embedded([wanted], 21).ravel()
+    fits = [gkm.fit(wanted, bank, nonnegative=False, ridge=ridge) for ridge in (0, 1e-4, 1e-3, 1e-2)]
+    errors = [np.linalg.norm(matrix @ found - target) / np.linalg.norm(target) for found in fits]
+    largest = [np.abs(found).max() for found in fits]
+    assert errors == sorted(errors)
+    assert largest == sorted(largest, reverse=True)
+    assert [round(e, 3) for e in errors] == [0.101, 0.117, 0.122, 0.174]
+    assert largest[0] > 900
+    assert largest[2] < 5
+
+
+def test_fit_returns_a_mixture_of_the_bank():
+    bank = gkm.paper_bank(9)
+    share = np.array([0.2, 0, 0, 0, 0.5, 0, 0, 0.3, 0])
+    np.testing.assert_allclose(gkm.fit((embedded(bank.kernels, 9) @ share).reshape(9, 9), bank), share, atol=1e-6)
+
+
+def test_fit_refuses_what_is_no_psf_and_no_ridge():
+    bank = gkm.paper_bank(5)
+    for bad in (np.ones((4, 5)), np.ones(5), np.full((3, 3), np.nan)):
+        with pytest.raises(ValueError, match="PSF"):
+            gkm.fit(bad, bank)
+    for ridge in (-1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="ridge"):
+            gkm.fit(np.ones((3, 3)), bank, ridge=ridge)
+
+
+@pytest.mark.parametrize("family", ["disk", "gaussian"])
+@pytest.mark.parametrize("nonnegative", [True, False])
+def test_fitted_coefficients_are_the_fit_of_each_pixel(family, nonnegative):
+    bank = gkm.paper_bank()
+    sigmas = np.array([[0, 0.31, 0.66, 1.234], [2.5, 3.01, 4.0, 4.4]], np.float32)
+    beta = gkm.fitted_coefficients(sigmas, bank, family, nonnegative=nonnegative)
+    assert beta.dtype == np.float32
+    assert beta.shape == (21, 2, 4)
+    np.testing.assert_allclose(beta.sum(axis=0), 1, atol=1e-5)
+    assert np.abs(beta).max() < 5
+    if nonnegative:
+        assert (beta >= 0).all()
+    for place in np.ndindex(sigmas.shape):
+        wanted = psf_kernel(family, float(sigmas[place]))
+        size = max(21, len(wanted))
+        matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
+        best = gkm.fit(wanted, bank, nonnegative=nonnegative, ridge=0 if nonnegative else gkm.RIDGE)
+        errors = [np.linalg.norm(matrix @ b - target) / np.linalg.norm(target) for b in (beta[:, *place], best)]
+        assert errors[0] <= errors[1] + 0.02
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.floats(0, 30, width=32))
+def test_fitted_coefficients_clamp_and_stay_a_mixture(sigma):
+    for bank in BANKS.values():
+        beta = gkm.fitted_coefficients(np.full((1, 2), sigma, np.float32), bank)
+        assert (beta >= 0).all()
+        np.testing.assert_allclose(beta.sum(axis=0), 1, atol=1e-5)
+        reach = math.sqrt(bank.variances[-1])
+        if sigma >= reach:
+            top = gkm.fit(psf_kernel("disk", reach), bank)
+            np.testing.assert_allclose(beta[:, 0, 0], top, atol=1e-6)
+
+
+def test_fitted_coefficients_of_the_delta_alone():
+    assert (gkm.fitted_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(1)) == 1).all()
+    with pytest.raises(ValueError, match="airy"):
+        gkm.fitted_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(), "airy")

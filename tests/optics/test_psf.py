@@ -15,7 +15,7 @@ from benchmark.optics import psf
 
 Array = NDArray[np.float64]
 
-families = st.sampled_from(["disk", "gaussian", "polygon"])
+families = st.sampled_from(["disk", "gaussian", "polygon", "generalised"])
 sigmas = st.floats(0, 8) | st.floats(0, 1e-3) | st.floats(0.2, 0.3)  # up to, at and beyond the size of a pixel
 blade_counts = st.integers(3, 11)
 
@@ -151,7 +151,7 @@ def test_the_same_kernel_is_made_once():
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
 def test_refuses_a_size_that_is_none(bad):
-    for family in ("disk", "gaussian", "polygon"):
+    for family in ("disk", "gaussian", "polygon", "generalised"):
         with pytest.raises(ValueError, match="size of a PSF"):
             psf.kernel(family, bad)
 
@@ -161,3 +161,42 @@ def test_refuses_unknown_families_and_two_blades():
         psf.kernel("airy", 1.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3 blades"):
         psf.kernel("polygon", 1.0, blades=2)
+    for shape in (0.2, 0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="shape"):
+            psf.kernel("generalised", 1.0, shape=shape)
+
+
+def relative(found: Array, expected: Array) -> float:
+    size = max(len(found), len(expected))
+    return float(np.linalg.norm(embedded(found, size) - embedded(expected, size)) / np.linalg.norm(expected))
+
+
+@settings(max_examples=25)
+@given(st.floats(0.1, 8), st.sampled_from([None, "left", "right"]))
+def test_generalised_gaussian_ends_in_the_gaussian_and_the_disk(sigma, half):
+    assert relative(psf.generalised_gaussian(sigma, 2.0, half=half), psf.gaussian(sigma, half=half)) < 1e-4
+    assert relative(psf.generalised_gaussian(sigma, 1e6, half=half), psf.disk(2 * sigma, half=half)) < 1e-6
+    assert psf.generalised_gaussian(sigma, math.inf, half=half).tolist() == psf.disk(2 * sigma, half=half).tolist()
+
+
+@pytest.mark.parametrize("shape", [1.0, 1.5, 3.0, 6.0])
+def test_generalised_gaussian_pixels_agree_with_dense_sampling(shape):
+    sigma, fine = 1.4, 40
+    kernel = psf.generalised_gaussian(sigma, shape)
+    a = sigma * math.sqrt(2 * math.gamma(2 / shape) / math.gamma(4 / shape))
+    t = (np.arange(len(kernel) * fine) + 0.5) / fine - len(kernel) / 2
+    density = np.exp(-((np.hypot(t[:, None], t) / a) ** shape))
+    sampled = density.reshape(len(kernel), fine, len(kernel), fine).mean(axis=(1, 3))
+    assert relative(kernel, sampled / sampled.sum()) < 2e-4
+
+
+@pytest.mark.parametrize("shape", [0.5, 1.0, 3.0, 10.0])
+def test_generalised_gaussian_is_named_by_its_deviation(shape):
+    assert moments(psf.generalised_gaussian(4.0, shape)) == pytest.approx([16 + 1 / 12] * 2, rel=3e-3)
+
+
+def test_the_shape_belongs_to_the_generalised_family():
+    assert psf.kernel("generalised", 2.0, shape=3.0) is psf.kernel("generalised", 2.0, shape=3.0)
+    assert psf.kernel("generalised", 2.0, shape=3.0).tolist() == psf.generalised_gaussian(2.0, 3.0).tolist()
+    peaks = [psf.kernel("generalised", 2.0, shape=shape).max() for shape in (0.5, 1.0, 2.0, 4.0, 50.0)]
+    assert peaks == sorted(peaks, reverse=True)

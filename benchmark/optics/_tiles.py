@@ -1,0 +1,86 @@
+"""Work on a picture tile by tile, on as many threads as OpenCV may use.
+
+A tile and its scratch fit into a core's cache, tiles without a kernel skip it, and OpenCV, numpy and scipy release the
+interpreter's lock, so plain threads serve. The division into tiles depends on the size of the picture alone and each
+tile is written once, so no result depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Box = tuple[slice, slice]
+Item = TypeVar("Item")
+
+BORDER = cv2.BORDER_REFLECT
+"""Half-sample reflection, d c b a | a b c d | d c b a, as often as it takes."""
+
+
+def tiles(shape: tuple[int, int], size: tuple[int, int]) -> list[Box]:
+    """Return boxes of nearly equal size, none above `size`, that cover a picture of that shape once."""
+    rows, columns = (_runs(length, most) for length, most in zip(shape, size, strict=True))
+    return [(r, c) for r in rows for c in columns]
+
+
+def _runs(length: int, most: int) -> list[slice]:
+    count = -(-length // most)
+    stops = [length * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(stops)]
+
+
+def each(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
+    """Do the work for every item, on `cv2.getNumThreads()` threads; an exception is raised here."""
+    threads = min(cv2.getNumThreads(), len(todo))
+    if threads <= 1:
+        for item in todo:
+            work(item)
+        return
+    # The pool ends with the call: a pool that outlived it would not survive a fork of the process.
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, todo):
+            pass
+
+
+def around(array: Array, box: Box, halo: int) -> Array:
+    """Return the box with `halo` more pixels on every side, reflected at the border of the array (H x W [x C]).
+
+    A view where it lies inside, so it must not be written to.
+    """
+    outside = [(halo - span.start, span.stop + halo - size) for span, size in zip(box, array.shape[:2], strict=True)]
+    (top, bottom), (left, right) = ((max(0, before), max(0, after)) for before, after in outside)
+    rows, columns = (slice(max(0, span.start - halo), span.stop + halo) for span in box)
+    view = array[rows, columns]
+    if not (top or bottom or left or right):
+        return view
+    # Where the view is cut on one side only it still holds the `halo` pixels that are mirrored there.
+    return cv2.copyMakeBorder(view, top, bottom, left, right, BORDER)  # type: ignore[return-value]
+
+
+def extent(weight: Array) -> Box | None:
+    """Return a box that holds all non-zero weights, the smallest where they are few; None where there are none."""
+    count = cv2.countNonZero(weight)
+    if count == 0:
+        return None
+    if 2 * count > weight.size:
+        return slice(0, weight.shape[0]), slice(0, weight.shape[1])
+    rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def grown(box: Box, margin: int) -> Box:
+    """Return the box with a margin on every side, in the coordinates of an array that is larger by just that margin."""
+    rows, columns = (slice(span.start, span.stop + 2 * margin) for span in box)
+    return rows, columns
+
+
+def inner(array: Array, margin: int) -> Box:
+    """Return the box of all pixels that are `margin` or more from the border."""
+    return slice(margin, array.shape[0] - margin), slice(margin, array.shape[1] - margin)
