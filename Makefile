@@ -19,6 +19,8 @@ lint: $(VENV)/.installed-test
 
 # Ratios and overheads measured in one run; never part of the tests.
 perf: $(VENV)/.installed-test
+	$(BIN)/python -m tests.perf.operator
+	$(BIN)/python -m tests.perf.restoration
 	$(BIN)/python -m tests.perf.bookkeeping
 
 $(VENV)/.installed: pyproject.toml

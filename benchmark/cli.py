@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark import __version__, console
-from benchmark.api import BenchmarkError, UsageError
+from benchmark.api import BenchmarkError, DataError, UsageError
 
 if TYPE_CHECKING:
     from benchmark.metrics.protocols import Protocol
@@ -91,6 +91,15 @@ Trunk = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results; default: results/runs/NAME.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where learned methods run.")]
+Levels = Annotated[str, typer.Option("--noise", help="Noise levels (sigma on the 0-255 scale), e.g. 0,1,2.55.")]
+NoiseClip = Annotated[bool, typer.Option("--noise-clip", help="Clip noisy pictures to [0, 1].")]
+NoiseRound8 = Annotated[bool, typer.Option("--noise-round8", help="Round noisy pictures to 8 bits.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0.001, help="Seconds a picture may take, loading and preparing included."),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pictures.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise field.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=0, help="Worker processes; 0 takes one per core, four at most.")]
 
 
@@ -124,25 +133,22 @@ def _main(
 def run(
     methods: Methods,
     dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
-    noise: Annotated[str, typer.Option(help="Noise levels (sigma on the 0-255 scale), e.g. 0,1,2.55.")] = "0",
-    noise_clip: Annotated[bool, typer.Option("--noise-clip", help="Clip noisy pictures to [0, 1].")] = False,
-    noise_round8: Annotated[bool, typer.Option("--noise-round8", help="Round noisy pictures to 8 bits.")] = False,
+    noise: Levels = "0",
+    noise_clip: NoiseClip = False,
+    noise_round8: NoiseRound8 = False,
     track: Annotated[Depth | None, typer.Option(help="Reader depth; default: the protocol's own.")] = None,
     protocol: Protocols = ["canonical"],  # noqa: B006 (typer copies defaults)
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Seconds a picture may take, loading and preparing included."),
-    ] = None,
+    timeout: Timeout = None,
     lpips_trunk: Trunk = None,
     data: Data = Path("data"),
     out: Out = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N pictures.")] = None,
+    limit: Limit = None,
     jobs: Jobs = 0,
     device: DeviceOption = Device.auto,
     save_images: Annotated[
         bool, typer.Option("--save-images/--no-save-images", help="Keep outputs (for `score`) and pictures to look at.")
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise field.")] = 0,
+    seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
     """Run methods over a data set and score them. The same command again does only what is missing."""
@@ -174,6 +180,52 @@ def run(
         bad = max(unwell, session.report_cells(cells))
         _show(session.store.folder, list(protocols), chosen.id.label)
     raise typer.Exit(1 if bad else 0)
+
+
+@app.command()
+def maps(
+    methods: Methods,
+    dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
+    noise: Levels = "0",
+    noise_clip: NoiseClip = False,
+    noise_round8: NoiseRound8 = False,
+    track: Annotated[Depth, typer.Option(help="Reader depth.")] = Depth.u8,
+    timeout: Timeout = None,
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the results; default: results/maps/NAME.")
+    ] = None,
+    limit: Limit = None,
+    jobs: Jobs = 0,
+    device: DeviceOption = Device.auto,
+    seed: Seed = 0,
+    form: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.markdown,
+    plugin: Plugins = None,
+) -> None:
+    """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and show them."""
+    _prepare(plugin, None)
+    _check_device(device)
+    from benchmark import map_scores, plan
+    from reports import tables
+    from reports.maps import write
+
+    planned = plan.select_methods(methods, console.note)
+    chosen = plan.select_dataset(dataset, data, limit)
+    noises = _noises(noise, noise_clip, noise_round8, seed)
+    folder = out or _default_folder(chosen.id.label, "maps")
+    settings = _settings(folder, data, plugin, device, save=False)
+    rows = map_scores.run(planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout)
+    written = write(rows, planned, chosen, folder, form=form.value)
+    for summary in written.summaries:
+        console.wide().print(tables.terminal(summary))
+        for line in summary.footnotes:
+            console.out.print(line, highlight=False, markup=False)
+    console.out.print(
+        f"\ntables: {written.table}, every map: {folder / map_scores.CSV_NAME}", highlight=False, markup=False
+    )
+    if written.strip is not None:
+        console.out.print(f"pictures: {written.strip}", highlight=False, markup=False)
+    raise typer.Exit(1 if any(row["status"] in ("failed", "timeout") for row in rows) else 0)
 
 
 @app.command()
@@ -277,6 +329,74 @@ def deblur(
         photographs.deblur(images, method, out, device.value), total=len(images), what="restoring"
     ):
         console.out.print(f"{source} -> {made}", highlight=False, markup=False)
+
+
+@app.command()
+def psf(
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only.")
+    ] = "pixel4",
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path("results/psf"),
+    jobs: Jobs = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to measured PSFs."""
+    _prepare(plugin, None)
+    from benchmark.registry import DATASETS, create
+    from benchmark.session import workers
+    from reports import psf_study
+
+    measured = {}
+    if dataset != "none":
+        try:
+            measured = dict(create(DATASETS, dataset, root=data)[0].psfs())
+        except DataError as error:
+            console.note(f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)")
+        else:
+            if not measured:
+                console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
+    try:
+        study = psf_study.measure(measured or None, jobs=workers(jobs, 1_000_000))
+    except ValueError as error:
+        raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
+    for line in psf_study.summary_lines(study):
+        console.out.print(line, highlight=False, markup=False)
+    for made in psf_study.save(out, study):
+        console.out.print(f"written: {made}", highlight=False, markup=False)
+
+
+@app.command()
+def convergence(
+    methods: Methods,
+    dataset: Annotated[list[str], typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each.")],
+    noise: Levels = "0",
+    limit: Limit = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path("results/convergence"),
+    jobs: Jobs = 0,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Follow iterative methods step by step: quality and residual against iterations, as a table and a figure."""
+    _prepare(plugin, None)
+    from benchmark import convergence as steps
+    from benchmark import plan
+    from benchmark.session import workers
+    from reports import convergence as shown
+
+    planned = plan.select_methods(methods, console.note)
+    chosen = [plan.select_dataset(text, data, limit) for text in dataset]
+    settings = _settings(out, data, plugin, Device.cpu, save=False)
+    noises = _noises(noise, False, False, seed)
+    count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
+    rows = steps.run(planned, chosen, noises, settings, jobs=workers(jobs, count))
+    made = shown.frame(rows)
+    written = shown.write(made, out)
+    console.wide().print(shown.terminal(made))
+    for line in [*shown.refused(made), "", *(f"written: {path}" for path in written)]:
+        console.out.print(line, highlight=False, markup=False)
+    raise typer.Exit(0 if made["reason"].isna().any() else 1)
 
 
 @app.command()
@@ -401,10 +521,10 @@ def _noises(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
         ) from error
 
 
-def _default_folder(dataset: str) -> Path:
+def _default_folder(dataset: str, kind: str = "runs") -> Path:
     from benchmark.names import file_name
 
-    return Path("results") / "runs" / file_name(dataset)
+    return Path("results") / kind / file_name(dataset)
 
 
 def _settings(folder: Path, data: Path, plugin: list[Path] | None, device: Device, save: bool) -> Settings:

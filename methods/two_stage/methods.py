@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 
-from benchmark.api import Map, Method, MethodCard, Observation, Picture
+from benchmark.api import Iterate, Map, Method, MethodCard, Observation, Picture
 from benchmark.optics.light import to_linear, to_srgb
-from methods.two_stage import wiener, zhuo_sim
+from methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
+from methods.two_stage.deconvolution import Bins, Constants, Deconvolver, Light, Name, Option, Psf
 
 MapSource = Literal["estimate", "oracle"]
-Light = Literal["srgb", "linear"]
 
 _NO_MAP = "map=oracle needs the true blur map, which this sample does not have"
 
@@ -30,16 +31,16 @@ class TwoStage(Method):
 
         Args:
             map_source: `estimate`, or `oracle` for the true map of the sample.
-            light: the values that both stages work on: sRGB codes or linear light.
+            light: the values that the deconvolver works on: sRGB codes or linear light. Estimators always see sRGB.
         """
         self._oracle = map_source == "oracle"
         self._linear = light == "linear"
         if self._oracle:
             self.card = dataclasses.replace(self.card, title=f"{self.card.title} (true map)", oracle=True)
 
+    @abstractmethod
     def estimate(self, image: Picture) -> Map:
-        """Return the estimated blur map (sigma in pixels) of a picture in the light of the method."""
-        return zhuo_sim.estimate(image)
+        """Return the estimated blur map (sigma in pixels) of a picture in sRGB codes."""
 
     @abstractmethod
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
@@ -55,61 +56,168 @@ class TwoStage(Method):
     def skip(self, observation: Observation) -> str | None:
         return _NO_MAP if self._oracle and observation.blur_map is None else None
 
-    def estimate_blur(self, observation: Observation) -> Map | None:
-        return None if self._oracle else self.estimate(self._in_light(observation.image))
+    def estimate_blur(self, observation: Observation) -> Map:
+        return self.blur_map(observation)
 
     def restore(self, observation: Observation) -> Picture:
-        image = self._in_light(observation.image)
-        blur_map = _true_map(observation) if self._oracle else self.estimate(image)
-        restored = self.deconvolve(image, blur_map)
-        return to_srgb(restored) if self._linear else restored
+        return self.out_of_light(self.deconvolve(self.in_light(observation.image), self.blur_map(observation)))
 
-    def _in_light(self, image: Picture) -> Picture:
+    def blur_map(self, observation: Observation) -> Map:
+        """Return the map that the picture is restored under, estimated or true.
+
+        Raises:
+            ValueError: if the true map is asked for and missing or negative.
+        """
+        if not self._oracle:
+            return self.estimate(observation.image)
+        if observation.blur_map is None:
+            raise ValueError(_NO_MAP)
+        if observation.blur_map.min() < 0:
+            raise ValueError(f"the true blur map holds a negative sigma ({observation.blur_map.min():g} pixels)")
+        return observation.blur_map
+
+    def in_light(self, image: Picture) -> Picture:
+        """Return a picture of sRGB codes in the light of the method."""
         return to_linear(image) if self._linear else image
 
-
-def _true_map(observation: Observation) -> Map:
-    if observation.blur_map is None:
-        raise ValueError(_NO_MAP)
-    if observation.blur_map.min() < 0:
-        raise ValueError(f"the true blur map holds a negative sigma ({observation.blur_map.min():g} pixels)")
-    return observation.blur_map
+    def out_of_light(self, picture: Picture) -> Picture:
+        """Return a picture in the light of the method as sRGB codes."""
+        return to_srgb(picture) if self._linear else picture
 
 
-class ZhuoSim(TwoStage):
-    """Blur map of Zhuo and Sim, then layered Wiener deconvolution."""
-
-    card = MethodCard(
-        title="Zhuo-Sim + Wiener",
-        family="classical",
-        paper="Zhuo and Sim, Defocus map estimation from a single image, Pattern Recognition 44(9), 2011",
-        trained_on=("BSDS500",),
-        notes="The paper makes the map only. The deconvolver and its constants were chosen here, on 10 pictures of "
-        "BSDS500 train blurred by disks. The map ends at sigma 5; above 180000 pixels it is propagated at that size.",
-    )
+class Pipeline(TwoStage):
+    """A published estimator of the blur map, and any deconvolver; the default is what the published pipelines use."""
 
     def __init__(
         self,
         *,
         map: MapSource = "estimate",
-        psf: wiener.Psf = "gaussian",
-        mismatch: Annotated[float, Ge(0)] = 0.1,
+        deconvolution: Name = "hyper-laplacian",
+        psf: Psf = "gaussian",
         light: Light = "srgb",
+        constants: Constants | None = None,
+        alpha: Annotated[float, Gt(0), Le(2)] | None = None,
+        weight: Annotated[float, Gt(0)] | None = None,
+        falloff: Annotated[float, Ge(0)] | None = None,
+        bins: Bins | None = None,
+        eight_bit: bool | None = None,
+        iterations: Annotated[int, Ge(0)] | None = None,
+        mismatch: Annotated[float, Ge(0)] | None = None,
     ) -> None:
-        """Make the method.
-
-        The defaults of `mismatch` and `light` gain most with estimated maps on 10 pictures of BSDS500 train.
+        """Make the method. An option that the chosen deconvolver does not have is refused.
 
         Args:
             map: `estimate`, or `oracle` for the true map of the sample.
-            psf: shape of the PSF; the published pipelines use Gaussians.
-            mismatch: share of the signal's power by which the PSF is assumed wrong. With the true map and the true
-                PSF 0.01 gains more than the default.
-            light: restore sRGB codes, as the published pipelines do, or linear light, in which a lens blurs.
+            deconvolution: `hyper-laplacian` (Krishnan and Fergus, as released with the published pipelines),
+                `richardson-lucy` (with the exact spatially varying operator) or `wiener`.
+            psf: family of the PSF; the published pipelines use Gaussians, a lens is nearer to a disk.
+            light: deconvolve sRGB codes, as the published pipelines do, or linear light, in which a lens blurs.
+            constants: hyper-laplacian: where the five options below start from: `released` (the default), or `tuned`
+                on BSDS500 train with the true map.
+            alpha: hyper-laplacian: exponent of the prior on gradients (released: 1.5).
+            weight: hyper-laplacian: lambda, the weight of the data (released for DPD: 16.8).
+            falloff: hyper-laplacian: how fast the weight falls with sigma (released: 0, not at all).
+            bins: hyper-laplacian: `hard` masks (released) or `feathered` ones.
+            eight_bit: hyper-laplacian: round its input to 8 bits (released: true).
+            iterations: richardson-lucy: largest number of iterations.
+            mismatch: wiener: share of the signal's power by which the PSF is assumed wrong.
         """
         super().__init__(map, light)
-        self._psf = psf
-        self._mismatch = mismatch
+        options: dict[str, Option] = {
+            "constants": constants, "alpha": alpha, "weight": weight, "falloff": falloff, "bins": bins,
+            "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
+        }  # fmt: skip
+        self._deconvolver = Deconvolver.choose(deconvolution, psf, light, options)
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        return wiener.deconvolve(image, blur_map, psf=self._psf, mismatch=self._mismatch)
+        return self._deconvolver(image, blur_map)
+
+    def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
+        """Return the steps of an iterative deconvolver; the residual is the root mean square of y - B x."""
+        steps = self._deconvolver.iterates(self.in_light(observation.image), self.blur_map(observation))
+        if steps is None:
+            return None
+        return (Iterate(self.out_of_light(picture), residual) for picture, residual in steps)
+
+
+class ZhuoSim(Pipeline):
+    """Blur map of Zhuo and Sim, then a deconvolver."""
+
+    version = "2"
+    card = MethodCard(
+        title="Zhuo-Sim",
+        family="classical",
+        paper="Zhuo and Sim, Defocus map estimation from a single image, Pattern Recognition 44(9), 2011",
+        notes="The paper makes the map only; the deconvolver is that of the published two-stage rows (Krishnan and "
+        "Fergus, lambda 16.8 tuned by its authors on DPD test). The map ends at sigma 5; above 180000 pixels it is "
+        "propagated at that size.",
+    )
+
+    def estimate(self, image: Picture) -> Map:
+        return zhuo_sim.estimate(image)
+
+
+class Jnb(Pipeline):
+    """Blur map of Shi, Xu and Jia, with a dictionary learned here, then a deconvolver."""
+
+    variants = MappingProxyType({})
+    card = MethodCard(
+        title="JNB-style (dictionary re-trained)",
+        family="classical",
+        paper="Shi, Xu and Jia, Just noticeable defocus blur detection and estimation, CVPR 2015",
+        trained_on=("BSDS500",),
+        notes="The authors' dictionary and their coefficients from sparsity to sigma are not available: both were "
+        "learned here on BSDS500 train. Deconvolver as in zhuo-sim.",
+    )
+
+    def estimate(self, image: Picture) -> Map:
+        return jnb.estimate(image)
+
+
+class Ebdb(Pipeline):
+    """Blur map of Karaali and Jung, then a deconvolver."""
+
+    variants = MappingProxyType({})
+    card = MethodCard(
+        title="EBDB",
+        family="classical",
+        paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale selection, TIP 27(3), 2018",
+        notes="All six steps with the parameters of the authors' program, rewritten, with the edge detector of GNU "
+        "Octave, under which figures of that program are at hand. Deconvolver as in zhuo-sim.",
+    )
+
+    def estimate(self, image: Picture) -> Map:
+        return ebdb.estimate(image)
+
+
+class BlurPosterior(TwoStage):
+    """The best non-learned blind entry: deconvolution averaged over what the picture leaves open about its blur."""
+
+    variants = MappingProxyType({})
+    card = MethodCard(
+        title="Blur posterior",
+        family="classical",
+        paper="this suite; the likelihood follows Chakrabarti et al., CVPR 2010, and Zhu et al., TIP 2013",
+        trained_on=("BSDS500",),
+        reimplementation=False,
+        notes="A posterior over sigma at every pixel from the local spectrum, and the mean of the deconvolutions under "
+        "it. No network; its constants were calibrated on BSDS500 train (`methods/two_stage/blur_posterior.json`).",
+    )
+
+    def __init__(self, *, psf: blur_posterior.Psf = "disk") -> None:
+        """Make the method.
+
+        Args:
+            psf: family of the PSF that it deconvolves with.
+        """
+        super().__init__("estimate", "srgb")
+        self._psf: blur_posterior.Psf = psf
+
+    def estimate(self, image: Picture) -> Map:
+        return blur_posterior.estimate(image)
+
+    def restore(self, observation: Observation) -> Picture:
+        return blur_posterior.restore(observation.image, psf=self._psf)
+
+    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
+        raise NotImplementedError("the posterior is not a map")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +19,16 @@ from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.registry import METHODS, create
 from methods.fixed_point import FixedPoint
-from methods.two_stage import wiener, zhuo_sim
-from methods.two_stage.methods import TwoStage, ZhuoSim
+from methods.two_stage import blur_posterior, ebdb, hyper_laplacian, jnb, richardson_lucy, wiener, zhuo_sim
+from methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSim
 from methods.uniform_wiener import UniformWiener
 
 Picture = NDArray[np.float32]
-CLASSES: list[Callable[..., TwoStage]] = [ZhuoSim, UniformWiener, FixedPoint]
+WITH_MAP: list[Callable[..., TwoStage]] = [ZhuoSim, Ebdb, Jnb, UniformWiener, FixedPoint]
+BLIND: list[Callable[..., TwoStage]] = [*WITH_MAP, BlurPosterior]
+METHODS_WITH_DEFAULTS = ["zhuo-sim", "ebdb", "jnb", "uniform-wiener", "fixed-point", "blur-posterior"]
+NAMES = ["hyper-laplacian", "richardson-lucy", "wiener"]
+PLAIN: dict[str, Any] = {"light": "srgb", "iterations": 2, "psf": "gaussian", "damping": 1.0, "noise_weight": 0.0}
 
 
 def _scene(shape: tuple[int, int] = (96, 128), noise: float = 0.0) -> tuple[Picture, Observation]:
@@ -47,15 +53,19 @@ def _psnr(picture: Picture, target: Picture) -> float:
 @pytest.mark.parametrize(
     ("method", "least"),
     [
-        (ZhuoSim(map="oracle", mismatch=0.01), 2.0),
-        (ZhuoSim(map="oracle"), 0.8),
-        (ZhuoSim(), 0.6),
-        (ZhuoSim(light="linear"), 0.5),
-        (FixedPoint(map="oracle"), 1.5),
-        (FixedPoint(), 1.2),
+        (ZhuoSim(map="oracle", deconvolution="wiener", mismatch=0.01), 2.0),
+        (ZhuoSim(map="oracle"), 0.5),
+        (ZhuoSim(map="oracle", constants="tuned"), 1.0),
+        (ZhuoSim(map="oracle", deconvolution="richardson-lucy"), 2.0),
+        (ZhuoSim(deconvolution="wiener"), 0.6),
+        (ZhuoSim(deconvolution="wiener", light="linear"), 0.4),
+        (FixedPoint(map="oracle", **PLAIN), 1.5),
+        (FixedPoint(map="zhuo-sim", **PLAIN), 1.2),
+        (FixedPoint(), 0.2),
+        (BlurPosterior(), 0.3),
         (UniformWiener(), 0.3),
     ],
-    ids=lambda value: value.card.title if isinstance(value, TwoStage) else str(value),
+    ids=lambda value: str(value) if isinstance(value, float) else value.card.title,
 )
 def test_gains_on_gaussian_blur(method: TwoStage, least: float) -> None:
     sharp, seen = _scene()
@@ -64,29 +74,34 @@ def test_gains_on_gaussian_blur(method: TwoStage, least: float) -> None:
 
 def test_what_spatial_variation_buys() -> None:
     sharp, seen = _scene()
-    assert _psnr(ZhuoSim().restore(seen), sharp) > _psnr(UniformWiener().restore(seen), sharp)
+    varying = ZhuoSim(deconvolution="wiener")
+    assert _psnr(varying.restore(seen), sharp) > _psnr(UniformWiener().restore(seen), sharp)
 
 
-@pytest.mark.parametrize("method", [ZhuoSim(map="oracle"), ZhuoSim(), UniformWiener(), FixedPoint(map="oracle")])
+@pytest.mark.parametrize(
+    "method",
+    [ZhuoSim(deconvolution="wiener"), UniformWiener(), FixedPoint(), FixedPoint(map="oracle"), BlurPosterior()],
+)
 def test_noise_of_5_does_no_harm(method: TwoStage) -> None:
     sharp, seen = _scene(noise=5)
     assert _psnr(method.restore(seen), sharp) > _psnr(seen.image, sharp) - 0.05
 
 
-@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize("make", WITH_MAP)
 def test_the_card_says_what_it_is_given(make: Callable[..., TwoStage]) -> None:
     blind, oracle = make(), make(map="oracle")
     assert not blind.card.oracle and oracle.card.oracle
     assert oracle.card.title != blind.card.title
     assert not make().card.oracle  # the class is not changed
-    assert all(create(METHODS, f"{_name(make)}:{text}")[0].card.oracle for text in blind.variants["oracle"])
+    oracles = blind.variants.get("oracle", ())
+    assert all(create(METHODS, f"{_name(make)}:{text}")[0].card.oracle for text in oracles)
 
 
 def _name(make: Callable[..., TwoStage]) -> str:
     return next(name for name in METHODS.names() if METHODS.get(name) is make)
 
 
-@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize("make", WITH_MAP)
 def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., TwoStage]) -> None:
     _, seen = _scene((16, 16))
     bare = Observation(image=seen.image)
@@ -98,22 +113,95 @@ def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., 
         make(map="oracle").restore(bare)
 
 
-@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize("make", WITH_MAP)
 def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
     _, seen = _scene((16, 16))
     with pytest.raises(ValueError, match="negative sigma"):
         make(map="oracle").restore(Observation(image=seen.image, blur_map=np.full((16, 16), -1, np.float32)))
 
 
-def test_estimated_maps() -> None:
+@pytest.mark.parametrize(
+    ("method", "estimate"),
+    [
+        (ZhuoSim(light="linear"), zhuo_sim.estimate),
+        (Ebdb(light="linear"), ebdb.estimate),
+        (Jnb(), jnb.estimate),
+        (BlurPosterior(), blur_posterior.estimate),
+        (FixedPoint(), blur_posterior.estimate),
+        (FixedPoint(map="ebdb", light="linear"), ebdb.estimate),
+    ],
+    ids=lambda value: value.card.title if isinstance(value, TwoStage) else value.__module__,
+)
+def test_estimators_see_the_codes_of_the_picture(method: TwoStage, estimate: Callable[[Picture], Picture]) -> None:
+    """In whatever light the method deconvolves."""
     _, seen = _scene()
-    for light, image in (("srgb", seen.image), ("linear", to_linear(seen.image))):
-        expected = zhuo_sim.estimate(image)
-        for method in (ZhuoSim(light=light), FixedPoint(light=light)):  # type: ignore[arg-type]
-            np.testing.assert_array_equal(method.estimate_blur(seen), expected)
-    assert ZhuoSim(map="oracle").estimate_blur(seen) is None
-    error = np.abs(zhuo_sim.estimate(seen.image) - seen.blur_map)
-    assert error.mean() < 0.4
+    np.testing.assert_array_equal(method.estimate_blur(seen), estimate(seen.image))
+
+
+def test_the_true_map_is_what_an_oracle_restores_under() -> None:
+    _, seen = _scene()
+    np.testing.assert_array_equal(ZhuoSim(map="oracle").estimate_blur(seen), seen.blur_map)
+
+
+@pytest.mark.parametrize(("estimator", "most"), [(zhuo_sim, 0.4), (ebdb, 0.5), (jnb, 1.2)])
+def test_estimated_maps_are_near_the_truth(estimator: Any, most: float) -> None:
+    _, seen = _scene()
+    assert np.abs(estimator.estimate(seen.image) - seen.blur_map).mean() < most
+
+
+DECONVOLVERS: dict[str, Callable[[Picture, Picture], Picture]] = {
+    "deconvolution=wiener": lambda y, m: wiener.deconvolve(y, m, psf="gaussian", mismatch=0.1),
+    "deconvolution=wiener,psf=gkm,mismatch=0.02": lambda y, m: wiener.deconvolve(y, m, psf="gkm", mismatch=0.02),
+    "deconvolution=richardson-lucy,psf=disk,iterations=3": lambda y, m: richardson_lucy.deconvolve(
+        y, m, psf="disk", iterations=3
+    ),
+    "alpha=1,weight=50,bins=feathered,falloff=1,eight_bit=false,psf=disk": lambda y, m: hyper_laplacian.deconvolve(
+        y, m, psf="disk", alpha=1, weight=50, falloff=1, bins="feathered", eight_bit=False
+    ),
+    "constants=tuned": lambda y, m: hyper_laplacian.deconvolve(
+        y, m, psf="gaussian", **dataclasses.asdict(hyper_laplacian.TUNED)
+    ),
+    "constants=released": lambda y, m: hyper_laplacian.deconvolve(
+        y, m, psf="gaussian", alpha=1.5, weight=16.8, falloff=0, bins="hard", eight_bit=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["zhuo-sim", "ebdb", "jnb"])
+@pytest.mark.parametrize("text", DECONVOLVERS)
+def test_any_estimator_combines_with_any_deconvolver(name: str, text: str) -> None:
+    _, seen = _scene((48, 64))
+    method = create(METHODS, f"{name}:{text}")[0]
+    blur_map = method.estimate_blur(seen)
+    assert blur_map is not None
+    np.testing.assert_array_equal(method.restore(seen), DECONVOLVERS[text](seen.image, blur_map))
+
+
+def test_the_default_is_what_was_released() -> None:
+    _, seen = _scene((48, 64))
+    for make in (ZhuoSim, Ebdb, Jnb):
+        np.testing.assert_array_equal(make().restore(seen), make(constants="released").restore(seen))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["iterations=3", "mismatch=0.1", "deconvolution=wiener,alpha=1", "deconvolution=richardson-lucy,bins=hard"],
+)
+def test_an_option_of_another_deconvolver_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is an option of deconvolution="):
+        create(METHODS, f"ebdb:{text}")
+
+
+def test_iterative_deconvolvers_can_be_followed() -> None:
+    _, seen = _scene((48, 64))
+    method = ZhuoSim(map="oracle", deconvolution="richardson-lucy", iterations=4, light="linear")
+    steps = method.iterates(seen)
+    assert steps is not None
+    made = list(steps)
+    np.testing.assert_allclose(made[0].picture, seen.image, atol=1e-6)
+    np.testing.assert_array_equal(made[-1].picture, method.restore(seen))
+    assert made[0].residual > made[-1].residual > 0
+    assert ZhuoSim().iterates(seen) is None
 
 
 def test_uniform_wiener_takes_the_median() -> None:
@@ -130,17 +218,24 @@ def test_uniform_wiener_takes_the_median() -> None:
     np.testing.assert_array_equal(UniformWiener(map="oracle").restore(seen), true)
 
 
-def test_linear_light_wraps_both_stages() -> None:
+def test_linear_light_wraps_the_deconvolution() -> None:
     _, seen = _scene()
     linear = Observation(image=to_linear(seen.image), blur_map=seen.blur_map)
-    inside = ZhuoSim(map="oracle").restore(linear)
-    np.testing.assert_array_equal(ZhuoSim(map="oracle", light="linear").restore(seen), to_srgb(inside))
+    inside = ZhuoSim(map="oracle", deconvolution="wiener").restore(linear)
+    outside = ZhuoSim(map="oracle", deconvolution="wiener", light="linear").restore(seen)
+    np.testing.assert_array_equal(outside, to_srgb(inside))
 
 
-@pytest.mark.parametrize("make", CLASSES)
-@pytest.mark.parametrize("source", ["estimate", "oracle"])
-@pytest.mark.parametrize("light", ["srgb", "linear"])
-def test_odd_pictures(make: Callable[..., TwoStage], source: str, light: str) -> None:
+ODD = [
+    *METHODS_WITH_DEFAULTS,
+    *(f"zhuo-sim:map=oracle,deconvolution={name},light={light}" for name in NAMES for light in ("srgb", "linear")),
+    "fixed-point:map=oracle,light=linear,scales=3",
+    "uniform-wiener:map=oracle,light=linear",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_pictures(text: str) -> None:
     rng = np.random.default_rng(0)
     pictures = {
         "flat": np.full((20, 24, 3), 0.4),
@@ -152,7 +247,7 @@ def test_odd_pictures(make: Callable[..., TwoStage], source: str, light: str) ->
         "grey": np.repeat(rng.random((30, 30, 1)), 3, axis=2),
         "out of range": 50 * rng.standard_normal((30, 30, 3)),
     }
-    method = make(map=source, light=light)
+    method = create(METHODS, text)[0]
     for name, values in pictures.items():
         image = values.astype(np.float32)
         before = image.copy()
@@ -165,15 +260,15 @@ def test_odd_pictures(make: Callable[..., TwoStage], source: str, light: str) ->
         np.testing.assert_array_equal(method.restore(seen), restored, err_msg=name)
 
 
-@pytest.mark.parametrize("make", CLASSES)
+@pytest.mark.parametrize("make", BLIND)
 def test_flat_pictures_come_back_flat(make: Callable[..., TwoStage]) -> None:
-    flat = np.full((20, 24, 3), 0.4, np.float32)
+    flat = np.full((20, 24, 3), 102 / 255, np.float32)  # survives 8 bits
     np.testing.assert_allclose(make().restore(Observation(image=flat)), flat, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["zhuo-sim:map=guess", "zhuo-sim:psf=square", "zhuo-sim:mismatch=-1", "uniform-wiener:light=gamma", "zhuo-sim:x=1"],
+    ["zhuo-sim:map=guess", "zhuo-sim:psf=square", "ebdb:weight=0", "uniform-wiener:light=gamma", "jnb:x=1"],
 )
 def test_refuses_bad_parameters(text: str) -> None:
     with pytest.raises(UsageError, match=text.partition(":")[0]):

@@ -1,0 +1,77 @@
+"""How iterative methods converge: quality and residual after every step.
+
+Any method whose `iterates` yields its steps can be followed, until it stops by itself. Quality is PSNR (dB) of the
+clamped picture on the input track `u8`, as in the canonical protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark import console, plan, worker
+from benchmark.api import Scalar
+from benchmark.metrics.psnr import Psnr
+from benchmark.metrics.tracks import Track
+from benchmark.noise import Noise
+from benchmark.plan import Cell, PlannedDataset, PlannedMethod
+from benchmark.runner import Lost, spread
+from benchmark.worker import Settings
+
+Row = dict[str, Scalar | None]
+Trace = list[tuple[float | None, float, dict[str, float]]]
+"""Per step: PSNR in dB (None without a target), residual, further facts."""
+
+
+def run(
+    methods: Sequence[PlannedMethod],
+    data: Sequence[PlannedDataset],
+    noises: Sequence[Noise],
+    settings: Settings,
+    *,
+    jobs: int = 1,
+) -> list[Row]:
+    """Follow every method on every sample at every noise level.
+
+    Args:
+        methods, data: as `plan.select_methods` and `plan.select_dataset` give them.
+        noises: noise levels.
+        settings: data root, plug-ins and device; nothing is stored.
+        jobs: worker processes.
+
+    Returns:
+        One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the start), psnr (dB),
+        residual and the method's facts; or one row with a `reason` for a method that cannot be followed there.
+    """
+    cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
+    found = dict(console.track(spread(follow, cells, settings, jobs=jobs), len(cells), "following"))
+    return [row for cell in cells for row in _rows(cell, found[cell])]
+
+
+def _rows(cell: Cell, found: Trace | str | Lost) -> list[Row]:
+    where: Row = {"dataset": cell.dataset, "sample": cell.sample, "noise": cell.noise.sigma, "method": cell.method}
+    if isinstance(found, Lost):
+        return [{**where, "reason": found.reason}]
+    if isinstance(found, str):
+        return [{**where, "reason": found}]
+    return [
+        {**where, "step": step, "psnr": psnr, "residual": residual, **facts}
+        for step, (psnr, residual, facts) in enumerate(found)
+    ]
+
+
+def follow(cell: Cell) -> Trace | str:
+    """Return the steps of one cell, or why there are none; for use inside a worker."""
+    sample, track, method, observation = worker.seen(cell)
+    reason = worker.unmet(method, observation)
+    if reason is not None:
+        return worker.one_line(reason)
+    steps = method.iterates(observation)
+    if steps is None:
+        return "is no iteration"
+    measure, target = Psnr(), None if sample.target is None else track.frame(sample.target)
+    trace: Trace = []
+    for step in steps:
+        output = track.finish(worker.checked(step.picture, observation), sample.image.shape[:2])
+        quality = None if target is None else measure(output.clip(0, 1), target)
+        trace.append((quality, step.residual, dict(step.facts)))
+    return trace

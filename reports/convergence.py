@@ -1,0 +1,139 @@
+"""How iterative methods converge, as a table and a figure: quality and residual against the number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+Row = Mapping[str, Any]
+GROUP = ["dataset", "noise", "method"]
+
+
+def frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """Return the rows of `benchmark.convergence.run` as a frame."""
+    import pandas as pd
+
+    made = pd.DataFrame(list(rows))
+    for name in ("step", "psnr", "residual", "reason", "contraction", "damping"):
+        if name not in made:
+            made[name] = None
+    return made
+
+
+def curves(made: pd.DataFrame) -> pd.DataFrame:
+    """Return mean PSNR and residual per step.
+
+    A method that stopped early keeps its last picture, so that every mean is over the same pictures. Columns: those of
+    GROUP, step, psnr (dB), gain (dB over the start), residual, n.
+    """
+    import pandas as pd
+
+    parts = []
+    for key, group in made.dropna(subset="step").groupby(GROUP, sort=False):
+        table = {
+            name: group.pivot(index="step", columns="sample", values=name).ffill() for name in ("psnr", "residual")
+        }
+        mean = pd.DataFrame({name: values.astype(float).mean(axis=1) for name, values in table.items()})
+        mean["gain"] = mean["psnr"] - mean["psnr"].iloc[0]
+        mean["n"] = table["residual"].shape[1]
+        mean = mean.reset_index()
+        for column, (name, value) in enumerate(zip(GROUP, key, strict=True)):
+            mean.insert(column, name, str(value) if name != "noise" else float(str(value)))
+        parts.append(mean)
+    columns = [*GROUP, "step", "psnr", "gain", "residual", "n"]
+    return pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+
+
+def summary(made: pd.DataFrame) -> pd.DataFrame:
+    """Return one line per data set, noise and method: start, best and last quality, and the contraction factor."""
+    import pandas as pd
+
+    lines = []
+    for key, curve in curves(made).groupby(GROUP, sort=False):
+        own = made[(made[GROUP] == list(key)).all(axis=1)]
+        best = curve.dropna(subset="gain").nlargest(1, "gain")
+        lines.append(
+            {
+                **dict(zip(GROUP, key, strict=True)),
+                "n": int(curve["n"].iloc[0]),
+                "start PSNR (dB)": curve["psnr"].iloc[0],
+                "best gain (dB)": best["gain"].iloc[0] if len(best) else None,
+                "at step": int(best["step"].iloc[0]) if len(best) else None,
+                "last gain (dB)": curve["gain"].iloc[-1],
+                "last step": int(curve["step"].iloc[-1]),
+                "last residual (levels of 255)": 255 * curve["residual"].iloc[-1],
+                "contraction factor": own.groupby("sample")["contraction"].first().astype(float).max(),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def refused(made: pd.DataFrame) -> list[str]:
+    """Return one line per method that could not be followed, with the reason."""
+    bare = made.dropna(subset="reason").drop_duplicates(["dataset", "method", "reason"])
+    return [f"{row.method} on {row.dataset}: {row.reason}" for row in bare.itertuples()]
+
+
+def terminal(made: pd.DataFrame) -> Table:
+    """Return the summary as a rich table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    lines = summary(made)
+    table = Table(title="gain after each step", title_justify="left")
+    for name in lines.columns:
+        table.add_column(escape(name), justify="left" if name in GROUP else "right")
+    for line in lines.itertuples(index=False):
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else escape(str(value)) for value in line))
+    return table
+
+
+def write(made: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write `convergence.csv` (every step), `convergence.md` and the figure (PNG and PDF); return what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "convergence.csv", folder / "convergence.md"]
+    made.to_csv(written[0], index=False)
+    table = summary(made)
+    notes = "\n".join(f"- {line}" for line in refused(made))
+    text = table.to_markdown(index=False, floatfmt=".3f") if len(table) else "nothing to show"
+    written[1].write_text(f"{text}\n\n{EXPLANATION}\n{notes}\n", encoding="utf-8")
+    return written + (_draw(curves(made), folder) if len(table) else [])
+
+
+EXPLANATION = (
+    "PSNR of the clamped picture, track u8; a method that stopped early keeps its last picture. Residual: what the "
+    "method's stopping rule watches. Contraction factor: estimated spectral radius of I - B, the largest over the "
+    "pictures; the plain iteration converges below 1."
+)
+
+
+def _draw(means: pd.DataFrame, folder: Path) -> list[Path]:
+    from matplotlib.figure import Figure
+
+    panels = list(means.groupby(["dataset", "noise"], sort=False))
+    figure = Figure(figsize=(4.2 * len(panels) + 1, 7), layout="constrained")
+    axes = figure.subplots(2, len(panels), squeeze=False, sharex="col", sharey="row")
+    for column, ((dataset, noise), panel) in enumerate(panels):
+        for number, (method, curve) in enumerate(panel.groupby("method", sort=False)):
+            style = {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "label": method}
+            axes[0, column].plot(curve["step"], curve["gain"], **style)
+            axes[1, column].semilogy(curve["step"], 255 * curve["residual"], **style)
+        axes[0, column].set_title(f"{dataset}\nnoise {noise:g}, n = {int(panel['n'].iloc[0])}", fontsize=9)
+        axes[0, column].axhline(0, color="black", linewidth=0.8)
+        axes[1, column].set_xlabel("steps")
+    axes[0, 0].set_ylabel("PSNR gain over the start (dB)")
+    axes[1, 0].set_ylabel("residual (levels of 255)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", fontsize=8)
+    written = [folder / f"convergence.{kind}" for kind in ("png", "pdf")]
+    for path in written:
+        figure.savefig(path, dpi=130)
+    return written
+
+
+_MARKERS = "osD^vP*X"

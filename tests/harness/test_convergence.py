@@ -1,0 +1,74 @@
+"""Following an iterative method step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import convergence, plan
+from benchmark.metrics.psnr import Psnr
+from benchmark.noise import Noise
+from benchmark.worker import Settings
+from reports import convergence as report
+
+FAST = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    data = plan.select_dataset("simulated:size=64", folder, limit=2)
+    methods = plan.select_methods([FAST, "input"])
+    return convergence.run(methods, [data], [Noise(0.0), Noise(3.0)], Settings(folder, folder), jobs=2), data.dataset
+
+
+def test_every_step_is_a_row_in_the_order_of_the_plan(rows):
+    made, dataset = rows
+    steps = [row for row in made if "step" in row]
+    assert [row["step"] for row in steps] == [0, 1, 2, 3] * 4
+    assert [row["sample"] for row in steps[::8]] == list(dataset.ids()[:2])
+    assert {row["reason"] for row in made if "reason" in row} == {"is no iteration"}
+
+
+def test_the_start_is_the_input_and_steps_change_it(rows):
+    made, dataset = rows
+    sample = dataset.load(dataset.ids()[0])
+    first = [row for row in made if row["sample"] == sample.id and row["noise"] == 0 and "step" in row]
+    assert first[0]["psnr"] == pytest.approx(Psnr()(sample.image, sample.target))
+    assert first[1]["psnr"] != pytest.approx(first[0]["psnr"], abs=0.01)
+    assert first[0]["residual"] > first[1]["residual"] > 0
+    assert 0.5 < first[0]["contraction"] < 1.2
+
+
+def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
+    made = report.frame(rows[0])
+    longer = report.curves(made)
+    assert (longer["n"] == 2).all()
+    table = report.summary(made)
+    assert list(table["noise"]) == [0.0, 3.0]
+    assert (table["best gain (dB)"] >= 0).all()  # step 0 gains nothing
+    written = report.write(made, tmp_path)
+    assert {path.name for path in written} == {f"convergence.{kind}" for kind in ("csv", "md", "png", "pdf")}
+    assert all(path.stat().st_size > 100 for path in written)
+    text = (tmp_path / "convergence.md").read_text()
+    assert "contraction factor" in text and "input on simulated:size=64: is no iteration" in text
+
+
+def test_a_method_that_stops_early_keeps_its_last_picture():
+    base = {"dataset": "d", "noise": 0.0, "method": "m", "residual": 1.0}
+    made = report.frame(
+        [
+            *({**base, "sample": "a", "step": step, "psnr": 20.0 + step} for step in range(3)),
+            *({**base, "sample": "b", "step": step, "psnr": 30.0} for step in range(2)),
+        ]
+    )
+    np.testing.assert_allclose(report.curves(made)["psnr"], [25, 25.5, 26])
+
+
+def test_nothing_to_show_is_said(tmp_path: Path):
+    made = report.frame([{"dataset": "d", "sample": "a", "noise": 0.0, "method": "m", "reason": "is no iteration"}])
+    report.write(made, tmp_path)
+    assert "nothing to show" in (tmp_path / "convergence.md").read_text()
+    assert not (tmp_path / "convergence.png").exists()
