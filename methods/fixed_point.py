@@ -243,7 +243,7 @@ def _reduced(array: Picture, scale: int) -> Picture:
     if scale == 0:
         return array
     height, width = (max(1, round(size / 2**scale)) for size in array.shape[:2])
-    # By a factor of 2, bilinear reduction is the mean of 2 x 2 pixels; area averaging continues that to greater factors.
+    # By a factor of 2, bilinear reduction is the mean of 2 x 2 pixels; area averaging continues that to other factors.
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 

@@ -24,8 +24,7 @@ from methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSi
 from methods.uniform_wiener import UniformWiener
 
 Picture = NDArray[np.float32]
-WITH_MAP: list[Callable[..., TwoStage]] = [ZhuoSim, Ebdb, Jnb, UniformWiener, FixedPoint]
-BLIND: list[Callable[..., TwoStage]] = [*WITH_MAP, BlurPosterior]
+CLASSES: list[Callable[..., TwoStage]] = [ZhuoSim, Ebdb, Jnb, UniformWiener, FixedPoint, BlurPosterior]
 METHODS_WITH_DEFAULTS = ["zhuo-sim", "ebdb", "jnb", "uniform-wiener", "fixed-point", "blur-posterior"]
 NAMES = ["hyper-laplacian", "richardson-lucy", "wiener"]
 PLAIN: dict[str, Any] = {"light": "srgb", "iterations": 2, "psf": "gaussian", "damping": 1.0, "noise_weight": 0.0}
@@ -87,7 +86,7 @@ def test_noise_of_5_does_no_harm(method: TwoStage) -> None:
     assert _psnr(method.restore(seen), sharp) > _psnr(seen.image, sharp) - 0.05
 
 
-@pytest.mark.parametrize("make", WITH_MAP)
+@pytest.mark.parametrize("make", CLASSES)
 def test_the_card_says_what_it_is_given(make: Callable[..., TwoStage]) -> None:
     blind, oracle = make(), make(map="oracle")
     assert not blind.card.oracle and oracle.card.oracle
@@ -101,7 +100,7 @@ def _name(make: Callable[..., TwoStage]) -> str:
     return next(name for name in METHODS.names() if METHODS.get(name) is make)
 
 
-@pytest.mark.parametrize("make", WITH_MAP)
+@pytest.mark.parametrize("make", CLASSES)
 def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., TwoStage]) -> None:
     _, seen = _scene((16, 16))
     bare = Observation(image=seen.image)
@@ -113,7 +112,7 @@ def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., 
         make(map="oracle").restore(bare)
 
 
-@pytest.mark.parametrize("make", WITH_MAP)
+@pytest.mark.parametrize("make", CLASSES)
 def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
     _, seen = _scene((16, 16))
     with pytest.raises(ValueError, match="negative sigma"):
@@ -260,7 +259,7 @@ def test_odd_pictures(text: str) -> None:
         np.testing.assert_array_equal(method.restore(seen), restored, err_msg=name)
 
 
-@pytest.mark.parametrize("make", BLIND)
+@pytest.mark.parametrize("make", CLASSES)
 def test_flat_pictures_come_back_flat(make: Callable[..., TwoStage]) -> None:
     flat = np.full((20, 24, 3), 102 / 255, np.float32)  # survives 8 bits
     np.testing.assert_allclose(make().restore(Observation(image=flat)), flat, atol=1e-5)

@@ -1,0 +1,77 @@
+"""Measure what sharp photographs look like in the bands of `blur_posterior_spectra`.
+
+    python -m methods.two_stage.blur_posterior_calibration --source DIR
+
+writes `blur_posterior.json`, beside this file. DIR holds sharp pictures; the stored constants come from BSDS500 train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import imageio
+from methods.two_stage import blur_posterior_spectra as spectra
+
+Array = NDArray[np.float64]
+
+CONSTANTS = Path(__file__).with_name("blur_posterior.json")
+EVERY = 7
+"""One cell in so many is used."""
+AUDIBLE = 9.0
+"""Cells whose energies lie below this multiple of rounding noise, in any band, say nothing about sharp pictures."""
+
+
+def measure(files: list[Path]) -> dict[str, Any]:
+    """Return the constants: statistics of the log energies of the bands over cells of sharp pictures.
+
+    A cell's level is the mean of its log energies, its shape what is left of them.
+
+    Raises:
+        ValueError: without a picture.
+    """
+    if not files:
+        raise ValueError("no pictures to calibrate from")
+    logs = np.concatenate([_log_energies(file) for file in files])
+    level = logs.mean(axis=1)
+    shape = logs - level[:, None]
+    mean, width = level.mean(), level.std()
+    slope = ((level - mean)[:, None] * shape).mean(axis=0) / width**2
+    rest = shape - shape.mean(axis=0) - np.outer(level - mean, slope)
+    return {
+        "pictures": len(files),
+        "cells": len(logs),
+        "level": round(float(mean), 4),
+        "level_width": round(float(width), 4),
+        "shape": np.round(shape.mean(axis=0), 4).tolist(),
+        "shape_per_level": np.round(slope, 4).tolist(),
+        "covariance": np.round(rest.T @ rest / len(rest), 4).tolist(),
+    }
+
+
+def _log_energies(file: Path) -> Array:
+    picture = spectra.padded(imageio.read(file)[0])
+    inner = spectra.energies(spectra.transform(picture).mean(axis=2))[2:-2, 2:-2]
+    cells = inner.reshape(-1, inner.shape[-1])[::EVERY].astype(np.float64)
+    heard = (cells > AUDIBLE * spectra.ROUNDING / 3 * spectra.white()).all(axis=1)
+    logs: Array = np.log(cells[heard])
+    return logs
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, required=True, help="a folder of sharp pictures (*.jpg, *.png)")
+    parser.add_argument("--out", type=Path, default=CONSTANTS)
+    arguments = parser.parse_args()
+    files = sorted(f for f in arguments.source.iterdir() if f.suffix.lower() in {".jpg", ".png"})
+    arguments.out.write_text(json.dumps(measure(files), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
