@@ -199,9 +199,9 @@ class BlurPosterior(TwoStage):
         paper="this suite; after ideas of Chakrabarti et al., CVPR 2010, and Zhu et al., TIP 2013",
         trained_on=("BSDS500",),
         reimplementation=False,
-        notes="A posterior over sigma at every pixel from the local spectrum, the mean of the Wiener filters under it, and "
-        "Richardson-Lucy iterations from there. No network: mean and covariance of sharp local spectra were measured on "
-        "BSDS500 train, five constants chosen there by hand. It may amplify noise in pictures that are not blurred.",
+        notes="A posterior over sigma at every pixel from the local spectrum, the mean of the Wiener filters under it, "
+        "and Richardson-Lucy iterations from there. No network: mean and covariance of sharp local spectra were "
+        "measured on BSDS500 train, five constants chosen there by hand. It may amplify noise in sharp pictures.",
     )
 
     def __init__(

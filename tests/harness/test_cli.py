@@ -30,7 +30,21 @@ def call(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Comple
 def test_help_teaches_and_imports_nothing_heavy() -> None:
     done = call("--help")
     assert done.returncode == 0
-    for word in ("run", "score", "report", "export", "list", "datasets", "deblur", "check", "doctor", "simulate"):
+    for word in (
+        "run",
+        "score",
+        "report",
+        "export",
+        "list",
+        "datasets",
+        "deblur",
+        "check",
+        "doctor",
+        "simulate",
+        "maps",
+        "psf",
+        "convergence",
+    ):
         assert word in done.stdout
     code = (
         "import sys, benchmark.cli\n"
@@ -64,6 +78,10 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         (["export", "nowhere", "--out", "a.xlsx"], ".parquet"),
         (["check"], "--methods ID"),
         (["deblur", "absent.png", "--method", "input"], "absent.png"),
+        (["maps", "--methods", "ebdb", "--dataset", "rtf"], "RTF"),
+        (["maps", "--methods", "ebdb:weight=0", "--dataset", "simulated"], "weight"),
+        (["convergence", "--methods", "fixed-pint", "--dataset", "simulated"], "fixed-point"),
+        (["psf", "--dataset", "pixel5"], "pixel4"),
     ],
 )
 def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(words: list[str], says: str, tmp_path: Path) -> None:
@@ -160,3 +178,36 @@ def test_check_reports_and_exits(tmp_path: Path) -> None:
     toys = str(ROOT / "tests" / "plugins" / "toys.py")
     bad = call("check", "--methods", "misbehave:how=nan", "--plugin", toys)
     assert bad.returncode == 1 and "FAILED" in bad.stdout and "NaN" in bad.stdout
+
+
+def test_maps_scores_and_shows_blur_maps(tmp_path: Path) -> None:
+    words = ["maps", "--methods", "input,zhuo-sim", "--dataset", "simulated:size=64", "--limit", "2", "--jobs", "1"]
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "zhuo-sim" in done.stdout and "makes no map" in done.stdout
+    folder = tmp_path / "results" / "maps"
+    assert {path.name for path in folder.glob("*/maps.*")} == {"maps.csv", "maps.md", "maps.png"}
+
+
+def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
+    method = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
+    data = ["--dataset", "simulated:size=64", "--dataset", "simulated:size=64,psf=gaussian"]
+    done = call("convergence", "--methods", method, *data, "--limit", "1", "--jobs", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "contraction" in done.stdout
+    assert {path.suffix for path in (tmp_path / "results" / "convergence").iterdir()} == {".csv", ".md", ".png", ".pdf"}
+
+
+def test_convergence_of_nothing_iterative_says_so(tmp_path: Path) -> None:
+    done = call("convergence", "--methods", "input", "--dataset", "simulated:size=64", "--limit", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "is no iteration" in done.stdout
+
+
+@pytest.mark.slow
+def test_psf_writes_the_study(tmp_path: Path) -> None:
+    done = call("psf", "--data", str(tmp_path), "--out", "study", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "apertures only" in done.stderr
+    assert "M = 21" in done.stdout
+    assert {path.suffix for path in (tmp_path / "study").iterdir()} >= {".csv", ".md", ".tex", ".png", ".pdf"}
