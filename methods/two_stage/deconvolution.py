@@ -20,7 +20,7 @@ Option = float | int | str | bool | None
 
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "hyper-laplacian": ("constants", "alpha", "weight", "falloff", "bins", "eight_bit"),
+        "hyper-laplacian": ("constants", "alpha", "weight", "mismatch", "bins", "eight_bit"),
         "richardson-lucy": ("iterations",),
         "wiener": ("mismatch",),
     }
@@ -51,8 +51,8 @@ class Deconvolver:
         given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
         for key in given:
             if key not in OPTIONS[name]:
-                owner = next(other for other, keys in OPTIONS.items() if key in keys)
-                raise ValueError(f"{key} is an option of deconvolution={owner}, not of {name}")
+                owners = " and ".join(other for other, keys in OPTIONS.items() if key in keys)
+                raise ValueError(f"{key} is an option of deconvolution={owners}, not of {name}")
         if name == "richardson-lucy":
             known = {"psf": psf, "light": light, **given}
             return cls(partial(richardson_lucy.deconvolve, **known), partial(richardson_lucy.steps, **known))

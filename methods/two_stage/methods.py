@@ -98,7 +98,6 @@ class Pipeline(TwoStage):
         constants: Constants | None = None,
         alpha: Annotated[float, Gt(0), Le(2)] | None = None,
         weight: Annotated[float, Gt(0)] | None = None,
-        falloff: Annotated[float, Ge(0)] | None = None,
         bins: Bins | None = None,
         eight_bit: bool | None = None,
         iterations: Annotated[int, Ge(0)] | None = None,
@@ -112,19 +111,18 @@ class Pipeline(TwoStage):
                 `richardson-lucy` (with the exact spatially varying operator) or `wiener`.
             psf: family of the PSF; the published pipelines use Gaussians, a lens is nearer to a disk.
             light: deconvolve sRGB codes, as the published pipelines do, or linear light, in which a lens blurs.
-            constants: hyper-laplacian: where the five options below start from: `released` (the default), or `tuned`
+            constants: hyper-laplacian: where its other options start from: `released` (the default), or `tuned`
                 on BSDS500 train with the true map.
             alpha: hyper-laplacian: exponent of the prior on gradients (released: 1.5).
             weight: hyper-laplacian: lambda, the weight of the data (released for DPD: 16.8).
-            falloff: hyper-laplacian: how fast the weight falls with sigma (released: 0, not at all).
             bins: hyper-laplacian: `hard` masks (released) or `feathered` ones.
             eight_bit: hyper-laplacian: round its input to 8 bits (released: true).
             iterations: richardson-lucy: largest number of iterations.
-            mismatch: wiener: share of the signal's power by which the PSF is assumed wrong.
+            mismatch: wiener, hyper-laplacian: by how much the PSF is assumed wrong (released: 0); see their modules.
         """
         super().__init__(map, light)
         options: dict[str, Option] = {
-            "constants": constants, "alpha": alpha, "weight": weight, "falloff": falloff, "bins": bins,
+            "constants": constants, "alpha": alpha, "weight": weight, "bins": bins,
             "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
         }  # fmt: skip
         self._deconvolver = Deconvolver.choose(deconvolution, psf, light, options)
