@@ -142,6 +142,16 @@ class ZhuoSim(Pipeline):
     """Blur map of Zhuo and Sim, then a deconvolver."""
 
     version = "2"
+    # With the true map the estimator does not matter: these are the bounds of the deconvolvers, for all pipelines.
+    variants = MappingProxyType(
+        {
+            "oracle": (
+                "map=oracle",
+                "map=oracle,psf=disk,light=linear,constants=tuned",
+                "map=oracle,deconvolution=richardson-lucy,psf=disk,light=linear",
+            )
+        }
+    )
     card = MethodCard(
         title="Zhuo-Sim",
         family="classical",
