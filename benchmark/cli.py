@@ -386,7 +386,9 @@ def convergence(
     from reports import convergence as shown
 
     planned = plan.select_methods(methods, console.note)
-    chosen = [plan.select_dataset(text, data, limit) for text in dataset]
+    chosen = list(
+        {data.id.label: data for data in (plan.select_dataset(text, data, limit) for text in dataset)}.values()
+    )
     settings = _settings(out, data, plugin, Device.cpu, save=False)
     noises = _noises(noise, False, False, seed)
     count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
@@ -396,7 +398,7 @@ def convergence(
     console.wide().print(shown.terminal(made))
     for line in [*shown.refused(made), "", *(f"written: {path}" for path in written)]:
         console.out.print(line, highlight=False, markup=False)
-    raise typer.Exit(0 if made["reason"].isna().any() else 1)
+    raise typer.Exit(1 if shown.incomplete(made) else 0)
 
 
 @app.command()

@@ -40,7 +40,8 @@ def run(
 
     Returns:
         One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the start), psnr (dB),
-        residual and the method's facts; or one row with a `reason` for a method that cannot be followed there.
+        residual and the method's facts, with `status` ok; or one row with a `reason` for a method that cannot be
+        followed there (skipped) or did not get through (failed).
     """
     cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
     found = dict(console.track(spread(follow, cells, settings, jobs=jobs), len(cells), "following"))
@@ -50,11 +51,11 @@ def run(
 def _rows(cell: Cell, found: Trace | str | Lost) -> list[Row]:
     where: Row = {"dataset": cell.dataset, "sample": cell.sample, "noise": cell.noise.sigma, "method": cell.method}
     if isinstance(found, Lost):
-        return [{**where, "reason": found.reason}]
+        return [{**where, "status": "failed", "reason": found.reason}]
     if isinstance(found, str):
-        return [{**where, "reason": found}]
+        return [{**where, "status": "skipped", "reason": found}]
     return [
-        {**where, "step": step, "psnr": psnr, "residual": residual, **facts}
+        {**where, "status": "ok", "step": step, "psnr": psnr, "residual": residual, **facts}
         for step, (psnr, residual, facts) in enumerate(found)
     ]
 

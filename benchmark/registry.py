@@ -223,7 +223,7 @@ def _validated(
     unknown = [key for key in spec.parameters if key not in fields]
     if unknown:
         raise UsageError(_unknown(f"parameter of {spec.name}", unknown[0], sorted(fields)))
-    settings = ConfigDict(validate_default=False, arbitrary_types_allowed=True)
+    settings = ConfigDict(validate_default=False, arbitrary_types_allowed=True, allow_inf_nan=False)
     definitions: Any = fields
     model: Any = create_model(spec.name, __config__=settings, **definitions)
     try:

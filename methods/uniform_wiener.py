@@ -8,10 +8,9 @@ import numpy as np
 from annotated_types import Ge
 
 from benchmark.api import Map, MethodCard, Picture
-from benchmark.optics.psf import kernel
 from methods.two_stage.deconvolution import Light
 from methods.two_stage.methods import MapSource, TwoStage
-from methods.two_stage.wiener import Psf, noise_to_signal, wiener
+from methods.two_stage.wiener import MISMATCH, Psf, layer_kernel, noise_to_signal, wiener
 from methods.two_stage.zhuo_sim import sparse
 
 
@@ -35,7 +34,7 @@ class UniformWiener(TwoStage):
         *,
         map: MapSource = "estimate",
         psf: Psf = "gaussian",
-        mismatch: Annotated[float, Ge(0)] = 0.1,
+        mismatch: Annotated[float, Ge(0)] = MISMATCH,
         light: Light = "srgb",
     ) -> None:
         """Make the method.
@@ -56,5 +55,5 @@ class UniformWiener(TwoStage):
         return np.full(known.shape, np.median(found) if found.size else 0, np.float32)
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        psf = kernel(self._psf, float(np.median(blur_map)))
+        psf = layer_kernel(self._psf, float(np.median(blur_map)))
         return wiener(image, psf, noise_to_signal(image), self._mismatch)

@@ -306,7 +306,9 @@ def strip(rows: Sequence[Row], data: PlannedDataset, folder: Path, path: Path, *
     for row in rows:
         if _level(row) == first and row["reason"] != map_scores.NO_MAP:
             by_sample.setdefault(str(row["sample"]), []).append(row)
-    lines = [_line(some, data, folder) for some in list(by_sample.values())[:most]]
+    # A sample without any map may be one that cannot be read at all.
+    shown = [some for some in by_sample.values() if any(row["status"] == "ok" for row in some)]
+    lines = [_line(some, data, folder) for some in shown[:most]]
     if not any(found is not None for line in lines for _, found in line.maps):
         return None
     top = _top(lines)

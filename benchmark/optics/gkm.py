@@ -111,6 +111,12 @@ def _readonly(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
 
 
+def check_map(blur_map: Map) -> None:
+    """Raise ValueError unless a blur map is H x W, finite and nowhere negative."""
+    if blur_map.ndim != 2 or not np.isfinite(blur_map).all() or (blur_map.size and blur_map.min() < 0):
+        raise ValueError(f"a blur map must be H x W sigmas in pixels, finite and >= 0; got shape {blur_map.shape}")
+
+
 def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
     """Return the mixing coefficients beta (K x H x W float32) under which the GKM has the map's blur at every pixel.
 
@@ -122,6 +128,7 @@ def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
         blur_map: H x W, sigma in pixels, >= 0.
         bank: the kernels.
     """
+    check_map(blur_map)
     ladder = np.asarray(bank.variances)
     variance = np.square(np.asarray(blur_map, dtype=np.float64))
     place = np.interp(variance, ladder, np.arange(len(ladder), dtype=np.float64))
@@ -196,8 +203,9 @@ def fitted_coefficients(
         ridge: as for `fit`; by default 0 for non-negative coefficients, which are bounded by 1, and else `RIDGE`.
 
     Raises:
-        ValueError: for a family that is none, or a ridge that is negative or not finite.
+        ValueError: for a map that is negative or not finite, a family that is none, or a ridge below 0 or not finite.
     """
+    check_map(blur_map)
     if ridge is None:
         ridge = 0.0 if nonnegative else RIDGE
     table = _fitted_ladder(bank, family, nonnegative, ridge)

@@ -1,9 +1,9 @@
 """Point spread functions of an out-of-focus lens, sampled by area.
 
 A kernel holds the integral of the continuous PSF over each pixel, in closed form (the generalised Gaussian by
-quadrature over disks in closed form), so it is accurate below a pixel,
-moves continuously with its size and becomes an exact delta when the PSF fits inside one pixel. Its size is named by
-`sigma`, the per-axis standard deviation in pixels of the *continuous* PSF, before the integration over pixels:
+quadrature over disks in closed form), so it is accurate below a pixel, moves continuously with its size and becomes an
+exact delta when the PSF fits inside one pixel. Its size is named by `sigma`, the per-axis standard deviation in pixels
+of the *continuous* PSF, before the integration over pixels:
 
     disk of radius r:                                 sigma = r / 2
     regular polygon of circumradius R with n blades:  sigma = R sqrt((2 + cos(2 pi / n)) / 12)

@@ -107,7 +107,7 @@ def fit(measured: Array, family: Family, *, max_size: int = 21, register: bool =
         register: find the translation; otherwise the PSF is taken to be centred.
 
     Raises:
-        ValueError: for an unknown family, a PSF of even size, one that is not finite or has no positive sum, or one one
+        ValueError: for an unknown family, a PSF of even size, one that is not finite or has no positive sum, or one
             wider than a third of `GRID`.
     """
     check(measured)

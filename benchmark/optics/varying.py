@@ -75,7 +75,11 @@ class VaryingBlur:
         Args:
             blur_map: H x W, sigma in pixels, >= 0. The `gkm` family ends at the paper's largest kernel.
             family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank makes of a sigma.
+
+        Raises:
+            ValueError: for a map that is negative, not finite or above `LARGEST`, or an unknown family.
         """
+        gkm.check_map(blur_map)
         kernels, variances = ladder(family, float(blur_map.max()))
         place = np.interp(np.square(blur_map, dtype=np.float64), variances, np.arange(len(variances), dtype=np.float64))
         self._place = place.astype(np.float32)
@@ -194,15 +198,19 @@ class VaryingBlur:
         return cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=border)  # type: ignore[return-value]
 
 
+LARGEST = 64.0
+"""Sigmas above this many pixels are refused: the ladder's memory grows with the cube, here to 160 MB."""
+
+
 @lru_cache(maxsize=16)
 def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[float, ...]]:
     """Return the kernels of a family from the delta up to sigma `reach` (pixels), and their nominal variances.
 
     Raises:
-        ValueError: for an unknown family or a reach that is negative or not finite.
+        ValueError: for an unknown family, or a reach that is negative, not finite or above `LARGEST`.
     """
-    if not (math.isfinite(reach) and reach >= 0):
-        raise ValueError(f"the largest sigma must be a finite number >= 0, got {reach}")
+    if not 0 <= reach <= LARGEST:
+        raise ValueError(f"the largest sigma must lie in [0, {LARGEST:g}] pixels, got {reach}")
     if family == "gkm":
         bank = gkm.paper_bank()
         return bank.kernels, bank.variances

@@ -78,7 +78,7 @@ NEGLIGIBLE = 1e-3
 
 _CHUNK = 4096  # cells
 _SLACK = 0.02  # variance of a log energy for all that the model leaves out
-_CONSTANTS = Path(__file__).with_name("blur_posterior.json")
+CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 
 
 class _Sharp(NamedTuple):
@@ -224,7 +224,7 @@ def _states(noise: float, psf: Psf) -> tuple[Plane, Plane, Plane]:
 
 @lru_cache(maxsize=1)
 def _sharp() -> _Sharp:
-    stored = json.loads(_CONSTANTS.read_text(encoding="utf-8"))
+    stored = json.loads(CONSTANTS.read_text(encoding="utf-8"))
     vectors = (np.array(stored[key]) for key in ("shape", "shape_per_level", "covariance"))
     return _Sharp(stored["level"], stored["level_width"], *vectors)
 

@@ -16,6 +16,7 @@ Psf = Literal["gaussian", "disk", "gkm"]
 Bins = Literal["hard", "feathered"]
 Light = Literal["srgb", "linear"]
 Constants = Literal["released", "tuned"]
+_HERE = ("BSDS500",)
 Option = float | int | str | bool | None
 
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -30,9 +31,18 @@ OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Deconvolver:
-    """One deconvolver with its options; call it with a picture and a blur map (sigma in pixels)."""
+    """One deconvolver with its options; call it with a picture and a blur map (sigma in pixels).
+
+    Attributes:
+        restore: the call itself.
+        note: what a method's card must say about it.
+        tuned_on: the data that its constants were chosen on.
+        steps: the same step by step, pictures and residuals (root mean square of y - B x); None if it does not iterate.
+    """
 
     restore: Callable[[Picture, Map], Picture]
+    note: str
+    tuned_on: tuple[str, ...]
     steps: Callable[[Picture, Map], Iterator[tuple[Picture, float]]] | None = None
 
     @classmethod
@@ -55,17 +65,18 @@ class Deconvolver:
                 raise ValueError(f"{key} is an option of deconvolution={owners}, not of {name}")
         if name == "richardson-lucy":
             known = {"psf": psf, "light": light, **given}
-            return cls(partial(richardson_lucy.deconvolve, **known), partial(richardson_lucy.steps, **known))
+            restore, steps = partial(richardson_lucy.deconvolve, **known), partial(richardson_lucy.steps, **known)
+            return cls(restore, "Deconvolver: Richardson-Lucy, accelerated, stopped at the noise.", _HERE, steps)
         if name == "wiener":
-            return cls(partial(wiener.deconvolve, psf=psf, **given))
-        tuned = given.pop("constants", "released") == "tuned"
-        base = hyper_laplacian.TUNED if tuned else hyper_laplacian.RELEASED
-        return cls(partial(hyper_laplacian.deconvolve, psf=psf, **{**asdict(base), **given}))
+            return cls(partial(wiener.deconvolve, psf=psf, **given), "Deconvolver: layered Wiener filters.", _HERE)
+        if given.pop("constants", "released") == "tuned":
+            base, note, data = hyper_laplacian.TUNED, "constants chosen here with the true map", _HERE
+        else:
+            base, note, data = hyper_laplacian.RELEASED, "as DMENet's authors released it", ("DPD test",)
+        known = {**asdict(base), "eight_bit": base.eight_bit and light == "srgb", **given}
+        restore = partial(hyper_laplacian.deconvolve, psf=psf, **known)
+        return cls(restore, f"Deconvolver: Krishnan and Fergus, {note}.", data)
 
     def __call__(self, image: Picture, blur_map: Map) -> Picture:
         """Return the restored picture (H x W x 3)."""
         return self.restore(image, blur_map)
-
-    def iterates(self, image: Picture, blur_map: Map) -> Iterator[tuple[Picture, float]] | None:
-        """Return pictures and residuals (root mean square of y - B x) step by step; None if it does not iterate."""
-        return None if self.steps is None else self.steps(image, blur_map)

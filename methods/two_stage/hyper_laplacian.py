@@ -400,9 +400,10 @@ def _table(alpha: float, beta: float) -> Planes:
         w = np.maximum(w, v - alpha / beta * v ** (alpha - 1))
     alive = w > 0
     w, wanted = w[alive], v[alive]
-    for _ in range(50):
-        off = alpha * w ** (alpha - 1) + beta * (w - wanted)
-        w -= off / (alpha * (alpha - 1) * w ** (alpha - 2) + beta)
+    with np.errstate(over="ignore"):  # the curvature near 0 is without bound, and the step then 0
+        for _ in range(50):
+            off = alpha * w ** (alpha - 1) + beta * (w - wanted)
+            w -= off / (alpha * (alpha - 1) * w ** (alpha - 2) + beta)
     table = np.zeros(len(v), np.float32)
     table[alive] = w
     table.flags.writeable = False

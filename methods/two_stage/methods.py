@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -52,6 +54,14 @@ class TwoStage(Method):
         step = np.zeros((16, 16, 3), np.float32)
         step[:, 8:] = 1
         self.restore(Observation(image=step, blur_map=np.ones((16, 16), np.float32)))
+
+    def constants_file(self) -> Path | None:
+        """Return the file of learned constants that results depend on, or None if there is none."""
+        return None
+
+    def weights_hash(self) -> str | None:
+        path = self.constants_file()
+        return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
     def skip(self, observation: Observation) -> str | None:
         return _NO_MAP if self._oracle and observation.blur_map is None else None
@@ -116,7 +126,8 @@ class Pipeline(TwoStage):
             alpha: hyper-laplacian: exponent of the prior on gradients (released: 1.5).
             weight: hyper-laplacian: lambda, the weight of the data (released for DPD: 16.8).
             bins: hyper-laplacian: `hard` masks (released) or `feathered` ones.
-            eight_bit: hyper-laplacian: round its input to 8 bits (released: true).
+            eight_bit: hyper-laplacian: round its input to 8 bits (released: true; false in linear light, whose shadows
+                need more).
             iterations: richardson-lucy: largest number of iterations.
             mismatch: wiener, hyper-laplacian: by how much the PSF is assumed wrong (released: 0); see their modules.
         """
@@ -126,15 +137,18 @@ class Pipeline(TwoStage):
             "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
         }  # fmt: skip
         self._deconvolver = Deconvolver.choose(deconvolution, psf, light, options)
+        tuned_on = dict.fromkeys((*(self.card.trained_on or ()), *self._deconvolver.tuned_on))
+        notes = f"{self.card.notes} {self._deconvolver.note}"
+        self.card = dataclasses.replace(self.card, trained_on=tuple(tuned_on), notes=notes)
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
         return self._deconvolver(image, blur_map)
 
     def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
         """Return the steps of an iterative deconvolver; the residual is the root mean square of y - B x."""
-        steps = self._deconvolver.iterates(self.in_light(observation.image), self.blur_map(observation))
-        if steps is None:
+        if self._deconvolver.steps is None:
             return None
+        steps = self._deconvolver.steps(self.in_light(observation.image), self.blur_map(observation))
         return (Iterate(self.out_of_light(picture), residual) for picture, residual in steps)
 
 
@@ -156,9 +170,7 @@ class ZhuoSim(Pipeline):
         title="Zhuo-Sim",
         family="classical",
         paper="Zhuo and Sim, Defocus map estimation from a single image, Pattern Recognition 44(9), 2011",
-        notes="The paper makes the map only; the deconvolver is that of the published two-stage rows (Krishnan and "
-        "Fergus, lambda 16.8 tuned by its authors on DPD test). The map ends at sigma 5; above 180000 pixels it is "
-        "propagated at that size.",
+        notes="The paper makes the map only. It ends at sigma 5; above 180000 pixels it is propagated at that size.",
     )
 
     def estimate(self, image: Picture) -> Map:
@@ -175,11 +187,14 @@ class Jnb(Pipeline):
         paper="Shi, Xu and Jia, Just noticeable defocus blur detection and estimation, CVPR 2015",
         trained_on=("BSDS500",),
         notes="The authors' dictionary and their coefficients from sparsity to sigma are not available: both were "
-        "learned here on BSDS500 train. Deconvolver as in zhuo-sim.",
+        "learned here on BSDS500 train.",
     )
 
     def estimate(self, image: Picture) -> Map:
         return jnb.estimate(image)
+
+    def constants_file(self) -> Path | None:
+        return None if self._oracle else jnb.LEARNED
 
 
 class Ebdb(Pipeline):
@@ -191,7 +206,7 @@ class Ebdb(Pipeline):
         family="classical",
         paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale selection, TIP 27(3), 2018",
         notes="All six steps with the parameters of the authors' program, rewritten, with the edge detector of GNU "
-        "Octave, under which figures of that program are at hand. Deconvolver as in zhuo-sim.",
+        "Octave, under which figures of that program are at hand.",
     )
 
     def estimate(self, image: Picture) -> Map:
@@ -232,6 +247,9 @@ class BlurPosterior(TwoStage):
 
     def estimate(self, image: Picture) -> Map:
         return blur_posterior.estimate(image, psf=self._psf)
+
+    def constants_file(self) -> Path:
+        return blur_posterior.CONSTANTS
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
         return blur_posterior.restore_under(image, blur_map, psf=self._psf, iterations=self._iterations)

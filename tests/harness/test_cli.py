@@ -211,3 +211,28 @@ def test_psf_writes_the_study(tmp_path: Path) -> None:
     assert "apertures only" in done.stderr
     assert "M = 21" in done.stdout
     assert {path.suffix for path in (tmp_path / "study").iterdir()} >= {".csv", ".md", ".tex", ".png", ".pdf"}
+
+
+def test_a_damaged_picture_is_a_row_of_maps_and_stops_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "input"
+    folder.mkdir(parents=True)
+    picture = np.random.default_rng(0).random((48, 48, 3)).astype(np.float32)
+    for name in ("a", "b"):
+        imageio.write(folder / f"{name}.png", picture, 8)
+    whole = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(whole[: len(whole) // 2])
+    words = [
+        "maps",
+        "--methods",
+        "ebdb",
+        "--dataset",
+        f"folder:path={tmp_path / 'mine'}",
+        "--jobs",
+        "1",
+        "--out",
+        "out",
+    ]
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "a.png" in (tmp_path / "out" / "maps.csv").read_text()
+    assert (tmp_path / "out" / "maps.png").exists()

@@ -57,7 +57,7 @@ def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
 
 
 def test_a_method_that_stops_early_keeps_its_last_picture():
-    base = {"dataset": "d", "noise": 0.0, "method": "m", "residual": 1.0}
+    base = {"dataset": "d", "noise": 0.0, "method": "m", "residual": 1.0, "status": "ok"}
     made = report.frame(
         [
             *({**base, "sample": "a", "step": step, "psnr": 20.0 + step} for step in range(3)),
@@ -68,7 +68,22 @@ def test_a_method_that_stops_early_keeps_its_last_picture():
 
 
 def test_nothing_to_show_is_said(tmp_path: Path):
-    made = report.frame([{"dataset": "d", "sample": "a", "noise": 0.0, "method": "m", "reason": "is no iteration"}])
+    made = report.frame(
+        [{"dataset": "d", "sample": "a", "noise": 0.0, "method": "m", "status": "skipped", "reason": "is no iteration"}]
+    )
     report.write(made, tmp_path)
     assert "nothing to show" in (tmp_path / "convergence.md").read_text()
     assert not (tmp_path / "convergence.png").exists()
+    assert report.incomplete(made)
+
+
+def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
+    base = {"dataset": "d", "noise": 0.0, "step": 0, "residual": 0.0, "status": "ok"}
+    rows = [{**base, "sample": name, "method": "m", "psnr": psnr} for name, psnr in (("a", 20.0), ("b", 30.0))]
+    rows.append({**base, "sample": "a", "method": "other", "psnr": 10.0})
+    lost = {"dataset": "d", "noise": 0.0, "sample": "b", "method": "other", "status": "failed", "reason": "it broke"}
+    made = report.frame([*rows, lost])
+    np.testing.assert_array_equal(report.curves(made)["psnr"], [20, 10])
+    assert report.incomplete(made) and not report.incomplete(report.frame(rows))
+    assert any("1 pictures" in line for line in report.refused(made))
+    report.write(made, tmp_path)  # a residual of 0 finds its place in the figure

@@ -6,7 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -294,3 +294,47 @@ def test_smoothing_beyond_the_largest_kernel_is_handled(make: Callable[..., TwoS
     sharp = gaussian_filter(np.random.default_rng(0).random((40, 40, 3)), (2, 2, 0)).astype(np.float32)
     seen = Observation(image=sharp, blur_map=np.full((40, 40), 12, np.float32))
     assert np.isfinite(make(map="oracle").restore(seen)).all()
+
+
+@pytest.mark.parametrize("name", ["zhuo-sim", "jnb", "ebdb", "uniform-wiener", "fixed-point", "blur-posterior"])
+def test_every_choice_of_every_option_works(name: str) -> None:
+    _, seen = _scene((32, 40))
+    hints = get_type_hints(METHODS.get(name).__init__, include_extras=True)
+    for option, kind in hints.items():
+        choices = next((get_args(part) for part in (kind, *get_args(kind)) if get_origin(part) is Literal), ())
+        for choice in choices:
+            assert np.isfinite(create(METHODS, f"{name}:{option}={choice}")[0].restore(seen)).all(), (option, choice)
+
+
+@pytest.mark.parametrize("text", ["zhuo-sim:weight=inf", "uniform-wiener:mismatch=nan", "fixed-point:noise_weight=inf"])
+def test_numbers_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="finite"):
+        create(METHODS, text)
+
+
+def test_learned_constants_are_part_of_what_a_result_depends_on(monkeypatch: Any, tmp_path: Any) -> None:
+    for text in ("jnb", "blur-posterior", "fixed-point", "fixed-point:map=jnb"):
+        assert len(create(METHODS, text)[0].weights_hash() or "") == 64
+    for text in ("jnb:map=oracle", "fixed-point:map=ebdb", "zhuo-sim"):
+        assert create(METHODS, text)[0].weights_hash() is None
+    other = tmp_path / "constants"
+    other.write_bytes(b"others")
+    before = Jnb().weights_hash()
+    monkeypatch.setattr(jnb, "LEARNED", other)
+    assert Jnb().weights_hash() != before
+
+
+def test_cards_say_what_the_constants_saw() -> None:
+    assert ZhuoSim().card.trained_on == ("DPD test",)
+    assert ZhuoSim(constants="tuned").card.trained_on == ("BSDS500",)
+    assert Jnb().card.trained_on == ("BSDS500", "DPD test")
+    assert Ebdb(deconvolution="wiener").card.trained_on == ("BSDS500",)
+    assert "Richardson-Lucy" in Ebdb(deconvolution="richardson-lucy").card.notes
+    assert ZhuoSim.card.trained_on == ()  # the class is not changed
+
+
+def test_in_linear_light_nothing_is_rounded_to_eight_bits() -> None:
+    _, seen = _scene((32, 40))
+    default = ZhuoSim(map="oracle", light="linear").restore(seen)
+    np.testing.assert_array_equal(default, ZhuoSim(map="oracle", light="linear", eight_bit=False).restore(seen))
+    assert np.abs(default - ZhuoSim(map="oracle", light="linear", eight_bit=True).restore(seen)).max() > 0

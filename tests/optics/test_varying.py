@@ -172,3 +172,22 @@ def test_ladder_has_the_delta_and_reaches_the_largest_sigma():
 def test_refuses_a_reach_that_is_none(reach):
     with pytest.raises(ValueError, match="sigma"):
         ladder("disk", reach)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_a_map_that_is_none_is_refused_everywhere(value: float) -> None:
+    blur_map = np.full((4, 5), 1.0, np.float32)
+    blur_map[2, 3] = value
+    bank = gkm.paper_bank()
+    for build in (
+        lambda: VaryingBlur(blur_map, "disk"),
+        lambda: gkm.coefficients(blur_map, bank),
+        lambda: gkm.fitted_coefficients(blur_map, bank),
+    ):
+        with pytest.raises(ValueError, match="blur map"):
+            build()
+
+
+def test_a_sigma_that_would_eat_the_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="64 pixels"):
+        VaryingBlur(np.full((4, 5), 65, np.float32), "disk")

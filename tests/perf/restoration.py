@@ -40,7 +40,11 @@ def main() -> None:
         found = {size: measured(text, size) for size in SIZES}
         full, small = found[SIZES[0]], found[SIZES[-1]]
         pixels = SIZES[0][0] * SIZES[0][1] / (SIZES[-1][0] * SIZES[-1][1])
-        seconds = ", ".join(f"{width}x{height}: {found[width, height]['seconds']:.2f} s" for width, height in SIZES)
+        seconds = ", ".join(
+            f"{width}x{height}: {found[width, height]['seconds']:.2f} s "
+            f"({1e6 * found[width, height]['seconds'] / (width * height):.1f} s/Mpx)"
+            for width, height in SIZES
+        )
         say(
             f"{text}: {seconds} ({target or 'no target'}); {pixels:.0f} times the pixels take "
             f"{full['seconds'] / small['seconds']:.1f} times as long; peak {full['peak'] / 2**30:.2f} GiB (target < 3)"
