@@ -70,3 +70,10 @@ def test_the_table_of_the_readme_is_the_measured_one() -> None:
     report = (ROOT / "results" / "measured" / "simulated" / "report.md").read_text(encoding="utf-8")
     rows = [line for line in report.splitlines() if line.startswith("|")]
     assert len(rows) > 5 and "\n".join(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert len(targets) > 5
+    assert [target for target in targets if not (ROOT / target).exists()] == []
