@@ -239,7 +239,7 @@ class Method(ABC):
         return None
 
     def weights_hash(self) -> str | None:
-        """Return the SHA-256 of the weights file, or None for a method without weights."""
+        """Return the SHA-256 of the file of weights or learned constants that results depend on; None without one."""
         return None
 
     def estimate_blur(self, observation: Observation) -> Map | None:

@@ -81,10 +81,16 @@ class _NoPaper(_Good):
     card = MethodCard(title="t", family="learned")
 
 
+class _ShortHash(_Good):
+    def weights_hash(self) -> str:
+        return "1234"
+
+
 @pytest.mark.parametrize(
     ("kind", "broken"),
     [
         (_Good, None),
+        (_ShortHash, "Weights have a SHA-256"),
         (_Forgetful, "The same picture gives the same result"),
         (_Random, "global random state"),
         (_Reuses, "the method's own memory"),
