@@ -39,6 +39,7 @@ from methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
 from methods.two_stage.deconvolution import Light
 from methods.two_stage.methods import TwoStage
 from methods.two_stage.noise_level import noise_level
+from methods.two_stage.wiener import QUANTISATION
 
 MapName = Literal["posterior", "zhuo-sim", "ebdb", "jnb", "oracle"]
 Shape = Literal["disk", "gaussian"]
@@ -63,7 +64,6 @@ ALWAYS_SAFE = 0.5
 POWER_STEPS = 8
 REPORT_STEPS = 100  # for the contraction factor that is reported: near 1 the iteration settles slowly
 NOISE_REACH = 3.0  # px, sigma of the window in which the energy of the detail is compared with that of the noise
-QUANTISATION = 1 / (255 * math.sqrt(12))  # noise of rounding to 8 bits, the least that is assumed
 ONE_LEVEL = 1 / 255
 
 

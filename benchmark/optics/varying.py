@@ -27,7 +27,7 @@ from scipy import fft
 
 from benchmark.api import Map, Picture
 from benchmark.optics import gkm
-from benchmark.optics._tiles import BORDER, Array, Box, around, each, grown, inner, tiles
+from benchmark.optics._tiles import BORDER, Array, Box, around, each, extent, grown, inner, tiles
 from benchmark.optics.psf import kernel
 
 Family = Literal["gaussian", "disk", "gkm"]
@@ -122,7 +122,7 @@ class VaryingBlur:
         found = []
         for rung in _rungs(place if spread else self._place[tile]):
             margin = most - self._halo(rung) if spread else most
-            box = _extent(_weight(place[inner(place, margin)], rung))
+            box = extent(_weight(place[inner(place, margin)], rung))
             if box is not None:
                 found.append((rung, margin, box))
         halo = max(self._halo(rung) for rung, _, _ in found)
@@ -237,13 +237,6 @@ def _rungs(place: Map) -> list[int]:
 def _weight(place: Map, rung: int) -> Array:
     weight: Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
     return weight
-
-
-def _extent(weight: Array) -> Box | None:
-    rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
-    if len(rows) == 0:
-        return None
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _moved(box: Box, by: int) -> Box:
