@@ -93,11 +93,6 @@ class Study:
     examples: Mapping[str, Array]
 
 
-def write(folder: Path, measured: Mapping[str, NDArray[Any]] | None) -> list[Path]:
-    """Do the study and write it; see `measure` and `save`."""
-    return save(folder, measure(measured))
-
-
 def measure(measured: Mapping[str, NDArray[Any]] | None, *, sigmas: Sequence[float] = SIGMAS, jobs: int = 0) -> Study:
     """Fit all models to the ideal apertures and the measured PSFs.
 
