@@ -11,10 +11,10 @@ noise levels are standard deviations on the 0-255 scale.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,6 +210,21 @@ class Iterate:
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Network:
+    """A method's network, for counting what it costs. Its weights do not matter, so none need be at hand.
+
+    Attributes:
+        forms: name -> function that builds the network as a `torch.nn.Module` in plain form (every operation one of
+            torch's own, so that counters see it); the first is the one the method means, others do the same work in
+            another way ("dense GCM", "separable GCM"). They must also build under `torch.device("meta")`.
+        shapes: (height, width) -> shape of each tensor that `forward` takes for one picture of that size.
+    """
+
+    forms: Mapping[str, Callable[[], Any]]
+    shapes: Callable[[int, int], tuple[tuple[int, ...], ...]]
+
+
 class Method(ABC):
     """A restoration method. Its parameters are the typed keyword arguments of its constructor.
 
@@ -240,6 +255,10 @@ class Method(ABC):
 
     def weights_hash(self) -> str | None:
         """Return the SHA-256 of the file of weights or learned constants that results depend on; None without one."""
+        return None
+
+    def network(self) -> Network | None:
+        """Return the network for counting parameters and operations; None for methods without. Needs no weights."""
         return None
 
     def estimate_blur(self, observation: Observation) -> Map | None:

@@ -1,0 +1,245 @@
+"""Files of network weights: where they are looked for, how they are read without trust, what they say of themselves.
+
+A checkpoint is one `.safetensors` file, `METHOD.TAG.safetensors`, whose header carries its card as JSON. So weights and
+card cannot be separated, and the SHA-256 of the file covers both. `NAME.md` beside it is the same card for people.
+Folders that are searched: the one named by BENCHMARK_CHECKPOINTS (default: ./checkpoints), then those that ship.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.api import DataError, Scalar, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VARIABLE = "BENCHMARK_CHECKPOINTS"
+SUFFIX = ".safetensors"
+_TAG = r"[A-Za-z0-9_-]+"
+_CARD = "defocus_bench_card"
+
+
+class Card(BaseModel):
+    """What a checkpoint says of itself.
+
+    Attributes:
+        method: registered name of the method that it belongs to.
+        parameters: the parameters of the network's structure, as in a method id; they fix the form it was trained in.
+        trained_on: data sets that the weights saw; None if that is not known.
+        licence: terms of the weights.
+        source: where the weights come from: a training run, or the file they were imported from.
+        notes: anything a reader of its scores must know.
+        facts: further facts (recipe, steps, seed, hours ...), by name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    parameters: Mapping[str, Scalar] = Field(default_factory=dict)
+    trained_on: tuple[str, ...] | None = None
+    licence: str = "not stated"
+    source: str = "not stated"
+    notes: str = ""
+    facts: Mapping[str, Scalar] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How the entries of a file differ from those that a network expects; all empty if they fit.
+
+    Attributes:
+        missing: expected, not in the file.
+        extra: in the file, not expected.
+        misshaped: name -> (expected shape, shape in the file).
+    """
+
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    misshaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.extra or self.misshaped)
+
+    def lines(self) -> list[str]:
+        """Return one line for every entry that does not fit."""
+        return [
+            *(f"missing: {name}" for name in self.missing),
+            *(f"not expected: {name}" for name in self.extra),
+            *(f"wrong shape: {name} is {got}, expected {want}" for name, (want, got) in self.misshaped.items()),
+        ]
+
+
+def user_folder() -> Path:
+    """Return the folder that holds a user's own checkpoints; it need not exist."""
+    return Path(os.environ.get(VARIABLE) or "checkpoints")
+
+
+def find(method: str, shipped: Iterable[Path] = ()) -> dict[str, str]:
+    """Return tag -> file of every checkpoint of a method; one of the user's hides one that ships with the same tag."""
+    pattern = re.compile(rf"{re.escape(method)}\.({_TAG}){re.escape(SUFFIX)}")
+    found: dict[str, str] = {}
+    for folder in (*reversed(tuple(shipped)), user_folder()):
+        for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+            if match := pattern.fullmatch(path.name):
+                found[match[1]] = str(path)
+    return dict(sorted(found.items()))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_card(path: Path) -> Card:
+    """Return the card of a checkpoint; only the header of the file is read.
+
+    Raises:
+        DataError: no such file, not a safetensors file, or one without a card of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with _opened(path), safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_CARD)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a readable safetensors file ({error}); train or import it again") from error
+    if text is None:
+        raise DataError(f"{path}: has no card, so it is not a checkpoint of this suite; use `import` to make one")
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        raise DataError(f"{path}: its card cannot be read ({_brief(error)}); train or import it again") from error
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint, on the CPU.
+
+    Raises:
+        DataError: no such file, or a damaged one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        with _opened(path):
+            return load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a readable safetensors file ({error}); train or import it again") from error
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+    """Write a checkpoint and its card for people; a reader never sees half a file.
+
+    Raises:
+        UsageError: if the name is not METHOD.TAG.safetensors with the card's method.
+    """
+    from safetensors.torch import save_file
+
+    if not re.fullmatch(rf"{re.escape(card.method)}\.{_TAG}{re.escape(SUFFIX)}", path.name):
+        raise UsageError(f"{path}: a checkpoint of {card.method} is called {card.method}.TAG{SUFFIX}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()}, partial, {_CARD: card.model_dump_json()}
+        )
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    path.with_suffix(".md").write_text(describe(path, card), encoding="utf-8")
+
+
+def describe(path: Path, card: Card) -> str:
+    """Return a card as Markdown."""
+    trained = "not known" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
+    rows = {
+        "method": card.method,
+        "parameters": ", ".join(f"{key}={value}" for key, value in card.parameters.items()) or "the defaults",
+        "trained on": trained,
+        "licence": card.licence,
+        "source": card.source,
+        **{key: str(value) for key, value in card.facts.items()},
+        "SHA-256": sha256(path),
+    }
+    lines = [f"# {path.name.removesuffix(SUFFIX)}", "", *(f"- **{key}**: {value}" for key, value in rows.items())]
+    return "\n".join([*lines, *(["", card.notes] if card.notes else []), ""])
+
+
+def read_foreign(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of somebody else's file: a `torch.save`d state dict or safetensors. No code in it is run.
+
+    A `module.` before every name (left by data-parallel training) is taken off.
+
+    Raises:
+        DataError: no such file, a file that holds anything but named tensors, or a damaged one.
+    """
+    state = load(path) if path.suffix == SUFFIX else _unpickled(path)
+    if all(name.startswith("module.") for name in state) and state:
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def _unpickled(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    advice = "expected a state dict as torch.save writes it: names and tensors, nothing else"
+    try:
+        with _opened(path):
+            held: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
+    if not isinstance(held, Mapping) or not held:
+        raise DataError(f"{path}: holds a {type(held).__name__}, not a state dict; {advice}")
+    odd = [name for name, value in held.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)]
+    if odd:
+        raise DataError(f"{path}: entry {odd[0]!r} is a {type(held[odd[0]]).__name__}, not a tensor; {advice}")
+    return dict(held)
+
+
+def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Differences:
+    """Return how the entries of `state` differ in name and shape from those expected."""
+    both = [name for name in expected if name in state]
+    return Differences(
+        missing=tuple(name for name in expected if name not in state),
+        extra=tuple(name for name in state if name not in expected),
+        misshaped={
+            name: (tuple(expected[name].shape), tuple(state[name].shape))
+            for name in both
+            if expected[name].shape != state[name].shape
+        },
+    )
+
+
+def require(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    """Raise DataError, with every entry that does not fit, unless `state` has the names and shapes expected."""
+    found = differences(state, expected)
+    if found:
+        raise DataError("\n  ".join([f"{path}: {len(state)} entries, which do not fit the network:", *found.lines()]))
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a file of weights") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _brief(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())

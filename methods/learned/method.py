@@ -1,0 +1,169 @@
+"""What every method with a network shares: its checkpoint, its structure, the sizes it takes, large pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge
+from numpy.typing import NDArray
+
+from benchmark import checkpoints
+from benchmark.api import Method, Network, Observation, Picture, Scalar, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SHIPPED = Path(__file__).parents[1] / "checkpoints"
+PREFERRED = "sim"
+
+Forward = Callable[["Tensor"], "Tensor"]
+"""N x C x H x W in, N x 3 x H x W out; H and W multiples of what the network asks for."""
+Tile = Annotated[int, Ge(0)]
+
+
+class _Found:
+    """The checkpoints of a class at this moment, as tag -> file."""
+
+    def __get__(self, instance: object, owner: type[NetworkMethod]) -> Mapping[str, str]:
+        return checkpoints.find(owner.id, [SHIPPED])
+
+
+class _Default:
+    """The tag that a bare method id stands for."""
+
+    def __get__(self, instance: object, owner: type[NetworkMethod]) -> str | None:
+        found = list(owner.checkpoints)
+        return PREFERRED if PREFERRED in found else next(iter(found), None)
+
+
+class NetworkMethod(Method):
+    """A method that is one network. Subclasses say which by `build`, and how fast by `compiled`.
+
+    Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs at random weights.
+
+    Attributes:
+        id: its registered name, also the first part of its checkpoints' file names.
+        multiple: height and width are padded (by reflection) to multiples of this, and the padding is cut off again.
+        halo: pixels around a tile after which the rest of the picture no longer matters (a multiple of `multiple`);
+            None if every output depends on the whole picture, which is then never cut into tiles.
+        defaults: the structure that is meant where neither the id nor the checkpoint says another.
+        obtain: how a user gets weights for it.
+    """
+
+    id: ClassVar[str]
+    multiple: ClassVar[int] = 1
+    halo: ClassVar[int | None] = None
+    defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
+    obtain: ClassVar[str]
+    checkpoints = _Found()  # read afresh, so weights imported a moment ago are there
+    default_checkpoint = _Default()
+
+    def __init__(
+        self, checkpoint: str | None = None, structure: Mapping[str, Scalar | None] | None = None, tile: int = 0
+    ) -> None:
+        """Make the method; nothing is loaded but the checkpoint's card.
+
+        Args:
+            checkpoint: tag of the weights, None for none.
+            structure: what an id says of the network's structure; None values leave it to the checkpoint.
+            tile: side in pixels of the tiles that a picture is cut into, 0 for never; see `halo`.
+
+        Raises:
+            UsageError: if `tile` is set for a network that sees the whole picture.
+            DataError: if the checkpoint's file is damaged.
+        """
+        typed = {key: value for key, value in (structure or {}).items() if value is not None}
+        self._file = None if checkpoint is None else Path(self.checkpoints[checkpoint])
+        trained: Mapping[str, Scalar] = {}
+        if self._file is not None:
+            held = checkpoints.read_card(self._file)
+            trained = {**self.defaults, **held.parameters}
+            notes = " ".join(text for text in (self.card.notes, held.notes) if text)
+            self.card = dataclasses.replace(self.card, trained_on=held.trained_on, notes=notes)
+        self.structure: Mapping[str, Scalar] = MappingProxyType({**self.defaults, **trained, **typed})
+        self._lacking = self._why_not(checkpoint, trained)
+        if tile and self.halo is None:
+            raise UsageError(f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture")
+        self._tile = tile
+        self._forward: Forward | None = None
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return the network of this structure in plain form, at whatever weights torch draws."""
+
+    def compiled(self, network: nn.Module, device: str) -> Forward:
+        """Return a network with its weights (in eval mode, on `device`) as the function that `restore` calls.
+
+        The same results as the plain form, as fast as can be; the place for folding, layouts and compilation.
+        """
+        import torch
+
+        return network.to(memory_format=torch.channels_last)
+
+    def observed(self, observation: Observation) -> NDArray[np.float32]:
+        """Return what the network is fed, H x W x C; the picture unless a subclass says otherwise."""
+        return observation.image
+
+    def padding(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the picture continued at bottom and right to the next multiple; `restore` cuts that off again."""
+        rows, columns = (-side % self.multiple for side in picture.shape[:2])
+        return np.pad(picture, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else picture
+
+    def skip(self, observation: Observation) -> str | None:
+        return self._lacking
+
+    def weights_hash(self) -> str | None:
+        return None if self._file is None else checkpoints.sha256(self._file)
+
+    def prepare(self, device: str) -> None:
+        """Load the weights and compile; without weights that fit it does nothing, as nothing will be restored.
+
+        Raises:
+            DataError: if the checkpoint does not fit the network, with every entry that does not.
+        """
+        if self._lacking is not None or self._file is None:
+            return
+        network = self.build()
+        held = checkpoints.load(self._file)
+        checkpoints.require(held, network.state_dict(), self._file)
+        network.load_state_dict(held)
+        network.requires_grad_(False)
+        self._forward = self.compiled(network.eval().to(device), device)
+        self._device = device
+
+    def restore(self, observation: Observation) -> Picture:
+        if self._forward is None:
+            raise UsageError(self._lacking or f"{self.id}: prepare() was not called")
+        fed = self.observed(observation)
+        height, width = fed.shape[:2]
+        return np.ascontiguousarray(self._run(self.padding(fed))[:height, :width])
+
+    def network(self) -> Network:
+        channels = 3 if self.card.inputs == "image" else 6
+        return Network(forms={"": self.build}, shapes=lambda height, width: ((1, channels, height, width),))
+
+    def _run(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        from methods.learned.networks.tiles import tiled
+
+        assert self._forward is not None
+        with torch.inference_mode():
+            batch = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._device)
+            made = tiled(self._forward, batch, self._tile, self.halo or 0, self.multiple)
+            return made[0].permute(1, 2, 0).float().cpu().numpy()
+
+    def _why_not(self, checkpoint: str | None, trained: Mapping[str, Scalar]) -> str | None:
+        differs = {key: value for key, value in self.structure.items() if trained and trained.get(key) != value}
+        if checkpoint is None:
+            return f"no weights: {self.obtain}"
+        if differs:
+            asked = ", ".join(f"{key}={value}" for key, value in differs.items())
+            return f"no weights for {asked} (those of {self.id}.{checkpoint} have another structure): {self.obtain}"
+        return None

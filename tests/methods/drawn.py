@@ -1,0 +1,29 @@
+"""Checkpoints at random weights, in a folder of the test's own: they restore nothing, but they run."""
+
+from pathlib import Path
+
+import torch
+
+from benchmark import checkpoints
+from benchmark.registry import METHODS, create
+from methods.learned.method import NetworkMethod
+
+
+def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: float = 0.05) -> Path:
+    """Write `folder`/NAME.`tag`.safetensors for the method that an id names, and return it.
+
+    Normalisation statistics are drawn too, so that a forgotten or misplaced one shows.
+    """
+    method = create(METHODS, text)[0]
+    assert isinstance(method, NetworkMethod)
+    torch.manual_seed(seed)
+    state = method.build().state_dict()
+    for name, value in state.items():
+        if name.endswith("running_mean"):
+            value.normal_(0, spread)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+    path = folder / f"{method.id}.{tag}.safetensors"
+    card = checkpoints.Card(method=method.id, parameters=dict(method.structure), source="drawn at random for a test")
+    checkpoints.save(path, state, card)
+    return path
