@@ -201,7 +201,7 @@ def _method_weights(subject: _Subject) -> None:
     """Weights have a SHA-256, and the default checkpoint exists."""
     kind = subject.kind
     digest = subject.method.weights_hash()
-    if not kind.checkpoints and digest is None:
+    if digest is None and (not kind.checkpoints or subject.method.card.oracle):
         raise _DoesNotApply("no weights")
     if kind.checkpoints:
         assert kind.default_checkpoint in kind.checkpoints, f"no default checkpoint {kind.default_checkpoint!r}"

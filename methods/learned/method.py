@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -23,27 +23,39 @@ SHIPPED = Path(__file__).parents[1] / "checkpoints"
 PREFERRED = "sim"
 
 Forward = Callable[["Tensor"], "Tensor"]
-"""N x C x H x W in, N x 3 x H x W out; H and W multiples of what the network asks for."""
+"""N x C x H x W in, N x D x H x W out; H and W multiples of what the network asks for."""
 Tile = Annotated[int, Ge(0)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Padding:
+    """Pixels added before and after the rows and the columns of a picture, and how, in the words of `numpy.pad`."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    mode: Literal["reflect", "constant"] = "reflect"
+
+    def __bool__(self) -> bool:
+        return any((*self.rows, *self.columns))
 
 
 class _Found:
     """The checkpoints of a class at this moment, as tag -> file."""
 
-    def __get__(self, instance: object, owner: type[NetworkMethod]) -> Mapping[str, str]:
+    def __get__(self, instance: object, owner: type[Networked]) -> Mapping[str, str]:
         return checkpoints.find(owner.id, [SHIPPED])
 
 
 class _Default:
     """The tag that a bare method id stands for."""
 
-    def __get__(self, instance: object, owner: type[NetworkMethod]) -> str | None:
+    def __get__(self, instance: object, owner: type[Networked]) -> str | None:
         found = list(owner.checkpoints)
         return PREFERRED if PREFERRED in found else next(iter(found), None)
 
 
-class NetworkMethod(Method):
-    """A method that is one network. Subclasses say which by `build`, and how fast by `compiled`.
+class Networked(Method):
+    """A method that has a network. Subclasses say which by `build`, and how fast by `compiled`.
 
     Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs at random weights.
 
@@ -106,14 +118,12 @@ class NetworkMethod(Method):
 
         return network.to(memory_format=torch.channels_last)
 
-    def observed(self, observation: Observation) -> NDArray[np.float32]:
-        """Return what the network is fed, H x W x C; the picture unless a subclass says otherwise."""
-        return observation.image
+    def padding(self, height: int, width: int) -> Padding:
+        """Return how a picture is continued to the next multiples; `apply` cuts the same off again.
 
-    def padding(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the picture continued at bottom and right to the next multiple; `restore` cuts that off again."""
-        rows, columns = (-side % self.multiple for side in picture.shape[:2])
-        return np.pad(picture, ((0, rows), (0, columns), (0, 0)), mode="reflect") if rows or columns else picture
+        Reflected at bottom and right, unless a subclass says otherwise.
+        """
+        return Padding((0, -height % self.multiple), (0, -width % self.multiple))
 
     def skip(self, observation: Observation) -> str | None:
         return self._lacking
@@ -137,16 +147,28 @@ class NetworkMethod(Method):
         self._forward = self.compiled(network.eval().to(device), device)
         self._device = device
 
-    def restore(self, observation: Observation) -> Picture:
+    def apply(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network makes of H x W x C, as H x W x D, padded and tiled as this method says.
+
+        Raises:
+            UsageError: without weights, or before `prepare`.
+        """
         if self._forward is None:
             raise UsageError(self._lacking or f"{self.id}: prepare() was not called")
-        fed = self.observed(observation)
         height, width = fed.shape[:2]
-        return np.ascontiguousarray(self._run(self.padding(fed))[:height, :width])
+        padding = self.padding(height, width)
+        top, left = padding.rows[0], padding.columns[0]
+        made = self._run(np.pad(fed, (padding.rows, padding.columns, (0, 0)), mode=padding.mode) if padding else fed)
+        return np.ascontiguousarray(made[top : top + height, left : left + width])
 
     def network(self) -> Network:
         channels = 3 if self.card.inputs == "image" else 6
-        return Network(forms={"": self.build}, shapes=lambda height, width: ((1, channels, height, width),))
+
+        def shapes(height: int, width: int) -> tuple[tuple[int, ...], ...]:
+            padding = self.padding(height, width)
+            return ((1, channels, height + sum(padding.rows), width + sum(padding.columns)),)
+
+        return Network(forms={"": self.build}, shapes=shapes)
 
     def _run(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
@@ -155,7 +177,8 @@ class NetworkMethod(Method):
 
         assert self._forward is not None
         with torch.inference_mode():
-            batch = torch.from_numpy(picture).permute(2, 0, 1)[None].to(self._device)
+            own = np.require(picture, requirements=["C", "W"])  # torch has no word for read-only memory
+            batch = torch.from_numpy(own).permute(2, 0, 1)[None].to(self._device)
             made = tiled(self._forward, batch, self._tile, self.halo or 0, self.multiple)
             return made[0].permute(1, 2, 0).float().cpu().numpy()
 
@@ -167,3 +190,14 @@ class NetworkMethod(Method):
             asked = ", ".join(f"{key}={value}" for key, value in differs.items())
             return f"no weights for {asked} (those of {self.id}.{checkpoint} have another structure): {self.obtain}"
         return None
+
+
+class NetworkMethod(Networked):
+    """A method that is one network and nothing else."""
+
+    def observed(self, observation: Observation) -> NDArray[np.float32]:
+        """Return what the network is fed, H x W x C; the picture unless a subclass says otherwise."""
+        return observation.image
+
+    def restore(self, observation: Observation) -> Picture:
+        return self.apply(self.observed(observation))

@@ -137,9 +137,11 @@ class Pipeline(TwoStage):
             "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
         }  # fmt: skip
         self._deconvolver = Deconvolver.choose(deconvolution, psf, light, options)
-        tuned_on = dict.fromkeys((*(self.card.trained_on or ()), *self._deconvolver.tuned_on))
+        trained_on = self.card.trained_on
+        if trained_on is not None:
+            trained_on = tuple(dict.fromkeys((*trained_on, *self._deconvolver.tuned_on)))
         notes = f"{self.card.notes} {self._deconvolver.note}"
-        self.card = dataclasses.replace(self.card, trained_on=tuple(tuned_on), notes=notes)
+        self.card = dataclasses.replace(self.card, trained_on=trained_on, notes=notes)
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
         return self._deconvolver(image, blur_map)

@@ -6,7 +6,7 @@ import torch
 
 from benchmark import checkpoints
 from benchmark.registry import METHODS, create
-from methods.learned.method import NetworkMethod
+from methods.learned.method import Networked
 
 
 def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: float = 0.05) -> Path:
@@ -15,7 +15,7 @@ def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: flo
     Normalisation statistics are drawn too, so that a forgotten or misplaced one shows.
     """
     method = create(METHODS, text)[0]
-    assert isinstance(method, NetworkMethod)
+    assert isinstance(method, Networked)
     torch.manual_seed(seed)
     state = method.build().state_dict()
     for name, value in state.items():

@@ -1,0 +1,121 @@
+"""GKMNet as a method: the paper's network, the released one, its correction, the ablations of Tables 4 and 5."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from benchmark.api import MethodCard, Network
+from methods.learned.method import Forward, NetworkMethod, Padding
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from methods.learned.networks.gkmnet import GkmNet as Net
+
+Few = Annotated[int, Ge(1), Le(3)]
+
+
+class GkmNet(NetworkMethod):
+    """Gaussian kernel mixture network of Quan, Wu and Ji."""
+
+    id = "gkmnet"
+    multiple = 16
+    defaults = MappingProxyType(
+        {
+            "variant": "paper", "scales": 3, "rounds": 1, "shared": True,
+            "memory": "conv-lstm", "kernels": "fixed", "head": "gkm",
+        }
+    )  # fmt: skip
+    variants = MappingProxyType(
+        {
+            "ablations": (
+                "head=sram", "scales=1", "memory=convolution", "kernels=xavier", "kernels=gaussian",  # Table 4
+                "scales=1,rounds=3", "scales=2,rounds=3,shared=false", "rounds=2,shared=false",  # Table 5
+            )
+        }
+    )  # fmt: skip
+    obtain = (
+        "import the authors' file (`python -m benchmark import gkmnet-official FILE.pth`), or put a checkpoint "
+        "gkmnet.NAME.safetensors into the folder that BENCHMARK_CHECKPOINTS names (default: ./checkpoints)"
+    )
+    card = MethodCard(
+        title="GKMNet",
+        family="learned",
+        paper="Quan, Wu and Ji, Gaussian kernel mixture network for single image defocus deblurring, NeurIPS 2021",
+        trained_on=None,
+        notes="Re-implementation of the paper (variant=paper), of the released program, which is another network "
+        "(official), and of its authors' correction (v2). Where the paper is silent - BatchNorm, the bottleneck block, "
+        "gates for y as well as x - the released program is followed; the border of the GCM is half-sample reflection.",
+    )
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str | None = None,
+        variant: Literal["paper", "official", "v2"] | None = None,
+        scales: Few | None = None,
+        rounds: Few | None = None,
+        shared: bool | None = None,
+        memory: Literal["conv-lstm", "convolution"] | None = None,
+        kernels: Literal["fixed", "gaussian", "xavier"] | None = None,
+        head: Literal["gkm", "sram"] | None = None,
+        bn: Literal["running", "batch"] | None = None,
+        pad: Literal["reflect", "black"] = "reflect",
+    ) -> None:
+        """Make the method. What is left out is as the checkpoint was trained, else as in the paper.
+
+        Args:
+            checkpoint: tag of the weights, None for none.
+            variant: `paper`, `official` (the released program) or `v2` (its authors' later correction).
+            scales: S, how many scales (the paper's T; 1 is its ablation "GKMNet(1)").
+            rounds: R, steps at each scale (Table 5).
+            shared: whether the rounds of a scale share their weights.
+            memory: a ConvLSTM in the attention prediction unit, or a plain convolution ("w/o Conv-LSTM").
+            kernels: fixed Gaussians, or learned from Gaussians or from random ones ("Learned GCM").
+            head: `gkm`, or `sram` for the attention module alone ("SRAM*").
+            bn: normalise by running statistics, or by those of the picture itself, as the released test program does
+                (the default for `official`). Results then depend on the whole picture.
+            pad: how a picture is continued to multiples of 16: reflected, or black and centred as released.
+        """
+        structure = {
+            "variant": variant, "scales": scales, "rounds": rounds, "shared": shared,
+            "memory": memory, "kernels": kernels, "head": head,
+        }  # fmt: skip
+        super().__init__(checkpoint, structure)
+        self._batch = (bn or ("batch" if self.structure["variant"] == "official" else "running")) == "batch"
+        self._black = pad == "black"
+
+    def build(self) -> nn.Module:
+        return self._net(separable=False)
+
+    def network(self) -> Network:
+        dense = super().network()
+        forms: dict[str, Callable[[], nn.Module]] = {"dense GCM": self.build}
+        if self.structure["head"] == "gkm" and self.structure["kernels"] == "fixed":
+            forms["separable GCM"] = functools.partial(self._net, separable=True)
+        return dataclasses.replace(dense, forms=forms)
+
+    def compiled(self, network: nn.Module, device: str) -> Forward:
+        from methods.learned.networks import gkmnet, gkmnet_fast
+
+        assert isinstance(network, gkmnet.GkmNet)
+        return gkmnet_fast.compiled(network, batch_statistics=self._batch)
+
+    def padding(self, height: int, width: int) -> Padding:
+        reflected = super().padding(height, width)
+        if not self._black:
+            return reflected
+        rows, columns = sum(reflected.rows), sum(reflected.columns)
+        return Padding((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant")
+
+    def _net(self, separable: bool) -> Net:
+        from methods.learned.networks.gkmnet import Form
+        from methods.learned.networks.gkmnet import GkmNet as Net
+
+        return Net(Form(**self.structure), separable)  # type: ignore[arg-type]  # validated by the constructor

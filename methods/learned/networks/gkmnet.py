@@ -1,0 +1,366 @@
+"""GKMNet (Quan, Wu and Ji, NeurIPS 2021): the network of the paper, the one that was released, and its correction.
+
+One step refines the picture by gated Gaussian filters (eqs. 8 and 9). With y the blurred picture of a scale, x the
+result so far and z_k = g(sigma_k) conv . the responses of the Gaussian convolution module (GCM),
+
+    paper       x' = y + mix(gamma_k * z_k(y), gamma_{K+k} * z_k(x))
+    released    x' =     mix(gamma_k * z_k(y), gamma_{K+k} * z_k(x))
+
+where mix is a 1 x 1 convolution and the gates gamma come from the scale-recurrent attention module (SRAM), which sees y
+alone. Steps run from the coarsest scale to the full one; x goes on bilinearly enlarged, and so does the memory of the
+SRAM. This is the plain form, one operation of torch after the other: the reference for every faster one, for training
+and for counting. Tensors are N x C x H x W, pictures RGB in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.optics.gkm import Bank, official_bank, paper_bank
+
+Variant = Literal["paper", "official", "v2"]
+Memory = Literal["conv-lstm", "convolution"]
+Kernels = Literal["fixed", "gaussian", "xavier"]
+Head = Literal["gkm", "sram"]
+Border = Literal["symmetric", "constant", "reflect"]
+State = tuple[Tensor, Tensor] | None
+"""Hidden and cell state of the ConvLSTM, N x gates x H/2 x W/2; None before the first step."""
+
+WIDTHS = (32, 64, 128)
+COLOURS = 3
+BORDERS: dict[Variant, Border] = {"paper": "symmetric", "official": "constant", "v2": "reflect"}
+"""How a GCM continues a picture, in the words of `numpy.pad`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which GKMNet.
+
+    Attributes:
+        variant: `paper`; `official`, the released program; `v2`, its authors' later correction of the GCM.
+        scales: S, from the coarsest of 2^-(S-1) up to the full one (the paper's T).
+        rounds: R, steps at each scale (Table 5).
+        shared: whether the rounds of a scale share one SRAM, or have one each.
+        memory: what the first path of the attention prediction unit has: a ConvLSTM, or one convolution of the same
+            size (row "w/o Conv-LSTM" of Table 4).
+        kernels: of the GCM: fixed Gaussians, or learned from Gaussians or from Xavier's initialisation.
+        head: `gkm`, or `sram` for row "SRAM*": no GCM, a 1 x 1 convolution and a sigmoid make the picture.
+    """
+
+    variant: Variant = "paper"
+    scales: int = 3
+    rounds: int = 1
+    shared: bool = True
+    memory: Memory = "conv-lstm"
+    kernels: Kernels = "fixed"
+    head: Head = "gkm"
+
+    @property
+    def bank(self) -> Bank:
+        """The Gaussian kernels: 21 of the paper with M = 21, or the 22 that were released."""
+        return paper_bank(21) if self.variant == "paper" else official_bank()
+
+    @property
+    def gates(self) -> int:
+        """How many coefficient maps a step has: one for each kernel and each of y and x."""
+        return 2 * len(self.bank.taps)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which response each channel of a GCM holds: a colour filtered by a kernel, and the gate that weights it.
+
+    Attributes:
+        colours, kernels, gates: for every channel, as 1 x 1 mixing meets them.
+    """
+
+    colours: tuple[int, ...]
+    kernels: tuple[int, ...]
+    gates: tuple[int, ...]
+
+
+def layout(form: Form) -> Layout:
+    """Return the order of the channels.
+
+    Paper: colour after colour, all K kernels each. Correction (v2): kernel after kernel, three colours each. The
+    released program repeats its kernels element by element and then groups by colour, so that channel c holds colour
+    c // 22 filtered by kernel c // 3 and weighted by gate c % 22: red sees the eight narrowest kernels only, blue the
+    eight widest. Its weights mean nothing in any other order.
+    """
+    count = len(form.bank.taps)
+    channels = range(COLOURS * count)
+    by_colour = tuple(c // count for c in channels)
+    if form.variant == "v2":
+        repeated = tuple(c // COLOURS for c in channels)
+        return Layout(tuple(c % COLOURS for c in channels), repeated, repeated)
+    within = tuple(c % count for c in channels)
+    kernels = tuple(c // COLOURS for c in channels) if form.variant == "official" else within
+    return Layout(by_colour, kernels, within)
+
+
+class GaussianConvolution(nn.Module):
+    """The GCM: N x 3 x H x W to N x 3K x H x W.
+
+    Pictures are continued beyond their border by half-sample reflection (the paper is silent; this is what makes the
+    operator of eq. 4 symmetric), by zeros as released, or by whole-sample reflection as corrected.
+    """
+
+    def __init__(self, form: Form, separable: bool = False) -> None:
+        """Make the module.
+
+        Args:
+            form: says bank, order of the channels, border, and whether the kernels are learned.
+            separable: filter rows, then columns: the same result, for fixed kernels only. Dense 21 x 21 kernels, as
+                released, otherwise.
+
+        Raises:
+            ValueError: for separable kernels that are learned.
+        """
+        super().__init__()
+        if separable and form.kernels != "fixed":
+            raise ValueError("learned kernels are not separable")
+        self._border = BORDERS[form.variant]
+        self._order = layout(form)
+        self._separable = separable
+        bank = form.bank
+        self._halo = max(len(taps) for taps in bank.taps) // 2
+        size = 2 * self._halo + 1
+        if form.kernels == "fixed":
+            lines = torch.stack([F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps])
+            self.register_buffer("lines", lines.float(), persistent=False)
+            planes = lines[:, :, None] * lines[:, None, :]
+            self.register_buffer("planes", planes.float(), persistent=False)
+            return
+        # Each kernel is learned at its own size and for all colours together: the 3,541 numbers of the paper's bank
+        # are what its Table 4 has room for (1.41 M parameters in all); 21 x 21 for every kernel and colour are not.
+        learned = [nn.Parameter(torch.tensor(kernel, dtype=torch.float32)) for kernel in bank.kernels]
+        if form.kernels == "xavier":
+            for kernel in learned:
+                nn.init.xavier_uniform_(kernel)
+        self.learned = nn.ParameterList(learned)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Filter each colour by all kernels, as pictures of one channel, then bring the channels into their order."""
+        count = len(self._order.kernels) // COLOURS
+        colours = self._continued(x).flatten(0, 1)[:, None]
+        if self._separable:
+            lines = self.get_buffer("lines").to(x.dtype)[:, None]
+            rows = F.conv2d(colours, lines[:, :, None, :])
+            made = F.conv2d(rows, lines[:, :, :, None], groups=count)
+        else:
+            made = F.conv2d(colours, self.dense().to(x.dtype)[:, None])
+        responses = made.view(len(x), COLOURS * count, *x.shape[-2:])
+        wanted = [
+            colour * count + kernel for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
+        ]
+        return responses if wanted == list(range(len(wanted))) else responses[:, wanted]
+
+    def dense(self) -> Tensor:
+        """Return the K kernels as K x size x size, all of the largest size."""
+        if not hasattr(self, "learned"):
+            return self.get_buffer("planes")
+        kernels = [F.pad(k, [self._halo - len(k) // 2] * 4) for k in self.learned.parameters()]
+        return torch.stack(kernels)
+
+    def _continued(self, x: Tensor) -> Tensor:
+        if self._border == "constant":
+            return F.pad(x, [self._halo] * 4)
+        for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
+            index = np.pad(np.arange(x.shape[axis]), self._halo, mode=self._border)
+            x = x.index_select(axis, torch.as_tensor(index, device=x.device))
+        return x
+
+
+class Gate(nn.Module):
+    """A gate of triplet attention: N x A x B x C to N x 1 x B x C in (0, 1), from maximum and mean over A."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.bn = nn.BatchNorm2d(1, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        gate: Tensor = self.bn(self.conv(pooled))
+        return gate.sigmoid()
+
+
+class TripletAttention(nn.Module):
+    """Misra et al., WACV 2021: a picture times the mean of three gates, over columns, rows and channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cw, self.hc, self.hw = Gate(), Gate(), Gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        over_rows = self.cw(x.transpose(1, 2)).transpose(1, 2)  # N x C x 1 x W
+        over_columns = self.hc(x.transpose(1, 3)).transpose(1, 3)  # N x C x H x 1
+        attended: Tensor = x * ((over_rows + over_columns + self.hw(x)) / 3)
+        return attended
+
+
+class Residual(nn.Module):
+    """Two convolutions, each added to what it saw; the rectifiers sit inside the branches."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + F.relu(self.bn1(self.conv1(x)))
+        return y + F.relu(self.bn2(self.conv2(y)))
+
+
+class Block(nn.Module):
+    """A convolution that changes width or size, two residual ones, and attention; the first block is bare of BN."""
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalised: bool = True) -> None:
+        super().__init__()
+        self.conv = conv
+        self.bn = nn.BatchNorm2d(conv.out_channels) if normalised else None
+        self.residual = Residual(conv.out_channels)
+        self.attention = TripletAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.conv(x)
+        if self.bn is not None:
+            made = F.relu(self.bn(made))
+        attended: Tensor = self.attention(self.residual(made))
+        return attended
+
+
+class ConvLstm(nn.Module):
+    """Convolutional LSTM, 5 x 5, gates in the order input, forget, output, candidate; no peepholes, no forget bias."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.conv = nn.Conv2d(inputs + hidden, 4 * hidden, 5, padding=2)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = state or (x.new_zeros(len(x), self.hidden, *x.shape[-2:]),) * 2
+        i, f, o, g = self.conv(torch.cat([x, h], 1)).chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return h, (h, c)
+
+
+class Convolution(nn.Module):
+    """What stands in for the ConvLSTM without memory: a convolution of the same size, shared over the scales."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 5, padding=2)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.conv(x), None
+
+
+class Sram(nn.Module):
+    """The SRAM: from N x 3 x H x W and the state to N x gates x H x W coefficients in (-1, 1) and the new state."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        full, half, quarter = WIDTHS
+        self.entrance = Block(nn.Conv2d(COLOURS, full, 3, padding=1), normalised=False)
+        self.encoder1 = Block(nn.Conv2d(full, half, 3, stride=2, padding=1))
+        self.encoder2 = Block(nn.Conv2d(half, quarter, 3, stride=2, padding=1))
+        self.bottleneck = Block(nn.Conv2d(quarter, quarter, 3, padding=1))
+        self.decoder1 = Block(nn.ConvTranspose2d(quarter, half, 2, stride=2))
+        self.decoder2 = Block(nn.ConvTranspose2d(half, full, 2, stride=2))
+        self.down = nn.AvgPool2d(2)
+        self.memory = (ConvLstm if form.memory == "conv-lstm" else Convolution)(full, form.gates)
+        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.detail = nn.Sequential(nn.Conv2d(full, form.gates, 3, padding=1), nn.BatchNorm2d(form.gates), nn.ReLU())
+        if form.variant == "paper":  # "two convolutional layers"; the released program has one
+            self.detail.append(nn.Conv2d(form.gates, form.gates, 3, padding=1))
+        self.slope = 1.0 if form.variant == "paper" else 0.5  # 2 sigmoid(u) - 1 = tanh(u / 2)
+
+    def forward(self, y: Tensor, state: State) -> tuple[Tensor, State]:
+        first = self.encoder1(self.entrance(y))
+        second = self.encoder2(first)
+        features = self.decoder2(self.decoder1(self.bottleneck(second) + second) + first)
+        smooth, state = self.memory(self.down(features), state)
+        smooth = self.up(smooth)
+        return torch.tanh(self.slope * (smooth * self.detail(features) + smooth)), state
+
+
+class GkmNet(nn.Module):
+    """The network. `forward` gives the restored picture, `scales` what training supervises; see the module."""
+
+    def __init__(self, form: Form | None = None, separable: bool = False) -> None:
+        """Make the network at Xavier's initialisation, the paper's; `separable` is the GCM's."""
+        super().__init__()
+        self.form = form = form or Form()
+        self.srams = nn.ModuleList(Sram(form) for _ in range(1 if form.shared else form.rounds))
+        if form.head == "gkm":
+            self.gcm = GaussianConvolution(form, separable)
+            self.register_buffer("gates", torch.tensor(layout(form).gates), persistent=False)
+        # eq. (9) has weights for each step; the released program shares one set
+        steps = form.scales * form.rounds if form.variant == "paper" else 1
+        inputs = 2 * COLOURS * len(form.bank.taps) if form.head == "gkm" else form.gates
+        self.mixes = nn.ModuleList(nn.Conv2d(inputs, COLOURS, 1) for _ in range(steps))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return the restored picture, N x 3 x H x W; H and W multiples of 2^(scales + 1). Not clamped."""
+        return self.scales(y)[-1]
+
+    def scales(self, y: Tensor) -> list[Tensor]:
+        """Return the result of every scale, coarse to fine: N x 3 x H/4 x W/4, H/2 x W/2, H x W for three scales."""
+        pictures = self.pyramid(y)
+        results: list[Tensor] = []
+        x, state = pictures[0], None
+        for scale, picture in enumerate(pictures):
+            if scale:
+                x, state = doubled(x), state and (doubled(state[0]), doubled(state[1]))
+            for turn in range(self.form.rounds):
+                x, state = self.step(picture, x, state, scale * self.form.rounds + turn)
+            results.append(x)
+        return results
+
+    def pyramid(self, y: Tensor) -> list[Tensor]:
+        """Return the picture at every scale, coarse to fine, halved by the antialiased bilinear filter of PIL.
+
+        The released program halves 8-bit pictures; the paper's form does not round.
+        """
+        pictures = [y]
+        for _ in range(self.form.scales - 1):
+            pictures.insert(0, halved(pictures[0], eight_bit=self.form.variant != "paper"))
+        return pictures
+
+    def step(self, y: Tensor, x: Tensor, state: State, index: int) -> tuple[Tensor, State]:
+        """Return the next x and state; `index` counts steps from the coarsest."""
+        form = self.form
+        gates, state = self.srams[index % form.rounds if not form.shared else 0](y, state)
+        mix = self.mixes[index if form.variant == "paper" else 0]
+        if form.head == "sram":
+            return torch.sigmoid(mix(gates)), state
+        order = self.get_buffer("gates")
+        of_y, of_x = gates.chunk(2, 1)
+        made = mix(torch.cat([of_y[:, order] * self.gcm(y), of_x[:, order] * self.gcm(x)], 1))
+        return (y + made if form.variant == "paper" else made), state
+
+
+def halved(x: Tensor, eight_bit: bool = False) -> Tensor:
+    """Return a picture of even size at half its size; in 8-bit steps after each axis as PIL does, if wanted."""
+    for factors in ((1.0, 0.5), (0.5, 1.0)):
+        x = F.interpolate(x, scale_factor=factors, mode="bilinear", antialias=True)
+        x = (255 * x + 0.501).floor().clamp(0, 255) / 255 if eight_bit else x  # ties go up, also after float rounding
+    return x
+
+
+def doubled(x: Tensor) -> Tensor:
+    """Return a picture at twice its size (align_corners=False)."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,0 +1,389 @@
+"""GKMNet for inference on a CPU: the plain form's results in a fraction of its time and memory, at any size.
+
+All layers but one see a neighbourhood only and run over strips (see `strips`). The exception is the triplet attention
+after every block, whose gate over columns pools all rows of the block's features. So every block is swept twice: once
+to pool, once to apply the gates, strip by strip, on behalf of the block after it. Features in between are kept when
+that is cheap, and computed again in the second sweep when they are too large to keep. BatchNorm is worked into the
+convolutions, filters of the GCM are separable, nothing is computed for a memory that is still zero. For inference and
+running statistics only: under the statistics of the picture every layer would need a sweep of its own, so then the
+plain form runs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.learned.networks import strips
+from methods.learned.networks.gkmnet import (
+    BORDERS,
+    COLOURS,
+    Block,
+    ConvLstm,
+    Gate,
+    GaussianConvolution,
+    GkmNet,
+    Sram,
+    layout,
+)
+from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of, spans
+
+STRIP = 6.0
+"""Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
+KEPT = 2000.0
+"""Megabytes up to which the features of a block are kept between its two sweeps."""
+_REACH = 3
+"""Rows that the 7 x 7 convolutions of the gates reach."""
+
+
+def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tensor]:
+    """Return the network as a function, N x 3 x H x W to the same; its weights are taken as they are now.
+
+    Args:
+        network: in eval mode.
+        batch_statistics: normalise by the statistics of the very picture, as the released test program does.
+    """
+    if batch_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):  # without running statistics BatchNorm falls back on the batch's
+                module.running_mean = module.running_var = None
+    if batch_statistics or next(network.parameters()).is_cuda:
+        return whole(network)
+    return FastGkmNet(network)
+
+
+def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
+    """Return the plain form with separable filters in channels_last, for a GPU and for batch statistics."""
+    if network.form.head == "gkm" and network.form.kernels == "fixed":
+        device = next(network.parameters()).device
+        network.gcm = GaussianConvolution(network.form, separable=True).to(device)
+    return network.to(memory_format=torch.channels_last)
+
+
+class FastGate:
+    """A gate with its normalisation worked in and a third of its value, as the mean of three gates wants."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._conv = strips.Convolution(gate.conv, gate.bn)
+
+    def __call__(self, peak: Strip, mean: Tensor) -> Strip:
+        """Return the gate for 1 x 1 x rows x any strips of the pooled maximum and mean."""
+        made = self._conv(Strip(torch.cat([peak.rows, mean], 1), peak.first, peak.height))
+        made.rows.sigmoid_().mul_(1 / 3)
+        return made
+
+
+class FastBlock:
+    """The weights of a block."""
+
+    def __init__(self, block: Block) -> None:
+        conv, bn = block.conv, block.bn
+        self.doubles = isinstance(conv, nn.ConvTranspose2d)
+        self.halves = conv.stride[0] == 2 and not self.doubles
+        self.conv: Callable[[Strip], Strip]
+        if isinstance(conv, nn.ConvTranspose2d):
+            assert bn is not None
+            self.conv = strips.Doubling(conv, bn)
+        else:
+            self.conv = strips.Convolution(conv, bn, relu=bn is not None)
+        residual, attention = block.residual, block.attention
+        self.first = strips.Convolution(residual.conv1, residual.bn1, relu=True)
+        self.second = strips.Convolution(residual.conv2, residual.bn2, relu=True)
+        self.over_rows, self.over_columns = FastGate(attention.cw), FastGate(attention.hc)
+        self.over_channels = FastGate(attention.hw)
+        self.channels = conv.out_channels
+
+
+class Features:
+    """The output of a block, by rows: a source for the block after it."""
+
+    def __init__(self, block: FastBlock, source: Source) -> None:
+        """Sweep over the source once, to pool the features over all rows."""
+        self._block, self._source = block, source
+        self.height, self.width = (self._size(side) for side in (source.height, source.width))
+        size = (1, block.channels, self.height, self.width)
+        keep = 4e-6 * block.channels * self.height * self.width <= KEPT
+        self._kept = torch.empty(size, memory_format=torch.channels_last) if keep else None
+        peak = torch.full((1, block.channels, 1, self.width), -torch.inf)
+        total = torch.zeros_like(peak)
+        for first, end in spans(self.height, rows_of(STRIP, block.channels, self.width, multiple=2)):
+            made = self._made(first, end)
+            highest, sums = _pooled(made, 2)
+            torch.maximum(peak, highest, out=peak)
+            total += sums
+        pooled = Strip(peak.transpose(1, 2), 0, block.channels)
+        gate = block.over_rows(pooled, total.transpose(1, 2) / self.height)
+        self._over_rows = gate.rows.transpose(1, 2)
+
+    def strip(self, first: int, end: int) -> Strip:
+        """Return the attended features."""
+        first, end = max(0, first), min(self.height, end)
+        seen = self._seen(first - _REACH, end + _REACH)
+        x, block = seen.rows, self._block
+        over_columns = self._gate(block.over_columns, seen, 3)
+        over_channels = self._gate(block.over_channels, seen, 1)
+        x = seen.part(first, end)
+        made = torch.empty_like(x, memory_format=torch.channels_last)
+        torch.add(self._over_rows, over_columns.part(first, end).transpose(1, 3), out=made)
+        made.add_(over_channels.part(first, end)).mul_(x)
+        return Strip(made, first, self.height)
+
+    def _gate(self, gate: FastGate, seen: Strip, axis: int) -> Strip:
+        """Return the gate of a strip that pools over `axis`."""
+        peak, total = _pooled(seen.rows, axis)
+        mean = total / seen.rows.shape[axis]
+        return gate(Strip(peak.transpose(1, axis), seen.first, seen.height), mean.transpose(1, axis))
+
+    def _seen(self, first: int, end: int) -> Strip:
+        """Return features before the attention, kept or computed again."""
+        first, end = max(0, first), min(self.height, end)
+        if self._kept is None:
+            return Strip(self._made(first, end), first, self.height)
+        return Strip(self._kept[..., first:end, :], first, self.height)
+
+    def _made(self, first: int, end: int) -> Tensor:
+        """Return features before the attention, and keep them if they are to be kept."""
+        block = self._block
+        x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
+        y = block.first(x)
+        y.rows.add_(x.part(y.first, y.end))
+        z = block.second(y)
+        if self._kept is None:
+            return z.rows.add_(y.part(z.first, z.end))[..., first - z.first : end - z.first, :]
+        kept = self._kept[..., first:end, :]
+        return torch.add(z.part(first, end), y.part(first, end), out=kept)
+
+    def _needs(self, first: int, end: int) -> tuple[int, int]:
+        """Return the rows of the source on which these rows after the first convolution depend."""
+        first, end = max(0, first), min(self.height, end)
+        if self._block.doubles:
+            return first // 2, (end + 1) // 2
+        return (2 * first - 1, 2 * end) if self._block.halves else (first - 1, end + 1)
+
+    def _size(self, side: int) -> int:
+        return 2 * side if self._block.doubles else side // 2 if self._block.halves else side
+
+
+def _pooled(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Return maximum and sum of 1 x C x rows x W over an axis, which stays.
+
+    In the order of memory: over the same data seen as N x C x H x W torch takes 25 times as long (measured).
+    """
+    as_stored, axis = x.permute(0, 2, 3, 1), {1: 3, 2: 1, 3: 2}[axis]
+    peak, total = as_stored.amax(axis, keepdim=True), as_stored.sum(axis, keepdim=True)
+    return peak.permute(0, 3, 1, 2), total.permute(0, 3, 1, 2)
+
+
+class Sum:
+    """Two sources added up."""
+
+    def __init__(self, a: Source, b: Source) -> None:
+        self._a, self._b = a, b
+        self.height, self.width = a.height, a.width
+
+    def strip(self, first: int, end: int) -> Strip:
+        made = self._a.strip(first, end)
+        made.rows.add_(self._b.strip(first, end).rows)  # features are made anew for whoever asks
+        return made
+
+
+class FastGcm:
+    """The GCM and its mixing for one of y and x: strips of gates and of the picture to 1 x 3 x rows x W."""
+
+    def __init__(self, network: GkmNet, mix: nn.Conv2d, of_x: bool) -> None:
+        form = network.form
+        order = layout(form)
+        count, channels = form.gates // 2, range(len(order.gates))
+        by_gate = sorted(channels, key=lambda c: (order.colours[c], order.gates[c]))  # gates repeat, once a colour
+        self._gates = slice(count, 2 * count) if of_x else slice(0, count)
+        half = mix.weight.detach()[:, len(channels) * of_x :][:, by_gate]
+        self._mix = half.contiguous(memory_format=torch.channels_last)
+        self._bias = mix.bias.detach() if mix.bias is not None and not of_x else None
+        self._border = BORDERS[form.variant]
+        self._planes = None
+        if form.kernels != "fixed":
+            self._planes = network.gcm.dense().detach()[:, None]
+            self._places = [count * order.colours[c] + order.kernels[c] for c in by_gate]
+            self._halo = self._planes.shape[-1] // 2
+            return
+        lines = network.gcm.get_buffer("lines")
+        self._halo = lines.shape[1] // 2
+        down = torch.zeros(len(channels), COLOURS, lines.shape[1], 1)
+        for place, c in enumerate(by_gate):
+            down[place, order.colours[c], :, 0] = lines[order.kernels[c]]
+        self._down = down.contiguous(memory_format=torch.channels_last)
+        self._across = lines[[order.kernels[c] for c in by_gate]][:, None, None]
+
+    def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
+        responses = self._responses(self._continued(picture, first, end))
+        responses.view(1, COLOURS, -1, *responses.shape[2:]).mul_(gates[:, None, self._gates])
+        return F.conv2d(responses, self._mix, self._bias)
+
+    def _responses(self, continued: Tensor) -> Tensor:
+        if self._planes is None:
+            return F.conv2d(F.conv2d(continued, self._down), self._across, groups=len(self._across))
+        made = F.conv2d(continued.transpose(0, 1).contiguous(), self._planes)
+        return made.flatten(0, 1)[None, self._places].contiguous(memory_format=torch.channels_last)
+
+    def _continued(self, picture: Source, first: int, end: int) -> Tensor:
+        """Return the rows with a halo on all sides, continued beyond the picture as the variant does."""
+        halo = self._halo
+        if self._border == "constant":
+            seen = picture.strip(first - halo, end + halo)
+            above, below = max(0, halo - first), max(0, end + halo - picture.height)
+            return F.pad(seen.rows, (halo, halo, above, below))
+        rows = _index(picture.height, halo, self._border)[first : end + 2 * halo]
+        seen = picture.strip(int(rows.min()), int(rows.max()) + 1)
+        tall = seen.rows.index_select(2, rows - seen.first)
+        return tall.index_select(3, _index(picture.width, halo, self._border))
+
+
+def _index(size: int, halo: int, border: str) -> Tensor:
+    return torch.as_tensor(np.pad(np.arange(size), halo, mode=border))  # type: ignore[call-overload]
+
+
+Sources = tuple[Source, Source]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Hidden and cell state that a step leaves behind, 1 x gates x H/2 x W/2 each; both None where there is none."""
+
+    hidden: Tensor | None = None
+    cell: Tensor | None = None
+
+    @classmethod
+    def empty(cls, gates: int, height: int, width: int) -> State:
+        """Return a state to be filled by `keep`."""
+        return cls(*(torch.empty((1, gates, height, width), memory_format=torch.channels_last) for _ in range(2)))
+
+    def keep(self, hidden: Tensor, cell: Tensor, rows: tuple[int, int]) -> None:
+        """Write rows into the state, if it is one."""
+        if self.hidden is not None and self.cell is not None:
+            self.hidden[..., rows[0] : rows[1], :] = hidden
+            self.cell[..., rows[0] : rows[1], :] = cell
+
+    def sources(self, grown: bool) -> Sources | None:
+        """Return hidden and cell state for the next step, at twice the size if it is one at a finer scale."""
+        if self.hidden is None or self.cell is None:
+            return None
+        kind = Doubled if grown else Whole
+        return kind(self.hidden), kind(self.cell)
+
+
+class FastSram:
+    """The weights of an SRAM."""
+
+    def __init__(self, sram: Sram) -> None:
+        self.blocks = {name: FastBlock(block) for name, block in sram.named_children() if isinstance(block, Block)}
+        memory = sram.memory
+        self.recurrent = isinstance(memory, ConvLstm)
+        self._memory = strips.Convolution(memory.conv)
+        self._fresh = strips.Convolution(_without_memory(memory)) if isinstance(memory, ConvLstm) else self._memory
+        first, bn, _, *rest = sram.detail
+        assert isinstance(first, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
+        self._detail = [strips.Convolution(first, bn, relu=True)]
+        self._detail += [strips.Convolution(layer) for layer in rest if isinstance(layer, nn.Conv2d)]
+        self._slope = sram.slope
+
+    def features(self, y: Source) -> Features:
+        """Return the output of the backbone."""
+        block = self.blocks
+        first = Features(block["encoder1"], Features(block["entrance"], y))
+        second = Features(block["encoder2"], first)
+        low = Sum(Features(block["bottleneck"], second), second)
+        return Features(block["decoder2"], Sum(Features(block["decoder1"], low), first))
+
+    def memory(self, pooled: Strip, state: Sources | None, rows: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Return hidden and cell state in these rows."""
+        if not self.recurrent:
+            made = self._memory(pooled).part(*rows)
+            return made, made
+        if state is None:
+            i, _, o, g = self._fresh(pooled).part(*rows).chunk(4, 1)
+            c = i.sigmoid_().mul_(g.tanh_())
+        else:
+            h = state[0].strip(pooled.first, pooled.end)
+            both = Strip(torch.cat([pooled.rows, h.rows], 1), pooled.first, pooled.height)
+            i, f, o, g = self._memory(both).part(*rows).chunk(4, 1)
+            c = i.sigmoid_().mul_(g.tanh_()).addcmul_(f.sigmoid_(), state[1].strip(*rows).part(*rows))
+        return o.sigmoid_().mul_(c.tanh()), c
+
+    def gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
+        """Return the coefficient maps in these rows, from the features and the hidden state of the same rows."""
+        detail = features
+        for layer in self._detail:
+            detail = layer(detail)
+        smooth = F.interpolate(hidden, scale_factor=2, mode="nearest")
+        return detail.part(first, end).mul_(smooth).add_(smooth).mul_(self._slope).tanh_()
+
+
+def _without_memory(memory: ConvLstm) -> nn.Conv2d:
+    """Return the convolution of a ConvLSTM as it acts while the hidden state is zero."""
+    part: nn.Conv2d = copy.deepcopy(memory.conv)
+    part.in_channels -= memory.hidden
+    part.weight.data = part.weight.data[:, : part.in_channels]
+    return part
+
+
+class FastGkmNet:
+    """The network; called with N x 3 x H x W pictures, it returns the restored ones."""
+
+    def __init__(self, network: GkmNet) -> None:
+        """Take the weights of a network in eval mode."""
+        self._plain = network
+        self._srams = [FastSram(sram) for sram in network.srams if isinstance(sram, Sram)]
+        self._mixes = [mix for mix in network.mixes if isinstance(mix, nn.Conv2d)]
+        self._gcms: list[tuple[FastGcm, FastGcm]] = []
+        if network.form.head == "gkm":
+            self._gcms = [(FastGcm(network, mix, False), FastGcm(network, mix, True)) for mix in self._mixes]
+
+    @torch.no_grad()
+    def __call__(self, y: Tensor) -> Tensor:
+        return torch.cat([self._restored(picture[None]) for picture in y]) if len(y) > 1 else self._restored(y)
+
+    def _restored(self, y: Tensor) -> Tensor:
+        form = self._plain.form
+        pictures = [p.contiguous(memory_format=torch.channels_last) for p in self._plain.pyramid(y)]
+        steps = form.scales * form.rounds
+        x, state = pictures[0], State()
+        for index in range(steps):
+            grown = index > 0 and index % form.rounds == 0
+            before = (Doubled if grown else Whole)(x)
+            x, state = self._step(
+                pictures[index // form.rounds], before, state.sources(grown), index, index == steps - 1
+            )
+        return x
+
+    def _step(self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
+        form = self._plain.form
+        sram = self._srams[0 if form.shared else index % form.rounds]
+        picture = Whole(y)
+        features = sram.features(picture)
+        made, after = torch.empty_like(y), State()
+        if sram.recurrent and not last:
+            after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
+        for first, end in spans(picture.height, rows_of(STRIP, form.gates, picture.width, multiple=2)):
+            seen = features.strip(first - 4, end + 4)  # the 5 x 5 convolution at half the size reaches 4 rows
+            pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
+            rows = first // 2, end // 2
+            h, c = sram.memory(pooled, state, rows)
+            after.keep(h, c, rows)
+            gates = sram.gates(seen, h, first, end)
+            made[..., first:end, :] = self._mixed(gates, picture, x, index, first, end)
+        return made, after
+
+    def _mixed(self, gates: Tensor, y: Whole, x: Source, index: int, first: int, end: int) -> Tensor:
+        form = self._plain.form
+        own = index if form.variant == "paper" else 0
+        if form.head == "sram":
+            return torch.sigmoid(self._mixes[own](gates))
+        of_y, of_x = self._gcms[own]
+        made = of_y(gates, y, first, end).add_(of_x(gates, x, first, end))
+        return made.add_(y.picture[..., first:end, :]) if form.variant == "paper" else made

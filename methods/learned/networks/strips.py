@@ -1,0 +1,140 @@
+"""Convolutional layers over pictures that are given a strip of rows at a time.
+
+A whole feature map of a large picture is hundreds of megabytes: it leaves the cache, and on a CPU merely allocating it
+takes a good part of a layer's time. A strip of a few megabytes does neither. Here a strip knows where it lies, so that
+a convolution pads it with zeros where the picture ends and shortens it where it was merely cut: whatever chain of
+layers a strip passes through, the rows that come out are those of the whole picture. Tensors are 1 x C x rows x W in
+channels_last, for inference only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """Rows of a picture.
+
+    Attributes:
+        rows: 1 x C x n x W; nobody writes into it.
+        first: index of the first row in the picture.
+        height: rows of the whole picture.
+    """
+
+    rows: Tensor
+    first: int
+    height: int
+
+    @property
+    def end(self) -> int:
+        """Index after the last row."""
+        return self.first + self.rows.shape[-2]
+
+    def part(self, first: int, end: int) -> Tensor:
+        """Return rows `first` to `end` of the picture as they lie in memory."""
+        return self.rows[..., first - self.first : end - self.first, :]
+
+
+class Source(Protocol):
+    """A picture that gives its rows on demand.
+
+    Attributes:
+        height, width: of the whole picture.
+    """
+
+    height: int
+    width: int
+
+    def strip(self, first: int, end: int) -> Strip:
+        """Return the rows from `first` to `end`, as far as the picture has them."""
+        ...
+
+
+class Whole:
+    """A source that is all in memory."""
+
+    def __init__(self, picture: Tensor) -> None:
+        """Take a 1 x C x H x W picture; it is not copied."""
+        self.picture = picture
+        self.height, self.width = picture.shape[-2:]
+
+    def strip(self, first: int, end: int) -> Strip:
+        first, end = max(0, first), min(self.height, end)
+        return Strip(self.picture[..., first:end, :], first, self.height)
+
+
+class Doubled:
+    """A picture bilinearly enlarged to twice its size (align_corners=False), never held in whole."""
+
+    def __init__(self, picture: Tensor) -> None:
+        """Take the 1 x C x H x W picture to enlarge."""
+        self._picture = picture
+        self.height, self.width = (2 * side for side in picture.shape[-2:])
+
+    def strip(self, first: int, end: int) -> Strip:
+        first, end = max(0, first), min(self.height, end)
+        above = max(0, first // 2 - 1)  # one row more on each side, so that no cut passes for the picture's border
+        part = self._picture[..., above : (end + 1) // 2 + 1, :]
+        made = F.interpolate(part, scale_factor=2, mode="bilinear", align_corners=False)
+        return Strip(made[..., first - 2 * above : end - 2 * above, :], first, self.height)
+
+
+class Convolution:
+    """A convolution with its normalisation worked in: size k, zero padding k // 2, stride 1 or 2 for odd k."""
+
+    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d | None = None, relu: bool = False) -> None:
+        """Take the weights of a convolution and of the normalisation after it.
+
+        Raises:
+            ValueError: if it is padded otherwise.
+        """
+        size = conv.kernel_size[0]
+        if conv.padding != (size // 2, size // 2) or conv.groups != 1 or conv.dilation != (1, 1):
+            raise ValueError(f"strips take convolutions padded by half their size, got {conv}")
+        fused = conv if bn is None else fuse_conv_bn_eval(conv, bn)
+        self._weight = fused.weight.detach().contiguous(memory_format=torch.channels_last)
+        self._bias = None if fused.bias is None else fused.bias.detach()
+        self._pad, self._stride, self._relu = size // 2, conv.stride[0], relu
+
+    def __call__(self, x: Strip) -> Strip:
+        """Return all rows that can be had from a strip. A cut before a strided layer must fall on an odd row."""
+        pad, stride = self._pad, self._stride
+        above, below = (pad if x.first == 0 else 0), (pad if x.end == x.height else 0)
+        rows = F.pad(x.rows, (0, 0, above, below)) if above or below else x.rows
+        made = F.conv2d(rows, self._weight, self._bias, stride, (0, pad))
+        if self._relu:
+            made.relu_()
+        return Strip(made, (x.first + pad - above) // stride, x.height // stride)
+
+
+class Doubling:
+    """A transposed convolution of size and stride 2, with its normalisation and rectifier."""
+
+    def __init__(self, conv: nn.ConvTranspose2d, bn: nn.BatchNorm2d) -> None:
+        """Take the weights."""
+        fused = fuse_conv_bn_eval(conv, bn, transpose=True)
+        self._weight, self._bias = fused.weight.detach(), None if fused.bias is None else fused.bias.detach()
+
+    def __call__(self, x: Strip) -> Strip:
+        """Return twice as many rows."""
+        made = F.conv_transpose2d(x.rows, self._weight, self._bias, stride=2).relu_()
+        return Strip(made, 2 * x.first, 2 * x.height)
+
+
+def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, end) of consecutive strips that cover a picture."""
+    return ((first, min(first + rows, height)) for first in range(0, height, rows))
+
+
+def rows_of(megabytes: float, channels: int, width: int, multiple: int = 1) -> int:
+    """Return how many rows of float32 features make a strip of about so many megabytes; a multiple, at least one."""
+    rows = int(megabytes * 1e6 / (4 * channels * width))
+    return max(multiple, rows // multiple * multiple)
