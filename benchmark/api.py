@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -268,6 +269,47 @@ class Method(ABC):
     def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
         """Return the steps of the iteration, from its start; None for methods that are none. Stopping rules apply."""
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImporterCard:
+    """What is known of a file of weights that others published, and of the checkpoint it becomes.
+
+    Attributes:
+        title: name for listings.
+        method: registered name of the method that the weights are for.
+        tag: tag of the checkpoint, METHOD.TAG.safetensors, unless the user names another.
+        source: who made the file, and where it is.
+        parameters: the method's parameters under which its network has the file's structure.
+        trained_on: data sets that the weights saw; None for unknown.
+        licence: terms of the weights.
+        notes: anything a reader of their scores must know.
+    """
+
+    title: str
+    method: str
+    tag: str
+    source: str
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    trained_on: tuple[str, ...] | None = None
+    licence: str = "not stated"
+    notes: str = ""
+
+
+class Importer(ABC):
+    """Reads a file of weights that others published, for the command `import`."""
+
+    card: ImporterCard
+
+    @abstractmethod
+    def read(self, path: Path) -> Mapping[str, Any]:
+        """Return the file's weights as `torch.Tensor`s under the names of the method's own network, every entry of it.
+
+        `benchmark.checkpoints.read_foreign` and `benchmark.importing.fitted` read and check a state dict.
+
+        Raises:
+            DataError: for a file that does not fit, with every entry that does not, by the file's own names.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,11 +196,13 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     import torch
 
     advice = "expected a state dict as torch.save writes it: names and tensors, nothing else"
-    try:
-        with _opened(path):
-            held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
+    with _opened(path) as file:
+        try:
+            held: Any = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # torch's own message advises to trust the file
+            raise DataError(f"{path}: refused; {advice}") from error
+        except Exception as error:  # damaged bytes make it raise nearly anything, also IndexError and struct.error
+            raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
     if not isinstance(held, Mapping) or not held:
         raise DataError(f"{path}: holds a {type(held).__name__}, not a state dict; {advice}")
     odd = [name for name, value in held.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)]

@@ -10,10 +10,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark import provenance
+from benchmark import checkpoints, provenance
 from benchmark.api import BenchmarkError, DataError, UsageError
 from benchmark.registry import (
     DATASETS,
+    IMPORTERS,
     METHODS,
     METRICS,
     PROTOCOLS,
@@ -25,7 +26,9 @@ from benchmark.registry import (
 
 
 def table(kind: str) -> Table:
-    """Return what is registered as `kind` ("methods", "datasets", "protocols" or "metrics")."""
+    """Return what is registered as `kind` ("methods", "datasets", ...), or what "checkpoints" are found."""
+    if kind == "checkpoints":
+        return _checkpoints()
     registry, columns, describe = _KINDS[kind]
     made = Table()
     for column in ("id", *columns, "from"):
@@ -41,10 +44,37 @@ def table(kind: str) -> Table:
     return made
 
 
+def _checkpoints() -> Table:
+    made = Table()
+    for column in ("id", "parameters", "trained on", "size", "file"):
+        made.add_column(column, overflow="fold")
+    broken = METHODS.problems()
+    for name in METHODS.names():
+        for tag, file in METHODS.get(name).checkpoints.items() if name not in broken else ():
+            made.add_row(f"{name}.{tag}", *_checkpoint(Path(file)), escape(file))
+    if not made.row_count:
+        searched = f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"
+        made.add_row("none", "", "", "", escape(searched))
+    return made
+
+
+def _checkpoint(path: Path) -> tuple[str, str, str]:
+    """Return parameters, training data and size; a file that cannot be read says why instead."""
+    try:
+        card = checkpoints.read_card(path)
+    except DataError as error:
+        return f"[red]{escape(str(error))}[/]", "", ""
+    parameters = "\n".join(f"{key}={value}" for key, value in card.parameters.items())
+    return escape(parameters), escape(_trained(card)), f"{path.stat().st_size / 1e6:.2f} MB"
+
+
+def _trained(card: Any) -> str:
+    return "unknown" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
+
+
 def _method(kind: Any) -> tuple[str, ...]:
     card = kind.card
-    trained = "unknown" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
-    return card.title, card.family, card.inputs, trained, _parameters(kind), card.paper
+    return card.title, card.family, card.inputs, _trained(card), _parameters(kind), card.paper
 
 
 def _dataset(kind: Any) -> tuple[str, ...]:
@@ -64,6 +94,11 @@ def _metric(kind: Any) -> tuple[str, ...]:
     return card.title, card.unit, better, _parameters(kind), f"not available: {state}" if state else "available"
 
 
+def _importer(kind: Any) -> tuple[str, ...]:
+    card = kind.card
+    return card.title, f"{card.method}.{card.tag}", _trained(card), card.licence, card.source
+
+
 def _parameters(kind: Any) -> str:
     return "\n".join(f"{name}: {text}" for name, text in describe_parameters(kind).items())
 
@@ -73,6 +108,7 @@ _KINDS: dict[str, tuple[Registry[Any], tuple[str, ...], Any]] = {
     "datasets": (DATASETS, ("title", "pictures", "target", "parameters", "licence"), _dataset),
     "protocols": (PROTOCOLS, ("title", "tracks", "measures", "source"), _protocol),
     "metrics": (METRICS, ("title", "unit", "better", "parameters", "here"), _metric),
+    "importers": (IMPORTERS, ("title", "makes", "trained on", "licence", "source"), _importer),
 }
 
 
@@ -113,7 +149,7 @@ def doctor(root: Path) -> Iterator[str]:
     for name in METRICS.names():
         reason = _reason(name)
         yield f"metric {name}: " + (f"[yellow]not available: {escape(reason)}[/]" if reason else "[green]available[/]")
-    for registry in (METHODS, DATASETS, METRICS, PROTOCOLS):
+    for registry in (METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS):
         for name, problem in registry.problems().items():
             yield f"[red]{registry.kind} {escape(name)}: {escape(problem)}[/]"
     yield f"data root {escape(str(root))}:"

@@ -1,4 +1,4 @@
-"""Lazy, typed registries of methods, data sets, metrics and protocols.
+"""Lazy, typed registries of methods, data sets, metrics, protocols and importers.
 
 An entry is named by an entry point of an installed package, by the `register` decorator in a `--plugin FILE`, or by
 `add` in a test. Entry points are loaded only when asked for, so listing names never imports torch. A plug-in that fails
@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from benchmark.api import BenchmarkError, Dataset, Method, Metric, UsageError
+from benchmark.api import BenchmarkError, Dataset, Importer, Method, Metric, UsageError
 from benchmark.metrics.protocols import Protocol
 from benchmark.spec import Spec, parse
 
@@ -148,6 +148,7 @@ METHODS: Registry[type[Method]] = Registry("method", "defocus_bench.methods", Me
 DATASETS: Registry[type[Dataset]] = Registry("data set", "defocus_bench.datasets", Dataset)
 METRICS: Registry[type[Metric]] = Registry("metric", "defocus_bench.metrics", Metric)
 PROTOCOLS: Registry[Protocol] = Registry("protocol", "defocus_bench.protocols", Protocol)
+IMPORTERS: Registry[type[Importer]] = Registry("importer", "defocus_bench.importers", Importer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +331,7 @@ def _where(item: object) -> str:
 
 __all__ = [
     "DATASETS",
+    "IMPORTERS",
     "METHODS",
     "METRICS",
     "PROTOCOLS",

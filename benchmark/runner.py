@@ -162,24 +162,24 @@ def spread(
     pool = ProcessPool(max_workers=jobs, initializer=worker.start, initargs=[settings], context=context)
     try:
         futures: dict[Future[Result], Item] = {
-            pool.schedule(_call, args=[work, item], timeout=timeout): item for item in items
+            pool.schedule(called, args=[work, item], timeout=timeout): item for item in items
         }
         for future in as_completed(futures):
-            done = _result(future, timeout)
+            done = result_of(future, timeout)
             yield futures[future], done
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
 
 
-def _call(work: Callable[[Item], Result], item: Item) -> Result:
+def called(work: Callable[[Item], Result], item: Item) -> Result:
     try:
         return work(item)
     except SystemExit as error:  # a plug-in that calls sys.exit must not end the worker
         raise RuntimeError(f"it called sys.exit({error})") from error
 
 
-def _result(future: Future[Result], timeout: float | None) -> Result | Lost:
+def result_of(future: Future[Result], timeout: float | None) -> Result | Lost:
     try:
         return future.result()
     except TimeoutError:

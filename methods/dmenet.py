@@ -28,10 +28,7 @@ class DmeNet(Networked, Pipeline):
     # through its place in the coarsest cell: 193.
     halo = 208
     variants = MappingProxyType({})
-    obtain = (
-        "put a checkpoint dmenet.NAME.safetensors into the folder that BENCHMARK_CHECKPOINTS names (default: "
-        "./checkpoints); the authors' own file is TensorLayer's and cannot be read"
-    )
+    obtain = ""  # neither its training nor the authors' file is supported
     card = MethodCard(
         title="DMENet",
         family="learned",

@@ -83,14 +83,14 @@ def _text(entry: Entry, card: dict[str, Any]) -> str:
 def _markdown(summary: Summary) -> str:
     from tabulate import tabulate
 
-    lines = _lines(summary, _escape_markdown, "**{}**")
+    lines = _lines(summary, escape_markdown, "**{}**")
     align = ["left" if name in _LEFT else "right" for name in _header(summary)]
     table = tabulate(lines, _header(summary), tablefmt="pipe", disable_numparse=True, colalign=align)
-    notes = "\n".join(f"- {_escape_markdown(note)}" for note in summary.footnotes)
-    return f"### {_escape_markdown(summary.dataset)}, {summary.protocol}\n\n{table}\n\n{notes}\n"
+    notes = "\n".join(f"- {escape_markdown(note)}" for note in summary.footnotes)
+    return f"### {escape_markdown(summary.dataset)}, {summary.protocol}\n\n{table}\n\n{notes}\n"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escape what would end a cell, start markup, or (a bracket before a parenthesis) make a link."""
     return re.sub(r"([|<>*_`\\]|(?<=\])\()", r"\\\1", text.replace("\n", " "))
 
@@ -98,11 +98,11 @@ def _escape_markdown(text: str) -> str:
 def _latex(summary: Summary) -> str:
     import pandas as pd
 
-    names = [_escape_latex(name) for name in _header(summary)]
-    frame = pd.DataFrame(_lines(summary, _escape_latex, r"\textbf{{}}"), columns=names)
+    names = [escape_latex(name) for name in _header(summary)]
+    frame = pd.DataFrame(_lines(summary, escape_latex, r"\textbf{{}}"), columns=names)
     columns = "".join("l" if name in _LEFT else "r" for name in _header(summary))
     table = frame.style.hide(axis="index").to_latex(hrules=True, column_format=columns)
-    notes = " ".join(_escape_latex(note) for note in summary.footnotes)
+    notes = " ".join(escape_latex(note) for note in summary.footnotes)
     return f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{notes}}}\n{table}\\end{{table}}\n"
 
 
@@ -113,7 +113,7 @@ _LATEX = {
 }  # fmt: skip
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape for pdfLaTeX; a character its fonts lack (another script in a path, say) becomes `?`."""
     return "".join(_LATEX.get(char, char if char.isascii() else "?") for char in text)
 

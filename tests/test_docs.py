@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark import conformance, imageio
-from benchmark.registry import DATASETS, METHODS, METRICS, PROTOCOLS, Registry, create, load_plugin
+from benchmark.registry import DATASETS, IMPORTERS, METHODS, METRICS, PROTOCOLS, Registry, create, load_plugin
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.S)
@@ -62,7 +62,7 @@ def test_every_command_of_the_readme_exists() -> None:
 
 
 def test_no_registered_registry_is_empty() -> None:
-    registries: list[Registry] = [METHODS, DATASETS, METRICS, PROTOCOLS]
+    registries: list[Registry] = [METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS]
     assert all(registry.names() and not registry.problems() for registry in registries)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from benchmark.api import MethodCard, Network
+from benchmark.api import MethodCard, Network, Observation
 from methods.learned.method import Forward, NetworkMethod, Padding
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class GkmNet(NetworkMethod):
         }
     )  # fmt: skip
     obtain = (
-        "import the authors' file (`python -m benchmark import gkmnet-official FILE.pth`), or put a checkpoint "
-        "gkmnet.NAME.safetensors into the folder that BENCHMARK_CHECKPOINTS names (default: ./checkpoints)"
+        "train them (`python -m benchmark train {id} --data FOLDER`), "
+        "import the authors' (`python -m benchmark import gkmnet-official FILE.pth`), "
     )
     card = MethodCard(
         title="GKMNet",
@@ -94,6 +94,9 @@ class GkmNet(NetworkMethod):
     def build(self) -> nn.Module:
         return self._net(separable=False)
 
+    def trainable(self) -> nn.Module:
+        return self._net(separable=self.structure["kernels"] == "fixed")
+
     def network(self) -> Network:
         dense = super().network()
         forms: dict[str, Callable[[], nn.Module]] = {"dense GCM": self.build}
@@ -113,6 +116,11 @@ class GkmNet(NetworkMethod):
             return reflected
         rows, columns = sum(reflected.rows), sum(reflected.columns)
         return Padding((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant")
+
+    def skip(self, observation: Observation) -> str | None:
+        small = self._batch and max(observation.image.shape[:2]) <= self.multiple
+        lonely = "too small for statistics of its own (bn=batch): its coarsest features are one pixel; try bn=running"
+        return super().skip(observation) or (lonely if small else None)
 
     def _net(self, separable: bool) -> Net:
         from methods.learned.networks.gkmnet import Form

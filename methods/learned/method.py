@@ -65,14 +65,14 @@ class Networked(Method):
         halo: pixels around a tile after which the rest of the picture no longer matters (a multiple of `multiple`);
             None if every output depends on the whole picture, which is then never cut into tiles.
         defaults: the structure that is meant where neither the id nor the checkpoint says another.
-        obtain: how a user gets weights for it.
+        obtain: ways to get weights for it other than a file that is at hand already; `{id}` stands for its name.
     """
 
     id: ClassVar[str]
     multiple: ClassVar[int] = 1
     halo: ClassVar[int | None] = None
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
-    obtain: ClassVar[str]
+    obtain: ClassVar[str] = "train them (`python -m benchmark train {id} --data FOLDER`), "
     checkpoints = _Found()  # read afresh, so weights imported a moment ago are there
     default_checkpoint = _Default()
 
@@ -108,6 +108,13 @@ class Networked(Method):
     @abstractmethod
     def build(self) -> nn.Module:
         """Return the network of this structure in plain form, at whatever weights torch draws."""
+
+    def trainable(self) -> nn.Module:
+        """Return the network in the form that trains fastest, at the weights that `build` draws.
+
+        Gradients pass through it, and its entries are those of the plain form.
+        """
+        return self.build()
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         """Return a network with its weights (in eval mode, on `device`) as the function that `restore` calls.
@@ -185,11 +192,15 @@ class Networked(Method):
     def _why_not(self, checkpoint: str | None, trained: Mapping[str, Scalar]) -> str | None:
         differs = {key: value for key, value in self.structure.items() if trained and trained.get(key) != value}
         if checkpoint is None:
-            return f"no weights: {self.obtain}"
+            return f"no weights: {self._ways()}"
         if differs:
             asked = ", ".join(f"{key}={value}" for key, value in differs.items())
-            return f"no weights for {asked} (those of {self.id}.{checkpoint} have another structure): {self.obtain}"
+            return f"no weights for {asked} (those of {self.id}.{checkpoint} have another structure): {self._ways()}"
         return None
+
+    def _ways(self) -> str:
+        mine = f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} ({checkpoints.VARIABLE})"
+        return self.obtain.format(id=self.id) + mine
 
 
 class NetworkMethod(Networked):

@@ -44,6 +44,8 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         "maps",
         "psf",
         "convergence",
+        "cost",
+        "import",
     ):
         assert word in done.stdout
     code = (
@@ -108,10 +110,13 @@ def test_without_the_dataset_option_it_says_so() -> None:
     assert done.returncode == 2 and "--dataset" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["methods", "datasets", "protocols", "metrics"])
+@pytest.mark.parametrize("kind", ["methods", "datasets", "protocols", "metrics", "importers"])
 def test_lists(kind: str) -> None:
     done = call("list", kind)
-    expected = {"methods": "zhuo-sim", "datasets": "pixel4", "protocols": "lakdnet", "metrics": "ssim"}
+    expected = {
+        "methods": "zhuo-sim", "datasets": "pixel4", "protocols": "lakdnet", "metrics": "ssim",
+        "importers": "gkmnet-official",
+    }  # fmt: skip
     assert done.returncode == 0 and expected[kind] in done.stdout and "defocus-bench" in done.stdout
 
 

@@ -337,7 +337,7 @@ def test_it_keeps_the_contract_with_weights() -> None:
 def test_without_weights_it_is_skipped_with_the_reason() -> None:
     seen = Observation(image=_picture(16, 16))
     bare = _prepared("dmenet")
-    assert "no weights" in (bare.skip(seen) or "") and "dmenet.NAME.safetensors" in (bare.skip(seen) or "")
+    assert "no weights" in (bare.skip(seen) or "") and "dmenet.TAG.safetensors" in (bare.skip(seen) or "")
     with pytest.raises(UsageError, match="no weights"):
         bare.estimate_blur(seen)
     assert bare.weights_hash() is None

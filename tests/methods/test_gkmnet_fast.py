@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from benchmark.api import Observation
 from benchmark.conformance import check_method
+from benchmark.registry import METHODS, create
 from methods.learned.networks import gkmnet_fast, strips
 from methods.learned.networks.gkmnet import Form, GkmNet
 from methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
@@ -81,6 +84,15 @@ def test_batch_statistics_are_those_of_the_released_test_program() -> None:
     assert torch.allclose(fast(picture()), expected, atol=1e-5)
     running = gkmnet_fast.compiled(network(Form("official")), batch_statistics=False)
     assert (running(picture()) - expected).abs().max() > 0.01
+
+
+def test_a_picture_without_statistics_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    draw(tmp_path, "gkmnet:variant=official")
+    small = Observation(np.zeros((16, 9, 3), np.float32))
+    assert "bn=running" in (create(METHODS, "gkmnet.drawn")[0].skip(small) or "")
+    assert create(METHODS, "gkmnet.drawn:bn=running")[0].skip(small) is None
+    assert create(METHODS, "gkmnet.drawn")[0].skip(Observation(np.zeros((16, 17, 3), np.float32))) is None
 
 
 @pytest.mark.parametrize("variant", ["paper", "official", "v2"])

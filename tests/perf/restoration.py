@@ -1,8 +1,8 @@
 """What whole classical methods cost: seconds on two threads at three sizes, growth with the pixels, and peak memory.
 
 `python -m tests.perf.restoration` measures everything in one run, one fresh process per method and size, the sizes of a
-method in turn. Preparing (imports, compilation) is not timed. The picture is a mosaic of the photographs that ship
-inside scikit-image, defocused by the renderer with radii up to 8 px. Other work on the machine disturbs it.
+method in turn. Preparing (imports, compilation) is not timed. The picture is that of the command `cost`. Other work on
+the machine disturbs it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-from numpy.typing import NDArray
+from benchmark.cost.picture import mosaic
 
 ROOT = Path(__file__).parents[2]
 THREADS = 2
@@ -57,7 +56,7 @@ def report_map() -> None:
     """Print the time of the map that the authors' program makes in 4.3 and 6.2 s, on another machine."""
     from methods.two_stage import ebdb
 
-    image, _ = scene(360, 360)
+    image, _ = mosaic(360, 360)
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -90,7 +89,7 @@ def measure(text: str, width: int, height: int) -> None:
 
     cv2.setNumThreads(THREADS)
     method: Method = create(REGISTRY, text)[0]
-    image, blur_map = scene(width, height)
+    image, blur_map = mosaic(width, height)
     seen = Observation(image=image, blur_map=blur_map if method.card.oracle else None)
     method.prepare("cpu")
     seconds = []
@@ -100,21 +99,6 @@ def measure(text: str, width: int, height: int) -> None:
         seconds.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     say(json.dumps({"seconds": median(seconds), "peak": peak}))
-
-
-def scene(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a defocused picture and its true blur map."""
-    from skimage import data
-
-    from benchmark.optics.depth_of_field import render
-    from benchmark.optics.scenes import invented_radius
-
-    row = np.concatenate([data.coffee()[:400], data.astronaut()[:400], data.rocket()[:400]], axis=1)
-    rows = -(-height // row.shape[0])
-    sharp = np.concatenate([row, row[:, ::-1]] * rows)[:height, :width].astype(np.float32) / 255
-    radius = invented_radius(height, width, 8.0, np.random.default_rng(0))
-    image = np.rint(255 * render(sharp, radius).clip(0, 1)).astype(np.float32) / np.float32(255)
-    return image, (np.abs(radius) / 2).astype(np.float32)
 
 
 def say(line: str) -> None:

@@ -148,7 +148,7 @@ class GaussianConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Filter each colour by all kernels, as pictures of one channel, then bring the channels into their order."""
         count = len(self._order.kernels) // COLOURS
-        colours = self._continued(x).flatten(0, 1)[:, None]
+        colours = continued(x, self._halo, self._border).flatten(0, 1)[:, None]
         if self._separable:
             lines = self.get_buffer("lines").to(x.dtype)[:, None]
             rows = F.conv2d(colours, lines[:, :, None, :])
@@ -168,13 +168,15 @@ class GaussianConvolution(nn.Module):
         kernels = [F.pad(k, [self._halo - len(k) // 2] * 4) for k in self.learned.parameters()]
         return torch.stack(kernels)
 
-    def _continued(self, x: Tensor) -> Tensor:
-        if self._border == "constant":
-            return F.pad(x, [self._halo] * 4)
-        for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
-            index = np.pad(np.arange(x.shape[axis]), self._halo, mode=self._border)
-            x = x.index_select(axis, torch.as_tensor(index, device=x.device))
-        return x
+
+def continued(x: Tensor, halo: int, border: Border) -> Tensor:
+    """Return pictures continued by `halo` pixels on all sides, in the words of `numpy.pad`, however small they are."""
+    if border == "constant":
+        return F.pad(x, [halo] * 4)
+    for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
+        index = np.pad(np.arange(x.shape[axis]), halo, mode=border)
+        x = x.index_select(axis, torch.as_tensor(index, device=x.device))
+    return x
 
 
 class Gate(nn.Module):

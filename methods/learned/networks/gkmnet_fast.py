@@ -15,7 +15,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,6 +29,8 @@ from methods.learned.networks.gkmnet import (
     GaussianConvolution,
     GkmNet,
     Sram,
+    continued,
+    doubled,
     layout,
 )
 from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of, spans
@@ -119,7 +120,7 @@ class Features:
             total += sums
         pooled = Strip(peak.transpose(1, 2), 0, block.channels)
         gate = block.over_rows(pooled, total.transpose(1, 2) / self.height)
-        self._over_rows = gate.rows.transpose(1, 2)
+        self._over_rows = gate.rows.transpose(1, 2).contiguous(memory_format=torch.channels_last)
 
     def strip(self, first: int, end: int) -> Strip:
         """Return the attended features."""
@@ -220,32 +221,21 @@ class FastGcm:
         self._down = down.contiguous(memory_format=torch.channels_last)
         self._across = lines[[order.kernels[c] for c in by_gate]][:, None, None]
 
-    def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
-        responses = self._responses(self._continued(picture, first, end))
+    def __call__(self, gates: Tensor, wide: Tensor, first: int, end: int) -> Tensor:
+        """Return the mixed responses in these rows, from the gates there and the whole continued picture."""
+        responses = self._responses(wide[..., first : end + 2 * self._halo, :])
         responses.view(1, COLOURS, -1, *responses.shape[2:]).mul_(gates[:, None, self._gates])
         return F.conv2d(responses, self._mix, self._bias)
 
-    def _responses(self, continued: Tensor) -> Tensor:
+    def continued(self, picture: Tensor) -> Tensor:
+        """Return a picture with a halo on all sides, as the variant continues it."""
+        return continued(picture, self._halo, self._border).contiguous(memory_format=torch.channels_last)
+
+    def _responses(self, rows: Tensor) -> Tensor:
         if self._planes is None:
-            return F.conv2d(F.conv2d(continued, self._down), self._across, groups=len(self._across))
-        made = F.conv2d(continued.transpose(0, 1).contiguous(), self._planes)
+            return F.conv2d(F.conv2d(rows, self._down), self._across, groups=len(self._across))
+        made = F.conv2d(rows.transpose(0, 1).contiguous(), self._planes)
         return made.flatten(0, 1)[None, self._places].contiguous(memory_format=torch.channels_last)
-
-    def _continued(self, picture: Source, first: int, end: int) -> Tensor:
-        """Return the rows with a halo on all sides, continued beyond the picture as the variant does."""
-        halo = self._halo
-        if self._border == "constant":
-            seen = picture.strip(first - halo, end + halo)
-            above, below = max(0, halo - first), max(0, end + halo - picture.height)
-            return F.pad(seen.rows, (halo, halo, above, below))
-        rows = _index(picture.height, halo, self._border)[first : end + 2 * halo]
-        seen = picture.strip(int(rows.min()), int(rows.max()) + 1)
-        tall = seen.rows.index_select(2, rows - seen.first)
-        return tall.index_select(3, _index(picture.width, halo, self._border))
-
-
-def _index(size: int, halo: int, border: str) -> Tensor:
-    return torch.as_tensor(np.pad(np.arange(size), halo, mode=border))  # type: ignore[call-overload]
 
 
 Sources = tuple[Source, Source]
@@ -355,35 +345,38 @@ class FastGkmNet:
         x, state = pictures[0], State()
         for index in range(steps):
             grown = index > 0 and index % form.rounds == 0
-            before = (Doubled if grown else Whole)(x)
-            x, state = self._step(
-                pictures[index // form.rounds], before, state.sources(grown), index, index == steps - 1
-            )
+            before = (doubled(x) if grown else x, state.sources(grown))
+            x, state = self._step(pictures[index // form.rounds], *before, index, last=index == steps - 1)
         return x
 
-    def _step(self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
+    def _step(self, y: Tensor, x: Tensor, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
         form = self._plain.form
         sram = self._srams[0 if form.shared else index % form.rounds]
-        picture = Whole(y)
-        features = sram.features(picture)
+        features = sram.features(Whole(y))
+        mixed = self._mixing(y, x, index)
         made, after = torch.empty_like(y), State()
         if sram.recurrent and not last:
             after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
-        for first, end in spans(picture.height, rows_of(STRIP, form.gates, picture.width, multiple=2)):
+        for first, end in spans(features.height, rows_of(STRIP, form.gates, features.width, multiple=2)):
             seen = features.strip(first - 4, end + 4)  # the 5 x 5 convolution at half the size reaches 4 rows
             pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
             rows = first // 2, end // 2
             h, c = sram.memory(pooled, state, rows)
             after.keep(h, c, rows)
-            gates = sram.gates(seen, h, first, end)
-            made[..., first:end, :] = self._mixed(gates, picture, x, index, first, end)
+            made[..., first:end, :] = mixed(sram.gates(seen, h, first, end), first, end)
         return made, after
 
-    def _mixed(self, gates: Tensor, y: Whole, x: Source, index: int, first: int, end: int) -> Tensor:
+    def _mixing(self, y: Tensor, x: Tensor, index: int) -> Callable[[Tensor, int, int], Tensor]:
+        """Return how a step makes rows of its result from the gates in those rows."""
         form = self._plain.form
         own = index if form.variant == "paper" else 0
         if form.head == "sram":
-            return torch.sigmoid(self._mixes[own](gates))
+            return lambda gates, first, end: torch.sigmoid(self._mixes[own](gates))
         of_y, of_x = self._gcms[own]
-        made = of_y(gates, y, first, end).add_(of_x(gates, x, first, end))
-        return made.add_(y.picture[..., first:end, :]) if form.variant == "paper" else made
+        wide_y, wide_x = of_y.continued(y), of_x.continued(x)
+
+        def mixed(gates: Tensor, first: int, end: int) -> Tensor:
+            made = of_y(gates, wide_y, first, end).add_(of_x(gates, wide_x, first, end))
+            return made.add_(y[..., first:end, :]) if form.variant == "paper" else made
+
+        return mixed

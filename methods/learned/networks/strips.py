@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from methods.learned.networks.winograd import WinogradConv2d, gains
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
@@ -100,6 +102,7 @@ class Convolution:
         if conv.padding != (size // 2, size // 2) or conv.groups != 1 or conv.dilation != (1, 1):
             raise ValueError(f"strips take convolutions padded by half their size, got {conv}")
         fused = conv if bn is None else fuse_conv_bn_eval(conv, bn)
+        self._wide = WinogradConv2d(fused) if gains(fused) else None
         self._weight = fused.weight.detach().contiguous(memory_format=torch.channels_last)
         self._bias = None if fused.bias is None else fused.bias.detach()
         self._pad, self._stride, self._relu = size // 2, conv.stride[0], relu
@@ -108,11 +111,16 @@ class Convolution:
         """Return all rows that can be had from a strip. A cut before a strided layer must fall on an odd row."""
         pad, stride = self._pad, self._stride
         above, below = (pad if x.first == 0 else 0), (pad if x.end == x.height else 0)
-        rows = F.pad(x.rows, (0, 0, above, below)) if above or below else x.rows
-        made = F.conv2d(rows, self._weight, self._bias, stride, (0, pad))
+        made = self._convolved(x.rows, above, below)
         if self._relu:
             made.relu_()
         return Strip(made, (x.first + pad - above) // stride, x.height // stride)
+
+    def _convolved(self, rows: Tensor, above: int, below: int) -> Tensor:
+        if self._wide is not None:
+            return self._wide.rows(rows, above, below)
+        rows = F.pad(rows, (0, 0, above, below)) if above or below else rows
+        return F.conv2d(rows, self._weight, self._bias, self._stride, (0, self._pad))
 
 
 class Doubling:

@@ -1,0 +1,318 @@
+"""What a network is made of and what it does for one picture, counted exactly and without doing it.
+
+The network runs once on torch's `meta` device, where tensors have a shape and no numbers, so a count at 1680 x 1120
+takes no memory and next to no time. What is watched are the operations that torch executes, not modules, so a call like
+`F.conv2d` counts as a `Conv2d` does.
+
+Conventions:
+
+- A MAC is one multiplication and addition of a convolution or matrix product; FLOPs are 2 x MACs. Products with the
+  padding are counted. A transposed convolution takes kernel x output channels MACs per *input* element.
+- Biases, activations, normalisation, pooling and interpolation are no MACs. Products of two tensors, element by element
+  (gates, attention), are counted apart, so that filters applied that way are seen too.
+- An operation that is neither is named in `uncounted`: nothing is passed over in silence.
+- The thop-style figure is what the tool thop (0.0.31, of 2020) prints as FLOPs; see `thop_style`.
+
+Two other counters check the result: torch's own on the same run, and fvcore, which traces a real run of a small
+picture. (fvcore cannot trace a convolution on the meta device.)
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api import Network
+from benchmark.worker import brief
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+SMALL = (64, 64)
+"""Height and width of the picture on which fvcore is asked; fvcore needs a real run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Another counter's MACs beside ours.
+
+    Attributes:
+        ratio: theirs / ours; None if it could not count.
+        difference: where they differ, or why there is no ratio; empty if they agree.
+    """
+
+    ratio: float | None
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A network in one form, counted for one picture.
+
+    Attributes:
+        parameters: learned numbers.
+        weight_bytes: what they take as float32.
+        buffer_bytes: what else a checkpoint holds (statistics of normalisation, counters), as stored.
+        saved_bytes: size of the state dict as `torch.save` writes it.
+        inputs: shapes of the tensors fed, padding included.
+        operations: name of an operation of torch -> MACs.
+        products: products of two tensors, element by element.
+        thop: the thop-style figure.
+        uncounted: name of an operation whose MACs are not known -> how often it was called.
+        checks: name of another counter -> what it says.
+    """
+
+    parameters: int
+    weight_bytes: int
+    buffer_bytes: int
+    saved_bytes: int
+    inputs: tuple[tuple[int, ...], ...]
+    operations: Mapping[str, int]
+    products: int
+    thop: int
+    uncounted: Mapping[str, int]
+    checks: Mapping[str, Check]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all operations."""
+        return sum(self.operations.values())
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen in one run; see `Count`."""
+
+    operations: Counter[str] = field(default_factory=Counter)
+    products: int = 0
+    uncounted: Counter[str] = field(default_factory=Counter)
+    thop: int = 0
+
+
+def count(network: Network, form: str, height: int, width: int) -> Count:
+    """Return what one form of a network costs for one picture.
+
+    Args:
+        network: as `Method.network` gives it.
+        form: which of `network.forms`.
+        height, width: of the picture in pixels, before any padding.
+    """
+    shapes = network.shapes(height, width)
+    module, tally, theirs = _on_meta(network, form, shapes)
+    state, learned = module.state_dict(), dict(module.named_parameters(remove_duplicate=False))
+    return Count(
+        parameters=sum(value.numel() for value in module.parameters()),
+        weight_bytes=sum(4 * value.numel() for value in module.parameters()),
+        buffer_bytes=sum(value.nbytes for name, value in state.items() if name not in learned),
+        saved_bytes=_saved_bytes(state),
+        inputs=shapes,
+        operations=dict(tally.operations),
+        products=tally.products,
+        thop=tally.thop,
+        uncounted=dict(tally.uncounted),
+        checks={"torch": _compared(theirs, tally.operations), "fvcore": _fvcore(network, form)},
+    )
+
+
+def _on_meta(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> tuple[nn.Module, Tally, dict[str, int]]:
+    """Build a network and run it without numbers; return it, what was seen, and torch's own MACs by operation."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = network.forms[form]().eval().to("meta")
+        with FlopCounterMode(display=False) as torchs:
+            tally = watched(module, [torch.empty(shape) for shape in shapes])
+    flops = torchs.get_flop_counts().get("Global", {})
+    return module, tally, {_name(operation): flop // 2 for operation, flop in flops.items()}
+
+
+def watched(module: nn.Module, inputs: Sequence[Tensor]) -> Tally:
+    """Run a network once, on whatever device it is, and return what was seen."""
+    tally = Tally()
+
+    def hooked(leaf: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        tally.thop += thop_style(leaf, given[0], made)
+
+    leaves = [part for part in module.modules() if not list(part.children())]
+    hooks = [leaf.register_forward_hook(hooked) for leaf in leaves]
+    try:
+        with _watcher(tally):
+            module(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return tally
+
+
+def _watcher(tally: Tally) -> TorchDispatchMode:
+    from torch import Tensor
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            name = _name(func.overloadpacket)
+            if name in _FORMULAS:
+                tally.operations[name] += _FORMULAS[name](args, made)
+            elif name in _PRODUCTS:
+                tally.products += made.numel() if sum(isinstance(arg, Tensor) for arg in args) > 1 else 0
+            elif not func.is_view and name not in _NO_MACS:
+                tally.uncounted[name] += 1
+            return made
+
+    return Watcher()  # type: ignore[no-untyped-call]
+
+
+def _name(operation: object) -> str:
+    """Return "add" for torch's `aten.add_`; operations of other libraries keep their prefix."""
+    return str(operation).removeprefix("aten.").removesuffix("_")
+
+
+# MACs -----------------------------------------------------------------------------------------------------------------
+
+
+def _convolution(args: Sequence[Any], made: Tensor) -> int:
+    """Every weight meets every position of the output once, or, if transposed (argument 6), of the input."""
+    x, weight = args[:2]
+    grid = (x if args[6] else made).shape
+    return int(weight.numel() * grid[0] * math.prod(grid[2:]))
+
+
+def _matrix_product(first: int) -> Callable[[Sequence[Any], Tensor], int]:
+    """Every element of the product is a sum over the last axis of the left factor, which is argument `first`."""
+    return lambda args, made: int(made.numel() * args[first].shape[-1])
+
+
+_FORMULAS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
+    "convolution": _convolution,
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "linear"), _matrix_product(0)),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _matrix_product(1)),
+}
+_PRODUCTS = {"mul", "addcmul"}
+_NO_MACS = set(
+    # making, moving and choosing numbers
+    """
+    empty empty_like empty_strided new_empty new_empty_strided new_zeros new_ones new_full zeros zeros_like ones
+    ones_like full full_like arange linspace eye scalar_tensor lift_fresh lift_fresh_copy clone copy _to_copy fill zero
+    uniform normal _unsafe_view cat stack constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d index
+    index_select index_put gather scatter flip roll repeat repeat_interleave im2col pixel_shuffle pixel_unshuffle tril
+    triu where masked_fill unsafe_split unsafe_chunk sort topk argmax argmin
+    """.split()  # noqa: SIM905 (one name a line would be a page)
+    # arithmetic of single elements
+    + """
+    add sub rsub div addcdiv neg abs sign square sqrt rsqrt reciprocal pow exp log log2 log1p expm1 sin cos atan2 floor
+    ceil round trunc remainder clamp clamp_min clamp_max minimum maximum eq ne lt le gt ge logical_and logical_or
+    logical_not bitwise_and bitwise_not isnan isfinite lerp sigmoid tanh relu leaky_relu prelu _prelu_kernel elu gelu
+    silu mish hardtanh hardsigmoid hardswish softplus log_sigmoid_forward glu erf
+    """.split()  # noqa: SIM905
+    # sums, normalisation, pooling, interpolation
+    + """
+    sum mean amax amin max min prod cumsum var var_mean std std_mean norm linalg_vector_norm all any _softmax
+    _safe_softmax _log_softmax native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
+    native_layer_norm native_group_norm native_dropout max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d
+    upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa
+    _upsample_bicubic2d_aa grid_sampler_2d col2im
+    """.split()  # noqa: SIM905
+)
+
+
+# What other counters say ----------------------------------------------------------------------------------------------
+
+
+def thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
+    """Return what thop 0.0.31 (2020) adds to its "FLOPs" for one call of a module without children.
+
+    It sees modules only, so that a functional call costs nothing. Measured with that release: a convolution takes
+    inputs / groups x kernel (+ 1 with a bias) per *output* element, which is stride^2 too much for a transposed one; a
+    BatchNorm 2 per element; pooling and interpolation a little. (From 0.1 on, thop leaves biases out, takes 4 for a
+    BatchNorm and 1 per pixel of nearest interpolation.)
+    """
+    from torch import nn
+
+    match module:
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose1d() | nn.ConvTranspose2d():
+            weights = module.in_channels // module.groups * math.prod(module.kernel_size)
+            return made.numel() * (weights + (module.bias is not None))
+        case nn.Linear():
+            return made.numel() * module.in_features
+        case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.BatchNorm3d():
+            return 2 * given.numel()
+        case nn.LeakyReLU():
+            return given.numel()
+        case nn.AvgPool2d():
+            return made.numel()
+        case nn.AdaptiveAvgPool2d():
+            return given.numel() + made.numel()
+        case nn.Upsample():
+            return _THOP_UPSAMPLING.get(module.mode, 0) * made.numel()
+    return 0
+
+
+_THOP_UPSAMPLING = {"bilinear": 11, "bicubic": 259}
+
+
+def _compared(theirs: Mapping[str, int], ours: Mapping[str, int]) -> Check:
+    names = [name for name in {**theirs, **ours} if theirs.get(name, 0) != ours.get(name, 0)]
+    difference = ", ".join(f"{name}: {theirs.get(name, 0)} MACs against {ours.get(name, 0)}" for name in names)
+    total = sum(ours.values())
+    return Check(sum(theirs.values()) / total, difference) if total else Check(None, difference or "nothing to count")
+
+
+def _fvcore(network: Network, form: str) -> Check:
+    """Compare fvcore's count of a real, small run with ours of the same size."""
+    shapes = network.shapes(*SMALL)
+    try:
+        ours = sum(_on_meta(network, form, shapes)[1].operations.values())
+        theirs = _traced(network, form, shapes)
+    except Exception as error:  # a network that refuses small pictures, or what the tracer cannot follow
+        return Check(None, brief(error))
+    if not ours:
+        return Check(None, "nothing to count")
+    # fvcore reads what an einsum takes off a text with four digits
+    agree = math.isclose(theirs, ours, rel_tol=1e-3)
+    return Check(theirs / ours, "" if agree else f"{theirs} MACs against {ours} for {SMALL[1]} x {SMALL[0]} pixels")
+
+
+def _traced(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Return the MACs that fvcore counts in a real run; on one thread, as waking others takes longer than the run."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer has many, from its import on
+            from fvcore.nn import FlopCountAnalysis
+
+            analysis = FlopCountAnalysis(network.forms[form]().eval(), tuple(torch.rand(shape) for shape in shapes))
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+            analysis.set_op_handle("aten::_convolution_mode", _padded_by_name)
+            return int(sum(number for name, number in analysis.by_operator().items() if name in _FVCORE))
+    finally:
+        torch.set_num_threads(threads)
+
+
+_FVCORE = {"conv", "_convolution_mode", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum"}
+
+
+def _padded_by_name(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Count a convolution with padding="same", which fvcore does not know."""
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+    return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
+
+
+def _saved_bytes(state: Mapping[str, Tensor]) -> int:
+    import torch
+
+    file = io.BytesIO()
+    torch.save({name: torch.empty_like(value, device="cpu") for name, value in state.items()}, file)
+    return file.tell()

@@ -1,0 +1,275 @@
+"""Seconds and memory of methods, measured one restoration at a time.
+
+Every method has a worker process of its own, in which it is prepared and warmed up by a first restoration (round 0).
+Then come the rounds: in each, every method restores the picture once, and the next round begins with the next method.
+So a slow spell of the machine falls on all methods alike. Nothing else of the suite runs at the same time. Every
+restoration is kept; a table shows medians.
+
+Seconds are the wall time of `Method.restore`, which takes and returns arrays in the memory of the host: copies to a GPU
+and back are part of it, and both ends wait for the GPU. Memory is read from Linux's /proc: elsewhere there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pebble import ProcessPool
+from pydantic import TypeAdapter, ValidationError
+
+from benchmark import runner, worker
+from benchmark.api import DataError, Map, Method, Observation, Picture, Sample
+from benchmark.registry import METHODS, create
+from benchmark.runner import Lost
+from benchmark.store import Status
+from benchmark.worker import Settings
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Scene = tuple[Picture, Map]
+"""A defocused picture and its true blur map."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured, and all that its seconds depend on; seconds of different subjects are never put together.
+
+    Attributes:
+        method, version, weights: id, version and hash of the weights of the method.
+        device: "cpu" or "cuda".
+        size: of the picture, "WIDTHxHEIGHT".
+        processor, gpu: names of the hardware; no GPU where it is not used.
+        threads: that numerical libraries may use.
+        libraries: names and versions.
+        suite: version and commit of this suite.
+    """
+
+    method: str
+    version: str
+    weights: str | None
+    device: Literal["cpu", "cuda"]
+    size: str
+    processor: str
+    gpu: str | None
+    threads: int
+    libraries: str
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One restoration: seconds, and bytes of memory (None where they cannot be known).
+
+    Attributes:
+        seconds: wall time.
+        before: memory of the process just before.
+        peak: its largest memory meanwhile.
+        gpu_peak: largest memory of tensors on the GPU meanwhile, weights included; None on the CPU.
+    """
+
+    seconds: float
+    before: int | None
+    peak: int | None
+    gpu_peak: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One raw sample: a restoration that was measured, or why it was not.
+
+    Attributes:
+        subject: what was measured.
+        round: 0 is the warm-up, which enters no median.
+        status: ok, failed, skipped or timeout; after anything but ok there are no further rounds.
+        reason: one line for people unless ok.
+        reading: the measurement if ok.
+        finished: when (ISO 8601, UTC).
+    """
+
+    subject: Subject
+    round: int
+    status: Status
+    reason: str | None
+    reading: Reading | None
+    finished: str
+
+
+_TRIAL = TypeAdapter(Trial)
+
+
+class Trials:
+    """Raw samples in a file, one JSON object a line, written as they come: a killed command loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, trial: Trial) -> None:
+        """Write one sample."""
+        with self._path.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    file.write(b"\n")  # the line before was cut off by a crash
+            file.write(json.dumps(asdict(trial)).encode() + b"\n")
+
+    def read(self) -> list[Trial]:
+        """Return all samples in the order they were taken, without lines cut off by a crash or of another version.
+
+        Raises:
+            DataError: if the file is there and cannot be read.
+        """
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot be read ({error.strerror}); use another --out") from error
+        trials = []
+        for line in lines:
+            with suppress(ValidationError):
+                trials.append(_TRIAL.validate_json(line))
+        return trials
+
+
+def rounds_done(trials: Sequence[Trial]) -> Counter[Subject]:
+    """Return how many rounds each subject has behind it."""
+    return Counter(trial.subject for trial in trials if trial.status == "ok" and trial.round > 0)
+
+
+def turn(items: Sequence[T], number: int) -> list[T]:
+    """Return the items in the order of a round: round `number` begins with the item of that index, cyclically."""
+    start = number % len(items) if items else 0
+    return [*items[start:], *items[:start]]
+
+
+def measure(
+    subjects: Sequence[Subject],
+    scene: Scene,
+    *,
+    rounds: int,
+    done: Mapping[Subject, int],
+    plugins: Sequence[Path] = (),
+    timeout: float | None = None,
+) -> Iterator[Trial]:
+    """Measure what is missing, and yield each trial as it comes.
+
+    Args:
+        subjects: what to measure.
+        scene: what is restored. Its picture also serves as both dual-pixel views.
+        rounds: how many rounds every subject is to have.
+        done: how many it has; a subject that lacks some is prepared and warmed up again.
+        plugins: plug-in files that define methods.
+        timeout: seconds a restoration may take; preparing is not limited.
+    """
+    waiting = [subject for subject in subjects if done.get(subject, 0) < rounds]
+    with ExitStack() as stack:
+        processes = {subject: stack.enter_context(closing(_Process(subject, plugins))) for subject in waiting}
+        for number in range(rounds + 1):
+            for subject in turn(waiting, number):
+                if subject in processes and (number == 0 or number > done.get(subject, 0)):
+                    trial = _trial(processes[subject], subject, number, scene, timeout)
+                    if trial.status != "ok":
+                        processes.pop(subject).close()
+                    yield trial
+
+
+def _trial(process: _Process, subject: Subject, number: int, scene: Scene, timeout: float | None) -> Trial:
+    reason = process.do(_ready, (subject, scene)) if number == 0 else None
+    found = process.do(_restored, subject, timeout) if reason is None else reason
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    if isinstance(found, Reading):
+        return Trial(subject, number, "ok", None, found, finished)
+    if isinstance(found, Lost):
+        return Trial(subject, number, found.status, found.reason, None, finished)
+    return Trial(subject, number, "skipped", found, None, finished)
+
+
+class _Process:
+    """A process that keeps one prepared method, from its first task to `close`; a time-out ends it sooner."""
+
+    def __init__(self, subject: Subject, plugins: Sequence[Path]) -> None:
+        settings = Settings(Path(), Path(), tuple(plugins), subject.device, threads=subject.threads)
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPool(max_workers=1, initializer=worker.start, initargs=[settings], context=context)
+
+    def close(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def do(self, work: Callable[[Item], T], item: Item, timeout: float | None = None) -> T | Lost:
+        return runner.result_of(self._pool.schedule(runner.called, args=[work, item], timeout=timeout), timeout)
+
+
+# Inside the process ---------------------------------------------------------------------------------------------------
+
+_held: tuple[Method, Observation] | None = None
+
+
+def _ready(what: tuple[Subject, Scene]) -> str | None:
+    """Prepare a method in this process; return why it is skipped, or None."""
+    global _held
+    subject, (image, blur_map) = what
+    method = create(METHODS, subject.method)[0]
+    method.prepare(subject.device)
+    observation = Sample("mosaic", image, views=(image, image), blur_map=blur_map).observe(method.card)
+    _held = method, observation
+    reason = worker.unmet(method, observation)
+    return None if reason is None else worker.one_line(reason)
+
+
+def _restored(subject: Subject) -> Reading:
+    """Restore the picture once with the method that `_ready` has prepared."""
+    assert _held is not None, "_ready() was not called in this process"
+    method, observation = _held
+    gpu = subject.device == "cuda"
+    _forget_peaks(gpu)
+    before = _memory("VmRSS")
+    _wait(gpu)
+    started = time.perf_counter()
+    restored = method.restore(observation)
+    _wait(gpu)
+    seconds = time.perf_counter() - started
+    reading = Reading(seconds, before, _memory("VmHWM"), _gpu_peak() if gpu else None)
+    worker.checked(restored, observation)
+    return reading
+
+
+def _wait(gpu: bool) -> None:
+    if gpu:
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def _forget_peaks(gpu: bool) -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew at VmRSS
+    if gpu:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _memory(name: str) -> int | None:
+    """Return VmRSS (resident memory) or VmHWM (its peak) of this process in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return next((1024 * int(kilobytes) for kilobytes in found), None)
+
+
+def _gpu_peak() -> int:
+    import torch
+
+    return int(torch.cuda.max_memory_allocated())

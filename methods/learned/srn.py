@@ -1,0 +1,53 @@
+"""SRN as a method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.api import MethodCard
+from methods.learned.method import Forward, NetworkMethod, Tile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Srn(NetworkMethod):
+    """Scale-recurrent network of Tao et al., in the form that GKMNet's paper compares with.
+
+    An output pixel depends, in theory, on inputs up to 1350 pixels away, so tiles are not exact: at weights drawn
+    as for training, pixels beside a seam differ from those of the whole picture by less than 1e-4.
+    """
+
+    id = "srn"
+    multiple = 16
+    halo = 256
+    card = MethodCard(
+        title="SRN",
+        family="learned",
+        paper="Tao, Gao, Shen, Wang and Jia, Scale-recurrent network for deep image deblurring, CVPR 2018",
+        trained_on=None,
+        notes="Re-implementation of the PyTorch port iwtw/SRN-DeblurNet, the form that GKMNet's paper compares with "
+        "(10.25 million parameters). The authors' own program differs: no ConvLSTM or one of 3x3, 4x4 deconvolutions, "
+        "data in [0, 1], the blurred picture as the first previous result. Inferred: that the parameters and MACs "
+        "which the paper prints mean this port. Unlike there, smaller scales are not rounded to 8 bits. The network "
+        "maps [0, 1] to [-1, 1] and back itself.",
+    )
+
+    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
+        """Make the method.
+
+        Args:
+            checkpoint: tag of the weights, None for none.
+            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams are not exact.
+        """
+        super().__init__(checkpoint, tile=tile)
+
+    def build(self) -> nn.Module:
+        from methods.learned.networks.srn import Srn as Net
+
+        return Net()
+
+    def compiled(self, network: nn.Module, device: str) -> Forward:
+        from methods.learned.networks.winograd import fast
+
+        return fast(network, device)

@@ -1,0 +1,173 @@
+"""What the fast forms of GKMNet and SRN gain on a CPU: seconds, peak memory and agreement, at weights drawn at random.
+
+`python -m tests.perf.networks` measures everything in one run on two threads. Every form runs in a process of its own,
+forms in turn, once to warm up and once timed; medians of the rounds. Peak memory is that of the process less what it
+held before the network was called. Other work on the machine disturbs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmark.api import Network
+from benchmark.cost.counting import count
+from benchmark.registry import METHODS, create
+from methods.learned.gkmnet import GkmNet
+from methods.learned.method import Networked
+from tests.methods.drawn import draw
+
+ROOT = Path(__file__).parents[2]
+THREADS = 2
+ROUNDS = 3
+WIDTH, HEIGHT = 1680, 1120
+LARGE = (6000, 4000)
+FORMS = {"gkmnet": ("dense", "separable", "fast"), "srn": ("plain", "fast")}
+
+
+def main() -> None:
+    """Measure and print."""
+    for name, forms in FORMS.items():
+        found: dict[str, list[dict[str, float]]] = {form: [] for form in forms}
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(ROUNDS):
+                for form in forms:
+                    found[form].append(measured(name, form, folder))
+        report(name, found)
+    report_large()
+
+
+def report(name: str, found: dict[str, list[dict[str, float]]]) -> None:
+    """Print what one network's forms took, and the ratios between them."""
+    seconds = {form: median(one["seconds"] for one in rounds) for form, rounds in found.items()}
+    peak = {form: median(one["peak"] for one in rounds) for form, rounds in found.items()}
+    rate = median(one["rate"] for one in found["fast"])
+    say(f"{name}, {WIDTH}x{HEIGHT}, {THREADS} threads, eager NCHW forms against the fast one:")
+    for form, rounds in found.items():
+        say(
+            f"  {form}: {seconds[form]:.2f} s, {peak[form] / 2**30:.2f} GiB; the fast form is "
+            f"{seconds[form] / seconds['fast']:.2f} times as fast, with {peak['fast'] / peak[form]:.2f} of the memory; "
+            f"largest difference {max(one['difference'] for one in rounds):.1e}"
+        )
+    macs = own_macs(name)
+    say(
+        f"  its own {macs / 1e9:.0f} GMAC need {macs / rate:.2f} s at the {rate / 1e9:.0f} GMAC/s of a 4096^3 matrix "
+        f"product; the fast form takes {seconds['fast'] * rate / macs:.2f} times that"
+    )
+    if name == "gkmnet":
+        say("  (targets: 4 times as fast, a third of the memory, difference 1e-4, 2.3 times the matrix product)")
+    else:
+        say("  (target: 1.5 times as fast)")
+
+
+def own_macs(name: str) -> float:
+    """Return the multiply-accumulates of a network with its cheapest form (separable GCM)."""
+    network = create(METHODS, name)[0].network()
+    assert isinstance(network, Network)
+    return count(network, list(network.forms)[-1], HEIGHT, WIDTH).macs
+
+
+def measured(name: str, form: str, folder: str) -> dict[str, float]:
+    """Return seconds, peak memory (bytes), rate of a matrix product (MAC/s) and difference to the first form."""
+    command = [sys.executable, "-m", "tests.perf.networks", name, form, folder]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(THREADS)},
+    )
+    return dict(json.loads(done.stdout))
+
+
+def measure(name: str, form: str, folder: Path) -> None:
+    """Time one form in this process and print the result as JSON."""
+    torch.set_num_threads(THREADS)
+    method = create(METHODS, name)[0]
+    assert isinstance(method, Networked)
+    torch.manual_seed(0)
+    network = method.build().eval().requires_grad_(False)
+    x = torch.rand(1, 3, HEIGHT, WIDTH)
+    if form == "separable":
+        assert isinstance(method, GkmNet)
+        plain = network
+        network = method.network().forms["separable GCM"]().eval().requires_grad_(False)
+        network.load_state_dict(plain.state_dict())
+    forward = method.compiled(network, "cpu") if form == "fast" else network
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with torch.inference_mode():
+        made: Tensor = forward(x)
+        started = time.perf_counter()
+        forward(x)
+        seconds = time.perf_counter() - started
+    peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held)
+    say(json.dumps({"seconds": seconds, "peak": peak, "rate": rate(), "difference": difference(made, folder / name)}))
+
+
+def difference(made: Tensor, path: Path) -> float:
+    """Return the largest difference to what the first form made, which is kept in a file."""
+    if not path.exists():
+        torch.save(made.contiguous(), path)
+    first: Tensor = torch.load(path, weights_only=True)
+    return float((made - first).abs().max())
+
+
+def rate(size: int = 4096) -> float:
+    """Return the multiply-accumulates a second of a single-precision matrix product."""
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    made = a @ b
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        torch.mm(a, b, out=made)
+        seconds.append(time.perf_counter() - started)
+    return size**3 / min(seconds)
+
+
+def report_large() -> None:
+    """Print the peak memory of the command that restores a picture of 24 megapixels."""
+    import numpy as np
+
+    from benchmark import imageio
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw(folder, "gkmnet")
+        width, height = LARGE
+        imageio.write(folder / "large.png", np.random.default_rng(0).random((height, width, 3), np.float32), 8)
+        command = [sys.executable, "-m", "benchmark", "deblur", "large.png", "--method", "gkmnet.drawn", "--out", "out"]
+        started = time.perf_counter()
+        subprocess.run(
+            command, cwd=folder, check=True, env={**os.environ, "BENCHMARK_CHECKPOINTS": name, "PYTHONPATH": str(ROOT)}
+        )
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    say(
+        f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GiB of the process (target < 6 GB)"
+    )
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        measure(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    elif sys.argv[1:] == ["large"]:
+        report_large()
+    else:
+        main()
