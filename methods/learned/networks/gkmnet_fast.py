@@ -37,6 +37,8 @@ from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_
 
 STRIP = 6.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
+LEAST = 32
+"""Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
 KEPT = 2000.0
 """Megabytes up to which the features of a block are kept between its two sweeps."""
 _REACH = 3
@@ -113,7 +115,7 @@ class Features:
         self._kept = torch.empty(size, memory_format=torch.channels_last) if keep else None
         peak = torch.full((1, block.channels, 1, self.width), -torch.inf)
         total = torch.zeros_like(peak)
-        for first, end in spans(self.height, rows_of(STRIP, block.channels, self.width, multiple=2)):
+        for first, end in spans(self.height, rows_of(STRIP, LEAST, block.channels, self.width)):
             made = self._made(first, end)
             highest, sums = _pooled(made, 2)
             torch.maximum(peak, highest, out=peak)
@@ -357,7 +359,7 @@ class FastGkmNet:
         made, after = torch.empty_like(y), State()
         if sram.recurrent and not last:
             after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
-        for first, end in spans(features.height, rows_of(STRIP, form.gates, features.width, multiple=2)):
+        for first, end in spans(features.height, rows_of(STRIP, LEAST, form.gates, features.width)):
             seen = features.strip(first - 4, end + 4)  # the 5 x 5 convolution at half the size reaches 4 rows
             pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
             rows = first // 2, end // 2

@@ -142,7 +142,13 @@ def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
     return ((first, min(first + rows, height)) for first in range(0, height, rows))
 
 
-def rows_of(megabytes: float, channels: int, width: int, multiple: int = 1) -> int:
-    """Return how many rows of float32 features make a strip of about so many megabytes; a multiple, at least one."""
-    rows = int(megabytes * 1e6 / (4 * channels * width))
-    return max(multiple, rows // multiple * multiple)
+def rows_of(megabytes: float, least: int, channels: int, width: int) -> int:
+    """Return how many rows of float32 features make a strip of about so many megabytes: an even number.
+
+    Args:
+        megabytes: of a strip.
+        least: rows, however wide the picture; in lower strips the rows computed twice outweigh all else.
+        channels, width: of the features.
+    """
+    rows = max(least, int(megabytes * 1e6 / (4 * channels * width)))
+    return max(2, rows // 2 * 2)

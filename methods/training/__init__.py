@@ -1,0 +1,1 @@
+"""Training in-house: data, losses, recipes, the trainer."""

@@ -1,0 +1,113 @@
+"""Batches for the network: which example is in which step, and workers that make them ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import DataError
+from methods.training.recipes import Phase, Position, Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from methods.training.data import Example, Examples
+
+Place = tuple[int, int]
+"""Side of the crop and index of an example."""
+Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""C x H x W as a network takes it, and the sharp 3 x H x W."""
+
+
+class Feed:
+    """All examples at all sizes of crops, by place; torch takes it for a data set, and pickles it to workers."""
+
+    def __init__(self, examples: Callable[[int], Examples], views: bool) -> None:
+        """Make it from a function that returns the examples at a crop; `views` says what the network is fed."""
+        self._make, self.views = examples, views
+        self._made: dict[int, Examples] = {}
+
+    def at(self, crop: int) -> Examples:
+        """Return the examples at a size of crops, made once."""
+        if crop not in self._made:
+            self._made[crop] = self._make(crop)
+        return self._made[crop]
+
+    def __getitem__(self, place: Place) -> Pair:
+        """Return one example for the network."""
+        crop, index = place
+        return pair(self.at(crop).example(index), self.views)
+
+
+def pair(example: Example, views: bool) -> Pair:
+    """Return an example as a network takes it: the picture, or the left and the right view (6 channels).
+
+    Raises:
+        DataError: if views are wanted and there are none.
+    """
+    if views:
+        if example.views is None:
+            raise DataError("the training pictures have no dual-pixel views, but the network takes nothing else")
+        fed = np.concatenate(example.views, axis=2)
+    else:
+        fed = example.blurred
+    return np.ascontiguousarray(fed.transpose(2, 0, 1)), np.ascontiguousarray(example.sharp.transpose(2, 0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Which batch comes when: a function of the position alone, so a resumed training goes on with the next one.
+
+    Attributes:
+        recipe: with its budget.
+        epoch: steps of an epoch, for a budget in epochs.
+        rank, world: which process of how many this is; each makes its own part of a batch.
+    """
+
+    recipe: Recipe
+    epoch: int
+    rank: int = 0
+    world: int = 1
+
+    def progress(self, at: Position) -> Fraction:
+        """Return what part of the budget is used at a position."""
+        return at.progress(self.recipe.budget, self.epoch)
+
+    def phase(self, at: Position) -> Phase | None:
+        """Return the phase at a position, None when the budget is used up."""
+        progress = self.progress(at)
+        return self.recipe.phase(progress) if progress < 1 else None
+
+    def batches(self, at: Position, clock: Callable[[], float]) -> Iterator[list[Place]]:
+        """Yield the places of every batch from a position on; `clock` gives the seconds of the training so far."""
+        while phase := self.phase(at):
+            part = phase.batch // self.world
+            first = at.examples + self.rank * part
+            yield [(phase.crop, index) for index in range(first, first + part)]
+            at = at.after(phase.batch, phase.pixels, clock())
+
+
+def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many processes (0: here).
+
+    Raises:
+        DataError: if an example cannot be made.
+    """
+    from torch.utils.data import DataLoader
+
+    made: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        feed,  # type: ignore[arg-type]  # all it needs is __getitem__
+        batch_sampler=batches,  # an iterator is enough for one pass
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,  # forks of a process with threads can hang
+        prefetch_factor=4 if workers else None,
+    )
+    try:
+        yield from made
+    except DataError as error:  # torch puts a worker's traceback before the message
+        raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from error

@@ -1,0 +1,158 @@
+"""What is trained, on what, how, and into which files."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmark import checkpoints
+from benchmark.api import Scalar, UsageError
+from benchmark.registry import METHODS, create
+from benchmark.spec import parse
+from methods.learned.method import NetworkMethod
+from methods.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from methods.training.data import Example, Examples
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a network is trained on.
+
+    Attributes:
+        examples: side of the crops -> examples; picklable, as worker processes call it.
+        pictures: how many pictures they are cut from, which makes an epoch.
+        held_out: examples for validation, none of which is of a picture in `examples`.
+    """
+
+    examples: Callable[[int], Examples]
+    pictures: int
+    held_out: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where a training runs.
+
+    Attributes:
+        device: `auto` takes a GPU where there is one.
+        devices: how many GPUs (processes on a CPU) share every batch.
+        precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision.
+        workers: processes that make examples ahead of time; 0 makes them in between. By default 1, and up to 8 beside
+            a GPU.
+    """
+
+    device: Device = "auto"
+    devices: int = 1
+    precision: Precision = "32"
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a training: the checkpoint METHOD.TAG.safetensors and, under its name, the state and the curves."""
+
+    checkpoint: Path
+
+    @property
+    def name(self) -> str:
+        """METHOD.TAG."""
+        return self.checkpoint.name.removesuffix(checkpoints.SUFFIX)
+
+    @property
+    def state(self) -> Path:
+        """The state, while the training is unfinished."""
+        return self._beside("training.pt")
+
+    @property
+    def table(self) -> Path:
+        """The curves as CSV."""
+        return self._beside("curves.csv")
+
+    @property
+    def figure(self) -> Path:
+        """The curves as a figure."""
+        return self._beside("curves.png")
+
+    def _beside(self, ending: str) -> Path:
+        return self.checkpoint.with_name(f"{self.name}.{ending}")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A training.
+
+    Attributes:
+        method: what is trained; see `networked`.
+        recipe: with its budget.
+        source: training and held-out examples.
+        files: what it writes.
+        seed: of initial weights and of everything random in a step.
+        hardware: where it runs.
+        save_every: seconds between states.
+    """
+
+    method: NetworkMethod
+    recipe: Recipe
+    source: Source
+    files: Files
+    seed: int = 0
+    hardware: Hardware = Hardware()
+    save_every: float = 60.0
+
+    @property
+    def views(self) -> bool:
+        """Whether the network is fed dual-pixel views."""
+        return self.method.card.inputs == "views"
+
+    def identity(self) -> dict[str, Scalar]:
+        """Return what must stay the same for a training to go on with its state, by name."""
+        recipe: dict[str, Scalar] = {
+            f"recipe's {key}": str(value) for key, value in dataclasses.asdict(self.recipe).items()
+        }
+        structure = {f"network's {key}": value for key, value in self.method.structure.items()}
+        data = {f"data's {key}": value for key, value in self.examples().card().items()}
+        fixed: dict[str, Scalar] = {"method": self.method.id, "seed": self.seed, "precision": self.hardware.precision}
+        return {**structure, **recipe, **data, **fixed}
+
+    def examples(self) -> Examples:
+        """Return the training examples at the size of crops that the training ends with."""
+        return self.source.examples(self.recipe.phases[-1].crop)
+
+
+def job_files(method: NetworkMethod, tag: str, out: Path | None) -> Files:
+    """Return the files of a training; by default they go where a user's checkpoints are looked for.
+
+    Raises:
+        UsageError: for a tag that a checkpoint cannot have.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", tag):
+        raise UsageError(f"--tag {tag}: expected letters, digits, - and _")
+    return Files((out or checkpoints.user_folder()) / f"{method.id}.{tag}{checkpoints.SUFFIX}")
+
+
+def networked(text: str) -> NetworkMethod:
+    """Return the method of an id such as `gkmnet:scales=1`, of the structure that the id says, without a checkpoint.
+
+    Raises:
+        UsageError: unknown, one that names a checkpoint, or one that is not a single network.
+    """
+    spec = parse(text)
+    if spec.checkpoint is not None:
+        raise UsageError(
+            f"{text}: training starts from nothing; name the method alone, and the new checkpoint by --tag"
+        )
+    method, resolved = create(METHODS, spec)
+    if not isinstance(method, NetworkMethod):
+        raise UsageError(f"{text} is not a single network that restores pictures, so there is nothing to train")
+    kind: Any = type(method)
+    made: NetworkMethod = kind(**resolved.parameters)  # `create` takes the structure of a checkpoint that is there
+    return made

@@ -1,0 +1,165 @@
+"""Folders of sharp pictures: which files they hold, what is on them, and which of them are kept out of training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import imageio
+from benchmark.api import DataError
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+HELD_OUT = 10
+"""One picture in so many, rounded up, is kept out of training."""
+LARGEST_SIDE = 2048
+"""Larger pictures are reduced to this many pixels: so large, they are seldom sharp to the pixel."""
+MEMORY = 2 * 2**30
+"""Bytes of decoded pictures that a process keeps."""
+
+Pixels = NDArray[np.uint8]
+"""H x W x 3 RGB."""
+
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the picture files that lie in a folder itself, in order of their names; hidden ones do not count.
+
+    Raises:
+        DataError: if the folder is missing, cannot be listed, or holds no picture.
+    """
+    remedy = f"give a folder with sharp pictures ({', '.join(SUFFIXES)}) in it"
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); {remedy}") from error
+    found = [path for path in inside if is_picture(path)]
+    if not found:
+        raise DataError(f"{folder}: holds no picture; {remedy}")
+    return found
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path is a file that is named like a picture and not hidden."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the pictures to train on and those held out, told apart by the SHA-256 of their files.
+
+    In order of the hash, the first tenth (rounded up) is held out. So names and places make no difference, and two
+    copies of one file are on the same side.
+
+    Raises:
+        DataError: if one of the sides would be empty.
+    """
+    digests = {path: digest(path) for path in found}
+    different = sorted(set(digests.values()))
+    if len(different) < 2:
+        raise DataError(
+            f"{found[0].parent}: holds {len(different)} picture; training needs another one to be held out. Add some"
+        )
+    held = set(different[: -(-len(different) // HELD_OUT)])
+    return [path for path in found if digests[path] not in held], [path for path in found if digests[path] in held]
+
+
+def fingerprint(found: Sequence[Path]) -> str:
+    """Return 16 hex digits over the contents of the files, whatever their names and order."""
+    return hashlib.sha256("".join(sorted(map(digest, found))).encode()).hexdigest()[:16]
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hashed once per process and state of the file; raises DataError if it is gone."""
+    return _digest(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it or take it out") from error
+    return status.st_size, status.st_mtime_ns
+
+
+@cache
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it or take it out") from error
+
+
+def smaller_side(path: Path) -> int:
+    """Return the shorter side in pixels of what `upright` gives, by the file's header; raises DataError as it does."""
+    header = imageio.probe(path)
+    reduced = min(1.0, LARGEST_SIDE / max(header.width, header.height))
+    return round(min(header.width, header.height) * reduced)
+
+
+def upright(path: Path) -> Pixels:
+    """Return a picture as 8 bits, turned as its EXIF orientation says, at most `LARGEST_SIDE` pixels on a side.
+
+    Raises:
+        DataError: if the file is missing, damaged, or not a picture that `benchmark.imageio` reads.
+    """
+    picture, _ = imageio.read(path)
+    reduced = LARGEST_SIDE / max(picture.shape[:2])
+    if reduced < 1:
+        height, width = (round(extent * reduced) for extent in picture.shape[:2])
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    stored = np.rint(picture * 255).astype(np.uint8)
+    return np.ascontiguousarray(_UPRIGHT[imageio.looks(path).orientation](stored))
+
+
+class Kept:
+    """Arrays that are dear to make, kept until a number of bytes is reached; what comes later is made every time.
+
+    Nothing is thrown out for something newer: examples visit all pictures in turn, so the newest is needed last.
+    """
+
+    def __init__(self, memory: int) -> None:
+        """Keep at most so many bytes."""
+        self._free = memory
+        self._held: dict[Hashable, tuple[NDArray[Any], ...]] = {}
+
+    def get(self, key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+        """Return the arrays of that key, made now if they are not held."""
+        if key in self._held:
+            return self._held[key]
+        made = make()
+        for array in made:
+            array.flags.writeable = False
+        size = sum(array.nbytes for array in made)
+        if size <= self._free:
+            self._free -= size
+            self._held[key] = made
+        return made
+
+
+_KEPT = Kept(MEMORY)
+
+
+def kept(key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+    """Return arrays from this process's memory of `MEMORY` bytes, which all examples share."""
+    return _KEPT.get(key, make)
+
+
+def remembered(path: Path) -> Pixels:
+    """Return `upright(path)`, decoded once per state of the file as far as memory goes; read-only."""
+    return cast(Pixels, kept((path, *_state(path)), lambda: (upright(path),))[0])

@@ -1,0 +1,221 @@
+"""Recipes as data: what is optimised, how fast, on which crops, over which share of a training.
+
+A recipe says nothing in absolute steps. Its phases have shares of the whole, and everything is a function of the
+progress in [0, 1]; so the same recipe fits every budget, and an interrupted training needs no schedule in its state.
+
+`paper` is section 4 of Quan, Wu and Ji (NeurIPS 2021): 3000 epochs of the pictures divided by the batch (350 / 4, so 87
+steps, for DPD), crops of 256 x 256, batch 4, Adam, learning rate 1e-4 and after 2000 epochs 1e-5. The paper has the
+squared l2 loss "in the first 1000 iterations" and SSIM and squared l2 alternating "every 500 epochs afterwards"; its
+iterations are read as epochs here, as 1000 steps would be 11 epochs. SSIM comes first after them. The rivals get the
+same crops, batch and epochs, but the losses and learning rates of their own authors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from benchmark.api import UsageError
+
+Criterion = Literal["squared", "charbonnier", "ssim"]
+Decay = Literal["constant", "cosine", "polynomial"]
+Unit = Literal["epochs", "steps", "megapixels", "minutes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a training is.
+
+    Attributes:
+        amount, unit: for example 26 megapixels, counted over the crops of the network's full scale.
+    """
+
+    amount: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.amount) and self.amount > 0):
+            raise UsageError(f"--{self.unit} {self.amount}: expected a number above 0")
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a training is: steps, examples, pixels and seconds done."""
+
+    step: int = 0
+    examples: int = 0
+    pixels: int = 0
+    seconds: float = 0.0
+
+    def after(self, examples: int, pixels: int, seconds: float) -> Position:
+        """Return the position after one more step, of so many examples and pixels, at so many seconds."""
+        return Position(self.step + 1, self.examples + examples, self.pixels + pixels, seconds)
+
+    def progress(self, budget: Budget, epoch: int) -> Fraction:
+        """Return what part of the budget is used, 1 and more when it is used up; an epoch has `epoch` steps.
+
+        A fraction, because a phase ends at one exact step.
+        """
+        done = {
+            "epochs": Fraction(self.step, epoch),
+            "steps": Fraction(self.step),
+            "megapixels": Fraction(self.pixels, 1_000_000),
+            "minutes": Fraction(self.seconds) / 60,
+        }
+        return done[budget.unit] / Fraction(budget.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a training.
+
+    Attributes:
+        share: its length, on any scale that the recipe's other phases share.
+        crop: side of the crops in pixels, a multiple of 16.
+        batch: crops in a step.
+        criterion: the loss; see `methods.training.losses`.
+        rate: Adam's learning rate before warm-up and decay.
+    """
+
+    share: int
+    crop: int
+    batch: int
+    criterion: Criterion
+    rate: float
+
+    def __post_init__(self) -> None:
+        if self.crop < 64 or self.crop % 16:
+            raise UsageError(f"--crop {self.crop}: expected a multiple of 16, at least 64")
+        if self.batch < 1:
+            raise UsageError(f"--batch {self.batch}: expected at least 1")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a step."""
+        return self.batch * self.crop * self.crop
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        name: what the command line calls it.
+        phases: in their order.
+        budget: how long it is where the user does not say.
+        warm_up: share of the training over which the learning rate rises linearly from a tenth.
+        decay: how the rates of the phases fall with the progress p: not, by (1 + cos(pi p)) / 2, or by (1 - p)^0.3.
+        clip: largest norm of the gradient, None for any.
+        average: decay of the moving average of the weights, the one that is kept; 0 keeps the last weights.
+        coarse: weight of the losses of all but the finest scale, which has 1.
+        identity: whether training starts from a network that returns its input, where its form allows that.
+        frozen: progress from which on normalisation uses fixed statistics, measured anew at that moment, as it does
+            when it restores; 1 for never.
+        validations: how often it is validated, evenly over its progress.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    budget: Budget
+    warm_up: Fraction = Fraction(0)
+    decay: Decay = "constant"
+    clip: float | None = None
+    average: float = 0.0
+    coarse: float = 1.0
+    identity: bool = False
+    frozen: Fraction = Fraction(1)
+    validations: int = 60
+
+    def phase(self, progress: Fraction) -> Phase:
+        """Return the phase at a progress in [0, 1]; each begins where the one before it ends."""
+        whole, ends = sum(phase.share for phase in self.phases), 0
+        for phase in self.phases:
+            ends += phase.share
+            if progress * whole < ends:
+                return phase
+        return self.phases[-1]
+
+    def rate(self, progress: Fraction) -> float:
+        """Return the learning rate at a progress in [0, 1]."""
+        p = min(1.0, float(progress))
+        falls = {"constant": 1.0, "cosine": (1 + math.cos(math.pi * p)) / 2, "polynomial": (1 - p) ** 0.3}
+        rise = 0.1 + 0.9 * min(1.0, p / float(self.warm_up)) if self.warm_up else 1.0
+        return float(self.phase(progress).rate * rise * falls[self.decay])
+
+    def changed(
+        self,
+        crop: int | None = None,
+        batch: int | None = None,
+        rate: float | None = None,
+        budget: Budget | None = None,
+    ) -> Recipe:
+        """Return the recipe with one crop, batch, rate or budget throughout; None leaves its own."""
+        asked = {"crop": crop, "batch": batch, "rate": rate}
+        given: Any = {name: value for name, value in asked.items() if value is not None}
+        phases = tuple(dataclasses.replace(phase, **given) for phase in self.phases)
+        return dataclasses.replace(self, phases=phases, budget=budget or self.budget)
+
+
+EPOCHS = Budget(3000, "epochs")
+
+
+def _papers(*phases: tuple[int, Criterion, float], decay: Decay = "constant") -> Recipe:
+    """Return a recipe on the paper's crops for phases of (share, criterion, rate)."""
+    made = tuple(Phase(share, 256, 4, criterion, rate) for share, criterion, rate in phases)
+    return Recipe("paper", made, EPOCHS, decay=decay)
+
+
+PAPER = _papers(
+    (1000, "squared", 1e-4), (500, "ssim", 1e-4), (500, "squared", 1e-4), (500, "ssim", 1e-5), (500, "squared", 1e-5)
+)
+SCALE_RECURRENT = _papers((1, "squared", 1e-4), decay="polynomial")  # Tao et al., CVPR 2018
+DUAL_PIXEL = _papers(  # Abuolaim and Brown, ECCV 2020: 200 epochs, halved every 60
+    (60, "squared", 2e-5), (60, "squared", 1e-5), (60, "squared", 5e-6), (20, "squared", 2.5e-6)
+)
+RIVALS: Mapping[str, Recipe] = {
+    "srn": SCALE_RECURRENT,
+    "attnet": SCALE_RECURRENT,  # its own training is not known
+    "dpdnet-s": DUAL_PIXEL,
+    "dpdnet-d": DUAL_PIXEL,
+}
+
+FAST = Recipe(
+    name="fast",
+    phases=(
+        Phase(2, 64, 4, "charbonnier", 1e-3),
+        Phase(5, 128, 2, "charbonnier", 1e-3),
+        Phase(3, 192, 1, "charbonnier", 1e-3),
+    ),
+    budget=Budget(26, "megapixels"),
+    warm_up=Fraction(1, 50),
+    decay="cosine",
+    clip=1.0,
+    average=0.999,
+    coarse=0.25,
+    identity=True,
+    frozen=Fraction(1, 2),
+    validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
+)
+FAST_UNNORMALISED = FAST.changed(rate=2e-4)
+"""For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of pictures far behind."""
+NAMES = ("paper", "fast")
+
+
+def recipe(name: str, method: str) -> Recipe:
+    """Return the recipe of that name for a method's registered name.
+
+    Raises:
+        UsageError: for a name that is none of `NAMES`.
+    """
+    if name not in NAMES:
+        raise UsageError(f"--recipe {name}: expected {' or '.join(NAMES)}")
+    if name == "paper":
+        return RIVALS.get(method, PAPER)
+    return FAST_UNNORMALISED if method in RIVALS else FAST

@@ -1,0 +1,71 @@
+"""What the command line can train on: a folder of sharp pictures, put out of focus, or DPD."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from benchmark.api import UsageError
+from methods.training import pictures
+from methods.training.data import DpdCrops, Simulated, validation
+from methods.training.duplicates import evaluated_pictures, refuse_duplicates
+from methods.training.job import Source
+from methods.training.recipes import Recipe
+
+DPD = "dpd"
+HELD_OUT = 16
+"""Held-out examples of a validation, of the last crop's size."""
+
+
+def source(
+    data: str, root: Path, recipe: Recipe, *, views: bool, noise: tuple[float, float] | None, seed: int
+) -> Source:
+    """Return training and held-out examples.
+
+    Args:
+        data: a folder of sharp pictures, or `dpd`.
+        root: the folder that holds the data sets. DPD is found there, and no picture there is trained on by chance.
+        recipe: for the size of the held-out examples.
+        views: whether the network takes dual-pixel views.
+        noise: the range of noise levels (0-255 scale) that examples get, None for none.
+        seed: of all that is random in an example.
+
+    Raises:
+        UsageError: for noise on DPD.
+        DataError: pictures that are missing or damaged, or nearly those of a test.
+    """
+    crop = recipe.phases[-1].crop
+    if data == DPD:
+        if noise is not None:
+            raise UsageError("--noise: only for a folder of sharp pictures; DPD's are trained on as they are")
+        dpd = partial(_dpd, root=root, seed=seed)
+        found = dpd(crop)
+        return Source(dpd, int(found.card()["pictures"]), validation(found, HELD_OUT))
+    folder = Path(data)
+    refuse_duplicates(pictures.files(folder), evaluated_pictures(root, folder))
+    simulated = partial(_simulated, folder=folder, seed=seed, noise=noise, views=views)
+    made = simulated(crop)
+    return Source(simulated, len(made.sources), validation(made, HELD_OUT))
+
+
+def _dpd(crop: int, *, root: Path, seed: int) -> DpdCrops:
+    return DpdCrops(root, crop=crop, seed=seed)
+
+
+def _simulated(crop: int, *, folder: Path, seed: int, noise: tuple[float, float] | None, views: bool) -> Simulated:
+    return Simulated(folder, crop=crop, seed=seed, noise=noise, views=views)
+
+
+def noise_range(text: str) -> tuple[float, float]:
+    """Return the range that a text such as `0,5` or `3` means: least and most, or one level.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    try:
+        levels = [float(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if len(levels) not in (1, 2):
+        raise UsageError(f"--noise {text}: expected LEAST,MOST or one level on the 0-255 scale, for example 0,5")
+    return levels[0], levels[-1]

@@ -1,0 +1,151 @@
+"""Examples that cost nothing, and a network so small that a training takes a second."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.api import MethodCard
+from benchmark.registry import METHODS
+from methods.learned.method import NetworkMethod
+from methods.training import job as jobs
+from methods.training.data import Example, Examples
+from methods.training.job import Hardware, Job, Source
+from methods.training.recipes import Budget, Phase, Recipe
+
+
+class ToyExamples(Examples):
+    """Noise smoothed a little is sharp, smoothed more it is blurred."""
+
+    trained_on = ("noise",)
+    licence = "CC0-1.0"
+
+    def __init__(self, crop: int, seed: int = 0, bad: int | None = None) -> None:
+        """`bad` is the index of an example that holds a NaN."""
+        self.crop, self.seed, self.bad = crop, seed, bad
+
+    def example(self, index: int) -> Example:
+        noise = np.random.default_rng([self.seed, index, self.crop]).random((self.crop, self.crop, 3), np.float32)
+        sharp, blurred = cv2.GaussianBlur(noise, (0, 0), 0.7), cv2.GaussianBlur(noise, (0, 0), 1.4)
+        if index == self.bad:
+            sharp[0, 0, 0] = np.nan
+        return Example(blurred, sharp, (blurred, blurred))
+
+    def card(self) -> dict[str, str | int | float | bool]:
+        return {"pictures": 8, "seed": self.seed}
+
+    def held_out(self) -> ToyExamples:
+        return ToyExamples(self.crop, seed=9)
+
+
+class TinyNet(nn.Module):
+    """Normalised, with dropout, so that both are put to the test; adds to the picture at two scales.
+
+    The plain one has neither, so that an example's gradient does not depend on the others of its batch.
+    """
+
+    def __init__(self, width: int, channels: int, plain: bool = False) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels, width, 3, padding=1)
+        self.normal = nn.Identity() if plain else nn.BatchNorm2d(width)
+        self.drop = nn.Dropout(0.0 if plain else 0.05)
+        self.leave = nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scales(x)[-1]
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        return [self.once(nn.functional.avg_pool2d(x, 2)), self.once(x)]
+
+    def once(self, x: Tensor) -> Tensor:
+        made: Tensor = self.leave(self.drop(torch.relu(self.normal(self.enter(x)))))
+        return x[:, :3] + made
+
+
+class Tiny(NetworkMethod):
+    """The method of that network."""
+
+    id = "tiny"
+    multiple = 2
+    obtain = "train it"
+    card = MethodCard(title="Tiny", family="learned", trained_on=None)
+    defaults = {"width": 8, "plain": False}  # noqa: RUF012
+
+    def __init__(self, *, checkpoint: str | None = None, width: int | None = None, plain: bool | None = None) -> None:
+        super().__init__(checkpoint, {"width": width, "plain": plain})
+
+    def build(self) -> nn.Module:
+        channels = 3 if self.card.inputs == "image" else 6
+        return TinyNet(int(self.structure["width"]), channels, bool(self.structure["plain"]))
+
+
+class TinyViews(Tiny):
+    """The same on dual-pixel views."""
+
+    id = "tiny-views"
+    card = MethodCard(title="Tiny", family="learned", inputs="views", trained_on=None)
+
+
+def register() -> None:
+    """Make the methods known by their names."""
+    for kind in (Tiny, TinyViews):
+        METHODS.add(kind.id, kind)
+
+
+RECIPE = Recipe(
+    "toy",
+    (Phase(1, 64, 4, "charbonnier", 3e-3), Phase(1, 80, 2, "squared", 3e-3)),
+    Budget(12, "steps"),
+    decay="cosine",
+    clip=1.0,
+    average=0.9,
+    frozen=Fraction(2, 3),
+)
+
+
+def toy_job(folder: Path, text: str = "tiny", bad: int | None = None, workers: int = 0, **changes: Any) -> Job:
+    """Return a training of 12 steps that takes a second."""
+    method = jobs.networked(text)
+    held_out = [ToyExamples(64, seed=9).example(index) for index in range(2)]
+    source = Source(partial(ToyExamples, bad=bad), pictures=8, held_out=held_out)
+    files = jobs.job_files(method, "toy", folder)
+    settings: dict[str, Any] = {"seed": 3, "hardware": Hardware("cpu", workers=workers), "save_every": 0.0}
+    return Job(method=method, recipe=RECIPE, source=source, files=files, **(settings | changes))
+
+
+class Deadly(ToyExamples):
+    """They kill the process, as nothing can be caught, when example `last` is wanted."""
+
+    def __init__(self, crop: int, last: int) -> None:
+        super().__init__(crop)
+        self.last = last
+
+    def example(self, index: int) -> Example:
+        if index >= self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().example(index)
+
+
+def train_until_killed(folder: Path, last: int) -> None:
+    """Train until example `last` is wanted."""
+    from methods.training.trainer import train
+
+    job = toy_job(folder)
+    train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))))
+
+
+if __name__ == "__main__":
+    register()
+    train_until_killed(Path(sys.argv[1]), int(sys.argv[2]))
