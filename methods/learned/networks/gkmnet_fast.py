@@ -108,7 +108,8 @@ class Features:
 
     def __init__(self, block: FastBlock, source: Source) -> None:
         """Sweep over the source once, to pool the features over all rows."""
-        self._block, self._source = block, source
+        self._block = block
+        self._source: Source | None = source
         self.height, self.width = (self._size(side) for side in (source.height, source.width))
         size = (1, block.channels, self.height, self.width)
         keep = 4e-6 * block.channels * self.height * self.width <= KEPT
@@ -122,6 +123,8 @@ class Features:
             total += sums
         pooled = Strip(peak.transpose(1, 2), 0, block.channels)
         gate = block.over_rows(pooled, total.transpose(1, 2) / self.height)
+        if keep:
+            self._source = None  # so that what lies before can be let go
         self._over_rows = gate.rows.transpose(1, 2).contiguous(memory_format=torch.channels_last)
 
     def strip(self, first: int, end: int) -> Strip:
@@ -153,6 +156,7 @@ class Features:
     def _made(self, first: int, end: int) -> Tensor:
         """Return features before the attention, and keep them if they are to be kept."""
         block = self._block
+        assert self._source is not None, "kept features are never made again"
         x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
         y = block.first(x)
         y.rows.add_(x.part(y.first, y.end))
@@ -231,7 +235,8 @@ class FastGcm:
 
     def continued(self, picture: Tensor) -> Tensor:
         """Return a picture with a halo on all sides, as the variant continues it."""
-        return continued(picture, self._halo, self._border).contiguous(memory_format=torch.channels_last)
+        planes = picture.contiguous()  # picking columns out of channels_last would take seven times as long
+        return continued(planes, self._halo, self._border).contiguous(memory_format=torch.channels_last)
 
     def _responses(self, rows: Tensor) -> Tensor:
         if self._planes is None:
