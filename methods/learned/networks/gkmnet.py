@@ -174,9 +174,13 @@ def continued(x: Tensor, halo: int, border: Border) -> Tensor:
     if border == "constant":
         return F.pad(x, [halo] * 4)
     for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
-        index = np.pad(np.arange(x.shape[axis]), halo, mode=border)
-        x = x.index_select(axis, torch.as_tensor(index, device=x.device))
+        x = x.index_select(axis, continuation(x.shape[axis], halo, border).to(x.device))
     return x
+
+
+def continuation(size: int, halo: int, border: Literal["symmetric", "reflect"]) -> Tensor:
+    """Return which rows (or columns) of a picture follow one another when it is continued."""
+    return torch.as_tensor(np.pad(np.arange(size), halo, mode=border))
 
 
 class Gate(nn.Module):

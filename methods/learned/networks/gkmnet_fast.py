@@ -29,8 +29,7 @@ from methods.learned.networks.gkmnet import (
     GaussianConvolution,
     GkmNet,
     Sram,
-    continued,
-    doubled,
+    continuation,
     layout,
 )
 from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of, spans
@@ -227,16 +226,25 @@ class FastGcm:
         self._down = down.contiguous(memory_format=torch.channels_last)
         self._across = lines[[order.kernels[c] for c in by_gate]][:, None, None]
 
-    def __call__(self, gates: Tensor, wide: Tensor, first: int, end: int) -> Tensor:
-        """Return the mixed responses in these rows, from the gates there and the whole continued picture."""
-        responses = self._responses(wide[..., first : end + 2 * self._halo, :])
+    def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
+        """Return the mixed responses in these rows, from the gates there and the whole picture."""
+        responses = self._responses(self._continued(picture, first, end))
         responses.view(1, COLOURS, -1, *responses.shape[2:]).mul_(gates[:, None, self._gates])
         return F.conv2d(responses, self._mix, self._bias)
 
-    def continued(self, picture: Tensor) -> Tensor:
-        """Return a picture with a halo on all sides, as the variant continues it."""
-        planes = picture.contiguous()  # picking columns out of channels_last would take seven times as long
-        return continued(planes, self._halo, self._border).contiguous(memory_format=torch.channels_last)
+    def _continued(self, picture: Source, first: int, end: int) -> Tensor:
+        """Return the rows with a halo on all sides, continued beyond the picture as the variant does."""
+        halo, height = self._halo, picture.height
+        if self._border == "constant":
+            above, below = max(0, halo - first), max(0, end + halo - height)
+            return F.pad(picture.strip(first - halo, end + halo).rows, (halo, halo, above, below))
+        wanted = continuation(height, halo, self._border)[first : end + 2 * halo]
+        seen = picture.strip(int(wanted.min()), int(wanted.max()) + 1)
+        planes = seen.rows.contiguous()  # picking columns out of channels_last would take seven times as long
+        if first < halo or end + halo > height:
+            planes = planes.index_select(2, wanted - seen.first)
+        wide = planes.index_select(3, continuation(picture.width, halo, self._border))
+        return wide.contiguous(memory_format=torch.channels_last)
 
     def _responses(self, rows: Tensor) -> Tensor:
         if self._planes is None:
@@ -352,15 +360,16 @@ class FastGkmNet:
         x, state = pictures[0], State()
         for index in range(steps):
             grown = index > 0 and index % form.rounds == 0
-            before = (doubled(x) if grown else x, state.sources(grown))
+            before = (Doubled(x) if grown else Whole(x), state.sources(grown))
             x, state = self._step(pictures[index // form.rounds], *before, index, last=index == steps - 1)
         return x
 
-    def _step(self, y: Tensor, x: Tensor, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
+    def _step(self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
         form = self._plain.form
         sram = self._srams[0 if form.shared else index % form.rounds]
-        features = sram.features(Whole(y))
-        mixed = self._mixing(y, x, index)
+        picture = Whole(y)
+        features = sram.features(picture)
+        mixed = self._mixing(picture, x, index)
         made, after = torch.empty_like(y), State()
         if sram.recurrent and not last:
             after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
@@ -373,17 +382,16 @@ class FastGkmNet:
             made[..., first:end, :] = mixed(sram.gates(seen, h, first, end), first, end)
         return made, after
 
-    def _mixing(self, y: Tensor, x: Tensor, index: int) -> Callable[[Tensor, int, int], Tensor]:
+    def _mixing(self, y: Source, x: Source, index: int) -> Callable[[Tensor, int, int], Tensor]:
         """Return how a step makes rows of its result from the gates in those rows."""
         form = self._plain.form
         own = index if form.variant == "paper" else 0
         if form.head == "sram":
             return lambda gates, first, end: torch.sigmoid(self._mixes[own](gates))
         of_y, of_x = self._gcms[own]
-        wide_y, wide_x = of_y.continued(y), of_x.continued(x)
 
         def mixed(gates: Tensor, first: int, end: int) -> Tensor:
-            made = of_y(gates, wide_y, first, end).add_(of_x(gates, wide_x, first, end))
-            return made.add_(y[..., first:end, :]) if form.variant == "paper" else made
+            made = of_y(gates, y, first, end).add_(of_x(gates, x, first, end))
+            return made.add_(y.strip(first, end).rows) if form.variant == "paper" else made
 
         return mixed
