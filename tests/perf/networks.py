@@ -152,9 +152,9 @@ def report_large() -> None:
             command, cwd=folder, check=True, env={**os.environ, "BENCHMARK_CHECKPOINTS": name, "PYTHONPATH": str(ROOT)}
         )
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e9
     say(
-        f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GiB of the process (target < 6 GB)"
+        f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the process (target < 6 GB)"
     )
 
 

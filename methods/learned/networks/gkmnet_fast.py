@@ -38,8 +38,8 @@ STRIP = 6.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
 LEAST = 32
 """Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
-KEPT = 2000.0
-"""Megabytes up to which the features of a block are kept between its two sweeps."""
+KEPT = 4000.0
+"""Megabytes of features that may be kept at a time, before those that cost most memory are computed twice instead."""
 _REACH = 3
 """Rows that the 7 x 7 convolutions of the gates reach."""
 
@@ -105,13 +105,12 @@ class FastBlock:
 class Features:
     """The output of a block, by rows: a source for the block after it."""
 
-    def __init__(self, block: FastBlock, source: Source) -> None:
-        """Sweep over the source once, to pool the features over all rows."""
+    def __init__(self, block: FastBlock, source: Source, keep: bool = True) -> None:
+        """Sweep over the source once, to pool the features over all rows, and keep them or not."""
         self._block = block
         self._source: Source | None = source
         self.height, self.width = (self._size(side) for side in (source.height, source.width))
         size = (1, block.channels, self.height, self.width)
-        keep = 4e-6 * block.channels * self.height * self.width <= KEPT
         self._kept = torch.empty(size, memory_format=torch.channels_last) if keep else None
         peak = torch.full((1, block.channels, 1, self.width), -torch.inf)
         total = torch.zeros_like(peak)
@@ -298,12 +297,18 @@ class FastSram:
         self._slope = sram.slope
 
     def features(self, y: Source) -> Features:
-        """Return the output of the backbone."""
+        """Return the output of the backbone.
+
+        In units of what the bottleneck's features take, those of the six blocks take 4, 2, 1, 1, 2 and 4. What is
+        alive at a time comes to 6 units in the first decoder and to 8 in the second if everything is kept.
+        """
         block = self.blocks
-        first = Features(block["encoder1"], Features(block["entrance"], y))
+        unit = 4e-6 * block["bottleneck"].channels * (y.height // 4) * (y.width // 4)
+        keep_half, keep_full = 6 * unit <= KEPT, 8 * unit <= KEPT
+        first = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
         second = Features(block["encoder2"], first)
         low = Sum(Features(block["bottleneck"], second), second)
-        return Features(block["decoder2"], Sum(Features(block["decoder1"], low), first))
+        return Features(block["decoder2"], Sum(Features(block["decoder1"], low, keep_half), first), keep_full)
 
     def memory(self, pooled: Strip, state: Sources | None, rows: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return hidden and cell state in these rows."""
