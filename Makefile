@@ -21,6 +21,7 @@ lint: $(VENV)/.installed-test
 perf: $(VENV)/.installed-test
 	$(BIN)/python -m tests.perf.operator
 	$(BIN)/python -m tests.perf.restoration
+	$(BIN)/python -m tests.perf.networks
 	$(BIN)/python -m tests.perf.bookkeeping
 
 $(VENV)/.installed: pyproject.toml

@@ -77,3 +77,10 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!http)([^)#]+)\)", text)
     assert len(targets) > 5
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_cost_table_of_the_readme_is_the_measured_one() -> None:
+    measured = (ROOT / "results" / "measured" / "cost" / "cost.md").read_text(encoding="utf-8").splitlines()
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## What methods cost")[1].split("## Data")[0]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 8 and set(rows) <= set(measured)
