@@ -153,9 +153,7 @@ def report_large() -> None:
         )
         seconds = time.perf_counter() - started
     peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e9
-    say(
-        f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the process (target < 6 GB)"
-    )
+    say(f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the process (target < 6 GB)")
 
 
 def say(line: str) -> None:
