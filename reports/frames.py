@@ -240,7 +240,8 @@ class _Summariser:
     def _training(self) -> list[str]:
         """Return what the methods' weights or constants were learned on, for those that learned at all."""
         seen: dict[str, list[str]] = {}
-        for method in sorted(set(self._part["method"]) & set(self._cards)):
+        restored = self._part[self._part["status"] == "ok"]  # a network that was skipped has no weights to speak of
+        for method in sorted(set(restored["method"]) & set(self._cards)):
             data = self._cards[method]["trained_on"]
             text = "unknown data" if data is None else ", ".join(data)
             seen.setdefault(text, []).append(method)

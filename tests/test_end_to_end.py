@@ -69,6 +69,7 @@ def test_a_noise_sweep_with_every_method_and_oracle_on_the_embedded_pictures(tmp
     skipped = rows(tmp_path, "SELECT DISTINCT method_name, reason FROM cells WHERE status = 'skipped'")
     assert all("no weights" in reason or "dual-pixel views" in reason for _, reason in skipped)
     assert {name for name, _ in skipped} <= {"gkmnet", "dpdnet-s", "dpdnet-d", "srn", "attnet", "dmenet"}
+    assert "unknown data" not in (tmp_path / "report.md").read_text(encoding="utf-8"), "what is skipped has no weights"
     assert len(rows(tmp_path, "SELECT DISTINCT method FROM cells")) >= 7
     low, high = (
         rows(tmp_path, f"SELECT AVG(value) FROM scores JOIN cells ON cell = key WHERE measure='psnr' AND sigma={s}")

@@ -42,7 +42,7 @@ class GkmNet(NetworkMethod):
     )  # fmt: skip
     obtain = (
         "train them (`python -m benchmark train {id} --data FOLDER`), "
-        "import the authors' (`python -m benchmark import gkmnet-official FILE.pth`), "
+        "import the authors' (`python -m benchmark import gkmnet-official FILE.pth`) or "
     )
     card = MethodCard(
         title="GKMNet",

@@ -72,7 +72,7 @@ class Networked(Method):
     multiple: ClassVar[int] = 1
     halo: ClassVar[int | None] = None
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
-    obtain: ClassVar[str] = "train them (`python -m benchmark train {id} --data FOLDER`), "
+    obtain: ClassVar[str] = "train them (`python -m benchmark train {id} --data FOLDER`) or "
     checkpoints = _Found()  # read afresh, so weights imported a moment ago are there
     default_checkpoint = _Default()
 
