@@ -211,6 +211,19 @@ class Iterate:
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixture:
+    """Gaussian kernels mixed anew at every pixel: B x = sum_k beta_k * (g(sigma_k) conv x), eq. (4) of GKMNet's paper.
+
+    Attributes:
+        sigmas: the K kernels' sigmas in pixels, ascending; 0 is the delta.
+        beta: K x H x W float32 mixing coefficients, of either sign.
+    """
+
+    sigmas: tuple[float, ...]
+    beta: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Network:
     """A method's network, for counting what it costs. Its weights do not matter, so none need be at hand.
@@ -264,6 +277,10 @@ class Method(ABC):
 
     def estimate_blur(self, observation: Observation) -> Map | None:
         """Return the blur map it restores under, or None for methods that do not make one."""
+        return None
+
+    def mixture(self, observation: Observation) -> Mixture | None:
+        """Return the mixture of Gaussian kernels it restores under, or None for methods that do not make one."""
         return None
 
     def iterates(self, observation: Observation) -> Iterator[Iterate] | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from annotated_types import Ge, Le
 
-from benchmark.api import MethodCard, Network, Observation
+from benchmark.api import MethodCard, Mixture, Network, Observation
 from methods.learned.method import Forward, NetworkMethod, Padding
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from methods.learned.networks.gkmnet import Filtering
     from methods.learned.networks.gkmnet import GkmNet as Net
 
 Few = Annotated[int, Ge(1), Le(3)]
@@ -90,24 +93,29 @@ class GkmNet(NetworkMethod):
         super().__init__(checkpoint, structure)
         self._batch = (bn or ("batch" if self.structure["variant"] == "official" else "running")) == "batch"
         self._black = pad == "black"
+        self._plain: Net | None = None
 
     def build(self) -> nn.Module:
-        return self._net(separable=False)
+        return self._net("dense")
 
     def trainable(self) -> nn.Module:
-        return self._net(separable=self.structure["kernels"] == "fixed")
+        from methods.learned.networks.gkmnet import Form
+        from methods.learned.networks.gkmnet_train import TrainableGkmNet
+
+        return TrainableGkmNet(Form(**self.structure))  # type: ignore[arg-type]
 
     def network(self) -> Network:
         dense = super().network()
         forms: dict[str, Callable[[], nn.Module]] = {"dense GCM": self.build}
         if self.structure["head"] == "gkm" and self.structure["kernels"] == "fixed":
-            forms["separable GCM"] = functools.partial(self._net, separable=True)
+            forms["separable GCM"] = functools.partial(self._net, "separable")
         return dataclasses.replace(dense, forms=forms)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         from methods.learned.networks import gkmnet, gkmnet_fast
 
         assert isinstance(network, gkmnet.GkmNet)
+        self._plain = network
         return gkmnet_fast.compiled(network, batch_statistics=self._batch)
 
     def padding(self, height: int, width: int) -> Padding:
@@ -117,13 +125,30 @@ class GkmNet(NetworkMethod):
         rows, columns = sum(reflected.rows), sum(reflected.columns)
         return Padding((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant")
 
+    def mixture(self, observation: Observation) -> Mixture | None:
+        """Return sigma and beta of the last step (see the network's `coefficients`), computed by the plain form.
+
+        None for head=sram, which has no kernels, and kernels=xavier, whose kernels are no Gaussians. Learned Gaussians
+        go by the sigma that they were learned from.
+
+        Raises:
+            UsageError: without weights, or before `prepare`.
+        """
+        if self.structure["head"] == "sram" or self.structure["kernels"] == "xavier":
+            return None
+        network, twin = self._plain, copy.copy(self)
+        twin._forward = network and network.coefficients  # `apply` pads, cuts and complains as for pictures
+        beta = np.moveaxis(twin.apply(observation.image), 2, 0)
+        assert network is not None
+        return Mixture(network.form.bank.sigmas, np.ascontiguousarray(beta))
+
     def skip(self, observation: Observation) -> str | None:
         small = self._batch and max(observation.image.shape[:2]) <= self.multiple
         lonely = "too small for statistics of its own (bn=batch): its coarsest features are one pixel; try bn=running"
         return super().skip(observation) or (lonely if small else None)
 
-    def _net(self, separable: bool) -> Net:
+    def _net(self, filtering: Filtering) -> Net:
         from methods.learned.networks.gkmnet import Form
         from methods.learned.networks.gkmnet import GkmNet as Net
 
-        return Net(Form(**self.structure), separable)  # type: ignore[arg-type]  # validated by the constructor
+        return Net(Form(**self.structure), filtering)  # type: ignore[arg-type]  # validated by the constructor

@@ -92,6 +92,13 @@ class Schedule:
             at = at.after(phase.batch, phase.pixels, clock())
 
 
+def _alone(_: int) -> None:
+    """Keep a worker to one thread, as torch does with itself: the network needs the others."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many processes (0: here).
 
@@ -106,6 +113,7 @@ def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,  # forks of a process with threads can hang
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_alone,
     )
     try:
         yield from made

@@ -44,7 +44,8 @@ class Learner:
         if recipe.identity:
             identity.start(self._plain)
         self._plain.to(memory_format=torch.channels_last)
-        self._network, self._optimiser = self._fabric.setup(self._plain, torch.optim.Adam(self._plain.parameters()))
+        adam = torch.optim.Adam(self._plain.parameters(), fused=True)
+        self._network, self._optimiser = self._fabric.setup(self._plain, adam)
         self._network.train()
         if hasattr(self._plain, "scales"):
             self._network.mark_forward_method("scales")

@@ -189,9 +189,9 @@ RIVALS: Mapping[str, Recipe] = {
 FAST = Recipe(
     name="fast",
     phases=(
-        Phase(2, 64, 4, "charbonnier", 1e-3),
-        Phase(5, 128, 2, "charbonnier", 1e-3),
-        Phase(3, 192, 1, "charbonnier", 1e-3),
+        Phase(30, 64, 1, "squared", 1e-3),
+        Phase(45, 128, 1, "squared", 1e-3),
+        Phase(25, 192, 1, "squared", 1e-3),
     ),
     budget=Budget(26, "megapixels"),
     warm_up=Fraction(1, 50),

@@ -34,6 +34,7 @@ from methods.learned.gkmnet import GkmNet as GkmNetMethod
 from methods.learned.networks.gkmnet import (
     ConvLstm,
     Convolution,
+    Filtering,
     Form,
     GaussianConvolution,
     GkmNet,
@@ -163,13 +164,15 @@ def test_the_kernels_are_those_of_the_ladder(variant: Variant) -> None:
     assert Form(variant).gates == 2 * len(bank.kernels) == {"paper": 42, "official": 44, "v2": 44}[variant]
 
 
-@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("filtering", ["dense", "separable", "banded"])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("colour", range(3))
-def test_a_point_in_one_colour_shows_which_channel_is_which(variant: Variant, colour: int, separable: bool) -> None:
+def test_a_point_in_one_colour_shows_which_channel_is_which(
+    variant: Variant, colour: int, filtering: Filtering
+) -> None:
     point = torch.zeros(1, 3, 41, 41)
     point[0, colour, 20, 20] = 1
-    made = GaussianConvolution(Form(variant), separable)(point)[0].numpy()
+    made = GaussianConvolution(Form(variant), filtering)(point)[0].numpy()
     for channel, response in enumerate(made):
         its_colour, number, _ = _role(variant, channel)
         kernel = _gaussian(*LADDERS[variant][number])
@@ -216,12 +219,19 @@ class _Constant(nn.Module):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@given(height=st.integers(1, 24), width=st.integers(1, 24), separable=st.booleans(), seed=st.integers(0, 99))
+@given(
+    height=st.integers(1, 24),
+    width=st.integers(1, 24),
+    filtering=st.sampled_from(("dense", "separable", "banded")),
+    seed=st.integers(0, 99),
+)
 @hypothesis_settings(max_examples=12)
-def test_borders_and_both_ways_to_filter(variant: Variant, height: int, width: int, separable: bool, seed: int) -> None:
+def test_borders_and_both_ways_to_filter(
+    variant: Variant, height: int, width: int, filtering: Filtering, seed: int
+) -> None:
     """Also for pictures smaller than the halo, where a reflection comes back more than once."""
     picture = np.random.default_rng(seed).random((height, width, 3))
-    module = GaussianConvolution(Form(variant), separable)
+    module = GaussianConvolution(Form(variant), filtering)
     made = module(_batch(picture))[0].numpy()
     np.testing.assert_allclose(made, _responses(picture, variant), atol=1e-6)
 
@@ -247,7 +257,7 @@ def test_learned_kernels_begin_as_the_fixed_ones(variant: Variant) -> None:
         bound = (6 / (2 * len(kernel))) ** 0.5
         assert kernel.abs().max() <= bound and (len(kernel) < 5 or kernel.abs().max() > 0.5 * bound)
     with pytest.raises(ValueError, match="not separable"):
-        GaussianConvolution(Form(variant, kernels="gaussian"), separable=True)
+        GaussianConvolution(Form(variant, kernels="gaussian"), "separable")
 
 
 def test_gradients_of_the_module_are_exact() -> None:

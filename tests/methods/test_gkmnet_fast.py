@@ -14,7 +14,8 @@ from benchmark.api import Observation
 from benchmark.conformance import check_method
 from benchmark.registry import METHODS, create
 from methods.learned.networks import gkmnet_fast, strips
-from methods.learned.networks.gkmnet import Form, GkmNet
+from methods.learned.networks.gkmnet import Filtering, Form, GkmNet
+from methods.learned.networks.gkmnet_train import TrainableGkmNet
 from methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
 from tests.methods.drawn import draw
 
@@ -32,10 +33,10 @@ FORMS = {
 }
 
 
-def network(form: Form, separable: bool = False) -> GkmNet:
+def network(form: Form, filtering: Filtering = "dense") -> GkmNet:
     """Return a network whose every part matters: statistics that are not neutral, biases, strong mixing."""
     torch.manual_seed(0)
-    made = GkmNet(form, separable)
+    made = GkmNet(form, filtering)
     for name, value in [*made.named_parameters(), *made.named_buffers()]:
         if name.endswith(("bias", "running_mean")):
             nn.init.normal_(value, std=0.1)
@@ -98,19 +99,45 @@ def test_a_picture_without_statistics_is_skipped(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("variant", ["paper", "official", "v2"])
-def test_the_separable_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
+def test_every_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
     form = Form(variant, scales=2)  # type: ignore[arg-type]
+    plain = network(form)
+    forms = [plain, network(form, "separable"), network(form, "banded")]
     found = []
-    for separable in (False, True):
-        made = network(form, separable).double().requires_grad_(True)
+    for made in forms:
+        made.load_state_dict(plain.state_dict())
+        made.double().requires_grad_(True)
         x = picture(24, 32).double().requires_grad_(True)
         made(x).square().sum().backward()
         assert x.grad is not None
-        found.append([x.grad, *(value.grad for value in made.parameters() if value.grad is not None)])
-    dense, separable_ = found
-    assert len(dense) == len(separable_) > 50
-    for a, b in zip(dense, separable_, strict=True):
-        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max() + 1e-12))
+        found.append([x.grad, *(value.grad for _, value in sorted(made.named_parameters()) if value.grad is not None)])
+    for gradients in found[1:]:
+        assert len(gradients) == len(found[0]) > 50
+        for a, b in zip(found[0], gradients, strict=True):
+            assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max() + 1e-12))
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
+    plain = network(form)
+    trained = TrainableGkmNet(form)
+    assert trained.state_dict().keys() == plain.state_dict().keys()
+    trained.load_state_dict(plain.state_dict())
+    found = []
+    for made in (plain, trained):
+        made.train().double().requires_grad_(True)
+        x = torch.cat([picture(32, 48), picture(32, 48).flip(2)]).double().requires_grad_(True)
+        scales = made.scales(x)
+        sum(scale.square().mean() for scale in scales).backward()  # type: ignore[union-attr]
+        assert x.grad is not None
+        gradients = {name: value.grad for name, value in made.named_parameters() if value.grad is not None}
+        found.append(([*(scale.detach() for scale in scales), x.grad], gradients))
+    assert found[0][1].keys() == found[1][1].keys()
+    for a, b in zip(*(outputs for outputs, _ in found), strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max()))
+    largest = max(float(value.abs().max()) for value in found[0][1].values())
+    for a, b in zip(*(gradients.values() for _, gradients in found), strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6 * largest)  # biases before BatchNorm have none but rounding
 
 
 def test_the_fast_form_keeps_its_weights_to_itself() -> None:

@@ -29,6 +29,7 @@ Memory = Literal["conv-lstm", "convolution"]
 Kernels = Literal["fixed", "gaussian", "xavier"]
 Head = Literal["gkm", "sram"]
 Border = Literal["symmetric", "constant", "reflect"]
+Filtering = Literal["dense", "separable", "banded"]
 State = tuple[Tensor, Tensor] | None
 """Hidden and cell state of the ConvLSTM, N x gates x H/2 x W/2; None before the first step."""
 
@@ -111,29 +112,32 @@ class GaussianConvolution(nn.Module):
     operator of eq. 4 symmetric), by zeros as released, or by whole-sample reflection as corrected.
     """
 
-    def __init__(self, form: Form, separable: bool = False) -> None:
+    def __init__(self, form: Form, filtering: Filtering = "dense") -> None:
         """Make the module.
 
         Args:
             form: says bank, order of the channels, border, and whether the kernels are learned.
-            separable: filter rows, then columns: the same result, for fixed kernels only. Dense 21 x 21 kernels, as
-                released, otherwise.
+            filtering: three ways to the same result. `dense`: 21 x 21 kernels, as released. For fixed kernels only,
+                rows after columns, `separable`: by convolutions; `banded`: by products with matrices whose rows hold
+                the kernel at each place and what continues the picture. Those have the cheapest gradient for crops; for
+                large pictures nearly all of such a matrix is zeros.
 
         Raises:
-            ValueError: for separable kernels that are learned.
+            ValueError: for kernels that are learned and not dense.
         """
         super().__init__()
-        if separable and form.kernels != "fixed":
+        if filtering != "dense" and form.kernels != "fixed":
             raise ValueError("learned kernels are not separable")
         self._border = BORDERS[form.variant]
         self._order = layout(form)
-        self._separable = separable
+        self._filtering = filtering
         bank = form.bank
         self._halo = max(len(taps) for taps in bank.taps) // 2
         size = 2 * self._halo + 1
         if form.kernels == "fixed":
             lines = torch.stack([F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps])
             self.register_buffer("lines", lines.float(), persistent=False)
+            self._made: dict[int, Tensor] = {}  # matrices by side, for `banded`
             planes = lines[:, :, None] * lines[:, None, :]
             self.register_buffer("planes", planes.float(), persistent=False)
             return
@@ -148,18 +152,36 @@ class GaussianConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Filter each colour by all kernels, as pictures of one channel, then bring the channels into their order."""
         count = len(self._order.kernels) // COLOURS
-        colours = continued(x, self._halo, self._border).flatten(0, 1)[:, None]
-        if self._separable:
-            lines = self.get_buffer("lines").to(x.dtype)[:, None]
-            rows = F.conv2d(colours, lines[:, :, None, :])
-            made = F.conv2d(rows, lines[:, :, :, None], groups=count)
-        else:
-            made = F.conv2d(colours, self.dense().to(x.dtype)[:, None])
+        made = self._banded(x) if self._filtering == "banded" else self._convolved(x)
         responses = made.view(len(x), COLOURS * count, *x.shape[-2:])
         wanted = [
             colour * count + kernel for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
         ]
         return responses if wanted == list(range(len(wanted))) else responses[:, wanted]
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        """Return every colour filtered by every kernel, 3N x K x H x W."""
+        colours = continued(x, self._halo, self._border).flatten(0, 1)[:, None]
+        if self._filtering == "dense":
+            return F.conv2d(colours, self.dense().to(x.dtype)[:, None])
+        lines = self.get_buffer("lines").to(x.dtype)[:, None]
+        return F.conv2d(F.conv2d(colours, lines[:, :, None, :]), lines[:, :, :, None], groups=len(lines))
+
+    def _banded(self, x: Tensor) -> Tensor:
+        """Return the same by matrices: those of all kernels below one another for columns, then one each for rows."""
+        down, across = (self._bands(side).to(x.dtype) for side in x.shape[-2:])
+        columns = down.flatten(0, 1) @ x.flatten(0, 1)
+        return columns.view(-1, *down.shape[:2], x.shape[-1]) @ across.mT
+
+    def _bands(self, side: int) -> Tensor:
+        """Return for every kernel the matrix that filters a line of so many pixels, K x side x side."""
+        lines = self.get_buffer("lines")
+        held = self._made.get(side)
+        if held is None or (held.device, held.dtype) != (lines.device, lines.dtype):
+            points = continued(torch.eye(side).to(lines)[None], self._halo, self._border)[0]
+            inside = points[:, self._halo : -self._halo]  # a point each, continued along its line
+            self._made[side] = F.conv1d(inside.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
+        return self._made[side]
 
     def dense(self) -> Tensor:
         """Return the K kernels as K x size x size, all of the largest size."""
@@ -192,7 +214,10 @@ class Gate(nn.Module):
         self.bn = nn.BatchNorm2d(1, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return self.of(torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1))
+
+    def of(self, pooled: Tensor) -> Tensor:
+        """Return the gate for maximum and mean, N x 2 x B x C."""
         gate: Tensor = self.bn(self.conv(pooled))
         return gate.sigmoid()
 
@@ -301,14 +326,13 @@ class Sram(nn.Module):
 class GkmNet(nn.Module):
     """The network. `forward` gives the restored picture, `scales` what training supervises; see the module."""
 
-    def __init__(self, form: Form | None = None, separable: bool = False) -> None:
-        """Make the network at Xavier's initialisation, the paper's; `separable` is the GCM's."""
+    def __init__(self, form: Form | None = None, filtering: Filtering = "dense") -> None:
+        """Make the network at Xavier's initialisation, the paper's; `filtering` is the GCM's."""
         super().__init__()
         self.form = form = form or Form()
         self.srams = nn.ModuleList(Sram(form) for _ in range(1 if form.shared else form.rounds))
         if form.head == "gkm":
-            self.gcm = GaussianConvolution(form, separable)
-            self.register_buffer("gates", torch.tensor(layout(form).gates), persistent=False)
+            self.gcm = GaussianConvolution(form, filtering)
         # eq. (9) has weights for each step; the released program shares one set
         steps = form.scales * form.rounds if form.variant == "paper" else 1
         inputs = 2 * COLOURS * len(form.bank.taps) if form.head == "gkm" else form.gates
@@ -336,6 +360,29 @@ class GkmNet(nn.Module):
             results.append(x)
         return results
 
+    def coefficients(self, y: Tensor) -> Tensor:
+        """Return the mixing coefficients beta of the last step, N x K x H x W; not for head=sram.
+
+        By eq. (7), beta_1 = 1 - gamma_1 for the delta and beta_k = -gamma_k for the others. Here gamma is what the step
+        adds of kernel k, its gates times their weights omega of eq. (9): those of y and of x together, as if x were y,
+        and of the 1 x 1 mixing what stays within a colour, averaged over the three.
+        """
+        gates: list[Tensor] = []
+        with self.srams[-1].register_forward_hook(lambda _, seen, made: gates.append(made[0])):
+            self.scales(y)
+        order, count = layout(self.form), self.form.gates // 2
+        place = order.kernels * 2, (*order.gates, *(count + gate for gate in order.gates))
+        mixing = self.mixes[-1].get_parameter("weight")[:, :, 0, 0]
+        omega = mixing.new_zeros(count, 2 * count)
+        omega.index_put_(
+            (torch.tensor(place[0]), torch.tensor(place[1])),
+            mixing[order.colours * 2, range(mixing.shape[1])] / COLOURS,
+            accumulate=True,
+        )
+        beta = -torch.einsum("kg,nghw->nkhw", omega, gates[-1])
+        beta[:, 0] += 1
+        return beta
+
     def pyramid(self, y: Tensor) -> list[Tensor]:
         """Return the picture at every scale, coarse to fine, halved by the antialiased bilinear filter of PIL.
 
@@ -353,10 +400,21 @@ class GkmNet(nn.Module):
         mix = self.mixes[index if form.variant == "paper" else 0]
         if form.head == "sram":
             return torch.sigmoid(mix(gates)), state
-        order = self.get_buffer("gates")
-        of_y, of_x = gates.chunk(2, 1)
-        made = mix(torch.cat([of_y[:, order] * self.gcm(y), of_x[:, order] * self.gcm(x)], 1))
+        made = self.mixed(mix, gates, y, x)
         return (y + made if form.variant == "paper" else made), state
+
+    def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """Return the gated responses of y and x, mixed by a 1 x 1 convolution."""
+        of_y, of_x = gates.chunk(2, 1)
+        made: Tensor = mix(torch.cat([self._weighted(of_y, y), self._weighted(of_x, x)], 1))
+        return made
+
+    def _weighted(self, gates: Tensor, picture: Tensor) -> Tensor:
+        """Return the responses of a picture times their gates, N x 3K x H x W; a gate weights all three colours."""
+        kernel_by_kernel = self.form.variant == "v2"  # the others go colour by colour
+        sides = (-1, COLOURS) if kernel_by_kernel else (COLOURS, -1)
+        responses = self.gcm(picture).unflatten(1, sides)
+        return (responses * gates.unsqueeze(2 if kernel_by_kernel else 1)).flatten(1, 2)
 
 
 def halved(x: Tensor, eight_bit: bool = False) -> Tensor:

@@ -1,12 +1,12 @@
 """GKMNet for inference on a CPU: the plain form's results in a fraction of its time and memory, at any size.
 
-All layers but one see a neighbourhood only and run over strips (see `strips`). The exception is the triplet attention
-after every block, whose gate over columns pools all rows of the block's features. So every block is swept twice: once
-to pool, once to apply the gates, strip by strip, on behalf of the block after it. Features in between are kept when
-that is cheap, and computed again in the second sweep when they are too large to keep. BatchNorm is worked into the
-convolutions, filters of the GCM are separable, nothing is computed for a memory that is still zero. For inference and
-running statistics only: under the statistics of the picture every layer would need a sweep of its own, so then the
-plain form runs.
+All layers but one see a neighbourhood only and run over strips (see `strips`), several at a time. The exception is the
+triplet attention after every block, one of whose gates pools all rows of the block's features. So every block is swept
+twice: once to pool, once to apply the gates, strip by strip, on behalf of the block after it. Features in between are
+kept when that is cheap, and computed again in the second sweep when they are too large to keep. BatchNorm is worked
+into the convolutions, filters of the GCM are separable, nothing is computed for a memory that is still zero. For
+inference and running statistics only: under the statistics of the picture every layer would need a sweep of its own, so
+then the plain form runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.learned.networks import strips
+from methods.learned.networks import fused, strips
 from methods.learned.networks.gkmnet import (
     BORDERS,
     COLOURS,
@@ -32,7 +32,7 @@ from methods.learned.networks.gkmnet import (
     continuation,
     layout,
 )
-from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of, spans
+from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of
 
 STRIP = 6.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
@@ -40,8 +40,6 @@ LEAST = 32
 """Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
 KEPT = 4000.0
 """Megabytes of features that may be kept at a time, before those that cost most memory are computed twice instead."""
-_REACH = 3
-"""Rows that the 7 x 7 convolutions of the gates reach."""
 
 
 def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tensor]:
@@ -64,21 +62,20 @@ def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
     """Return the plain form with separable filters in channels_last, for a GPU and for batch statistics."""
     if network.form.head == "gkm" and network.form.kernels == "fixed":
         device = next(network.parameters()).device
-        network.gcm = GaussianConvolution(network.form, separable=True).to(device)
+        network.gcm = GaussianConvolution(network.form, "separable").to(device)
     return network.to(memory_format=torch.channels_last)
 
 
 class FastGate:
-    """A gate with its normalisation worked in and a third of its value, as the mean of three gates wants."""
+    """A gate with its normalisation worked in."""
 
     def __init__(self, gate: Gate) -> None:
         self._conv = strips.Convolution(gate.conv, gate.bn)
 
-    def __call__(self, peak: Strip, mean: Tensor) -> Strip:
-        """Return the gate for 1 x 1 x rows x any strips of the pooled maximum and mean."""
-        made = self._conv(Strip(torch.cat([peak.rows, mean], 1), peak.first, peak.height))
-        made.rows.sigmoid_().mul_(1 / 3)
-        return made
+    def __call__(self, pooled: Tensor) -> Tensor:
+        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B."""
+        seen = Strip(pooled[None].contiguous(memory_format=torch.channels_last), 0, pooled.shape[1])
+        return self._conv(seen).rows[0, 0].sigmoid_().contiguous()
 
 
 class FastBlock:
@@ -96,7 +93,7 @@ class FastBlock:
             self.conv = strips.Convolution(conv, bn, relu=bn is not None)
         residual, attention = block.residual, block.attention
         self.first = strips.Convolution(residual.conv1, residual.bn1, relu=True)
-        self.second = strips.Convolution(residual.conv2, residual.bn2, relu=True)
+        self.second = strips.Convolution(residual.conv2, residual.bn2)  # rectified where it is added
         self.over_rows, self.over_columns = FastGate(attention.cw), FastGate(attention.hc)
         self.over_channels = FastGate(attention.hw)
         self.channels = conv.out_channels
@@ -106,63 +103,50 @@ class Features:
     """The output of a block, by rows: a source for the block after it."""
 
     def __init__(self, block: FastBlock, source: Source, keep: bool = True) -> None:
-        """Sweep over the source once, to pool the features over all rows, and keep them or not."""
-        self._block = block
-        self._source: Source | None = source
+        """Sweep over the source once, to pool the features for the three gates, and keep them or not."""
+        self._block, self._source = block, source
         self.height, self.width = (self._size(side) for side in (source.height, source.width))
         size = (1, block.channels, self.height, self.width)
         self._kept = torch.empty(size, memory_format=torch.channels_last) if keep else None
-        peak = torch.full((1, block.channels, 1, self.width), -torch.inf)
-        total = torch.zeros_like(peak)
-        for first, end in spans(self.height, rows_of(STRIP, LEAST, block.channels, self.width)):
-            made = self._made(first, end)
-            highest, sums = _pooled(made, 2)
-            torch.maximum(peak, highest, out=peak)
-            total += sums
-        pooled = Strip(peak.transpose(1, 2), 0, block.channels)
-        gate = block.over_rows(pooled, total.transpose(1, 2) / self.height)
+        of_columns = torch.empty(2, self.height, block.channels)
+        of_channels = torch.empty(2, self.height, self.width)
+
+        def sweep(first: int, end: int) -> Tensor:
+            branch, trunk = self._parts(first, end)
+            if self._kept is None:
+                made = torch.empty_like(branch, memory_format=torch.channels_last)
+            else:
+                made = self._kept[..., first:end, :]
+            return fused.rectified(branch, trunk, made, of_columns[:, first:end], of_channels[:, first:end])
+
+        rows = rows_of(STRIP, LEAST, block.channels, self.width)
+        of_rows = torch.stack(strips.parallel(sweep, self.height, rows))
+        of_rows = torch.stack([of_rows[:, 0].amax(0), of_rows[:, 1].sum(0)])
+        for pooled, count in ((of_rows, self.height), (of_columns, self.width), (of_channels, block.channels)):
+            pooled[1] /= count
+        self._over_rows = block.over_rows(of_rows.mT).T.contiguous()  # the plain form's gates lie C x W, H x C, H x W
+        self._over_columns, self._over_channels = block.over_columns(of_columns), block.over_channels(of_channels)
         if keep:
-            self._source = None  # so that what lies before can be let go
-        self._over_rows = gate.rows.transpose(1, 2).contiguous(memory_format=torch.channels_last)
+            self._source = Whole(torch.empty(1, 0, 0, 0))  # so that what lies before can be let go
 
     def strip(self, first: int, end: int) -> Strip:
         """Return the attended features."""
         first, end = max(0, first), min(self.height, end)
-        seen = self._seen(first - _REACH, end + _REACH)
-        x, block = seen.rows, self._block
-        over_columns = self._gate(block.over_columns, seen, 3)
-        over_channels = self._gate(block.over_channels, seen, 1)
-        x = seen.part(first, end)
-        made = torch.empty_like(x, memory_format=torch.channels_last)
-        torch.add(self._over_rows, over_columns.part(first, end).transpose(1, 3), out=made)
-        made.add_(over_channels.part(first, end)).mul_(x)
+        if self._kept is None:
+            branch, trunk = self._parts(first, end)
+            x = branch.relu_().add_(trunk)
+        else:
+            x = self._kept[..., first:end, :]
+        made = fused.attend(x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end])
         return Strip(made, first, self.height)
 
-    def _gate(self, gate: FastGate, seen: Strip, axis: int) -> Strip:
-        """Return the gate of a strip that pools over `axis`."""
-        peak, total = _pooled(seen.rows, axis)
-        mean = total / seen.rows.shape[axis]
-        return gate(Strip(peak.transpose(1, axis), seen.first, seen.height), mean.transpose(1, axis))
-
-    def _seen(self, first: int, end: int) -> Strip:
-        """Return features before the attention, kept or computed again."""
-        first, end = max(0, first), min(self.height, end)
-        if self._kept is None:
-            return Strip(self._made(first, end), first, self.height)
-        return Strip(self._kept[..., first:end, :], first, self.height)
-
-    def _made(self, first: int, end: int) -> Tensor:
-        """Return features before the attention, and keep them if they are to be kept."""
+    def _parts(self, first: int, end: int) -> tuple[Tensor, Tensor]:
+        """Return what adds up to the features before the attention: the last branch, not rectified, and the trunk."""
         block = self._block
-        assert self._source is not None, "kept features are never made again"
         x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
         y = block.first(x)
         y.rows.add_(x.part(y.first, y.end))
-        z = block.second(y)
-        if self._kept is None:
-            return z.rows.add_(y.part(z.first, z.end))[..., first - z.first : end - z.first, :]
-        kept = self._kept[..., first:end, :]
-        return torch.add(z.part(first, end), y.part(first, end), out=kept)
+        return block.second(y).part(first, end), y.part(first, end)
 
     def _needs(self, first: int, end: int) -> tuple[int, int]:
         """Return the rows of the source on which these rows after the first convolution depend."""
@@ -173,16 +157,6 @@ class Features:
 
     def _size(self, side: int) -> int:
         return 2 * side if self._block.doubles else side // 2 if self._block.halves else side
-
-
-def _pooled(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Return maximum and sum of 1 x C x rows x W over an axis, which stays.
-
-    In the order of memory: over the same data seen as N x C x H x W torch takes 25 times as long (measured).
-    """
-    as_stored, axis = x.permute(0, 2, 3, 1), {1: 3, 2: 1, 3: 2}[axis]
-    peak, total = as_stored.amax(axis, keepdim=True), as_stored.sum(axis, keepdim=True)
-    return peak.permute(0, 3, 1, 2), total.permute(0, 3, 1, 2)
 
 
 class Sum:
@@ -378,13 +352,16 @@ class FastGkmNet:
         made, after = torch.empty_like(y), State()
         if sram.recurrent and not last:
             after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
-        for first, end in spans(features.height, rows_of(STRIP, LEAST, form.gates, features.width)):
+
+        def sweep(first: int, end: int) -> None:
             seen = features.strip(first - 4, end + 4)  # the 5 x 5 convolution at half the size reaches 4 rows
             pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
             rows = first // 2, end // 2
             h, c = sram.memory(pooled, state, rows)
             after.keep(h, c, rows)
             made[..., first:end, :] = mixed(sram.gates(seen, h, first, end), first, end)
+
+        strips.parallel(sweep, features.height, rows_of(STRIP, LEAST, form.gates, features.width))
         return made, after
 
     def _mixing(self, y: Source, x: Source, index: int) -> Callable[[Tensor, int, int], Tensor]:

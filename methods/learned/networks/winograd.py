@@ -74,6 +74,49 @@ class WinogradConv2d(nn.Module):
         torch.add(tiles.permute(2, 0, 3, 1, 4), self.bias, out=made.view(rows, TILE, columns, TILE, -1))
 
 
+class TrainableWinograd(nn.Conv2d):
+    """A convolution of side 5 that keeps the size, with the gradients of any; entries and draws are those of `Conv2d`.
+
+    All tiles at once, for crops. On a GPU it is torch's own.
+    """
+
+    outward: Tensor
+    filters: Tensor
+    inward: Tensor
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Take over the parameters of a convolution, not copies of them."""
+        super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, padding=conv.padding, device="meta")
+        self.weight, self.bias = conv.weight, conv.bias
+        for name, matrix in zip(("inward", "filters", "outward"), transforms(conv.kernel_size[0]), strict=True):
+            self.register_buffer(name, torch.from_numpy(matrix).to(conv.weight), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return super().forward(x)
+        height, width = x.shape[-2:]
+        rows, columns = (-(-side // TILE) for side in (height, width))
+        values = (self.inward @ self._patches(x, rows, columns)).view(len(self.inward), -1, self.in_channels)
+        weights = self.weight.permute(2, 3, 1, 0).flatten(0, 1)
+        filters = (self.filters @ weights.flatten(1)).view(-1, *weights.shape[1:])
+        products = torch.bmm(values, filters).flatten(1)
+        tiles = (self.outward @ products).view(TILE, TILE, len(x), rows, columns, self.out_channels)
+        made = tiles.permute(2, 3, 0, 4, 1, 5).reshape(len(x), rows * TILE, columns * TILE, -1)[:, :height, :width]
+        return (made if self.bias is None else made + self.bias).permute(0, 3, 1, 2)
+
+    def _patches(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """Return the overlapping tiles, n^2 x all tiles' channels.
+
+        They are put together of blocks of half a tile: the gradient of that is a few sums, that of `unfold` is slow.
+        """
+        rim, (height, width) = self.padding[0], x.shape[-2:]
+        pads = (0, 0, rim, columns * TILE - width + rim, rim, rows * TILE - height + rim)
+        blocks = F.pad(x.permute(0, 2, 3, 1), pads).unflatten(1, (rows + 1, TILE)).unflatten(3, (columns + 1, TILE))
+        blocks = blocks.permute(2, 4, 0, 1, 3, 5)
+        high = torch.cat([blocks[:, :, :, :-1], blocks[:, :, :, 1:]], 0)
+        return torch.cat([high[:, :, :, :, :-1], high[:, :, :, :, 1:]], 1).flatten(0, 1).flatten(1)
+
+
 def transforms(side: int) -> tuple[NDArray[np.floating], ...]:
     """Return the matrices for inputs (n^2 x n^2), filters (n^2 x side^2) and outputs (16 x n^2), n = side + 3, float64.
 
@@ -102,6 +145,15 @@ def fast(network: nn.Module, device: str) -> nn.Module:
                 if isinstance(child, nn.Conv2d) and gains(child):
                     setattr(module, name, WinogradConv2d(child))
     return network.to(memory_format=torch.channels_last)
+
+
+def trainable(network: nn.Module) -> nn.Module:
+    """Return the network with its wide convolutions of side 5 replaced in place, for training on a CPU."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Conv2d) and child.kernel_size == (5, 5) and gains(child):
+                setattr(module, name, TrainableWinograd(child))
+    return network
 
 
 def gains(conv: nn.Conv2d) -> bool:

@@ -1,0 +1,292 @@
+"""What torch does in many passes over memory, in one or two: triplet attention and the mixing of a GCM, on a CPU.
+
+Each function has the gradient of the plain form it stands for (`methods.learned.networks.gkmnet`); where a maximum is
+reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run on one
+thread without Python's lock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+Array = NDArray[np.float32]
+_compiled = numba.njit(nogil=True, fastmath=True, cache=True)
+_CHUNK = 2048
+"""Pixels at a time, so that what they add up to stays in the fastest cache."""
+
+
+def pooled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return maximum and mean of N x C x H x W over rows, columns, and channels: N x 2 x C x W, H x C, and H x W."""
+    return cast(tuple[Tensor, Tensor, Tensor], _Pooled.apply(x))
+
+
+def attended(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
+    """Return a picture times the mean of three gates, N x 1 x (C x W, H x C, H x W)."""
+    return cast(Tensor, _Attended.apply(x, over_rows, over_columns, over_channels))
+
+
+def mixed(gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
+    """Return the mixture of gated responses, N x 3 x H x W.
+
+    Args:
+        gates: N x K x H x W.
+        responses: N x 3 x K x H x W, of three colours to K kernels.
+        weight: 3 x 3 x K, of every response (second and third axis) in every colour that is made.
+    """
+    return cast(Tensor, _Mixed.apply(gates, responses, weight))
+
+
+def rectified(branch: Tensor, trunk: Tensor, made: Tensor, of_columns: Tensor, of_channels: Tensor) -> Tensor:
+    """Add a rectified branch to the trunk, and pool the sum; for inference.
+
+    Args:
+        branch, trunk: 1 x C x H x W.
+        made: receives the sum; stored in channels_last.
+        of_columns, of_channels: receive maximum and sum over columns, 2 x H x C, and over channels, 2 x H x W.
+
+    Returns:
+        Maximum and sum over rows, 2 x W x C.
+    """
+    of_rows = made.new_empty(2, made.shape[3], made.shape[1])
+    pools = (of_rows.numpy(), of_columns.numpy(), of_channels.numpy())
+    _rectify(_stored(branch)[0], _stored(trunk)[0], _stored(made)[0], *pools)
+    return of_rows
+
+
+def attend(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
+    """Return 1 x C x H x W times the mean of the gates W x C, H x C and H x W; for inference."""
+    made = torch.empty_like(x, memory_format=torch.channels_last)
+    _attend(_stored(x)[0], over_rows.numpy(), over_columns.numpy(), over_channels.numpy(), _stored(made)[0])
+    return made
+
+
+class _Pooled(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        n, c, h, w = x.shape
+        made = [x.new_empty(n, 2, *sides) for sides in ((w, c), (h, c), (h, w))]
+        places = [x.new_empty(n, *sides, dtype=torch.int32) for sides in ((w, c), (h, c), (h, w))]
+        for one in range(n):
+            _pool(_stored(x)[one], *(part[one].numpy() for part in (*made, *places)))
+        ctx.shape = x.shape
+        ctx.save_for_backward(*places)
+        return made[0].mT, made[1], made[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_rows: Tensor, of_columns: Tensor, of_channels: Tensor) -> Tensor:
+        gradients = [part.contiguous() for part in (of_rows.mT, of_columns, of_channels)]
+        made = torch.empty(ctx.shape, memory_format=torch.channels_last)
+        for one in range(ctx.shape[0]):
+            _pool_gradient(_stored(made)[one], *(part[one].numpy() for part in (*gradients, *ctx.saved_tensors)))
+        return made
+
+
+class _Attended(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
+        gates = [part[:, 0].contiguous() for part in (over_rows.mT, over_columns, over_channels)]
+        made = torch.empty_like(x, memory_format=torch.channels_last)
+        for one in range(len(x)):
+            _attend(_stored(x)[one], *(gate[one].numpy() for gate in gates), _stored(made)[one])
+        ctx.save_for_backward(x, *gates)
+        return made
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        x, *gates = ctx.saved_tensors
+        made = torch.empty_like(x, memory_format=torch.channels_last)
+        of_gates = [torch.zeros_like(gate) for gate in gates]
+        for one in range(len(x)):
+            parts = (part[one].numpy() for part in (*gates, *of_gates))
+            _attend_gradient(_stored(gradient)[one], _stored(x)[one], *parts, _stored(made)[one])
+        return made, of_gates[0].mT[:, None], of_gates[1][:, None], of_gates[2][:, None]
+
+
+class _Mixed(Function):
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
+        n, _, _, h, w = responses.shape
+        gates, responses, weight = gates.flatten(2).contiguous(), responses.flatten(3).contiguous(), weight.contiguous()
+        made = gates.new_zeros(n, 3, h * w)
+        for one in range(n):
+            _mix(gates[one].numpy(), responses[one].numpy(), weight.numpy(), made[one].numpy())
+        ctx.save_for_backward(gates, responses, weight)
+        return made.view(n, 3, h, w)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        gates, responses, weight = ctx.saved_tensors
+        n, _, h, w = gradient.shape
+        gradient = gradient.contiguous().view(n, 3, h * w)
+        wanted = ctx.needs_input_grad[1]
+        of_gates, of_weight = torch.empty_like(gates), torch.zeros_like(weight)
+        of_responses = torch.empty_like(responses) if wanted else responses.new_empty(n, 3, len(weight[0, 0]), 0)
+        for one in range(n):
+            parts = (part[one].numpy() for part in (gradient, gates, responses, of_gates, of_responses))
+            _mix_gradient(*parts, weight.numpy(), of_weight.numpy())
+        shaped = of_responses.view(n, 3, -1, h, w) if wanted else None
+        return of_gates.view(n, -1, h, w), shaped, of_weight
+
+
+def _stored(x: Tensor) -> NDArray[np.float32]:
+    """Return N x C x H x W in the order of channels_last, N x H x W x C."""
+    return x.detach().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@_compiled
+def _rectify(branch, trunk, made, of_rows, of_columns, of_channels):  # type: ignore[no-untyped-def]
+    """Fill the sum H x W x C, and maxima and sums of it, 2 x (W x C, H x C, H x W)."""
+    height, width, channels = made.shape
+    of_rows[0], of_columns[0] = -np.inf, -np.inf
+    of_rows[1], of_columns[1] = 0, 0
+    for h in range(height):
+        for w in range(width):
+            for c in range(channels):
+                made[h, w, c] = max(branch[h, w, c], np.float32(0)) + trunk[h, w, c]
+            peak, total = made[h, w, 0], np.float32(0)
+            for c in range(channels):
+                peak = max(peak, made[h, w, c])
+                total += made[h, w, c]
+            of_channels[0, h, w], of_channels[1, h, w] = peak, total
+            for c in range(channels):
+                of_columns[0, h, c] = max(of_columns[0, h, c], made[h, w, c])
+                of_columns[1, h, c] += made[h, w, c]
+            for c in range(channels):
+                of_rows[0, w, c] = max(of_rows[0, w, c], made[h, w, c])
+                of_rows[1, w, c] += made[h, w, c]
+
+
+@_compiled
+def _pool(x, of_rows, of_columns, of_channels, row, column, channel):  # type: ignore[no-untyped-def]
+    """Fill maxima and means (2 x W x C, H x C, H x W) and the places of the maxima from H x W x C."""
+    height, width, channels = x.shape
+    of_rows[0], of_columns[0] = -np.inf, -np.inf
+    of_rows[1], of_columns[1] = 0, 0
+    for h in range(height):
+        for w in range(width):
+            peak, total = x[h, w, 0], np.float32(0)
+            for c in range(channels):
+                peak = max(peak, x[h, w, c])
+                total += x[h, w, c]
+            of_channels[0, h, w], of_channels[1, h, w] = peak, total / channels
+            for c in range(channels):
+                if x[h, w, c] == peak:
+                    channel[h, w] = c
+                    break
+            for c in range(channels):
+                higher = x[h, w, c] > of_columns[0, h, c]
+                of_columns[0, h, c] = x[h, w, c] if higher else of_columns[0, h, c]
+                column[h, c] = w if higher else column[h, c]
+            for c in range(channels):
+                of_columns[1, h, c] += x[h, w, c]
+            for c in range(channels):
+                higher = x[h, w, c] > of_rows[0, w, c]
+                of_rows[0, w, c] = x[h, w, c] if higher else of_rows[0, w, c]
+                row[w, c] = h if higher else row[w, c]
+            for c in range(channels):
+                of_rows[1, w, c] += x[h, w, c]
+    of_rows[1] /= height
+    of_columns[1] /= width
+
+
+@_compiled
+def _pool_gradient(made, of_rows, of_columns, of_channels, row, column, channel):  # type: ignore[no-untyped-def]
+    """Fill H x W x C from the gradients of maxima and means."""
+    height, width, channels = made.shape
+    low, wide = np.float32(1 / height), np.float32(1 / width)
+    for h in range(height):
+        for w in range(width):
+            same = of_channels[1, h, w] / channels
+            for c in range(channels):
+                made[h, w, c] = low * of_rows[1, w, c] + wide * of_columns[1, h, c] + same
+            made[h, w, channel[h, w]] += of_channels[0, h, w]
+        for c in range(channels):
+            made[h, column[h, c], c] += of_columns[0, h, c]
+    for w in range(width):
+        for c in range(channels):
+            made[row[w, c], w, c] += of_rows[0, w, c]
+
+
+@_compiled
+def _attend(x, over_rows, over_columns, over_channels, made):  # type: ignore[no-untyped-def]
+    """Fill H x W x C with x times the mean of the gates W x C, H x C, H x W."""
+    height, width, channels = x.shape
+    for h in range(height):
+        for w in range(width):
+            same = over_channels[h, w]
+            for c in range(channels):
+                made[h, w, c] = x[h, w, c] * (over_rows[w, c] + over_columns[h, c] + same) * np.float32(1 / 3)
+
+
+@_compiled
+def _attend_gradient(gradient, x, over_rows, over_columns, over_channels, of_rows, of_columns, of_channels, made):  # type: ignore[no-untyped-def]
+    """Fill the gradient of x, and add those of the gates to theirs."""
+    height, width, channels = x.shape
+    third = np.float32(1 / 3)
+    for h in range(height):
+        for w in range(width):
+            same, total = over_channels[h, w], np.float32(0)
+            for c in range(channels):
+                scaled = gradient[h, w, c] * third
+                made[h, w, c] = scaled * (over_rows[w, c] + over_columns[h, c] + same)
+            for c in range(channels):
+                total += gradient[h, w, c] * third * x[h, w, c]
+            of_channels[h, w] = total
+            for c in range(channels):
+                of_rows[w, c] += gradient[h, w, c] * third * x[h, w, c]
+            for c in range(channels):
+                of_columns[h, c] += gradient[h, w, c] * third * x[h, w, c]
+
+
+@_compiled
+def _mix(gates, responses, weight, made):  # type: ignore[no-untyped-def]
+    """Add to 3 x P from gates K x P, responses 3 x K x P and weights 3 x 3 x K."""
+    kernels, pixels = gates.shape
+    for first in range(0, pixels, _CHUNK):
+        end = min(first + _CHUNK, pixels)
+        for k in range(kernels):
+            for c in range(3):
+                a, b, d = weight[c, 0, k], weight[c, 1, k], weight[c, 2, k]
+                for p in range(first, end):
+                    mixture = a * responses[0, k, p] + b * responses[1, k, p] + d * responses[2, k, p]
+                    made[c, p] += gates[k, p] * mixture
+
+
+@_compiled
+def _mix_gradient(gradient, gates, responses, of_gates, of_responses, weight, of_weight):  # type: ignore[no-untyped-def]
+    """Fill the gradients of gates and (unless they have no pixels) responses, and add to that of the weights."""
+    kernels, pixels = gates.shape
+    wanted = of_responses.shape[2] > 0
+    for first in range(0, pixels, _CHUNK):
+        end = min(first + _CHUNK, pixels)
+        for k in range(kernels):
+            for p in range(first, end):
+                of_gates[k, p] = 0
+            for c in range(3):
+                a, b, d = weight[0, c, k], weight[1, c, k], weight[2, c, k]
+                red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+                for p in range(first, end):
+                    back = a * gradient[0, p] + b * gradient[1, p] + d * gradient[2, p]
+                    of_gates[k, p] += back * responses[c, k, p]
+                    seen = gates[k, p] * responses[c, k, p]
+                    red += gradient[0, p] * seen
+                    green += gradient[1, p] * seen
+                    blue += gradient[2, p] * seen
+                of_weight[0, c, k] += red
+                of_weight[1, c, k] += green
+                of_weight[2, c, k] += blue
+                if wanted:
+                    for p in range(first, end):
+                        back = a * gradient[0, p] + b * gradient[1, p] + d * gradient[2, p]
+                        of_responses[c, k, p] = gates[k, p] * back

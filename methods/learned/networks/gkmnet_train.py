@@ -1,0 +1,50 @@
+"""GKMNet for training: the plain form's results, gradients and entries, in less time on a CPU.
+
+Filters of the GCM are banded matrices, the 5 x 5 convolution of the memory is Winograd's, triplet attention and the
+mixing of the GCM are single passes (`fused`). On a GPU the last two are the plain form's.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from methods.learned.networks import fused, winograd
+from methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, TripletAttention
+
+
+class TrainableGkmNet(GkmNet):
+    """The network; see the module."""
+
+    def __init__(self, form: Form) -> None:
+        """Make the network at the weights that the plain form would draw."""
+        super().__init__(form, "banded" if form.kernels == "fixed" else "dense")
+        winograd.trainable(self)
+        for block in list(self.modules()):
+            for name, child in block.named_children():
+                if isinstance(child, TripletAttention):
+                    setattr(block, name, FusedAttention(child))
+
+    def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        if y.is_cuda or self.form.variant == "v2":
+            return super().mixed(mix, gates, y, x)
+        halves = mix.get_parameter("weight").flatten(1).chunk(2, 1)
+        of_y, of_x = (
+            fused.mixed(gate, self.gcm(picture).unflatten(1, (COLOURS, -1)), half.unflatten(1, (COLOURS, -1)))
+            for gate, picture, half in zip(gates.chunk(2, 1), (y, x), halves, strict=True)
+        )
+        return of_y + of_x + mix.get_parameter("bias")[:, None, None]
+
+
+class FusedAttention(TripletAttention):
+    """Triplet attention in two passes forward and two back."""
+
+    def __init__(self, plain: TripletAttention) -> None:
+        """Take over the gates of the plain form."""
+        nn.Module.__init__(self)
+        self.cw, self.hc, self.hw = plain.cw, plain.hc, plain.hw
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return super().forward(x)
+        gates = (gate.of(seen) for gate, seen in zip((self.cw, self.hc, self.hw), fused.pooled(x), strict=True))
+        return fused.attended(x, *gates)
