@@ -114,7 +114,9 @@ class Networked(Method):
 
         Gradients pass through it, and its entries are those of the plain form.
         """
-        return self.build()
+        from methods.learned.networks import winograd
+
+        return winograd.trainable(self.build())
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         """Return a network with its weights (in eval mode, on `device`) as the function that `restore` calls.

@@ -413,8 +413,9 @@ class GkmNet(nn.Module):
         """Return the responses of a picture times their gates, N x 3K x H x W; a gate weights all three colours."""
         kernel_by_kernel = self.form.variant == "v2"  # the others go colour by colour
         sides = (-1, COLOURS) if kernel_by_kernel else (COLOURS, -1)
-        responses = self.gcm(picture).unflatten(1, sides)
-        return (responses * gates.unsqueeze(2 if kernel_by_kernel else 1)).flatten(1, 2)
+        responses = self.gcm(picture).view(len(gates), *sides, *picture.shape[-2:])
+        weighted: Tensor = responses * gates.unsqueeze(2 if kernel_by_kernel else 1)
+        return weighted.flatten(1, 2)
 
 
 def halved(x: Tensor, eight_bit: bool = False) -> Tensor:

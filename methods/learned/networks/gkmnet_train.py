@@ -27,10 +27,10 @@ class TrainableGkmNet(GkmNet):
     def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
         if y.is_cuda or self.form.variant == "v2":
             return super().mixed(mix, gates, y, x)
-        halves = mix.get_parameter("weight").flatten(1).chunk(2, 1)
+        weights = mix.get_parameter("weight").view(COLOURS, 2, COLOURS, -1).unbind(1)
         of_y, of_x = (
-            fused.mixed(gate, self.gcm(picture).unflatten(1, (COLOURS, -1)), half.unflatten(1, (COLOURS, -1)))
-            for gate, picture, half in zip(gates.chunk(2, 1), (y, x), halves, strict=True)
+            fused.mixed(gate, self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:]), weight)
+            for gate, seen, weight in zip(gates.chunk(2, 1), (y, x), weights, strict=True)
         )
         return of_y + of_x + mix.get_parameter("bias")[:, None, None]
 

@@ -86,9 +86,10 @@ class TrainableWinograd(nn.Conv2d):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         """Take over the parameters of a convolution, not copies of them."""
-        super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, padding=conv.padding, device="meta")
+        side = conv.kernel_size[0]
+        super().__init__(conv.in_channels, conv.out_channels, side, padding=side // 2, device="meta")
         self.weight, self.bias = conv.weight, conv.bias
-        for name, matrix in zip(("inward", "filters", "outward"), transforms(conv.kernel_size[0]), strict=True):
+        for name, matrix in zip(("inward", "filters", "outward"), transforms(side), strict=True):
             self.register_buffer(name, torch.from_numpy(matrix).to(conv.weight), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,10 +110,10 @@ class TrainableWinograd(nn.Conv2d):
 
         They are put together of blocks of half a tile: the gradient of that is a few sums, that of `unfold` is slow.
         """
-        rim, (height, width) = self.padding[0], x.shape[-2:]
+        rim, (height, width) = self.kernel_size[0] // 2, x.shape[-2:]
         pads = (0, 0, rim, columns * TILE - width + rim, rim, rows * TILE - height + rim)
-        blocks = F.pad(x.permute(0, 2, 3, 1), pads).unflatten(1, (rows + 1, TILE)).unflatten(3, (columns + 1, TILE))
-        blocks = blocks.permute(2, 4, 0, 1, 3, 5)
+        padded = F.pad(x.permute(0, 2, 3, 1), pads)
+        blocks = padded.view(len(x), rows + 1, TILE, columns + 1, TILE, -1).permute(2, 4, 0, 1, 3, 5)
         high = torch.cat([blocks[:, :, :, :-1], blocks[:, :, :, 1:]], 0)
         return torch.cat([high[:, :, :, :, :-1], high[:, :, :, :, 1:]], 1).flatten(0, 1).flatten(1)
 

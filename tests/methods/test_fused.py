@@ -1,0 +1,134 @@
+"""Fused passes against the plain operations, in double precision, with their gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from methods.learned.networks import fused, strips
+from methods.learned.networks.gkmnet import TripletAttention
+from methods.learned.networks.gkmnet_train import FusedAttention
+
+sizes = st.integers(1, 9)
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_(True)
+
+
+def gradients(made: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    """Return the result and its gradients under weights that are no constant."""
+    weights = torch.linspace(-1, 1, made.numel(), dtype=made.dtype).view(made.shape)
+    return [made.detach(), *torch.autograd.grad((made * weights).sum(), inputs)]
+
+
+def same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    return all(torch.allclose(a, b, rtol=1e-6, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+
+
+@settings(deadline=None, max_examples=20)
+@given(count=st.integers(1, 2), channels=sizes, height=sizes, width=sizes, seed=st.integers(0, 99))
+def test_pooling_is_maximum_and_mean_over_every_axis(
+    count: int, channels: int, height: int, width: int, seed: int
+) -> None:
+    x = drawn(count, channels, height, width, seed=seed)
+    plain = [torch.stack([x.amax(axis), x.mean(axis)], 1) for axis in (2, 3, 1)]
+    plain[1] = plain[1].mT  # rows first
+    for place, theirs in enumerate(plain):
+        assert same(gradients(fused.pooled(x)[place], [x]), gradients(theirs, [x]))
+
+
+def test_of_two_equal_maxima_the_first_gets_the_gradient() -> None:
+    x = torch.zeros(1, 1, 1, 4, requires_grad=True)
+    fused.pooled(x)[1][0, 0, 0, 0].backward()
+    assert x.grad is not None
+    assert x.grad.flatten().tolist() == [1, 0, 0, 0]
+
+
+def test_pooling_leaves_the_gradients_it_is_given_alone() -> None:
+    x = drawn(1, 3, 4, 5)
+    made = fused.pooled(x)[2]
+    weights = torch.ones_like(made)
+    made.backward(weights)
+    assert torch.equal(weights, torch.ones_like(made))
+
+
+@settings(deadline=None, max_examples=20)
+@given(count=st.integers(1, 2), channels=sizes, height=sizes, width=sizes, seed=st.integers(0, 99))
+def test_gating_is_the_product_with_the_mean_of_the_gates(
+    count: int, channels: int, height: int, width: int, seed: int
+) -> None:
+    x = drawn(count, channels, height, width, seed=seed)
+    shapes = ((channels, width), (height, channels), (height, width))
+    gates = [drawn(count, 1, *shape, seed=seed + 1 + place) for place, shape in enumerate(shapes)]
+    over_rows, over_columns, over_channels = gates
+    mean = (over_rows.transpose(1, 2) + over_columns.transpose(1, 3) + over_channels) / 3
+    assert same(gradients(fused.attended(x, *gates), [x, *gates]), gradients(x * mean, [x, *gates]))
+
+
+@settings(deadline=None, max_examples=20)
+@given(count=st.integers(1, 2), kernels=sizes, height=sizes, width=sizes, seed=st.integers(0, 99))
+def test_mixing_is_the_sum_over_gated_responses(count: int, kernels: int, height: int, width: int, seed: int) -> None:
+    inputs = [
+        drawn(count, kernels, height, width, seed=seed),
+        drawn(count, 3, kernels, height, width, seed=seed + 1),
+        drawn(3, 3, kernels, seed=seed + 2),
+    ]
+    plain = torch.einsum("nkhw,nckhw,ock->nohw", *inputs)
+    assert same(gradients(fused.mixed(*inputs), inputs), gradients(plain, inputs))
+
+
+def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
+    inputs = [drawn(1, 2, 50, 60, seed=1), drawn(1, 3, 2, 50, 60, seed=2), drawn(3, 3, 2, seed=3)]
+    assert same(
+        gradients(fused.mixed(*inputs), inputs), gradients(torch.einsum("nkhw,nckhw,ock->nohw", *inputs), inputs)
+    )
+
+
+def test_responses_that_need_no_gradient_get_none() -> None:
+    gates, responses, weight = drawn(1, 2, 3, 4), drawn(1, 3, 2, 3, 4).detach(), drawn(3, 3, 2)
+    fused.mixed(gates, responses, weight).sum().backward()
+    assert gates.grad is not None and weight.grad is not None and responses.grad is None
+
+
+def test_triplet_attention() -> None:
+    plain = TripletAttention().double()
+    inputs = [drawn(2, 8, 12, 10), *plain.parameters()]
+    ours, theirs = (gradients(made(inputs[0]), inputs) for made in (FusedAttention(plain), plain))
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6 * float(b.abs().max()))
+
+
+def test_rectified_adds_and_pools() -> None:
+    branch, trunk = (drawn(1, 5, 6, 7, seed=seed).detach().float() for seed in (1, 2))
+    branch, trunk = (part.to(memory_format=torch.channels_last) for part in (branch, trunk))
+    made = torch.empty_like(branch)
+    of_columns, of_channels = torch.empty(2, 6, 5), torch.empty(2, 6, 7)
+    of_rows = fused.rectified(branch, trunk, made, of_columns, of_channels)
+    plain = branch.relu() + trunk
+    assert torch.equal(made, plain)
+    for pooled, axis in ((of_rows.mT, 2), (of_columns.mT, 3), (of_channels, 1)):
+        assert torch.equal(pooled[0], plain.amax(axis)[0])
+        assert torch.allclose(pooled[1], plain.sum(axis)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            found = strips.parallel(lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found == [(first, min(first + 8, 50), True) for first in range(0, 50, 8)]
+    assert not torch.ones(1, requires_grad=True).mul(2).is_inference()
+
+
+def test_an_error_in_a_strip_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        strips.parallel(lambda first, end: 1 // first, 10, 5)
