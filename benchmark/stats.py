@@ -1,50 +1,290 @@
-"""Statistics of per-picture scores. Every resampling is seeded, so a report is the same each time it is made."""
+"""Statistics of per-picture scores: intervals, paired comparisons of two methods, ranks of many.
+
+Methods are compared on the same pictures, so everything is about differences per picture: how much harder one picture
+is than another is no part of the uncertainty. Every resampling is seeded and none depends on the order of the
+pictures, so a report is the same each time it is made.
+"""
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+Floats = NDArray[np.float64]
+
+ALPHA = 0.05
+"""Two-sided level at which a difference counts as shown."""
+POWER = 0.8
+"""Probability with which a minimum detectable difference would have been shown."""
+_FEW = 30
 _MANY = 1000
+_LEAST = 3
+_EXACT = 16
+_FLIPS = 99_999
+_BATCH = 4096
+_ROUNDING = 1e-12
+_DECIMALS = 12
 
 
 class Interval(NamedTuple):
-    """A mean with its confidence interval; the bounds are None where the sample cannot give one."""
+    """A mean with its confidence interval; the bounds are None where the sample cannot give one.
+
+    Attributes:
+        mean, low, high: in the unit of the scores.
+        n: number of pictures.
+        kind: "bootstrap" (BCa) or "t" (Student's); "" without bounds.
+    """
 
     mean: float
     low: float | None
     high: float | None
     n: int
+    kind: Literal["bootstrap", "t", ""] = ""
 
 
-def mean_interval(values: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Return the mean of per-picture scores with its bias-corrected bootstrap interval (BCa, 9999 resamples).
+def mean_interval(values: Sequence[float] | Floats, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Return the mean of per-picture scores with its confidence interval.
 
-    Fewer than three values, or values that are all equal, give a mean without an interval. Over a thousand values it
-    is Student's interval, which then agrees with the bootstrap to the digits a table prints, without its memory.
+    From 30 to 1000 pictures it is the bias-corrected and accelerated bootstrap (BCa, 9999 resamples; Efron, JASA 1987).
+    Below 30 it is Student's, which covers better; so it is above 1000, where the two agree to the digits that a table
+    prints, without the memory of the bootstrap. Fewer than three values, or values that are all equal, give no bounds.
+
+    Coverage in per cent of intervals that mean to cover 95, BCa | Student's, simulated (3000 samples each; a slow test
+    repeats it):
+
+        n     normal       skew 1.75    skew 6.2     heavy tails
+        5     84.3 | 95.6  80.8 | 91.1  74.3 | 82.2  81.0 | 96.1
+        10    89.8 | 94.9  88.8 | 92.6  83.6 | 84.7  86.4 | 95.9
+        24    92.7 | 94.8  91.9 | 93.3  88.8 | 88.3  89.0 | 95.8
+        76    94.7 | 94.9  93.9 | 94.3  90.6 | 89.5  91.5 | 95.5
+
+    (Lognormal with sigma 0.5 and 1, Student's t with 3 degrees of freedom; differences of PSNR between our classical
+    methods have skews up to 1.6.) So very skewed scores have intervals that are too narrow, whichever it is, and so has
+    the bootstrap under heavy tails.
+
+    Args:
+        values: scores, or differences of scores, in any order.
+        confidence: nominal coverage.
+        seed: of the resampling.
 
     Raises:
         ValueError: no values, or a value that is not finite.
     """
     from scipy import stats
 
-    data = np.sort(np.asarray(values, dtype=np.float64))  # the order of the pictures must not matter
+    data = np.sort(_finite(values))
+    mean, n = float(data.mean()), data.size
+    if _all_equal(data) or n < _LEAST:
+        return Interval(mean, None, None, n)
+    if _FEW <= n <= _MANY:
+        return Interval(mean, *_bca(data, confidence, seed), n, "bootstrap")
+    low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=stats.sem(data))
+    return Interval(mean, float(low), float(high), n, "t")
+
+
+def _bca(data: Floats, confidence: float, seed: int) -> tuple[float, float]:
+    from scipy import stats
+
+    rng = np.random.default_rng(seed)
+    found = stats.bootstrap((data,), np.mean, confidence_level=confidence, method="BCa", rng=rng).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _all_equal(data: Floats) -> bool:
+    """Return whether values differ by rounding at most."""
+    return bool(np.ptp(data) <= _ROUNDING * np.abs(data).max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """Two methods, a and b, on the same pictures.
+
+    Attributes:
+        n: number of pictures.
+        mean: mean of a - b, in the unit of the scores.
+        interval: of that mean.
+        wins, losses, ties: pictures on which a is better, worse, equal.
+        wilcoxon: two-sided p of Wilcoxon's signed ranks (zeros ranked, after Pratt); exact up to 16 pictures, and up to
+            50 without zeros and ties, else by the normal approximation.
+        sign_flip: two-sided p of the mean under random signs: all of them up to 16 pictures, else 99,999, of which the
+            observed one counts as one more. No p is less than 2^(1 - n), so five pictures cannot show anything at 5 %.
+        detectable: the least true mean difference that a paired t-test on n such pictures would have shown with a
+            power of 80 % at 5 % two-sided, given the standard deviation observed; None without one (fewer than three
+            pictures, or differences that are all equal).
+    """
+
+    n: int
+    mean: float
+    interval: Interval
+    wins: int
+    losses: int
+    ties: int
+    wilcoxon: float
+    sign_flip: float
+    detectable: float | None
+
+
+def compare(
+    a: Sequence[float] | Floats,
+    b: Sequence[float] | Floats,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Paired:
+    """Compare two methods by their scores on the same pictures.
+
+    Args:
+        a, b: one score per picture, in the same order of pictures.
+        higher_is_better: what a win is; it changes no sign.
+        confidence: nominal coverage of the interval.
+        seed: of every resampling.
+
+    Raises:
+        ValueError: no pictures, another number of them in a than in b, or a score that is not finite.
+    """
+    first, second = _finite(a), _finite(b)
+    if first.size != second.size:
+        raise ValueError(f"paired scores are of the same pictures, got {first.size} and {second.size} of them")
+    # Rounded, so that differences that are equal on paper are not ranked by the noise of the subtraction.
+    difference = np.round(first - second, _DECIMALS)
+    above, below = int((difference > 0).sum()), int((difference < 0).sum())
+    return Paired(
+        n=difference.size,
+        mean=float(difference.mean()),
+        interval=mean_interval(difference, confidence=confidence, seed=seed),
+        wins=above if higher_is_better else below,
+        losses=below if higher_is_better else above,
+        ties=difference.size - above - below,
+        wilcoxon=_wilcoxon(difference),
+        sign_flip=_sign_flip(difference, seed),
+        detectable=_detectable(difference),
+    )
+
+
+def _wilcoxon(difference: Floats) -> float:
+    from scipy import stats
+
+    if not difference.any():
+        return 1.0
+    if difference.size <= _EXACT:  # scipy takes seconds for what is a sign-flip test of the ranks
+        return _sign_flip(stats.rankdata(np.abs(difference)) * np.sign(difference), seed=0)
+    return float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
+
+
+def _sign_flip(difference: Floats, seed: int) -> float:
+    """Return p of the mean; `scipy.stats.permutation_test` gives the same and takes 25 times as long.
+
+    Random signs make the same of the absolute values as of the differences, and their order is the pictures' no more:
+    p is the same in any order, and for b - a.
+    """
+    sizes = np.sort(np.abs(difference))
+    least = abs(difference.sum()) - _ROUNDING * sizes.sum()  # rounding must not tell equal sums apart
+    if sizes.size <= _EXACT:
+        return float((np.abs(_all_signs(sizes.size) @ sizes) >= least).mean())
+    rng = np.random.default_rng(seed)
+    extreme = 0
+    for start in range(0, _FLIPS, _BATCH):
+        shape = (min(_BATCH, _FLIPS - start), -(-sizes.size // 8))
+        up = np.unpackbits(rng.integers(0, 256, shape, dtype=np.uint8), axis=1, count=sizes.size)
+        extreme += int((np.abs(up @ (2 * sizes) - sizes.sum()) >= least).sum())
+    return (extreme + 1) / (_FLIPS + 1)
+
+
+def _all_signs(n: int) -> Floats:
+    """Return the 2^n x n matrix of every choice of signs."""
+    return np.asarray(2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1) - 1, dtype=np.float64)
+
+
+def _detectable(difference: Floats) -> float | None:
+    from scipy import optimize, stats
+
+    n = difference.size
+    if n < _LEAST or _all_equal(difference):
+        return None
+    critical = stats.t.ppf(1 - ALPHA / 2, n - 1)
+
+    def lack(shift: float) -> float:
+        """Power that a true mean of `shift` standard errors lacks; the far tail adds less than 1e-4 to it."""
+        return float(POWER - stats.nct.sf(critical, n - 1, shift))
+
+    shift = optimize.brentq(lack, 0, 2 * critical + 2)
+    return float(shift * stats.sem(difference))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979), in the order given, 1 at most.
+
+    Raises:
+        ValueError: a value outside [0, 1].
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    if not ((raw >= 0) & (raw <= 1)).all():
+        raise ValueError(f"p-values lie in [0, 1], got {p_values}")
+    order = np.argsort(raw, kind="stable")
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1)), 1)
+    return [float(value) for value in adjusted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Friedman:
+    """Ranks of k methods over n pictures.
+
+    Attributes:
+        statistic: Friedman's chi-squared with k - 1 degrees of freedom, corrected for ties.
+        p: of it, from the chi-squared distribution.
+        mean_ranks: one per method, 1 is best; ties share the average of their ranks.
+        critical_difference: two methods differ at 5 % if their mean ranks differ by more than that (Nemenyi; Demsar,
+            JMLR 2006).
+        n, k: pictures and methods.
+    """
+
+    statistic: float
+    p: float
+    mean_ranks: tuple[float, ...]
+    critical_difference: float
+    n: int
+    k: int
+
+
+def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
+    """Rank many methods on the same pictures.
+
+    Args:
+        scores: n x k, one row per picture, one column per method.
+        higher_is_better: which end of the scores has rank 1.
+
+    Raises:
+        ValueError: fewer than two pictures or three methods, or a score that is not finite.
+    """
+    from scipy import stats
+
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
+        raise ValueError(f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}")
+    n, k = table.shape
+    ranks = stats.rankdata(-_finite(table) if higher_is_better else _finite(table), axis=1)
+    undecided = bool((ranks == ranks[:, :1]).all())  # every method equal on every picture: the statistic is 0 / 0
+    statistic, p = (0.0, 1.0) if undecided else stats.friedmanchisquare(*ranks.T)
+    studentized = stats.studentized_range.ppf(1 - ALPHA, k, np.inf)
+    return Friedman(
+        statistic=float(statistic),
+        p=float(p),
+        mean_ranks=tuple(float(rank) for rank in ranks.mean(axis=0)),
+        critical_difference=float(studentized / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * n))),
+        n=n,
+        k=k,
+    )
+
+
+def _finite(values: ArrayLike) -> Floats:
+    data = np.asarray(values, dtype=np.float64)
     if data.size == 0 or not np.isfinite(data).all():
-        raise ValueError("mean_interval needs at least one value, all of them finite")
-    mean = float(data.mean())
-    if data.size < 3 or np.ptp(data) == 0:
-        return Interval(mean, None, None, data.size)
-    if data.size > _MANY:
-        low, high = stats.t.interval(confidence, data.size - 1, loc=mean, scale=stats.sem(data))
-        return Interval(mean, float(low), float(high), data.size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a degenerate resampling is reported as NaN and turned into None below
-        found = stats.bootstrap(
-            (data,), np.mean, confidence_level=confidence, method="BCa", rng=np.random.default_rng(seed)
-        ).confidence_interval
-    if not (np.isfinite(found.low) and np.isfinite(found.high)):
-        return Interval(mean, None, None, data.size)
-    return Interval(mean, float(found.low), float(found.high), data.size)
+        raise ValueError("statistics need at least one value, all of them finite")
+    return data
