@@ -189,6 +189,19 @@ def _method_map(subject: _Subject) -> None:
     assert np.isfinite(found).all() and found.min() >= 0, "negative or not finite"
 
 
+def _method_mixture(subject: _Subject) -> None:
+    """The mixture of Gaussian kernels, if it makes one, is K ascending sigmas and finite K x H x W float32."""
+    seen = subject.observe(_photograph())
+    if type(subject.method).mixture is Method.mixture or unmet(subject.method, seen) is not None:
+        raise _DoesNotApply("it makes no mixture here")
+    found = subject.method.mixture(seen)
+    if found is None:
+        raise _DoesNotApply("it makes no mixture")
+    assert list(found.sigmas) == sorted(found.sigmas), "sigmas do not ascend"
+    assert found.beta.shape == (len(found.sigmas), *seen.image.shape[:2]), f"{found.beta.shape}"
+    assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all(), "not float32, or not finite"
+
+
 def _method_oracle(subject: _Subject) -> None:
     """It asks for the truth on its card before it uses it."""
     if not subject.method.card.oracle:
@@ -221,7 +234,7 @@ def _method_variants(subject: _Subject) -> None:
 
 _METHOD_CHECKS: tuple[Callable[[_Subject], None], ...] = (
     _method_card, _method_weights, _method_variants, _method_size, _method_input, _method_repeat, _method_rebuild,
-    _method_memory, _method_flat, _method_range, _method_tiny, _method_map, _method_oracle,
+    _method_memory, _method_flat, _method_range, _method_tiny, _method_map, _method_mixture, _method_oracle,
 )  # fmt: skip
 
 

@@ -1,30 +1,46 @@
-"""Stored runs as pandas frames: one row per score, and the summaries that tables print."""
+"""Stored runs as pandas frames: one row per score, and the summaries that tables print.
+
+Several runs are read as one. What more than one of them holds is taken from the one named last, and nothing that an
+earlier run computed otherwise (another version, other weights, other pictures) is mixed with it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
 from benchmark.plan import combined_fingerprint
 from benchmark.stats import Interval, mean_interval
 from benchmark.store import Store
+from reports import marks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LEVEL = ["sigma", "clip", "round8", "seed"]
+Stores = Store | Sequence[Store]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a table: a mean with its interval, or a note why there is none."""
+    """One entry of a table: a mean with its interval, or a note why there is none.
+
+    Attributes:
+        interval: the mean.
+        note: why there is none.
+        best, second: whether it is marked as such; see `reports.marks`.
+        scores: picture -> the score that entered the mean.
+    """
 
     interval: Interval | None
     note: str = ""
     best: bool = False
+    second: bool = False
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +53,7 @@ class Row:
         title: title from the card, with marks that the footnotes explain.
         oracle: it saw the true blur map and takes no part in "best".
         entries: measure key -> entry.
+        noise_aware: it was told the noise level and takes no part in "best".
     """
 
     level: str
@@ -44,6 +61,7 @@ class Row:
     title: str
     oracle: bool
     entries: dict[str, Entry]
+    noise_aware: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +73,8 @@ class Summary:
         measures: measure key -> its card (title, unit, direction, digits).
         rows: methods within noise levels.
         footnotes: what a reader must know beside the table.
+        learned_from: method -> what its weights or constants were learned from, empty for nothing; of those that
+            restored anything, for a network that was skipped has no weights to speak of.
     """
 
     dataset: str
@@ -63,23 +83,56 @@ class Summary:
     measures: dict[str, dict[str, Any]]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
+    learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def scores(store: Store) -> pd.DataFrame:
+def scores(stores: Stores) -> pd.DataFrame:
     """Return one row per stored score, with every column of its cell; a cell without scores has one row.
 
+    The column `store` counts the runs from 0. The numbers of commands (`run`, `asked`, `scored_by`) go on from one run
+    to the next, so that a later run counts as later.
+
     Raises:
-        UsageError: if the run holds no cells.
+        UsageError: if the runs hold no cells.
     """
+    import pandas as pd
+
+    listed = _listed(stores)
+    parts = [_scores(store, number, start) for number, (store, start) in enumerate(_numbered(listed))]
+    merged = pd.concat([part for part in parts if not part.empty] or parts[:1], ignore_index=True)
+    if merged.empty:
+        raise UsageError(f"{', '.join(str(s.folder) for s in listed)}: the run holds no cells yet; start it with `run`")
+    return merged if len(listed) == 1 else _once(merged)
+
+
+def _scores(store: Store, number: int, start: int) -> pd.DataFrame:
     import pandas as pd
 
     cells = pd.DataFrame(store.rows("cells")).rename(columns={"reason": "cell_reason"})
     if cells.empty:
-        raise UsageError(f"{store.folder}: the run holds no cells yet; start it with `run`")
+        return cells
     columns = ["cell", "protocol", "measure", "value", "reason", "ruler", "scored_by"]
     found = pd.DataFrame(store.rows("scores"), columns=columns)
     merged = cells.merge(found, how="left", left_on="key", right_on="cell").drop(columns="cell")
-    return merged.assign(value=merged["value"].astype("float64"))
+    counted = {column: merged[column] + start for column in ("run", "asked", "scored_by")}
+    return merged.assign(value=merged["value"].astype("float64"), store=number, **counted)
+
+
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return every score once, from the last run that has it; as in a store, a failure never hides a success."""
+    good = frame.groupby("key")["status"].transform(lambda status: (status == "ok").any())
+    known = frame[(frame["status"] == "ok") | ~good]
+    return known.drop_duplicates(["dataset", "method", "key", "protocol", "measure"], keep="last")
+
+
+def _listed(stores: Stores) -> list[Store]:
+    return [stores] if isinstance(stores, Store) else list(stores)
+
+
+def _numbered(stores: Sequence[Store]) -> Iterator[tuple[Store, int]]:
+    """Yield each store with what is added to the numbers of its commands."""
+    counts = [max((int(row["id"]) for row in store.rows("runs")), default=0) for store in stores]
+    return zip(stores, accumulate([0, *counts]), strict=False)
 
 
 def export(store: Store) -> pd.DataFrame:
@@ -87,7 +140,7 @@ def export(store: Store) -> pd.DataFrame:
     import pandas as pd
 
     runs = pd.DataFrame(store.rows("runs")).rename(columns={"id": "run", "finished": "run_finished"})
-    frame = scores(store)
+    frame = scores(store).drop(columns="store")
     frame["run"] = frame["scored_by"].fillna(frame["run"]).astype("int64")
     return frame.merge(runs, on="run", how="left")
 
@@ -106,32 +159,41 @@ def current(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.merge(same, on=what)
 
 
-def summaries(store: Store, protocols: Sequence[str] = (), dataset: str | None = None) -> list[Summary]:
-    """Return a summary per (data set, track, protocol) of a run.
+def summaries(
+    stores: Stores,
+    protocols: Sequence[str] = (),
+    dataset: str | None = None,
+    methods: Collection[str] | None = None,
+    levels: Collection[float] | None = None,
+) -> list[Summary]:
+    """Return a summary per (data set, track, protocol) of one or more runs.
 
     Args:
-        store: the run.
-        protocols: limit to these; empty for all that the run was scored under.
-        dataset: limit to this id; None for all data sets of the run.
+        stores: the run, or the runs, the most decisive last.
+        protocols: limit to these; empty for all that the runs were scored under.
+        dataset: limit to this id; None for all data sets of the runs.
+        methods, levels: limit to these ids and noise sigmas; the pictures, marks and notes are then theirs alone.
 
     Raises:
-        UsageError: if the run holds no cells, or was not scored under a protocol that is asked for.
+        UsageError: if the runs hold no cells, or were not scored under a protocol that is asked for.
     """
-    everything = scores(store)
-    frame = current(everything)
-    if dataset is not None:
-        frame = frame[frame["dataset"] == dataset]
-    cards = store.cards("protocol")
+    listed = _listed(stores)
+    frame = current(scores(listed))
+    for column, wanted in (("dataset", dataset and [dataset]), ("method", methods), ("sigma", levels)):
+        frame = frame if wanted is None else frame[frame[column].isin(wanted)]
+    cards = {name: card for store in listed for name, card in store.cards("protocol").items()}
     absent = [name for name in protocols if name not in cards]
     if absent:
-        raise UsageError(f"{store.folder}: not scored under {', '.join(absent)}; run `score` with that protocol first")
+        folders = ", ".join(str(store.folder) for store in listed)
+        raise UsageError(f"{folders}: not scored under {', '.join(absent)}; run `score` with that protocol first")
     made: list[Summary] = []
     for protocol in protocols or cards:
         seen = frame[frame["track"].isin(cards[protocol]["tracks"])]
         for (name, track), part in seen.groupby(["dataset", "track"], sort=False):
             measured = part[_concerns(part, str(protocol))]
             if not measured.empty:
-                made.append(_Summariser(store, measured, str(name), str(track), str(protocol)).summary())
+                maker = _Summariser(listed, measured, str(name), str(track), str(protocol), cards[protocol])
+                made.append(maker.summary())
     return made
 
 
@@ -143,37 +205,48 @@ def _concerns(part: pd.DataFrame, protocol: str) -> pd.Series[bool]:
 class _Summariser:
     """Makes one summary. `part` holds every row of the data set and track, of other protocols and failures too."""
 
-    def __init__(self, store: Store, part: pd.DataFrame, dataset: str, track: str, protocol: str) -> None:
-        self._cards = store.cards("method")
-        self._protocol_card = store.cards("protocol")[protocol]
-        self._commits = _commits(store, set(part["run"]))
+    def __init__(
+        self, stores: Sequence[Store], part: pd.DataFrame, dataset: str, track: str, protocol: str, card: dict[str, Any]
+    ) -> None:
+        self._cards = _cards(stores, part)
+        self._protocol_card = card
+        self._commits = commits(stores, set(part["run"]))
         self._part, self._dataset, self._track, self._protocol = part, dataset, track, protocol
         self._notes: list[str] = []
-        self._measures: dict[str, dict[str, Any]] = self._protocol_card["measures"]
+        self._failures: dict[tuple[str, str], list[str]] = {}
+        self._measures: dict[str, dict[str, Any]] = card["measures"]
 
     def summary(self) -> Summary:
         """Return the summary; the rows come first because they find the notes."""
         rows = tuple(row for level, block in self._blocks() for row in self._rows(level, block))
-        footnotes = tuple(dict.fromkeys([*self._about(), *self._notes]))
-        return Summary(self._dataset, self._protocol, self._track, self._measures, rows, footnotes)
+        failures = (f"{who}, noise {', '.join(at)}: {what}" for (who, what), at in sorted(self._failures.items()))
+        footnotes = tuple(dict.fromkeys([*self._about(rows), *self._notes, *failures]))
+        return Summary(
+            self._dataset, self._protocol, self._track, self._measures, rows, footnotes, self._learned_from()
+        )
 
     def _blocks(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        for key, block in self._part.groupby(_LEVEL):
-            yield _level_name(key), block
+        level: Any  # pandas knows no types of keys
+        for level, block in self._part.groupby(_LEVEL):
+            yield level_name(*level), block
 
     def _rows(self, level: str, block: pd.DataFrame) -> list[Row]:
-        complete = [name for name in block["method"].unique() if self._complete(level, name, block)]
-        common = self._common(level, complete, block)
-        rows = [self._row(level, str(name), name in complete, common, block) for name in block["method"].unique()]
-        return _mark_best(sorted(rows, key=self._order), self._measures)
+        lacks = {str(name): self._lack(level, name, block) for name in block["method"].unique()}
+        common = self._common(level, [name for name, lack in lacks.items() if not lack], block)
+        rows = [self._row(level, name, lack, common, block) for name, lack in lacks.items()]
+        return _marked(sorted(rows, key=self._order), self._measures)
 
-    def _complete(self, level: str, method: str, block: pd.DataFrame) -> bool:
-        """A method with pictures that failed or were skipped gets no mean; why is noted."""
+    def _lack(self, level: str, method: str, block: pd.DataFrame) -> str:
+        """Return why a method gets no mean: pictures that failed or were skipped; empty if none. Details are noted."""
         cells = block[block["method"] == method].drop_duplicates("key")
         bad = cells[cells["status"] != "ok"]
         for (status, reason), some in bad.groupby(["status", "cell_reason"], dropna=False):
-            self._notes.append(f"{method}, noise {level}: {status} on {len(some)} of {len(cells)} pictures ({reason})")
-        return bad.empty
+            what = f"{status} on {len(some)} of {len(cells)} pictures ({reason})"
+            self._failures.setdefault((method, what), []).append(level)
+        if bad.empty:
+            return ""
+        states = cells["status"].unique()
+        return str(states[0]) if len(states) == 1 else "incomplete"
 
     def _common(self, level: str, methods: list[str], block: pd.DataFrame) -> set[str]:
         """Return the pictures that every complete method has, and note it when that is not all of them."""
@@ -185,15 +258,16 @@ class _Summariser:
             self._notes.append(f"noise {level}: means over the {len(common)} of {len(everything)} pictures all have")
         return common
 
-    def _row(self, level: str, method: str, complete: bool, common: set[str], block: pd.DataFrame) -> Row:
+    def _row(self, level: str, method: str, lack: str, common: set[str], block: pd.DataFrame) -> Row:
         card = self._cards.get(method, {})
         mine = block[(block["method"] == method) & block["sample"].isin(common)]
         mine = mine[mine["protocol"] == self._protocol]
         entries = {
-            key: self._entry(mine[mine["measure"] == key], common) if complete else Entry(None, "incomplete")
+            key: Entry(None, lack) if lack else self._entry(mine[mine["measure"] == key], common)
             for key in self._measures
         }
-        return Row(level, method, self._title(method, card), bool(card.get("oracle")), entries)
+        told = bool(card.get("noise_aware"))
+        return Row(level, method, self._title(method, card), bool(card.get("oracle")), entries, told)
 
     def _entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
         rows = rows[rows["ruler"] == self._ruler(rows)]
@@ -202,7 +276,8 @@ class _Summariser:
             return Entry(None, self._shorten(str(reasons.iloc[0])))
         if not common or len(rows) != len(common):
             return Entry(None, "not scored")
-        return Entry(mean_interval(rows["value"].tolist()))
+        scored = dict(zip(rows["sample"], rows["value"].tolist(), strict=True))
+        return Entry(mean_interval(list(scored.values())), scores=scored)
 
     def _ruler(self, rows: pd.DataFrame) -> str:
         """Return the ruler that the measure of these rows was last scored with; a table has one per column."""
@@ -226,28 +301,31 @@ class _Summariser:
         families = ("baseline", "classical", "learned")
         return (row.oracle, families.index(family) if family in families else len(families), row.method)
 
-    def _about(self) -> list[str]:
+    def _about(self, rows: Sequence[Row]) -> list[str]:
         pictures = self._part.drop_duplicates("sample").sort_values("sample")
         digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
         about = [
             f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input track {self._track}.",
             f"Protocol: {self._protocol} ({self._protocol_card['title']}).",
-            "Mean over pictures [95 % interval: bootstrap, BCa; above 1000 pictures Student's; below about 10 pictures "
-            "it is too narrow]; bold: best mean among the methods that saw no truth.",
+            *_about_means(rows),
+            *_about_marks(rows),
         ]
-        return about + self._training() + ([f"Suite at commit {', '.join(self._commits)}."] if self._commits else [])
+        runs = self._part["store"].nunique()
+        several = [f"From {runs} runs; what more than one holds is taken from the one named last."] if runs > 1 else []
+        commits = [f"Suite at commit {', '.join(self._commits)}."] if self._commits else []
+        return [*about, *self._training(), *several, *commits]
 
-    def _training(self) -> list[str]:
-        """Return what the methods' weights or constants were learned on, for those that learned at all."""
-        seen: dict[str, list[str]] = {}
-        restored = self._part[self._part["status"] == "ok"]  # a network that was skipped has no weights to speak of
-        for method in sorted(set(restored["method"]) & set(self._cards)):
-            data = self._cards[method]["trained_on"]
-            text = "unknown data" if data is None else ", ".join(data)
-            seen.setdefault(text, []).append(method)
-        return [
-            f"Weights or constants from {text}: {', '.join(names)}." for text, names in sorted(seen.items()) if text
-        ]
+    def _training(self) -> Iterator[str]:
+        methods: dict[str, list[str]] = {}
+        for method, source in self._learned_from().items():
+            methods.setdefault(source, []).append(method)
+        for source in sorted(filter(None, methods)):
+            yield f"Weights or constants from {source}: {', '.join(methods[source])}."
+
+    def _learned_from(self) -> dict[str, str]:
+        restored = self._part[self._part["status"] == "ok"]
+        trained = {name: self._cards[name]["trained_on"] for name in sorted(set(restored["method"]) & set(self._cards))}
+        return {name: "unknown data" if data is None else ", ".join(data) for name, data in trained.items()}
 
 
 _MARKS = (
@@ -256,45 +334,67 @@ _MARKS = (
 )
 
 
-def _mark_best(rows: list[Row], measures: dict[str, dict[str, Any]]) -> list[Row]:
-    best = {key: _best(rows, key, card["higher_is_better"]) for key, card in measures.items()}
-    return [
-        dataclasses.replace(
-            row,
-            entries={
-                key: dataclasses.replace(entry, best=_competes(row, key) and _mean(row, key) == best[key])
-                for key, entry in row.entries.items()
-            },
-        )
-        for row in rows
-    ]
-
-
-def _best(rows: list[Row], key: str, higher: bool) -> float | None:
-    means = [_mean(row, key) for row in rows if _competes(row, key)]
-    if not means:
-        return None
-    return max(means) if higher else min(means)
+def _marked(rows: list[Row], measures: dict[str, dict[str, Any]]) -> list[Row]:
+    """Return the rows of one level with the best and the second best of each measure marked."""
+    for key, card in measures.items():
+        competing = {row.method: row.entries[key].scores for row in rows if _competes(row, key)}
+        found = marks.marks(competing, higher_is_better=card["higher_is_better"])
+        for row in rows:
+            mark = found.get(row.method)
+            entry = row.entries[key]
+            row.entries[key] = dataclasses.replace(entry, best=mark == "best", second=mark == "second")
+    return rows
 
 
 def _competes(row: Row, key: str) -> bool:
-    return not row.oracle and row.entries[key].interval is not None
+    return not (row.oracle or row.noise_aware) and row.entries[key].interval is not None
 
 
-def _mean(row: Row, key: str) -> float:
-    interval = row.entries[key].interval
-    assert interval is not None
-    return interval.mean
+def _about_means(rows: Sequence[Row]) -> list[str]:
+    """Return what the means and their intervals are."""
+    names = {
+        "bootstrap": "BCa bootstrap",
+        "t": "Student's, which covers better below 30 pictures, and above 1000 agrees with the bootstrap",
+    }
+    found = {entry.interval.kind for row in rows for entry in row.entries.values() if entry.interval}
+    kinds = "; ".join(text for kind, text in names.items() if kind in found)
+    return ["Mean over pictures" + (f" [95 % interval: {kinds}]." if kinds else ".")] if found else []
 
 
-def _level_name(level: Any) -> str:
-    sigma, clip, round8, seed = level
+def _about_marks(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what the marks mean, and who takes no part."""
+    columns: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        for key, entry in row.entries.items():
+            if _competes(row, key):
+                columns.setdefault((row.level, key), []).append(len(entry.scores))
+    yield from marks.legend((len(counts), counts[0]) for counts in columns.values())
+    if any(row.oracle or row.noise_aware for row in rows):
+        yield "Methods that are given the true blur map or the noise level do not compete."
+
+
+def level_name(sigma: float, clip: bool, round8: bool, seed: int) -> str:
+    """Return a noise level as tables print it."""
     options = [("clipped", clip), ("rounded to 8 bits", round8), (f"seed {seed}", seed)]
     return " ".join([f"{sigma:g}", *(text for text, on in options if on)])
 
 
-def _commits(store: Store, runs: set[int]) -> list[str]:
-    """Return the states of the suite that computed the cells of these runs."""
-    states = [json.loads(row["provenance"]).get("git") for row in store.rows("runs") if row["id"] in runs]
+def _cards(stores: Sequence[Store], part: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the card of every method of a table, from the run that its cells are from."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, store in enumerate(stores):
+        own = set(part.loc[part["store"] == number, "method"])
+        found |= {name: card for name, card in store.cards("method").items() if name in own}
+    return found
+
+
+def commits(stores: Sequence[Store], runs: set[int]) -> list[str]:
+    """Return the states of the suite that computed the cells of these commands."""
+    states = [
+        json.loads(row["provenance"]).get("git")
+        for store, start in _numbered(stores)
+        for row in store.rows("runs")
+        if row["id"] + start in runs
+    ]
     dirty = {True: " (with uncommitted changes)", False: ""}
     return list(dict.fromkeys(state["commit"][:12] + dirty[state["dirty"]] for state in states if state))

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmark import imageio
 from benchmark.api import Picture
-from benchmark.names import output_picture, target_picture
 from benchmark.plan import Cell
 from benchmark.store import Store
+from reports import crops
 
 _CROP = 192
 _PICTURES = 5
@@ -62,34 +61,15 @@ def _first_samples(store: Store, dataset: str | None) -> list[list[tuple[Cell, s
 
 
 def _strip(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _Strip | None:
-    pictures = {cell.method: folder / output_picture(output) for cell, output in cells}
-    found = {name: imageio.read(path)[0] for name, path in pictures.items() if path.is_file()}
-    if not found:
+    views = crops.views([(folder, cell, output) for cell, output in cells])
+    if views is None:
         return None
-    target = folder / target_picture(cells[0][0])
-    named = dict(sorted(found.items(), key=lambda item: item[0] != "input"))
-    if target.is_file():
-        named["target"] = imageio.read(target)[0]
-    corner = _corner(next(iter(named.values())), named.get("target"))
-    return _Strip(cells[0][0].sample, [(name, _crop(picture, corner)) for name, picture in named.items()])
+    close = crops.closest(views.seen, views.target, _CROP)
+    return _Strip(cells[0][0].sample, [(name, _bytes(close.of(picture))) for name, picture in views.shown().items()])
 
 
-def _corner(seen: Picture, target: Picture | None) -> tuple[int, int]:
-    """Return the upper left corner of the crop in which `seen` and `target` differ most."""
-    height, width = seen.shape[:2]
-    limits = (max(height - _CROP, 0), max(width - _CROP, 0))
-    if target is None or target.shape != seen.shape:
-        return limits[0] // 2, limits[1] // 2
-    error = cv2.boxFilter(np.abs(seen - target).mean(axis=2), -1, (_CROP, _CROP), anchor=(0, 0))
-    valid = error[: limits[0] + 1, : limits[1] + 1]
-    row, column = divmod(int(valid.argmax()), valid.shape[1])
-    return row, column
-
-
-def _crop(picture: Picture, corner: tuple[int, int]) -> NDArray[np.uint8]:
-    top, left = corner
-    part = picture[top : top + _CROP, left : left + _CROP]
-    return np.rint(part * 255).astype(np.uint8)
+def _bytes(picture: Picture) -> NDArray[np.uint8]:
+    return np.rint(picture * 255).astype(np.uint8)
 
 
 def _sheet(strips: Sequence[_Strip]) -> Image.Image:

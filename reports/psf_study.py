@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import console, imageio
+from benchmark.api import DataError, UsageError
 from benchmark.optics import psf, psf_fit
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+
+FITS: Final = "psf_fits.csv"
+"""File with every fit, in the folder that `save` wrote."""
 
 SIGMAS: Final = tuple(float(sigma) for sigma in np.arange(0.5, 8.01, 0.5))
 BANKS: Final = (11, 21, 31, 41, 61)
@@ -125,7 +129,7 @@ def save(folder: Path, study: Study) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "psf_fits.csv": study.rows.to_csv(index=False),
+        FITS: study.rows.to_csv(index=False),
         "psf_study.md": markdown(study),
         "psf_study.tex": latex(study),
     }
@@ -139,6 +143,25 @@ def save(folder: Path, study: Study) -> list[Path]:
             _put(folder / f"{name}.{suffix}", content.getvalue())
             written.append(folder / f"{name}.{suffix}")
     return written
+
+
+def read(folder: Path) -> Study:
+    """Return the study that `save` wrote into a folder, without examples.
+
+    Raises:
+        UsageError: if there is none.
+        DataError: if the file is damaged.
+    """
+    import pandas as pd
+
+    path = folder / FITS
+    if not path.is_file():
+        raise UsageError(f"{folder}: no PSF study here (no {FITS}); make one with `python -m benchmark psf`")
+    try:
+        rows = pd.read_csv(path, dtype={"group": str, "name": str})
+        return Study(rows.astype({"sigma": float, "l2": float}), {})
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path}: damaged ({error}); make it again with `python -m benchmark psf`") from error
 
 
 def _put(path: Path, content: bytes) -> None:

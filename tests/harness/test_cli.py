@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,8 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         (["run", "--methods", "input", "--dataset", "simulated", "--seed", "99999999999999999999"], "--seed"),
         (["simulate", "a.png", "--max-radius", "inf"], "--max-radius"),
         (["report", "nowhere"], "no run here"),
+        (["report", "nowhere", "--table", "6"], "'all', 'later'"),
+        (["report", "nowhere", "--cost", "folder"], "--table"),
         (["score", "nowhere", "--protocol", "canonical"], "no run here"),
         (["export", "nowhere", "--out", "a.xlsx"], ".parquet"),
         (["check"], "--methods ID"),
@@ -142,6 +145,46 @@ def test_wrong_datasets_package_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "datasets" / "__init__.py").touch()
     done = call("list", "datasets", cwd=tmp_path)
     assert done.returncode == 2 and "not the package of this suite" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Folders of two runs over the same pictures, of one method each."""
+    folder = tmp_path_factory.mktemp("runs")
+    for method in ("input", "unsharp"):
+        words = ["--dataset", "simulated:size=64", "--protocol", "dpdnet", "--jobs", "1", "--out", method]
+        done = call("run", "--methods", method, *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return str(folder / "input"), str(folder / "unsharp")
+
+
+def test_report_puts_several_runs_into_one_table(two_runs: tuple[str, str]) -> None:
+    done = call("report", *two_runs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("### ") == 1 and "| input" in done.stdout and "| unsharp" in done.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--table", "1"]])
+def test_report_asks_for_a_data_set_that_is_there(two_runs: tuple[str, str], words: list[str]) -> None:
+    done = call("report", *two_runs, *words, "--dataset", "rtf")
+    assert done.returncode == 2 and "which hold simulated:size=64" in done.stderr
+
+
+def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(two_runs: tuple[str, str]) -> None:
+    words = ["report", *two_runs, "--table", "all", "--dataset", "simulated", "--format", "html"]
+    one, two = (call(*words, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert one.returncode == 0, one.stderr
+    assert one.stdout == two.stdout
+    assert all(f"Table {number} (quality)" in one.stdout for number in range(1, 6))
+    assert "measured, simulated:size=64" in one.stdout and "as printed by others" not in one.stdout
+
+
+def test_report_writes_the_tables_that_are_named_to_a_file(two_runs: tuple[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "tables.tex"
+    done = call("report", two_runs[0], "--table", "later", "--table", "4", "--format", "latex", "--out", str(out))
+    assert done.returncode == 0 and done.stdout == ""
+    captions = re.findall(r"caption\{(Table \d \(\w+\)|Quality)", out.read_text(encoding="utf-8"))
+    assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
 
 
 @pytest.mark.parametrize(("depth", "suffix"), [(8, ".png"), (16, ".png"), (16, ".tif")])

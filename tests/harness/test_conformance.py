@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark import conformance
-from benchmark.api import Dataset, Method, MethodCard, Observation, Picture, UsageError
+from benchmark.api import Dataset, Method, MethodCard, Mixture, Observation, Picture, UsageError
 from benchmark.registry import METHODS
 
 
@@ -77,6 +77,11 @@ class _NegativeMap(_Good):
         return np.full(observation.image.shape[:2], -1, np.float32)
 
 
+class _SwappedMixture(_Good):
+    def mixture(self, observation: Observation) -> Mixture:
+        return Mixture((1.0, 0.0), np.zeros((2, *observation.image.shape[:2]), np.float32))
+
+
 class _NoPaper(_Good):
     card = MethodCard(title="t", family="learned")
 
@@ -99,6 +104,7 @@ class _ShortHash(_Good):
         (_Writes, "any size"),
         (_Scribbles, "The input is left"),
         (_NegativeMap, "blur map"),
+        (_SwappedMixture, "mixture of Gaussian kernels"),
         (_NoPaper, "card is complete"),
     ],
 )

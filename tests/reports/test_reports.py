@@ -80,6 +80,58 @@ def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: 
     assert summary.rows[-1].oracle and not summary.rows[0].oracle
 
 
+def test_who_was_told_the_noise_level_does_not_compete(store: Store) -> None:
+    run = store.start_run({})
+    card = dataclasses.asdict(MethodCard(title="told", family="classical", noise_aware=True))
+    store.keep_cards("method", {"told": card})
+    for sample in SAMPLES:
+        put(store, run, cell("told", sample), scored(29.0))
+    [summary] = frames.summaries(store)
+    told = row(summary, "told")
+    assert told.noise_aware and told.title == "told‡" and not told.entries["psnr"].best
+    assert row(summary, "better").entries["psnr"].best
+    assert "Methods that are given the true blur map or the noise level do not compete." in summary.footnotes
+
+
+def test_marks_are_within_significance_where_there_are_pictures_enough(tmp_path: Path, toys: Path) -> None:
+    """`near` is 0.01 below the best on average, now above, now below: it cannot be told from it; `third` can."""
+    with Store(tmp_path, create=True) as store:
+        store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+        run = store.start_run({})
+        for index in range(12):
+            values = {"best": 25.0, "near": 24.99 + 0.5 * (-1) ** index, "third": 24.0, "last": 20.0}
+            for name, value in values.items():
+                put(store, run, cell(name, f"{index}"), scored(value + index))
+        [summary] = frames.summaries(store)
+    marked = {r.method: (r.entries["psnr"].best, r.entries["psnr"].second) for r in summary.rows}
+    assert marked == {"best": (True, False), "near": (True, False), "third": (False, True), "last": (False, False)}
+    assert any(note.startswith("Bold: the best mean, and every other") for note in summary.footnotes)
+    text = tables.write([summary], "markdown")
+    assert "**30.50 [" in text and "*29.50 [" in text
+    numbers = pd.read_csv(io.StringIO(tables.write([summary], "csv"))).query("measure == 'psnr'").set_index("method")
+    assert list(numbers["second"][numbers["second"]].index) == ["third"] and set(numbers["interval"]) == {"t"}
+
+
+def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+        run = store.start_run({})
+        for index in range(30):
+            put(store, run, cell("many", f"{index}"), scored(20.0 + index))
+            if index < 5:
+                put(store, run, cell("many", f"{index}", 2.0), scored(20.0 + index))
+        [many] = frames.summaries(store, levels=[0.0])
+        [few] = frames.summaries(store, levels=[2.0])
+        [both] = frames.summaries(store)
+    about = {
+        name: next(note for note in summary.footnotes if note.startswith("Mean over pictures"))
+        for name, summary in (("many", many), ("few", few), ("both", both))
+    }
+    assert "BCa" in about["many"] and "Student" not in about["many"]
+    assert "BCa" not in about["few"] and "Student" in about["few"]
+    assert "BCa" in about["both"] and "Student" in about["both"]
+
+
 def test_a_mean_never_covers_other_pictures_than_its_neighbours(store: Store) -> None:
     """`late` has two pictures only so far: every mean is over these two, and the table says so."""
     run = store.start_run({})
@@ -103,6 +155,97 @@ def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(store: S
     assert row(summary, "fragile").entries["psnr"] == frames.Entry(None, "incomplete")
     assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
     assert any(f"fragile, noise 0: {status} on 1 of 4" in note and "why" in note for note in summary.footnotes)
+
+
+def test_a_method_that_restored_nothing_says_so_in_its_cells_and_once_for_all_levels(store: Store) -> None:
+    run = store.start_run({})
+    for sigma in (0.0, 2.0):
+        for sample in SAMPLES:
+            put(store, run, cell("bare", sample, sigma), Outcome("skipped", reason="no weights"))
+    [summary] = frames.summaries(store)
+    assert row(summary, "bare").entries["psnr"] == frames.Entry(None, "skipped")
+    notes = [note for note in summary.footnotes if "bare" in note]
+    assert notes == ["bare, noise 0, 2: skipped on 4 of 4 pictures (no weights)"]
+    assert "bare" not in summary.learned_from
+
+
+# Several runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path: Path, toys: Path) -> Store:
+    """A second run, of one method that the first has and one that it has not, without provenance but its commit."""
+    made = Store(tmp_path / "other", create=True)
+    card = MethodCard(title="x", family="learned", trained_on=("Kodak",))
+    made.keep_cards("method", {name: dataclasses.asdict(card) for name in ("better", "new")})
+    made.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+    run = made.start_run({"git": {"commit": "e" * 40, "dirty": False}})
+    for index, sample in enumerate(SAMPLES):
+        put(made, run, cell("better", sample), scored(40.0 + index))
+        put(made, run, cell("new", sample), scored(30.0 + index))
+    return made
+
+
+def mean(summary: frames.Summary, method: str, level: str = "0") -> float | None:
+    interval = row(summary, method, level).entries["psnr"].interval
+    return None if interval is None else interval.mean
+
+
+def test_runs_are_read_as_one_and_the_last_decides(store: Store, other: Store) -> None:
+    other.start_run({"git": {"commit": "f" * 40, "dirty": False}})  # computed nothing
+    unused = MethodCard(title="input", family="learned", trained_on=("Set5",))
+    other.keep_cards("method", {"input": dataclasses.asdict(unused)})  # of no cell of this run
+    [summary] = frames.summaries([store, other])
+    assert (mean(summary, "input"), mean(summary, "new")) == (21.5, 31.5)
+    assert mean(summary, "better") == 41.5 and mean(frames.summaries([other, store])[0], "better") == 23.5
+    assert mean(summary, "better", "2") == 21.5, "what only the first has stays"
+    text = " ".join(summary.footnotes)
+    assert "From 2 runs; what more than one holds is taken from the one named last." in text
+    assert "aaaaaaaaaaaa (with uncommitted changes), eeeeeeeeeeee" in text
+    assert "Weights or constants from Kodak: better, new." in summary.footnotes, "the card is the deciding run's"
+    assert "ffff" not in text and "Set5" not in text
+
+
+def test_another_version_in_a_later_run_replaces_all_of_the_earlier_one(store: Store, other: Store) -> None:
+    run = other.start_run({})
+    for sample in SAMPLES[:3]:
+        put(other, run, cell("input", sample, method_version="2"), scored(10.0))
+    [summary] = frames.summaries([store, other])
+    assert mean(summary, "input") == 10.0 and row(summary, "new").entries["psnr"].interval.n == 3  # type: ignore[union-attr]
+    assert not [r for r in summary.rows if (r.method, r.level) == ("input", "2")], "version 1 is not mixed in"
+
+
+def test_pictures_that_changed_between_runs_are_never_paired(store: Store, other: Store) -> None:
+    run = other.start_run({})
+    put(other, run, cell("new", "one", data="changed"), scored(30.0))
+    [summary] = frames.summaries([store, other])
+    assert {r.entries["psnr"].interval.n for r in summary.rows if r.level == "0" and r.entries["psnr"].interval} == {3}
+
+
+def test_a_failure_in_a_later_run_hides_no_success_of_an_earlier_one(store: Store, other: Store) -> None:
+    run = other.start_run({})
+    put(other, run, cell("input", "one"), Outcome("failed", reason="full disk"))
+    for order in ([store, other], [other, store]):
+        [summary] = frames.summaries(order)
+        assert mean(summary, "input") == 21.5
+
+
+def test_scores_under_other_protocols_are_taken_together(store: Store, other: Store) -> None:
+    other.keep_cards("protocol", {"late": _protocol_card(PROTOCOLS.get("quick"))})
+    run = other.start_run({})
+    for sample in SAMPLES:
+        scores = {"late": [Score("psnr", 33.0, None), Score("mae", 0.1, None)]}
+        rulers = {("late", "psnr"): "1", ("late", "mae"): "1"}
+        other.put(run, cell("input", sample), Outcome("ok", scores=scores), rulers)
+    quick, late = frames.summaries([store, other])
+    assert mean(quick, "input") == 21.5 and mean(late, "input") == 33.0
+
+
+def test_runs_without_cells_are_no_obstacle_unless_all_are_empty(store: Store, tmp_path: Path) -> None:
+    with Store(tmp_path / "empty", create=True) as empty:
+        assert mean(frames.summaries([empty, store])[0], "input") == 21.5
+        with pytest.raises(UsageError, match="holds no cells"):
+            frames.summaries([empty, empty])
 
 
 def test_only_the_newest_version_and_the_newest_data_are_tabulated(store: Store) -> None:

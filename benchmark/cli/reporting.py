@@ -1,0 +1,144 @@
+"""Commands that write what runs found: tables, pages, exports."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark import console
+from benchmark.api import UsageError
+from benchmark.cli.app import app
+from benchmark.cli.options import Run, names
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
+    from reports import grid
+
+PANEL = "Report"
+
+
+class Form(enum.StrEnum):
+    """Formats of a report."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+    html = "html"
+
+
+class Number(enum.StrEnum):
+    """Tables of the GKMNet paper."""
+
+    one = "1"
+    two = "2"
+    three = "3"
+    four = "4"
+    five = "5"
+    all = "all"
+    later = "later"
+
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `run` wrote; the last one decides.")]
+
+
+@app.command(rich_help_panel=PANEL)
+def report(
+    folders: Runs,
+    form: Annotated[
+        Form, typer.Option("--format", help="How to write; html without --table is a page.")
+    ] = Form.markdown,
+    table: Annotated[
+        list[Number] | None,
+        typer.Option(
+            "--table", help="Tables of the GKMNet paper, printed beside measured; later: what others printed."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Only this data set; with --table, in the place of the paper's.")
+    ] = None,
+    protocol: Annotated[list[str] | None, typer.Option("--protocol", help="Only these protocols.")] = None,
+    cost: Annotated[
+        Path | None, typer.Option("--cost", help="With --table: folder that `cost` wrote; default: one that is found.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write, default: standard output; the page's folder: RUN/page.")
+    ] = None,
+) -> None:
+    """Write the tables of runs, the tables of the GKMNet paper, or a page to look at."""
+    chosen = names(protocol) if protocol else []
+    written: grid.Format = form.value
+    if cost is not None and not table:
+        raise UsageError("--cost: only the paper's tables have costs; add --table, or use `cost` alone")
+    from reports import runs
+
+    with opened(folders) as stores:
+        dataset = runs.dataset(stores, dataset) if dataset else None
+        if table:
+            from reports import paper
+
+            made = paper.tables(stores, _numbers(table), dataset=dataset, protocols=chosen, cost_folder=cost)
+            emit(paper.write(made, written), out)
+        elif form is Form.html:
+            if chosen:
+                raise UsageError("--protocol: the page shows all protocols; leave it out, or choose another --format")
+            from reports import page
+
+            console.note(f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}")
+        else:
+            from reports import frames, tables
+
+            emit(tables.write(frames.summaries(stores, chosen, dataset), written), out)
+
+
+@app.command(rich_help_panel=PANEL)
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+) -> None:
+    """Write every score of a run with its provenance, for sharing or for your own statistics."""
+    from benchmark.store import Store
+    from reports import frames
+
+    writers = {".csv": "to_csv", ".parquet": "to_parquet"}
+    if out.suffix not in writers:
+        raise UsageError(f"--out {out}: the ending decides the format; use .csv or .parquet")
+    with Store(run) as store:
+        frame = frames.export(store)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    getattr(frame, writers[out.suffix])(out, index=False)
+    console.note(f"{len(frame)} rows -> {out}")
+
+
+@contextlib.contextmanager
+def opened(runs: Sequence[Path]) -> Iterator[list[Store]]:
+    """Open the runs in these folders, each once."""
+    from benchmark.store import Store
+
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Store(run)) for run in dict.fromkeys(runs)]
+
+
+def _numbers(wanted: Sequence[Number]) -> list[str]:
+    """Return the tables that are meant, in the order of the paper."""
+    every = [number.value for number in Number if number is not Number.all]
+    named = {number.value for number in wanted}
+    return [number for number in every if number in named or (Number.all in wanted and number != Number.later)]
+
+
+def emit(text: str, out: Path | None) -> None:
+    """Write a text to a file, or to standard output."""
+    if out is None:
+        sys.stdout.write(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    console.note(f"written: {out}")

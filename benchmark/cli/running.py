@@ -1,0 +1,139 @@
+"""Commands that run methods, and that score what they made."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark import console
+from benchmark.cli.app import app
+from benchmark.cli.options import (
+    Data,
+    Depth,
+    Device,
+    DeviceOption,
+    Jobs,
+    Levels,
+    Limit,
+    Methods,
+    NoiseClip,
+    NoiseRound8,
+    Out,
+    Plugins,
+    Protocols,
+    Run,
+    Seed,
+    Timeout,
+    Trunk,
+    check_device,
+    chosen_protocols,
+    default_folder,
+    metric_weights,
+    noise_levels,
+    prepare,
+    settings_of,
+)
+
+PANEL = "Measure"
+
+
+@app.command(rich_help_panel=PANEL)
+def run(
+    methods: Methods,
+    dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
+    noise: Levels = "0",
+    noise_clip: NoiseClip = False,
+    noise_round8: NoiseRound8 = False,
+    track: Annotated[Depth | None, typer.Option(help="Reader depth; default: the protocol's own.")] = None,
+    protocol: Protocols = ["canonical"],  # noqa: B006 (typer copies defaults)
+    timeout: Timeout = None,
+    lpips_trunk: Trunk = None,
+    data: Data = Path("data"),
+    out: Out = None,
+    limit: Limit = None,
+    jobs: Jobs = 0,
+    device: DeviceOption = Device.auto,
+    save_images: Annotated[
+        bool, typer.Option("--save-images/--no-save-images", help="Keep outputs (for `score`) and pictures to look at.")
+    ] = True,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Run methods over a data set and score them. The same command again does only what is missing."""
+    prepare(plugin, lpips_trunk)
+    check_device(device)
+    from benchmark import plan, provenance
+    from benchmark.session import Session
+
+    planned = plan.select_methods(methods, console.note)
+    protocols = chosen_protocols(protocol)
+    tracks = plan.select_tracks(list(protocols.values()), track)
+    chosen = plan.select_dataset(dataset, data, limit)
+    noises = noise_levels(noise, noise_clip, noise_round8, seed)
+    cells = plan.cells(planned, chosen, tracks.values(), noises)
+    folder = out or default_folder(chosen.id.label)
+    settings = settings_of(folder, data, plugin, device, save_images)
+    facts = {
+        "data": {chosen.id.label: chosen.fingerprint()},
+        "weights": {method.id.label: method.weights for method in planned if method.weights},
+        "metric_weights": metric_weights(protocols),
+        "plugins": provenance.file_hashes(plugin or []),
+        "device": device.value,
+        "jobs": jobs or "one per core, four at most",
+    }
+    with Session(settings, protocols, provenance.collect(**facts)) as session:
+        session.begin()
+        session.keep_cards(planned, chosen)
+        unwell = session.do(session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring")
+        bad = max(unwell, session.report_cells(cells))
+        _show(session.store.folder, list(protocols), chosen.id.label)
+    raise typer.Exit(1 if bad else 0)
+
+
+@app.command(rich_help_panel=PANEL)
+def score(
+    run: Run,
+    protocol: Protocols,
+    lpips_trunk: Trunk = None,
+    data: Data = Path("data"),
+    jobs: Jobs = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Score the saved outputs of a run under further protocols, without running any method."""
+    prepare(plugin, lpips_trunk)
+    from benchmark import provenance
+    from benchmark.session import Session
+
+    protocols = chosen_protocols(protocol)
+    settings = dataclasses.replace(settings_of(run, data, plugin, Device.cpu, save=False), rerun=False)
+    with Session(
+        settings, protocols, provenance.collect(metric_weights=metric_weights(protocols)), create=False
+    ) as session:
+        tasks = session.unscored()
+        session.begin()
+        bad = session.do(tasks, jobs=jobs, timeout=None, what="scoring") + session.lost
+        _show(run, list(protocols))
+    raise typer.Exit(1 if bad else 0)
+
+
+def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
+    """Print the tables that a command asked for; write the report of the whole run beside it."""
+    from benchmark.store import Store
+    from reports import frames, overview, tables
+
+    with Store(folder) as store:
+        everything = frames.summaries(store)
+        seen = overview.write(store, folder / "overview.png", dataset)
+    for summary in everything:
+        if summary.protocol in protocols and dataset in (None, summary.dataset):
+            console.wide().print(tables.terminal(summary))
+            for line in summary.footnotes:
+                console.out.print(line, highlight=False, markup=False)
+    written = folder / "report.md"
+    written.write_text(tables.write(everything, "markdown"), encoding="utf-8")
+    console.out.print(f"\nreport: {written}", highlight=False, markup=False)
+    if seen is not None:
+        console.out.print(f"pictures: {seen}, all of them in {folder / 'pictures'}", highlight=False, markup=False)

@@ -1,0 +1,151 @@
+"""Commands that study one thing: blur maps, iterations, PSFs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark import console
+from benchmark.api import DataError
+from benchmark.cli.app import app
+from benchmark.cli.options import (
+    Data,
+    Depth,
+    Device,
+    DeviceOption,
+    Format,
+    Jobs,
+    Levels,
+    Limit,
+    Methods,
+    NoiseClip,
+    NoiseRound8,
+    Plugins,
+    Seed,
+    Timeout,
+    check_device,
+    default_folder,
+    noise_levels,
+    prepare,
+    settings_of,
+)
+
+PANEL = "Study"
+
+
+@app.command(rich_help_panel=PANEL)
+def maps(
+    methods: Methods,
+    dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
+    noise: Levels = "0",
+    noise_clip: NoiseClip = False,
+    noise_round8: NoiseRound8 = False,
+    track: Annotated[Depth, typer.Option(help="Reader depth.")] = Depth.u8,
+    timeout: Timeout = None,
+    data: Data = Path("data"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the results; default: results/maps/NAME.")
+    ] = None,
+    limit: Limit = None,
+    jobs: Jobs = 0,
+    device: DeviceOption = Device.auto,
+    seed: Seed = 0,
+    form: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.markdown,
+    plugin: Plugins = None,
+) -> None:
+    """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and show them."""
+    prepare(plugin, None)
+    check_device(device)
+    from benchmark import map_scores, plan
+    from reports import tables
+    from reports.maps import write
+
+    planned = plan.select_methods(methods, console.note)
+    chosen = plan.select_dataset(dataset, data, limit)
+    noises = noise_levels(noise, noise_clip, noise_round8, seed)
+    folder = out or default_folder(chosen.id.label, "maps")
+    settings = settings_of(folder, data, plugin, device, save=False)
+    rows = map_scores.run(planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout)
+    written = write(rows, planned, chosen, folder, form=form.value)
+    for summary in written.summaries:
+        console.wide().print(tables.terminal(summary))
+        for line in summary.footnotes:
+            console.out.print(line, highlight=False, markup=False)
+    console.out.print(
+        f"\ntables: {written.table}, every map: {folder / map_scores.CSV_NAME}", highlight=False, markup=False
+    )
+    if written.strip is not None:
+        console.out.print(f"pictures: {written.strip}", highlight=False, markup=False)
+    raise typer.Exit(1 if any(row["status"] in ("failed", "timeout") for row in rows) else 0)
+
+
+@app.command(rich_help_panel=PANEL)
+def convergence(
+    methods: Methods,
+    dataset: Annotated[list[str], typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each.")],
+    noise: Levels = "0",
+    limit: Limit = None,
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path("results/convergence"),
+    jobs: Jobs = 0,
+    seed: Seed = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Follow iterative methods step by step: quality and residual against iterations, as a table and a figure."""
+    prepare(plugin, None)
+    from benchmark import convergence as steps
+    from benchmark import plan
+    from benchmark.session import workers
+    from reports import convergence as shown
+
+    planned = plan.select_methods(methods, console.note)
+    chosen = list(
+        {data.id.label: data for data in (plan.select_dataset(text, data, limit) for text in dataset)}.values()
+    )
+    settings = settings_of(out, data, plugin, Device.cpu, save=False)
+    noises = noise_levels(noise, False, False, seed)
+    count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
+    rows = steps.run(planned, chosen, noises, settings, jobs=workers(jobs, count))
+    made = shown.frame(rows)
+    written = shown.write(made, out)
+    console.wide().print(shown.terminal(made))
+    for line in [*shown.refused(made), "", *(f"written: {path}" for path in written)]:
+        console.out.print(line, highlight=False, markup=False)
+    raise typer.Exit(1 if shown.incomplete(made) else 0)
+
+
+@app.command(rich_help_panel=PANEL)
+def psf(
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only.")
+    ] = "pixel4",
+    data: Data = Path("data"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path("results/psf"),
+    jobs: Jobs = 0,
+    plugin: Plugins = None,
+) -> None:
+    """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to measured PSFs."""
+    prepare(plugin, None)
+    from benchmark.registry import DATASETS, create
+    from benchmark.session import workers
+    from reports import psf_study
+
+    measured = {}
+    if dataset != "none":
+        try:
+            measured = dict(create(DATASETS, dataset, root=data)[0].psfs())
+        except DataError as error:
+            console.note(f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)")
+        else:
+            if not measured:
+                console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
+    try:
+        study = psf_study.measure(measured or None, jobs=workers(jobs, 1_000_000))
+    except ValueError as error:
+        raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
+    for line in psf_study.summary_lines(study):
+        console.out.print(line, highlight=False, markup=False)
+    for made in psf_study.save(out, study):
+        console.out.print(f"written: {made}", highlight=False, markup=False)

@@ -1,0 +1,118 @@
+"""The pictures that a run kept of one sample, and which part of them is worth a close look."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import imageio
+from benchmark.api import Picture
+from benchmark.names import output_picture, target_picture
+from benchmark.plan import Cell
+
+_BLOCKS: Final = 4
+"""A window is judged by _BLOCKS x _BLOCKS blocks of its pixels."""
+_TEXTURED: Final = 0.5
+"""Share of those blocks that must show something, at least; nothing can be told sharp or blurred in a clear sky."""
+_LEAST_CONTRAST: Final = 2 / 255
+"""Mean absolute contrast at a scale of 1 to 4 px from which on a block shows something."""
+
+
+class Close(NamedTuple):
+    """Where a close look is taken: the upper left corner and the size of a window, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, picture: Picture) -> Picture:
+        """Return that part of a picture."""
+        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+class Views(NamedTuple):
+    """The 8-bit pictures of one sample, H x W x 3 in [0, 1]: by method, `input` first, and the target or None."""
+
+    made: dict[str, Picture]
+    target: Picture | None
+
+    @property
+    def seen(self) -> Picture:
+        """The picture that went in, or, if the run has no method `input`, the first that came out."""
+        return next(iter(self.made.values()))
+
+    def shown(self) -> dict[str, Picture]:
+        """Return the pictures by name, the target last."""
+        return self.made if self.target is None else {**self.made, "target": self.target}
+
+
+def views(kept: Sequence[tuple[Path, Cell, str]]) -> Views | None:
+    """Return the pictures kept of one sample, or None if none is there any more.
+
+    Args:
+        kept: folder of the run, cell and path of the output in the folder, for each method in turn.
+    """
+    paths = {cell.method: folder / output_picture(output) for folder, cell, output in kept}
+    made = {name: imageio.read(path)[0] for name, path in paths.items() if path.is_file()}
+    first = {name: made[name] for name in ("input",) if name in made}
+    target = next((path for folder, cell, _ in kept if (path := folder / target_picture(cell)).is_file()), None)
+    return Views({**first, **made}, None if target is None else imageio.read(target)[0]) if made else None
+
+
+def closest(seen: Picture, target: Picture | None, side: int) -> Close:
+    """Return the square window that shows the defocus best.
+
+    With a target it is where the mean absolute error of the input is largest. Without one it is where sharp and blurred
+    texture meet: blocks of a quarter of the window are compared by how much contrast finer than about 1 px they have in
+    proportion to that of 1 to 4 px, and the window whose blocks differ most wins. If none shows enough, the middle.
+
+    Args:
+        seen: H x W x 3, the input.
+        target: H x W x 3 or None; one of another size is as none.
+        side: of the window in pixels; cut down to the picture.
+    """
+    height, width = (min(side, extent) for extent in seen.shape[:2])
+    if target is not None and target.shape == seen.shape:
+        top, left = _largest(np.abs(seen - target).mean(axis=2), height, width)
+    else:
+        middle = (seen.shape[0] - height) // 2, (seen.shape[1] - width) // 2
+        top, left = _mixed(seen, min(height, width)) or middle
+    return Close(top, left, height, width)
+
+
+def _largest(error: NDArray[np.float32], height: int, width: int) -> tuple[int, int]:
+    means = cv2.boxFilter(error, -1, (width, height), anchor=(0, 0))
+    valid = means[: error.shape[0] - height + 1, : error.shape[1] - width + 1]
+    top, left = divmod(int(valid.argmax()), valid.shape[1])
+    return top, left
+
+
+def _mixed(seen: Picture, side: int) -> tuple[int, int] | None:
+    """Return the corner of the window in which the sharpness of textured blocks differs most, or None."""
+    block = side // _BLOCKS
+    rows, columns = (extent // block for extent in seen.shape[:2]) if block else (0, 0)
+    if min(rows, columns) < _BLOCKS:
+        return None
+    light = seen.mean(axis=2)
+    small, large = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in (1, 4))
+    fine, coarse = (
+        np.abs(band)[: rows * block, : columns * block].reshape(rows, block, columns, block).mean(axis=(1, 3))
+        for band in (light - small, small - large)
+    )
+    textured = coarse >= _LEAST_CONTRAST
+    sharpness = np.log(np.maximum(fine, np.float32(1e-4)) / np.maximum(coarse, np.float32(1e-4)))
+    windows = functools.partial(np.lib.stride_tricks.sliding_window_view, window_shape=(_BLOCKS, _BLOCKS))
+    shown = windows(textured).mean(axis=(2, 3)) >= _TEXTURED
+    if not shown.any():
+        return None
+    sharpest = windows(np.where(textured, sharpness, -np.inf)).max(axis=(2, 3))
+    softest = windows(np.where(textured, sharpness, np.inf)).min(axis=(2, 3))
+    top, left = divmod(int(np.where(shown, sharpest - softest, 0).argmax()), shown.shape[1])
+    return top * block, left * block

@@ -1,0 +1,166 @@
+"""The mixing coefficients of Gaussian kernel mixtures, kernel by kernel, and the blur they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.api import Map, Method, Mixture, Sample, Unavailable
+from benchmark.metrics.tracks import Track
+from benchmark.optics import gkm
+from benchmark.registry import METHODS, create
+from benchmark.worker import brief, unmet
+from reports.figures import style
+from reports.figures.source import Source, drawn_by
+from reports.figures.style import Drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
+
+_ACROSS: Final = 8
+
+
+class _Found(NamedTuple):
+    """A mixture with its name, and what it was computed with."""
+
+    title: str
+    mixture: Mixture
+    note: str
+
+
+def draw(source: Source) -> Drawn:
+    """Draw the coefficient maps of every method that has a mixture, for one picture without added noise.
+
+    Raises:
+        Unavailable: if no method of the runs has one, with the reasons of those that might have; if the data set is not
+            there.
+    """
+    name = source.samples[0]
+    sample = source.load(source.adapter(), name)
+    reasons: list[str] = []
+    of_methods = list(_of_methods(source, sample, reasons))
+    if not of_methods:
+        raise Unavailable("; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)")
+    found = [*_true(sample), *of_methods]
+    return Drawn(
+        _figure(sample, found),
+        [
+            f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the picture, its true blur "
+            "where it is known, and the effective sigma, the mean of the kernels' nominal sigmas weighted by |beta|. "
+            "Below: gamma of eq. (7) of GKMNet's paper, by the kernels' sigmas (px): gamma = 1 - beta for the delta "
+            "(0 px), -beta for the others, so that a pixel left as it is stays white. Each set of maps has one colour "
+            "scale, symmetric about 0; the maps above have their own.",
+            *(f"{each.title}: {each.note}." for each in found),
+            *(f"Not shown: {reason}." for reason in reasons),
+            *source.about([name]),
+            drawn_by(),
+        ],
+    )
+
+
+def effective_sigma(mixture: Mixture) -> Map:
+    """Return the mean of the kernels' sigmas weighted by |beta|, H x W in px; 0 where all coefficients are 0."""
+    weights = np.abs(mixture.beta, dtype=np.float64)
+    total = weights.sum(axis=0)
+    mean = np.tensordot(np.asarray(mixture.sigmas), weights, axes=1) / np.where(total > 0, total, 1)
+    return np.asarray(mean, dtype=np.float32)
+
+
+def gammas(mixture: Mixture) -> NDArray[np.float32]:
+    """Return gamma of eq. (7), K x H x W: 1 - beta for the delta, -beta for the other kernels."""
+    made = -mixture.beta
+    made[[sigma == 0 for sigma in mixture.sigmas]] += 1
+    return made
+
+
+def _true(sample: Sample) -> Iterator[_Found]:
+    """Yield the mixture that a simulated picture was blurred with, if it was."""
+    if sample.meta.get("psf") == "gkm" and sample.blur_map is not None:
+        bank = gkm.paper_bank()
+        mixture = Mixture(bank.sigmas, gkm.coefficients(sample.blur_map, bank))
+        yield _Found("true model", mixture, f"what the picture was blurred with, in linear light (bank: {bank.label})")
+
+
+def _of_methods(source: Source, sample: Sample, reasons: list[str]) -> Iterator[_Found]:
+    """Yield the mixture of each method; why one that might have some has none goes to `reasons`."""
+    for name in source.methods:
+        try:
+            found = _of_method(source, sample, name)
+        except Exception as error:  # a plug-in may raise anything; the others are drawn all the same
+            reasons.append(f"{name}: {brief(error)}")
+            continue
+        if isinstance(found, _Found):
+            yield found
+        elif found:
+            reasons.append(f"{name}: {found}")
+
+
+def _of_method(source: Source, sample: Sample, name: str) -> _Found | str:
+    """Return the mixture of a method, or why there is none; an empty text for a method that never has any."""
+    method = create(METHODS, name)[0]
+    if type(method).mixture is Method.mixture:
+        return ""
+    method.prepare("cpu")
+    observation = Track.parse(source.track).fit(sample.observe(method.card))
+    lack = unmet(method, observation)
+    mixture = None if lack else method.mixture(observation)
+    if mixture is None:
+        return lack or "mixes no Gaussian kernels"
+    weights = method.weights_hash()
+    return _Found(source.title(name), mixture, f"weights SHA-256 {weights}" if weights else "without weights")
+
+
+def _figure(sample: Sample, found: Sequence[_Found]) -> Figure:
+    from matplotlib.figure import Figure
+
+    height, width = sample.image.shape[:2]
+    shape = height / width
+    overview: dict[str, Map] = {} if sample.blur_map is None else {"true blur": sample.blur_map}
+    overview |= {f"effective sigma, {each.title}": effective_sigma(each.mixture) for each in found}
+    across = max(3, len(overview) + 1)
+    lines = [-(-len(each.mixture.sigmas) // _ACROSS) for each in found]
+    heights = [
+        style.PAGE / across * 0.9 * shape + 0.3,
+        *(0.3 + count * (style.PAGE / _ACROSS * 0.86 * shape + 0.2) for count in lines),
+    ]
+    figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    panels = parts[0].subplots(1, across, squeeze=False)[0]
+    _overview(parts[0], panels, sample, overview)
+    for part, each, count in zip(parts[1:], found, lines, strict=True):
+        part.suptitle(each.title, x=0.01, horizontalalignment="left", size=8)
+        _maps(part, part.subplots(count, _ACROSS, squeeze=False).ravel(), each.mixture)
+    return figure
+
+
+def _overview(part: SubFigure, panels: NDArray[Any], sample: Sample, maps: Mapping[str, Map]) -> None:
+    _picture(panels[0], np.clip(sample.image, 0, 1), "input")
+    for axes, (title, values) in zip(panels[1:], maps.items(), strict=False):
+        shown = _picture(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
+        part.colorbar(shown, ax=axes, label="px", shrink=0.8)
+    for axes in panels[1 + len(maps) :]:
+        axes.set_visible(False)
+
+
+def _maps(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
+    values = gammas(mixture)
+    top = float(np.quantile(np.abs(values), 0.999)) or 1.0
+    for axes, sigma, plane in zip(panels, mixture.sigmas, values, strict=False):
+        shown = _picture(axes, plane, f"{sigma:g}", cmap=f"{style.DIVERGING}_r", vmin=-top, vmax=top)
+    for axes in panels[len(mixture.sigmas) :]:
+        axes.set_visible(False)
+    part.colorbar(shown, ax=panels.tolist(), label="gamma", shrink=0.8)
+
+
+def _picture(axes: Axes, values: NDArray[np.float32], title: str, **looks: Any) -> AxesImage:
+    shown = axes.imshow(values, **looks)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    axes.set_title(style.lines(title, 34), pad=2, size=6.5)
+    return shown

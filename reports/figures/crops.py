@@ -1,0 +1,138 @@
+"""Crops side by side, as Figure 3 of the GKMNet paper: what methods make of the place where defocus shows most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from benchmark.api import Picture, Unavailable
+from benchmark.metrics.psnr import Psnr
+from reports import crops
+from reports.crops import Close, Views
+from reports.figures import style
+from reports.figures.source import Source
+from reports.figures.style import Drawn
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PICTURES: Final = 4
+_ACROSS: Final = 8
+"""Crops in a line, at most; more of them are spread over several lines."""
+_LARGEST: Final = 160
+_SHARE: Final = 0.3
+"""Side of a crop: this share of the picture's shorter side, but no more than _LARGEST pixels."""
+_WHOLE: Final = 1.4
+"""Width of the small whole view, in crops."""
+_TEXT: Final = 0.34
+"""Height of the texts above and below a crop, in inches."""
+_LETTER: Final = 0.055
+"""Width of a letter of them."""
+
+
+class _Block(NamedTuple):
+    """What is shown of one picture."""
+
+    sample: str
+    views: Views
+    close: Close
+
+
+def draw(source: Source) -> Drawn:
+    """Draw the first pictures of the runs (or those asked for) at the lowest noise level, a block of crops for each.
+
+    Raises:
+        Unavailable: if the runs kept no pictures.
+    """
+    level = source.levels[0]
+    blocks = list(_blocks(source, level))
+    if not blocks:
+        raise Unavailable("the pictures of the runs are no longer there; run again")
+    figure = _figure(source, blocks)
+    targets = [block.views.target is not None for block in blocks]
+    return Drawn(
+        figure,
+        [
+            f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which shows the input.",
+            *([_WITH_TARGET] if any(targets) else []),
+            *([_WITHOUT] if not all(targets) else []),
+            f"Pictures: {', '.join(block.sample for block in blocks)}"
+            + (" (the first of the runs)." if not source.wanted.samples else " (chosen by hand)."),
+            *source.about([block.sample for block in blocks]),
+        ],
+    )
+
+
+_WITH_TARGET = (
+    "Box: where the input differs most from the target. Under each crop: its PSNR against the target, of the crop "
+    "alone and of 8-bit pictures, so not the score that tables print."
+)
+_WITHOUT = (
+    "Without a target the box is where sharp and blurred texture meet most sharply in the input, or the middle where "
+    "there is too little texture to tell."
+)
+
+
+def _blocks(source: Source, level: str) -> Iterator[_Block]:
+    for sample, kept in list(source.kept(level).items())[: len(source.wanted.samples) or _PICTURES]:
+        views = crops.views(kept)
+        if views is not None:
+            side = min(_LARGEST, round(_SHARE * min(views.seen.shape[:2])))
+            yield _Block(sample, views, crops.closest(views.seen, views.target, side))
+
+
+def _figure(source: Source, blocks: Sequence[_Block]) -> Figure:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    most = max(len(block.views.shown()) for block in blocks)
+    down = -(-most // _ACROSS)
+    across = -(-most // down)
+    side = style.PAGE / (across + _WHOLE)
+    close = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure = Figure(figsize=(style.PAGE, len(blocks) * down * (side + _TEXT)), layout=close)
+    grid = figure.add_gridspec(len(blocks) * down, across + 1, width_ratios=[_WHOLE, *[1] * across])
+    for number, block in enumerate(blocks):
+        whole = figure.add_subplot(grid[number * down : (number + 1) * down, 0])
+        _whole(whole, block, side)
+        for index, (name, picture) in enumerate(block.views.shown().items()):
+            line, column = divmod(index, across)
+            axes = figure.add_subplot(grid[number * down + line, 1 + column])
+            _picture(axes, block.close.of(picture))
+            title = name if name == "target" else source.title(name)
+            _head(axes, title, side)
+            if block.views.target is not None and name != "target":
+                axes.set_xlabel(_psnr(block, picture), labelpad=2, size=6.5)
+    return figure
+
+
+def _whole(axes: Axes, block: _Block, side: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    _picture(axes, block.views.seen)
+    close = block.close
+    corner = (close.left - 0.5, close.top - 0.5)
+    for colour, width in (("white", 2.2), (style.VERMILION, 1.1)):  # the rim is seen on any picture
+        axes.add_patch(Rectangle(corner, close.width, close.height, fill=False, edgecolor=colour, linewidth=width))
+    _head(axes, block.sample, _WHOLE * side)
+
+
+def _head(axes: Axes, text: str, width: float) -> None:
+    """Write a name above a picture of that width in inches."""
+    axes.set_title(style.lines(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom")
+
+
+def _picture(axes: Axes, picture: Picture) -> None:
+    axes.imshow(np.rint(picture * 255).astype(np.uint8))
+    axes.set(xticks=[], yticks=[], anchor="N")
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+
+
+def _psnr(block: _Block, picture: Picture) -> str:
+    assert block.views.target is not None
+    target = block.close.of(block.views.target)
+    return f"{Psnr()(block.close.of(picture), target):.2f} dB" if picture.shape == block.views.target.shape else ""

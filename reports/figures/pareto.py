@@ -1,0 +1,176 @@
+"""Quality against cost: who is not beaten by anything cheaper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from benchmark.api import Unavailable
+from benchmark.cost import record
+from benchmark.cost.record import Counted, Record
+from benchmark.cost.timing import Trial
+from benchmark.stats import Interval, mean_interval
+from reports import cost
+from reports.figures import style
+from reports.figures.source import Source, measure_name
+from reports.figures.style import Drawn
+from reports.paper.cost import find
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+class _Panel(NamedTuple):
+    """A kind of cost: the label of its axis, and method -> cost."""
+
+    label: str
+    costs: Mapping[str, float]
+
+
+class Point(NamedTuple):
+    """A method: what it costs and how good it is."""
+
+    method: str
+    cost: float
+    quality: float
+
+
+def draw(source: Source) -> Drawn:
+    """Draw the protocol's first measure at the lowest noise level against seconds, parameters and MACs.
+
+    Raises:
+        Unavailable: without a cost pass, or if it has none of these methods, or if there is nothing to compare.
+        DataError: if its files are damaged.
+    """
+    from matplotlib.figure import Figure
+
+    folder = find(source.folders, source.wanted.cost)
+    if folder is None or not (folder / record.RECORD).is_file():
+        where = f" in {folder}" if folder else ""
+        raise Unavailable(f"no cost pass{where}; measure one with `cost` and name its folder by --cost")
+    kept, trials = record.read(folder)
+    measure, level = next(iter(source.measures)), source.levels[0]
+    scores = source.comparable(measure, [level])
+    quality, label, said = _quality(scores.values, source.measures[measure])
+    panels, missing = _panels(kept, trials, list(quality))
+    if not panels:
+        raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
+    figure = Figure(figsize=(style.PAGE, 2.9), layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, panel in zip(row, panels, strict=True):
+        _points(axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"]))
+    row[0].set_ylabel(label)
+    named = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
+    return Drawn(
+        figure,
+        [
+            f"Quality on {source.dataset} at noise {level} against cost: {said} Bars: 95 % intervals of the mean over "
+            "pictures. Line: the front, the best that can be had at a cost, from means alone; hollow points do not "
+            f"compete. Costs are for a picture of {kept.size}, whatever the pictures that quality was measured on; "
+            "MACs are those of a network's plain form.",
+            *missing,
+            *scores.notes,
+            *_machine(kept, trials),
+            *source.about(scores.values.index),
+        ],
+    )
+
+
+def _quality(scores: pd.DataFrame, card: Mapping[str, Any]) -> tuple[dict[str, Interval], str, str]:
+    """Return the mean of each method, the label of the axis, and a sentence for the caption.
+
+    Where the input is among the methods, it is the mean difference to it: its interval leaves out how pictures differ.
+    """
+    name = measure_name(card)
+    own = {str(method): values for method, values in scores.droplevel(1, axis=1).items()}
+    if "input" not in own:
+        return {method: mean_interval(values.tolist()) for method, values in own.items()}, name, f"mean {name}."
+    made = {method: mean_interval((values - own["input"]).tolist()) for method, values in own.items()}
+    mean = f"{own['input'].mean():.{card['digits']}f}"
+    return made, f"{name}, change from input", f"mean change from the input's {name} (mean {mean})."
+
+
+def front(points: Sequence[Point], *, higher_is_better: bool = True) -> list[Point]:
+    """Return the points that nothing of equal or lower cost equals or beats, by rising cost."""
+    sign = 1 if higher_is_better else -1
+    best: list[Point] = []
+    for point in sorted(points, key=lambda each: (each.cost, -sign * each.quality)):
+        if not best or sign * point.quality > sign * best[-1].quality:
+            best.append(point)
+    return best
+
+
+def _panels(kept: Record, trials: Sequence[Trial], methods: Sequence[str]) -> tuple[list[_Panel], list[str]]:
+    """Return the kinds of cost that are known of some of the methods, and a line on each that is not of all."""
+    found = [
+        *(_Panel(f"{device} time (s)", _seconds(kept, trials, methods, name)) for name, device in _DEVICES.items()),
+        *(_Panel(label, _counts(kept, methods, read)) for label, read in _COUNTS.items()),
+    ]
+    panels = [panel for panel in found if panel.costs]
+    notes = []
+    for panel in panels:
+        lacking = [name for name in methods if name not in panel.costs]
+        if lacking:
+            notes.append(f"{panel.label}: not known of, or none: {', '.join(lacking)}.")
+    if not any(panel.label.endswith("(s)") for panel in panels):
+        notes.append("No seconds: the cost pass holds no timed rounds of these methods.")
+    return panels, notes
+
+
+_DEVICES: Final = {"cpu": "CPU", "cuda": "GPU"}
+_COUNTS: Final[Mapping[str, Callable[[Counted], float]]] = {
+    "parameters (M)": lambda counted: next(iter(counted.forms.values())).parameters / 1e6,
+    "MACs (G)": lambda counted: next(iter(counted.forms.values())).macs / 1e9,
+}
+
+
+def _seconds(kept: Record, trials: Sequence[Trial], methods: Sequence[str], device: str) -> dict[str, float]:
+    from statistics import median
+
+    found = {}
+    for subject in kept.subjects:
+        if subject.method in methods and subject.device == device:
+            seconds = cost.measured(trial for trial in trials if trial.subject == subject).seconds
+            if seconds:
+                found[subject.method] = median(seconds)
+    return found
+
+
+def _counts(kept: Record, methods: Sequence[str], read: Callable[[Counted], float]) -> dict[str, float]:
+    return {name: read(kept.counts[name]) for name in methods if name in kept.counts and kept.counts[name].forms}
+
+
+def _points(axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _Panel, higher: bool) -> None:
+    for method, spent in panel.costs.items():
+        mean = quality[method]
+        _, _, bars = axes.errorbar(
+            spent,
+            mean.mean,
+            [[below] for below in style.reach(mean)],
+            label=source.title(method),
+            elinewidth=0.7,
+            linestyle="none",
+            **source.looks[method].of_points(),
+        )
+        for bar in bars:
+            bar.set_alpha(0.5)
+    competing = [
+        Point(name, spent, quality[name].mean) for name, spent in panel.costs.items() if source.looks[name].competes
+    ]
+    if best := front(competing, higher_is_better=higher):
+        costs = [*(point.cost for point in best), max(panel.costs.values())]
+        means = [*(point.quality for point in best), best[-1].quality]
+        axes.step(costs, means, where="post", color="#888888", zorder=0, label="front")
+    style.logarithmic(axes, panel.label)
+
+
+def _machine(kept: Record, trials: Sequence[Trial]) -> list[str]:
+    """Return what seconds were measured on, if any were."""
+    if not any(trial.reading for trial in trials):
+        return []
+    subject = kept.subjects[0]
+    gpus = sorted({each.gpu for each in kept.subjects if each.gpu})
+    where = ", ".join([subject.processor, *gpus])
+    return [f"Seconds: median of the rounds, measured on {where}; threads: {subject.threads}; suite {subject.suite}."]

@@ -1,0 +1,133 @@
+"""Quality against the noise level, and what every method loses by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from benchmark.api import Unavailable
+from benchmark.stats import Interval, mean_interval
+from reports.figures import style
+from reports.figures.source import Source, measure_name
+from reports.figures.style import Drawn
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_MOST: Final = 3
+"""Measures side by side, at most: the first of each metric that were scored."""
+
+
+class _Panel(NamedTuple):
+    """One measure: its card, method -> level -> interval, and the same for the change since the lowest level."""
+
+    card: Mapping[str, Any]
+    quality: dict[str, dict[str, Interval]]
+    change: dict[str, dict[str, Interval]]
+
+
+def draw(source: Source) -> Drawn:
+    """Draw the means of every method at each noise level, and below them their change since the lowest level.
+
+    Raises:
+        Unavailable: if there is one level only, or nothing to compare.
+    """
+    from matplotlib.figure import Figure
+
+    levels, kind = _levels(source.levels)
+    panels, samples, notes = _panels(source, levels)
+    figure = Figure(figsize=(style.PAGE, 4.4), layout="constrained")
+    axes = figure.subplots(2, len(panels), squeeze=False, sharex=True)
+    for column, panel in enumerate(panels):
+        for row, curves in enumerate((panel.quality, panel.change)):
+            _curves(axes[row, column], source, levels, curves)
+        axes[0, column].set_ylabel(measure_name(panel.card))
+        unit = panel.card["unit"] and f" ({panel.card['unit']})"
+        axes[1, column].set_ylabel(f"change since noise {levels[0].split()[0]}{unit}")
+        axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)
+        axes[1, column].set_xlabel(f"noise sigma (0-255 scale{kind and ', '}{kind})")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return Drawn(
+        figure,
+        [
+            f"Quality against the noise level on {source.dataset}. Above: mean over pictures; below: mean of how much "
+            "each picture changed since the lowest level. Bars: 95 % intervals of these means; those above are mostly "
+            "about how pictures differ, those below are paired. All means are over the same pictures. Points are set "
+            "apart sideways so that bars can be seen.",
+            *_other_kinds(source.levels, levels),
+            *notes,
+            *source.about(samples),
+        ],
+    )
+
+
+def _levels(known: Sequence[str]) -> tuple[list[str], str]:
+    """Return the levels of one kind of noise, and the kind: plain noise if there are several levels of it."""
+    for kind in sorted({level.partition(" ")[2] for level in known}):
+        levels = [level for level in known if level == "0" or level.partition(" ")[2] == kind]
+        if len(levels) > 1:
+            return levels, kind
+    raise Unavailable(f"the runs hold one noise level ({', '.join(known)}); run again with, say, --noise 0,1,3,5")
+
+
+def _other_kinds(known: Sequence[str], shown: Sequence[str]) -> list[str]:
+    left_out = [level for level in known if level not in shown]
+    return [f"Noise of other kinds is not shown: {', '.join(left_out)}."] if left_out else []
+
+
+def _panels(source: Source, levels: Sequence[str]) -> tuple[list[_Panel], list[str], list[str]]:
+    """Return the panels, the pictures that all of them cover, and notes."""
+    found, notes = {}, []
+    for measure in _one_of_each_metric(source.measures)[:_MOST]:
+        try:
+            found[measure] = source.comparable(measure, levels)
+        except Unavailable as error:
+            notes.append(f"{source.measures[measure]['title']} is not shown. {error}")
+    if not found:
+        raise Unavailable(notes[0])
+    panels = [_panel(source.measures[measure], made.values, levels) for measure, made in found.items()]
+    samples = {str(sample) for made in found.values() for sample in made.values.index}
+    notes += [note for made in found.values() for note in made.notes]
+    return panels, sorted(samples), list(dict.fromkeys(notes))
+
+
+def _one_of_each_metric(measures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the first measure of each metric, which the first words of titles name ("SSIM g11")."""
+    first: dict[str, str] = {}
+    for key, card in measures.items():
+        first.setdefault(card["title"].split()[0], key)
+    return list(first.values())
+
+
+def _panel(card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str]) -> _Panel:
+    quality: dict[str, dict[str, Interval]] = {}
+    change: dict[str, dict[str, Interval]] = {}
+    for method, own in values.T.groupby(level=0, sort=False):
+        scores = own.droplevel(0).T
+        there = [level for level in levels if level in scores]
+        quality[str(method)] = {level: mean_interval(scores[level].tolist()) for level in there}
+        if levels[0] in there:
+            lost = scores.sub(scores[levels[0]], axis=0)
+            change[str(method)] = {level: mean_interval(lost[level].tolist()) for level in there}
+    return _Panel(card, quality, change)
+
+
+def _curves(axes: Axes, source: Source, levels: Sequence[str], curves: Mapping[str, Mapping[str, Interval]]) -> None:
+    sigmas = {level: float(level.split()[0]) for level in levels}
+    apart = 0.012 * max(sigmas.values())
+    for number, (method, means) in enumerate(curves.items()):
+        shift = apart * (number - (len(curves) - 1) / 2)
+        below, above = zip(*(style.reach(interval) for interval in means.values()), strict=True)
+        _, _, bars = axes.errorbar(
+            [sigmas[level] + shift for level in means],
+            [interval.mean for interval in means.values()],
+            (below, above),
+            label=source.title(method),
+            elinewidth=0.7,
+            capsize=0,
+            **source.looks[method].of_lines(),
+        )
+        for bar in bars:
+            bar.set_alpha(0.5)

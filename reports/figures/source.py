@@ -1,0 +1,252 @@
+"""Runs narrowed to what one figure may show: one data set through one input track under one protocol."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from benchmark import __version__, provenance
+from benchmark.api import DataError, Dataset, Sample, Unavailable, UsageError
+from benchmark.metrics.tracks import Track
+from benchmark.plan import Cell, combined_fingerprint
+from benchmark.registry import DATASETS, create
+from benchmark.store import Store
+from reports import frames, runs
+from reports.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CANONICAL: Final = "canonical"
+_ABOUT: Final = ("Protocol:", "Weights or constants", "From ", "Suite at commit", "†", "‡")
+"""How those footnotes of a summary begin that a figure needs too: where its numbers are from, and marks of methods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for.
+
+    Attributes:
+        dataset: id or registered name; None for the only one that the runs hold.
+        protocol: id; None for `canonical`, or the only one that the runs were scored under.
+        methods: ids to show; empty for all.
+        samples: pictures to show, where a figure shows pictures; empty for the first ones.
+        root: the data root, for figures that need true maps or pictures of the data set itself.
+        cost: folder of a cost pass, as the command `cost` writes it; None for one that is found.
+        psf: folder of a PSF study, as the command `psf` writes it.
+    """
+
+    dataset: str | None = None
+    protocol: str | None = None
+    methods: Sequence[str] = ()
+    samples: Sequence[str] = ()
+    root: Path = Path("data")
+    cost: Path | None = None
+    psf: Path = Path("results/psf")
+
+
+class Kept(NamedTuple):
+    """An output that a run kept: the folder of the run, the cell, the path of the output inside the folder."""
+
+    folder: Path
+    cell: Cell
+    output: str
+
+
+class Comparable(NamedTuple):
+    """Scores of one measure that may be compared.
+
+    Attributes:
+        values: one row per picture that all methods have at all levels, a column for each (method, level); no gaps.
+        notes: who is missing and why, and how many pictures were left out.
+    """
+
+    values: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+class Source:
+    """One or more runs as one. What more than one of them holds is taken from the one named last.
+
+    Attributes:
+        wanted: what was asked for.
+        folders: of the runs.
+        dataset, protocol, track: ids of what is shown.
+        methods: ids, `input` first, then families, oracles last.
+        levels: noise levels as texts, ascending.
+        samples: ids of the pictures, in order.
+        measures: measure key -> card (title, unit, direction, digits) of the protocol.
+        looks: method -> how it is drawn; the same in all figures of these runs, whichever methods are shown.
+    """
+
+    def __init__(self, stores: Sequence[Store], wanted: Wanted) -> None:
+        """Read the runs.
+
+        Raises:
+            UsageError: runs without cells; a data set, protocol, method or picture that they do not hold; several data
+                sets and none chosen.
+        """
+        self.wanted, self._stores = wanted, stores
+        self.folders = [store.folder for store in stores]
+        frame = frames.current(frames.scores(stores))
+        held = sorted(frame["dataset"].unique())
+        asked = runs.dataset(stores, wanted.dataset) if wanted.dataset else None
+        self.dataset = _one("data set", "--dataset", asked, held)
+        frame = frame[frame["dataset"] == self.dataset]
+        known = sorted(frame["protocol"].dropna().unique())
+        self.protocol = _one(
+            "protocol", "--protocol", wanted.protocol or (CANONICAL if CANONICAL in known else None), known
+        )
+        whole = self._summary()
+        ordered = sorted(dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input")
+        aside = {row.method for row in whole.rows if row.oracle or row.noise_aware}
+        self.methods = _some("method", wanted.methods, ordered)
+        self.looks = style.looks(ordered, aside)
+        self._shown = self._summary(self.methods) if wanted.methods else whole
+        self.track, self.measures = whole.track, whole.measures
+        self.levels = list(dict.fromkeys(row.level for row in self._shown.rows))
+        self._frame = frame[(frame["track"] == self.track) & frame["method"].isin(self.methods)]
+        self.samples = _some("picture", wanted.samples, sorted(self._frame["sample"].unique()))
+
+    def title(self, method: str) -> str:
+        """Return a method's name for labels, with the marks that the caption explains."""
+        return style.printable(next(row.title for row in self._shown.rows if row.method == method))
+
+    def comparable(self, measure: str, levels: Collection[str]) -> Comparable:
+        """Return the scores of a measure over the pictures that all methods have at all of these levels.
+
+        A method that failed or was skipped on a picture takes no part at that level.
+
+        Raises:
+            Unavailable: if nothing is left to compare.
+        """
+        import pandas as pd
+
+        rows = [row for row in self._shown.rows if row.level in levels]
+        lacking = [row for row in rows if not row.entries[measure].scores]
+        notes = self._left_out(lacking, measure)
+        table = pd.DataFrame({(r.method, r.level): r.entries[measure].scores for r in rows if r not in lacking})
+        values = table.sort_index().dropna()
+        if values.empty:
+            raise Unavailable(" ".join(notes) or f"there is no picture that all methods have a {measure} of")
+        everything = self._frame["sample"].nunique()
+        if len(values) < everything:
+            notes.append(f"Over the {len(values)} of {everything} pictures that all have.")
+        return Comparable(values, tuple(notes))
+
+    def _left_out(self, rows: Sequence[frames.Row], measure: str) -> list[str]:
+        """Return who has no scores at which level, by reason, with what the tables say of failures."""
+        levels: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            levels.setdefault((row.method, row.entries[measure].note), []).append(row.level)
+        names: dict[tuple[str, str], list[str]] = {}
+        for (method, why), some in levels.items():
+            names.setdefault((", ".join(some), why), []).append(method)
+        failures = tuple(f"{row.method}, noise " for row in rows)
+        return [
+            *(f"Without scores at noise {at} ({why}): {', '.join(some)}." for (at, why), some in names.items()),
+            *(f"{note}." for note in self._shown.footnotes if note.startswith(failures)),
+        ]
+
+    def kept(self, level: str) -> dict[str, list[Kept]]:
+        """Return sample -> the outputs that the runs kept at a noise level, in the order of `methods`.
+
+        Raises:
+            Unavailable: if none was kept.
+        """
+        current = set(zip(self._frame["store"], self._frame["key"], strict=True))
+        found: dict[str, dict[str, Kept]] = {sample: {} for sample in self.samples}
+        for number, store in enumerate(self._stores):
+            for cell, known in store.cells():
+                noise = cell.noise
+                here = frames.level_name(noise.sigma, noise.clip, noise.round8, noise.seed) == level
+                if here and (number, cell.key) in current and cell.sample in found and known.output:
+                    found[cell.sample][cell.method] = Kept(store.folder, cell, known.output)
+        if not any(found.values()):
+            raise Unavailable("the runs kept no outputs (--no-save-images); run again without that option")
+        return {sample: [mine[name] for name in self.methods if name in mine] for sample, mine in found.items() if mine}
+
+    def adapter(self) -> Dataset:
+        """Return the data set itself, for what runs do not keep.
+
+        Raises:
+            Unavailable: if it is not found under the data root.
+            UsageError: if its adapter is a plug-in that is not loaded.
+        """
+        try:
+            return create(DATASETS, self.dataset, root=self.wanted.root)[0]
+        except DataError as error:
+            where = f"not found under {self.wanted.root}; name the root by --data"
+            raise Unavailable(f"it needs {self.dataset} itself, {where}") from error
+
+    def load(self, adapter: Dataset, sample: str) -> Sample:
+        """Return a sample as the runs met it: read through their track, before any noise.
+
+        Raises:
+            Unavailable: if it is no longer what it was.
+        """
+        [data] = self._frame.loc[self._frame["sample"] == sample, "data"].unique()
+        if adapter.fingerprint(sample) != data:
+            raise Unavailable(f"{self.dataset}: {sample} is not what it was when it was run; run again")
+        return Track.parse(self.track).read(adapter.load(sample))
+
+    def about(self, samples: Collection[str]) -> list[str]:
+        """Return what every caption must say: data, n, fingerprint, track, protocol, training data, commits, marks.
+
+        Args:
+            samples: the pictures that the figure covers.
+        """
+        pictures = self._frame[self._frame["sample"].isin(list(samples))].drop_duplicates("sample")
+        digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
+        data = f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track {self.track}."
+        return [data, *(f"{note.removesuffix('.')}." for note in self._shown.footnotes if note.startswith(_ABOUT))]
+
+    def _summary(self, methods: Sequence[str] | None = None) -> frames.Summary:
+        """Return the table that the figures stand beside: of the protocol's first input track that was used."""
+        tracks = next(
+            cards[self.protocol]["tracks"]
+            for store in self._stores
+            if self.protocol in (cards := store.cards("protocol"))
+        )
+        found = frames.summaries(self._stores, [self.protocol], self.dataset, methods)
+        return min(found, key=lambda summary: tracks.index(summary.track))
+
+
+def measure_name(card: Mapping[str, Any]) -> str:
+    """Return the label of an axis: title, unit and which way is better."""
+    unit = f" ({card['unit']})" if card["unit"] else ""
+    return f"{card['title']}{unit} {'↑' if card['higher_is_better'] else '↓'}"
+
+
+def drawn_by() -> str:
+    """Return which suite drew a figure, for figures that show more than stored results."""
+    state = provenance.git_state(Path(provenance.__file__).parents[1])
+    dirty = " (with uncommitted changes)" if state and state["dirty"] else ""
+    return f"Drawn by suite {__version__}" + (f" at commit {state['commit'][:12]}{dirty}." if state else ".")
+
+
+def _one(kind: str, option: str, asked: str | None, known: Sequence[str]) -> str:
+    if asked:
+        return _some(kind, [asked], known)[0]
+    if len(known) > 1:
+        raise UsageError(f"the runs hold several {kind}s: {', '.join(known)}; choose one with {option}")
+    if not known:
+        raise UsageError(f"the runs hold no {kind}; run `score` on them first")
+    return known[0]
+
+
+def _some(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return what was asked for, in the order of `known`; everything if nothing was.
+
+    Raises:
+        UsageError: for a name that the runs do not hold.
+    """
+    for name in asked:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"the runs hold no {kind} {name!r}.{hint} They hold: {', '.join(known)}")
+    return [name for name in known if name in asked] if asked else list(known)

@@ -1,0 +1,182 @@
+"""What all figures share: sizes for a paper, one palette, one look per method, files that are the same each time."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmark import imageio
+from benchmark.stats import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN: Final = 3.35
+"""Width in inches of one column of a two-column paper."""
+PAGE: Final = 6.9
+"""Width in inches of both columns."""
+DPI: Final = 220
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+"""Okabe and Ito's colours, which the colour-blind tell apart; without yellow, which is lost on white."""
+DIVERGING: Final = "PuOr"
+SEQUENTIAL: Final = "viridis"
+
+_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_MARKERS = "osD^vPX*"
+_DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
+
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that figures are the same on every machine
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "image.interpolation": "nearest",
+    "text.parse_math": False,  # names of pictures and methods are text, also where they hold dollars
+    "pdf.fonttype": 42,  # publishers refuse Type 3
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """A figure and what must be said beside it, a sentence or paragraph each."""
+
+    figure: Figure
+    caption: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a method is drawn, so that it can be told apart by colour, marker or line alone.
+
+    Attributes:
+        colour, marker, line: as matplotlib takes them.
+        competes: drawn hollow if not: it saw the truth or was told the noise level.
+    """
+
+    colour: str
+    marker: str
+    line: Any
+    competes: bool = True
+
+    def of_points(self) -> dict[str, Any]:
+        """Return the keywords of `plot` and `errorbar` for markers."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "markerfacecolor": self.colour if self.competes else "white",
+            "markeredgewidth": 0.9,
+        }
+
+    def of_lines(self) -> dict[str, Any]:
+        """Return the keywords of `plot` and `errorbar` for a line with markers."""
+        return {**self.of_points(), "linestyle": self.line}
+
+
+def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
+    """Return the look of each method in the order given, all different up to 24 of them; `input` is black.
+
+    Args:
+        methods: ids.
+        aside: those that do not compete.
+    """
+    hollow = set(aside)
+    named = [name for name in methods if name != "input"]
+    made = {
+        name: Look(
+            _COLOURS[index % len(_COLOURS)],
+            _MARKERS[index % len(_MARKERS)],
+            _DASHES[index // len(_COLOURS) % len(_DASHES)],
+            name not in hollow,
+        )
+        for index, name in enumerate(named)
+    }
+    return {"input": Look(BLACK, "x", ":"), **made}
+
+
+def paper() -> AbstractContextManager[None]:
+    """Return a context in which figures are drawn and saved in the style of a paper."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(dict(_SETTINGS))  # type: ignore[arg-type]  # its stubs spell out every key
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write NAME.pdf and NAME.png, without dates, so that the same figure is the same bytes; return the files."""
+    written = []
+    for suffix, facts in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, dpi=DPI, metadata=facts)
+        path = folder / f"{name}.{suffix}"
+        with imageio.replacing(path) as file:
+            file.write(content.getvalue())
+        written.append(path)
+    return written
+
+
+def reach(interval: Interval) -> tuple[float, float]:
+    """Return how far an interval goes below and above its mean; 0 where it has no bounds."""
+    if interval.low is None or interval.high is None:
+        return 0.0, 0.0
+    return interval.mean - interval.low, interval.high - interval.mean
+
+
+def logarithmic(axes: Axes, label: str) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers at its ticks."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+
+
+def printable(text: str, longest: int = 40) -> str:
+    """Return a name as one line of at most `longest` characters that the font has; `?` stands for any other."""
+    known = _characters()
+    plain = "".join(char if ord(char) in known else "?" for char in " ".join(text.split()))
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def lines(text: str, width: int, most: int = 2) -> str:
+    """Return a name broken into at most `most` lines of `width` characters, after punctuation where that is possible.
+
+    What is too long for them ends in an ellipsis.
+    """
+    broken = [""]
+    for part in re.findall(r"[^-:,=. ]*[-:,=. ]?", printable(text, 1000)):
+        if len(broken[-1] + part) > width and broken[-1] and len(broken) < most:
+            broken.append("")
+        broken[-1] += part
+    return "\n".join(printable(line, width) for line in broken)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(get_font(findfont(FontProperties(family=["DejaVu Sans"]))).get_charmap())

@@ -1,0 +1,280 @@
+"""Tables ready to print, and their writers: Markdown, LaTeX (booktabs), HTML, CSV and the terminal.
+
+A `Grid` holds texts as people read them, escaped for nothing; each writer escapes every text once, by the function of
+its format. Bold is the best and italic the second best, in all formats.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from csv import writer as csv_writer
+from dataclasses import dataclass
+from itertools import groupby
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import jinja2
+    from rich.table import Table
+
+Format = Literal["markdown", "latex", "csv", "html"]
+Mark = Literal["best", "second"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: what is printed.
+        mark: whether it is among the best or the second best of its column.
+        note: a remark on this cell alone; printed once under the table, and referred to by a letter.
+    """
+
+    text: str
+    mark: Mark | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The head of a column.
+
+    Attributes:
+        title: its name.
+        group: what it shares with its neighbours, printed once above them ("published", "measured"); empty for none.
+        label: it names the lines, stands to the left, and is a heading in HTML; other columns stand to the right.
+    """
+
+    title: str
+    group: str = ""
+    label: bool = False
+
+
+Line = tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table.
+
+    Attributes:
+        caption: what it shows, in one line.
+        columns: the heads.
+        groups: groups of lines (noise levels, say), set apart from each other; a line has a cell for every column.
+        footnotes: what a reader must know beside it.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    groups: tuple[tuple[Line, ...], ...]
+    footnotes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        odd = {len(line) for line in self.lines} - {len(self.columns)}
+        if odd:
+            raise ValueError(f"{self.caption}: lines of {sorted(odd)} cells under {len(self.columns)} columns")
+
+    @property
+    def lines(self) -> Iterator[Line]:
+        """The lines of all groups."""
+        return (line for group in self.groups for line in group)
+
+    @property
+    def letters(self) -> Mapping[str, str]:
+        """The remarks on single cells, each with its letter (a, b ... z, aa ...), in the order of the cells."""
+        found = dict.fromkeys(cell.note for line in self.lines for cell in line if cell.note)
+        return {note: _letter(number) for number, note in enumerate(found)}
+
+    @property
+    def notes(self) -> list[str]:
+        """Everything that is printed under the table: the remarks on cells with their letters, then the footnotes."""
+        return [*(f"({letter}) {note}" for note, letter in self.letters.items()), *self.footnotes]
+
+
+def plain(
+    caption: str, columns: Sequence[Column], lines: Iterable[Iterable[str]], footnotes: Sequence[str] = ()
+) -> Grid:
+    """Return a table of bare texts in one group."""
+    group = tuple(tuple(map(Cell, line)) for line in lines)
+    return Grid(caption, tuple(columns), (group,) if group else (), tuple(footnotes))
+
+
+def write(grids: Sequence[Grid], form: Format) -> str:
+    """Return tables as one text: a document for `html`, parts of one for `markdown` and `latex`.
+
+    Several tables in `csv` are blocks with an empty line between them.
+    """
+    if form == "html":
+        return _templates().get_template("tables.html").render(grids=grids)
+    return "\n".join(map({"markdown": markdown, "latex": latex, "csv": csv}[form], grids))
+
+
+# Markdown -------------------------------------------------------------------------------------------------------------
+
+
+def markdown(grid: Grid) -> str:
+    """Return a table with its caption as heading and its notes as list; a group's name precedes its columns' titles."""
+    from tabulate import tabulate
+
+    marks = {"best": "**{}**", "second": "*{}*"}
+    lines = [_texts(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines]
+    heads = [escape_markdown(_head(column, ": ")) for column in grid.columns]
+    align = ["left" if column.label else "right" for column in grid.columns]
+    table = tabulate(lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None)
+    notes = "\n".join(f"- {escape_markdown(note)}" for note in grid.notes)
+    return f"### {escape_markdown(grid.caption)}\n\n{table}\n" + (f"\n{notes}\n" if notes else "")
+
+
+def escape_markdown(text: str) -> str:
+    """Escape what would end a cell, start markup, or (a bracket before a parenthesis) make a link."""
+    return re.sub(r"([|<>*_`\\]|(?<=\])\()", r"\\\1", _one_line(text))
+
+
+# LaTeX ----------------------------------------------------------------------------------------------------------------
+
+
+def latex(grid: Grid) -> str:
+    """Return a table as LaTeX that needs booktabs and nothing else."""
+    marks = {"best": r"\textbf{{{}}}", "second": r"\textit{{{}}}"}
+    groups = [
+        "".join(
+            _latex_line(_texts(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}")) for line in group
+        )
+        for group in grid.groups
+    ]
+    notes = "\\par\n".join(map(escape_latex, grid.notes))
+    below = f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n\\end{{minipage}}\n"
+    return (
+        f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{escape_latex(grid.caption)}}}\n"
+        f"\\begin{{tabular}}{{{''.join('l' if column.label else 'r' for column in grid.columns)}}}\n\\toprule\n"
+        f"{_latex_groups(grid.columns)}{_latex_line([escape_latex(column.title) for column in grid.columns])}"
+        "\\midrule\n"
+        + "\\midrule\n".join(groups)
+        + "\\bottomrule\n\\end{tabular}\n"
+        + (below if notes else "")
+        + "\\end{table}\n"
+    )
+
+
+def _latex_groups(columns: Sequence[Column]) -> str:
+    """Return the line of group names with rules under them; nothing where no column has a group."""
+    if not any(column.group for column in columns):
+        return ""
+    names, rules = [], []
+    for name, start, span in _spans(columns):
+        names.append(f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(name)}}}")
+        rules += [f"\\cmidrule(lr){{{start + 1}-{start + span}}}"] if name else []
+    return f"{_latex_line(names)}{''.join(rules)}\n"
+
+
+def _latex_line(texts: Sequence[str]) -> str:
+    line = " & ".join(texts)
+    guard = "{}" if line.startswith(("[", "*")) else ""  # else the line end before it takes them for its own
+    return f"{guard}{line} \\\\\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "`": r"\textasciigrave{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}", "–": r"\textendash{}", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "σ": r"$\sigma$",
+    "τ": r"$\tau$", "″": "''", "·": r"$\cdot$", "…": r"\dots{}",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """Escape for pdfLaTeX; a character its fonts lack (another script in a path, say) becomes `?`."""
+    plain = (_LATEX.get(char, char if char.isascii() and char.isprintable() else "?") for char in _one_line(text))
+    return re.sub("-(?=-)", "-{}", "".join(plain))  # two hyphens stay two
+
+
+# CSV ------------------------------------------------------------------------------------------------------------------
+
+
+def csv(grid: Grid) -> str:
+    """Return the texts as one line per line of the table; caption, notes and marks are left out."""
+    file = io.StringIO()
+    out = csv_writer(file, lineterminator="\n")
+    out.writerow(_head(column, ": ") for column in grid.columns)
+    out.writerows([cell.text for cell in line] for line in grid.lines)
+    return file.getvalue()
+
+
+# HTML -----------------------------------------------------------------------------------------------------------------
+
+
+def html(grid: Grid) -> str:
+    """Return a table with its notes as a `<figure>`, to stand in any document."""
+    return _templates().get_template("table.html").render(grid=grid)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals["spans"] = _spans
+    return made
+
+
+# The terminal ---------------------------------------------------------------------------------------------------------
+
+
+def terminal(grid: Grid) -> Table:
+    """Return a table for the terminal, with a line between groups; `Grid.notes` are left to the caller."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(title=escape(grid.caption), title_justify="left")
+    for column in grid.columns:
+        justify: Literal["left", "right"] = "left" if column.label else "right"
+        made.add_column(escape(_head(column, "\n")), justify=justify, overflow="fold")
+    marks = {"best": "[bold]{}[/bold]", "second": "[italic]{}[/italic]"}
+    for group in grid.groups:
+        for line in group:
+            made.add_row(*_texts(line, escape, marks, grid.letters, " ({})"), end_section=line is group[-1])
+    return made
+
+
+# What the writers share -----------------------------------------------------------------------------------------------
+
+
+def _texts(
+    line: Line, escape: Callable[[str], str], marks: Mapping[str, str], letters: Mapping[str, str], remark: str
+) -> list[str]:
+    """Return the cells of a line, escaped, marked, and with the letters of their notes."""
+    return [
+        (marks[cell.mark].format(escape(cell.text)) if cell.mark else escape(cell.text))
+        + (remark.format(letters[cell.note]) if cell.note else "")
+        for cell in line
+    ]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def _head(column: Column, joint: str) -> str:
+    return f"{column.group}{joint}{column.title}" if column.group else column.title
+
+
+def _spans(columns: Sequence[Column]) -> list[tuple[str, int, int]]:
+    """Return (group, first column, how many) of neighbours that share a group."""
+    start, spans = 0, []
+    for name, some in groupby(column.group for column in columns):
+        count = len(list(some))
+        spans.append((name, start, count))
+        start += count
+    return spans
+
+
+def _letter(number: int) -> str:
+    """Return a, b ... z, aa, ab ... for 0, 1 ..."""
+    more, last = divmod(number, len(ascii_lowercase))
+    return (_letter(more - 1) if more else "") + ascii_lowercase[last]

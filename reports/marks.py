@@ -1,0 +1,77 @@
+"""Which means of a column are marked: the best and the second best, with all that a paired test cannot tell from them.
+
+The best is the best mean. A method whose paired difference to it is not significant is marked like it: sign-flip test
+per picture, adjusted by Holm for the number of methods compared with the best, at 5 % two-sided. The second best are
+the same among the rest. Where the pictures are so few that no such test could show any difference, only the best and
+the second best mean are marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+
+from benchmark.stats import ALPHA, compare, holm
+from reports.grid import Mark
+
+_BEST: Mark = "best"
+_SECOND: Mark = "second"
+Scores = Mapping[str, Mapping[str, float]]
+"""Method -> picture -> score; every method on the same pictures."""
+
+LEGEND = (
+    "Bold: the best mean, and every other whose paired difference to it is not significant (sign-flip test, Holm over "
+    "the methods compared, 5 %); italic: the same among the rest."
+)
+UNTESTED = (
+    "Bold: the best mean; italic: the second best. They are not tested: with so few pictures no paired test could show "
+    "a difference between so many methods at 5 %."
+)
+
+
+def legend(columns: Iterable[tuple[int, int]]) -> list[str]:
+    """Return what the marks of a table mean.
+
+    Args:
+        columns: how many methods compete in each, and on how many pictures.
+    """
+    tested = {_testable(methods, pictures) for methods, pictures in columns if methods > 1}
+    return [text for on, text in ((True, LEGEND), (False, UNTESTED)) if on in tested]
+
+
+def _testable(methods: int, pictures: int) -> bool:
+    """Return whether the least p that so many pictures can give, 2^(1 - n), outlasts Holm's adjustment."""
+    return (methods - 1) * 2.0 ** (1 - pictures) <= ALPHA
+
+
+def marks(scores: Scores, *, higher_is_better: bool) -> dict[str, Mark]:
+    """Return method -> mark, for those that have one.
+
+    Args:
+        scores: of the methods that compete; one alone has nothing to be best of.
+        higher_is_better: which end of the scores is best.
+    """
+    if len(scores) < 2:
+        return {}
+    tested = _testable(len(scores), min(map(len, scores.values())))
+    best = _leaders(scores, higher_is_better, tested)
+    rest = {method: pictures for method, pictures in scores.items() if method not in best}
+    second = _leaders(rest, higher_is_better, tested)
+    return {**dict.fromkeys(best, _BEST), **dict.fromkeys(second, _SECOND)}
+
+
+def _leaders(scores: Scores, higher_is_better: bool, tested: bool) -> list[str]:
+    """Return the method with the best mean and those that cannot be told from it; untested, those of equal mean."""
+    if not scores:
+        return []
+    means = {method: fmean(pictures.values()) for method, pictures in scores.items()}
+    top = max(sorted(means), key=lambda method: means[method] if higher_is_better else -means[method])
+    others = [method for method in scores if method != top]
+    if not tested:
+        return [top, *(method for method in others if means[method] == means[top])]
+    adjusted = holm([_p(scores[top], scores[method]) for method in others])
+    return [top, *(method for method, p in zip(others, adjusted, strict=True) if p > ALPHA)]
+
+
+def _p(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    return compare([a[picture] for picture in a], [b[picture] for picture in a]).sign_flip

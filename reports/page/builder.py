@@ -1,0 +1,126 @@
+"""Writes the comparison page: `index.html` and, beside it, `comparison_files` with the pictures it shows.
+
+Style and script are part of `index.html`. Its content security policy names them by their hashes and allows no others,
+so that nothing a run is called can become code, and nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmark import __version__, imageio
+from benchmark.api import UsageError
+from benchmark.store import Store
+from reports.page import pictures, tables, views
+from reports.page.cards import Card, Cards, cards
+from reports.page.content import content
+from reports.page.pictures import Files
+from reports.page.tables import Table
+from reports.page.views import Sheet, Shown
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FILES = "comparison_files"
+"""Folder beside `index.html` with the pictures. It belongs to the page: whatever else lies in it is removed."""
+_GENERATOR = "defocus-bench comparison page"
+_HERE = Path(__file__).parent
+
+
+def write(stores: Sequence[Store], folder: Path, dataset: str | None = None, *, data: Path | None = None) -> Path:
+    """Write the comparison page of runs; return the path of its `index.html`.
+
+    Several runs are read as one, as in all tables. The folder can be moved, and opens from disk. Its pictures are hard
+    links to those of the runs where the file system allows it, else copies.
+
+    Args:
+        stores: the runs, the most decisive last.
+        folder: where to write; made if need be.
+        dataset: limit to this id; None for all data sets of the runs.
+        data: data root in which true blur maps are looked for; None for no maps.
+
+    Raises:
+        UsageError: if the runs hold nothing (of that data set) that was scored, or the folder holds another page.
+        DataError: a damaged picture of a run or of a data set, or a folder that cannot be written.
+    """
+    index = folder / "index.html"
+    if index.exists() and _GENERATOR not in index.read_text("utf-8", "replace"):
+        raise UsageError(f"{index}: another page is there, which would be overwritten; name another folder")
+    shown = views.read(stores, dataset)
+    files = pictures.bring(stores, shown.galleries, folder / FILES, data)
+    page = _html(shown, files, cards(stores, shown.origins))
+    folder.mkdir(parents=True, exist_ok=True)
+    with imageio.replacing(index) as file:
+        file.write(page.encode())
+    _sweep(folder / FILES, files.paths())
+    return index
+
+
+class _Printed(NamedTuple):
+    """A sheet ready to print: its tables, and the cards of its runs."""
+
+    sheet: Sheet
+    runs: list[Card]
+    tables: list[Table]
+
+
+def _sheets(shown: Shown, known: Cards) -> list[_Printed]:
+    numbers = itertools.count()
+    return [
+        _Printed(
+            sheet,
+            [known.runs[number] for number in sheet.runs],
+            [
+                tables.table(next(numbers), view, shown.galleries[view.gallery], sheet.summary.measures, known)
+                for view in sheet.views
+            ],
+        )
+        for sheet in shown.sheets
+    ]
+
+
+def _html(shown: Shown, files: Files, known: Cards) -> str:
+    made = _sheets(shown, known)
+    there = {line.family for each in made for table in each.tables for line in table.lines}
+    script, style = ((_HERE / name).read_text("utf-8") for name in ("page.js", "page.css"))
+    return _environment().get_template("page.html.j2").render(
+        sheets=made,
+        families={name: text for name, text in tables.FAMILIES.items() if name in there},
+        cards=known,
+        content=content(shown, files, FILES),
+        generator=f"{_GENERATOR} {__version__}",
+        script=script,
+        style=style,
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return made
+
+
+def _hash(text: str) -> str:
+    """Return a text's hash as content security policies name it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _sweep(folder: Path, shown: set[str]) -> None:
+    """Remove what an earlier page left in its folder."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what a folder holds comes before it
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in shown:
+            path.unlink()

@@ -1,0 +1,127 @@
+"""What the page says about methods, data sets, protocols and runs, from what the runs keep of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.store import Store
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card to show.
+
+    Attributes:
+        id: id of its element on the page.
+        name: what it is about.
+        lines: label -> text, without those that have nothing to say.
+    """
+
+    id: str
+    name: str
+    lines: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """The cards of a page: methods, data sets and protocols by id, runs by number."""
+
+    methods: dict[str, Card]
+    datasets: dict[str, Card]
+    protocols: dict[str, Card]
+    runs: dict[int, Card]
+
+    def everything(self) -> list[Card]:
+        """Return all of them."""
+        return [card for kind in (self.methods, self.datasets, self.protocols, self.runs) for card in kind.values()]
+
+
+def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
+    """Return the cards of runs; of data sets and protocols those of the last run that has one.
+
+    Args:
+        stores: the runs.
+        origins: method -> number of the run whose card is shown.
+    """
+    kept = [store.cards("method") for store in stores]
+    methods = {name: _method(kept[run][name]) for name, run in sorted(origins.items()) if name in kept[run]}
+    datasets = {name: _dataset(card) for store in stores for name, card in store.cards("dataset").items()}
+    protocols = {name: _protocol(card) for store in stores for name, card in store.cards("protocol").items()}
+    return Cards(
+        methods=_made("method", methods),
+        datasets=_made("dataset", datasets),
+        protocols=_made("protocol", protocols),
+        runs={
+            number: Card(f"run-{number}", store.folder.resolve().name, _told(_run(store)))
+            for number, store in enumerate(stores)
+        },
+    )
+
+
+def _made(kind: str, known: Mapping[str, Mapping[str, str]]) -> dict[str, Card]:
+    return {name: Card(f"{kind}-{number}", name, _told(known[name])) for number, name in enumerate(known)}
+
+
+def _told(lines: Mapping[str, str]) -> dict[str, str]:
+    return {label: text for label, text in lines.items() if text}
+
+
+def _method(card: Facts) -> dict[str, str]:
+    extras = [text for key, text in (("oracle", "the true blur map"), ("noise_aware", "the noise level")) if card[key]]
+    trained_on = card["trained_on"]
+    return {
+        "Title": card["title"],
+        "Family": card["family"],
+        "Paper": card["paper"],
+        "Sees": "dual-pixel views" if card["inputs"] == "views" else "the picture",
+        "Is also given": " and ".join(extras),
+        "Trained or tuned on": "unknown" if trained_on is None else ", ".join(trained_on) or "nothing",
+        "Program": "re-implementation" if card["reimplementation"] else "the authors' own",
+        "Licence": card["licence"],
+        "Notes": card["notes"],
+    }
+
+
+def _dataset(card: Facts) -> dict[str, str]:
+    return {
+        "Title": card["title"],
+        "Paper": card["paper"],
+        "Licence": card["licence"],
+        "Source": card["source"],
+        "Targets": "all-in-focus pictures" if card["has_target"] else "none",
+        "Notes": card["notes"],
+    }
+
+
+def _protocol(card: Facts) -> dict[str, str]:
+    return {"Title": card["title"], "Source": card["source"], "Version": card["version"]}
+
+
+def _run(store: Store) -> dict[str, str]:
+    """Return where a run's numbers come from; the command lines stay in the run, because they hold paths."""
+    told = [json.loads(row["provenance"]) for row in store.rows("runs")]
+    return {
+        "Commit": _distinct(_commit(facts.get("git")) for facts in told),
+        "Suite": _distinct(facts.get("suite", "") for facts in told),
+        "Python": _distinct(facts.get("python", "") for facts in told),
+        "Packages": _distinct(_listed(facts.get("packages", {})) for facts in told),
+        "Processor": _distinct(facts.get("machine", {}).get("processor", "") for facts in told),
+        "System": _distinct(facts.get("machine", {}).get("system", "") for facts in told),
+    }
+
+
+def _commit(git: Facts | None) -> str:
+    return "" if git is None else git["commit"][:12] + (" with uncommitted changes" if git["dirty"] else "")
+
+
+def _listed(packages: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items() if version)
+
+
+def _distinct(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(text for text in texts if text))

@@ -1,0 +1,188 @@
+"""The files of the page: pictures as the runs kept them, their thumbnails, and true blur maps as overlays."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from benchmark import imageio
+from benchmark.api import BenchmarkError, DataError, Dataset, Map, Observation, Picture
+from benchmark.metrics.tracks import Track
+from benchmark.names import file_name
+from benchmark.registry import DATASETS, create
+from benchmark.store import Store
+from reports.page.views import Gallery, Source
+
+THUMBNAIL = 192
+"""Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens."""
+_QUALITY = 82
+
+
+class Overlay(NamedTuple):
+    """A blur map as a picture: its path in the folder of the files, and the sigma in px of its last colour."""
+
+    path: str
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that the page shows.
+
+    Attributes:
+        there: pictures of the runs.
+        maps: (data set, track) -> sample -> true blur map.
+    """
+
+    there: set[Source]
+    maps: dict[tuple[str, str], dict[str, Overlay]]
+
+    def url(self, source: Source | None) -> str | None:
+        """Return where the script finds a picture, or None if there is none."""
+        return None if source is None or source not in self.there else url(_place(source))
+
+    def paths(self) -> set[str]:
+        """Return the paths of all files, relative to their folder."""
+        shown = {_place(source) for source in self.there}
+        drawn = {overlay.path for some in self.maps.values() for overlay in some.values()}
+        return shown | {thumbnail_of(path) for path in shown} | drawn
+
+
+def bring(stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, data: Path | None) -> Files:
+    """Bring everything that galleries show into a folder.
+
+    Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails where `thumbnail_of`
+    says, true blur maps to `maps`.
+
+    Args:
+        stores: the runs.
+        galleries: what is shown of them.
+        folder: takes the files.
+        data: data root in which true blur maps are looked for; None for no maps.
+
+    Raises:
+        DataError: a path that leads out of a run, or a file that is damaged.
+    """
+    from joblib import Parallel, delayed
+
+    kept = {some.picture for gallery in galleries for some in gallery.kept.values() if some.picture}
+    wanted = kept | {source for gallery in galleries for source in gallery.targets.values()}
+    found = {source: _found(stores[source.run].folder, source.path) for source in sorted(wanted)}
+    there = {source: path for source, path in found.items() if path.is_file()}
+    # Threads, because it is decoding, outside the interpreter's lock.
+    Parallel(n_jobs=-1, prefer="threads")(delayed(_share)(path, folder, _place(s)) for s, path in there.items())
+    return Files(set(there), {} if data is None else _maps(galleries, folder, data))
+
+
+def thumbnail_of(path: str) -> str:
+    """Return the path of a picture's thumbnail, both relative to the folder of the files."""
+    return f"thumbnails/{PurePosixPath(path).with_suffix('.jpg')}"
+
+
+def url(path: str) -> str:
+    """Return a relative URL: whatever has a meaning in URLs is percent-encoded."""
+    return quote(path)
+
+
+def _maps(galleries: Sequence[Gallery], folder: Path, data: Path) -> dict[tuple[str, str], dict[str, Overlay]]:
+    samples: dict[tuple[str, str], dict[str, str]] = {}
+    for gallery in galleries:
+        samples.setdefault((gallery.dataset, gallery.track), {}).update(gallery.samples)  # noise changes no map
+    return {place: overlays(*place, some, data, folder) for place, some in samples.items()}
+
+
+def overlays(dataset: str, track: str, samples: Mapping[str, str], data: Path, folder: Path) -> dict[str, Overlay]:
+    """Write the true blur maps of samples as pictures, in viridis, dark for sharp; return sample -> overlay.
+
+    A sample that has no map, or is no longer what the run saw, is left out. A data set that is not here gives none.
+
+    Args:
+        dataset: id of the data set.
+        track: id of the input track, whose geometry the kept outputs have.
+        samples: sample id -> content fingerprint that the run saw.
+        data: the data root.
+        folder: folder of the files.
+
+    Raises:
+        DataError: a damaged file of the data set.
+    """
+    try:
+        source = create(DATASETS, dataset, root=data)[0]
+    except BenchmarkError:
+        return {}
+    made: dict[str, Overlay] = {}
+    for sample, blur_map in _true_maps(source, Track.parse(track), samples):
+        top = float(blur_map.max())
+        path = f"maps/{file_name(dataset)}/{file_name(sample)}-{file_name(track)}.png"
+        _write(folder / path, _coloured(blur_map / max(top, 1e-6)))
+        made[sample] = Overlay(path, top)
+    return made
+
+
+def _place(source: Source) -> str:
+    return f"run-{source.run}/{source.path}"
+
+
+def _found(run: Path, path: str) -> Path:
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise DataError(f"{run}: the store names a picture outside the run ({path!r}); it was not written by `run`")
+    return run / relative
+
+
+def _share(source: Path, folder: Path, path: str) -> None:
+    target, small = folder / path, folder / thumbnail_of(path)
+    _link(source, target)
+    if not small.is_file() or small.stat().st_mtime < source.stat().st_mtime:
+        _write(small, _small(imageio.read(source)[0]))
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link a file, or copy it where the file system cannot."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write(path: Path, picture: Picture) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imageio.write(path, picture, 8, quality=_QUALITY)
+
+
+def _small(picture: Picture) -> Picture:
+    scale = min(THUMBNAIL / max(picture.shape[:2]), 1.0)
+    size = tuple(max(1, round(extent * scale)) for extent in picture.shape[1::-1])
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _true_maps(source: Dataset, track: Track, samples: Mapping[str, str]) -> Iterator[tuple[str, Map]]:
+    """Yield the maps that there are, in the geometry in which outputs are kept.
+
+    Either a data set has maps or it has none: if the first sample has none, the others are not read.
+    """
+    names = [name for name in source.ids() if name in samples]
+    if not names or source.load(names[0]).blur_map is None:
+        return
+    for name in names:
+        sample = source.load(name)
+        if sample.blur_map is not None and source.fingerprint(name) == samples[name]:
+            fitted = track.fit(Observation(sample.image, blur_map=sample.blur_map)).blur_map
+            assert fitted is not None
+            yield name, track.finish(np.dstack([fitted] * 3), sample.image.shape[:2])[..., 0]
+
+
+def _coloured(share: Map) -> Picture:
+    """Return a map on [0, 1] in viridis."""
+    levels = np.rint(share * 255).astype(np.uint8)
+    return (cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1] / 255).astype(np.float32)

@@ -1,0 +1,140 @@
+"""Lines of the page's tables, ready to print: texts, what they are sorted by, and where the intervals lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.stats import Interval
+from reports.frames import Entry, Row
+from reports.page.cards import Card, Cards
+from reports.page.views import Gallery, View
+
+FAMILIES = {
+    "baseline": "baselines",
+    "classical": "classical",
+    "learned": "learned",
+    "oracle": "given the true blur map",
+}
+"""What a line's `family` may be, in the order of the tables, with the text for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One entry of a table.
+
+    Attributes:
+        text: the mean, or the note why there is none.
+        bounds: its interval, or "".
+        mean: to sort by; None without one.
+        mark: "best", "second" or "", as in the other formats.
+        place: where lower bound, mean and upper bound lie between the least and the greatest of the column, in percent;
+            None without an interval.
+    """
+
+    text: str
+    bounds: str
+    mean: float | None
+    mark: str
+    place: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table: a method.
+
+    Attributes:
+        title: id with marks that the footnotes explain.
+        family: one of `FAMILIES`, or "" if the run kept no card.
+        card: what there is to say about it, if the run keeps that.
+        why: what became of the pictures that did not end well, or "".
+        count: number of pictures that the means are over, or "–".
+        figures: one per measure.
+    """
+
+    title: str
+    family: str
+    card: Card | None
+    why: str
+    count: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table at one noise level; `number` counts all of the page."""
+
+    number: int
+    level: str
+    lines: tuple[Line, ...]
+
+
+def table(number: int, view: View, gallery: Gallery, measures: Mapping[str, Mapping[str, Any]], cards: Cards) -> Table:
+    """Return a view as a table.
+
+    Args:
+        number: of the table.
+        view: what to show.
+        gallery: its pictures, for what became of those that did not end well.
+        measures: measure key -> its card, one column each.
+        cards: cards of the methods.
+    """
+    columns = [_column([row.entries[key] for row in view.rows], card["digits"]) for key, card in measures.items()]
+    lines = tuple(
+        Line(
+            title=row.title,
+            family=_family(row, cards.methods.get(row.method)),
+            card=cards.methods.get(row.method),
+            why=_why(gallery, row.method),
+            count=_count(row),
+            figures=tuple(column[position] for column in columns),
+        )
+        for position, row in enumerate(view.rows)
+    )
+    return Table(number, view.level, lines)
+
+
+def _family(row: Row, card: Card | None) -> str:
+    if row.oracle:
+        return "oracle"
+    return "" if card is None else card.lines["Family"]
+
+
+def _why(gallery: Gallery, method: str) -> str:
+    whys = [kept.why for (name, _), kept in gallery.kept.items() if name == method]
+    counts = Counter(why for why in whys if why)
+    return "; ".join(f"{count} of {len(whys)} pictures {why}" for why, count in counts.items())
+
+
+def _count(row: Row) -> str:
+    counts = sorted({entry.interval.n for entry in row.entries.values() if entry.interval})
+    return "/".join(map(str, counts)) or "–"
+
+
+def _column(entries: Sequence[Entry], digits: int) -> list[Figure]:
+    ends = [end for entry in entries if entry.interval for end in _ends(entry.interval)]
+    span = (min(ends), max(ends)) if ends else (0.0, 0.0)
+    return [_figure(entry, digits, span) for entry in entries]
+
+
+def _figure(entry: Entry, digits: int, span: tuple[float, float]) -> Figure:
+    interval = entry.interval
+    if interval is None:
+        return Figure(entry.note, "", None, "", None)
+    bounds = "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    mark = "best" if entry.best else "second" if entry.second else ""
+    return Figure(f"{interval.mean:.{digits}f}", bounds, interval.mean, mark, _place(interval, span))
+
+
+def _place(interval: Interval, span: tuple[float, float]) -> tuple[float, float, float] | None:
+    low, high = span
+    if not _ends(interval) or high <= low:
+        return None
+    first, middle, last = (round(100 * (end - low) / (high - low), 1) for end in _ends(interval))
+    return first, middle, last
+
+
+def _ends(interval: Interval) -> tuple[float, float, float] | tuple[()]:
+    return () if interval.low is None or interval.high is None else (interval.low, interval.mean, interval.high)

@@ -1,0 +1,103 @@
+"""The tables of the GKMNet paper, made again: printed numbers beside measured ones, from one or more runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.store import Store
+from reports import frames, grid, runs
+from reports.paper import cost
+from reports.paper.cost import CostTable
+from reports.paper.later import LaterTable
+from reports.paper.layout import TABLES, Layout, lines, measured_on
+from reports.paper.quality import QualityTable
+
+__all__ = ["LATER", "TABLES", "PaperTable", "tables", "write"]
+
+LATER = "later"
+"""The name of the table of what others printed later."""
+_PREFERRED = "canonical"
+
+
+class PaperTable(Protocol):
+    """A table, or half of one, for people and as numbers."""
+
+    def grid(self) -> grid.Grid:
+        """Return the table for people."""
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield its numbers, one dictionary per printed or measured number."""
+
+
+def tables(
+    stores: Sequence[Store],
+    numbers: Sequence[str],
+    *,
+    dataset: str | None = None,
+    protocols: Sequence[str] = (),
+    cost_folder: Path | None = None,
+) -> list[PaperTable]:
+    """Return tables of the paper, each in one or two halves: quality, and what it costs if the paper says that too.
+
+    Args:
+        stores: the runs; what several hold is taken from the last.
+        numbers: keys of `TABLES`, or LATER.
+        dataset: id of the data set that takes the place of the paper's; None for the paper's own, or the only one.
+        protocols: to measure by; empty for `canonical`, or the first one where the runs were not scored under it.
+        cost_folder: of a cost pass; None to look for one, see `reports.paper.cost.find`.
+
+    Raises:
+        UsageError: no such data set in the runs, a protocol that they were not scored under, no cost pass there.
+    """
+    costs = cost.find([store.folder for store in stores], cost_folder)
+    made: list[PaperTable] = []
+    for number in numbers:
+        if number == LATER:
+            made.append(LaterTable())
+            continue
+        made += _qualities(stores, TABLES[number], dataset, protocols)
+        made += [CostTable(TABLES[number], costs)] if TABLES[number].costs else []
+    return made
+
+
+def write(made: Sequence[PaperTable], form: grid.Format) -> str:
+    """Return tables as one text; CSV holds the numbers of them all in one long table."""
+    if form != "csv":
+        return grid.write([half.grid() for half in made], form)
+    import pandas as pd
+
+    frame = pd.DataFrame([record for half in made for record in half.records()])
+    return frame.convert_dtypes().to_csv(index=False)  # counts stay whole beside lines that have none
+
+
+def _qualities(
+    stores: Sequence[Store], layout: Layout, dataset: str | None, protocols: Sequence[str]
+) -> Iterator[QualityTable]:
+    """Yield the quality half: one per protocol and input track, or one of the printed numbers alone."""
+    place = measured_on(stores, layout, dataset)
+    chosen = protocols or _usual(stores)
+    held = {row["method"] for store in stores for row in store.rows("cells") if row["dataset"] == place}
+    methods = {line.method for line in lines(layout.number, held) if line.method}
+    found = frames.summaries(stores, chosen, place, methods, layout.levels) if methods else []
+    if found:
+        yield from (QualityTable(layout, summary) for summary in found)
+    else:
+        yield QualityTable(layout, None, _lacking(stores, layout, place, chosen))
+
+
+def _usual(stores: Sequence[Store]) -> list[str]:
+    known = [name for store in stores for name in store.cards("protocol")]
+    return [_PREFERRED] if _PREFERRED in known else known[:1]
+
+
+def _lacking(stores: Sequence[Store], layout: Layout, place: str | None, protocols: Sequence[str]) -> str:
+    """Return why there is nothing measured to show."""
+    held = runs.datasets(stores)
+    if place is None and held:
+        others = ", ".join(held)
+        return f"Nothing was measured on {layout.dataset}: the runs hold {others}; --dataset puts one in its place."
+    where = f" on {place}" if place else ""
+    under = f" under {', '.join(protocols)}" if protocols else ""
+    return f"Nothing was measured{where}{under}: the runs hold none of the methods of this table."

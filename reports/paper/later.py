@@ -1,0 +1,72 @@
+"""What others printed after the paper: re-evaluations of its methods, and newer ones, source by source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from reports import published
+from reports.grid import Cell, Column, Grid
+from reports.published import Printed
+
+_MEASURES = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "lpips": "LPIPS ↓", "mae": "MAE ↓"}
+
+
+class LaterTable:
+    """The printed numbers of all sources but the paper. They do not compare between sources."""
+
+    def __init__(self) -> None:
+        """Read them."""
+        self._numbers = [number for number in published.quality() if number.source != published.PAPER]
+
+    def grid(self) -> Grid:
+        """Return the table for people, a group per source."""
+        return Grid(
+            caption="Quality on the test pictures of public data sets, as printed by others after the GKMNet paper.",
+            columns=(
+                *(Column(name, label=True) for name in ("source", "model", "data", "pictures")),
+                *(Column(title) for title in _MEASURES.values()),
+            ),
+            groups=tuple(
+                tuple(map(_cells, _lines(list(numbers))))
+                for _, numbers in groupby(self._numbers, key=lambda number: number.source)
+            ),
+            footnotes=(
+                "Nothing here was measured by this suite. Sources measure differently: their numbers do not compare.",
+                *(
+                    ": ".join((source.source, ". ".join(filter(None, (source.reference, source.note)))))
+                    for source in published.sources()
+                    if source.source != published.PAPER
+                ),
+            ),
+        )
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the numbers as they are kept."""
+        return (number.model_dump() for number in self._numbers)
+
+
+def _lines(numbers: list[Printed]) -> list[dict[str, Printed]]:
+    """Return measure -> number for each line: a model on some pictures, again for a number that differs otherwise."""
+    made: list[dict[str, Printed]] = []
+    places: dict[tuple[str, str, str], dict[str, Printed]] = {}
+    for number in numbers:
+        place = (number.model, number.dataset, number.part)
+        if place not in places or number.measure in places[place]:
+            places[place] = {}
+            made.append(places[place])
+        places[place][number.measure] = number
+    return made
+
+
+def _cells(line: dict[str, Printed]) -> tuple[Cell, ...]:
+    first = next(iter(line.values()))
+    return (
+        *map(Cell, (first.source, first.model, first.dataset, first.part or "all")),
+        *(_cell(line.get(measure)) for measure in _MEASURES),
+    )
+
+
+def _cell(number: Printed | None) -> Cell:
+    return Cell("–") if number is None else Cell(number.value, note=number.remark)

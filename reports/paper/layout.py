@@ -1,0 +1,85 @@
+"""What the tables of the GKMNet paper hold, and which of our methods stand in which line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmark.store import Store
+from reports import runs
+from reports.published import Row, TableNumber, rows
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One table.
+
+    Attributes:
+        number: as printed.
+        what: what it compares.
+        dataset: registered name of the data set that it is printed for.
+        levels: noise levels (sigma on the 0-255 scale).
+        costs: the quantities of `benchmark.cost.published.UNITS` that it prints too.
+    """
+
+    number: TableNumber
+    what: str
+    dataset: str
+    levels: tuple[float, ...]
+    costs: tuple[str, ...] = ()
+
+
+_COSTS = ("parameters", "operations", "size", "cpu_seconds", "gpu_seconds")
+_ABLATION_COSTS = ("parameters", "operations", "size", "gpu_seconds")
+TABLES: dict[str, Layout] = {
+    layout.number: layout
+    for layout in (
+        Layout("1", "Methods compared", "dpd", (0,), _COSTS),
+        Layout("2", "Robustness to noise", "dpd", (1, 3, 5)),
+        Layout("3", "Another data set, with and without noise", "rtf", (0, 1, 2.55)),
+        Layout("4", "Ablations of GKMNet", "dpd", (0,), _ABLATION_COSTS),
+        Layout("5", "GKMNet with S scales and R iterations a scale", "dpd", (0,), _ABLATION_COSTS),
+    )
+}
+
+
+class Line(NamedTuple):
+    """One line of a table: a row of the paper, the method of ours that stands for it, and whether it is the first."""
+
+    row: Row
+    method: str | None
+    first: bool
+
+
+def lines(number: TableNumber, methods: Collection[str], *, whatever_weights: bool = False) -> Iterator[Line]:
+    """Yield the lines of a table: for each row of the paper as many as methods stand for it, or one without any.
+
+    A method that the paper does not have is left out where it was not run.
+
+    Args:
+        number: of the table.
+        methods: ids that there is something to say of.
+        whatever_weights: take every method that has the network of a row, as for counting what it costs.
+    """
+    for row in rows():
+        if row.table == number:
+            stands = row.counts_as if whatever_weights else row.means
+            found = sorted(filter(stands, methods))
+            yield from (Line(row, method, place == 0) for place, method in enumerate(found))
+            if row.model and not found:
+                yield Line(row, None, True)
+
+
+def measured_on(stores: Sequence[Store], layout: Layout, asked: str | None) -> str | None:
+    """Return the id of the data set that a table is measured on, None where there is none for it.
+
+    It is the one asked for; else the paper's own; else, where the runs hold one only, that one in its place.
+
+    Raises:
+        UsageError: as `reports.runs.dataset` does.
+    """
+    held = runs.datasets(stores)
+    if asked or layout.dataset in held.values():
+        return runs.dataset(stores, asked or layout.dataset)
+    return next(iter(held)) if len(held) == 1 else None

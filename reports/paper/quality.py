@@ -1,0 +1,177 @@
+"""The quality half of a table of the paper: printed and measured numbers side by side, never in one column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reports import published, tables
+from reports.frames import Entry, Row, Summary
+from reports.grid import Cell, Column, Grid
+from reports.paper.layout import Layout, Line, lines
+from reports.published import Printed
+
+_TITLES = {"dpd": "DPD", "rtf": "RTF"}
+_MEASURES: dict[str, dict[str, Any]] = {
+    "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},
+    "ssim": {"title": "SSIM", "unit": "", "higher_is_better": True, "digits": 3},
+    "lpips": {"title": "LPIPS", "unit": "", "higher_is_better": False, "digits": 3},
+}
+_UNMARKED = "Published numbers carry no marks: there are no pictures behind them to test."
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One line at one noise level: what is printed, and what was measured."""
+
+    sigma: float
+    level: str
+    line: Line
+    row: Row | None
+
+    def entry(self, key: str | None) -> Entry:
+        """Return what was measured by the measure of this key, or why there is nothing."""
+        if self.line.method is None:
+            return Entry(None, "not run")
+        if key is None:
+            return Entry(None, "not in this protocol")
+        return Entry(None, "not run at this noise") if self.row is None else self.row.entries[key]
+
+
+class QualityTable:
+    """The quality half of one table."""
+
+    def __init__(self, layout: Layout, summary: Summary | None, lacking: str = "") -> None:
+        """Make the table.
+
+        Args:
+            layout: which table.
+            summary: what was measured, of the methods that stand for its rows and no others; None for nothing.
+            lacking: why nothing was measured; empty if something was.
+        """
+        self._layout, self._summary, self._lacking = layout, summary, lacking
+        self._rows = {(row.level, row.method): row for row in summary.rows} if summary else {}
+        self._keys = {name: _key(name, summary) for name in _MEASURES}
+        self._printed: dict[tuple[str, str, float, str], Printed] = {
+            (number.model, number.training, number.noise, number.measure): number
+            for number in published.quality()
+            if (number.source, number.table) == (published.PAPER, layout.number)
+        }
+
+    def grid(self) -> Grid:
+        """Return the table for people."""
+        groups: dict[str, list[tuple[Cell, ...]]] = {}
+        for at in self._levels():
+            groups.setdefault(at.level, []).append(self._line(at))
+        return Grid(self._caption(), self._columns(), tuple(map(tuple, groups.values())), self._footnotes())
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield its numbers: a dictionary per line and measure."""
+        for at in self._levels():
+            for name, key in self._keys.items():
+                number = self._number(at, name)
+                yield {
+                    "table": self._layout.number,
+                    "half": "quality",
+                    "model": at.line.row.model,
+                    "training": at.line.row.training,
+                    "noise": at.level,
+                    "measure": key or name,
+                    "published": number.value if number else "",
+                    "published on": self._layout.dataset if number else "",
+                    "published note": number.remark if number else "",
+                    "method": at.line.method or "",
+                    "dataset": self._summary.dataset if self._summary else "",
+                    "protocol": self._summary.protocol if self._summary else "",
+                    "track": self._summary.track if self._summary else "",
+                    **tables.numbers(at.entry(key)),
+                }
+
+    def _levels(self) -> Iterator[_Level]:
+        known = dict.fromkeys(level for level, _ in self._rows)
+        methods = {method for _, method in self._rows}
+        for sigma in self._layout.levels:
+            own = [level for level in known if level.split()[0] == f"{sigma:g}"] or [f"{sigma:g}"]
+            for level in own:
+                for line in lines(self._layout.number, methods):
+                    yield _Level(sigma, level, line, self._rows.get((level, line.method or "")))
+
+    def _line(self, at: _Level) -> tuple[Cell, ...]:
+        row = at.line.row
+        heads = [
+            *([at.level] if self._noisy else []),
+            row.model or "–",
+            *([row.training or "–"] if self._several_trainings else []),
+            at.row.title if at.row else at.line.method or "–",
+        ]
+        entries = {name: at.entry(key) for name, key in self._keys.items()}
+        return (
+            *map(Cell, heads),
+            *(_printed(self._number(at, name), at.line) for name in _MEASURES),
+            *(tables.cell(entry, self._card(name)) for name, entry in entries.items()),
+            Cell(tables.count(entries.values())),
+        )
+
+    def _number(self, at: _Level, measure: str) -> Printed | None:
+        row = at.line.row
+        return self._printed.get((row.model, row.training, at.sigma, measure)) if at.line.first else None
+
+    def _columns(self) -> tuple[Column, ...]:
+        labels = [
+            *(["noise"] if self._noisy else []),
+            "model",
+            *(["trained on"] if self._several_trainings else []),
+            "measured as",
+        ]
+        printed = f"published, {_TITLES[self._layout.dataset]}"
+        measured = f"measured, {self._summary.dataset}" if self._summary else "measured"
+        return (
+            *(Column(label, label=True) for label in labels),
+            *(Column(tables.heading(card), printed) for card in _MEASURES.values()),
+            *(Column(tables.heading(self._card(name)), measured) for name in _MEASURES),
+            Column("n", measured),
+        )
+
+    def _card(self, name: str) -> dict[str, Any]:
+        key = self._keys[name]
+        return _MEASURES[name] if key is None or self._summary is None else self._summary.measures[key]
+
+    @property
+    def _noisy(self) -> bool:
+        return any(self._layout.levels)
+
+    @property
+    def _several_trainings(self) -> bool:
+        return any(training == "noise" for _, training, _, _ in self._printed)
+
+    def _caption(self) -> str:
+        layout, found = self._layout, self._summary
+        own = _TITLES[layout.dataset]
+        start = f"Table {layout.number} (quality). {layout.what}"
+        if found is None:
+            return f"{start}, as printed for {own}; nothing was measured."
+        place = "" if found.dataset.partition(":")[0] == layout.dataset else f", which takes the place of {own}"
+        learned = "; ".join(sorted(set(filter(None, found.learned_from.values()))))
+        return (
+            f"{start}, as printed for {own}, and as measured on {found.dataset}{place} (protocol {found.protocol}, "
+            f"track {found.track}). Measured methods were trained or tuned on: {learned or 'nothing'}."
+        )
+
+    def _footnotes(self) -> tuple[str, ...]:
+        source = next(source for source in published.sources() if source.source == published.PAPER)
+        own = (f"Published: {source.reference}. {source.note}", _UNMARKED)
+        return (*own, *(self._summary.footnotes if self._summary else (self._lacking,)))
+
+
+def _key(name: str, summary: Summary | None) -> str | None:
+    """Return the first measure of a protocol that is of this kind: `ssim_u7` for `ssim`."""
+    return next((key for key in summary.measures if key.partition("_")[0] == name), None) if summary else None
+
+
+def _printed(number: Printed | None, line: Line) -> Cell:
+    if not line.first:
+        return Cell("″")
+    if number is None:
+        return Cell("not printed")
+    return Cell(number.value or "illegible", note=number.remark)

@@ -1,0 +1,196 @@
+"""The quality that papers and their re-evaluations print: `results/published/quality.csv`, one number a line.
+
+Printed numbers are texts, so that they stay as printed. They are never measured here, and never called so. Which of our
+methods stands for a printed row is in `rows.csv`; what is known of a source as a whole, in `sources.csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from annotated_types import Ge, MinLen
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from benchmark.api import DataError
+from benchmark.spec import parse
+
+FOLDER = Path(__file__).parents[1] / "results" / "published"
+PAPER = "GKMNet paper (NeurIPS 2021)"
+"""The source whose tables are made again."""
+TableNumber = Literal["1", "2", "3", "4", "5"]
+Training = Literal["", "clean", "noise"]
+_RANGES = {"psnr": (5, 60), "ssim": (0, 1), "lpips": (0, 1), "mae": (0, 1)}
+_NOISE_TRAINED = "-noise"
+
+Text = Annotated[str, MinLen(1)]
+Line = TypeVar("Line", bound="_Line")
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Printed(_Line):
+    """One printed number.
+
+    Attributes:
+        source: a key of `sources`.
+        table: number of the table of the GKMNet paper; empty for other sources.
+        model: the row's name, as printed.
+        training: what the row says of its training pictures (`noise` for the paper's "+"); empty if nothing.
+        dataset: what it was measured on: the test part of it.
+        part: the part of that, where it is not all.
+        noise: sigma of the noise added to the pictures, on the 0-255 scale.
+        measure: psnr (dB), ssim, lpips or mae.
+        value: as printed; empty if it is printed but cannot be read, and then the note says so.
+        protocol: what is known of how it was measured beside the source's own note; empty if nothing.
+        note: what a reader must know about this number.
+    """
+
+    source: Text
+    table: TableNumber | Literal[""]
+    model: Text
+    training: Training
+    dataset: Text
+    part: Literal["", "indoor", "outdoor"]
+    noise: Annotated[float, Ge(0)]
+    measure: Literal["psnr", "ssim", "lpips", "mae"]
+    value: str
+    protocol: str
+    note: str
+
+    @model_validator(mode="after")
+    def _plausible(self) -> Printed:
+        if not self.value:
+            if not self.note:
+                raise ValueError("a number that cannot be read needs a note")
+            return self
+        low, high = _RANGES[self.measure]
+        if not low <= float(self.value) <= high:
+            raise ValueError(f"{self.measure} lies in [{low}, {high}], got {self.value}")
+        return self
+
+    @property
+    def remark(self) -> str:
+        """What stands beside the number: how it was measured, and the note."""
+        return "; ".join(filter(None, (self.protocol, self.note)))
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What no two numbers share."""
+        return tuple(getattr(self, name) for name in Printed.model_fields if name not in ("value", "note"))
+
+
+class Source(_Line):
+    """Where numbers are printed.
+
+    Attributes:
+        source: name for tables.
+        reference: paper, or page.
+        note: what is known of all its numbers.
+    """
+
+    source: Text
+    reference: Text
+    note: str
+
+
+class Row(_Line):
+    """One row of a table of the paper, and our methods that stand for it.
+
+    Attributes:
+        table: number of the table.
+        model: the row's name, as printed; empty for a method that the paper does not have.
+        training: as in `Printed`.
+        methods: ids with a space between them. The tag `*` stands for any, or none, but not for weights that were
+            trained on noise (whose tags end in `-noise`).
+    """
+
+    table: TableNumber
+    model: str
+    training: Training
+    methods: Text
+
+    def means(self, method: str) -> bool:
+        """Return whether a method stands for the row."""
+        return any(_means(pattern, method) for pattern in self.methods.split())
+
+    def counts_as(self, method: str) -> bool:
+        """Return whether a method has the network of the row, whatever its weights."""
+        wanted = {(spec.name, tuple(sorted(spec.parameters.items()))) for spec in map(parse, self.methods.split())}
+        spec = parse(method)
+        return (spec.name, tuple(sorted(spec.parameters.items()))) in wanted
+
+
+def _means(pattern: str, method: str) -> bool:
+    wanted, found = parse(pattern), parse(method)
+    if (wanted.name, wanted.parameters) != (found.name, found.parameters):
+        return False
+    tag = found.checkpoint or ""
+    if wanted.checkpoint == "*":
+        return not tag.endswith(_NOISE_TRAINED)
+    return tag == (wanted.checkpoint or "")
+
+
+def quality(folder: Path = FOLDER) -> list[Printed]:
+    """Return the printed numbers in the order of the file.
+
+    Raises:
+        DataError: no such file; or a line that is not as described above, comes twice, or names an unknown source.
+    """
+    path = folder / "quality.csv"
+    known = {source.source for source in sources(folder)}
+    numbers = list(_read(path, Printed))
+    for number in numbers:
+        if number.source not in known:
+            raise DataError(f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}")
+    _refuse_doubles(path, (number.place for number in numbers))
+    return numbers
+
+
+def sources(folder: Path = FOLDER) -> list[Source]:
+    """Return the sources in the order of the file; raises DataError as `quality` does."""
+    found = list(_read(folder / "sources.csv", Source))
+    _refuse_doubles(folder / "sources.csv", (source.source for source in found))
+    return found
+
+
+def rows(folder: Path = FOLDER) -> list[Row]:
+    """Return the rows of the paper's tables in the order of the file; raises DataError as `quality` does."""
+    found = list(_read(folder / "rows.csv", Row))
+    _refuse_doubles(folder / "rows.csv", ((row.table, row.model, row.training, row.methods) for row in found))
+    return found
+
+
+def _read(path: Path, kind: type[Line]) -> Iterator[Line]:
+    columns = ", ".join(kind.model_fields)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for number, line in enumerate(
+                csv.DictReader(file, restkey="more cells than columns", strict=True), start=2
+            ):
+                yield _line(path, number, line, kind)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); it is part of the checkout") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a CSV file in UTF-8 ({error}); expected the columns {columns}") from error
+
+
+def _line(path: Path, number: int, line: dict[str, str], kind: type[Line]) -> Line:
+    try:
+        return kind.model_validate(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{first['loc'][0]}: " if first["loc"] else ""
+        columns = ", ".join(kind.model_fields)
+        raise DataError(f"{path}, line {number}: {where}{first['msg']}; expected the columns {columns}") from error
+
+
+def _refuse_doubles(path: Path, places: Iterable[object]) -> None:
+    doubles = [place for place, count in Counter(places).items() if count > 1]
+    if doubles:
+        raise DataError(f"{path}: {doubles[0]} is there twice; keep one line")
