@@ -22,6 +22,7 @@ perf: $(VENV)/.installed-test
 	$(BIN)/python -m tests.perf.operator
 	$(BIN)/python -m tests.perf.restoration
 	$(BIN)/python -m tests.perf.networks
+	$(BIN)/python -m tests.perf.training
 	$(BIN)/python -m tests.perf.bookkeeping
 
 $(VENV)/.installed: pyproject.toml

@@ -8,7 +8,7 @@ thread without Python's lock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numba
 import numpy as np
@@ -64,11 +64,48 @@ def rectified(branch: Tensor, trunk: Tensor, made: Tensor, of_columns: Tensor, o
     return of_rows
 
 
+def added(branch: Tensor, trunk: Tensor) -> Tensor:
+    """Return a rectified branch plus the trunk, 1 x C x H x W, in the memory of the branch; for inference."""
+    made = branch.contiguous(memory_format=torch.channels_last)
+    _add_rectified(_stored(made).reshape(-1), _stored(trunk).reshape(-1))
+    return made
+
+
 def attend(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
     """Return 1 x C x H x W times the mean of the gates W x C, H x C and H x W; for inference."""
     made = torch.empty_like(x, memory_format=torch.channels_last)
     _attend(_stored(x)[0], over_rows.numpy(), over_columns.numpy(), over_channels.numpy(), _stored(made)[0])
     return made
+
+
+def add_filtered(made: Tensor, picture: Tensor, gates: Tensor, filters: Filters) -> None:
+    """Add gated and mixed responses of a picture to Gaussian filters; for inference.
+
+    Args:
+        made: 3 x H x W, added to.
+        picture: 3 x (H + 2 h) x (W + 2 h), continued by the half size h of the largest filter on all sides.
+        gates: H x W x K.
+        filters: see there.
+    """
+    taps, halves, colours, gate, weight = (part.numpy() for part in filters)
+    _add_filtered(made.numpy(), picture.numpy(), gates.numpy(), taps, halves, colours, gate, weight)
+
+
+class Filters(NamedTuple):
+    """C channels, each a colour filtered by a symmetric separable kernel, gated, and mixed into three colours.
+
+    Attributes:
+        taps: C x (h + 1) float32, of one axis from the centre outwards.
+        halves: C half sizes of the kernels, beyond which their taps are zero.
+        colours, gates: C indices.
+        weight: 3 x C, how much of each channel every colour receives.
+    """
+
+    taps: Tensor
+    halves: Tensor
+    colours: Tensor
+    gates: Tensor
+    weight: Tensor
 
 
 class _Pooled(Function):
@@ -145,6 +182,13 @@ class _Mixed(Function):
 def _stored(x: Tensor) -> NDArray[np.float32]:
     """Return N x C x H x W in the order of channels_last, N x H x W x C."""
     return x.detach().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@_compiled
+def _add_rectified(branch, trunk):  # type: ignore[no-untyped-def]
+    """Rectify and add in place."""
+    for i in range(branch.size):
+        branch[i] = max(branch[i], np.float32(0)) + trunk[i]
 
 
 @_compiled
@@ -293,3 +337,53 @@ def _mix_gradient(gradient, gates, responses, of_gates, of_responses, weight, of
                     for p in range(first, end):
                         back = a * gradient[0, p] + b * gradient[1, p] + d * gradient[2, p]
                         of_responses[c, k, p] = gates[k, p] * back
+
+
+@_compiled
+def _add_filtered(made, picture, gates, taps, halves, colours, gate, weight):  # type: ignore[no-untyped-def]
+    """Add to 3 x H x W, a row after the other, so that all that a row needs stays in the fastest cache."""
+    height, width = made.shape[1:]
+    channels, reach = taps.shape[0], taps.shape[1] - 1
+    column = np.empty(width + 2 * reach, np.float32)
+    response = np.empty(width, np.float32)
+    planes = np.empty((gates.shape[2], width), np.float32)
+    for h in range(height):
+        _transpose(planes, gates[h])
+        for c in range(channels):
+            colour, middle = colours[c], h + reach
+            _scale(column, taps[c, 0], picture[colour, middle])
+            for i in range(1, halves[c] + 1):
+                _add_pair(column, taps[c, i], picture[colour, middle - i], picture[colour, middle + i])
+            _scale(response, taps[c, 0], column[reach : reach + width])
+            for i in range(1, halves[c] + 1):
+                left, right = reach - i, reach + i
+                _add_pair(response, taps[c, i], column[left : left + width], column[right : right + width])
+            _add_gated(made[0, h], made[1, h], made[2, h], weight[:, c], planes[gate[c]], response)
+
+
+@_compiled
+def _transpose(made, part):  # type: ignore[no-untyped-def]
+    for w in range(part.shape[0]):
+        for k in range(part.shape[1]):
+            made[k, w] = part[w, k]
+
+
+@_compiled
+def _scale(made, factor, row):  # type: ignore[no-untyped-def]
+    for i in range(made.size):
+        made[i] = factor * row[i]
+
+
+@_compiled
+def _add_pair(made, factor, first, second):  # type: ignore[no-untyped-def]
+    for i in range(made.size):
+        made[i] += factor * (first[i] + second[i])
+
+
+@_compiled
+def _add_gated(red, green, blue, weight, gate, response):  # type: ignore[no-untyped-def]
+    for i in range(response.size):
+        gated = gate[i] * response[i]
+        red[i] += weight[0] * gated
+        green[i] += weight[1] * gated
+        blue[i] += weight[2] * gated

@@ -34,7 +34,7 @@ from methods.learned.networks.gkmnet import (
 )
 from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of
 
-STRIP = 6.0
+STRIP = 3.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
 LEAST = 32
 """Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
@@ -55,7 +55,9 @@ def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tens
                 module.running_mean = module.running_var = None
     if batch_statistics or next(network.parameters()).is_cuda:
         return whole(network)
-    return FastGkmNet(network)
+    fast = FastGkmNet(network)
+    fast(torch.zeros(1, COLOURS, 32, 32))  # compiles the loops of `fused`, so that no call that is timed does
+    return fast
 
 
 def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
@@ -92,8 +94,8 @@ class FastBlock:
         else:
             self.conv = strips.Convolution(conv, bn, relu=bn is not None)
         residual, attention = block.residual, block.attention
-        self.first = strips.Convolution(residual.conv1, residual.bn1, relu=True)
-        self.second = strips.Convolution(residual.conv2, residual.bn2)  # rectified where it is added
+        self.first = strips.Convolution(residual.conv1, residual.bn1)  # both are rectified where they are added
+        self.second = strips.Convolution(residual.conv2, residual.bn2)
         self.over_rows, self.over_columns = FastGate(attention.cw), FastGate(attention.hc)
         self.over_channels = FastGate(attention.hw)
         self.channels = conv.out_channels
@@ -134,7 +136,7 @@ class Features:
         first, end = max(0, first), min(self.height, end)
         if self._kept is None:
             branch, trunk = self._parts(first, end)
-            x = branch.relu_().add_(trunk)
+            x = fused.added(branch, trunk)
         else:
             x = self._kept[..., first:end, :]
         made = fused.attend(x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end])
@@ -144,8 +146,8 @@ class Features:
         """Return what adds up to the features before the attention: the last branch, not rectified, and the trunk."""
         block = self._block
         x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
-        y = block.first(x)
-        y.rows.add_(x.part(y.first, y.end))
+        branch = block.first(x)
+        y = Strip(fused.added(branch.rows, x.part(branch.first, branch.end)), branch.first, branch.height)
         return block.second(y).part(first, end), y.part(first, end)
 
     def _needs(self, first: int, end: int) -> tuple[int, int]:
@@ -178,52 +180,48 @@ class FastGcm:
     def __init__(self, network: GkmNet, mix: nn.Conv2d, of_x: bool) -> None:
         form = network.form
         order = layout(form)
-        count, channels = form.gates // 2, range(len(order.gates))
-        by_gate = sorted(channels, key=lambda c: (order.colours[c], order.gates[c]))  # gates repeat, once a colour
+        count, channels = form.gates // 2, len(order.gates)
         self._gates = slice(count, 2 * count) if of_x else slice(0, count)
-        half = mix.weight.detach()[:, len(channels) * of_x :][:, by_gate]
-        self._mix = half.contiguous(memory_format=torch.channels_last)
-        self._bias = mix.bias.detach() if mix.bias is not None and not of_x else None
+        self._weight = mix.weight.detach()[:, channels * of_x :, 0, 0][:, :channels].contiguous()
+        self._bias = mix.bias.detach()[:, None, None] if mix.bias is not None and not of_x else None
         self._border = BORDERS[form.variant]
+        kernels, colours, gates = (torch.tensor(part) for part in (order.kernels, order.colours, order.gates))
         self._planes = None
         if form.kernels != "fixed":
             self._planes = network.gcm.dense().detach()[:, None]
-            self._places = [count * order.colours[c] + order.kernels[c] for c in by_gate]
             self._halo = self._planes.shape[-1] // 2
+            self._places, self._of_gates = count * colours + kernels, gates
             return
         lines = network.gcm.get_buffer("lines")
         self._halo = lines.shape[1] // 2
-        down = torch.zeros(len(channels), COLOURS, lines.shape[1], 1)
-        for place, c in enumerate(by_gate):
-            down[place, order.colours[c], :, 0] = lines[order.kernels[c]]
-        self._down = down.contiguous(memory_format=torch.channels_last)
-        self._across = lines[[order.kernels[c] for c in by_gate]][:, None, None]
+        halves = torch.tensor([len(taps) // 2 for taps in form.bank.taps])
+        taps = lines[kernels, self._halo :].contiguous()
+        self._filters = fused.Filters(taps, halves[kernels], colours, gates, self._weight)
 
     def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
         """Return the mixed responses in these rows, from the gates there and the whole picture."""
-        responses = self._responses(self._continued(picture, first, end))
-        responses.view(1, COLOURS, -1, *responses.shape[2:]).mul_(gates[:, None, self._gates])
-        return F.conv2d(responses, self._mix, self._bias)
+        continued = self._continued(picture, first, end)
+        gates = gates[0, self._gates]
+        if self._planes is None:
+            made = continued.new_zeros(COLOURS, *gates.shape[1:])
+            fused.add_filtered(made, continued, gates.permute(1, 2, 0), self._filters)
+        else:
+            responses = F.conv2d(continued[:, None], self._planes).flatten(0, 1)[self._places]
+            made = torch.einsum("oc,chw->ohw", self._weight, responses.mul_(gates[self._of_gates]))
+        return (made if self._bias is None else made.add_(self._bias))[None]
 
     def _continued(self, picture: Source, first: int, end: int) -> Tensor:
-        """Return the rows with a halo on all sides, continued beyond the picture as the variant does."""
+        """Return the rows with a halo on all sides, 3 x rows x W, continued beyond the picture as the variant does."""
         halo, height = self._halo, picture.height
         if self._border == "constant":
             above, below = max(0, halo - first), max(0, end + halo - height)
-            return F.pad(picture.strip(first - halo, end + halo).rows, (halo, halo, above, below))
+            return F.pad(picture.strip(first - halo, end + halo).rows[0].contiguous(), (halo, halo, above, below))
         wanted = continuation(height, halo, self._border)[first : end + 2 * halo]
         seen = picture.strip(int(wanted.min()), int(wanted.max()) + 1)
-        planes = seen.rows.contiguous()  # picking columns out of channels_last would take seven times as long
+        planes = seen.rows[0].contiguous()
         if first < halo or end + halo > height:
-            planes = planes.index_select(2, wanted - seen.first)
-        wide = planes.index_select(3, continuation(picture.width, halo, self._border))
-        return wide.contiguous(memory_format=torch.channels_last)
-
-    def _responses(self, rows: Tensor) -> Tensor:
-        if self._planes is None:
-            return F.conv2d(F.conv2d(rows, self._down), self._across, groups=len(self._across))
-        made = F.conv2d(rows.transpose(0, 1).contiguous(), self._planes)
-        return made.flatten(0, 1)[None, self._places].contiguous(memory_format=torch.channels_last)
+            planes = planes.index_select(1, wanted - seen.first)
+        return planes.index_select(2, continuation(picture.width, halo, self._border))
 
 
 Sources = tuple[Source, Source]
@@ -281,8 +279,9 @@ class FastSram:
         keep_half, keep_full = 6 * unit <= KEPT, 8 * unit <= KEPT
         first = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
         second = Features(block["encoder2"], first)
-        low = Sum(Features(block["bottleneck"], second), second)
-        return Features(block["decoder2"], Sum(Features(block["decoder1"], low, keep_half), first), keep_full)
+        low = Features(block["decoder1"], Sum(Features(block["bottleneck"], second), second), keep_half)
+        del second  # no longer needed while the largest features of all are made
+        return Features(block["decoder2"], Sum(low, first), keep_full)
 
     def memory(self, pooled: Strip, state: Sources | None, rows: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return hidden and cell state in these rows."""
@@ -305,7 +304,8 @@ class FastSram:
         for layer in self._detail:
             detail = layer(detail)
         smooth = F.interpolate(hidden, scale_factor=2, mode="nearest")
-        return detail.part(first, end).mul_(smooth).add_(smooth).mul_(self._slope).tanh_()
+        made = smooth.addcmul_(detail.part(first, end), smooth)
+        return (made if self._slope == 1 else made.mul_(self._slope)).tanh_()
 
 
 def _without_memory(memory: ConvLstm) -> nn.Conv2d:
