@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -149,16 +150,15 @@ def test_one_protocol_says_how_to_have_more(tmp_path: Path) -> None:
     """Its two PSNRs are still two rulers; with one ruler per quantity there is nothing to show but the way on."""
     with pytest.raises(UsageError, match="two rulers") as caught:
         rulers.grids([made(tmp_path / "1", {"canonical": SAME["canonical"]})])
-    assert "score RUN --protocol restormer" in str(caught.value) and "run ... --protocol dpdnet,drbnet" in str(
-        caught.value
-    )
+    same, others = r"score RUN --protocol \S*restormer", r"run \.\.\. --protocol \S*dpdnet,drbnet"
+    assert re.search(same, str(caught.value)) and re.search(others, str(caught.value))  # other tests may register more
     two = {
         "canonical": {**PROTOCOLS["canonical"], "measures": {"psnr": measure("PSNR"), "mae": measure("PSNR rounded")}}
     }
     store = made(tmp_path / "2", {"canonical": SAME["canonical"]})
     store.keep_cards("protocol", two)
     table = rulers.grids([store])[0]
-    assert any("score RUN --protocol restormer" in note for note in table.footnotes)
+    assert any(re.search(same, note) for note in table.footnotes)
     assert not any("score RUN" in note for note in rulers.grids([made(tmp_path / "3", SAME)])[0].footnotes)
 
 
