@@ -11,6 +11,7 @@ import torch
 from benchmark.api import Observation, UsageError
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
+from methods.learned import method as networked
 from methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, layout
 from tests.methods.drawn import draw
 
@@ -93,7 +94,8 @@ def test_without_gaussians_there_is_no_mixture(tmp_path: Path, text: str) -> Non
     assert method.mixture(Observation(PICTURE)) is None
 
 
-def test_without_weights_there_is_an_error() -> None:
+def test_without_weights_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networked, "SHIPPED", tmp_path)
     with pytest.raises(UsageError, match="no weights"):
         create(METHODS, "gkmnet")[0].mixture(Observation(PICTURE))
 

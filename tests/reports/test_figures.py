@@ -30,6 +30,7 @@ from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.session import _protocol_card
 from benchmark.stats import mean_interval
 from benchmark.store import Outcome, Store
+from methods.learned import method as networked
 from reports import crops as close_ups
 from reports import psf_study
 from reports.figures import coefficients, crops, kernels, making, pareto, psf, radius, robustness, style
@@ -631,7 +632,10 @@ def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
     assert any("mixing-broken: RuntimeError: no mixture today" in line for line in made.caption)
 
 
-def test_methods_without_mixture_or_weights_are_told(shown: Run) -> None:
+def test_methods_without_mixture_or_weights_are_told(
+    shown: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networked, "SHIPPED", tmp_path)
     with pytest.raises(Unavailable, match="no method of the runs mixes"):
         coefficients.draw(source(shown, methods=["input"]))
     shown.put("gkmnet", SAMPLES[0], 10.0)
