@@ -141,6 +141,5 @@ def figures(
     with opened(folders) as stores:
         made = making.write(stores, out or folders[-1] / "figures", names(figure), wanted)
     for each in made:
-        said = f"not made: {each.reason}" if each.reason else ", ".join(map(str, each.files))
-        console.out.print(f"{each.name}: {said}", highlight=False, markup=False)
+        console.out.print(str(each), highlight=False, markup=False)
     raise typer.Exit(0 if any(each.files for each in made) else 1)

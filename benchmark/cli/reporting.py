@@ -69,6 +69,9 @@ def report(
     data: Annotated[
         Path | None, typer.Option("--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are.")
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Folder to draw all figures into as well; see `figures`.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write, default: standard output; the page's folder: RUN/page.")
     ] = None,
@@ -97,6 +100,13 @@ def report(
             from reports import frames, tables
 
             emit(tables.write(frames.summaries(stores, chosen, dataset), written), out)
+        if figures is not None:
+            from reports.figures import making
+            from reports.figures.source import Wanted
+
+            wanted = Wanted(dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost)
+            for made_figure in making.write(stores, figures, ["all"], wanted):
+                console.note(str(made_figure))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -35,6 +35,9 @@ class Made:
     files: tuple[Path, ...] = ()
     reason: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name}: {f'not made: {self.reason}' if self.reason else ', '.join(map(str, self.files))}"
+
 
 def write(
     stores: Sequence[Store], folder: Path, names: Sequence[str] = (ALL,), wanted: Wanted | None = None

@@ -187,6 +187,37 @@ def test_report_writes_the_tables_that_are_named_to_a_file(two_runs: tuple[str, 
     assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
 
 
+def test_report_draws_the_figures_too(two_runs: tuple[str, str], tmp_path: Path) -> None:
+    """What cannot be drawn is told, with its reason, and stops nothing."""
+    folder = tmp_path / "figures"
+    done = call("report", *two_runs, "--figures", str(folder))
+    assert done.returncode == 0 and "### " in done.stdout
+    assert {"crops.pdf", "crops.png", "crops.md"} <= {path.name for path in folder.iterdir()}
+    assert "robustness: not made: the runs hold one noise level" in done.stderr
+
+
+def test_compare_answers_in_a_sentence(two_runs: tuple[str, str]) -> None:
+    done = call("compare", "unsharp", "input", *two_runs, "--format", "csv")
+    assert done.returncode == 0 and done.stdout.splitlines()[0].count(",") > 3, done.stderr
+    done = call("compare", "unsharp", "inptu", *two_runs)
+    assert done.returncode == 2 and "Did you mean 'input'?" in done.stderr
+    done = call("compare", "--all", *two_runs)
+    assert done.returncode == 0 and "5 pictures" in done.stdout
+
+
+def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None:
+    done = call("rulers", *two_runs)
+    assert done.returncode == 2 and "run ... --protocol" in done.stderr
+
+
+def test_figures_says_what_it_drew(two_runs: tuple[str, str], tmp_path: Path) -> None:
+    done = call("figures", *two_runs, "--figure", "crops,psf", "--out", str(tmp_path))
+    assert done.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in done.stdout.replace("\n", ""), done.stderr
+    assert "psf: not made" in done.stdout
+    done = call("figures", *two_runs, "--figure", "psf", "--out", str(tmp_path))
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize(("depth", "suffix"), [(8, ".png"), (16, ".png"), (16, ".tif")])
 def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: str) -> None:
     top = 2**depth - 1
