@@ -68,7 +68,7 @@ def test_no_registered_registry_is_empty() -> None:
 
 def test_the_table_of_the_readme_is_the_measured_one() -> None:
     report = (ROOT / "results" / "measured" / "simulated" / "report.md").read_text(encoding="utf-8")
-    rows = [line for line in report.splitlines() if line.startswith("|")]
+    rows = [line for line in report.splitlines() if line.startswith("|") and "skipped" not in line]
     assert len(rows) > 5 and "\n".join(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
