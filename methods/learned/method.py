@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -186,8 +187,10 @@ class Networked(Method):
 
         assert self._forward is not None
         with torch.inference_mode():
-            own = np.require(picture, requirements=["C", "W"])  # torch has no word for read-only memory
-            batch = torch.from_numpy(own).permute(2, 0, 1)[None].to(self._device)
+            with warnings.catch_warnings():  # torch has no word for memory that is only read, and a copy may be large
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+                held = torch.from_numpy(np.ascontiguousarray(picture))
+            batch = held.permute(2, 0, 1)[None].to(self._device)
             made = tiled(self._forward, batch, self._tile, self.halo or 0, self.multiple)
             return made[0].permute(1, 2, 0).float().cpu().numpy()
 

@@ -121,7 +121,7 @@ def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
-            found = strips.parallel(lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8)
+            found = list(strips.parallel(lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8))
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -131,4 +131,4 @@ def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
 
 def test_an_error_in_a_strip_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
-        strips.parallel(lambda first, end: 1 // first, 10, 5)
+        list(strips.parallel(lambda first, end: 1 // first, 10, 5))

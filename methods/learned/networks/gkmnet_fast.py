@@ -38,6 +38,10 @@ STRIP = 3.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
 LEAST = 32
 """Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
+WIDE = 4000
+"""Pixels of a row from which on strips are half as high, and made one after the other."""
+_REACH = 3
+"""Rows that the 7 x 7 convolutions of the gates reach."""
 KEPT = 4000.0
 """Megabytes of features that may be kept at a time, before those that cost most memory are computed twice instead."""
 
@@ -68,6 +72,11 @@ def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
     return network.to(memory_format=torch.channels_last)
 
 
+def _rows(channels: int, width: int) -> int:
+    """Return how many rows a strip of features has."""
+    return rows_of(STRIP, LEAST if width <= WIDE else LEAST // 2, channels, width)
+
+
 class FastGate:
     """A gate with its normalisation worked in."""
 
@@ -75,9 +84,14 @@ class FastGate:
         self._conv = strips.Convolution(gate.conv, gate.bn)
 
     def __call__(self, pooled: Tensor) -> Tensor:
-        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B."""
-        seen = Strip(pooled[None].contiguous(memory_format=torch.channels_last), 0, pooled.shape[1])
-        return self._conv(seen).rows[0, 0].sigmoid_().contiguous()
+        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B; a few rows at a time."""
+        height, width = pooled.shape[1:]
+        made = torch.empty(height, width)
+        for first, end in strips.spans(height, _rows(len(pooled), width)):
+            above, below = max(0, first - _REACH), min(height, end + _REACH)
+            seen = pooled[None, :, above:below].contiguous(memory_format=torch.channels_last)
+            made[first:end] = self._conv(Strip(seen, above, height)).part(first, end)[0, 0]
+        return made.sigmoid_()
 
 
 class FastBlock:
@@ -121,9 +135,12 @@ class Features:
                 made = self._kept[..., first:end, :]
             return fused.rectified(branch, trunk, made, of_columns[:, first:end], of_channels[:, first:end])
 
-        rows = rows_of(STRIP, LEAST, block.channels, self.width)
-        of_rows = torch.stack(strips.parallel(sweep, self.height, rows))
-        of_rows = torch.stack([of_rows[:, 0].amax(0), of_rows[:, 1].sum(0)])
+        rows = _rows(block.channels, self.width)
+        of_rows = torch.zeros(2, self.width, block.channels)
+        of_rows[0] = -torch.inf
+        for peak, total in strips.parallel(sweep, self.height, rows, self.width > WIDE):
+            torch.maximum(of_rows[0], peak, out=of_rows[0])
+            of_rows[1] += total
         for pooled, count in ((of_rows, self.height), (of_columns, self.width), (of_channels, block.channels)):
             pooled[1] /= count
         self._over_rows = block.over_rows(of_rows.mT).T.contiguous()  # the plain form's gates lie C x W, H x C, H x W
@@ -361,7 +378,9 @@ class FastGkmNet:
             after.keep(h, c, rows)
             made[..., first:end, :] = mixed(sram.gates(seen, h, first, end), first, end)
 
-        strips.parallel(sweep, features.height, rows_of(STRIP, LEAST, form.gates, features.width))
+        rows = _rows(form.gates, features.width)
+        for _ in strips.parallel(sweep, features.height, rows, features.width > WIDE):
+            pass  # a sweep writes what it makes
         return made, after
 
     def _mixing(self, y: Source, x: Source, index: int) -> Callable[[Tensor, int, int], Tensor]:

@@ -147,22 +147,24 @@ def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
     return ((first, min(first + rows, height)) for first in range(0, height, rows))
 
 
-def parallel(make: Callable[[int, int], Made], height: int, rows: int) -> list[Made]:
-    """Return what `make` makes of consecutive strips (first, end) of a picture, from top to bottom.
+def parallel(make: Callable[[int, int], Made], height: int, rows: int, large: bool = False) -> Iterator[Made]:
+    """Yield what `make` makes of consecutive strips (first, end) of a picture, from top to bottom.
 
     As many strips at a time as torch would use threads, each on one of them. That is faster than every layer on all
-    threads: they wait for each other once a strip, not once a layer, and each finds its strip in its own cache.
+    threads: they wait for each other once a strip, not once a layer, and each finds its strip in its own cache. Large
+    pictures have a strip at a time, as several take too much memory.
     """
     threads = torch.get_num_threads()
-    if threads == 1:
-        return [make(*span) for span in spans(height, rows)]
+    if threads == 1 or large:
+        yield from (make(*span) for span in spans(height, rows))
+        return
     inferring = torch.is_inference_mode_enabled()
 
     def one(span: tuple[int, int]) -> Made:
         with torch.inference_mode(inferring), torch.no_grad():  # the modes are each thread's own
             return make(*span)
 
-    return list(_pool(threads).map(one, spans(height, rows)))
+    yield from _pool(threads).map(one, spans(height, rows))
 
 
 @lru_cache(maxsize=1)
