@@ -43,6 +43,12 @@ class Feed:
         crop, index = place
         return pair(self.at(crop).example(index), self.views)
 
+    def pictures(self, crop: int, count: int) -> Tensor:
+        """Return the first examples as a network takes them, count x C x crop x crop."""
+        import torch
+
+        return torch.from_numpy(np.stack([self[crop, index][0] for index in range(count)]))
+
 
 def pair(example: Example, views: bool) -> Pair:
     """Return an example as a network takes it: the picture, or the left and the right view (6 channels).

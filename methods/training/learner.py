@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
-from methods.training import identity
+from methods.training import initial
 from methods.training.job import Hardware
 from methods.training.recipes import Criterion, Recipe
 from methods.training.step import step
@@ -42,7 +42,7 @@ class Learner:
         torch.manual_seed(seed)
         self._plain = build()
         if recipe.identity:
-            identity.start(self._plain)
+            initial.identity(self._plain)
         self._plain.to(memory_format=torch.channels_last)
         adam = torch.optim.Adam(self._plain.parameters(), fused=True)
         self._network, self._optimiser = self._fabric.setup(self._plain, adam)
@@ -91,6 +91,11 @@ class Learner:
         )  # fmt: skip
         self._average.update_parameters(self._plain)
         return value
+
+    def whiten(self, pictures: Tensor) -> None:
+        """Whiten what the network sees, before the first step; see `initial.whiten`."""
+        initial.whiten(self._plain.eval(), self._moved(pictures))
+        self._plain.train()
 
     def freeze(self, calibrate: Callable[[nn.Module], None]) -> None:
         """Measure the normalisation statistics by `calibrate`, and let the network normalise by them from now on."""

@@ -116,6 +116,7 @@ class Recipe:
         average: decay of the moving average of the weights, the one that is kept; 0 keeps the last weights.
         coarse: weight of the losses of all but the finest scale, which has 1.
         identity: whether training starts from a network that returns its input, where its form allows that.
+        whitened: whether the first filters are those that whiten training pictures; see `initial.whiten`.
         frozen: progress from which on normalisation uses fixed statistics, measured anew at that moment, as it does
             when it restores; 1 for never.
         validations: how often it is validated, evenly over its progress.
@@ -130,6 +131,7 @@ class Recipe:
     average: float = 0.0
     coarse: float = 1.0
     identity: bool = False
+    whitened: bool = False
     frozen: Fraction = Fraction(1)
     validations: int = 60
 
@@ -189,9 +191,8 @@ RIVALS: Mapping[str, Recipe] = {
 FAST = Recipe(
     name="fast",
     phases=(
-        Phase(30, 64, 1, "squared", 1e-3),
-        Phase(45, 128, 1, "squared", 1e-3),
-        Phase(25, 192, 1, "squared", 1e-3),
+        Phase(60, 128, 1, "squared", 1e-3),
+        Phase(40, 192, 1, "squared", 1e-3),
     ),
     budget=Budget(26, "megapixels"),
     warm_up=Fraction(1, 50),
@@ -200,6 +201,7 @@ FAST = Recipe(
     average=0.999,
     coarse=0.25,
     identity=True,
+    whitened=True,
     frozen=Fraction(1, 2),
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )

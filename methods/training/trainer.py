@@ -36,6 +36,8 @@ from methods.training.validation import Validation
 if TYPE_CHECKING:
     from torch import Tensor
 
+WHITENING = 200
+"""Training examples whose patches first filters are made to whiten."""
 HALF_COSTS = 0.01
 """Weights are stored in half precision if that costs less than so many dB on the held-out examples."""
 
@@ -99,6 +101,8 @@ class _Session:
         self._at, self._rows, self._losses, self._waited = Position(), list[Row](), list[float](), 0.0
         if held is not None:
             self._restore(held)
+        elif job.recipe.whitened:
+            self._learner.whiten(self._feed.pictures(job.recipe.phases[0].crop, WHITENING))
         self._started = self._saved = time.monotonic()
 
     def run(self) -> None:

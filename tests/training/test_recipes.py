@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.api import UsageError
-from methods.training import identity, recipes
+from methods.training import initial, recipes
 from methods.training.feed import Schedule
 from methods.training.job import networked
 from methods.training.recipes import FAST, PAPER, Budget, Phase, Position, Recipe, recipe
@@ -153,7 +153,7 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
 
     torch.manual_seed(0)
     network = networked(name).trainable().eval()
-    assert identity.start(network) == starts
+    assert initial.identity(network) == starts
     if starts:
         x = torch.rand(1, 3, 64, 64)
         with torch.inference_mode():
@@ -162,7 +162,7 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
 
 @pytest.mark.parametrize("text", ["gkmnet:variant=official", "gkmnet:head=sram"])
 def test_forms_that_are_not_residual_keep_their_weights(text: str) -> None:
-    assert not identity.start(networked(text).build())
+    assert not initial.identity(networked(text).build())
 
 
 def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import numba
 import numpy as np
 import torch
+from numba.extending import overload
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
@@ -22,6 +23,7 @@ from torch.autograd.function import once_differentiable
 _compiled: Callable[[Any], Callable[..., None]] = numba.njit(
     nogil=True, fastmath={"reassoc", "contract", "nnan", "nsz"}, cache=True
 )
+_LEAST, _MAGNITUDE = np.int32(-(2**31)), np.int32(2**31 - 1)
 _CHUNK = 2048
 """Pixels at a time, so that what they add up to stays in the fastest cache."""
 
@@ -191,6 +193,25 @@ def _add_rectified(branch, trunk):  # type: ignore[no-untyped-def]
         branch[i] = max(branch[i], np.float32(0)) + trunk[i]
 
 
+def _largest(x):  # type: ignore[no-untyped-def]
+    """Return the largest of some numbers."""
+    return x.max()
+
+
+def _largest_single(x):  # type: ignore[no-untyped-def]
+    """Return the largest of some float32, found among integers in the same order: for those it takes vectors."""
+    peak = _LEAST
+    for i in range(x.size):
+        bits = np.float32(x[i]).view(np.int32)
+        peak = max(peak, np.int32(bits ^ ((bits >> 31) & _MAGNITUDE)))
+    return np.int32(peak ^ ((peak >> 31) & _MAGNITUDE)).view(np.float32)
+
+
+@overload(_largest)
+def _compiled_largest(x):  # type: ignore[no-untyped-def]
+    return _largest_single if x.dtype == numba.float32 else _largest
+
+
 @_compiled
 def _rectify(branch, trunk, made, of_rows, of_columns, of_channels):  # type: ignore[no-untyped-def]
     """Fill the sum H x W x C, and maxima and sums of it, 2 x (W x C, H x C, H x W)."""
@@ -201,11 +222,10 @@ def _rectify(branch, trunk, made, of_rows, of_columns, of_channels):  # type: ig
         for w in range(width):
             for c in range(channels):
                 made[h, w, c] = max(branch[h, w, c], np.float32(0)) + trunk[h, w, c]
-            peak, total = made[h, w, 0], np.float32(0)
+            total = np.float32(0)
             for c in range(channels):
-                peak = max(peak, made[h, w, c])
                 total += made[h, w, c]
-            of_channels[0, h, w], of_channels[1, h, w] = peak, total
+            of_channels[0, h, w], of_channels[1, h, w] = _largest(made[h, w]), total  # type: ignore[no-untyped-call]
             for c in range(channels):
                 of_columns[0, h, c] = max(of_columns[0, h, c], made[h, w, c])
                 of_columns[1, h, c] += made[h, w, c]
@@ -222,10 +242,10 @@ def _pool(x, of_rows, of_columns, of_channels, row, column, channel):  # type: i
     of_rows[1], of_columns[1] = 0, 0
     for h in range(height):
         for w in range(width):
-            peak, total = x[h, w, 0], np.float32(0)
+            total = np.float32(0)
             for c in range(channels):
-                peak = max(peak, x[h, w, c])
                 total += x[h, w, c]
+            peak = _largest(x[h, w])  # type: ignore[no-untyped-call]
             of_channels[0, h, w], of_channels[1, h, w] = peak, total / channels
             for c in range(channels):
                 if x[h, w, c] == peak:

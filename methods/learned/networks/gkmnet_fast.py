@@ -42,7 +42,7 @@ WIDE = 4000
 """Pixels of a row from which on strips are half as high, and made one after the other."""
 _REACH = 3
 """Rows that the 7 x 7 convolutions of the gates reach."""
-KEPT = 4000.0
+KEPT = 3000.0
 """Megabytes of features that may be kept at a time, before those that cost most memory are computed twice instead."""
 
 
@@ -159,6 +159,18 @@ class Features:
         made = fused.attend(x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end])
         return Strip(made, first, self.height)
 
+    def add(self, other: Source) -> Source:
+        """Return the sum with another picture, in the place of these features, which are gone then; they are kept."""
+        kept = self._kept
+        assert kept is not None
+
+        def sweep(first: int, end: int) -> None:
+            kept[..., first:end, :] = self.strip(first, end).rows.add_(other.strip(first, end).rows)
+
+        for _ in strips.parallel(sweep, self.height, _rows(kept.shape[1], self.width), self.width > WIDE):
+            pass
+        return Whole(kept)
+
     def _parts(self, first: int, end: int) -> tuple[Tensor, Tensor]:
         """Return what adds up to the features before the attention: the last branch, not rectified, and the trunk."""
         block = self._block
@@ -176,19 +188,6 @@ class Features:
 
     def _size(self, side: int) -> int:
         return 2 * side if self._block.doubles else side // 2 if self._block.halves else side
-
-
-class Sum:
-    """Two sources added up."""
-
-    def __init__(self, a: Source, b: Source) -> None:
-        self._a, self._b = a, b
-        self.height, self.width = a.height, a.width
-
-    def strip(self, first: int, end: int) -> Strip:
-        made = self._a.strip(first, end)
-        made.rows.add_(self._b.strip(first, end).rows)  # features are made anew for whoever asks
-        return made
 
 
 class FastGcm:
@@ -289,16 +288,18 @@ class FastSram:
         """Return the output of the backbone.
 
         In units of what the bottleneck's features take, those of the six blocks take 4, 2, 1, 1, 2 and 4. What is
-        alive at a time comes to 6 units in the first decoder and to 8 in the second if everything is kept.
+        alive at a time comes to 5 units in the first decoder and to 6 in the second if everything is kept.
         """
         block = self.blocks
         unit = 4e-6 * block["bottleneck"].channels * (y.height // 4) * (y.width // 4)
-        keep_half, keep_full = 6 * unit <= KEPT, 8 * unit <= KEPT
+        keep_half, keep_full = 5 * unit <= KEPT, 6 * unit <= KEPT
         first = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
         second = Features(block["encoder2"], first)
-        low = Features(block["decoder1"], Sum(Features(block["bottleneck"], second), second), keep_half)
-        del second  # no longer needed while the largest features of all are made
-        return Features(block["decoder2"], Sum(low, first), keep_full)
+        low = second.add(Features(block["bottleneck"], second))
+        del second  # what is no longer needed goes before the largest features of all are made
+        both = first.add(Features(block["decoder1"], low, keep_half))
+        del first, low
+        return Features(block["decoder2"], both, keep_full)
 
     def memory(self, pooled: Strip, state: Sources | None, rows: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return hidden and cell state in these rows."""
@@ -317,7 +318,9 @@ class FastSram:
 
     def gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
         """Return the coefficient maps in these rows, from the features and the hidden state of the same rows."""
-        detail = features
+        reach = len(self._detail)  # rows
+        top = max(features.first, first - reach)
+        detail = Strip(features.part(top, min(features.end, end + reach)), top, features.height)
         for layer in self._detail:
             detail = layer(detail)
         smooth = F.interpolate(hidden, scale_factor=2, mode="nearest")
