@@ -177,6 +177,7 @@ class MethodCard:
         paper: citation, empty for a baseline.
         inputs: `image` or `views` (dual-pixel left and right).
         trained_on: data sets the weights (or the tuned constants) saw; () for nothing, None for unknown.
+        budget: how long the weights were trained, for comparisons; empty if that is not known.
         licence: licence of code and weights.
         reimplementation: True if not the authors' own program.
         oracle: it is given the true blur map; tables mark it and never rank it as blind.
@@ -189,6 +190,7 @@ class MethodCard:
     paper: str = ""
     inputs: Literal["image", "views"] = "image"
     trained_on: tuple[str, ...] | None = ()
+    budget: str = ""
     licence: str = "Apache-2.0"
     reimplementation: bool = True
     oracle: bool = False

@@ -324,8 +324,19 @@ class _Summariser:
 
     def _learned_from(self) -> dict[str, str]:
         restored = self._part[self._part["status"] == "ok"]
-        trained = {name: self._cards[name]["trained_on"] for name in sorted(set(restored["method"]) & set(self._cards))}
-        return {name: "unknown data" if data is None else ", ".join(data) for name, data in trained.items()}
+        return {name: learned_from(self._cards[name]) for name in sorted(set(restored["method"]) & set(self._cards))}
+
+
+def learned_from(card: Mapping[str, Any]) -> str:
+    """Return what a method's weights or constants were learned from, and how long; empty for nothing.
+
+    Args:
+        card: a `MethodCard` as a run keeps it; those of older releases say less.
+    """
+    data = card.get("trained_on", ())
+    budget = card.get("budget", "")
+    named = "unknown data" if data is None else ", ".join(data)
+    return f"{named} ({budget})" if named and budget else named
 
 
 _MARKS = (

@@ -204,8 +204,7 @@ class Ground:
         """Yield what weights or constants were learned on, for the methods that learned."""
         seen: dict[str, list[str]] = {}
         for method in methods:
-            data = self._methods.get(method, {}).get("trained_on", ())
-            seen.setdefault("unknown data" if data is None else ", ".join(data), []).append(method)
+            seen.setdefault(frames.learned_from(self._methods.get(method, {})), []).append(method)
         return (f"Weights or constants from {data}: {', '.join(names)}." for data, names in seen.items() if data)
 
     def _commits(self, rows: pd.DataFrame) -> list[str]:

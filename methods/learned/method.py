@@ -98,7 +98,9 @@ class Networked(Method):
             held = checkpoints.read_card(self._file)
             trained = {**self.defaults, **held.parameters}
             notes = " ".join(text for text in (self.card.notes, held.notes) if text)
-            self.card = dataclasses.replace(self.card, trained_on=held.trained_on, notes=notes)
+            self.card = dataclasses.replace(
+                self.card, trained_on=held.trained_on, budget=_budget(held.facts), notes=notes
+            )
         self.structure: Mapping[str, Scalar] = MappingProxyType({**self.defaults, **trained, **typed})
         self._lacking = self._why_not(checkpoint, trained)
         if tile and self.halo is None:
@@ -206,6 +208,16 @@ class Networked(Method):
     def _ways(self) -> str:
         mine = f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} ({checkpoints.VARIABLE})"
         return self.obtain.format(id=self.id) + mine
+
+
+def _budget(facts: Mapping[str, Scalar]) -> str:
+    """Return from a card's facts how long the weights were trained, in words."""
+    seen, planned = facts.get("megapixels"), str(facts.get("budget", ""))
+    if seen is None:
+        return ""
+    amount, _, unit = planned.partition(" ")
+    unfinished = unit == "megapixels" and float(seen) < 0.99 * float(amount)
+    return f"{float(seen):.0f}{f' of {amount}' if unfinished else ''} megapixels, seed {facts.get('seed', 'not known')}"
 
 
 class NetworkMethod(Networked):

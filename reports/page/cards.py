@@ -81,6 +81,7 @@ def _method(card: Facts) -> dict[str, str]:
         "Sees": "dual-pixel views" if card["inputs"] == "views" else "the picture",
         "Is also given": " and ".join(extras),
         "Trained or tuned on": "unknown" if trained_on is None else ", ".join(trained_on) or "nothing",
+        "Trained for": card.get("budget", ""),
         "Program": "re-implementation" if card["reimplementation"] else "the authors' own",
         "Licence": card["licence"],
         "Notes": card["notes"],

@@ -324,6 +324,14 @@ def test_footnotes_say_what_methods_were_trained_on(store: Store) -> None:
     ]
 
 
+def test_what_was_trained_says_how_long() -> None:
+    card = MethodCard(title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0")
+    assert frames.learned_from(dataclasses.asdict(card)) == "BSDS500/train (26 megapixels, seed 0)"
+    assert frames.learned_from({"trained_on": None, "budget": "3 megapixels"}) == "unknown data (3 megapixels)"
+    assert frames.learned_from({"trained_on": ["DPD train"]}) == "DPD train", "the card of an older run"
+    assert frames.learned_from({}) == frames.learned_from({"trained_on": [], "budget": ""}) == ""
+
+
 def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="not scored under canonical"):
         frames.summaries(store, ["canonical"])

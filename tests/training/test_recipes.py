@@ -174,3 +174,51 @@ def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> N
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.allclose(plain(x), fast(x), atol=1e-5)
+
+
+def test_first_filters_whiten_what_the_network_is_fed() -> None:
+    import torch
+
+    from methods.learned.networks.gkmnet import GkmNet
+
+    torch.manual_seed(0)
+    network = networked("gkmnet").trainable().eval()
+    assert isinstance(network, GkmNet)
+    pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(200, 3, 16, 16)  # brightness, and faint details
+    assert initial.whiten(network, pictures) == 1
+    with torch.no_grad():
+        made = network.srams[0].get_submodule("entrance.conv")(pictures)[:, :, 1:-1, 1:-1].transpose(0, 1).flatten(1)
+    assert made.mean(1).abs().max() < 0.01
+    assert (torch.corrcoef(made[:27]) - torch.eye(27)).abs().max() < 0.05  # the rims of the pictures are left out here
+    strength = made.var(1)
+    assert strength[:3] == pytest.approx(1, abs=0.01)  # far above the floor; the others are at 1e-4 / 12
+    assert torch.all((strength[3:27] > 0.3) & (strength[3:27] < 0.7))
+    assert torch.allclose(made[27:], -made[:5], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "fed", "beside"), [("srn", 3, 3), ("attnet", 3, 3), ("dpdnet-s", 3, 0), ("dpdnet-d", 6, 0)]
+)
+def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(name: str, fed: int, beside: int) -> None:
+    import torch
+
+    network = networked(name).trainable().eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert initial.whiten(network, torch.rand(2, fed, 32, 32)) == 1
+    changed = [key for key, value in network.state_dict().items() if not torch.equal(value, before[key])]
+    weight, bias = sorted(changed, key=lambda key: key.endswith("bias"))
+    layer, old = network.state_dict()[weight], before[weight]
+    assert bias == weight.removesuffix("weight") + "bias"
+    assert torch.equal(layer[:, fed:], old[:, fed:]) and layer.shape[1] == fed + beside
+    assert torch.equal(layer[18 * fed :], old[18 * fed :])  # there are 9 components for each channel, and both signs
+    with torch.inference_mode():
+        assert network(torch.rand(1, fed, 32, 32)).isfinite().all()
+
+
+@pytest.mark.parametrize("text", ["gkmnet:rounds=2,shared=false", "gkmnet:variant=official,head=sram"])
+def test_every_network_that_sees_the_picture_whitens_it(text: str) -> None:
+    import torch
+
+    network = networked(text).build().eval()
+    count = 2 if "rounds" in text else 1
+    assert initial.whiten(network, torch.rand(1, 3, 32, 32)) == count

@@ -1,0 +1,31 @@
+"""What a network's card says once it has weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark import checkpoints
+from benchmark.api import Scalar
+from methods.learned.gkmnet import GkmNet
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, ""),
+        ({"megapixels": 26.02, "budget": "26 megapixels", "seed": 1}, "26 megapixels, seed 1"),
+        ({"megapixels": 72.0, "budget": "240 megapixels", "seed": 0}, "72 of 240 megapixels, seed 0"),
+        ({"megapixels": 3.5, "budget": "10 minutes", "seed": 0}, "4 megapixels, seed 0"),
+        ({"megapixels": 3.0}, "3 megapixels, seed not known"),
+    ],
+)
+def test_the_card_says_how_long_the_weights_were_trained(
+    facts: dict[str, Scalar], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
+    card = checkpoints.Card(method="gkmnet", trained_on=("a folder",), facts=facts)
+    checkpoints.save(tmp_path / "gkmnet.found.safetensors", {}, card)
+    assert GkmNet(checkpoint="found").card.budget == said
+    assert GkmNet.card.budget == "", "the class is not changed"
