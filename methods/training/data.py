@@ -130,8 +130,7 @@ class Settings:
         _check_crop(self.crop)
         if not 0 < self.max_radius <= 50:
             raise UsageError(f"max_radius={self.max_radius:g}: a largest radius lies above 0 and up to 50 px")
-        if self.noise is not None and not (0 <= self.noise[0] <= self.noise[1] < math.inf):
-            raise UsageError(f"noise={self.noise}: give the least and the most sigma, 0 <= least <= most, 0-255 scale")
+        _check_noise(self.noise)
         if not 0 <= self.jpeg <= 1:
             raise UsageError(f"jpeg={self.jpeg:g}: a probability lies in [0, 1]")
         unknown = [name for name in self.psfs if name not in scenes.FAMILIES]
@@ -142,6 +141,15 @@ class Settings:
 def _check_crop(crop: int) -> None:
     if crop < SMALLEST_CROP:
         raise UsageError(f"crop={crop}: a crop has at least {SMALLEST_CROP} pixels on a side")
+
+
+def _check_noise(noise: tuple[float, float] | None) -> None:
+    if noise is not None and not (0 <= noise[0] <= noise[1] < math.inf):
+        raise UsageError(f"noise={noise}: give the least and the most sigma, 0 <= least <= most, 0-255 scale")
+
+
+def _noise_card(noise: tuple[float, float] | None) -> str:
+    return "none" if noise is None else "sigma {:g} to {:g}".format(*noise)
 
 
 class Simulated(Examples):
@@ -228,7 +236,7 @@ class Simulated(Examples):
             "crop": settings.crop,
             "largest radius": settings.max_radius,
             "PSFs": ", ".join(settings.psfs),
-            "noise": "none" if settings.noise is None else "sigma {:g} to {:g}".format(*settings.noise),
+            "noise": _noise_card(settings.noise),
             "JPEG": settings.jpeg,
             "views": settings.views,
         }
@@ -325,20 +333,31 @@ class DpdCrops(Examples):
     all 350 take 8 GB without the views, and those that are not kept are decoded for every crop.
     """
 
-    def __init__(self, root: Path, *, crop: int, seed: int, part: Literal["train", "val"] = "train") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        crop: int,
+        seed: int,
+        noise: tuple[float, float] | None = None,
+        part: Literal["train", "val"] = "train",
+    ) -> None:
         """Find the pictures under a data root.
 
         Args:
             root: the data root.
             crop: side of the examples in pixels.
             seed: of all choices.
+            noise: as for `Simulated`.
             part: of the set's official division.
 
         Raises:
-            UsageError: for a crop that is too small.
+            UsageError: for a crop that is too small, or noise out of its range.
             DataError: if that part is missing or incomplete, with the expected tree.
         """
         _check_crop(crop)
+        _check_noise(noise)
+        self._noise = noise
         self._data: Dataset = create(DATASETS, f"dpd:split={part}", root=root)[0]
         self._root, self._crop, self._seed, self._part = root, crop, seed, part
         self._ids = self._data.ids()
@@ -356,6 +375,7 @@ class DpdCrops(Examples):
         top, left = (int(random.integers(extent - self._crop + 1)) for extent in (height, width))
         box = np.s_[top : top + self._crop, left : left + self._crop]
         blurred, sharp, *views = (part[box].astype(np.float32) / np.float32(2**16 - 1) for part in whole)
+        blurred, *views = _noisy([blurred, *views], self._noise, random)
         return Example(blurred, sharp, (views[0], views[1]) if views else None)
 
     def card(self) -> dict[str, Scalar]:
@@ -367,10 +387,11 @@ class DpdCrops(Examples):
             "fingerprint": hashlib.sha256(prints.encode()).hexdigest()[:16],
             "seed": self._seed,
             "crop": self._crop,
+            "noise": _noise_card(self._noise),
         }
 
     def held_out(self) -> DpdCrops:
-        return DpdCrops(self._root, crop=self._crop, seed=_VALIDATION_SEED, part="val")
+        return DpdCrops(self._root, crop=self._crop, seed=_VALIDATION_SEED, noise=self._noise, part="val")
 
     def _decoded(self, chosen: str) -> tuple[NDArray[np.uint16], ...]:
         sample = self._data.load(chosen)

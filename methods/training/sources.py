@@ -31,14 +31,12 @@ def source(
         seed: of all that is random in an example.
 
     Raises:
-        UsageError: for noise on DPD.
+        UsageError: for noise out of its range.
         DataError: pictures that are missing or damaged, or nearly those of a test.
     """
     crop = recipe.phases[-1].crop
     if data == DPD:
-        if noise is not None:
-            raise UsageError("--noise: only for a folder of sharp pictures; DPD's are trained on as they are")
-        dpd = partial(_dpd, root=root, seed=seed)
+        dpd = partial(_dpd, root=root, seed=seed, noise=noise)
         found = dpd(crop)
         return Source(dpd, int(found.card()["pictures"]), validation(found, HELD_OUT))
     folder = Path(data)
@@ -48,8 +46,8 @@ def source(
     return Source(simulated, len(made.sources), validation(made, HELD_OUT))
 
 
-def _dpd(crop: int, *, root: Path, seed: int) -> DpdCrops:
-    return DpdCrops(root, crop=crop, seed=seed)
+def _dpd(crop: int, *, root: Path, seed: int, noise: tuple[float, float] | None) -> DpdCrops:
+    return DpdCrops(root, crop=crop, seed=seed, noise=noise)
 
 
 def _simulated(crop: int, *, folder: Path, seed: int, noise: tuple[float, float] | None, views: bool) -> Simulated:

@@ -454,6 +454,23 @@ def test_dpd_is_validated_on_its_own_validation_split(dpd_root):
     assert all(same(a, b) for a, b in zip(validation(examples, 2), validation(held_out, 2), strict=True))
 
 
+def test_dpd_gets_noise_that_the_mean_of_its_views_explains(dpd_root):
+    clean, noisy = DpdCrops(dpd_root, crop=16, seed=0), DpdCrops(dpd_root, crop=16, seed=0, noise=(4, 4))
+    assert (clean.card()["noise"], noisy.card()["noise"]) == ("none", "sigma 4 to 4")
+    added = []
+    for index in range(40):
+        a, b = clean.example(index), noisy.example(index)
+        np.testing.assert_array_equal(a.sharp, b.sharp)
+        fields = [after - before for before, after in zip((a.blurred, *a.views), (b.blurred, *b.views), strict=True)]
+        np.testing.assert_allclose(fields[0], (fields[1] + fields[2]) / 2, atol=1e-6)
+        added.append(fields)
+    spread = 255 * np.std(np.array(added), axis=(0, 2, 3, 4))
+    assert spread == pytest.approx([4, 4 * 2**0.5, 4 * 2**0.5], rel=0.03)
+    assert noisy.held_out().card()["noise"] == "sigma 4 to 4"
+    with pytest.raises(UsageError, match="least <= most"):
+        DpdCrops(dpd_root, crop=16, seed=0, noise=(3, 1))
+
+
 def test_dpd_says_what_is_missing(tmp_path):
     with pytest.raises(DataError, match="no train pictures"):
         DpdCrops(tmp_path, crop=20, seed=0)

@@ -495,7 +495,6 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
     [
         (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
         (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
-        (("tiny", "--data", "dpd", "--noise", "3"), "--noise: only for a folder of sharp pictures"),
         (("tiny", "--data", "x", "--noise", "a,b"), "--noise a,b: expected LEAST,MOST"),
         (("tiny", "--data", "x", "--steps", "5", "--minutes", "1"), "--steps and --minutes: give one budget"),
         (("tiny", "--data", "x", "--tag", "a.b"), "--tag a.b: expected letters"),
