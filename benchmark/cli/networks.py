@@ -63,6 +63,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder; default: where checkpoints are looked for.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="Id of a checkpoint to start from, for example gkmnet.sim.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Begin anew over a training that is there.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**20 - 1, help="Of weights, examples and steps.")] = 0,
@@ -91,6 +94,7 @@ def train(
     job = command.job(
         method, data, recipe=recipe, noise=noise, tag=tag, out=out, root=root, seed=seed, budget=budget, crop=crop,
         batch=batch, hardware=command.Hardware(device.value, devices, precision.value, workers),
+        start=start,
     )  # fmt: skip
     for line in command.run(job, resume, force):
         console.out.print(line, highlight=False, markup=False)

@@ -217,7 +217,9 @@ def _budget(facts: Mapping[str, Scalar]) -> str:
         return ""
     amount, _, unit = planned.partition(" ")
     unfinished = unit == "megapixels" and float(seen) < 0.99 * float(amount)
-    return f"{float(seen):.0f}{f' of {amount}' if unfinished else ''} megapixels, seed {facts.get('seed', 'not known')}"
+    whole = f" of {amount}" if unfinished else ""
+    before = f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
+    return f"{float(seen):.0f}{whole} megapixels{before}, seed {facts.get('seed', 'not known')}"
 
 
 class NetworkMethod(Networked):

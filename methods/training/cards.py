@@ -6,10 +6,11 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from benchmark import __version__, provenance
+from benchmark import __version__, checkpoints, provenance
 from benchmark.api import Scalar
 from benchmark.checkpoints import Card
 from methods.training.curves import Row
+from methods.training.data import Examples
 from methods.training.job import Job
 from methods.training.recipes import Position, Recipe
 
@@ -29,6 +30,7 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, de
     facts: dict[str, Scalar] = {
         "recipe": describe(job.recipe),
         "budget": str(job.recipe.budget),
+        **_started(job),
         "steps": at.step,
         "megapixels": round(at.pixels / 1e6, 2),
         "examples": at.examples,
@@ -48,11 +50,26 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, de
     return Card(
         method=job.method.id,
         parameters=dict(job.method.structure),
-        trained_on=tuple(examples.trained_on),
+        trained_on=_seen(job, examples),
         licence=f"that of the suite; the data: {examples.licence}",
         source=f"trained with this suite, recipe {job.recipe.name}",
         facts=facts,
     )
+
+
+def _started(job: Job) -> dict[str, Scalar]:
+    """Return the fact of which weights a training started from, if it did not start from nothing."""
+    if job.start is None:
+        return {}
+    before = checkpoints.read_card(job.start).facts.get("megapixels", "an unknown number of")
+    name = job.start.name.removesuffix(checkpoints.SUFFIX)
+    return {"started from": f"{name} ({before} megapixels), SHA-256 {checkpoints.sha256(job.start)}"}
+
+
+def _seen(job: Job, examples: Examples) -> tuple[str, ...] | None:
+    """Return all data that the weights saw, also those they started from."""
+    before = () if job.start is None else checkpoints.read_card(job.start).trained_on
+    return None if before is None else tuple(dict.fromkeys((*before, *examples.trained_on)))
 
 
 def describe(recipe: Recipe) -> str:

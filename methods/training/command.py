@@ -10,7 +10,7 @@ from typing import cast
 from benchmark import checkpoints
 from benchmark.api import UsageError
 from methods.training import recipes, sources
-from methods.training.job import Hardware, Job, job_files, networked
+from methods.training.job import Hardware, Job, job_files, networked, started
 from methods.training.recipes import Budget, Unit
 from methods.training.trainer import train
 
@@ -31,6 +31,7 @@ def job(
     crop: int | None = None,
     batch: int | None = None,
     hardware: Hardware | None = None,
+    start: str | None = None,
 ) -> Job:
     """Return the job that the options of the command line mean; they are explained there.
 
@@ -38,6 +39,7 @@ def job(
         method, data, recipe, noise, tag, out, root, seed, crop, batch: see `python -m benchmark train --help`.
         budget: unit -> amount; at most one of them is given, none leaves the recipe's own.
         hardware: where it runs.
+        start: id of a checkpoint to start from.
 
     Raises:
         UsageError: for options that mean nothing, or not together.
@@ -54,7 +56,8 @@ def job(
     files = job_files(trained, tag or usual, out)
     views = trained.card.inputs == "views"
     source = sources.source(data, root, chosen, views=views, noise=levels, seed=seed)
-    return Job(trained, chosen, source, files, seed, hardware or Hardware())
+    first = None if start is None else started(start, trained)
+    return Job(trained, chosen, source, files, seed, hardware or Hardware(), start=first)
 
 
 def run(job: Job, resume: bool, force: bool) -> list[str]:

@@ -98,6 +98,7 @@ class Job:
         seed: of initial weights and of everything random in a step.
         hardware: where it runs.
         save_every: seconds between states.
+        start: checkpoint of the same method and structure whose weights it starts from; see `started`.
     """
 
     method: NetworkMethod
@@ -107,6 +108,7 @@ class Job:
     seed: int = 0
     hardware: Hardware = Hardware()
     save_every: float = 60.0
+    start: Path | None = None
 
     @property
     def views(self) -> bool:
@@ -121,6 +123,8 @@ class Job:
         structure = {f"network's {key}": value for key, value in self.method.structure.items()}
         data = {f"data's {key}": value for key, value in self.examples().card().items()}
         fixed: dict[str, Scalar] = {"method": self.method.id, "seed": self.seed, "precision": self.hardware.precision}
+        if self.start is not None:
+            fixed["start"] = checkpoints.sha256(self.start)
         return {**structure, **recipe, **data, **fixed}
 
     def examples(self) -> Examples:
@@ -156,3 +160,18 @@ def networked(text: str) -> NetworkMethod:
     kind: Any = type(method)
     made: NetworkMethod = kind(**resolved.parameters)  # `create` takes the structure of a checkpoint that is there
     return made
+
+
+def started(text: str, method: NetworkMethod) -> Path:
+    """Return the file of the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start from.
+
+    Raises:
+        UsageError: unknown, without a tag, or of another network.
+    """
+    spec = parse(text)
+    if spec.checkpoint is None:
+        raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
+    found, _ = create(METHODS, spec)
+    if not isinstance(found, NetworkMethod) or found.id != method.id or found.structure != method.structure:
+        raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
+    return Path(found.checkpoints[spec.checkpoint])

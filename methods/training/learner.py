@@ -92,6 +92,10 @@ class Learner:
         self._average.update_parameters(self._plain)
         return value
 
+    def start(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over weights and normalisation statistics, before the first step."""
+        self._plain.load_state_dict(tensors)
+
     def whiten(self, pictures: Tensor) -> None:
         """Whiten what the network sees, before the first step; see `initial.whiten`."""
         initial.whiten(self._plain.eval(), self._moved(pictures))

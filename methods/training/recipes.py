@@ -191,8 +191,9 @@ RIVALS: Mapping[str, Recipe] = {
 FAST = Recipe(
     name="fast",
     phases=(
-        Phase(60, 128, 1, "squared", 1e-3),
-        Phase(40, 192, 1, "squared", 1e-3),
+        Phase(30, 64, 1, "squared", 1e-3),
+        Phase(45, 128, 1, "squared", 1e-3),
+        Phase(25, 192, 1, "squared", 1e-3),
     ),
     budget=Budget(26, "megapixels"),
     warm_up=Fraction(1, 50),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import checkpoints
 from benchmark.api import DataError, UsageError
 from benchmark.checkpoints import Card
+from benchmark.importing import fitted
 from methods.training import cards, curves, state
 from methods.training.curves import Row
 from methods.training.feed import Feed, Schedule, loader
@@ -101,6 +102,8 @@ class _Session:
         self._at, self._rows, self._losses, self._waited = Position(), list[Row](), list[float](), 0.0
         if held is not None:
             self._restore(held)
+        elif job.start is not None:
+            self._learner.start(fitted(checkpoints.load(job.start), job.method.build().state_dict(), job.start))
         elif job.recipe.whitened:
             self._learner.whiten(self._feed.pictures(job.recipe.phases[0].crop, WHITENING))
         self._started = self._saved = time.monotonic()

@@ -18,6 +18,15 @@ from methods.learned.gkmnet import GkmNet
         ({"megapixels": 26.02, "budget": "26 megapixels", "seed": 1}, "26 megapixels, seed 1"),
         ({"megapixels": 72.0, "budget": "240 megapixels", "seed": 0}, "72 of 240 megapixels, seed 0"),
         ({"megapixels": 3.5, "budget": "10 minutes", "seed": 0}, "4 megapixels, seed 0"),
+        (
+            {
+                "megapixels": 60.1,
+                "budget": "60 megapixels",
+                "seed": 2,
+                "started from": "gkmnet.sim (320 megapixels), x",
+            },
+            "60 megapixels after gkmnet.sim (320 megapixels), seed 2",
+        ),
         ({"megapixels": 3.0}, "3 megapixels, seed not known"),
     ],
 )

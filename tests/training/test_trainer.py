@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -543,3 +544,49 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 def test_rows_have_the_columns_of_the_table(done: Job) -> None:
     with done.files.table.open() as file:
         assert tuple(next(csv.reader(file))) == Row._fields
+
+
+# Starting from other weights ------------------------------------------------------------------------------------------
+
+
+def test_a_training_starts_from_the_weights_it_is_told_to(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
+    start = jobs.started("tiny.toy", done.method)
+    still = dataclasses.replace(RECIPE.changed(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1))
+    job = dataclasses.replace(toy_job(tmp_path, start=start), recipe=still)
+    train(job)
+    ours, theirs = weights(job), weights(done)
+    names = [name for name in ours if not name.startswith("normal.running")]  # measured anew
+    assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in names)
+    card = checkpoints.read_card(job.files.checkpoint)
+    assert str(card.facts["started from"]).startswith("tiny.toy (0.06 megapixels), SHA-256 ")
+    assert card.trained_on == ("noise",)
+
+
+def test_a_training_from_other_weights_is_another_training(done: Job, tmp_path: Path) -> None:
+    assert "start" not in done.identity()
+    assert dataclasses.replace(done, start=done.files.checkpoint).identity() != done.identity()
+
+
+def test_it_starts_from_weights_of_the_same_network_only(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
+    with pytest.raises(UsageError, match=r"--start tiny: name a checkpoint, for example tiny\.sim"):
+        jobs.started("tiny", done.method)
+    for text, method in (("tiny.toy", "tiny:width=4"), ("tiny.toy", "tiny-views")):
+        with pytest.raises(UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"):
+            jobs.started(text, jobs.networked(method))
+    with pytest.raises(UsageError, match="nowhere"):
+        jobs.started("tiny.nowhere", done.method)
+
+
+def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) -> None:
+    other = tmp_path / "tiny.other.safetensors"
+    for seen, said in ((("DPD train",), ("DPD train", "noise")), (None, None)):
+        card = checkpoints.read_card(done.files.checkpoint).model_copy(update={"trained_on": seen})
+        checkpoints.save(other, weights(done), card)
+        brief = RECIPE.changed(budget=Budget(1, "steps"))
+        job = dataclasses.replace(toy_job(tmp_path / "out", start=other), recipe=brief)
+        train(job, force=True)
+        assert checkpoints.read_card(job.files.checkpoint).trained_on == said
