@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmark import imageio
 from benchmark.registry import METHODS, create
 from methods.learned.gkmnet import GkmNet
-from methods.training import identity
+from methods.training import initial
 from methods.training.data import Simulated
 from methods.training.feed import pair
 from methods.training.step import step
@@ -61,7 +61,7 @@ def trained(name: str, blurred: Tensor, sharp: Tensor) -> Callable[[], float]:
     torch.manual_seed(0)
     shipped = name == "shipped"
     network: nn.Module = method.trainable() if shipped else method.build()
-    identity.start(network)
+    initial.identity(network)
     kept = torch.channels_last if shipped else torch.contiguous_format
     network.to(memory_format=kept)
     adam = torch.optim.Adam(network.parameters(), fused=shipped)
