@@ -561,7 +561,7 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
     names = [name for name in ours if not name.startswith("normal.running")]  # measured anew
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in names)
     card = checkpoints.read_card(job.files.checkpoint)
-    assert str(card.facts["started from"]).startswith("tiny.toy (0.06 megapixels), SHA-256 ")
+    assert str(card.facts["started from"]).startswith("tiny.toy (0.18 megapixels), SHA-256 ")
     assert card.trained_on == ("noise",)
 
 
