@@ -145,7 +145,7 @@ def test_few_pictures_have_the_exact_p_of_scipy(difference: Floats) -> None:
     exact = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
     tenths = np.rint(
         10 * difference
-    )  # with the rounding of tenths, scipy tells sums apart that are equal: 0.1 + 0.3 - 0.4
+    )  # scipy tells 0.1 + 0.3 - 0.4 from 0
     oracle = stats.permutation_test((tenths,), np.mean, **exact)
     assert found.sign_flip == pytest.approx(min(1.0, oracle.pvalue))
     ranked = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
