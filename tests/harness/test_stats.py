@@ -143,9 +143,7 @@ def test_a_lower_score_may_be_the_better_one() -> None:
 def test_few_pictures_have_the_exact_p_of_scipy(difference: Floats) -> None:
     found = compare(difference, np.zeros(8))
     exact = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
-    tenths = np.rint(
-        10 * difference
-    )  # scipy tells 0.1 + 0.3 - 0.4 from 0
+    tenths = np.rint(10 * difference)  # scipy tells 0.1 + 0.3 - 0.4 from 0
     oracle = stats.permutation_test((tenths,), np.mean, **exact)
     assert found.sign_flip == pytest.approx(min(1.0, oracle.pvalue))
     ranked = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
