@@ -37,8 +37,9 @@ from methods.training.validation import Validation
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHITENING = 200
-"""Training examples whose patches first filters are made to whiten."""
+WHITENING = 64, 200
+"""Side and number of the training crops whose patches first filters are made to whiten; small ones whatever the recipe,
+as all go through the network together."""
 HALF_COSTS = 0.01
 """Weights are stored in half precision if that costs less than so many dB on the held-out examples."""
 
@@ -105,7 +106,7 @@ class _Session:
         elif job.start is not None:
             self._learner.start(fitted(checkpoints.load(job.start), job.method.build().state_dict(), job.start))
         elif job.recipe.whitened:
-            self._learner.whiten(self._feed.pictures(job.recipe.phases[0].crop, WHITENING))
+            self._learner.whiten(self._feed.pictures(*WHITENING))
         self._started = self._saved = time.monotonic()
 
     def run(self) -> None:
