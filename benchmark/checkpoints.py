@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark import imageio
 from benchmark.api import DataError, Scalar, UsageError
 
 if TYPE_CHECKING:
@@ -143,23 +144,15 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
 
     Raises:
         UsageError: if the name is not METHOD.TAG.safetensors with the card's method.
+        DataError: if it cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialised
 
     if not re.fullmatch(rf"{re.escape(card.method)}\.{_TAG}{re.escape(SUFFIX)}", path.name):
         raise UsageError(f"{path}: a checkpoint of {card.method} is called {card.method}.TAG{SUFFIX}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(
-            {name: value.contiguous() for name, value in tensors.items()}, partial, {_CARD: card.model_dump_json()}
-        )
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    path.with_suffix(".md").write_text(describe(path, card), encoding="utf-8")
+    content = serialised({name: value.contiguous() for name, value in tensors.items()}, {_CARD: card.model_dump_json()})
+    imageio.write_bytes(path, content)
+    imageio.write_bytes(path.with_suffix(".md"), describe(path, card).encode())
 
 
 def describe(path: Path, card: Card) -> str:

@@ -168,6 +168,20 @@ def write_array(path: Path, array: NDArray[np.float32]) -> None:
         np.save(file, array, allow_pickle=False)
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically, in a folder that is made if need be.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); name another folder") from error
+    with replacing(path) as file:
+        file.write(content)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends well, and vanishes when it does not.

@@ -37,7 +37,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer.writerows(
         (row.step, row.pixels, f"{row.seconds:.1f}", *(f"{value:.6g}" for value in row[3:])) for row in rows
     )
-    state.replace(path, text.getvalue().encode())
+    state.write(path, text.getvalue().encode())
 
 
 def write_figure(path: Path, rows: Sequence[Row], title: str) -> None:
@@ -54,4 +54,4 @@ def write_figure(path: Path, rows: Sequence[Row], title: str) -> None:
     lower.set(xlabel="megapixels", ylabel="gain on held-out\npictures (dB)")
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=120)
-    state.replace(path, drawn.getvalue())
+    state.write(path, drawn.getvalue())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmark import imageio
 from benchmark.api import DataError, Scalar, UsageError
 
 Identity = Mapping[str, Scalar]
@@ -24,42 +25,24 @@ def save(path: Path, held: Mapping[str, Any]) -> None:
 
     buffer = io.BytesIO()  # torch hides the reason of a failed write, the file itself does not
     torch.save(dict(held), buffer)
-    replace(path, buffer.getbuffer())
+    write(path, buffer.getbuffer())
 
 
-def replace(path: Path, content: bytes | memoryview) -> None:
-    """Write a file beside its place, to the disk, and then put it there; raises DataError if that fails."""
-
-    def write() -> None:
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    writing(path, write)
+def write(path: Path, content: bytes | memoryview) -> None:
+    """Write a file as a whole; raises DataError if that fails, with what can be done."""
+    with advising():
+        imageio.write_bytes(path, content)
 
 
-def writing(path: Path, write: Callable[[], None]) -> None:
-    """Do what writes a file, and say what can be done if it fails.
-
-    Raises:
-        DataError: naming file and reason.
-    """
-    from safetensors import SafetensorError
-
+@contextmanager
+def advising() -> Iterator[None]:
+    """Add to a DataError of the block, which writes a file, how a training can go on after it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write()
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        yield
+    except DataError as error:
         raise DataError(
-            f"{path}: cannot be written ({reason}). What was there before is intact: make room, or name another folder "
-            "with --out, then go on with --resume if the training had begun"
+            f"{error}. What was there before is intact: make room, or name another folder with --out, then go on with "
+            "--resume if the training had begun"
         ) from error
 
 

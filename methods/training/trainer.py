@@ -212,8 +212,8 @@ class _Session:
             curves.write_figure(self._files.figure, self._rows, self._files.name)
 
     def _write(self, tensors: dict[str, Tensor], card: Card) -> None:
-        path = self._files.checkpoint
-        state.writing(path, lambda: checkpoints.save(path, tensors, card))
+        with state.advising():
+            checkpoints.save(self._files.checkpoint, tensors, card)
 
     def _store(self, card: Card) -> Card:
         """Write the best weights with their final card, in half precision where that costs next to nothing."""

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -192,18 +194,21 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     job = stopped(tmp_path)
     before = {path: path.read_bytes() for path in (job.files.state, job.files.checkpoint)}
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    replacing, target = imageio.replacing, job.files.state if what == "state" else job.files.checkpoint
 
-    if what == "state":
-        monkeypatch.setattr("methods.training.state.os.fsync", full)
-    else:
-        monkeypatch.setattr("safetensors.torch.save_file", full)
+    @contextmanager
+    def full(path: Path) -> Iterator[BinaryIO]:
+        with replacing(path) as file:
+            yield file
+            if path == target:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(imageio, "replacing", full)
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\).*--resume"):
         train(job, resume=True)
     assert before[job.files.checkpoint] == job.files.checkpoint.read_bytes()
     assert state.load(job.files.state, job.identity())["position"]["step"] == 5
-    assert not list(tmp_path.glob(".*.partial"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_any_step(tmp_path: Path) -> None:
@@ -228,6 +233,13 @@ def test_the_checkpoint_is_found_and_restores(done: Job, monkeypatch: pytest.Mon
     with torch.inference_mode():
         expected = network(torch.from_numpy(example.blurred).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
     assert np.allclose(made, expected, atol=1e-5)
+
+
+def test_its_files_can_be_read_by_whoever_reads_the_folder(done: Job, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    written = (done.files.checkpoint, done.files.checkpoint.with_suffix(".md"), done.files.table, done.files.figure)
+    assert {path.stat().st_mode for path in written} == {plain.stat().st_mode}
 
 
 def test_the_card_is_complete(done: Job) -> None:
