@@ -177,7 +177,8 @@ class MethodCard:
         paper: citation, empty for a baseline.
         inputs: `image` or `views` (dual-pixel left and right).
         trained_on: data sets the weights (or the tuned constants) saw; () for nothing, None for unknown.
-        budget: how long the weights were trained, for comparisons; empty if that is not known.
+        budget: how long the weights were trained, for comparisons: the amount, then after a comma what else matters;
+            empty if that is not known.
         licence: licence of code and weights.
         reimplementation: True if not the authors' own program.
         oracle: it is given the true blur map; tables mark it and never rank it as blind.
@@ -257,6 +258,15 @@ class Method(ABC):
     checkpoints: ClassVar[Mapping[str, str]] = MappingProxyType({})
     default_checkpoint: ClassVar[str | None] = None
     variants: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+
+    @classmethod
+    def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
+        """Return the parameters whose values come with a checkpoint (its network's structure), None for no checkpoint.
+
+        Their default in the constructor is None, "as the checkpoint has it". An id without a tag means a checkpoint
+        that has what the id says, and a canonical id names what differs from those without a checkpoint.
+        """
+        return {}
 
     def prepare(self, device: str) -> None:  # noqa: B027 (optional hook)
         """Load, move to `device` ("cpu" or "cuda"), compile and warm up. Never timed; called once, before `restore`."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "BENCHMARK_CHECKPOINTS"
 SUFFIX = ".safetensors"
+NOISE_TRAINED = "-noise"
+"""How the tags of weights end that were trained on noisy pictures, the "+" versions of papers; `train` sees to it."""
 _TAG = r"[A-Za-z0-9_-]+"
 _CARD = "defocus_bench_card"
 

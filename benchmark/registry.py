@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from benchmark.api import BenchmarkError, Dataset, Importer, Method, Metric, UsageError
+from benchmark.api import BenchmarkError, DataError, Dataset, Importer, Method, Metric, UsageError
 from benchmark.metrics.protocols import Protocol
 from benchmark.spec import Spec, parse
 
@@ -158,7 +158,7 @@ class Resolved:
     Attributes:
         name, checkpoint: as registered; the checkpoint is the default one where none was typed.
         parameters: all parameters, JSON-ready.
-        label: the canonical id: only what differs from the defaults.
+        label: the canonical id: only what differs from the defaults, also where it comes with the checkpoint.
     """
 
     name: str
@@ -177,16 +177,24 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
     Args:
         registry: where the name is looked up.
         text: an id as typed, or already parsed.
-        injected: constructor arguments the harness supplies (a data set's `root`), not open to the id.
+        injected: constructor arguments the harness supplies (a data set's `root`), not open to the id;
+            `checkpoint=None` is a method without weights even where there are some.
 
     Raises:
         UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
     """
     spec = parse(text) if isinstance(text, str) else text
     factory = registry.get(spec.name)
-    checkpoint = _checkpoint(factory, spec)
-    values, plain, changed = _validated(factory, spec, hidden={*injected, "checkpoint"})
-    label = str(Spec(spec.name, checkpoint, changed))
+    fields = _fields(factory, hidden={*injected, "checkpoint"})
+    values, plain = _validated(spec, fields)
+    checkpoint = None if "checkpoint" in injected else _checkpoint(factory, spec, values)
+    held, usual = _fixed(factory, checkpoint), _fixed(factory, None)
+    for key in [key for key in held if values.get(key) == held[key]]:  # left out and typed mean the same
+        values[key] = plain[key] = None
+    differs = {key: value for key, value in held.items() if key in fields and value != usual.get(key)}
+    changed = {key: plain[key] for key, (_, default) in fields.items() if values[key] != default}
+    shown = {**differs, **changed}
+    label = str(Spec(spec.name, checkpoint, {key: _text(shown[key]) for key in fields if key in shown}))
     given = dict(injected) if checkpoint is None else dict(injected, checkpoint=checkpoint)
     try:
         item = factory(**given, **values)
@@ -202,30 +210,50 @@ def create_metric(text: str) -> Metric:
     return create(METRICS, text)[0]
 
 
-def _checkpoint(factory: type[Any], spec: Spec) -> str | None:
+def _checkpoint(factory: type[Any], spec: Spec, values: Mapping[str, Any]) -> str | None:
+    """Return the checkpoint that an id means: the one typed; else the default, or one that has what was typed."""
     known: Mapping[str, str] = getattr(factory, "checkpoints", {})
     if not known:
         if spec.checkpoint is not None:
             raise UsageError(f"{spec.name} has no checkpoints, so {spec.name}.{spec.checkpoint} names nothing")
         return None
-    chosen = spec.checkpoint or factory.default_checkpoint
+    chosen = spec.checkpoint or _usual(factory, spec, values)
     if chosen not in known:
         raise UsageError(_unknown(f"checkpoint of {spec.name}", str(chosen), sorted(known)))
-    return str(chosen)
+    return chosen
 
 
-def _validated(
-    factory: type[Any], spec: Spec, hidden: set[str]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-    """Return the constructor arguments, their JSON form, and the texts of those that differ from the defaults."""
+def _usual(factory: type[Any], spec: Spec, values: Mapping[str, Any]) -> str:
+    usual: str = factory.default_checkpoint
+    asked = {key: values[key] for key in _fixed(factory, None) if key in spec.parameters}
+    if not asked:
+        return usual
+    return next((tag for tag in (usual, *factory.checkpoints) if _has(factory, tag, asked)), usual)
+
+
+def _has(factory: type[Any], checkpoint: str, asked: Mapping[str, Any]) -> bool:
+    try:
+        held = _fixed(factory, checkpoint)
+    except DataError:  # a damaged file, which matters only to who names it
+        return False
+    return all(held.get(key) == value for key, value in asked.items())
+
+
+def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
+    """Return the parameters that come with a checkpoint; none for plug-ins that know no checkpoints."""
+    held: Mapping[str, Any] = factory.fixed(checkpoint) if hasattr(factory, "fixed") else {}
+    return held
+
+
+def _validated(spec: Spec, fields: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the constructor arguments and their JSON form."""
     from pydantic import ConfigDict, ValidationError, create_model
 
-    fields = _fields(factory, hidden)
     unknown = [key for key in spec.parameters if key not in fields]
     if unknown:
         raise UsageError(_unknown(f"parameter of {spec.name}", unknown[0], sorted(fields)))
     settings = ConfigDict(validate_default=False, arbitrary_types_allowed=True, allow_inf_nan=False)
-    definitions: Any = fields
+    definitions: Any = dict(fields)
     model: Any = create_model(spec.name, __config__=settings, **definitions)
     try:
         filled = model(**spec.parameters)
@@ -236,10 +264,7 @@ def _validated(
             raise UsageError(f"{spec.name} needs a parameter: {spec.name}:{key}=...") from error
         raise UsageError(f"{spec.name}: parameter {key}={first['input']!r}: {first['msg']}") from error
     values = {key: getattr(filled, key) for key in fields}
-    plain = filled.model_dump(mode="json")
-    defaults = {key: default for key, (_, default) in fields.items()}
-    changed = {key: _text(plain[key]) for key in fields if values[key] != defaults[key]}
-    return values, plain, changed
+    return values, filled.model_dump(mode="json")
 
 
 def _fields(factory: type[Any], hidden: set[str]) -> dict[str, tuple[Any, Any]]:

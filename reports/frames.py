@@ -309,11 +309,19 @@ class _Summariser:
             f"Protocol: {self._protocol} ({self._protocol_card['title']}).",
             *_about_means(rows),
             *_about_marks(rows),
+            *self._about_budgets(),
         ]
         runs = self._part["store"].nunique()
         several = [f"From {runs} runs; what more than one holds is taken from the one named last."] if runs > 1 else []
         commits = [f"Suite at commit {', '.join(self._commits)}."] if self._commits else []
         return [*about, *self._training(), *several, *commits]
+
+    def _about_budgets(self) -> Iterator[str]:
+        """Yield a warning where weights that were trained for different times stand beside each other."""
+        cards = [self._cards[name] for name, source in self._learned_from().items() if source]
+        amounts = sorted({str(card["budget"]).partition(",")[0] for card in cards if card.get("budget")})
+        if len(amounts) > 1:
+            yield f"Weights were trained for different times ({', '.join(amounts)}), which the marks do not weigh."
 
     def _training(self) -> Iterator[str]:
         methods: dict[str, list[str]] = {}

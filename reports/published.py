@@ -16,6 +16,7 @@ from annotated_types import Ge, MinLen
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from benchmark.api import DataError
+from benchmark.checkpoints import NOISE_TRAINED
 from benchmark.spec import parse
 
 FOLDER = Path(__file__).parents[1] / "results" / "published"
@@ -24,7 +25,7 @@ PAPER = "GKMNet paper (NeurIPS 2021)"
 TableNumber = Literal["1", "2", "3", "4", "5"]
 Training = Literal["", "clean", "noise"]
 _RANGES = {"psnr": (5, 60), "ssim": (0, 1), "lpips": (0, 1), "mae": (0, 1)}
-_NOISE_TRAINED = "-noise"
+_ANY = "*"
 
 Text = Annotated[str, MinLen(1)]
 Line = TypeVar("Line", bound="_Line")
@@ -106,8 +107,8 @@ class Row(_Line):
         table: number of the table.
         model: the row's name, as printed; empty for a method that the paper does not have.
         training: as in `Printed`.
-        methods: ids with a space between them. The tag `*` stands for any, or none, but not for weights that were
-            trained on noise (whose tags end in `-noise`).
+        methods: canonical ids with a space between them. The tag `*` stands for any, or none, but not for weights
+            that were trained on noise; `*-noise` for those.
     """
 
     table: TableNumber
@@ -131,8 +132,8 @@ def _means(pattern: str, method: str) -> bool:
     if (wanted.name, wanted.parameters) != (found.name, found.parameters):
         return False
     tag = found.checkpoint or ""
-    if wanted.checkpoint == "*":
-        return not tag.endswith(_NOISE_TRAINED)
+    if wanted.checkpoint in (_ANY, _ANY + NOISE_TRAINED):
+        return tag.endswith(NOISE_TRAINED) == (wanted.checkpoint != _ANY)
     return tag == (wanted.checkpoint or "")
 
 

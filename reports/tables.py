@@ -86,7 +86,8 @@ def _csv(summaries: Sequence[Summary]) -> str:
     lines = [
         {
             "dataset": summary.dataset, "protocol": summary.protocol, "track": summary.track, "noise": row.level,
-            "method": row.method, "oracle": row.oracle, "measure": key, **numbers(entry),
+            "method": row.method, "oracle": row.oracle, "learned from": summary.learned_from.get(row.method, ""),
+            "measure": key, **numbers(entry),
         }
         for summary in summaries
         for row in summary.rows

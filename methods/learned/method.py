@@ -108,6 +108,12 @@ class Networked(Method):
         self._tile = tile
         self._forward: Forward | None = None
 
+    @classmethod
+    def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
+        if checkpoint is None:
+            return cls.defaults
+        return {**cls.defaults, **checkpoints.read_card(Path(cls.checkpoints[checkpoint])).parameters}
+
     @abstractmethod
     def build(self) -> nn.Module:
         """Return the network of this structure in plain form, at whatever weights torch draws."""
@@ -219,7 +225,9 @@ def _budget(facts: Mapping[str, Scalar]) -> str:
     unfinished = unit == "megapixels" and float(seen) < 0.99 * float(amount)
     whole = f" of {amount}" if unfinished else ""
     before = f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
-    return f"{float(seen):.0f}{whole} megapixels{before}, seed {facts.get('seed', 'not known')}"
+    noise = str(facts.get("data: noise", "none"))
+    noisy = "" if noise == "none" else f", noise {noise}"
+    return f"{float(seen):.0f}{whole} megapixels{before}{noisy}, seed {facts.get('seed', 'not known')}"
 
 
 class NetworkMethod(Networked):

@@ -52,12 +52,24 @@ def job(
     own = recipes.recipe(recipe, trained.id)
     chosen = own.changed(crop, batch, budget=given[0] if given else None)
     levels = None if noise is None else sources.noise_range(noise)
-    usual = ("dpd" if data == sources.DPD else "sim") + ("-noise" if levels else "")
-    files = job_files(trained, tag or usual, out)
+    usual = ("dpd" if data == sources.DPD else "sim") + (checkpoints.NOISE_TRAINED if levels else "")
+    files = job_files(trained, _tag(tag or usual, noisy=levels is not None), out)
     views = trained.card.inputs == "views"
     source = sources.source(data, root, chosen, views=views, noise=levels, seed=seed)
     first = None if start is None else started(start, trained)
     return Job(trained, chosen, source, files, seed, hardware or Hardware(), start=first)
+
+
+def _tag(tag: str, noisy: bool) -> str:
+    """Return a tag; raises UsageError if it tells readers of tables wrongly whether the weights know noise."""
+    ending = checkpoints.NOISE_TRAINED
+    if tag.endswith(ending) != noisy:
+        better = tag + ending if noisy else tag.removesuffix(ending) or "sim"
+        raise UsageError(
+            f"--tag {tag}: tags end in {ending} where --noise is given and nowhere else, because tables tell the "
+            f"noise-trained weights by them; use --tag {better}"
+        )
+    return tag
 
 
 def run(job: Job, resume: bool, force: bool) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
@@ -154,12 +154,11 @@ def networked(text: str) -> NetworkMethod:
         raise UsageError(
             f"{text}: training starts from nothing; name the method alone, and the new checkpoint by --tag"
         )
-    method, resolved = create(METHODS, spec)
-    if not isinstance(method, NetworkMethod):
+    if not issubclass(METHODS.get(spec.name), NetworkMethod):
         raise UsageError(f"{text} is not a single network that restores pictures, so there is nothing to train")
-    kind: Any = type(method)
-    made: NetworkMethod = kind(**resolved.parameters)  # `create` takes the structure of a checkpoint that is there
-    return made
+    method, _ = create(METHODS, spec, checkpoint=None)
+    assert isinstance(method, NetworkMethod)
+    return method
 
 
 def started(text: str, method: NetworkMethod) -> Path:

@@ -62,7 +62,7 @@ def draw(source: Source) -> Drawn:
         _points(axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"]))
     row[0].set_ylabel(label)
     named = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
+    style.legend(figure, named)
     return Drawn(
         figure,
         [

@@ -146,7 +146,7 @@ def _figure(source: Source, methods: Sequence[str], sums: Sums) -> Figure:
         axes[1].set_ylabel("change from input (dB)")
     _counts(axes[-1], sums)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    style.legend(figure, dict(zip(names, handles, strict=True)))
     return figure
 
 

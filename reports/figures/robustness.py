@@ -48,7 +48,7 @@ def draw(source: Source) -> Drawn:
         axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)
         axes[1, column].set_xlabel(f"noise sigma (0-255 scale{kind and ', '}{kind})")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    style.legend(figure, dict(zip(names, handles, strict=True)))
     return Drawn(
         figure,
         [

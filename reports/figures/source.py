@@ -104,7 +104,9 @@ class Source:
         ordered = sorted(dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input")
         aside = {row.method for row in whole.rows if row.oracle or row.noise_aware}
         self.methods = _some("method", wanted.methods, ordered)
-        self.looks = style.looks(ordered, aside)
+        scored = {row.method for row in whole.rows if any(entry.scores for entry in row.entries.values())}
+        self.looks = style.looks(sorted(ordered, key=lambda name: name not in scored), aside)
+        self._labels = style.labels({row.method: row.title for row in whole.rows})
         self._shown = self._summary(self.methods) if wanted.methods else whole
         self.track, self.measures = whole.track, whole.measures
         self.levels = list(dict.fromkeys(row.level for row in self._shown.rows))
@@ -113,7 +115,7 @@ class Source:
 
     def title(self, method: str) -> str:
         """Return a method's name for labels, with the marks that the caption explains."""
-        return style.printable(next(row.title for row in self._shown.rows if row.method == method))
+        return self._labels[method]
 
     def comparable(self, measure: str, levels: Collection[str]) -> Comparable:
         """Return the scores of a measure over the pictures that all methods have at all of these levels.

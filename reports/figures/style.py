@@ -31,6 +31,9 @@ BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
 DIVERGING: Final = "PuOr"
 SEQUENTIAL: Final = "viridis"
 
+_LETTER, _HANDLE = 0.052, 0.45
+"""Inches that a letter of a legend takes, and what stands around a label: its handle and a gap."""
+
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vPX*"
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
@@ -95,7 +98,7 @@ class Look:
 
 
 def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
-    """Return the look of each method in the order given, all different up to 24 of them; `input` is black.
+    """Return the look of each method in the order given, all different up to 48 of them; `input` is black.
 
     Args:
         methods: ids.
@@ -106,7 +109,7 @@ def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
     made = {
         name: Look(
             _COLOURS[index % len(_COLOURS)],
-            _MARKERS[index % len(_MARKERS)],
+            _MARKERS[(index + index // 24) % len(_MARKERS)],  # colours and markers come round after 24
             _DASHES[index // len(_COLOURS) % len(_DASHES)],
             name not in hollow,
         )
@@ -153,6 +156,35 @@ def logarithmic(axes: Axes, label: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
+
+
+def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
+    """Put a legend (label -> handle) below a figure, in as many columns as fit."""
+    longest = max(map(len, entries), default=0)
+    columns = int(figure.get_figwidth() / (_HANDLE + _LETTER * longest))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=max(1, columns))
+
+
+def labels(titles: Mapping[str, str]) -> dict[str, str]:
+    """Return a label for each method, different for all of them.
+
+    Args:
+        titles: id -> the id and the marks that captions explain. Long ids lose their middle, never their marks.
+    """
+    for longest in (40, 60, 80):
+        made = {name: _shortened(name, title.removeprefix(name), longest) for name, title in titles.items()}
+        if len(set(made.values())) == len(made):
+            return made
+    return {name: printable(title, 1000) for name, title in titles.items()}
+
+
+def _shortened(name: str, marks: str, longest: int) -> str:
+    whole = printable(name, 1000)
+    room = longest - len(marks)
+    if len(whole) > room:
+        tail = (room - 1) // 2
+        whole = f"{whole[: room - 1 - tail]}…{whole[-tail:]}"
+    return whole + marks
 
 
 def printable(text: str, longest: int = 40) -> str:

@@ -84,7 +84,7 @@ def _qualities(
     if found:
         yield from (QualityTable(layout, summary) for summary in found)
     else:
-        yield QualityTable(layout, None, _lacking(stores, layout, place, chosen))
+        yield QualityTable(layout, None, _lacking(stores, layout, place, chosen, some=bool(methods)))
 
 
 def _usual(stores: Sequence[Store]) -> list[str]:
@@ -92,12 +92,16 @@ def _usual(stores: Sequence[Store]) -> list[str]:
     return [_PREFERRED] if _PREFERRED in known else known[:1]
 
 
-def _lacking(stores: Sequence[Store], layout: Layout, place: str | None, protocols: Sequence[str]) -> str:
-    """Return why there is nothing measured to show."""
+def _lacking(
+    stores: Sequence[Store], layout: Layout, place: str | None, protocols: Sequence[str], *, some: bool
+) -> str:
+    """Return why there is nothing measured to show; `some`: methods of the table were run there, but not like this."""
     held = runs.datasets(stores)
     if place is None and held:
         others = ", ".join(held)
         return f"Nothing was measured on {layout.dataset}: the runs hold {others}; --dataset puts one in its place."
     where = f" on {place}" if place else ""
     under = f" under {', '.join(protocols)}" if protocols else ""
-    return f"Nothing was measured{where}{under}: the runs hold none of the methods of this table."
+    levels = ",".join(f"{level:g}" for level in layout.levels)
+    why = f"not at its noise levels; run with --noise {levels}" if some else "none of the methods of this table"
+    return f"Nothing was measured{where}{under}: the runs hold {why}."

@@ -13,7 +13,7 @@ from benchmark.cost.published import Published
 from benchmark.cost.record import Record, Size
 from reports import cost
 from reports.grid import Cell, Column, Grid
-from reports.paper.layout import Layout, lines
+from reports.paper.layout import Layout, Line, lines
 from reports.published import FOLDER, PAPER, Row
 
 _PRINTED = {
@@ -34,8 +34,9 @@ _SECONDS = ("CPU (s)", "GPU (s)")
 _PLACES = (Path("results/cost/1680x1120"), FOLDER.parent / "measured" / "cost")
 _ABSENT = "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
 _CONVENTION = (
-    "What the paper prints as FLOPs is what the tool thop calls so: MACs without the Gaussian convolutions, with "
-    "normalisation. The column thop-style is to be compared with it; FLOPs here are 2 x MACs of every operation."
+    "What the paper prints as FLOPs of SRN and most forms of GKMNet is what the tool thop calls so: MACs without the "
+    "Gaussian convolutions, with normalisation; the column thop-style is to be compared with it. No convention gives "
+    "its figures for DPDNet (see the report of `cost`). FLOPs here are 2 x MACs of every operation."
 )
 
 
@@ -47,6 +48,8 @@ class _Line(NamedTuple):
         first: whether it is the first line of its row, which has the printed figures.
         name: method and form; empty for none.
         texts, numbers: column -> value.
+        further: it is a further form of a network, whose seconds stand in the line of the first.
+        lacking: why there are no counts where there are none.
     """
 
     row: Row
@@ -54,6 +57,8 @@ class _Line(NamedTuple):
     name: str = ""
     texts: Mapping[Hashable, str] = {}
     numbers: Mapping[Hashable, float | None] = {}
+    further: bool = False
+    lacking: str = "no network"
 
 
 def find(runs: Sequence[Path], asked: Path | None) -> Path | None:
@@ -141,7 +146,9 @@ def _text(line: _Line, column: str) -> str:
     text = line.texts.get(column, "–")
     if text != "–":
         return text
-    return "not timed" if column in _SECONDS else "no network"
+    if column in _SECONDS:
+        return "″" if line.further else "not timed"
+    return line.lacking
 
 
 def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str, ...]]:
@@ -164,10 +171,14 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
     for line in found:
         forms = [pair for pair in shown if line.method and _is(str(pair[0]["method"]), line.method)]
         made += [
-            _Line(line.row, line.first and place == 0, str(texts["method"]), texts, values)
+            _Line(line.row, line.first and place == 0, str(texts["method"]), texts, values, place > 0, _lack(own, line))
             for place, (texts, values) in enumerate(forms)
         ] or [_Line(line.row, line.first)]
     return made, kept.size, (f"Counted by suite {_suite(kept)}.", *table.notes)
+
+
+def _lack(kept: Record, line: Line) -> str:
+    return "cannot be counted" if line.method and kept.counts[line.method].problem else "no network"
 
 
 def _suite(kept: Record) -> str:

@@ -82,6 +82,7 @@ class QualityTable:
                     "published on": self._layout.dataset if number else "",
                     "published note": number.remark if number else "",
                     "method": at.line.method or "",
+                    "learned from": self._summary.learned_from.get(at.line.method or "", "") if self._summary else "",
                     "dataset": self._summary.dataset if self._summary else "",
                     "protocol": self._summary.protocol if self._summary else "",
                     "track": self._summary.track if self._summary else "",
@@ -103,15 +104,20 @@ class QualityTable:
             *([at.level] if self._noisy else []),
             row.model or "–",
             *([row.training or "–"] if self._several_trainings else []),
-            at.row.title if at.row else at.line.method or "–",
         ]
+        measured_as = Cell(at.row.title if at.row else at.line.method or "–", note=self._learned_from(at.line.method))
         entries = {name: at.entry(key) for name, key in self._keys.items()}
         return (
             *map(Cell, heads),
+            measured_as,
             *(_printed(self._number(at, name), at.line) for name in _MEASURES),
             *(tables.cell(entry, self._card(name)) for name, entry in entries.items()),
             Cell(tables.count(entries.values())),
         )
+
+    def _learned_from(self, method: str | None) -> str:
+        source = self._summary.learned_from.get(method or "", "") if self._summary else ""
+        return source and f"Weights or constants from {source}."
 
     def _number(self, at: _Level, measure: str) -> Printed | None:
         row = at.line.row

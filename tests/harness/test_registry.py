@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.api import Method, UsageError
+from benchmark.api import DataError, Method, UsageError
 from benchmark.registry import DATASETS, METHODS, Registry, create, describe_parameters, load_plugin
 
 
@@ -111,6 +111,68 @@ def test_checkpoints_are_chosen_by_name(toys: Path) -> None:
     with pytest.raises(UsageError, match=r"no checkpoint of net is called 'sym'; did you mean 'sim'"):
         create(registry, "net.sym")
     assert describe_parameters(Net) == {}
+
+
+@pytest.fixture
+def shaped(toys: Path) -> Registry[type[Method]]:
+    """A registry of one method, whose checkpoints bring a width: `odd` another than the usual 8, `broken` none."""
+
+    class Net(METHODS.get("echo")):  # type: ignore[misc]
+        checkpoints = {"broken": "b", "odd": "o", "sim": "s", "wide": "w"}  # noqa: RUF012
+        default_checkpoint = "sim"
+
+        def __init__(self, *, checkpoint: str | None = None, width: int | None = None, gain: float = 1.0) -> None:
+            super().__init__()
+            self.checkpoint, self.width = checkpoint, width
+
+        @classmethod
+        def fixed(cls, checkpoint: str | None) -> dict[str, int]:
+            if checkpoint == "broken":
+                raise DataError("broken: not a readable file")
+            return {"width": {"odd": 3, "wide": 16}.get(checkpoint or "", 8)}
+
+    registry: Registry[type[Method]] = Registry("method", "nothing here", Method)
+    registry.add("net", Net)
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("net", "net.sim"),
+        ("net:width=8", "net.sim"),
+        ("net.sim:width=8,gain=2", "net.sim:gain=2.0"),
+        ("net:width=16", "net.wide:width=16"),
+        ("net.wide", "net.wide:width=16"),
+        ("net.wide:width=16", "net.wide:width=16"),
+        ("net.wide:width=8", "net.wide:width=8"),
+        ("net:width=5", "net.sim:width=5"),
+    ],
+)
+def test_a_canonical_id_says_what_comes_with_a_checkpoint(
+    shaped: Registry[type[Method]], text: str, label: str
+) -> None:
+    resolved = create(shaped, text)[1]
+    assert resolved.label == label
+    assert create(shaped, label)[1] == resolved, "the label means the same"
+
+
+def test_ids_that_mean_the_same_weights_have_the_same_parameters(shaped: Registry[type[Method]]) -> None:
+    first, second = (create(shaped, text)[1] for text in ("net.wide", "net:width=16"))
+    assert first == second and first.parameters["width"] is None
+    assert create(shaped, "net.wide:width=8")[1].parameters["width"] == 8
+
+
+def test_a_method_can_be_made_without_weights(shaped: Registry[type[Method]]) -> None:
+    method, resolved = create(shaped, "net:width=16", checkpoint=None)
+    assert (resolved.label, resolved.checkpoint) == ("net:width=16", None)
+    assert (method.checkpoint, method.width) == (None, 16)  # type: ignore[attr-defined]
+
+
+def test_a_damaged_checkpoint_matters_only_to_who_names_it(shaped: Registry[type[Method]]) -> None:
+    assert create(shaped, "net:width=3")[1].label == "net.odd:width=3"
+    with pytest.raises(DataError, match="not a readable file"):
+        create(shaped, "net.broken")
 
 
 def test_parameters_are_described() -> None:

@@ -589,6 +589,15 @@ def test_an_ablation_runs_from_its_own_weights(folder: Path) -> None:
     np.testing.assert_allclose(_prepared("gkmnet.small").restore(seen), expected, atol=1e-4)
 
 
+def test_an_ablation_finds_its_own_weights_and_is_called_what_it_is(folder: Path) -> None:
+    draw(folder, "gkmnet", "sim")
+    draw(folder, "gkmnet.sim:head=sram", "other")
+    for text in ("gkmnet:head=sram", "gkmnet.other", "gkmnet.other:head=sram"):
+        assert create(METHODS, text)[1].label == "gkmnet.other:head=sram"
+    labels = {chosen.id.label for chosen in plan.select_methods(["ablations"])}
+    assert "gkmnet.other:head=sram" in labels and "gkmnet.sim:scales=1" in labels
+
+
 @pytest.mark.parametrize(
     ("variant", "options", "batch"),
     [

@@ -257,7 +257,7 @@ def test_what_was_imported_runs(file: Path, folder: Path) -> None:
     assert create(METHODS, "gkmnet")[1].checkpoint is None
     importing.run("gkmnet-official", file)
     restorer, resolved = create(METHODS, "gkmnet")
-    assert resolved.label == "gkmnet.official"
+    assert resolved.label == "gkmnet.official:variant=official"
     assert restorer.card.trained_on == GkmNetOfficial.card.trained_on
     picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
     seen = Observation(image=(picture / 255).astype(np.float32))

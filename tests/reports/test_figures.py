@@ -202,13 +202,39 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
 
 
 def test_methods_are_told_apart_without_colour() -> None:
-    names = [f"m{index}" for index in range(24)]
+    names = [f"m{index}" for index in range(48)]
     looks = style.looks(["input", *names], aside=["m3"])
-    assert len({(look.colour, look.marker) for look in looks.values()}) == 25
+    assert len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]}) == 25
+    assert len({(look.colour, look.marker, str(look.line)) for look in looks.values()}) == 49
     assert len({(look.marker, str(look.line)) for look in looks.values()}) >= 13, "also in black and white"
     assert looks["input"].colour == style.BLACK
     assert [name for name, look in looks.items() if not look.competes] == ["m3"]
     assert looks["m3"].of_points()["markerfacecolor"] == "white"
+
+
+def test_labels_differ_and_keep_the_marks_that_captions_explain() -> None:
+    start = "zhuo-sim:map=oracle,deconvolution=richardson-lucy,psf="
+    titles = {name: f"{name}†" for name in (f"{start}disk,light=linear", f"{start}gkm,light=linear")}
+    labels = style.labels({**titles, "input": "input"})
+    assert labels["input"] == "input"
+    assert len(set(labels.values())) == 3 and max(map(len, labels.values())) <= 80
+    assert all(label.endswith("linear†") for name, label in labels.items() if name != "input")
+    alike = {f"{'a' * 90}{middle}{'b' * 90}": f"{'a' * 90}{middle}{'b' * 90}" for middle in "xy"}
+    assert style.labels(alike) == alike, "rather long than the same"
+
+
+def test_a_legend_has_as_many_columns_as_fit() -> None:
+    from matplotlib.figure import Figure
+
+    def columns(width: float, labels: list[str]) -> int:
+        figure = Figure(figsize=(width, 2))
+        handles = {label: figure.subplots().plot([0, 1])[0] for label in labels}
+        style.legend(figure, handles)
+        return int(figure.legends[0]._ncols)
+
+    assert columns(style.COLUMN, ["input", "ebdb"]) >= 2
+    assert columns(style.COLUMN, ["m" * 45, "input"]) == 1
+    assert columns(0.1, ["input"]) == 1
 
 
 @given(st.text(max_size=60), st.integers(4, 30), st.integers(1, 3))

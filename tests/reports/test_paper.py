@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -49,13 +50,21 @@ class Runs:
         noise: Sequence[float] = (0,),
         status: str = "ok",
         pictures: int = PICTURES,
+        budgets: Mapping[str, str] | None = None,
     ) -> Store:
         """Add a run of methods; each scores its own number plus the picture's index."""
         store = Store(self.folder / str(len(self.stores)), create=True)
         self.stores.append(store)
         run = store.start_run({"git": {"commit": "c" * 40, "dirty": False}})
         cards = {
-            name: dataclasses.asdict(MethodCard(title=name, family="learned", trained_on=LEARNED.get(name, ())))
+            name: dataclasses.asdict(
+                MethodCard(
+                    title=name,
+                    family="learned",
+                    trained_on=LEARNED.get(name, ()),
+                    budget=(budgets or {}).get(name, ""),
+                )
+            )
             for name in methods
         }
         store.keep_cards("method", cards)
@@ -70,7 +79,7 @@ class Runs:
 
 def cell(method: str, dataset: str, index: int, sigma: float) -> Cell:
     spec, track = parse(method), "u16-resize-bgr"
-    what = (method, spec.name, spec.checkpoint, "{}", "1", None, dataset, parse(dataset).name)
+    what = (method, spec.name, spec.checkpoint, json.dumps(spec.parameters), "1", None, dataset, parse(dataset).name)
     return Cell(*what, f"{index}", f"data {index}", track, Noise(sigma))
 
 
@@ -163,6 +172,38 @@ def test_noise_trained_weights_stand_beside_the_clean_ones(runs: Runs) -> None:
     assert (clean["trained on"], noisy["trained on"]) == ("clean", "noise")
     assert clean["published PSNR (dB) ↑"] == "25.02" and noisy["published PSNR (dB) ↑"] == "illegible"
     assert [len(group) for group in table.groups] == [8, 8, 8], "a group per noise level"
+
+
+def test_any_tag_that_ends_in_noise_is_noise_trained(runs: Runs) -> None:
+    runs.add({"gkmnet.mine-noise": 24.0, "srn.other-noise": 23.0}, noise=(0, 1, 3, 5))
+    for model, method in (("GKMNet", "gkmnet.mine-noise"), ("SRN", "srn.other-noise")):
+        assert texts(quality(runs, "2"), model, noise="1", method=method)["trained on"] == "noise"
+    assert not any("-noise" in cell.text for line in quality(runs, "4").lines for cell in line)
+
+
+def test_every_line_says_what_its_weights_were_trained_on_and_how_long(runs: Runs) -> None:
+    budgets = {"gkmnet.sim": "240 megapixels, seed 0", "gkmnet.sim-26-1:head=sram": "26 megapixels, seed 1"}
+    runs.add({"input": 20.0, "gkmnet.sim": 24.0, "gkmnet.sim-26-1:head=sram": 23.0}, budgets=budgets)
+    table = quality(runs, "4")
+    [cell] = [cell for line in table.lines for cell in line if cell.text == "gkmnet.sim"]
+    assert cell.note == "Weights or constants from simulated: BSDS500 (240 megapixels, seed 0)."
+    assert all(not cell.note for line in table.lines for cell in line if cell.text == "input")
+    frame = pd.read_csv(io.StringIO(paper.write(paper.tables(runs.stores, ["4"]), "csv")))
+    assert "simulated: BSDS500 (240 megapixels, seed 0)" in set(frame["learned from"])
+
+
+def test_weights_trained_for_different_times_are_set_beside_each_other_with_a_warning(runs: Runs) -> None:
+    budgets = {"gkmnet.sim": "240 megapixels, seed 0", "jnb": "26 megapixels, seed 1"}
+    runs.add({"gkmnet.sim": 24.0, "jnb": 21.0}, budgets=budgets)
+    warning = "Weights were trained for different times (240 megapixels, 26 megapixels), which the marks do not weigh."
+    assert warning in quality(runs, "1").footnotes
+    runs.add({"gkmnet.sim": 24.0, "jnb": 21.0}, budgets={**budgets, "jnb": "240 megapixels, seed 1"})
+    assert not any("different times" in note for note in quality(runs, "1").footnotes), "the last run counts"
+
+
+def test_a_table_of_noise_levels_that_were_not_run_says_which(runs: Runs) -> None:
+    runs.add({"gkmnet.sim": 24.0}, noise=(0,))
+    assert any("not at its noise levels; run with --noise 1,3,5." in note for note in quality(runs, "2").footnotes)
 
 
 def test_another_data_set_takes_the_place_and_the_caption_says_so(runs: Runs) -> None:
@@ -280,9 +321,16 @@ def test_costs_stand_beside_the_printed_ones_in_the_convention_that_is_stated(tm
     assert line["published FLOPs as printed (G)"] == line["here thop-style (G)"] == "603.5"
     assert line["here FLOPs (G)"] == "1400" and line["here CPU (s)"] == "not timed"
     assert found["gkmnet (separable GCM)"][2:7] == ["″"] * 5
+    assert found["gkmnet (separable GCM)"][-2:] == ["″"] * 2, "seconds are the method's, not a form's"
     assert found["jnb"][-3:] == ["no network", "not timed", "not timed"] and "843.1" in found["jnb"]
     assert any("dddddddddddd (with uncommitted changes)" in note for note in table.notes)
     assert any("what the tool thop" in note.lower() for note in table.notes)
+
+
+def test_a_network_that_cannot_be_counted_is_not_called_none(tmp_path: Path) -> None:
+    counts = {"srn": Counted(problem="no memory"), "jnb": Counted()}
+    found = cost_lines(CostTable(TABLES["1"], costs(tmp_path, Size(1680, 1120), counts, {})).grid())
+    assert found["srn"][-3] == "cannot be counted" and found["jnb"][-3] == "no network"
 
 
 def test_networks_counted_for_the_printed_figures_fill_in_at_their_size_only(tmp_path: Path) -> None:
