@@ -16,7 +16,7 @@ from benchmark.api import UsageError
 from benchmark.plan import combined_fingerprint
 from benchmark.stats import Interval, mean_interval
 from benchmark.store import Store
-from reports import marks
+from reports import about, marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,7 @@ class Summary:
         footnotes: what a reader must know beside the table.
         learned_from: method -> what its weights or constants were learned from, empty for nothing; of those that
             restored anything, for a network that was skipped has no weights to speak of.
+        origin: those of the footnotes that say where all numbers are from: protocol, runs, commits.
     """
 
     dataset: str
@@ -84,6 +85,7 @@ class Summary:
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    origin: tuple[str, ...] = ()
 
 
 def scores(stores: Stores) -> pd.DataFrame:
@@ -208,7 +210,7 @@ class _Summariser:
     def __init__(
         self, stores: Sequence[Store], part: pd.DataFrame, dataset: str, track: str, protocol: str, card: dict[str, Any]
     ) -> None:
-        self._cards = _cards(stores, part)
+        self._cards = method_cards(stores, part)
         self._protocol_card = card
         self._commits = commits(stores, set(part["run"]))
         self._part, self._dataset, self._track, self._protocol = part, dataset, track, protocol
@@ -219,16 +221,22 @@ class _Summariser:
     def summary(self) -> Summary:
         """Return the summary; the rows come first because they find the notes."""
         rows = tuple(row for level, block in self._blocks() for row in self._rows(level, block))
-        failures = (f"{who}, noise {', '.join(at)}: {what}" for (who, what), at in sorted(self._failures.items()))
-        footnotes = tuple(dict.fromkeys([*self._about(rows), *self._notes, *failures]))
+        origin = tuple(self._origin())
         return Summary(
-            self._dataset, self._protocol, self._track, self._measures, rows, footnotes, self._learned_from()
+            self._dataset,
+            self._protocol,
+            self._track,
+            self._measures,
+            rows,
+            tuple(dict.fromkeys(self._footnotes(rows, origin))),
+            self._learned_from(),
+            origin,
         )
 
     def _blocks(self) -> Iterator[tuple[str, pd.DataFrame]]:
         level: Any  # pandas knows no types of keys
         for level, block in self._part.groupby(_LEVEL):
-            yield level_name(*level), block
+            yield about.level(*level), block
 
     def _rows(self, level: str, block: pd.DataFrame) -> list[Row]:
         lacks = {str(name): self._lack(level, name, block) for name in block["method"].unique()}
@@ -292,29 +300,29 @@ class _Summariser:
         return head
 
     def _title(self, method: str, card: dict[str, Any]) -> str:
-        marks = "".join(mark for mark, field, _ in _MARKS if card.get(field))
-        self._notes += [f"{mark} {text}" for mark, field, text in _MARKS if card.get(field)]
-        return method + marks
+        return method + about.marks(card)
 
     def _order(self, row: Row) -> tuple[int, int, str]:
         family = self._cards.get(row.method, {}).get("family", "")
         families = ("baseline", "classical", "learned")
         return (row.oracle, families.index(family) if family in families else len(families), row.method)
 
-    def _about(self, rows: Sequence[Row]) -> list[str]:
+    def _footnotes(self, rows: Sequence[Row], origin: Sequence[str]) -> Iterator[str]:
         pictures = self._part.drop_duplicates("sample").sort_values("sample")
         digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
-        about = [
-            f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input track {self._track}.",
-            f"Protocol: {self._protocol} ({self._protocol_card['title']}).",
-            *_about_means(rows),
-            *_about_marks(rows),
-            *self._about_budgets(),
-        ]
-        runs = self._part["store"].nunique()
-        several = [f"From {runs} runs; what more than one holds is taken from the one named last."] if runs > 1 else []
-        commits = [f"Suite at commit {', '.join(self._commits)}."] if self._commits else []
-        return [*about, *self._training(), *several, *commits]
+        yield f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input track {self._track}."
+        yield from (*_about_means(rows), *_about_marks(rows), *self._about_budgets())
+        yield from about.training(self._learned_from())
+        yield from (*origin, *self._notes, *about.explained(row.title for row in rows))
+        for (who, what), at in sorted(self._failures.items()):
+            yield f"{who}, noise {', '.join(at)}: {what}"
+
+    def _origin(self) -> Iterator[str]:
+        yield f"Protocol: {self._protocol} ({self._protocol_card['title']})."
+        if (count := self._part["store"].nunique()) > 1:
+            yield f"From {count} runs; what more than one holds is taken from the one named last."
+        if self._commits:
+            yield f"Suite at commit {', '.join(self._commits)}."
 
     def _about_budgets(self) -> Iterator[str]:
         """Yield a warning where weights that were trained for different times stand beside each other."""
@@ -323,34 +331,10 @@ class _Summariser:
         if len(amounts) > 1:
             yield f"Weights were trained for different times ({', '.join(amounts)}), which the marks do not weigh."
 
-    def _training(self) -> Iterator[str]:
-        methods: dict[str, list[str]] = {}
-        for method, source in self._learned_from().items():
-            methods.setdefault(source, []).append(method)
-        for source in sorted(filter(None, methods)):
-            yield f"Weights or constants from {source}: {', '.join(methods[source])}."
-
     def _learned_from(self) -> dict[str, str]:
         restored = self._part[self._part["status"] == "ok"]
-        return {name: learned_from(self._cards[name]) for name in sorted(set(restored["method"]) & set(self._cards))}
-
-
-def learned_from(card: Mapping[str, Any]) -> str:
-    """Return what a method's weights or constants were learned from, and how long; empty for nothing.
-
-    Args:
-        card: a `MethodCard` as a run keeps it; those of older releases say less.
-    """
-    data = card.get("trained_on", ())
-    budget = card.get("budget", "")
-    named = "unknown data" if data is None else ", ".join(data)
-    return f"{named} ({budget})" if named and budget else named
-
-
-_MARKS = (
-    ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),
-    ("‡", "noise_aware", "given the noise level"),
-)
+        known = sorted(set(restored["method"]) & set(self._cards))
+        return {name: about.learned_from(self._cards[name]) for name in known}
 
 
 def _marked(rows: list[Row], measures: dict[str, dict[str, Any]]) -> list[Row]:
@@ -392,13 +376,7 @@ def _about_marks(rows: Sequence[Row]) -> Iterator[str]:
         yield "Methods that are given the true blur map or the noise level do not compete."
 
 
-def level_name(sigma: float, clip: bool, round8: bool, seed: int) -> str:
-    """Return a noise level as tables print it."""
-    options = [("clipped", clip), ("rounded to 8 bits", round8), (f"seed {seed}", seed)]
-    return " ".join([f"{sigma:g}", *(text for text, on in options if on)])
-
-
-def _cards(stores: Sequence[Store], part: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def method_cards(stores: Sequence[Store], part: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return the card of every method of a table, from the run that its cells are from."""
     found: dict[str, dict[str, Any]] = {}
     for number, store in enumerate(stores):
@@ -415,5 +393,4 @@ def commits(stores: Sequence[Store], runs: set[int]) -> list[str]:
         for row in store.rows("runs")
         if row["id"] + start in runs
     ]
-    dirty = {True: " (with uncommitted changes)", False: ""}
-    return list(dict.fromkeys(state["commit"][:12] + dirty[state["dirty"]] for state in states if state))
+    return list(dict.fromkeys(about.commit(state) for state in states if state))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmark.api import UsageError
 from benchmark.plan import combined_fingerprint
 from benchmark.store import Store
-from reports import frames, runs
+from reports import about, frames, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,10 +19,6 @@ Card = dict[str, Any]
 _PREFERRED = "canonical"
 _WHERE = ["method", "sample"]
 _NOISE = ("sigma", "clip", "round8", "seed")
-_MARKS = (
-    ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),
-    ("‡", "noise_aware", "given the noise level, which the others are not"),
-)
 
 
 class Column(NamedTuple):
@@ -65,12 +61,12 @@ class Ground:
         named = None if dataset is None else runs.dataset(stores, dataset)
         self.dataset = chosen("data set", named, frame["dataset"], "--dataset")
         frame = frame[frame["dataset"] == self.dataset].sort_values([*_NOISE, "asked"], kind="stable")
-        levels = [frames.level_name(*key) for key in zip(*(frame[name] for name in _NOISE), strict=True)]
+        levels = [about.level(*key) for key in zip(*(frame[name] for name in _NOISE), strict=True)]
         self.level = chosen("noise level", noise or levels[0], levels)
         self._frame = frame[[level == self.level for level in levels]]
         self._stores = stores
         self._protocols = {name: card for store in stores for name, card in store.cards("protocol").items()}
-        self._methods = {name: card for store in stores for name, card in store.cards("method").items()}
+        self._methods = frames.method_cards(stores, self._frame)
 
     def protocols(self) -> list[str]:
         """Return the ids of the protocols that something was scored under, `canonical` first."""
@@ -132,7 +128,7 @@ class Ground:
 
     def marks(self, method: str) -> str:
         """Return the marks of what a method was given; `about` explains them."""
-        return "".join(mark for mark, fact, _ in _MARKS if self._methods.get(method, {}).get(fact))
+        return about.marks(self._methods.get(method, {}))
 
     def shared(self, wanted: Mapping[Column, Sequence[str]]) -> Shared:
         """Return the scores of methods over the pictures that all of them have.
@@ -158,8 +154,8 @@ class Ground:
             f"input track {', '.join(tracks)}.",
             f"Protocol: {', '.join(protocols)}.",
             *_scenes(first),
-            *(f"{mark} {text}." for mark, _, text in _MARKS if any(mark in self.marks(name) for name in methods)),
-            *self._training(methods),
+            *(f"{text}." for text in about.explained(map(self.marks, methods))),
+            *about.training({name: about.learned_from(self._methods.get(name, {})) for name in methods}),
             *self._commits(mine),
         ]
 
@@ -199,13 +195,6 @@ class Ground:
         )
         for reason, count in reasons.most_common():
             yield f"{counted(count, 'picture')} left out: {reason}."
-
-    def _training(self, methods: Sequence[str]) -> Iterator[str]:
-        """Yield what weights or constants were learned on, for the methods that learned."""
-        seen: dict[str, list[str]] = {}
-        for method in methods:
-            seen.setdefault(frames.learned_from(self._methods.get(method, {})), []).append(method)
-        return (f"Weights or constants from {data}: {', '.join(names)}." for data, names in seen.items() if data)
 
     def _commits(self, rows: pd.DataFrame) -> list[str]:
         commits = frames.commits(self._stores, set(rows["run"]))

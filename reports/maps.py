@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark import __version__, imageio, map_scores, noise, provenance
+from benchmark import imageio, map_scores, noise
 from benchmark.api import Map, Sample
 from benchmark.map_scores import ESTIMATE_CONSTANT, Row
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.stats import mean_interval
-from reports import frames, tables
+from reports import about, frames, tables
 from reports.frames import Entry, Summary
 
 if TYPE_CHECKING:
@@ -128,10 +128,6 @@ _ABOUT_MASK = (
     "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an upper bound for any "
     "rule; F0.3 has beta^2 = 0.3."
 )
-_MARKS = (
-    ("†", "oracle", "given the true blur map: not an estimate"),
-    ("‡", "noise_aware", "given the noise level"),
-)
 
 
 class _Tables:
@@ -187,9 +183,9 @@ class _Tables:
             yield f"Not available on {len(some)} pictures: {reason}."
 
     def _levels(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        for (sigma, clip, round8, seed), block in self._frame.groupby(_LEVEL):
-            options = (("clipped", clip), ("rounded to 8 bits", round8), (f"seed {seed}", seed))
-            yield " ".join([f"{sigma:g}", *(text for text, on in options if on)]), block
+        level: Any  # pandas knows no types of keys
+        for level, block in self._frame.groupby(_LEVEL):
+            yield about.level(*level), block
 
     def _row(
         self, level: str, method: PlannedMethod, block: pd.DataFrame, measures: Mapping[str, Card], notes: list[str]
@@ -205,19 +201,16 @@ class _Tables:
             entries = dict.fromkeys(measures, Entry(None, "incomplete"))
             for (status, reason), some in bad.groupby(["status", "reason"]):
                 notes.append(f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures ({reason})")
-        marks = [(mark, text) for mark, field, text in _MARKS if getattr(method.card, field)]
-        notes += [f"{mark} {text}" for mark, text in marks]
-        return frames.Row(level, name, name + "".join(mark for mark, _ in marks), method.card.oracle, entries)
+        title = name + about.marks(dataclasses.asdict(method.card))
+        notes += about.explained([title])
+        return frames.Row(level, name, title, method.card.oracle, entries)
 
     def _provenance(self) -> list[str]:
-        state = provenance.git_state(Path(map_scores.__file__).parent.parent)
-        dirty = " (with uncommitted changes)" if state and state["dirty"] else ""
-        suite = f"suite {__version__}" + (f" at commit {state['commit'][:12]}{dirty}" if state else "")
-        data = self._data
+        data, suite = self._data, about.this_suite()
         return [
             f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint {data.fingerprint()}; {suite}.",
             "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers better, BCa bootstrap "
-            "from 30 to 1000]; bold: best mean among the methods that saw no truth.",
+            "from 30 to 1000]; bold: best mean among the methods that saw no truth, not tested.",
         ]
 
     def facts(self) -> list[str]:
@@ -226,16 +219,9 @@ class _Tables:
         return [
             *([f"About the data: {notes}"] if notes else []),
             "Versions: " + ", ".join(f"{method.id.label} {method.version}" for method in self._methods) + ".",
-            *self._training(),
+            *about.training({m.id.label: about.learned_from(dataclasses.asdict(m.card)) for m in self._methods}),
             *self._cropped(),
         ]
-
-    def _training(self) -> Iterator[str]:
-        for method in self._methods:
-            seen = method.card.trained_on
-            if seen != ():
-                source = "unknown data" if seen is None else ", ".join(seen)
-                yield f"Weights or constants of {method.id.label} from {source}."
 
     def _cropped(self) -> Iterator[str]:
         cropped = self._frame[self._frame["columns_dropped"] > 0]

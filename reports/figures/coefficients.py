@@ -47,6 +47,7 @@ def draw(source: Source) -> Drawn:
     if not of_methods:
         raise Unavailable("; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)")
     found = [*_true(sample), *of_methods]
+    titles = {each.title for each in of_methods}
     return Drawn(
         _figure(sample, found),
         [
@@ -57,7 +58,7 @@ def draw(source: Source) -> Drawn:
             "scale, symmetric about 0; the maps above have their own.",
             *(f"{each.title}: {each.note}." for each in found),
             *(f"Not shown: {reason}." for reason in reasons),
-            *source.about([name]),
+            *source.about([name], [method for method in source.methods if source.title(method) in titles]),
             drawn_by(),
         ],
     )

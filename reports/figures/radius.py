@@ -100,7 +100,7 @@ def draw(source: Source) -> Drawn:
             f"out. Below: how many of the {sums.pixels.sum():,.0f} pixels a bin has; above the bars, in how many "
             "pictures.",
             *notes,
-            *source.about(common),
+            *source.about(common, methods),
         ],
     )
 

@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmark import __version__, provenance
 from benchmark.api import DataError, Dataset, Sample, Unavailable, UsageError
 from benchmark.metrics.tracks import Track
 from benchmark.plan import Cell, combined_fingerprint
 from benchmark.registry import DATASETS, create
 from benchmark.store import Store
-from reports import frames, runs
+from reports import about, frames, runs
 from reports.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CANONICAL: Final = "canonical"
-_ABOUT: Final = ("Protocol:", "Weights or constants", "From ", "Suite at commit", "†", "‡")
-"""How those footnotes of a summary begin that a figure needs too: where its numbers are from, and marks of methods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +161,7 @@ class Source:
         for number, store in enumerate(self._stores):
             for cell, known in store.cells():
                 noise = cell.noise
-                here = frames.level_name(noise.sigma, noise.clip, noise.round8, noise.seed) == level
+                here = about.level(noise.sigma, noise.clip, noise.round8, noise.seed) == level
                 if here and (number, cell.key) in current and cell.sample in found and known.output:
                     found[cell.sample][cell.method] = Kept(store.folder, cell, known.output)
         if not any(found.values()):
@@ -195,16 +192,23 @@ class Source:
             raise Unavailable(f"{self.dataset}: {sample} is not what it was when it was run; run again")
         return Track.parse(self.track).read(adapter.load(sample))
 
-    def about(self, samples: Collection[str]) -> list[str]:
+    def about(self, samples: Collection[str], methods: Collection[str] | None = None) -> list[str]:
         """Return what every caption must say: data, n, fingerprint, track, protocol, training data, commits, marks.
 
         Args:
             samples: the pictures that the figure covers.
+            methods: those that it shows; None for all.
         """
         pictures = self._frame[self._frame["sample"].isin(list(samples))].drop_duplicates("sample")
         digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
-        data = f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track {self.track}."
-        return [data, *(f"{note.removesuffix('.')}." for note in self._shown.footnotes if note.startswith(_ABOUT))]
+        shown = [row for row in self._shown.rows if methods is None or row.method in methods]
+        sources = {row.method: self._shown.learned_from.get(row.method, "") for row in shown}
+        return [
+            f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track {self.track}.",
+            *about.training(sources),
+            *self._shown.origin,
+            *(f"{text}." for text in about.explained(row.title for row in shown)),
+        ]
 
     def _summary(self, methods: Sequence[str] | None = None) -> frames.Summary:
         """Return the table that the figures stand beside: of the protocol's first input track that was used."""
@@ -225,9 +229,7 @@ def measure_name(card: Mapping[str, Any]) -> str:
 
 def drawn_by() -> str:
     """Return which suite drew a figure, for figures that show more than stored results."""
-    state = provenance.git_state(Path(provenance.__file__).parents[1])
-    dirty = " (with uncommitted changes)" if state and state["dirty"] else ""
-    return f"Drawn by suite {__version__}" + (f" at commit {state['commit'][:12]}{dirty}." if state else ".")
+    return f"Drawn by {about.this_suite()}."
 
 
 def _one(kind: str, option: str, asked: str | None, known: Sequence[str]) -> str:

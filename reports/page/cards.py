@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.store import Store
+from reports import about
 
 Facts = Mapping[str, Any]
 
@@ -117,7 +118,7 @@ def _run(store: Store) -> dict[str, str]:
 
 
 def _commit(git: Facts | None) -> str:
-    return "" if git is None else git["commit"][:12] + (" with uncommitted changes" if git["dirty"] else "")
+    return "" if git is None else about.commit(git)
 
 
 def _listed(packages: Mapping[str, str | None]) -> str:

@@ -13,7 +13,7 @@ from benchmark.api import UsageError
 from benchmark.names import output_picture, target_picture
 from benchmark.plan import Cell, combined_fingerprint
 from benchmark.store import Store
-from reports import frames
+from reports import about, frames
 from reports.frames import Row, Summary
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def read(stores: Sequence[Store], dataset: str | None = None) -> Shown:
         held = ", ".join(sorted(frame["dataset"].unique()))
         raise UsageError(f"no scores of {dataset or 'any data set'} to show; the runs hold {held}")
     frame = frame[frame["dataset"] == dataset] if dataset is not None else frame
-    frame = frame.assign(level=[frames.level_name(*level) for level in frame[_LEVEL].itertuples(index=False)])
+    frame = frame.assign(level=[about.level(*level) for level in frame[_LEVEL].itertuples(index=False)])
     cells = {cell.key: cell for store in stores for cell, _ in store.cells()}
     galleries = {place: _gallery(part, cells) for place, part in frame.groupby(_GALLERY, sort=False)}
     numbers = {place: number for number, place in enumerate(galleries)}

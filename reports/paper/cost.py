@@ -11,7 +11,7 @@ from benchmark.cost import published as figures
 from benchmark.cost import record
 from benchmark.cost.published import Published
 from benchmark.cost.record import Record, Size
-from reports import cost
+from reports import about, cost
 from reports.grid import Cell, Column, Grid
 from reports.paper.layout import Layout, Line, lines
 from reports.published import FOLDER, PAPER, Row
@@ -174,17 +174,12 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
             _Line(line.row, line.first and place == 0, str(texts["method"]), texts, values, place > 0, _lack(own, line))
             for place, (texts, values) in enumerate(forms)
         ] or [_Line(line.row, line.first)]
-    return made, kept.size, (f"Counted by suite {_suite(kept)}.", *table.notes)
+    suite = about.suite(kept.provenance["suite"], kept.provenance.get("git"))
+    return made, kept.size, (f"Counted by {suite}.", *table.notes)
 
 
 def _lack(kept: Record, line: Line) -> str:
     return "cannot be counted" if line.method and kept.counts[line.method].problem else "no network"
-
-
-def _suite(kept: Record) -> str:
-    state = kept.provenance.get("git")
-    commit = f" at commit {state['commit'][:12]}" if state else ""
-    return f"{kept.provenance['suite']}{commit}" + (" (with uncommitted changes)" if state and state["dirty"] else "")
 
 
 def _is(name: str, method: str) -> bool:

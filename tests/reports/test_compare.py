@@ -20,6 +20,7 @@ from benchmark.plan import Cell
 from benchmark.store import FILE_NAME, Outcome, Store
 from reports import pairs
 from reports.compare import Answer, Asked, answer, split, write
+from reports.ground import Ground
 
 MEASURES = {
     "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},
@@ -391,3 +392,14 @@ def test_markdown_escapes_and_is_the_same_each_time(run: Store) -> None:
         assert "<script>" not in text.replace("\\<", "")
         assert text == write(ask(run, *methods), "markdown")
         assert "p03" not in text and "p03" in write(ask(run, *methods), "markdown", pictures=True)
+
+
+def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(run: Store, tmp_path: Path) -> None:
+    fill(run, {"a": BASE + UP, "b": BASE})
+    other = fill(made(tmp_path / "other"), {"a": BASE}, dataset="another set")
+    for store, data in ((run, "these pictures"), (other, "those pictures")):
+        card = dataclasses.asdict(MethodCard(title="a", family="learned", trained_on=(data,)))
+        store.keep_cards("method", {"a": card})
+    ground = Ground([run, other], "set")
+    notes = ground.about([ground.column()], ["a", "b"], ["p00"])
+    assert any("from these pictures: a." in note for note in notes) and not any("those" in note for note in notes)

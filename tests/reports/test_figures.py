@@ -212,6 +212,15 @@ def test_methods_are_told_apart_without_colour() -> None:
     assert looks["m3"].of_points()["markerfacecolor"] == "white"
 
 
+def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
+    def source(**asked: object) -> list[str]:
+        return Source([noisy.store], Wanted()).about(SAMPLES, **asked)  # type: ignore[arg-type]
+
+    assert any(text.startswith("† given the true blur map") for text in source())
+    assert not any("†" in text for text in source(methods=["input", "sharp"]))
+    assert any("Suite at commit aaaaaaaaaaaa." in text for text in source(methods=["input"]))
+
+
 def test_labels_differ_and_keep_the_marks_that_captions_explain() -> None:
     start = "zhuo-sim:map=oracle,deconvolution=richardson-lucy,psf="
     titles = {name: f"{name}†" for name in (f"{start}disk,light=linear", f"{start}gkm,light=linear")}

@@ -20,7 +20,7 @@ from benchmark.plan import Cell
 from benchmark.registry import PROTOCOLS
 from benchmark.session import _protocol_card
 from benchmark.store import Outcome, Store
-from reports import frames, tables
+from reports import about, frames, tables
 
 SAMPLES = ("one", "two", "three", "four")
 RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}
@@ -326,10 +326,10 @@ def test_footnotes_say_what_methods_were_trained_on(store: Store) -> None:
 
 def test_what_was_trained_says_how_long() -> None:
     card = MethodCard(title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0")
-    assert frames.learned_from(dataclasses.asdict(card)) == "BSDS500/train (26 megapixels, seed 0)"
-    assert frames.learned_from({"trained_on": None, "budget": "3 megapixels"}) == "unknown data (3 megapixels)"
-    assert frames.learned_from({"trained_on": ["DPD train"]}) == "DPD train", "the card of an older run"
-    assert frames.learned_from({}) == frames.learned_from({"trained_on": [], "budget": ""}) == ""
+    assert about.learned_from(dataclasses.asdict(card)) == "BSDS500/train (26 megapixels, seed 0)"
+    assert about.learned_from({"trained_on": None, "budget": "3 megapixels"}) == "unknown data (3 megapixels)"
+    assert about.learned_from({"trained_on": ["DPD train"]}) == "DPD train", "the card of an older run"
+    assert about.learned_from({}) == about.learned_from({"trained_on": [], "budget": ""}) == ""
 
 
 def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:
