@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports import about, grid
+from reports.grid import Grid
+
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 Row = Mapping[str, Any]
 GROUP = ["dataset", "noise", "method"]
@@ -91,18 +93,11 @@ def refused(made: pd.DataFrame) -> list[str]:
     return lines + ([f"{len(lost)} pictures, on which a method failed, are in no mean"] if len(lost) else [])
 
 
-def terminal(made: pd.DataFrame) -> Table:
-    """Return the summary as a rich table."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    lines = summary(made)
-    table = Table(title="gain after each step", title_justify="left")
-    for name in lines.columns:
-        table.add_column(escape(name), justify="left" if name in GROUP else "right")
-    for line in lines.itertuples(index=False):
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else escape(str(value)) for value in line))
-    return table
+def table(made: pd.DataFrame) -> Grid:
+    """Return the summary as a table."""
+    notes = [*_EXPLANATION, *refused(made), f"Measured by {about.this_suite()}."]
+    lines = summary(made).map(lambda value: f"{value:.3f}" if isinstance(value, float) else str(value))
+    return grid.framed("Gain after each step" if len(lines) else "Nothing to show", lines, GROUP, notes)
 
 
 def write(made: pd.DataFrame, folder: Path) -> list[Path]:
@@ -110,18 +105,17 @@ def write(made: pd.DataFrame, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "convergence.csv", folder / "convergence.md"]
     made.to_csv(written[0], index=False)
-    table = summary(made)
-    notes = "\n".join(f"- {line}" for line in refused(made))
-    text = table.to_markdown(index=False, floatfmt=".3f") if len(table) else "nothing to show"
-    written[1].write_text(f"{text}\n\n{EXPLANATION}\n{notes}\n", encoding="utf-8")
-    return written + (_draw(curves(made), folder) if len(table) else [])
+    shown = table(made)
+    written[1].write_text(grid.write([shown], "markdown"), encoding="utf-8")
+    return written + (_draw(curves(made), folder) if shown.groups else [])
 
 
-EXPLANATION = (
-    "PSNR of the clamped picture, track u8; a method that stopped early keeps its last picture. Residual: what the "
-    "method's stopping rule watches, in the light that it works in. Contraction factor: spectral radius of I - B, "
-    "estimated by 100 power steps, the largest over the pictures; the plain iteration converges well below 1 and "
-    "diverges well above; within about 0.02 of 1 the estimate decides nothing."
+_EXPLANATION = (
+    "PSNR of the clamped picture, track u8; a method that stopped early keeps its last picture.",
+    "Residual: what the method's stopping rule watches, in the light that it works in.",
+    "Contraction factor: spectral radius of I - B, estimated by 100 power steps, the largest over the pictures; the "
+    "plain iteration converges well below 1 and diverges well above; within about 0.02 of 1 the estimate decides "
+    "nothing.",
 )
 
 

@@ -11,24 +11,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark import imageio
 from benchmark.cost.counting import Count
 from benchmark.cost.published import SIZE, UNITS, Published
 from benchmark.cost.record import Counted, Record
 from benchmark.cost.timing import Subject, Trial
-from reports import tables
+from reports import grid, tables
+from reports.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table as RichTable
 
 TOLERANCE = 0.005
 """A way of counting reproduces a published figure if the two differ by at most this part of it."""
 ADAM = 3
 """Numbers that a training file of Adam holds per parameter: itself and two moments."""
-_LEFT = ("method", "picture", "not counted", "model", "quantity", "reproduced by", "source")
+_LABELS = ("method", "picture", "not counted", "model", "quantity", "reproduced by", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Table:
     numbers: pd.DataFrame
     texts: pd.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def grid(self) -> Grid:
+        """The table for people."""
+        return grid.framed(self.title, self.texts, _LABELS, self.notes)
 
 
 def tables_of(kept: Record, trials: Sequence[Trial]) -> list[Table]:
@@ -71,8 +76,8 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
     if form == "csv":
         contents = {folder / f"{table.name}.csv": table.numbers.to_csv(index=False) for table in made}
     else:
-        ending, writer = {"markdown": ("md", markdown), "latex": ("tex", latex)}[form]
-        contents = {folder / f"cost.{ending}": "\n".join(map(writer, made))}
+        ending = {"markdown": "md", "latex": "tex"}[form]
+        contents = {folder / f"cost.{ending}": grid.write([table.grid for table in made], form)}
     for path, content in contents.items():
         with imageio.replacing(path) as file:
             file.write(content.encode())
@@ -392,42 +397,3 @@ def _published_seconds(kept: Record) -> Table:
 
 
 _SECONDS = {"cpu_seconds": "published CPU (s)", "gpu_seconds": "published GPU (s)"}
-
-
-# Writing --------------------------------------------------------------------------------------------------------------
-
-
-def terminal(table: Table) -> RichTable:
-    """Return a table for the terminal."""
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    made = RichTable(title=escape(table.title), title_justify="left")
-    for name, align in zip(table.texts, _alignment(table), strict=True):
-        made.add_column(escape(str(name)), justify=align, overflow="fold")
-    for line in table.texts.itertuples(index=False):
-        made.add_row(*(escape(str(text)) for text in line))
-    return made
-
-
-def markdown(table: Table) -> str:
-    """Return a table with its notes as Markdown."""
-    from tabulate import tabulate
-
-    lines = table.texts.map(tables.escape_markdown).to_numpy().tolist()
-    text = tabulate(lines, list(table.texts), tablefmt="pipe", disable_numparse=True, colalign=_alignment(table))
-    notes = "\n".join(f"- {tables.escape_markdown(note)}" for note in table.notes)
-    return f"### {table.title}\n\n{text}\n\n{notes}\n"
-
-
-def latex(table: Table) -> str:
-    """Return a table with its notes as LaTeX (booktabs)."""
-    escaped = table.texts.map(tables.escape_latex).rename(columns=tables.escape_latex)
-    columns = "".join(align[0] for align in _alignment(table))
-    body = escaped.style.hide(axis="index").to_latex(hrules=True, column_format=columns)
-    caption = " ".join(map(tables.escape_latex, (f"{table.title}.", *table.notes)))
-    return f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{caption}}}\n{body}\\end{{table}}\n"
-
-
-def _alignment(table: Table) -> list[Literal["left", "right"]]:
-    return ["left" if name in _LEFT else "right" for name in table.texts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from csv import writer as csv_writer
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import jinja2
+    import pandas as pd
     from rich.table import Table
 
 Format = Literal["markdown", "latex", "csv", "html"]
@@ -101,6 +102,12 @@ def plain(
     """Return a table of bare texts in one group."""
     group = tuple(tuple(map(Cell, line)) for line in lines)
     return Grid(caption, tuple(columns), (group,) if group else (), tuple(footnotes))
+
+
+def framed(caption: str, texts: pd.DataFrame, labels: Collection[str], footnotes: Sequence[str] = ()) -> Grid:
+    """Return a frame of texts as a table; the columns named in `labels` name the lines."""
+    columns = [Column(str(name), label=name in labels) for name in texts]
+    return plain(caption, columns, texts.to_numpy().tolist(), footnotes)
 
 
 def write(grids: Sequence[Grid], form: Format) -> str:

@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 from benchmark import console, imageio
 from benchmark.api import DataError, UsageError
 from benchmark.optics import psf, psf_fit
+from reports import about, grid
+from reports.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -395,35 +397,27 @@ _NOTES: Final = (
 )
 
 
-def _tables(study: Study) -> dict[str, pd.DataFrame]:
+def _grids(study: Study) -> list[Grid]:
     tables = {"Ideal apertures: relative L2 error by blur size (sigma of the aperture, px)": aperture_table(study.rows)}
     if _groups(study.rows, "measured"):
         tables["Measured PSFs: medians, with the range of the L2 error in brackets"] = measured_table(study.rows)
-    return tables
+    notes = [*_NOTES, f"Measured by {about.this_suite()}."]
+    *others, last = tables
+    return [
+        *(grid.framed(title, tables[title], _TEXTS) for title in others),
+        grid.framed(last, tables[last], _TEXTS, notes),
+    ]
 
 
 def markdown(study: Study) -> str:
     """Return findings and tables as Markdown."""
-    from tabulate import tabulate
-
-    parts = ["# How well blur kernels fit defocus PSFs\n", "\n".join(f"- {line}" for line in summary_lines(study)), ""]
-    for title, table in _tables(study).items():
-        align = ["left" if name in _TEXTS else "right" for name in table.columns]
-        text = tabulate(
-            table.to_numpy().tolist(), list(table.columns), tablefmt="pipe", disable_numparse=True, colalign=align
-        )
-        parts += [f"## {title}\n", f"{text}\n"]
-    return "\n".join([*parts, *(f"- {note}" for note in _NOTES), ""]).replace("||", r"\|\|")
+    findings = "\n".join(f"- {grid.escape_markdown(line)}" for line in summary_lines(study))
+    return f"# How well blur kernels fit defocus PSFs\n\n{findings}\n\n{grid.write(_grids(study), 'markdown')}"
 
 
 def latex(study: Study) -> str:
     """Return the tables as LaTeX (booktabs)."""
-    texts = []
-    for title, table in _tables(study).items():
-        columns = "".join("l" if name in _TEXTS else "r" for name in table.columns)
-        body = table.style.hide(axis="index").format(escape="latex").to_latex(hrules=True, column_format=columns)
-        texts.append(f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{title}.}}\n{body}\\end{{table}}\n")
-    return "\n".join(texts)
+    return grid.write(_grids(study), "latex")
 
 
 _TEXTS = ("aperture", "PSFs", "model")

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from reports import grid
 from reports.frames import Entry, Row, Summary
 from reports.grid import Cell, Column, Grid
-from reports.grid import escape_latex as escape_latex  # for the tables of `reports.cost`
-from reports.grid import escape_markdown as escape_markdown
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -125,6 +125,7 @@ def cost(
     from benchmark import plan
     from benchmark.cost import record
     from reports import cost as report
+    from reports import grid
 
     asked = record.parse_size(size)
     folder = out or default_folder(str(asked), "cost")
@@ -137,7 +138,7 @@ def cost(
     kept, trials = record.read(folder)
     made = report.tables_of(kept, trials)
     for table in made:
-        console.wide().print(report.terminal(table))
+        console.wide().print(grid.terminal(table.grid))
         for line in table.notes:
             console.out.print(line, highlight=False, markup=False)
     for path in report.write(made, folder, form.value):

@@ -99,6 +99,7 @@ def convergence(
     from benchmark import plan
     from benchmark.session import workers
     from reports import convergence as shown
+    from reports import grid
 
     planned = plan.select_methods(methods, console.note)
     chosen = list(
@@ -110,7 +111,7 @@ def convergence(
     rows = steps.run(planned, chosen, noises, settings, jobs=workers(jobs, count))
     made = shown.frame(rows)
     written = shown.write(made, out)
-    console.wide().print(shown.terminal(made))
+    console.wide().print(grid.terminal(shown.table(made)))
     for line in [*shown.refused(made), "", *(f"written: {path}" for path in written)]:
         console.out.print(line, highlight=False, markup=False)
     raise typer.Exit(1 if shown.incomplete(made) else 0)

@@ -72,7 +72,7 @@ def test_nothing_to_show_is_said(tmp_path: Path):
         [{"dataset": "d", "sample": "a", "noise": 0.0, "method": "m", "status": "skipped", "reason": "is no iteration"}]
     )
     report.write(made, tmp_path)
-    assert "nothing to show" in (tmp_path / "convergence.md").read_text()
+    assert "Nothing to show" in (tmp_path / "convergence.md").read_text()
     assert not (tmp_path / "convergence.png").exists()
     assert report.incomplete(made)
 

@@ -13,7 +13,7 @@ from benchmark.cost.counting import Check, Count
 from benchmark.cost.published import Published
 from benchmark.cost.record import Counted, Record, Size
 from benchmark.cost.timing import Reading, Subject, Trial
-from reports import cost
+from reports import cost, grid
 from reports.cost import incomplete, measured, tables_of, ways
 
 SUBJECT = Subject("slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc")
@@ -229,6 +229,6 @@ def test_the_terminal_shows_what_the_table_says(made):
     from rich.console import Console
 
     file = io.StringIO()
-    Console(width=220, file=file).print(cost.terminal(made[0]))
+    Console(width=220, file=file).print(grid.terminal(made[0].grid))
     text = file.getvalue()
     assert "What a picture of 16x12 costs" in text and "2.5 [1, 8]" in text and "slow_net (lean)" in text
