@@ -107,9 +107,9 @@ def _kind(value: Tensor) -> str:
 
 
 def _target(card: ImporterCard, out: Path | None) -> Path:
-    folder = checkpoints.user_folder() if out is None else out
-    named = out is not None and not out.is_dir()
-    return folder if named else folder / f"{card.method}.{card.tag}{checkpoints.SUFFIX}"
+    if out is not None and out.suffix == checkpoints.SUFFIX:
+        return out
+    return (out or checkpoints.user_folder()) / f"{card.method}.{card.tag}{checkpoints.SUFFIX}"
 
 
 def _network(card: ImporterCard) -> Any:

@@ -189,6 +189,7 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
     values, plain = _validated(spec, fields)
     checkpoint = None if "checkpoint" in injected else _checkpoint(factory, spec, values)
     held, usual = _fixed(factory, checkpoint), _fixed(factory, None)
+    _require_known(spec.name, checkpoint, held, fields)
     for key in [key for key in held if values.get(key) == held[key]]:  # left out and typed mean the same
         values[key] = plain[key] = None
     differs = {key: value for key, value in held.items() if key in fields and value != usual.get(key)}
@@ -243,6 +244,16 @@ def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
     """Return the parameters that come with a checkpoint; none for plug-ins that know no checkpoints."""
     held: Mapping[str, Any] = factory.fixed(checkpoint) if hasattr(factory, "fixed") else {}
     return held
+
+
+def _require_known(
+    name: str, checkpoint: str | None, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]
+) -> None:
+    """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have written its card."""
+    try:
+        _validated(Spec(name, None, {key: _text(value) for key, value in held.items()}), fields)
+    except UsageError as error:
+        raise DataError(f"{name}.{checkpoint}: its card is not one of {name}: {error}; get the file again") from error
 
 
 def _validated(spec: Spec, fields: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -75,7 +75,9 @@ def train(
     crop: Annotated[int | None, typer.Option("--crop", help="Side of all crops in place of the recipe's.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="Crops in a step in place of the recipe's.")] = None,
     device: DeviceOption = Device.auto,
-    devices: Annotated[int, typer.Option("--devices", min=1, help="GPUs that share every batch.")] = 1,
+    devices: Annotated[
+        int, typer.Option("--devices", min=1, help="GPUs that share every batch; each normalises by its own part.")
+    ] = 1,
     precision: Annotated[Precision, typer.Option("--precision", help="bf16 is for GPUs.")] = Precision.single,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that make examples; default: 1, 8 beside a GPU.")
@@ -94,7 +96,7 @@ def train(
     job = command.job(
         method, data, recipe=recipe, noise=noise, tag=tag, out=out, root=root, seed=seed, budget=budget, crop=crop,
         batch=batch, hardware=command.Hardware(device.value, devices, precision.value, workers),
-        start=start,
+        start=start, resume=resume, force=force,
     )  # fmt: skip
     for line in command.run(job, resume, force):
         console.out.print(line, highlight=False, markup=False)

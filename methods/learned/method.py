@@ -218,16 +218,24 @@ class Networked(Method):
 
 def _budget(facts: Mapping[str, Scalar]) -> str:
     """Return from a card's facts how long the weights were trained, in words."""
-    seen, planned = facts.get("megapixels"), str(facts.get("budget", ""))
+    seen, planned = _number(facts.get("megapixels")), str(facts.get("budget", ""))
     if seen is None:
         return ""
     amount, _, unit = planned.partition(" ")
-    unfinished = unit == "megapixels" and float(seen) < 0.99 * float(amount)
-    whole = f" of {amount}" if unfinished else ""
+    whole = _number(amount) if unit == "megapixels" else None
+    of = f" of {amount}" if whole is not None and seen < 0.99 * whole else ""
     before = f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
     noise = str(facts.get("data: noise", "none"))
     noisy = "" if noise == "none" else f", noise {noise}"
-    return f"{float(seen):.0f}{whole} megapixels{before}{noisy}, seed {facts.get('seed', 'not known')}"
+    return f"{seen:.0f}{of} megapixels{before}{noisy}, seed {facts.get('seed', 'not known')}"
+
+
+def _number(value: object) -> float | None:
+    """Return a fact as a number, None where it is none: anybody may have written the card."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
 
 
 class NetworkMethod(Networked):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from itertools import groupby
 from pathlib import Path
 
-from benchmark import __version__, checkpoints, provenance
+from benchmark import __version__, provenance
 from benchmark.api import Scalar
 from benchmark.checkpoints import Card
 from methods.training.curves import Row
@@ -14,8 +15,27 @@ from methods.training.data import Examples
 from methods.training.job import Job
 from methods.training.recipes import Position, Recipe
 
+Origin = dict[str, str]
+"""Facts that may differ between the sessions of a training: its commits, its machines."""
 
-def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, device: str) -> Card:
+
+def origin(job: Job, device: str, before: Origin | None = None) -> Origin:
+    """Return where this session runs, after where those before it ran.
+
+    Args:
+        job: the training.
+        device: name of the device, empty for a CPU.
+        before: of the sessions before, None for none.
+    """
+    now = {"hardware": _hardware(device, job.hardware.devices), "commit": _commit()}
+    return now if before is None else {key: _then(before[key], value) for key, value in now.items()}
+
+
+def _then(before: str, now: str) -> str:
+    return before if before.rpartition(", then ")[2] == now else f"{before}, then {now}"
+
+
+def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, where: Origin) -> Card:
     """Return the card of a training's best weights.
 
     Args:
@@ -24,7 +44,7 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, de
         best: the validation that the weights are from.
         input_psnr: mean PSNR in dB of the blurred held-out examples.
         waited: seconds of the training that were spent waiting for examples.
-        device: name of the device, empty for a CPU.
+        where: see `origin`.
     """
     examples = job.examples()
     facts: dict[str, Scalar] = {
@@ -36,10 +56,10 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, de
         "examples": at.examples,
         "hours": round(at.seconds / 3600, 3),
         "waiting for data": f"{waited / max(at.seconds, 1e-9):.1%} of the time",
-        "hardware": _hardware(device, job.hardware.devices),
+        "hardware": where["hardware"],
         "precision": job.hardware.precision,
         "seed": job.seed,
-        "commit": _commit(),
+        "commit": where["commit"],
         "validation": f"{input_psnr:.3f} dB blurred, {best.validation_psnr:.3f} dB restored, "
         f"on {len(job.source.held_out)} held-out examples",
         "validation gain in dB": round(best.validation_gain, 4),
@@ -61,24 +81,23 @@ def _started(job: Job) -> dict[str, Scalar]:
     """Return the fact of which weights a training started from, if it did not start from nothing."""
     if job.start is None:
         return {}
-    before = checkpoints.read_card(job.start).facts.get("megapixels", "an unknown number of")
-    name = job.start.name.removesuffix(checkpoints.SUFFIX)
-    return {"started from": f"{name} ({before} megapixels), SHA-256 {checkpoints.sha256(job.start)}"}
+    before = job.start.card.facts.get("megapixels", "an unknown number of")
+    return {"started from": f"{job.start.name} ({before} megapixels), SHA-256 {job.start.digest}"}
 
 
 def _seen(job: Job, examples: Examples) -> tuple[str, ...] | None:
     """Return all data that the weights saw, also those they started from."""
-    before = () if job.start is None else checkpoints.read_card(job.start).trained_on
+    before = () if job.start is None else job.start.card.trained_on
     return None if before is None else tuple(dict.fromkeys((*before, *examples.trained_on)))
 
 
 def describe(recipe: Recipe) -> str:
     """Return a recipe in one line."""
     whole = sum(phase.share for phase in recipe.phases)
+    alike = groupby(recipe.phases, key=lambda phase: (phase.criterion, phase.rate, phase.batch, phase.crop))
     phases = "; ".join(
-        f"{phase.share / whole:.0%} {phase.criterion}, rate {phase.rate:g}, {phase.batch} crops of "
-        f"{phase.crop}x{phase.crop}"
-        for phase in recipe.phases
+        f"{sum(phase.share for phase in some) / whole:.0%} {criterion}, rate {rate:g}, {batch} crops of {crop}x{crop}"
+        for (criterion, rate, batch, crop), some in alike
     )
     rest = {
         field.name: getattr(recipe, field.name)

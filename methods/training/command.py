@@ -9,7 +9,7 @@ from typing import cast
 
 from benchmark import checkpoints
 from benchmark.api import UsageError
-from methods.training import recipes, sources
+from methods.training import learner, recipes, sources
 from methods.training.job import Hardware, Job, job_files, networked, started
 from methods.training.recipes import Budget, Unit
 from methods.training.trainer import train
@@ -32,6 +32,8 @@ def job(
     batch: int | None = None,
     hardware: Hardware | None = None,
     start: str | None = None,
+    resume: bool = False,
+    force: bool = False,
 ) -> Job:
     """Return the job that the options of the command line mean; they are explained there.
 
@@ -40,6 +42,7 @@ def job(
         budget: unit -> amount; at most one of them is given, none leaves the recipe's own.
         hardware: where it runs.
         start: id of a checkpoint to start from.
+        resume, force: as for `run`; what cannot be is told before the pictures are looked at.
 
     Raises:
         UsageError: for options that mean nothing, or not together.
@@ -54,10 +57,15 @@ def job(
     levels = None if noise is None else sources.noise_range(noise)
     usual = ("dpd" if data == sources.DPD else "sim") + (checkpoints.NOISE_TRAINED if levels else "")
     files = job_files(trained, _tag(tag or usual, noisy=levels is not None), out)
+    first = None if start is None else started(start, trained)
+    if first is not None and first.name == files.name:
+        raise UsageError(f"--start {start}: would be hidden by its own successor {files.name}; choose another --tag")
+    where = hardware or Hardware()
+    learner.require(chosen, where)
+    files.require(resume, force)
     views = trained.card.inputs == "views"
     source = sources.source(data, root, chosen, views=views, noise=levels, seed=seed)
-    first = None if start is None else started(start, trained)
-    return Job(trained, chosen, source, files, seed, hardware or Hardware(), start=first)
+    return Job(trained, chosen, source, files, seed, where, start=first)
 
 
 def _tag(tag: str, noisy: bool) -> str:

@@ -4,12 +4,14 @@ Example `i` depends on the settings, the seed and `i` alone. So a training can b
 processes can make examples in any order. Every sharp picture comes once in as many examples as there are pictures.
 
 Simulated defocus follows the data set `simulated` (`benchmark/optics`, 8 bits, disks most often), but covers more:
-other apertures, other ranges of radii, JPEG. Noise is added as `benchmark.noise` does: to the picture's code values,
-neither clipped nor rounded.
+other apertures, and for who makes the examples in Python other ranges of radii and JPEG. Noise is added as
+`benchmark.noise` does: to the picture's code values, neither clipped nor rounded.
 """
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -79,6 +81,10 @@ class Examples(ABC):
     @abstractmethod
     def card(self) -> dict[str, Scalar]:
         """Return the facts about the data and all settings, for a checkpoint's card."""
+
+    @abstractmethod
+    def at(self, crop: int) -> Examples:
+        """Return the same examples with another side of the crop: of the same pictures, divided as they were found."""
 
     @abstractmethod
     def held_out(self) -> Examples:
@@ -196,11 +202,11 @@ class Simulated(Examples):
         self._settings = Settings(crop, max_radius, noise, jpeg, views, tuple(psfs))
         self._folder, self._seed = folder, seed
         found = pictures.files(folder)
-        for path in found:
-            if (side := pictures.smaller_side(path)) < crop:
-                raise DataError(f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take it out")
+        _require_size(found, crop)
         train, kept_out = pictures.split(found)
-        self.sources = kept_out if held_out else train
+        self.sources: Sequence[Path]
+        self._others: Sequence[Path]
+        self.sources, self._others = (kept_out, train) if held_out else (train, kept_out)
         self._facts: dict[str, Scalar] = {
             "pictures": f"{len(train)} to train on, {len(kept_out)} held out (the first tenth in order of SHA-256)",
             "fingerprint": pictures.fingerprint(found),
@@ -241,19 +247,22 @@ class Simulated(Examples):
             "views": settings.views,
         }
 
+    def at(self, crop: int) -> Simulated:
+        _require_size([*self.sources, *self._others], crop)
+        made = copy.copy(self)
+        made._settings = dataclasses.replace(self._settings, crop=crop)
+        return made
+
     def held_out(self) -> Simulated:
-        s = self._settings
-        return Simulated(
-            self._folder,
-            crop=s.crop,
-            seed=_VALIDATION_SEED,
-            max_radius=s.max_radius,
-            noise=s.noise,
-            jpeg=s.jpeg,
-            views=s.views,
-            psfs=s.psfs,
-            held_out=True,
-        )
+        made = copy.copy(self)
+        made.sources, made._others, made._seed = self._others, self.sources, _VALIDATION_SEED
+        return made
+
+
+def _require_size(found: Sequence[Path], crop: int) -> None:
+    for path in found:
+        if (side := pictures.smaller_side(path)) < crop:
+            raise DataError(f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take it out")
 
 
 def _called(folder: Path) -> str:
@@ -340,6 +349,7 @@ class DpdCrops(Examples):
         crop: int,
         seed: int,
         noise: tuple[float, float] | None = None,
+        views: bool = True,
         part: Literal["train", "val"] = "train",
     ) -> None:
         """Find the pictures under a data root.
@@ -349,6 +359,7 @@ class DpdCrops(Examples):
             crop: side of the examples in pixels.
             seed: of all choices.
             noise: as for `Simulated`.
+            views: keep the dual-pixel views too, where they are there.
             part: of the set's official division.
 
         Raises:
@@ -357,7 +368,7 @@ class DpdCrops(Examples):
         """
         _check_crop(crop)
         _check_noise(noise)
-        self._noise = noise
+        self._noise, self._views = noise, views
         self._data: Dataset = create(DATASETS, f"dpd:split={part}", root=root)[0]
         self._root, self._crop, self._seed, self._part = root, crop, seed, part
         self._ids = self._data.ids()
@@ -367,7 +378,8 @@ class DpdCrops(Examples):
     def example(self, index: int) -> Example:
         """Return example `index`, a crop of a picture that comes once in a round of all."""
         chosen = self._ids[turn(index, len(self._ids), self._seed)]
-        whole = pictures.kept((type(self).__name__, self._root, self._part, chosen), lambda: self._decoded(chosen))
+        key = (type(self).__name__, self._root, self._part, self._views, chosen)
+        whole = pictures.kept(key, lambda: self._decoded(chosen))
         height, width = whole[0].shape[:2]
         if min(height, width) < self._crop:
             raise DataError(f"DPD {chosen}: is {width}x{height} px, smaller than a crop of {self._crop}; crop less")
@@ -391,10 +403,18 @@ class DpdCrops(Examples):
         }
 
     def held_out(self) -> DpdCrops:
-        return DpdCrops(self._root, crop=self._crop, seed=_VALIDATION_SEED, noise=self._noise, part="val")
+        return DpdCrops(
+            self._root, crop=self._crop, seed=_VALIDATION_SEED, noise=self._noise, views=self._views, part="val"
+        )
+
+    def at(self, crop: int) -> DpdCrops:
+        _check_crop(crop)
+        made = copy.copy(self)
+        made._crop = crop
+        return made
 
     def _decoded(self, chosen: str) -> tuple[NDArray[np.uint16], ...]:
         sample = self._data.load(chosen)
         assert sample.target is not None  # every entry of this set has one
-        found = (sample.image, sample.target, *(sample.views or ()))
+        found = (sample.image, sample.target, *((sample.views or ()) if self._views else ()))
         return tuple(np.rint(picture * np.float32(2**16 - 1)).astype(np.uint16) for picture in found)

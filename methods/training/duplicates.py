@@ -21,9 +21,10 @@ makes the table again from a folder that holds the 24 pictures as 01.png to 24.p
 from __future__ import annotations
 
 import csv
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -90,20 +91,43 @@ def _refused(path: Path, other: str) -> DataError:
 
 
 def evaluated_pictures(root: Path, training: Path) -> list[Path]:
-    """Return every picture file under a data root that may be evaluated on.
+    """Return every picture file under a data root that may be evaluated on; links to folders and files are followed.
 
-    Left out are what is hidden, the training folder, folders whose names say that they hold the training or validation
-    part of a data set, and files that no data set of the suite can read. A root that does not exist has none.
+    Left out are what is hidden, folders whose names say that they hold the training or validation part of a data set,
+    and files that no data set of the suite can read. A root that does not exist has none.
+
+    Raises:
+        DataError: if the training folder lies under the root, and not in such a part.
     """
-    own = training.resolve()
-
-    def counts(path: Path) -> bool:
-        inside = path.resolve()
-        parts = inside.relative_to(root.resolve()).parts[:-1]
-        return own not in inside.parents and not any(_OTHER_PART.match(part) for part in parts)
-
-    found = sorted(path for path in root.rglob("*") if pictures.is_picture(path) and counts(path))
+    whole, own = root.resolve(), training.resolve()
+    if own.is_relative_to(whole) and not any(_OTHER_PART.match(part) for part in own.relative_to(whole).parts):
+        raise DataError(
+            f"{training}: lies under the data root {root}, whose pictures are evaluated on; train on a folder "
+            "elsewhere, on one called train, or name another --root"
+        )
+    found = sorted(path for path in _below(root) if pictures.is_picture(path))
     return [path for path in found if _readable(path)]
+
+
+def bundled_pictures() -> list[Path]:
+    """Return the photographs that come inside scikit-image, which `simulated` evaluates on by default."""
+    import skimage
+
+    folder = Path(skimage.__file__).parent / "data"
+    return [path for path in pictures.files(folder) if _readable(path)]
+
+
+def _below(root: Path) -> Iterator[Path]:
+    """Yield the files under a folder; a folder that links lead to more than once is entered once."""
+    seen: set[Path] = set()
+    for name, inside, files in os.walk(root, followlinks=True):
+        folder = Path(name)
+        if folder.resolve() in seen:
+            inside.clear()
+            continue
+        seen.add(folder.resolve())
+        inside[:] = sorted(part for part in inside if not _OTHER_PART.match(part))
+        yield from (folder / file for file in files)
 
 
 def _readable(path: Path) -> bool:

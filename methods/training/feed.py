@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError
+from methods.training import pictures
 from methods.training.recipes import Phase, Position, Recipe
 
 if TYPE_CHECKING:
@@ -98,18 +100,19 @@ class Schedule:
             at = at.after(phase.batch, phase.pixels, clock())
 
 
-def _alone(_: int) -> None:
-    """Keep a worker to one thread, as torch does with itself: the network needs the others."""
+def _begin(workers: int, _: int) -> None:
+    """Keep a worker to one thread, as torch does with itself, and to its part of the memory."""
     import cv2
 
     cv2.setNumThreads(1)
+    pictures.share_memory(workers)
 
 
 def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many processes (0: here).
 
     Raises:
-        DataError: if an example cannot be made.
+        DataError: if an example cannot be made, or a process that makes them ends.
     """
     from torch.utils.data import DataLoader
 
@@ -119,9 +122,16 @@ def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,  # forks of a process with threads can hang
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_alone,
+        worker_init_fn=partial(_begin, workers),
     )
     try:
         yield from made
     except DataError as error:  # torch puts a worker's traceback before the message
         raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            f"a process that makes examples has ended ({str(error).splitlines()[0]}); the machine may lack memory: go "
+            "on with --resume, with fewer --workers"
+        ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
+from benchmark.checkpoints import Card
 from benchmark.registry import METHODS, create
 from benchmark.spec import parse
 from methods.learned.method import NetworkMethod
@@ -82,8 +83,46 @@ class Files:
         """The curves as a figure."""
         return self._beside("curves.png")
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.checkpoint.with_name(f".{self.name}.lock")
+
+    def require(self, resume: bool, force: bool) -> None:
+        """Raise UsageError if what is there does not go with the options."""
+        if resume and force:
+            raise UsageError("--resume and --force: go on with the unfinished training, or begin anew; give one")
+        if resume and not self.state.exists():
+            raise UsageError(
+                f"--resume: {self.state} does not exist, so there is no unfinished training; leave --resume out"
+            )
+        if not (resume or force) and self.state.exists():
+            raise UsageError(f"{self.state}: an unfinished training; go on with --resume, or begin anew with --force")
+        if not (resume or force) and self.checkpoint.exists():
+            raise UsageError(f"{self.checkpoint} exists already; overwrite it with --force, or choose another --tag")
+
     def _beside(self, ending: str) -> Path:
         return self.checkpoint.with_name(f"{self.name}.{ending}")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A checkpoint that a training starts from, as it was when the training was asked for.
+
+    Attributes:
+        path: its file.
+        digest: SHA-256 of the file.
+        card: what it says of itself.
+    """
+
+    path: Path
+    digest: str
+    card: Card
+
+    @property
+    def name(self) -> str:
+        """METHOD.TAG."""
+        return self.path.name.removesuffix(checkpoints.SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +137,7 @@ class Job:
         seed: of initial weights and of everything random in a step.
         hardware: where it runs.
         save_every: seconds between states.
-        start: checkpoint of the same method and structure whose weights it starts from; see `started`.
+        start: weights of the same method and structure that it starts from; see `started`.
     """
 
     method: NetworkMethod
@@ -108,7 +147,7 @@ class Job:
     seed: int = 0
     hardware: Hardware = Hardware()
     save_every: float = 60.0
-    start: Path | None = None
+    start: Start | None = None
 
     @property
     def views(self) -> bool:
@@ -122,9 +161,14 @@ class Job:
         }
         structure = {f"network's {key}": value for key, value in self.method.structure.items()}
         data = {f"data's {key}": value for key, value in self.examples().card().items()}
-        fixed: dict[str, Scalar] = {"method": self.method.id, "seed": self.seed, "precision": self.hardware.precision}
+        fixed: dict[str, Scalar] = {
+            "method": self.method.id,
+            "seed": self.seed,
+            "precision": self.hardware.precision,
+            "devices": self.hardware.devices,  # each normalises its own part of a batch
+        }
         if self.start is not None:
-            fixed["start"] = checkpoints.sha256(self.start)
+            fixed["start"] = self.start.digest
         return {**structure, **recipe, **data, **fixed}
 
     def examples(self) -> Examples:
@@ -152,7 +196,7 @@ def networked(text: str) -> NetworkMethod:
     spec = parse(text)
     if spec.checkpoint is not None:
         raise UsageError(
-            f"{text}: training starts from nothing; name the method alone, and the new checkpoint by --tag"
+            f"{text}: name the method alone, the new checkpoint by --tag, and one to start from by --start"
         )
     if not issubclass(METHODS.get(spec.name), NetworkMethod):
         raise UsageError(f"{text} is not a single network that restores pictures, so there is nothing to train")
@@ -161,8 +205,8 @@ def networked(text: str) -> NetworkMethod:
     return method
 
 
-def started(text: str, method: NetworkMethod) -> Path:
-    """Return the file of the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start from.
+def started(text: str, method: NetworkMethod) -> Start:
+    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start from.
 
     Raises:
         UsageError: unknown, without a tag, or of another network.
@@ -173,4 +217,5 @@ def started(text: str, method: NetworkMethod) -> Path:
     found, _ = create(METHODS, spec)
     if not isinstance(found, NetworkMethod) or found.id != method.id or found.structure != method.structure:
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
-    return Path(found.checkpoints[spec.checkpoint])
+    path = Path(found.checkpoints[spec.checkpoint])
+    return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))

@@ -152,23 +152,35 @@ def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Ten
     return average
 
 
-def _fabric(recipe: Recipe, hardware: Hardware) -> Fabric:
+def require(recipe: Recipe, hardware: Hardware) -> None:
+    """Raise UsageError for hardware that is not there, or that cannot share the recipe's batches."""
     import torch
-    from lightning_fabric import Fabric
 
     if hardware.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here; use --device cpu")
-    cuda = hardware.device != "cpu" and torch.cuda.is_available()
-    if cuda and hardware.devices > torch.cuda.device_count():
+    if _on_gpu(hardware) and hardware.devices > torch.cuda.device_count():
         raise UsageError(f"--devices {hardware.devices}: torch finds {torch.cuda.device_count()}")
     odd = [phase.batch for phase in recipe.phases if phase.batch % hardware.devices]
     if odd:
         raise UsageError(f"--devices {hardware.devices}: a batch of {odd[0]} cannot be shared evenly; change --batch")
     if hardware.devices > 1 and recipe.budget.unit == "minutes":
         raise UsageError("--minutes: the clocks of several devices differ; use --steps or --megapixels")
+
+
+def _on_gpu(hardware: Hardware) -> bool:
+    import torch
+
+    return hardware.device != "cpu" and torch.cuda.is_available()
+
+
+def _fabric(recipe: Recipe, hardware: Hardware) -> Fabric:
+    import torch
+    from lightning_fabric import Fabric
+
+    require(recipe, hardware)
     torch.backends.cudnn.benchmark = True  # crops have few sizes
     return Fabric(
-        accelerator="cuda" if cuda else "cpu",
+        accelerator="cuda" if _on_gpu(hardware) else "cpu",
         devices=hardware.devices,
         strategy="ddp" if hardware.devices > 1 else "auto",
         precision="bf16-mixed" if hardware.precision == "bf16" else "32-true",

@@ -12,18 +12,10 @@ from methods.training.recipes import Criterion
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CHARBONNIER = 1e-3
-"""Below errors of this size the Charbonnier loss is nearly quadratic: a quarter of an 8-bit step."""
-
 
 def squared(made: Tensor, sharp: Tensor) -> Tensor:
     """Return the mean squared error; the paper's squared l2 loss up to a constant, which Adam does not feel."""
     return (made - sharp).square().mean()
-
-
-def charbonnier(made: Tensor, sharp: Tensor) -> Tensor:
-    """Return the mean of sqrt(error^2 + 1e-6) - 1e-3, a smooth l1 loss (Charbonnier et al., ICIP 1994)."""
-    return ((made - sharp).square() + _CHARBONNIER**2).sqrt().mean() - _CHARBONNIER
 
 
 def ssim(made: Tensor, sharp: Tensor) -> Tensor:
@@ -43,7 +35,7 @@ def loss(made: list[Tensor], sharp: Tensor, criterion: Criterion, coarse: float 
         criterion: which loss.
         coarse: weight of every scale but the finest.
     """
-    measure = {"squared": squared, "charbonnier": charbonnier, "ssim": ssim}[criterion]
+    measure = {"squared": squared, "ssim": ssim}[criterion]
     targets = halvings(sharp, len(made))
     values = [measure(ours, target) for ours, target in zip(made, targets, strict=True)]
     total = values[-1]

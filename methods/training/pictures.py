@@ -21,7 +21,7 @@ HELD_OUT = 10
 LARGEST_SIDE = 2048
 """Larger pictures are reduced to this many pixels: so large, they are seldom sharp to the pixel."""
 MEMORY = 2 * 2**30
-"""Bytes of decoded pictures that a process keeps."""
+"""Bytes of decoded pictures that the processes which make a training's examples keep, all together."""
 
 Pixels = NDArray[np.uint8]
 """H x W x 3 RGB."""
@@ -138,6 +138,10 @@ class Kept:
         self._free = memory
         self._held: dict[Hashable, tuple[NDArray[Any], ...]] = {}
 
+    def limit(self, memory: int) -> None:
+        """Keep at most so many bytes from now on; nothing may be held yet."""
+        self._free = memory
+
     def get(self, key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
         """Return the arrays of that key, made now if they are not held."""
         if key in self._held:
@@ -155,8 +159,13 @@ class Kept:
 _KEPT = Kept(MEMORY)
 
 
+def share_memory(processes: int) -> None:
+    """Make this process one of so many that keep `MEMORY` bytes together; to be called before pictures are kept."""
+    _KEPT.limit(MEMORY // processes)
+
+
 def kept(key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
-    """Return arrays from this process's memory of `MEMORY` bytes, which all examples share."""
+    """Return arrays from this process's part of `MEMORY`, which all examples share."""
     return _KEPT.get(key, make)
 
 

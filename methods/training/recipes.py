@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from benchmark.api import UsageError
 
-Criterion = Literal["squared", "charbonnier", "ssim"]
+Criterion = Literal["squared", "ssim"]
 Decay = Literal["constant", "cosine", "polynomial"]
 Unit = Literal["epochs", "steps", "megapixels", "minutes"]
 

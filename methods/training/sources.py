@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
+from benchmark import console
 from benchmark.api import UsageError
 from methods.training import pictures
-from methods.training.data import DpdCrops, Simulated, validation
-from methods.training.duplicates import evaluated_pictures, refuse_duplicates
+from methods.training.data import DpdCrops, Examples, Simulated, validation
+from methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
 from methods.training.job import Source
 from methods.training.recipes import Recipe
 
@@ -35,23 +35,17 @@ def source(
         DataError: pictures that are missing or damaged, or nearly those of a test.
     """
     crop = recipe.phases[-1].crop
+    made: Examples
     if data == DPD:
-        dpd = partial(_dpd, root=root, seed=seed, noise=noise)
-        found = dpd(crop)
-        return Source(dpd, int(found.card()["pictures"]), validation(found, HELD_OUT))
-    folder = Path(data)
-    refuse_duplicates(pictures.files(folder), evaluated_pictures(root, folder))
-    simulated = partial(_simulated, folder=folder, seed=seed, noise=noise, views=views)
-    made = simulated(crop)
-    return Source(simulated, len(made.sources), validation(made, HELD_OUT))
-
-
-def _dpd(crop: int, *, root: Path, seed: int, noise: tuple[float, float] | None) -> DpdCrops:
-    return DpdCrops(root, crop=crop, seed=seed, noise=noise)
-
-
-def _simulated(crop: int, *, folder: Path, seed: int, noise: tuple[float, float] | None, views: bool) -> Simulated:
-    return Simulated(folder, crop=crop, seed=seed, noise=noise, views=views)
+        made = DpdCrops(root, crop=crop, seed=seed, noise=noise, views=views)
+        count = int(made.card()["pictures"])
+    else:
+        folder = Path(data)
+        console.note(f"comparing the pictures in {folder} with those that are evaluated on")
+        refuse_duplicates(pictures.files(folder), [*evaluated_pictures(root, folder), *bundled_pictures()])
+        made = Simulated(folder, crop=crop, seed=seed, noise=noise, views=views)
+        count = len(made.sources)
+    return Source(made.at, count, validation(made, HELD_OUT))
 
 
 def noise_range(text: str) -> tuple[float, float]:
@@ -66,4 +60,6 @@ def noise_range(text: str) -> tuple[float, float]:
         levels = []
     if len(levels) not in (1, 2):
         raise UsageError(f"--noise {text}: expected LEAST,MOST or one level on the 0-255 scale, for example 0,5")
+    if not levels[-1]:
+        raise UsageError(f"--noise {text}: is no noise; leave the option out, or name a level above 0")
     return levels[0], levels[-1]

@@ -11,6 +11,9 @@ from typing import Any
 from benchmark import imageio
 from benchmark.api import DataError, Scalar, UsageError
 
+FORMAT = 2
+"""Changes whenever a state holds other things."""
+
 Identity = Mapping[str, Scalar]
 """What must be the same for a training to go on: method, recipe, data, seed ..."""
 
@@ -24,7 +27,7 @@ def save(path: Path, held: Mapping[str, Any]) -> None:
     import torch
 
     buffer = io.BytesIO()  # torch hides the reason of a failed write, the file itself does not
-    torch.save(dict(held), buffer)
+    torch.save({"format": FORMAT, **held}, buffer)
     write(path, buffer.getbuffer())
 
 
@@ -41,27 +44,56 @@ def advising() -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(
-            f"{error}. What was there before is intact: make room, or name another folder with --out, then go on with "
-            "--resume if the training had begun"
+            f"{error}. What was there before is intact: once it can be written, go on with --resume if the training "
+            "had begun"
         ) from error
+
+
+@contextmanager
+def locked(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock on the files of a training.
+
+    Raises:
+        UsageError: if another process holds it.
+        DataError: if their folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(f"{name} is being trained by another process; wait for it, or choose another --tag") from error
+    except OSError as error:
+        raise DataError(f"{path.parent}: cannot be written to ({error.strerror}); name another --out") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 def load(path: Path, identity: Identity) -> dict[str, Any]:
     """Return the state of a training. No code in the file is run.
 
     Raises:
-        UsageError: no such file, or the state of another training; the message says what differs.
-        DataError: a damaged file.
+        UsageError: the state of another training (the message says what differs), or of another version.
+        DataError: a file that is not there or cannot be read, or a damaged one.
     """
     import torch
 
-    if not path.is_file():
-        raise UsageError(f"--resume: {path} does not exist, so there is no unfinished training; leave --resume out")
     try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = dict(held["identity"])
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); the training goes on once it can") from error
+    try:
+        held: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        theirs, known = dict(held["identity"]), held.get("format") == FORMAT
     except Exception as error:  # damaged bytes make it raise nearly anything
         raise DataError(f"{path}: not a readable training state; train again with --force") from error
+    if not known:
+        raise UsageError(f"{path}: the state of another version of the suite; go on with that, or begin anew: --force")
     differs = [
         f"{key}: {theirs.get(key, 'absent')} there, {identity.get(key, 'absent')} here"
         for key in sorted({*theirs, *identity})

@@ -16,12 +16,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from benchmark import checkpoints
-from benchmark.api import DataError, UsageError
+from benchmark.api import DataError
 from benchmark.checkpoints import Card
 from benchmark.importing import fitted
 from methods.training import cards, curves, state
@@ -65,31 +66,22 @@ def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None
         DataError: examples that cannot be made, a state that cannot be read, files that cannot be written.
         Diverged: if the loss is no longer finite; the files are those of the last good state.
     """
-    held = None
-    if resume:
-        held = _unfinished(job)
-    elif not force:
-        _refuse_to_overwrite(job)
+    job.files.require(resume, force)
+    held = _unfinished(job) if resume else None
     session = _Session(job, held)
-    session.run()
-    return session.finish()
+    with session.alone():
+        session.run()
+        return session.finish()
 
 
 def _unfinished(job: Job) -> dict[str, Any]:
     held = state.load(job.files.state, job.identity())
-    if held["rows"] and not job.files.checkpoint.exists():
+    if held.get("rows") and not job.files.checkpoint.exists():
         raise DataError(
             f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, or begin anew with "
             "--force"
         )
     return held
-
-
-def _refuse_to_overwrite(job: Job) -> None:
-    if job.files.state.exists():
-        raise UsageError(f"{job.files.state}: an unfinished training; go on with --resume, or begin anew with --force")
-    if job.files.checkpoint.exists():
-        raise UsageError(f"{job.files.checkpoint} exists already; overwrite it with --force, or choose another --tag")
 
 
 class _Session:
@@ -102,12 +94,21 @@ class _Session:
         self._validation = Validation(job.source.held_out, self._feed, job.recipe.phases[-1], job.method.multiple)
         self._at, self._rows, self._losses, self._waited = Position(), list[Row](), list[float](), 0.0
         if held is not None:
-            self._restore(held)
+            try:
+                self._restore(held)
+            except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                raise DataError(f"{self._files.state}: not a training state ({error}); use --force") from error
         elif job.start is not None:
-            self._learner.start(fitted(checkpoints.load(job.start), job.method.build().state_dict(), job.start))
+            held_weights = checkpoints.load(job.start.path)
+            self._learner.start(fitted(held_weights, job.method.build().state_dict(), job.start.path))
         elif job.recipe.whitened:
             self._learner.whiten(self._feed.pictures(*WHITENING))
+        self._origin = cards.origin(job, self._learner.device, held and held["origin"])
         self._started = self._saved = time.monotonic()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Return a context in which no other training writes the same files."""
+        return state.locked(self._files.lock, self._files.name) if self._learner.first else nullcontext()
 
     def run(self) -> None:
         """Take the steps that are left."""
@@ -198,6 +199,7 @@ class _Session:
                 "rows": [tuple(row) for row in self._rows],
                 "losses": self._losses,
                 "waited": self._waited,
+                "origin": self._origin,
                 **self._learner.state(),
             }
             state.save(self._files.state, held)
@@ -230,7 +232,7 @@ class _Session:
         return card
 
     def _card(self, best: Row) -> Card:
-        return cards.card(self._job, self._at, best, self._validation.input_psnr, self._waited, self._learner.device)
+        return cards.card(self._job, self._at, best, self._validation.input_psnr, self._waited, self._origin)
 
     def _line(self) -> str:
         row = self._rows[-1] if self._rows else None

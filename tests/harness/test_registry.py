@@ -4,8 +4,10 @@ import sys
 import types
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from annotated_types import Le
 
 from benchmark.api import DataError, Method, UsageError
 from benchmark.registry import DATASETS, METHODS, Registry, create, describe_parameters, load_plugin
@@ -113,15 +115,18 @@ def test_checkpoints_are_chosen_by_name(toys: Path) -> None:
     assert describe_parameters(Net) == {}
 
 
+Width = Annotated[int, Le(64)]
+
+
 @pytest.fixture
 def shaped(toys: Path) -> Registry[type[Method]]:
     """A registry of one method, whose checkpoints bring a width: `odd` another than the usual 8, `broken` none."""
 
     class Net(METHODS.get("echo")):  # type: ignore[misc]
-        checkpoints = {"broken": "b", "odd": "o", "sim": "s", "wide": "w"}  # noqa: RUF012
+        checkpoints = {"broken": "b", "odd": "o", "hostile": "h", "sim": "s", "wide": "w"}  # noqa: RUF012
         default_checkpoint = "sim"
 
-        def __init__(self, *, checkpoint: str | None = None, width: int | None = None, gain: float = 1.0) -> None:
+        def __init__(self, *, checkpoint: str | None = None, width: Width | None = None, gain: float = 1.0) -> None:
             super().__init__()
             self.checkpoint, self.width = checkpoint, width
 
@@ -129,7 +134,8 @@ def shaped(toys: Path) -> Registry[type[Method]]:
         def fixed(cls, checkpoint: str | None) -> dict[str, int]:
             if checkpoint == "broken":
                 raise DataError("broken: not a readable file")
-            return {"width": {"odd": 3, "wide": 16}.get(checkpoint or "", 8)}
+            width = {"odd": 3, "wide": 16, "hostile": 10**7}.get(checkpoint or "", 8)
+            return {"width": width, "os": 1} if checkpoint == "hostile" else {"width": width}
 
     registry: Registry[type[Method]] = Registry("method", "nothing here", Method)
     registry.add("net", Net)
@@ -167,6 +173,11 @@ def test_a_method_can_be_made_without_weights(shaped: Registry[type[Method]]) ->
     method, resolved = create(shaped, "net:width=16", checkpoint=None)
     assert (resolved.label, resolved.checkpoint) == ("net:width=16", None)
     assert (method.checkpoint, method.width) == (None, 16)  # type: ignore[attr-defined]
+
+
+def test_a_card_cannot_say_what_could_not_be_typed(shaped: Registry[type[Method]]) -> None:
+    with pytest.raises(DataError, match=r"net.hostile: its card is not one of net: no parameter of net is called 'os'"):
+        create(shaped, "net.hostile")
 
 
 def test_a_damaged_checkpoint_matters_only_to_who_names_it(shaped: Registry[type[Method]]) -> None:

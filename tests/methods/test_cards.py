@@ -28,6 +28,8 @@ from methods.learned.gkmnet import GkmNet
             "60 megapixels after gkmnet.sim (320 megapixels), seed 2",
         ),
         ({"megapixels": 3.0}, "3 megapixels, seed not known"),
+        ({"megapixels": "many", "budget": "all megapixels"}, ""),
+        ({"megapixels": 3.0, "budget": "all megapixels", "seed": 1}, "3 megapixels, seed 1"),
         ({"megapixels": 3.0, "data: noise": "none", "seed": 1}, "3 megapixels, seed 1"),
         ({"megapixels": 3.0, "data: noise": "sigma 0 to 5", "seed": 1}, "3 megapixels, noise sigma 0 to 5, seed 1"),
     ],

@@ -26,7 +26,7 @@ from scipy.signal import correlate2d
 from torch import Tensor, nn
 
 from benchmark import checkpoints, conformance, listing, plan
-from benchmark.api import Observation, UsageError
+from benchmark.api import DataError, Observation, Scalar, UsageError
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from methods.learned import method
@@ -587,6 +587,18 @@ def test_an_ablation_runs_from_its_own_weights(folder: Path) -> None:
     seen = _seen(16, 32)
     expected = network(_batch(seen.image))[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(_prepared("gkmnet.small").restore(seen), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"scales": 10_000_000}, {"variant": "mine"}, {"foo": 1}, {"kernels": "fixed; rm"}]
+)
+def test_a_card_with_a_structure_that_does_not_exist_is_refused(folder: Path, parameters: dict[str, Scalar]) -> None:
+    path = draw(folder, "gkmnet", "odd")
+    card = checkpoints.read_card(path)
+    held = {**card.parameters, **parameters}
+    checkpoints.save(path, checkpoints.load(path), card.model_copy(update={"parameters": held}))
+    with pytest.raises(DataError, match=r"gkmnet\.odd: its card is not one of gkmnet: .*get the file again"):
+        create(METHODS, "gkmnet.odd")
 
 
 def test_an_ablation_finds_its_own_weights_and_is_called_what_it_is(folder: Path) -> None:

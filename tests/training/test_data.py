@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -481,3 +482,47 @@ def test_dpd_refuses_crops_that_do_not_fit(dpd_root):
         DpdCrops(dpd_root, crop=4, seed=0)
     with pytest.raises(DataError, match="is 24x20 px, smaller than a crop of 32"):
         DpdCrops(dpd_root, crop=32, seed=0).example(0)
+
+
+def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path):
+    copies = tmp_path / "sharp"
+    shutil.copytree(folder, copies)
+    examples = Simulated(copies, crop=20, seed=0)
+    known = {*examples.sources, *examples.held_out().sources}
+    for number in range(30):
+        save(copies / f"new{number}.png", texture(100 + number))
+    later = examples.at(24)
+    assert later.example(0).sharp.shape == (24, 24, 3)
+    assert (later.sources, later.held_out().sources) == (examples.sources, examples.held_out().sources)
+    assert known == {*later.sources, *later.held_out().sources}
+    assert later.card() == examples.card() | {"crop": 24}
+    with pytest.raises(DataError, match="smaller than a crop of 900"):
+        examples.at(900)
+
+
+def test_another_crop_is_as_if_asked_for_at_once(folder, dpd_root):
+    pairs = [
+        (
+            Simulated(folder, crop=20, seed=3, noise=(0.0, 5.0)).at(24),
+            Simulated(folder, crop=24, seed=3, noise=(0.0, 5.0)),
+        ),
+        (DpdCrops(dpd_root, crop=20, seed=3).at(16), DpdCrops(dpd_root, crop=16, seed=3)),
+    ]
+    for one, other in pairs:
+        assert same(one.example(7), other.example(7)) and one.card() == other.card()
+        assert same(one.held_out().example(1), other.held_out().example(1))
+
+
+def test_views_of_dpd_are_kept_for_networks_that_take_them_only(dpd_root):
+    plain, both = (DpdCrops(dpd_root, crop=16, seed=0, views=views).example(5) for views in (False, True))
+    assert plain.views is None and both.views is not None
+    assert (plain.blurred == both.blurred).all() and (plain.sharp == both.sharp).all()
+
+
+def test_processes_share_the_memory_for_pictures():
+    kept = pictures.Kept(100)
+    kept.limit(50)
+    first = kept.get("a", lambda: (np.zeros(40, np.uint8),))
+    assert kept.get("a", lambda: (np.ones(40, np.uint8),)) is first
+    second = kept.get("b", lambda: (np.zeros(20, np.uint8),))
+    assert kept.get("b", lambda: (np.zeros(20, np.uint8),)) is not second

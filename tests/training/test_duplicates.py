@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+from benchmark import imageio
 from benchmark.api import DataError
 from methods.training import duplicates
-from methods.training.duplicates import evaluated_pictures, refuse_duplicates
+from methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
 from tests.datasets.makers import save, texture
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -169,18 +170,50 @@ def test_evaluated_pictures_are_those_under_the_root_but_training_parts(tmp_path
         "BSDS500/train/e.png",
         "Validation/f.png",
         ".cache/g.png",
-        "mine/sharp/h.png",
     )
     for name in names:
         save(tmp_path / name, texture(0))
     (tmp_path / "kodak24" / "broken.png").write_bytes(b"nothing")
     (tmp_path / "kodak24" / "notes.txt").write_bytes(b"nothing")
-    found = evaluated_pictures(tmp_path, tmp_path / "mine")
+    found = evaluated_pictures(tmp_path, tmp_path / "BSDS500" / "train")
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "kodak24/01.png",
         "set/test_c/target/a.png",
         "valley/b.jpg",
     ]
+
+
+def test_what_is_evaluated_on_is_not_trained_on(tmp_path):
+    save(tmp_path / "data" / "CUHK-BD" / "image" / "a.png", texture(0))
+    with pytest.raises(DataError, match=r"image: lies under the data root .*data, .*called train"):
+        evaluated_pictures(tmp_path / "data", tmp_path / "data" / "CUHK-BD" / "image")
+    with pytest.raises(DataError, match="lies under the data root"):
+        evaluated_pictures(tmp_path / "data", tmp_path / "data")
+
+
+def test_links_to_folders_and_pictures_are_followed_once(tmp_path):
+    root = tmp_path / "data"
+    save(tmp_path / "disk" / "set" / "a.png", texture(0))
+    save(tmp_path / "disk" / "b.png", texture(1))
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "disk" / "set")
+    (root / "again").symlink_to(tmp_path / "disk" / "set")
+    (root / "linked" / "loop").symlink_to(root)
+    (root / "b.png").symlink_to(tmp_path / "disk" / "b.png")
+    found = evaluated_pictures(root, tmp_path / "elsewhere")
+    assert sorted(path.name for path in found) == ["a.png", "b.png"]
+
+
+def test_the_photographs_of_the_default_data_set_are_refused(tmp_path):
+    bundled = bundled_pictures()
+    assert {"astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"} <= {
+        path.name for path in bundled
+    }
+    copy = tmp_path / "copy.png"
+    chosen = next(path for path in bundled if path.name == "coffee.png")
+    save(copy, imageio.read(chosen)[0][:, ::-1])
+    with pytest.raises(DataError, match=r"copy.png: is nearly the same picture as .*coffee.png"):
+        refuse_duplicates([copy], bundled)
 
 
 def test_a_root_in_a_training_folder_is_searched_all_the_same(tmp_path):

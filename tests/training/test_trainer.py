@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -25,19 +26,19 @@ from benchmark import checkpoints, imageio
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.cli import app
 from benchmark.registry import METHODS, create
-from methods.training import command, sources, state
+from methods.training import cards, command, curves, recipes, sources, state
 from methods.training import job as jobs
 from methods.training.curves import Row
 from methods.training.data import Example
 from methods.training.feed import Feed, pair
-from methods.training.job import Hardware, Job
+from methods.training.job import Hardware, Job, Start
 from methods.training.learner import Learner, averaging
 from methods.training.progress import remaining
 from methods.training.recipes import Budget, Phase
 from methods.training.step import Diverged
 from methods.training.trainer import halved, train
 from methods.training.validation import Validation, pooled_psnr
-from tests.training.toys import RECIPE, TinyNet, ToyExamples, register, toy_job
+from tests.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,10 @@ def same(one: Job, other: Job) -> bool:
     return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def start_of(path: Path) -> Start:
+    return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))
+
+
 def curve(job: Job) -> list[list[str]]:
     """Return the rows of the curves but for the seconds, which are never the same."""
     with job.files.table.open(newline="") as file:
@@ -97,6 +102,65 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(done: Job, tmp_path: P
     assert held["position"]["step"] == step
     train(job, resume=True)
     assert same(done, job) and curve(done) == curve(job)
+
+
+def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) -> None:
+    whole, job = (rarely(toy_job(tmp_path / name)) for name in ("whole", "killed"))
+    train(whole)
+    command = [sys.executable, "-m", "tests.training.toys", str(tmp_path / "killed"), "33", "rarely"]
+    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    held = state.load(job.files.state, job.identity())
+    assert held["position"]["step"] == 6 and held["rows"], "it was killed in step 10"
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+@pytest.mark.parametrize("where", ["curves", "state"])
+def test_stopped_between_two_files_of_a_validation_it_ends_with_the_same_weights(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    job = toy_job(tmp_path)
+    module, name = (curves, "write_csv") if where == "curves" else (state, "save")
+    write, calls = getattr(module, name), iter(range(100))
+
+    def stop(*given: object) -> None:
+        if next(calls) == 6:
+            raise KeyboardInterrupt
+        write(*given)
+
+    monkeypatch.setattr(module, name, stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    monkeypatch.undo()
+    train(job, resume=True)
+    assert same(done, job) and curve(done) == curve(job)
+
+
+@pytest.mark.slow
+def test_gkmnet_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    """The real network, in the form that trains fastest, with every part of the recipe `fast`."""
+    whole, job = (
+        dataclasses.replace(
+            toy_job(tmp_path / name, "gkmnet"),
+            recipe=dataclasses.replace(recipes.FAST.changed(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)),
+        )
+        for name in ("whole", "stopped")
+    )
+    train(whole)
+    bad = dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, bad=5)))
+    with pytest.raises(Diverged):
+        train(bad)
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+def test_two_trainings_do_not_write_the_same_files(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    busy = pytest.raises(UsageError, match=r"tiny\.toy is being trained by another process.*--tag")
+    with state.locked(job.files.lock, job.files.name), busy:
+        train(job)
+    train(job)
 
 
 def test_workers_make_the_same_training(done: Job, tmp_path: Path) -> None:
@@ -142,6 +206,30 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         train(job, resume=True)
 
 
+def test_a_state_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    job.files.state.mkdir()
+    with pytest.raises(DataError, match=r"training.pt: cannot be read \(Is a directory\); the training goes on once"):
+        train(job, resume=True)
+
+
+@pytest.mark.parametrize("lack", ["position", "network", "rows"])
+def test_a_state_that_lacks_something_is_refused(tmp_path: Path, lack: str) -> None:
+    job = stopped(tmp_path)
+    held = state.load(job.files.state, job.identity())
+    del held[lack]
+    state.save(job.files.state, held)
+    with pytest.raises(DataError, match=r"training.pt: not a training state .*--force"):
+        train(job, resume=True)
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stopped(tmp_path)
+    monkeypatch.setattr(state, "FORMAT", state.FORMAT + 1)
+    with pytest.raises(UsageError, match=r"the state of another version of the suite"):
+        train(job, resume=True)
+
+
 def test_the_best_weights_must_be_there(tmp_path: Path) -> None:
     job = stopped(tmp_path)
     job.files.checkpoint.unlink()
@@ -164,6 +252,26 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, workers: int) ->
     with pytest.raises(DataError) as caught:
         train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Damaged)))
     assert str(caught.value) == "five.png: cannot be read"
+
+
+class Lost(ToyExamples):
+    """One of them ends the process that makes it."""
+
+    def example(self, index: int) -> Example:
+        if index == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().example(index)
+
+
+def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
+    job = toy_job(tmp_path, workers=1)
+    with pytest.raises(DataError, match=r"a process that makes examples has ended \(.*fewer --workers"):
+        train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Lost)))
+
+
+def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--resume and --force"):
+        train(toy_job(tmp_path), resume=True, force=True)
 
 
 def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
@@ -213,7 +321,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_folder_that_cannot_be_written_is_named_before_any_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"file/tiny.toy.training.pt: cannot be written"):
+    with pytest.raises(DataError, match=r"file: cannot be written to \(.*--out"):
         train(toy_job(tmp_path / "file"))
 
 
@@ -253,7 +361,7 @@ def test_the_card_is_complete(done: Job) -> None:
         "licence of the data": "CC0-1.0",
     }  # fmt: skip
     assert expected.items() <= facts.items()
-    assert "50% charbonnier, rate 0.003, 4 crops of 64x64" in str(facts["recipe"])
+    assert "50% ssim, rate 0.003, 4 crops of 64x64" in str(facts["recipe"])
     assert str(ROOT) not in done.files.checkpoint.with_suffix(".md").read_text()
 
 
@@ -266,6 +374,34 @@ def test_the_best_validation_is_kept(done: Job) -> None:
         max(gains), abs=1e-4
     )
     assert max(gains) > gains[0]
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:
+    ruinous = (Phase(1, 64, 4, "squared", 3e-3), Phase(1, 64, 4, "squared", 1.0))
+    recipe = dataclasses.replace(RECIPE, phases=ruinous, decay="constant", average=0.0, frozen=Fraction(1))
+    job = dataclasses.replace(toy_job(tmp_path), recipe=recipe)
+    train(job)
+    psnrs = [float(row[3]) for row in curve(job)[1:]]
+    assert psnrs[-1] < max(psnrs) - 1
+    network = TinyNet(8, 3)
+    network.load_state_dict(weights(job))
+    validation = Validation(job.source.held_out, Feed(ToyExamples, views=False), ruinous[-1], 2)
+    assert validation.psnr(network.eval()) == pytest.approx(max(psnrs), abs=0.01)
+
+
+def test_a_card_names_all_commits_and_machines_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = stopped(tmp_path)
+    first = cards.origin(job, "")
+    for device in ("a GPU", "a GPU", ""):
+        with pytest.raises(Diverged):
+            monkeypatch.setattr(Learner, "device", device)
+            train(toy_job(tmp_path, bad=21), resume=True)
+    monkeypatch.undo()
+    train(job, resume=True)
+    facts = checkpoints.read_card(job.files.checkpoint).facts
+    assert facts["commit"] == first["commit"]
+    cores = first["hardware"].partition(", ")[2]
+    assert facts["hardware"] == f"{first['hardware']}, then a GPU, {cores}, then {first['hardware']}"
 
 
 def test_its_files_are_the_checkpoint_and_the_curves(done: Job) -> None:
@@ -453,7 +589,7 @@ def test_remaining_time_is_told_in_fitting_units() -> None:
         ("input", "input is not a single network that restores pictures, so there is nothing to train"),
         ("dmenet", "is not a single network that restores pictures"),
         ("gkmnett", "did you mean 'gkmnet'"),
-        ("tiny.sim", "name the method alone, and the new checkpoint by --tag"),
+        ("tiny.sim", "name the method alone, the new checkpoint by --tag, and one to start from by --start"),
         ("tiny:depth=3", "no parameter of tiny is called 'depth'"),
     ],
 )
@@ -494,7 +630,7 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
     out = tmp_path / "made"
     code, text = asked(
         "tiny", "--data", folder, "--steps", 2, "--crop", 64, "--batch", 2, "--out", out, "--device", "cpu",
-        "--workers", 0, "--noise", "0,5", "--root", tmp_path,
+        "--workers", 0, "--noise", "0,5", "--root", tmp_path / "data",
     )  # fmt: skip
     assert code == 0, text
     assert f"BENCHMARK_CHECKPOINTS={out} python -m benchmark run --methods tiny.sim-noise --dataset simulated" in text
@@ -509,6 +645,13 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
         (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
         (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
         (("tiny", "--data", "x", "--noise", "a,b"), "--noise a,b: expected LEAST,MOST"),
+        (("tiny", "--data", "x", "--noise", "0"), "--noise 0: is no noise"),
+        (("tiny", "--data", "x", "--resume"), "does not exist, so there is no unfinished training"),
+        (
+            ("gkmnet", "--data", "x", "--start", "gkmnet.sim"),
+            "--start gkmnet.sim: would be hidden by its own successor",
+        ),
+        (("tiny", "--data", "x", "--devices", "3"), "--devices 3: a batch of 1 cannot be shared"),
         (("tiny", "--data", "x", "--steps", "5", "--minutes", "1"), "--steps and --minutes: give one budget"),
         (("tiny", "--data", "x", "--tag", "a.b"), "--tag a.b: expected letters"),
         (("tiny", "--data", "x", "--noise", "0,5", "--tag", "mine"), "use --tag mine-noise"),
@@ -582,7 +725,7 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
 
 def test_a_training_from_other_weights_is_another_training(done: Job, tmp_path: Path) -> None:
     assert "start" not in done.identity()
-    assert dataclasses.replace(done, start=done.files.checkpoint).identity() != done.identity()
+    assert dataclasses.replace(done, start=start_of(done.files.checkpoint)).identity() != done.identity()
 
 
 def test_it_starts_from_weights_of_the_same_network_only(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -602,6 +745,6 @@ def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) ->
         card = checkpoints.read_card(done.files.checkpoint).model_copy(update={"trained_on": seen})
         checkpoints.save(other, weights(done), card)
         brief = RECIPE.changed(budget=Budget(1, "steps"))
-        job = dataclasses.replace(toy_job(tmp_path / "out", start=other), recipe=brief)
+        job = dataclasses.replace(toy_job(tmp_path / "out", start=start_of(other)), recipe=brief)
         train(job, force=True)
         assert checkpoints.read_card(job.files.checkpoint).trained_on == said

@@ -45,6 +45,9 @@ class ToyExamples(Examples):
     def card(self) -> dict[str, str | int | float | bool]:
         return {"pictures": 8, "seed": self.seed}
 
+    def at(self, crop: int) -> ToyExamples:
+        return ToyExamples(crop, self.seed, self.bad)
+
     def held_out(self) -> ToyExamples:
         return ToyExamples(self.crop, seed=9)
 
@@ -106,7 +109,7 @@ def register() -> None:
 
 RECIPE = Recipe(
     "toy",
-    (Phase(1, 64, 4, "charbonnier", 3e-3), Phase(1, 80, 2, "squared", 3e-3)),
+    (Phase(1, 64, 4, "ssim", 3e-3), Phase(1, 80, 2, "squared", 3e-3)),
     Budget(12, "steps"),
     decay="cosine",
     clip=1.0,
@@ -138,14 +141,19 @@ class Deadly(ToyExamples):
         return super().example(index)
 
 
-def train_until_killed(folder: Path, last: int) -> None:
+def rarely(job: Job) -> Job:
+    """Return a training that writes its state at validations only, which come at half of it and at its end."""
+    return dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, validations=2), save_every=1e9)
+
+
+def train_until_killed(folder: Path, last: int, rare: bool) -> None:
     """Train until example `last` is wanted."""
     from methods.training.trainer import train
 
-    job = toy_job(folder)
+    job = rarely(toy_job(folder)) if rare else toy_job(folder)
     train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))))
 
 
 if __name__ == "__main__":
     register()
-    train_until_killed(Path(sys.argv[1]), int(sys.argv[2]))
+    train_until_killed(Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3)
