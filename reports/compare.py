@@ -18,7 +18,7 @@ from benchmark.store import FILE_NAME, Store
 from reports import grid, pairs, tables
 from reports.grid import Cell, Grid
 from reports.grid import Column as Head
-from reports.ground import Card, Column, Ground, Shared, chosen, counted
+from reports.ground import Card, Column, Ground, Shared, counted
 from reports.pairs import Test
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def answer(stores: Sequence[Store], asked: Asked) -> Answer:
 def _compared(ground: Ground, column: Column, asked: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """Return the methods to compare, and why others of the run take no part."""
     if asked is not None:
-        return [chosen("method", name, ground.methods()) for name in dict.fromkeys(asked)], []
+        return list(dict.fromkeys(map(ground.named, asked))), []
     return ground.competitors(column)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Card = dict[str, Any]
 _PREFERRED = "canonical"
+_JOINT = "+"
 _WHERE = ["method", "sample"]
 _NOISE = ("sigma", "clip", "round8", "seed")
 
@@ -107,6 +108,19 @@ class Ground:
         """Return the ids of all methods that were run, in order."""
         return sorted(str(name) for name in self._frame["method"].unique())
 
+    def named(self, asked: str) -> str:
+        """Return what is compared under a name: a method, or several joined by `+`, whose mean on a picture counts.
+
+        So weights from several seeds are compared as one method.
+
+        Raises:
+            UsageError: for a method that was not run.
+        """
+        held = self.methods()
+        if asked not in held and _JOINT in asked:
+            return _JOINT.join(chosen("method", name, held) for name in dict.fromkeys(asked.split(_JOINT)))
+        return chosen("method", asked, held)
+
     def scored(self, column: Column) -> list[str]:
         """Return the ids of the methods that have a score of a column, in order."""
         return sorted(str(name) for name in self._scores(column)["method"].unique())
@@ -128,25 +142,27 @@ class Ground:
 
     def marks(self, method: str) -> str:
         """Return the marks of what a method was given; `about` explains them."""
-        return about.marks(self._methods.get(method, {}))
+        return "".join(dict.fromkeys("".join(about.marks(self._methods.get(one, {})) for one in self._members(method))))
 
     def shared(self, wanted: Mapping[Column, Sequence[str]]) -> Shared:
         """Return the scores of methods over the pictures that all of them have.
 
         Args:
-            wanted: column -> the methods whose scores are to be set beside each other there.
+            wanted: column -> the methods whose scores are to be set beside each other there; see `named`.
         """
+        single = {column: self._all_members(methods) for column, methods in wanted.items()}
         tables = {column: self._table(column, methods) for column, methods in wanted.items()}
-        everything = sorted(set().union(*(self._seen(column, methods) for column, methods in wanted.items())))
+        everything = sorted(set().union(*(self._seen(column, methods) for column, methods in single.items())))
         common = [name for name in everything if all(name in table.index for table in tables.values())]
-        left_out = tuple(self._left_out(set(everything) - set(common), wanted))
+        left_out = tuple(self._left_out(set(everything) - set(common), single))
         return Shared(common, {column: table.loc[common] for column, table in tables.items()}, left_out)
 
     def about(self, columns: Sequence[Column], methods: Sequence[str], pictures: Sequence[str]) -> list[str]:
         """Return what a reader must know of numbers: data, tracks, protocols, what methods saw, commits."""
         protocols = dict.fromkeys(f"{name} ({self._protocols[name]['title']})" for name, _, _ in columns)
         tracks = dict.fromkeys(column.track for column in columns)
-        mine = self._frame[self._frame["sample"].isin(pictures) & self._frame["method"].isin(methods)]
+        single = self._all_members(methods)
+        mine = self._frame[self._frame["sample"].isin(pictures) & self._frame["method"].isin(single)]
         first = mine.drop_duplicates("sample").sort_values("sample")
         digest = combined_fingerprint(dict(zip(first["sample"], first["data"], strict=True)))
         return [
@@ -155,7 +171,12 @@ class Ground:
             f"Protocol: {', '.join(protocols)}.",
             *_scenes(first),
             *(f"{text}." for text in about.explained(map(self.marks, methods))),
-            *about.training({name: about.learned_from(self._methods.get(name, {})) for name in methods}),
+            *(
+                f"{name}: the mean of what {len(some)} methods score on a picture."
+                for name in methods
+                if len(some := self._members(name)) > 1
+            ),
+            *about.training({name: about.learned_from(self._methods.get(name, {})) for name in single}),
             *self._commits(mine),
         ]
 
@@ -177,8 +198,17 @@ class Ground:
 
     def _table(self, column: Column, methods: Sequence[str]) -> pd.DataFrame:
         """Return one row per picture that all methods have."""
-        table = self._scores(column).pivot(index="sample", columns="method", values="value")
-        return table.reindex(columns=list(methods)).dropna()
+        import pandas as pd
+
+        whole = self._scores(column).pivot(index="sample", columns="method", values="value")
+        table = whole.reindex(columns=self._all_members(methods)).dropna()
+        return pd.DataFrame({name: table[self._members(name)].mean(axis=1) for name in methods}, index=table.index)
+
+    def _members(self, name: str) -> list[str]:
+        return [name] if name in self.methods() else name.split(_JOINT)
+
+    def _all_members(self, names: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(one for name in names for one in self._members(name)))
 
     def _left_out(self, pictures: set[str], wanted: Mapping[Column, Sequence[str]]) -> Iterator[str]:
         """Yield why pictures take no part; of several reasons against a picture, the first."""

@@ -38,7 +38,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="METHOD METHOD... [RUN...]",
-            help="Methods, and folders that `run` wrote (default: where `run` writes --dataset; the last one decides).",
+            help="Methods (A+B is the mean of both, for weights of several seeds), and folders that `run` wrote "
+            "(default: where `run` writes --dataset; the last one decides).",
         ),
     ] = None,
     every: Annotated[

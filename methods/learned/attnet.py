@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.api import MethodCard
-from methods.learned.method import Forward, NetworkMethod, Tile
+from methods.learned.method import TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class AttNet(NetworkMethod):
+class AttNet(TiledMethod):
     """A multi-scale network with attention, of the size that is known of AttNet.
 
     Tiles are not exact: at weights drawn as for training, pixels beside a seam differ from those of the whole picture
@@ -35,21 +35,7 @@ class AttNet(NetworkMethod):
         "picture, data in [0, 1]. Its scores say nothing about AttNet's.",
     )
 
-    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
-        """Make the method.
-
-        Args:
-            checkpoint: tag of the weights, None for none.
-            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams are not exact.
-        """
-        super().__init__(checkpoint, tile=tile)
-
     def build(self) -> nn.Module:
         from methods.learned.networks.attnet import AttNet as Net
 
         return Net()
-
-    def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks.winograd import fast
-
-        return fast(network, device)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import MethodCard, Observation
-from methods.learned.method import Forward, NetworkMethod, Tile
+from methods.learned.method import Forward, Tile, TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ _NOTES = (
 )
 
 
-class _DpdNet(NetworkMethod):
+class _DpdNet(TiledMethod):
     """What both share.
 
     An output pixel depends on inputs up to 108 pixels above and left of it and up to 123 below and right, the most for
@@ -38,7 +38,7 @@ class _DpdNet(NetworkMethod):
             checkpoint: tag of the weights, None for none.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. The result is the same.
         """
-        super().__init__(checkpoint, tile=tile)
+        super().__init__(checkpoint=checkpoint, tile=tile)
 
     def build(self) -> nn.Module:
         from methods.learned.networks.dpdnet import DpdNet
@@ -47,10 +47,9 @@ class _DpdNet(NetworkMethod):
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         from methods.learned.networks.dpdnet import DpdNet, with_fast_steps_up
-        from methods.learned.networks.winograd import fast
 
         assert isinstance(network, DpdNet)
-        return fast(with_fast_steps_up(network), device)
+        return super().compiled(with_fast_steps_up(network), device)
 
 
 class DpdNetS(_DpdNet):

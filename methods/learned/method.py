@@ -247,3 +247,21 @@ class NetworkMethod(Networked):
 
     def restore(self, observation: Observation) -> Picture:
         return self.apply(self.observed(observation))
+
+
+class TiledMethod(NetworkMethod):
+    """A network of convolutions: large pictures may be cut into tiles, wide layers run by Winograd's filtering."""
+
+    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
+        """Make the method.
+
+        Args:
+            checkpoint: tag of the weights, None for none.
+            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams are not exact.
+        """
+        super().__init__(checkpoint, tile=tile)
+
+    def compiled(self, network: nn.Module, device: str) -> Forward:
+        from methods.learned.networks.winograd import fast
+
+        return fast(network, device)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.api import MethodCard
-from methods.learned.method import Forward, NetworkMethod, Tile
+from methods.learned.method import TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Srn(NetworkMethod):
+class Srn(TiledMethod):
     """Scale-recurrent network of Tao et al., in the form that GKMNet's paper compares with.
 
     An output pixel depends, in theory, on inputs up to 1350 pixels away, so tiles are not exact: at weights drawn
@@ -33,21 +33,7 @@ class Srn(NetworkMethod):
         "maps [0, 1] to [-1, 1] and back itself.",
     )
 
-    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
-        """Make the method.
-
-        Args:
-            checkpoint: tag of the weights, None for none.
-            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams are not exact.
-        """
-        super().__init__(checkpoint, tile=tile)
-
     def build(self) -> nn.Module:
         from methods.learned.networks.srn import Srn as Net
 
         return Net()
-
-    def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks.winograd import fast
-
-        return fast(network, device)

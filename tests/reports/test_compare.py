@@ -403,3 +403,21 @@ def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
     ground = Ground([run, other], "set")
     notes = ground.about([ground.column()], ["a", "b"], ["p00"])
     assert any("from these pictures: a." in note for note in notes) and not any("those" in note for note in notes)
+
+
+def test_methods_joined_are_compared_by_their_mean_on_each_picture(run: Store) -> None:
+    fill(run, {"a.0": BASE + UP, "a.1": BASE + 3 * UP, "b.0": BASE, "truth": BASE + 9})
+    joined, plain = ask(run, "a.0+a.1", "b.0"), ask(fill(run, {"c": BASE + 2 * UP}), "c", "b.0")
+    assert joined.verdict == plain.verdict.replace("c is", "a.0+a.1 is")
+    assert list(joined.scores["a.0+a.1"]) == pytest.approx(list(plain.scores["c"]))
+    notes = joined.grids[0].notes
+    assert any(note == "a.0+a.1: the mean of what 2 methods score on a picture." for note in notes)
+    assert ask(run, "a.0+truth", "b.0").verdict.startswith("a.0+truth† is better")
+    with pytest.raises(UsageError, match=r"hold no method 'a.2'. Did you mean"):
+        ask(run, "a.0+a.2", "b.0")
+
+
+def test_a_picture_that_one_of_joined_methods_lacks_is_left_out(run: Store) -> None:
+    fill(run, {"a.0": BASE + UP, "a.1": (BASE + UP)[:5], "b.0": BASE})
+    found = ask(run, "a.0+a.1", "b.0")
+    assert len(found.scores) == 5 and any("3 pictures left out: a.1 not run" in note for note in found.grids[0].notes)
