@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Card = dict[str, Any]
-_PREFERRED = "canonical"
 _JOINT = "+"
 _WHERE = ["method", "sample"]
 _NOISE = ("sigma", "clip", "round8", "seed")
@@ -60,10 +58,10 @@ class Ground:
         """
         frame = frames.current(frames.scores(stores))
         named = None if dataset is None else runs.dataset(stores, dataset)
-        self.dataset = chosen("data set", named, frame["dataset"], "--dataset")
+        self.dataset = runs.chosen("data set", named, frame["dataset"], "--dataset")
         frame = frame[frame["dataset"] == self.dataset].sort_values([*_NOISE, "asked"], kind="stable")
         levels = [about.level(*key) for key in zip(*(frame[name] for name in _NOISE), strict=True)]
-        self.level = chosen("noise level", noise or levels[0], levels)
+        self.level = runs.chosen("noise level", noise or levels[0], levels)
         self._frame = frame[[level == self.level for level in levels]]
         self._stores = stores
         self._protocols = {name: card for store in stores for name, card in store.cards("protocol").items()}
@@ -71,7 +69,7 @@ class Ground:
 
     def protocols(self) -> list[str]:
         """Return the ids of the protocols that something was scored under, `canonical` first."""
-        return sorted(self._frame["protocol"].dropna().unique(), key=lambda name: (name != _PREFERRED, name))
+        return sorted(self._frame["protocol"].dropna().unique(), key=lambda name: (name != runs.PREFERRED, name))
 
     def tracks(self, protocol: str) -> list[str]:
         """Return the input tracks that something scored under a protocol came through, the protocol's own first."""
@@ -96,12 +94,12 @@ class Ground:
         scored = self.protocols()
         if not scored:
             raise UsageError(f"{self.dataset}, noise {self.level}: nothing is scored; use `score` on the run first")
-        name = chosen("protocol", protocol or scored[0], scored)
+        name = runs.chosen("protocol", protocol or scored[0], scored)
         tracks, measures = self.tracks(name), list(self.measures(name))
         return Column(
             name,
-            chosen("track", track or tracks[0], tracks),
-            chosen("measure", measure or measures[0], measures),
+            runs.chosen("track", track or tracks[0], tracks),
+            runs.chosen("measure", measure or measures[0], measures),
         )
 
     def methods(self) -> list[str]:
@@ -118,8 +116,8 @@ class Ground:
         """
         held = self.methods()
         if asked not in held and _JOINT in asked:
-            return _JOINT.join(chosen("method", name, held) for name in dict.fromkeys(asked.split(_JOINT)))
-        return chosen("method", asked, held)
+            return _JOINT.join(runs.chosen("method", name, held) for name in dict.fromkeys(asked.split(_JOINT)))
+        return runs.chosen("method", asked, held)
 
     def scored(self, column: Column) -> list[str]:
         """Return the ids of the methods that have a score of a column, in order."""
@@ -249,31 +247,6 @@ def _lack(rows: pd.DataFrame | None, column: Column) -> str:
         return f"not scored under {column.protocol}"
     reasons = mine["reason"].dropna()
     return str(reasons.iloc[0]) if len(reasons) else "scored by an older ruler; use `score` on the run again"
-
-
-def chosen(kind: str, asked: str | None, held: Iterable[object], option: str = "") -> str:
-    """Return what was asked for, or the only one that is held.
-
-    Args:
-        kind: what is chosen, for messages.
-        asked: the choice; None to take the only one.
-        held: what there is; may repeat.
-        option: how to choose; needed where `asked` may be None.
-
-    Raises:
-        UsageError: if it is not held (with what is, and the nearest of it), or None where several are held.
-    """
-    names = list(dict.fromkeys(map(str, held)))
-    known = ", ".join(names)
-    if asked is None and len(names) == 1:
-        return names[0]
-    if asked is None:
-        raise UsageError(f"the runs hold several {kind}s: {known}; choose one with {option}")
-    if asked not in names:
-        close = difflib.get_close_matches(asked, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"the runs hold no {kind} {asked!r}.{hint} They hold: {known}")
-    return asked
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.store import Store
-from reports import tables
+from reports import runs, tables
 from reports.grid import Cell, Grid, plain
 from reports.grid import Column as Head
-from reports.ground import Column, Ground, chosen
+from reports.ground import Column, Ground
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def _outputs(ground: Ground, asked: str | None) -> str:
     tracks = [track for _, track in protocols]
     if not tracks:
         raise UsageError(f"{ground.dataset}, noise {ground.level}: nothing is scored; use `score` on the run first")
-    return chosen("track", asked or max(tracks, key=tracks.count), tracks)
+    return runs.chosen("track", asked or max(tracks, key=tracks.count), tracks)
 
 
 def _hints(ground: Ground, outputs: str) -> list[str]:

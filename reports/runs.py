@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from benchmark.api import UsageError
 from benchmark.store import Store
+
+PREFERRED = "canonical"
+"""The protocol that counts where nobody says another and something was scored under it."""
 
 
 def datasets(stores: Sequence[Store]) -> dict[str, str]:
@@ -29,3 +32,30 @@ def dataset(stores: Sequence[Store], asked: str) -> str:
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise UsageError(f"--dataset {asked}: not in the runs, which hold {', '.join(held) or 'nothing'}{hint}")
     return named[0]
+
+
+def chosen(kind: str, asked: str | None, held: Iterable[object], option: str = "") -> str:
+    """Return what was asked for, or the only one that is held.
+
+    Args:
+        kind: what is chosen, for messages.
+        asked: the choice; None to take the only one.
+        held: what there is; may repeat.
+        option: how to choose; needed where `asked` may be None.
+
+    Raises:
+        UsageError: if it is not held (with what is, and the nearest of it), or None where several or none are held.
+    """
+    names = list(dict.fromkeys(map(str, held)))
+    known = ", ".join(names)
+    if asked is None and len(names) == 1:
+        return names[0]
+    if asked is None and not names:
+        raise UsageError(f"the runs hold no {kind}; run `score` on them first")
+    if asked is None:
+        raise UsageError(f"the runs hold several {kind}s: {known}; choose one with {option}")
+    if asked not in names:
+        close = difflib.get_close_matches(asked, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"the runs hold no {kind} {asked!r}.{hint} They hold: {known}")
+    return asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,7 +47,7 @@ def table(summary: Summary) -> Grid:
     )
 
 
-def heading(card: dict[str, Any]) -> str:
+def heading(card: Mapping[str, Any]) -> str:
     """Return the title of a measure's column: name, unit, and an arrow to the better end."""
     unit = f" ({card['unit']})" if card["unit"] else ""
     return f"{card['title']}{unit} {_ARROWS[card['higher_is_better']]}"

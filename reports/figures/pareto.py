@@ -10,9 +10,9 @@ from benchmark.cost import record
 from benchmark.cost.record import Counted, Record
 from benchmark.cost.timing import Trial
 from benchmark.stats import Interval, mean_interval
-from reports import cost
+from reports import cost, tables
 from reports.figures import style
-from reports.figures.source import Source, measure_name
+from reports.figures.source import Source
 from reports.figures.style import Drawn
 from reports.paper.cost import find
 
@@ -83,7 +83,7 @@ def _quality(scores: pd.DataFrame, card: Mapping[str, Any]) -> tuple[dict[str, I
 
     Where the input is among the methods, it is the mean difference to it: its interval leaves out how pictures differ.
     """
-    name = measure_name(card)
+    name = tables.heading(card)
     own = {str(method): values for method, values in scores.droplevel(1, axis=1).items()}
     if "input" not in own:
         return {method: mean_interval(values.tolist()) for method, values in own.items()}, name, f"mean {name}."

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
 from benchmark.stats import Interval, mean_interval
+from reports import tables
 from reports.figures import style
-from reports.figures.source import Source, measure_name
+from reports.figures.source import Source
 from reports.figures.style import Drawn
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def draw(source: Source) -> Drawn:
     for column, panel in enumerate(panels):
         for row, curves in enumerate((panel.quality, panel.change)):
             _curves(axes[row, column], source, levels, curves)
-        axes[0, column].set_ylabel(measure_name(panel.card))
+        axes[0, column].set_ylabel(tables.heading(panel.card))
         unit = panel.card["unit"] and f" ({panel.card['unit']})"
         axes[1, column].set_ylabel(f"change since noise {levels[0].split()[0]}{unit}")
         axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark.api import DataError, Dataset, Sample, Unavailable, UsageError
+from benchmark.api import DataError, Dataset, Sample, Unavailable
 from benchmark.metrics.tracks import Track
 from benchmark.plan import Cell, combined_fingerprint
 from benchmark.registry import DATASETS, create
@@ -18,8 +17,6 @@ from reports.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CANONICAL: Final = "canonical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +88,11 @@ class Source:
         frame = frames.current(frames.scores(stores))
         held = sorted(frame["dataset"].unique())
         asked = runs.dataset(stores, wanted.dataset) if wanted.dataset else None
-        self.dataset = _one("data set", "--dataset", asked, held)
+        self.dataset = runs.chosen("data set", asked, held, "--dataset")
         frame = frame[frame["dataset"] == self.dataset]
         known = sorted(frame["protocol"].dropna().unique())
-        self.protocol = _one(
-            "protocol", "--protocol", wanted.protocol or (CANONICAL if CANONICAL in known else None), known
-        )
+        usual = runs.PREFERRED if runs.PREFERRED in known else None
+        self.protocol = runs.chosen("protocol", wanted.protocol or usual, known, "--protocol")
         whole = self._summary()
         ordered = sorted(dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input")
         aside = {row.method for row in whole.rows if row.oracle or row.noise_aware}
@@ -221,25 +217,9 @@ class Source:
         return min(found, key=lambda summary: tracks.index(summary.track))
 
 
-def measure_name(card: Mapping[str, Any]) -> str:
-    """Return the label of an axis: title, unit and which way is better."""
-    unit = f" ({card['unit']})" if card["unit"] else ""
-    return f"{card['title']}{unit} {'↑' if card['higher_is_better'] else '↓'}"
-
-
 def drawn_by() -> str:
     """Return which suite drew a figure, for figures that show more than stored results."""
     return f"Drawn by {about.this_suite()}."
-
-
-def _one(kind: str, option: str, asked: str | None, known: Sequence[str]) -> str:
-    if asked:
-        return _some(kind, [asked], known)[0]
-    if len(known) > 1:
-        raise UsageError(f"the runs hold several {kind}s: {', '.join(known)}; choose one with {option}")
-    if not known:
-        raise UsageError(f"the runs hold no {kind}; run `score` on them first")
-    return known[0]
 
 
 def _some(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -249,8 +229,5 @@ def _some(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
         UsageError: for a name that the runs do not hold.
     """
     for name in asked:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"the runs hold no {kind} {name!r}.{hint} They hold: {', '.join(known)}")
+        runs.chosen(kind, name, known)
     return [name for name in known if name in asked] if asked else list(known)

@@ -18,7 +18,6 @@ __all__ = ["LATER", "TABLES", "PaperTable", "tables", "write"]
 
 LATER = "later"
 """The name of the table of what others printed later."""
-_PREFERRED = "canonical"
 
 
 class PaperTable(Protocol):
@@ -89,7 +88,7 @@ def _qualities(
 
 def _usual(stores: Sequence[Store]) -> list[str]:
     known = [name for store in stores for name in store.cards("protocol")]
-    return [_PREFERRED] if _PREFERRED in known else known[:1]
+    return [runs.PREFERRED] if runs.PREFERRED in known else known[:1]
 
 
 def _lacking(
