@@ -189,7 +189,8 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
     values, plain = _validated(spec, fields)
     checkpoint = None if "checkpoint" in injected else _checkpoint(factory, spec, values)
     held, usual = _fixed(factory, checkpoint), _fixed(factory, None)
-    _require_known(spec.name, checkpoint, held, fields)
+    if checkpoint is not None:
+        _require_known(f"{spec.name}.{checkpoint}", held, fields)
     for key in [key for key in held if values.get(key) == held[key]]:  # left out and typed mean the same
         values[key] = plain[key] = None
     differs = {key: value for key, value in held.items() if key in fields and value != usual.get(key)}
@@ -246,14 +247,16 @@ def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
     return held
 
 
-def _require_known(
-    name: str, checkpoint: str | None, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]
-) -> None:
+def _require_known(label: str, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]) -> None:
     """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have written its card."""
+    known = {key: fields.get(key, (Any, None)) for key in held}
+    name = label.partition(".")[0]
     try:
-        _validated(Spec(name, None, {key: _text(value) for key, value in held.items()}), fields)
+        if unknown := [key for key in held if key not in fields]:
+            raise UsageError(_unknown(f"parameter of {name}", unknown[0], sorted(fields)))
+        _validated(Spec(name, None, {key: _text(value) for key, value in held.items()}), known)
     except UsageError as error:
-        raise DataError(f"{name}.{checkpoint}: its card is not one of {name}: {error}; get the file again") from error
+        raise DataError(f"{label}: its card is not one of {name}: {error}; get the file again") from error
 
 
 def _validated(spec: Spec, fields: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

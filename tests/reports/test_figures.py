@@ -587,6 +587,7 @@ def test_learned_kernels_stand_beside_the_predefined(
     noisy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr("methods.learned.method.SHIPPED", tmp_path / "none")
     draw_checkpoint(tmp_path, "gkmnet", "fixed")
     with pytest.raises(Unavailable, match=r"train gkmnet:kernels=gaussian"):
         kernels.draw(source(noisy))

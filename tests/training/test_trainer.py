@@ -91,11 +91,17 @@ def test_the_same_training_has_the_same_weights_and_another_seed_others(done: Jo
     assert not same(done, other)
 
 
+def train_until_killed(folder: Path, *words: object) -> None:
+    """Train in a process of its own, on as many threads as here: sums in another order end in other bits."""
+    command = [sys.executable, "-m", "tests.training.toys", str(folder), *map(str, words)]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **threads})
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+
 @pytest.mark.parametrize(("example", "step"), [(21, 5), (33, 10)])
 def test_killed_and_resumed_it_ends_with_the_same_weights(done: Job, tmp_path: Path, example: int, step: int) -> None:
-    command = [sys.executable, "-m", "tests.training.toys", str(tmp_path), str(example)]
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    train_until_killed(tmp_path, example)
     job = toy_job(tmp_path)
     assert job.files.state.exists()
     held = state.load(job.files.state, job.identity())
@@ -107,9 +113,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(done: Job, tmp_path: P
 def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) -> None:
     whole, job = (rarely(toy_job(tmp_path / name)) for name in ("whole", "killed"))
     train(whole)
-    command = [sys.executable, "-m", "tests.training.toys", str(tmp_path / "killed"), "33", "rarely"]
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    train_until_killed(tmp_path / "killed", 33, "rarely")
     held = state.load(job.files.state, job.identity())
     assert held["position"]["step"] == 6 and held["rows"], "it was killed in step 10"
     train(job, resume=True)
