@@ -249,12 +249,12 @@ def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
 
 def _require_known(label: str, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]) -> None:
     """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have written its card."""
-    known = {key: fields.get(key, (Any, None)) for key in held}
     name = label.partition(".")[0]
     try:
         if unknown := [key for key in held if key not in fields]:
             raise UsageError(_unknown(f"parameter of {name}", unknown[0], sorted(fields)))
-        _validated(Spec(name, None, {key: _text(value) for key, value in held.items()}), known)
+        texts = {key: _text(value) for key, value in held.items()}
+        _validated(Spec(name, None, texts), {key: fields[key] for key in held})
     except UsageError as error:
         raise DataError(f"{label}: its card is not one of {name}: {error}; get the file again") from error
 

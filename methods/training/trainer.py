@@ -103,7 +103,7 @@ class _Session:
             self._learner.start(fitted(held_weights, job.method.build().state_dict(), job.start.path))
         elif job.recipe.whitened:
             self._learner.whiten(self._feed.pictures(*WHITENING))
-        self._origin = cards.origin(job, self._learner.device, held and held["origin"])
+        self._origin = cards.origin(job, self._learner.device, held and held.get("origin"))
         self._started = self._saved = time.monotonic()
 
     def alone(self) -> AbstractContextManager[None]:
