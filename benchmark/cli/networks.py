@@ -78,9 +78,9 @@ def train(
     devices: Annotated[
         int, typer.Option("--devices", min=1, help="GPUs that share every batch; each normalises by its own part.")
     ] = 1,
-    precision: Annotated[Precision, typer.Option("--precision", help="auto: bf16 on a GPU.")] = Precision.auto,
+    precision: Annotated[Precision, typer.Option("--precision", help="bf16 is for GPUs.")] = Precision.single,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=0, help="Processes that make examples; default: 1, 12 beside a GPU.")
+        int | None, typer.Option("--workers", min=0, help="Processes that make examples; default: 1, 8 beside a GPU.")
     ] = None,
     root: Annotated[
         Path, typer.Option("--root", envvar="BENCHMARK_DATA", help="Folder that holds the data sets.")

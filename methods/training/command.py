@@ -52,9 +52,7 @@ def job(
     given = [Budget(amount, cast(Unit, unit)) for unit, amount in (budget or {}).items() if amount is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(f'--{one.unit}' for one in given)}: give one budget")
-    asked = hardware or Hardware()
-    where = learner.resolved(asked)
-    own = recipes.recipe(recipe, trained.id, gpu=where.device == "cuda")
+    own = recipes.recipe(recipe, trained.id)
     chosen = own.changed(crop, batch, budget=given[0] if given else None)
     levels = None if noise is None else sources.noise_range(noise)
     usual = ("dpd" if data == sources.DPD else "sim") + (checkpoints.NOISE_TRAINED if levels else "")
@@ -62,7 +60,8 @@ def job(
     first = None if start is None else started(start, trained)
     if first is not None and first.name == files.name:
         raise UsageError(f"--start {start}: would be hidden by its own successor {files.name}; choose another --tag")
-    learner.require(chosen, asked)
+    where = hardware or Hardware()
+    learner.require(chosen, where)
     files.require(resume, force)
     views = trained.card.inputs == "views"
     source = sources.source(data, root, chosen, views=views, noise=levels, seed=seed)

@@ -41,8 +41,8 @@ _SHRUNK = 0.5  # share of examples whose sharp picture is shrunk, which makes it
 _SHRINK = (0.5, 0.85)
 _JPEG_QUALITY = (70, 98)
 _VALIDATION_SEED = 0  # the same pictures whatever the seed of a training, so that trainings can be compared
-LINEAR = light.to_linear(np.linspace(0, 1, 2**8, dtype=np.float32))
-CODE = np.rint(255 * light.to_srgb(np.linspace(0, 1, 2**16, dtype=np.float32))).astype(np.uint8)
+_LINEAR = light.to_linear(np.linspace(0, 1, 2**8, dtype=np.float32))
+_CODE = np.rint(255 * light.to_srgb(np.linspace(0, 1, 2**16, dtype=np.float32))).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +77,6 @@ class Examples(ABC):
     @abstractmethod
     def example(self, index: int) -> Example:
         """Return example `index` >= 0; raises DataError if a picture that it needs is damaged."""
-
-    def shot(self, index: int) -> Shot | None:
-        """Return what example `index` is made from, where a GPU can do the rest; see `methods.training.rendering`."""
-        return None
 
     @abstractmethod
     def card(self) -> dict[str, Scalar]:
@@ -162,40 +158,6 @@ def _noise_card(noise: tuple[float, float] | None) -> str:
     return "none" if noise is None else "sigma {:g} to {:g}".format(*noise)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shot:
-    """A simulated example before the light has gone through the lens: everything that was drawn for it.
-
-    Attributes:
-        sharp: S x S x 3, the crop and `margin` pixels around it.
-        scene: S x S.
-        aperture: of the lens.
-        margin: how far the light of a pixel is spread at most.
-        views: whether the dual-pixel views are taken too.
-        quality: of the JPEG the pictures go through, None for none.
-        noise: crop x crop x 3 fields, to be added to each picture that is taken; none for no noise.
-    """
-
-    sharp: Pixels
-    scene: scenes.Scene
-    aperture: scenes.Aperture
-    margin: int
-    views: bool
-    quality: int | None
-    noise: tuple[Picture, ...]
-
-    def developed(self) -> Example:
-        """Return the example; `methods.training.rendering` makes many at once."""
-        inner = (slice(self.margin, len(self.sharp) - self.margin),) * 2
-        taken = [shot[inner] for shot in _photograph(self.sharp, self.scene, self.aperture, self.views)]
-        if self.quality is not None:
-            taken = [_through_jpeg(shot, self.quality) for shot in taken]
-        shots = [_scaled(shot) for shot in taken]
-        if self.noise:
-            shots = [shot + field for shot, field in zip(shots, self.noise, strict=True)]
-        return Example(shots[0], _scaled(self.sharp[inner]), (shots[1], shots[2]) if self.views else None)
-
-
 class Simulated(Examples):
     """Crops of sharp pictures, put out of focus. One in ten pictures of a folder is held out (`pictures.split`).
 
@@ -254,13 +216,6 @@ class Simulated(Examples):
 
     def example(self, index: int) -> Example:
         """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens makes of it."""
-        return self._shot(index).developed()
-
-    def shot(self, index: int) -> Shot | None:
-        return None if self._settings.jpeg else self._shot(index)
-
-    def _shot(self, index: int) -> Shot:
-        """Return what example `index` is made from, all its choices made."""
         settings, random = self._settings, drawing(self._seed, index)
         picture = pictures.remembered(self.sources[turn(index, len(self.sources), self._seed)])
         aperture = scenes.draw_aperture(settings.psfs, random)
@@ -268,9 +223,13 @@ class Simulated(Examples):
         size = settings.crop + 2 * margin
         sharp = cut(picture, size, random)
         scene = scenes.invent(size, settings.max_radius, random)
-        quality = int(random.integers(*_JPEG_QUALITY, endpoint=True)) if random.random() < settings.jpeg else None
-        noise = _noise(settings, random)
-        return Shot(sharp, scene, aperture, margin, settings.views, quality, noise)
+        inner = (slice(margin, margin + settings.crop),) * 2
+        taken = [shot[inner] for shot in _photograph(sharp, scene, aperture, settings.views)]
+        if random.random() < settings.jpeg:
+            quality = int(random.integers(*_JPEG_QUALITY, endpoint=True))
+            taken = [_through_jpeg(shot, quality) for shot in taken]
+        blurred, *views = _noisy([_scaled(shot) for shot in taken], settings.noise, random)
+        return Example(blurred, _scaled(sharp[inner]), (views[0], views[1]) if views else None)
 
     def card(self) -> dict[str, Scalar]:
         """Return the facts about the folder, by its name and contents, and all settings."""
@@ -338,7 +297,7 @@ def _turned(picture: Pixels, way: int) -> Pixels:
 
 def _photograph(sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, views: bool) -> list[Pixels]:
     """Return the picture, then the two views if they are wanted, all in 8 bits."""
-    linear = cast(Picture, cv2.LUT(sharp, LINEAR))
+    linear = cast(Picture, cv2.LUT(sharp, _LINEAR))
     if not views:
         return [_coded(scenes.expose(linear, scene, aperture))]
     left, right = (scenes.expose(linear, scene, aperture, half) for half in ("left", "right"))
@@ -348,7 +307,7 @@ def _photograph(sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, v
 def _coded(linear: Picture) -> Pixels:
     """Return linear light as 8-bit sRGB, by a table whose steps are at most a twentieth of a code value."""
     steps = np.clip(linear * np.float32(2**16 - 1) + np.float32(0.5), 0, 2**16 - 1)
-    return cast(Pixels, CODE[steps.astype(np.uint16)])
+    return cast(Pixels, _CODE[steps.astype(np.uint16)])
 
 
 def _scaled(levels: Pixels) -> Picture:
@@ -361,29 +320,15 @@ def _through_jpeg(levels: Pixels, quality: int) -> Pixels:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _noise(settings: Settings, random: np.random.Generator) -> tuple[Picture, ...]:
-    """Return the noise of a picture, or of a picture and its two views."""
-    shape = (settings.crop, settings.crop, 3)
-    return () if settings.noise is None else _fields(3 if settings.views else 1, shape, settings.noise, random)
-
-
-def _fields(
-    count: int, shape: tuple[int, ...], levels: tuple[float, float], random: np.random.Generator
-) -> tuple[Picture, ...]:
-    """Return the noise of a picture; of three, those of two views, independent, after their mean for the picture."""
-    sigma = np.float32(random.uniform(*levels) / 255)
-    fields = [random.standard_normal(shape, np.float32) * sigma for _ in range(max(1, count - 1))]
-    if count == 1:
-        return tuple(fields)
-    left, right = (field * np.float32(math.sqrt(2)) for field in fields)
-    return (left + right) / 2, left, right
-
-
 def _noisy(shots: list[Picture], levels: tuple[float, float] | None, random: np.random.Generator) -> list[Picture]:
     """Add noise to a picture; where it has views, independent noise to those and its mean to the picture."""
     if levels is None:
         return shots
-    fields = _fields(len(shots), shots[0].shape, levels, random)
+    sigma = np.float32(random.uniform(*levels) / 255)
+    fields = [random.standard_normal(shot.shape, np.float32) * sigma for shot in shots[1:] or shots]
+    if len(fields) == 2:
+        views = [field * np.float32(math.sqrt(2)) for field in fields]
+        fields = [(views[0] + views[1]) / 2, *views]
     return [shot + field for shot, field in zip(shots, fields, strict=True)]
 
 

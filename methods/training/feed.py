@@ -6,21 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError
-from methods.training import pictures, rendering
-from methods.training.data import SMALLEST_CROP
+from methods.training import pictures
 from methods.training.recipes import Phase, Position, Recipe
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from methods.training.data import Example, Examples, Shot
+    from methods.training.data import Example, Examples
 
 Place = tuple[int, int]
 """Side of the crop and index of an example."""
@@ -35,10 +33,6 @@ class Feed:
         """Make it from a function that returns the examples at a crop; `views` says what the network is fed."""
         self._make, self.views = examples, views
         self._made: dict[int, Examples] = {}
-
-    def shots(self) -> Shots | None:
-        """Return the same examples as a GPU develops them, None if they are not of that kind."""
-        return None if self.at(SMALLEST_CROP).shot(0) is None else Shots(self)
 
     def at(self, crop: int) -> Examples:
         """Return the examples at a size of crops, made once."""
@@ -56,21 +50,6 @@ class Feed:
         import torch
 
         return torch.from_numpy(np.stack([self[crop, index][0] for index in range(count)]))
-
-
-class Shots:
-    """The examples of a feed before they are developed, by place."""
-
-    def __init__(self, feed: Feed) -> None:
-        """Make it of a feed whose examples are of that kind."""
-        self._feed = feed
-
-    def __getitem__(self, place: Place) -> Shot:
-        """Return what one example is made from."""
-        crop, index = place
-        shot = self._feed.at(crop).shot(index)
-        assert shot is not None
-        return shot
 
 
 def pair(example: Example, views: bool) -> Pair:
@@ -129,23 +108,16 @@ def _begin(workers: int, _: int) -> None:
     pictures.share_memory(workers)
 
 
-def loader(
-    feed: Feed, batches: Iterator[list[Place]], workers: int, gpu: torch.device | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many processes (0: here).
-
-    With a GPU, simulated photographs are taken on it, and the pairs lie there.
 
     Raises:
         DataError: if an example cannot be made, or a process that makes them ends.
     """
     from torch.utils.data import DataLoader
 
-    shots = None if gpu is None else feed.shots()
-    made: DataLoader[Any] = DataLoader(
-        shots or feed,  # type: ignore[arg-type]  # all it needs is __getitem__
-        collate_fn=rendering.packed if shots else None,
-        pin_memory=gpu is not None,
+    made: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        feed,  # type: ignore[arg-type]  # all it needs is __getitem__
         batch_sampler=batches,  # an iterator is enough for one pass
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,  # forks of a process with threads can hang
@@ -153,8 +125,7 @@ def loader(
         worker_init_fn=partial(_begin, workers),
     )
     try:
-        for batch in made:
-            yield rendering.developed(rendering.moved(batch, gpu)) if shots else batch
+        yield from made
     except DataError as error:  # torch puts a worker's traceback before the message
         raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from error
     except RuntimeError as error:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
 from methods.training import initial
-from methods.training.job import Device, Hardware, Precision
+from methods.training.job import Hardware
 from methods.training.recipes import Criterion, Recipe
-from methods.training.step import How, Recorded, gradients, update
+from methods.training.step import step
 from methods.training.validation import normalisations
 
 if TYPE_CHECKING:
-    import torch
     from lightning_fabric import Fabric
     from torch import Tensor, nn
 
@@ -46,8 +44,7 @@ class Learner:
         if recipe.identity:
             initial.identity(self._plain)
         self._plain.to(memory_format=torch.channels_last)
-        on_gpu = self._fabric.device.type == "cuda"
-        adam = torch.optim.Adam(self._plain.parameters(), fused=True, capturable=on_gpu)
+        adam = torch.optim.Adam(self._plain.parameters(), fused=True)
         self._network, self._optimiser = self._fabric.setup(self._plain, adam)
         self._network.train()
         if hasattr(self._plain, "scales"):
@@ -55,23 +52,15 @@ class Learner:
         self._average = AveragedModel(self._plain, multi_avg_fn=averaging(recipe.average))
         self.averaged: nn.Module = self._average.module
         self.frozen = False
-        self._recorded: Recorded | None = None  # of steps of this kind
-        self._kind: tuple[Any, ...] = ()
-        self._rate, self._weight = (torch.zeros((), device=self._fabric.device) for _ in range(2))
-        self._adjust()
         self.rank, self.world = self._fabric.global_rank, self._fabric.world_size
-
-    @property
-    def gpu(self) -> torch.device | None:
-        """Where this copy is, if that is a GPU."""
-        return self._fabric.device if self._fabric.device.type == "cuda" else None
 
     @property
     def device(self) -> str:
         """Name of the GPU, empty for a CPU."""
         import torch
 
-        return torch.cuda.get_device_name(self.gpu) if self.gpu else ""
+        place = self._fabric.device
+        return torch.cuda.get_device_name(place) if place.type == "cuda" else ""
 
     @property
     def first(self) -> bool:
@@ -84,7 +73,7 @@ class Learner:
         if self._workers is not None:
             return self._workers
         cores = (os.cpu_count() or 1) // self.world
-        return max(1, min(12, cores - 1)) if self.gpu else 1
+        return max(1, min(8, cores - 1)) if self.device else 1
 
     def learn(self, blurred: Tensor, sharp: Tensor, criterion: Criterion, rate: float, number: int) -> float:
         """Take step `number` on this process's part of a batch and return the loss of that part.
@@ -95,37 +84,13 @@ class Learner:
         import torch
 
         torch.manual_seed((self._seed << 40) + number * self.world + self.rank)  # so no generator needs to be saved
-        fed = self._moved(blurred), self._moved(sharp)
-        how = How(criterion, self._recipe.coarse, self._recipe.clip, self._fabric.autocast, self._fabric.backward)
-        if self.gpu is not None and self.world == 1:
-            return self._replayed(*fed, how, rate)
-        value = update(self._optimiser, gradients(self._network, *fed, how), rate)
+        value = step(
+            self._network, self._optimiser, self._moved(blurred), self._moved(sharp),
+            criterion=criterion, rate=rate, coarse=self._recipe.coarse, clip=self._recipe.clip,
+            autocast=self._fabric.autocast(), backward=self._fabric.backward,
+        )  # fmt: skip
         self._average.update_parameters(self._plain)
         return value
-
-    def _replayed(self, blurred: Tensor, sharp: Tensor, how: How, rate: float) -> float:
-        """Take a step by its recording, which is made when a batch of another kind comes."""
-        kind = how.criterion, self.frozen, blurred.shape
-        if kind != self._kind:
-            self._recorded = None  # frees its memory first
-            self._recorded, self._kind = Recorded(self._network, blurred, sharp, how, self._change), kind
-        assert self._recorded is not None
-        self._rate.fill_(rate)
-        self._weight.fill_(average_weight(self._recipe.average, int(self._average.n_averaged)))
-        return self._recorded(blurred, sharp)
-
-    def _change(self) -> None:
-        """Change the weights, then their average by the rule of `averaging`, without waiting for the GPU."""
-        import torch
-
-        self._optimiser.optimizer.step()
-        with torch.no_grad():
-            olds, news = list(self.averaged.parameters()), list(self._plain.parameters())
-            moves = torch._foreach_sub(news, olds)
-            torch._foreach_mul_(moves, self._weight)
-            torch._foreach_add_(olds, moves)
-            torch._foreach_copy_(list(self.averaged.buffers()), list(self._plain.buffers()))
-            self._average.n_averaged.add_(1)
 
     def start(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over weights and normalisation statistics, before the first step."""
@@ -159,15 +124,8 @@ class Learner:
         self._plain.load_state_dict(held["network"])
         self._average.load_state_dict(held["average"])
         self._optimiser.load_state_dict(held["optimiser"])
-        self._adjust()
         if held["frozen"]:
             self._fix()
-
-    def _adjust(self) -> None:
-        """Let a recorded optimiser take its rate from a tensor."""
-        if self.gpu is not None:
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._rate
 
     def _fix(self) -> None:
         self.frozen = True
@@ -181,30 +139,17 @@ class Learner:
 
 
 def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Return the rule of a moving average: old + weight (new - old), the weight by `average_weight`."""
+    """Return the rule of a moving average: old + max(1 - decay, 10 / (10 + n)) (new - old) after n weights.
+
+    So the average follows early weights closely, and forgets them sooner than `decay` alone would.
+    """
 
     def average(olds: Sequence[Tensor], news: Sequence[Tensor], count: Tensor | int) -> None:
-        weight = average_weight(decay, int(count))
+        weight = max(1 - decay, 10 / (10 + float(count)))
         for old, new in zip(olds, news, strict=True):
             old.lerp_(new, weight)
 
     return average
-
-
-def average_weight(decay: float, count: int) -> float:
-    """Return max(1 - decay, 10 / (10 + n)), what the newest weights count after n others.
-
-    So the average follows early weights closely, and forgets them sooner than `decay` alone would.
-    """
-    return max(1 - decay, 10 / (10 + count))
-
-
-def resolved(hardware: Hardware) -> Hardware:
-    """Return hardware with a device and a precision in place of `auto`: a GPU where there is one, and bf16 there."""
-    device: Device = "cuda" if _on_gpu(hardware) else "cpu"
-    usual: Precision = "bf16" if device == "cuda" else "32"
-    precision = usual if hardware.precision == "auto" else hardware.precision
-    return dataclasses.replace(hardware, device=device, precision=precision)
 
 
 def require(recipe: Recipe, hardware: Hardware) -> None:

@@ -206,21 +206,13 @@ FAST = Recipe(
     frozen=Fraction(1, 2),
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )
-FAST_GPU = dataclasses.replace(
-    FAST,
-    phases=(Phase(55, 128, 32, "squared", 1e-3), Phase(45, 256, 8, "squared", 1e-3)),
-    budget=Budget(5000, "megapixels"),
-    frozen=Fraction(55, 100),  # with the last crops, as statistics depend on the crop
-    validations=20,
-)
-"""The same where steps are cheap and batches fill the device."""
-UNNORMALISED = 2e-4
-"""Rate of `fast` for the rivals, which have no normalisation: at 1e-3 their first steps leave the range of pictures."""
+FAST_UNNORMALISED = FAST.changed(rate=2e-4)
+"""For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of pictures far behind."""
 NAMES = ("paper", "fast")
 
 
-def recipe(name: str, method: str, gpu: bool = False) -> Recipe:
-    """Return the recipe of that name for a method's registered name, and for a GPU or a CPU.
+def recipe(name: str, method: str) -> Recipe:
+    """Return the recipe of that name for a method's registered name.
 
     Raises:
         UsageError: for a name that is none of `NAMES`.
@@ -229,5 +221,4 @@ def recipe(name: str, method: str, gpu: bool = False) -> Recipe:
         raise UsageError(f"--recipe {name}: expected {' or '.join(NAMES)}")
     if name == "paper":
         return RIVALS.get(method, PAPER)
-    usual = FAST_GPU if gpu else FAST
-    return usual.changed(rate=UNNORMALISED) if method in RIVALS else usual
+    return FAST_UNNORMALISED if method in RIVALS else FAST

@@ -246,50 +246,19 @@ def expose(linear: Picture, scene: Scene, aperture: Aperture, half: Half | None 
         aperture: shape of the PSF.
         half: the left or right dual-pixel view.
     """
-    taken = layered(scene, aperture)
-    place = taken.place
+    levels, place = _places(scene.radius)
     lit = np.ones((*place.shape, 4), np.float32)
     lit[..., :3] = linear
+    hidden = _hidden(scene, 2 * max(aperture.reach(level) for level in (levels[0], levels[-1])))
     total = np.zeros_like(lit)
-    for number, level in enumerate(taken.levels):
-        box, layer = _layer(lit, place, taken.hidden, number, aperture.reach(level))
+    for number, level in enumerate(levels):
+        box, layer = _layer(lit, place, hidden, number, aperture.reach(level))
         # In darkness beyond the border: light and coverage are missing there alike.
         seen = cv2.filter2D(layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT)
         left = np.maximum(np.float32(0), 1 - total[box][..., 3])
         seen *= np.minimum(np.float32(1), left / np.maximum(seen[..., 3], np.float32(1e-6)))[..., None]
         total[box] += seen
     return cast(Picture, total[..., :3] / total[..., 3:])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hidden:
-    """Pixels behind which a farther surface goes on, and for each the nearest visible pixel of one (flat indices)."""
-
-    pixels: NDArray[np.intp]
-    sources: NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layered:
-    """A scene as layers of equal radius, from near to far.
-
-    Attributes:
-        levels: the signed radius of each layer, ascending.
-        place: H x W, where each pixel's radius lies between the levels, counted in layers; its light is shared by the
-            two layers beside it.
-        hidden: what is behind the edges of nearer surfaces, as far as an aperture can look.
-    """
-
-    levels: list[float]
-    place: Plane
-    hidden: Hidden
-
-
-def layered(scene: Scene, aperture: Aperture) -> Layered:
-    """Return the layers of a scene as that aperture sees it. None of them is empty."""
-    levels, place = _places(scene.radius)
-    reach = 2 * max(aperture.reach(level) for level in (levels[0], levels[-1]))
-    return Layered(levels, place, _hidden(scene, reach))
 
 
 def _places(radius: Plane) -> tuple[list[float], Plane]:
@@ -313,7 +282,15 @@ def _places(radius: Plane) -> tuple[list[float], Plane]:
     return (found / _PER_PIXEL).tolist(), table[stepped]
 
 
-def _hidden(scene: Scene, reach: int) -> Hidden:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hidden:
+    """Pixels behind which a farther surface goes on, and for each the nearest visible pixel of one (flat indices)."""
+
+    pixels: NDArray[np.intp]
+    sources: NDArray[np.intp]
+
+
+def _hidden(scene: Scene, reach: int) -> _Hidden:
     """Return what is hidden within `reach` pixels of the edges of the surfaces."""
     radius, surface = scene.radius, scene.surface
     pixels, sources = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
@@ -332,10 +309,10 @@ def _hidden(scene: Scene, reach: int) -> Hidden:
         behind = radius.ravel()[there] > radius.ravel()[near] + _JUMP
         pixels.append(near[behind])
         sources.append(there[behind])
-    return Hidden(np.concatenate(pixels), np.concatenate(sources))
+    return _Hidden(np.concatenate(pixels), np.concatenate(sources))
 
 
-def _layer(lit: Plane, place: Plane, hidden: Hidden, number: int, reach: int) -> tuple[Box, Plane]:
+def _layer(lit: Plane, place: Plane, hidden: _Hidden, number: int, reach: int) -> tuple[Box, Plane]:
     """Return the box that a layer's PSF can reach, and the layer's light and coverage (H x W x 4) there."""
     share = _tent(place, number)
     behind = _tent(place.ravel()[hidden.sources], number)

@@ -117,7 +117,7 @@ class _Session:
         schedule = Schedule(recipe, epoch, learner.rank, learner.world)
         self._started = time.monotonic() - self._at.seconds
         self._save()
-        batches = loader(self._feed, schedule.batches(self._at, self._clock), learner.workers, learner.gpu)
+        batches = loader(self._feed, schedule.batches(self._at, self._clock), learner.workers)
         with Reporter(self._files.name, schedule.progress(self._at), shown=learner.first) as reporter:
             while (phase := schedule.phase(self._at)) and (batch := self._next(batches)):
                 before = schedule.progress(self._at)

@@ -23,7 +23,7 @@ from methods.learned.gkmnet import GkmNet
 from methods.training import initial
 from methods.training.data import Simulated
 from methods.training.feed import pair
-from methods.training.step import How, step
+from methods.training.step import step
 
 THREADS = 2
 CROP, BATCH = 128, 2
@@ -67,7 +67,7 @@ def trained(name: str, blurred: Tensor, sharp: Tensor) -> Callable[[], float]:
     adam = torch.optim.Adam(network.parameters(), fused=shipped)
     fed = [part.to(memory_format=kept) for part in (blurred, sharp)]
     network.train()
-    return lambda: step(network, adam, *fed, rate=1e-4, how=How("squared"))
+    return lambda: step(network, adam, *fed, criterion="squared", rate=1e-4)
 
 
 def report_data(needed: float) -> None:

@@ -75,7 +75,7 @@ class Linear(nn.Module):
 def taken(network: Linear, sharp: float = 1.0, rate: float = 0.1, clip: float | None = None) -> float:
     optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
     ones = torch.ones(1, 3, 16, 16)
-    return step(network, optimiser, ones, sharp * ones, rate=rate, how=How("squared", clip=clip))
+    return step(network, optimiser, ones, sharp * ones, criterion="squared", rate=rate, clip=clip)
 
 
 def test_a_step_goes_down_the_gradient_at_the_rate_it_is_given() -> None:

@@ -15,7 +15,6 @@ and for counting. Tensors are N x C x H x W, pictures RGB in [0, 1].
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -197,14 +196,8 @@ def continued(x: Tensor, halo: int, border: Border) -> Tensor:
     if border == "constant":
         return F.pad(x, [halo] * 4)
     for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
-        x = x.index_select(axis, _continuation(x.shape[axis], halo, border, x.device))
+        x = x.index_select(axis, continuation(x.shape[axis], halo, border).to(x.device))
     return x
-
-
-@lru_cache(maxsize=64)  # to a GPU once, and not while a step is recorded
-def _continuation(size: int, halo: int, border: Literal["symmetric", "reflect"], device: torch.device) -> Tensor:
-    with torch.inference_mode(False):  # may be needed for a gradient later
-        return continuation(size, halo, border).to(device)
 
 
 def continuation(size: int, halo: int, border: Literal["symmetric", "reflect"]) -> Tensor:

@@ -6,7 +6,6 @@ mixing of the GCM are single passes (`fused`). On a GPU the last two are the pla
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from methods.learned.networks import fused, winograd
@@ -27,9 +26,7 @@ class TrainableGkmNet(GkmNet):
 
     def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
         if y.is_cuda or self.form.variant == "v2":
-            # In single precision whatever the rest: a mixture is a small difference of large responses.
-            with torch.autocast(y.device.type, enabled=False):
-                return super().mixed(mix, gates.float(), y.float(), x.float())
+            return super().mixed(mix, gates, y, x)
         weights = mix.get_parameter("weight").view(COLOURS, 2, COLOURS, -1).unbind(1)
         of_y, of_x = (
             fused.mixed(gate, self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:]), weight)
