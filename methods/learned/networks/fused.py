@@ -1,14 +1,14 @@
-"""What torch does in many passes over memory, in one or two: triplet attention and the mixing of a GCM, on a CPU.
+"""What torch does in many passes over memory, in one or two: triplet attention and the GCM with its mixing, on a CPU.
 
 Each function has the gradient of the plain form it stands for (`methods.learned.networks.gkmnet`); where a maximum is
-reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run on one
-thread without Python's lock.
+reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run without
+Python's lock: those of the GCM on all of torch's threads, a strip of rows each, the others on one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from methods.learned.networks import strips
+
 # Sums may be reordered, and maxima taken as if nothing were NaN: without that there are no vector instructions.
 _compiled: Callable[[Any], Callable[..., None]] = numba.njit(
     nogil=True, fastmath={"reassoc", "contract", "nnan", "nsz"}, cache=True
@@ -26,6 +28,9 @@ _compiled: Callable[[Any], Callable[..., None]] = numba.njit(
 _LEAST, _MAGNITUDE = np.int32(-(2**31)), np.int32(2**31 - 1)
 _CHUNK = 2048
 """Pixels at a time, so that what they add up to stays in the fastest cache."""
+_FLAT = 2048
+"""Numbers of the rows that the GCM filters at a time, likewise."""
+Made = TypeVar("Made")
 
 
 def pooled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,34 +85,43 @@ def attend(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Te
     return made
 
 
-def add_filtered(made: Tensor, picture: Tensor, gates: Tensor, filters: Filters) -> None:
+def filtered(gates: Tensor, picture: Tensor, weight: Tensor, filters: Filters) -> Tensor:
+    """Return gated and mixed responses of pictures to Gaussian filters, N x 3 x H x W.
+
+    Args:
+        gates: N x K x H x W.
+        picture: N x 3 x (H + 2 h) x (W + 2 h), continued by the half size h of the largest filter on all sides.
+        weight: 3 x C, how much of each channel every colour receives.
+        filters: the C channels.
+    """
+    return cast(Tensor, _Filtered.apply(gates, picture, weight, filters))
+
+
+def add_filtered(made: Tensor, picture: Tensor, gates: Tensor, weight: Tensor, filters: Filters) -> None:
     """Add gated and mixed responses of a picture to Gaussian filters; for inference.
 
     Args:
         made: 3 x H x W, added to.
-        picture: 3 x (H + 2 h) x (W + 2 h), continued by the half size h of the largest filter on all sides.
+        picture: 3 x (H + 2 h) x (W + 2 h).
         gates: H x W x K.
-        filters: see there.
+        weight, filters: as for `filtered`.
     """
-    taps, halves, colours, gate, weight = (part.numpy() for part in filters)
-    _add_filtered(made.numpy(), picture.numpy(), gates.numpy(), taps, halves, colours, gate, weight)
+    _add_filtered(made.numpy(), picture.numpy(), gates.numpy(), weight.numpy(), *_numpy(filters))
 
 
 class Filters(NamedTuple):
-    """C channels, each a colour filtered by a symmetric separable kernel, gated, and mixed into three colours.
+    """C channels, each a colour filtered by a symmetric separable kernel and gated.
 
     Attributes:
-        taps: C x (h + 1) float32, of one axis from the centre outwards.
+        taps: C x (h + 1), of one axis from the centre outwards.
         halves: C half sizes of the kernels, beyond which their taps are zero.
         colours, gates: C indices.
-        weight: 3 x C, how much of each channel every colour receives.
     """
 
     taps: Tensor
     halves: Tensor
     colours: Tensor
     gates: Tensor
-    weight: Tensor
 
 
 class _Pooled(Function):
@@ -154,6 +168,52 @@ class _Attended(Function):
         return made, of_gates[0].mT[:, None], of_gates[1][:, None], of_gates[2][:, None]
 
 
+class _Filtered(Function):
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, picture: Tensor, weight: Tensor, filters: Filters) -> Tensor:
+        n, _, height, width = gates.shape
+        rim = filters.taps.shape[1] - 1
+        made = picture.new_empty(n, 3, height, width)
+        for one in range(n):
+
+            def strip(first: int, end: int, one: int = one) -> None:
+                part = made.new_zeros(3, end - first, width)
+                seen = picture[one, :, first : end + 2 * rim].contiguous()
+                add_filtered(part, seen, gates[one, :, first:end].permute(1, 2, 0), weight, filters)
+                made[one, :, first:end] = part
+
+            _in_strips(strip, height)
+        ctx.save_for_backward(gates, picture, weight)
+        ctx.filters = filters
+        return made
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
+        gates, picture, weight = ctx.saved_tensors
+        n, k, height, width = gates.shape
+        rim = ctx.filters.taps.shape[1] - 1
+        wanted = ctx.needs_input_grad[1]
+        of_gates = gates.new_empty(n, height, width, k)
+        of_picture, of_weight = torch.zeros_like(picture) if wanted else None, torch.zeros_like(weight)
+        for one in range(n):
+
+            def strip(first: int, end: int, one: int = one) -> tuple[slice, Tensor, Tensor]:
+                rows = slice(first, end + 2 * rim)
+                seen = picture[one, :, rows].contiguous()
+                back, weights = torch.zeros_like(seen) if wanted else seen.new_zeros(3, 0, 0), torch.zeros_like(weight)
+                arrays = (gradient[one, :, first:end].contiguous(), seen, gates[one, :, first:end].permute(1, 2, 0))
+                made = (of_gates[one, first:end], back, weights)
+                _filter_gradient(*(part.numpy() for part in (*arrays, weight, *ctx.filters, *made)))
+                return rows, back, weights
+
+            for rows, back, weights in _in_strips(strip, height):
+                of_weight += weights
+                if of_picture is not None:  # strips have their rims in common
+                    of_picture[one, :, rows] += back
+        return of_gates.permute(0, 3, 1, 2), of_picture, of_weight, None
+
+
 class _Mixed(Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
@@ -179,6 +239,15 @@ class _Mixed(Function):
             _mix_gradient(*parts, weight.numpy(), of_weight.numpy())
         shaped = of_responses.view(n, 3, -1, h, w) if wanted else None
         return of_gates.view(n, -1, h, w), shaped, of_weight
+
+
+def _in_strips(make: Callable[[int, int], Made], height: int) -> list[Made]:
+    """Return what `make` makes of strips (first, end) of a picture, one on each of torch's threads."""
+    return list(strips.parallel(make, height, -(-height // torch.get_num_threads())))
+
+
+def _numpy(tensors: tuple[Tensor, ...]) -> Iterator[NDArray[np.generic]]:
+    return (tensor.numpy() for tensor in tensors)
 
 
 def _stored(x: Tensor) -> NDArray[np.float32]:
@@ -360,32 +429,150 @@ def _mix_gradient(gradient, gates, responses, of_gates, of_responses, weight, of
 
 
 @_compiled
-def _add_filtered(made, picture, gates, taps, halves, colours, gate, weight):  # type: ignore[no-untyped-def]
-    """Add to 3 x H x W, a row after the other, so that all that a row needs stays in the fastest cache."""
+def _add_filtered(made, picture, gates, weight, taps, halves, colours, gate):  # type: ignore[no-untyped-def]
+    """Add to 3 x H x W, a few rows after the others, so that all that they need stays in the fast caches.
+
+    Rows lie one after the other with their rims, so that a filter along either axis is one loop over all of them. What
+    that makes of the rims is not used: gates are zero there.
+    """
     height, width = made.shape[1:]
     channels, reach = taps.shape[0], taps.shape[1] - 1
-    column = np.empty(width + 2 * reach, np.float32)
-    response = np.empty(width, np.float32)
-    planes = np.empty((gates.shape[2], width), np.float32)
-    for h in range(height):
-        _transpose(planes, gates[h])
+    side = width + 2 * reach
+    most = max(1, min(height, _FLAT // side))
+    column, response = np.zeros(most * side + 2 * reach, picture.dtype), np.empty(most * side, picture.dtype)
+    planes = np.zeros((gates.shape[2], most * side), picture.dtype)
+    mixture = np.empty((3, most * side), picture.dtype)
+    for first in range(0, height, most):
+        rows = min(most, height - first)
+        size = rows * side
+        _spread(planes, gates[first : first + rows], side, reach)
+        mixture[:] = 0
         for c in range(channels):
-            colour, middle = colours[c], h + reach
-            _scale(column, taps[c, 0], picture[colour, middle])
-            for i in range(1, halves[c] + 1):
-                _add_pair(column, taps[c, i], picture[colour, middle - i], picture[colour, middle + i])
-            _scale(response, taps[c, 0], column[reach : reach + width])
-            for i in range(1, halves[c] + 1):
-                left, right = reach - i, reach + i
-                _add_pair(response, taps[c, i], column[left : left + width], column[right : right + width])
-            _add_gated(made[0, h], made[1, h], made[2, h], weight[:, c], planes[gate[c]], response)
+            seen = picture[colours[c]].reshape(-1)
+            _respond(response[:size], column[: size + 2 * reach], seen, first + reach, side, taps[c], halves[c])
+            own = planes[gate[c], :size]
+            _add_gated(mixture[0], mixture[1], mixture[2], weight[:, c], own, response)
+        for row in range(rows):
+            start = row * side + reach
+            for o in range(3):
+                made[o, first + row] += mixture[o, start : start + width]
 
 
 @_compiled
-def _transpose(made, part):  # type: ignore[no-untyped-def]
-    for w in range(part.shape[0]):
-        for k in range(part.shape[1]):
-            made[k, w] = part[w, k]
+def _filter_gradient(gradient, picture, gates, weight, taps, halves, colours, gate, of_gates, of_picture, of_weight):  # type: ignore[no-untyped-def]
+    """Fill the gradient of the gates, and add to those of the weights and (unless it has no pixels) the picture.
+
+    Rows lie as in `_add_filtered`.
+    """
+    height, width = gradient.shape[1:]
+    channels, reach = taps.shape[0], taps.shape[1] - 1
+    side = width + 2 * reach
+    most = max(1, min(height, _FLAT // side))
+    column, field = np.zeros(most * side + 2 * reach, picture.dtype), np.zeros(most * side + 2 * reach, picture.dtype)
+    response = np.empty(most * side, picture.dtype)
+    planes = np.zeros((gates.shape[2], most * side), picture.dtype)
+    of_planes = np.empty_like(planes)
+    given = np.zeros((3, most * side), picture.dtype)
+    for first in range(0, height, most):
+        rows = min(most, height - first)
+        size = rows * side
+        _spread(planes, gates[first : first + rows], side, reach)
+        for row in range(rows):
+            start = row * side + reach
+            given[:, start : start + width] = gradient[:, first + row]
+        of_planes[:] = 0
+        field[:] = 0
+        for c in range(channels):
+            kernel, half, colour, middle, k = taps[c], halves[c], colours[c], first + reach, gate[c]
+            _respond(
+                response[:size], column[: size + 2 * reach], picture[colour].reshape(-1), middle, side, kernel, half
+            )
+            back = field[reach : reach + size]
+            one, two, three = given[0, :size], given[1, :size], given[2, :size]
+            parts = planes[k, :size], response[:size], of_planes[k, :size], back, of_weight[:, c]
+            _gate_gradient(one, two, three, weight[:, c], *parts)
+            if of_picture.size > 0:
+                _along(response[:size], kernel, half, field[: size + 2 * reach])
+                of_seen = of_picture[colour].reshape(-1)
+                for i in range(-half, half + 1):
+                    start = (middle + i) * side
+                    _add_scaled(of_seen[start : start + size], kernel[abs(i)], response[:size])
+        _gather(of_gates[first : first + rows], of_planes, side, reach)
+
+
+@_compiled
+def _gate_gradient(red, green, blue, weight, gate, response, of_gate, of_response, of_weight):  # type: ignore[no-untyped-def]
+    """Add to the gradients of a gate and its weights, and fill that of the response, which is lost.
+
+    Several loops, as one over so many arrays gets no vector instructions.
+    """
+    a, b, d = weight[0], weight[1], weight[2]
+    for i in range(response.size):
+        of_response[i] = a * red[i] + b * green[i] + d * blue[i]
+    for i in range(response.size):
+        of_gate[i] += of_response[i] * response[i]
+    for i in range(response.size):
+        of_response[i] *= gate[i]
+    to_red, to_green, to_blue = 0 * a, 0 * a, 0 * a
+    for i in range(response.size):
+        gated = gate[i] * response[i]
+        to_red += red[i] * gated
+        to_green += green[i] * gated
+        to_blue += blue[i] * gated
+    of_weight[0] += to_red
+    of_weight[1] += to_green
+    of_weight[2] += to_blue
+
+
+@_compiled
+def _respond(response, column, picture, middle, side, taps, half):  # type: ignore[no-untyped-def]
+    """Fill rows, from `middle` on, of the response of a picture whose rows have `side` numbers; all lie flat.
+
+    `column` is for the sums down columns; it is `taps.size - 1` longer at both ends.
+    """
+    rim, start, size = taps.size - 1, middle * side, response.size
+    down = column[rim : rim + size]
+    _scale(down, taps[0], picture[start : start + size])
+    for i in range(1, half + 1):
+        above, below = start - i * side, start + i * side
+        _add_pair(down, taps[i], picture[above : above + size], picture[below : below + size])
+    _along(response, taps, half, column)
+
+
+@_compiled
+def _along(made, taps, half, row):  # type: ignore[no-untyped-def]
+    """Fill a row filtered along itself; the row it is made from is `taps.size - 1` longer at both ends."""
+    rim = taps.size - 1
+    _scale(made, taps[0], row[rim : rim + made.size])
+    for i in range(1, half + 1):
+        left, right = rim - i, rim + i
+        _add_pair(made, taps[i], row[left : left + made.size], row[right : right + made.size])
+
+
+@_compiled
+def _spread(planes, part, side, rim):  # type: ignore[no-untyped-def]
+    """Bring rows x W x K into K planes of flat rows of `side` numbers, between their rims."""
+    for row in range(part.shape[0]):
+        start = row * side + rim
+        for w in range(part.shape[1]):
+            for k in range(part.shape[2]):
+                planes[k, start + w] = part[row, w, k]
+
+
+@_compiled
+def _gather(part, planes, side, rim):  # type: ignore[no-untyped-def]
+    """Fill rows x W x K from planes as `_spread` fills them."""
+    for row in range(part.shape[0]):
+        start = row * side + rim
+        for w in range(part.shape[1]):
+            for k in range(part.shape[2]):
+                part[row, w, k] = planes[k, start + w]
+
+
+@_compiled
+def _add_scaled(made, factor, row):  # type: ignore[no-untyped-def]
+    for i in range(made.size):
+        made[i] += factor * row[i]
 
 
 @_compiled
@@ -402,7 +589,7 @@ def _add_pair(made, factor, first, second):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _add_gated(red, green, blue, weight, gate, response):  # type: ignore[no-untyped-def]
-    for i in range(response.size):
+    for i in range(gate.size):
         gated = gate[i] * response[i]
         red[i] += weight[0] * gated
         green[i] += weight[1] * gated

@@ -132,7 +132,8 @@ class GaussianConvolution(nn.Module):
         self._order = layout(form)
         self._filtering = filtering
         bank = form.bank
-        self._halo = max(len(taps) for taps in bank.taps) // 2
+        self._halves = [len(taps) // 2 for taps in bank.taps]
+        self._halo = max(self._halves)
         size = 2 * self._halo + 1
         if form.kernels == "fixed":
             lines = torch.stack([F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps])
@@ -161,7 +162,7 @@ class GaussianConvolution(nn.Module):
 
     def _convolved(self, x: Tensor) -> Tensor:
         """Return every colour filtered by every kernel, 3N x K x H x W."""
-        colours = continued(x, self._halo, self._border).flatten(0, 1)[:, None]
+        colours = self.continued(x).flatten(0, 1)[:, None]
         if self._filtering == "dense":
             return F.conv2d(colours, self.dense().to(x.dtype)[:, None])
         lines = self.get_buffer("lines").to(x.dtype)[:, None]
@@ -182,6 +183,20 @@ class GaussianConvolution(nn.Module):
             inside = points[:, self._halo : -self._halo]  # a point each, continued along its line
             self._made[side] = F.conv1d(inside.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
         return self._made[side]
+
+    def channels(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return for every channel of fixed kernels the taps of one axis from the centre outwards, C x (h + 1) with
+        zeros beyond the kernel, the kernel's half size, the colour, and the gate that weights it.
+        """
+        lines = self.get_buffer("lines")
+        order = self._order
+        halves = torch.tensor([self._halves[kernel] for kernel in order.kernels])
+        taps = lines[list(order.kernels), self._halo :].contiguous()
+        return taps, halves, torch.tensor(order.colours), torch.tensor(order.gates)
+
+    def continued(self, x: Tensor) -> Tensor:
+        """Return pictures continued by the half size h of the largest kernel on all sides."""
+        return continued(x, self._halo, self._border)
 
     def dense(self) -> Tensor:
         """Return the K kernels as K x size x size, all of the largest size."""

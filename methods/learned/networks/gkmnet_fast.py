@@ -201,18 +201,15 @@ class FastGcm:
         self._weight = mix.weight.detach()[:, channels * of_x :, 0, 0][:, :channels].contiguous()
         self._bias = mix.bias.detach()[:, None, None] if mix.bias is not None and not of_x else None
         self._border = BORDERS[form.variant]
-        kernels, colours, gates = (torch.tensor(part) for part in (order.kernels, order.colours, order.gates))
         self._planes = None
         if form.kernels != "fixed":
             self._planes = network.gcm.dense().detach()[:, None]
             self._halo = self._planes.shape[-1] // 2
-            self._places, self._of_gates = count * colours + kernels, gates
+            kernels, colours = torch.tensor(order.kernels), torch.tensor(order.colours)
+            self._places, self._of_gates = count * colours + kernels, torch.tensor(order.gates)
             return
-        lines = network.gcm.get_buffer("lines")
-        self._halo = lines.shape[1] // 2
-        halves = torch.tensor([len(taps) // 2 for taps in form.bank.taps])
-        taps = lines[kernels, self._halo :].contiguous()
-        self._filters = fused.Filters(taps, halves[kernels], colours, gates, self._weight)
+        self._filters = fused.Filters(*network.gcm.channels())
+        self._halo = self._filters.taps.shape[1] - 1
 
     def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
         """Return the mixed responses in these rows, from the gates there and the whole picture."""
@@ -220,7 +217,7 @@ class FastGcm:
         gates = gates[0, self._gates]
         if self._planes is None:
             made = continued.new_zeros(COLOURS, *gates.shape[1:])
-            fused.add_filtered(made, continued, gates.permute(1, 2, 0), self._filters)
+            fused.add_filtered(made, continued, gates.permute(1, 2, 0), self._weight, self._filters)
         else:
             responses = F.conv2d(continued[:, None], self._planes).flatten(0, 1)[self._places]
             made = torch.einsum("oc,chw->ohw", self._weight, responses.mul_(gates[self._of_gates]))

@@ -1,7 +1,7 @@
 """GKMNet for training: the plain form's results, gradients and entries, in less time on a CPU.
 
-Filters of the GCM are banded matrices, the 5 x 5 convolution of the memory is Winograd's, triplet attention and the
-mixing of the GCM are single passes (`fused`). On a GPU the last two are the plain form's.
+The 5 x 5 convolution of the memory is Winograd's; triplet attention, and the GCM with its mixing, are single passes
+(`fused`). On a GPU those are the plain form's, and the filters of the GCM banded matrices.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ class TrainableGkmNet(GkmNet):
                     setattr(block, name, FusedAttention(child))
 
     def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        if y.is_cuda or self.form.variant == "v2":
+        fixed = self.form.kernels == "fixed"
+        if y.is_cuda or (self.form.variant == "v2" and not fixed):
             return super().mixed(mix, gates, y, x)
-        weights = mix.get_parameter("weight").view(COLOURS, 2, COLOURS, -1).unbind(1)
-        of_y, of_x = (
-            fused.mixed(gate, self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:]), weight)
-            for gate, seen, weight in zip(gates.chunk(2, 1), (y, x), weights, strict=True)
-        )
+        make = self._filtered if fixed else self._responded
+        weights = mix.get_parameter("weight").view(COLOURS, 2, -1).unbind(1)
+        of_y, of_x = (make(*parts) for parts in zip(gates.chunk(2, 1), (y, x), weights, strict=True))
         return of_y + of_x + mix.get_parameter("bias")[:, None, None]
+
+    def _filtered(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
+        return fused.filtered(gates, self.gcm.continued(seen), weight, fused.Filters(*self.gcm.channels()))
+
+    def _responded(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
+        responses = self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:])
+        return fused.mixed(gates, responses, weight.view(COLOURS, COLOURS, -1))
 
 
 class FusedAttention(TripletAttention):
