@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal, cast, get_args
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -255,10 +256,20 @@ def expose(linear: Picture, scene: Scene, aperture: Aperture, half: Half | None 
         box, layer = _layer(lit, place, hidden, number, aperture.reach(level))
         # In darkness beyond the border: light and coverage are missing there alike.
         seen = cv2.filter2D(layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT)
-        left = np.maximum(np.float32(0), 1 - total[box][..., 3])
-        seen *= np.minimum(np.float32(1), left / np.maximum(seen[..., 3], np.float32(1e-6)))[..., None]
-        total[box] += seen
+        _put_behind(total[box], seen)
     return cast(Picture, total[..., :3] / total[..., 3:])
+
+
+@numba.njit(nogil=True, cache=True)
+def _put_behind(total, seen):  # type: ignore[no-untyped-def]
+    """Add light and coverage, H x W x 4, of a layer as far as those before it leave room."""
+    one, nothing, least = np.float32(1), np.float32(0), np.float32(1e-6)
+    for row in range(total.shape[0]):
+        for column in range(total.shape[1]):
+            left = max(nothing, one - total[row, column, 3])
+            share = min(one, left / max(seen[row, column, 3], least))
+            for part in range(4):
+                total[row, column, part] += seen[row, column, part] * share
 
 
 def _places(radius: Plane) -> tuple[list[float], Plane]:
@@ -323,10 +334,21 @@ def _layer(lit: Plane, place: Plane, hidden: _Hidden, number: int, reach: int) -
     x, y, width, height = cv2.boundingRect(covered.view(np.uint8))
     top, left = max(0, y - reach), max(0, x - reach)
     box = slice(top, y + height + reach), slice(left, x + width + reach)
-    layer = lit[box] * share[box][..., None]
+    layer = _shared(lit[box], share[box])
     row, column = np.divmod(pixels, place.shape[1])
     layer[row - top, column - left] += lit.reshape(-1, 4)[sources] * behind[some, None]
     return box, layer
+
+
+@numba.njit(nogil=True, cache=True)
+def _shared(lit, share):  # type: ignore[no-untyped-def]
+    """Return H x W x 4 numbers times H x W."""
+    made = np.empty(lit.shape, np.float32)
+    for row in range(lit.shape[0]):
+        for column in range(lit.shape[1]):
+            for part in range(4):
+                made[row, column, part] = lit[row, column, part] * share[row, column]
+    return made
 
 
 def _tent(place: Plane, number: int) -> Plane:

@@ -8,11 +8,15 @@ process; medians. Other work on the machine disturbs it.
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count, repeat
 from pathlib import Path
 from statistics import median
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,25 +26,27 @@ from benchmark.registry import METHODS, create
 from methods.learned.gkmnet import GkmNet
 from methods.training import initial
 from methods.training.data import Simulated
-from methods.training.feed import pair
+from methods.training.feed import Feed, loader
 from methods.training.step import step
 
 THREADS = 2
 CROP, BATCH = 128, 2
 ROUNDS = 7
+DATA_STEPS, DATA_ROUNDS = 20, 3
+Step = Callable[[Tensor, Tensor], float]
 
 
 def main() -> None:
     """Measure and print."""
     torch.set_num_threads(THREADS)
     blurred, sharp = torch.rand(2, BATCH, 3, CROP, CROP)
-    forms = {name: trained(name, blurred, sharp) for name in ("straightforward", "shipped")}
+    forms = {name: trained(name) for name in ("straightforward", "shipped")}
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     losses: dict[str, float] = {}
     for turn in range(ROUNDS + 1):
         for name, take in forms.items():
             started = time.perf_counter()
-            loss = take()
+            loss = take(blurred, sharp)
             if turn:
                 seconds[name].append(time.perf_counter() - started)
             else:
@@ -51,11 +57,11 @@ def main() -> None:
         say(f"  {name}: {each:.3f} s, {BATCH / each:.2f} crops a second; first loss {losses[name]:.6f}")
     ratio = taken["straightforward"] / taken["shipped"]
     say(f"  the shipped step is {ratio:.2f} times as fast (target 1.8)")
-    report_data(taken["shipped"] / BATCH)
+    report_data(forms["shipped"])
 
 
-def trained(name: str, blurred: Tensor, sharp: Tensor) -> Callable[[], float]:
-    """Return a function that takes one step of a form and returns the loss before it."""
+def trained(name: str) -> Step:
+    """Return a function that takes one step of a form on a batch and returns the loss before it."""
     method = create(METHODS, "gkmnet")[0]
     assert isinstance(method, GkmNet)
     torch.manual_seed(0)
@@ -65,34 +71,49 @@ def trained(name: str, blurred: Tensor, sharp: Tensor) -> Callable[[], float]:
     kept = torch.channels_last if shipped else torch.contiguous_format
     network.to(memory_format=kept)
     adam = torch.optim.Adam(network.parameters(), fused=shipped)
-    fed = [part.to(memory_format=kept) for part in (blurred, sharp)]
     network.train()
-    return lambda: step(network, adam, *fed, criterion="squared", rate=1e-4)
+
+    def take(blurred: Tensor, sharp: Tensor) -> float:
+        fed = [part.to(memory_format=kept) for part in (blurred, sharp)]
+        return step(network, adam, *fed, criterion="squared", rate=1e-4)
+
+    return take
 
 
-def report_data(needed: float) -> None:
-    """Print what part of a step the making of its crops takes, on one thread beside the network."""
-    import tempfile
-
-    import cv2
-
-    cv2.setNumThreads(1)
+def report_data(take: Step) -> None:
+    """Print how much slower steps are when their crops are made meanwhile, by a process beside the network."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(4):
             picture = np.random.default_rng(number).random((32, 48, 3), np.float32)
             imageio.write(folder / f"{number}.png", cv2.resize(picture, (480, 320)), 8)
-        examples = Simulated(folder, crop=CROP, seed=0)
-        for index in range(20):  # pictures, kernels
-            examples.example(index)
-        started = time.perf_counter()
-        for index in range(20, 120):
-            pair(examples.example(index), views=False)
-        each = (time.perf_counter() - started) / 100
+        feed = Feed(partial(examples, folder), views=False)
+        alone, beside = [], []
+        places = ([(CROP, BATCH * batch + one) for one in range(BATCH)] for batch in count())
+        batches = loader(feed, places, workers=1)
+        for _ in range(DATA_ROUNDS):
+            fixed = next(batches)
+            time.sleep(1)  # until the process has all batches ready that it may keep
+            alone.append(paced(take, repeat(fixed)))
+            beside.append(paced(take, batches))
+    quiet, busy = median(alone), median(beside)
     say(
-        f"  making a crop takes {1e3 * each:.1f} ms, a step {1e3 * needed:.0f} ms a crop: if the two shared one core, "
-        f"the network would keep {needed / (needed + each):.1%} of it (target 95 %)"
+        f"  with crops made by a process beside it a step takes {busy:.3f} s, on a batch that is there {quiet:.3f} s: "
+        f"the network keeps {quiet / busy:.1%} of the time (target 95 %)"
     )
+
+
+def examples(folder: Path, crop: int) -> Simulated:
+    """Return the crops of a folder."""
+    return Simulated(folder, crop=crop, seed=0)
+
+
+def paced(take: Step, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
+    """Return the seconds of a step, waiting for its batch included."""
+    started = time.perf_counter()
+    for _ in range(DATA_STEPS):
+        take(*next(batches))
+    return (time.perf_counter() - started) / DATA_STEPS
 
 
 def say(line: str) -> None:
