@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
-from hypothesis import given, settings
+import torch.nn.functional as F
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from methods.learned.networks import fused, strips
-from methods.learned.networks.gkmnet import TripletAttention
+from methods.learned.networks.gkmnet import Form, GaussianConvolution, TripletAttention, Variant, layout
 from methods.learned.networks.gkmnet_train import FusedAttention
 
 sizes = st.integers(1, 9)
@@ -88,10 +91,50 @@ def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
     )
 
 
+def test_a_picture_that_needs_no_gradient_gets_none() -> None:
+    gcm = GaussianConvolution(Form()).double()
+    gates, picture, weight = drawn(1, 21, 3, 4), drawn(1, 3, 23, 24).detach(), drawn(3, 63)
+    fused.filtered(gates, picture, weight, fused.Filters(*gcm.channels())).sum().backward()
+    assert gates.grad is not None and weight.grad is not None and picture.grad is None
+
+
 def test_responses_that_need_no_gradient_get_none() -> None:
     gates, responses, weight = drawn(1, 2, 3, 4), drawn(1, 3, 2, 3, 4).detach(), drawn(3, 3, 2)
     fused.mixed(gates, responses, weight).sum().backward()
     assert gates.grad is not None and weight.grad is not None and responses.grad is None
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    variant=st.sampled_from(get_args(Variant)),
+    count=st.integers(1, 2),
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+@example(variant="paper", count=1, height=60, width=70, threads=1, seed=0)  # more rows than go at a time
+def test_filtering_is_the_mixture_of_gated_responses(
+    variant: Variant, count: int, height: int, width: int, threads: int, seed: int
+) -> None:
+    """However many rows, and on however many threads."""
+    gcm = GaussianConvolution(Form(variant)).double()
+    rim, order = len(gcm.dense()[0]) // 2, layout(Form(variant))
+    kernels = len(gcm.dense())
+    gates = drawn(count, kernels, height, width, seed=seed)
+    picture = drawn(count, 3, height + 2 * rim, width + 2 * rim, seed=seed + 1)
+    weight = drawn(3, len(order.gates), seed=seed + 2)
+    responses = F.conv2d(picture.flatten(0, 1)[:, None], gcm.dense()[:, None]).view(count, 3, -1, height, width)
+    seen = responses[:, list(order.colours), list(order.kernels)]
+    plain = torch.einsum("nchw,nchw,oc->nohw", seen, gates[:, list(order.gates)], weight)
+    inputs = [gates, picture, weight]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = gradients(fused.filtered(*inputs, fused.Filters(*gcm.channels())), inputs)
+    finally:
+        torch.set_num_threads(before)
+    assert same(ours, gradients(plain, inputs))
 
 
 def test_triplet_attention() -> None:
