@@ -26,6 +26,7 @@ PANEL = "Networks"
 class Precision(enum.StrEnum):
     """What a network computes in while it is trained."""
 
+    auto = "auto"
     single = "32"
     bf16 = "bf16"
 
@@ -78,7 +79,9 @@ def train(
     devices: Annotated[
         int, typer.Option("--devices", min=1, help="GPUs that share every batch; each normalises by its own part.")
     ] = 1,
-    precision: Annotated[Precision, typer.Option("--precision", help="bf16 is for GPUs.")] = Precision.single,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="auto: bf16 if recipe and processor are for it, else 32.")
+    ] = Precision.auto,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes that make examples; default: 1, 8 beside a GPU.")
     ] = None,

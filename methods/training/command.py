@@ -60,7 +60,7 @@ def job(
     first = None if start is None else started(start, trained)
     if first is not None and first.name == files.name:
         raise UsageError(f"--start {start}: would be hidden by its own successor {files.name}; choose another --tag")
-    where = hardware or Hardware()
+    where = learner.settled(chosen, hardware or Hardware())
     learner.require(chosen, where)
     files.require(resume, force)
     views = trained.card.inputs == "views"

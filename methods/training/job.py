@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from methods.training.data import Example, Examples
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["32", "bf16"]
+Precision = Literal["auto", "32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Hardware:
     Attributes:
         device: `auto` takes a GPU where there is one.
         devices: how many GPUs (processes on a CPU) share every batch.
-        precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision.
+        precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision. `auto` is settled
+            by `learner.settled` before there is a job.
         workers: processes that make examples ahead of time; 0 makes them in between. By default 1, and up to 8 beside
             a GPU.
     """

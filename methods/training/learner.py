@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,27 @@ def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Ten
             old.lerp_(new, weight)
 
     return average
+
+
+def settled(recipe: Recipe, hardware: Hardware) -> Hardware:
+    """Return the hardware with the precision that `auto` means: bf16 if the recipe is for it and the processor too."""
+    if hardware.precision != "auto":
+        return hardware
+    mixed = recipe.mixed and multiplies_bf16(gpu=_on_gpu(hardware))
+    return dataclasses.replace(hardware, precision="bf16" if mixed else "32")
+
+
+def multiplies_bf16(gpu: bool) -> bool:
+    """Return whether the processor here has instructions for bfloat16; elsewhere it is slower than single precision.
+
+    An older torch does not tell of a CPU, which then counts as one without.
+    """
+    import torch
+
+    if gpu:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def require(recipe: Recipe, hardware: Hardware) -> None:

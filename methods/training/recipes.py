@@ -117,6 +117,7 @@ class Recipe:
         coarse: weight of the losses of all but the finest scale, which has 1.
         identity: whether training starts from a network that returns its input, where its form allows that.
         whitened: whether the first filters are those that whiten training pictures; see `initial.whiten`.
+        mixed: whether convolutions are in bfloat16 on processors that multiply it; weights stay in single precision.
         frozen: progress from which on normalisation uses fixed statistics, measured anew at that moment, as it does
             when it restores; 1 for never.
         validations: how often it is validated, evenly over its progress.
@@ -132,6 +133,7 @@ class Recipe:
     coarse: float = 1.0
     identity: bool = False
     whitened: bool = False
+    mixed: bool = False
     frozen: Fraction = Fraction(1)
     validations: int = 60
 
@@ -203,6 +205,7 @@ FAST = Recipe(
     coarse=0.25,
     identity=True,
     whitened=True,
+    mixed=True,
     frozen=Fraction(1, 2),
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )

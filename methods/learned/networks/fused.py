@@ -2,7 +2,8 @@
 
 Each function has the gradient of the plain form it stands for (`methods.learned.networks.gkmnet`); where a maximum is
 reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run without
-Python's lock: those of the GCM on all of torch's threads, a strip of rows each, the others on one.
+Python's lock: those of the GCM on all of torch's threads, a strip of rows each, the others on one. Under autocast
+triplet attention computes, and returns, single precision.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ Made = TypeVar("Made")
 
 def pooled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return maximum and mean of N x C x H x W over rows, columns, and channels: N x 2 x C x W, H x C, and H x W."""
-    return cast(tuple[Tensor, Tensor, Tensor], _Pooled.apply(x))
+    return cast(tuple[Tensor, Tensor, Tensor], _Pooled.apply(_single(x)))
 
 
 def attended(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
     """Return a picture times the mean of three gates, N x 1 x (C x W, H x C, H x W)."""
-    return cast(Tensor, _Attended.apply(x, over_rows, over_columns, over_channels))
+    return cast(Tensor, _Attended.apply(*map(_single, (x, over_rows, over_columns, over_channels))))
 
 
 def mixed(gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
@@ -244,6 +245,10 @@ class _Mixed(Function):
 def _in_strips(make: Callable[[int, int], Made], height: int) -> list[Made]:
     """Return what `make` makes of strips (first, end) of a picture, one on each of torch's threads."""
     return list(strips.parallel(make, height, -(-height // torch.get_num_threads())))
+
+
+def _single(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def _numpy(tensors: tuple[Tensor, ...]) -> Iterator[NDArray[np.generic]]:

@@ -6,6 +6,7 @@ The 5 x 5 convolution of the memory is Winograd's; triplet attention, and the GC
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from methods.learned.networks import fused, winograd
@@ -25,6 +26,10 @@ class TrainableGkmNet(GkmNet):
                     setattr(block, name, FusedAttention(child))
 
     def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        with torch.autocast(y.device.type, enabled=False):  # it is pictures that would be rounded
+            return self._mixed(mix, gates.to(y.dtype), y, x)
+
+    def _mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
         fixed = self.form.kernels == "fixed"
         if y.is_cuda or (self.form.variant == "v2" and not fixed):
             return super().mixed(mix, gates, y, x)

@@ -77,7 +77,8 @@ class WinogradConv2d(nn.Module):
 class TrainableWinograd(nn.Conv2d):
     """A convolution of side 5 that keeps the size, with the gradients of any; entries and draws are those of `Conv2d`.
 
-    All tiles at once, for crops. On a GPU it is torch's own.
+    All tiles at once, for crops. On a GPU it is torch's own, and under autocast too: the transforms would multiply the
+    rounding errors.
     """
 
     outward: Tensor
@@ -93,7 +94,7 @@ class TrainableWinograd(nn.Conv2d):
             self.register_buffer(name, torch.from_numpy(matrix).to(conv.weight), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
+        if x.is_cuda or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         height, width = x.shape[-2:]
         rows, columns = (-(-side // TILE) for side in (height, width))
