@@ -141,6 +141,23 @@ def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-6 * largest)  # biases before BatchNorm have none but rounding
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> None:
+    network, y = TrainableGkmNet(form), torch.cat([picture(32, 48), picture(32, 48).flip(2)])
+    exact = network(y)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = network(y)
+        made = [network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5, dtype=kind), y, y)
+                for kind in (torch.float32, torch.bfloat16)] if form.head == "gkm" else []  # fmt: skip
+    coarse.float().square().mean().backward()
+    assert not torch.equal(exact, coarse)
+    assert (exact - coarse).norm() < 0.05 * exact.norm()
+    assert all(value.grad.isfinite().all() for value in network.parameters() if value.grad is not None)
+    assert all(part.dtype == torch.float32 and torch.equal(part, made[0]) for part in made)
+    if made:
+        assert torch.equal(made[0], network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y))
+
+
 def test_the_fast_form_keeps_its_weights_to_itself() -> None:
     plain = network(Form(scales=1))
     before = {name: value.clone() for name, value in plain.state_dict().items()}

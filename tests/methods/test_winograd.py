@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from methods.learned.networks.winograd import WinogradConv2d, fast
+from methods.learned.networks.winograd import TrainableWinograd, WinogradConv2d, fast
 
 
 @settings(max_examples=30)
@@ -25,6 +25,14 @@ def test_it_is_the_convolution_at_any_size(
     x = torch.rand(batch, channels[0], height, width, dtype=torch.float64)
     with torch.inference_mode():
         assert torch.allclose(WinogradConv2d(conv)(x), conv(x), rtol=0, atol=1e-12)
+
+
+def test_under_autocast_the_trained_form_is_torch_s_own() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(64, 64, 5, padding=2)
+    x = torch.randn(1, 64, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(TrainableWinograd(conv)(x), conv(x))
 
 
 @pytest.mark.parametrize("side", [3, 5])

@@ -28,6 +28,7 @@ from benchmark.cli import app
 from benchmark.registry import METHODS, create
 from methods.training import cards, command, curves, recipes, sources, state
 from methods.training import job as jobs
+from methods.training import learner as learners
 from methods.training.curves import Row
 from methods.training.data import Example
 from methods.training.feed import Feed, pair
@@ -568,6 +569,46 @@ def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(d
     assert [float(row[2]) for row in curve(job)[1:]] == pytest.approx(
         [float(row[2]) for row in curve(done)[1:]], rel=0.1
     )
+
+
+def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
+    coarse = Hardware("cpu", precision="bf16", workers=0)
+    whole, job = (toy_job(tmp_path / name, hardware=coarse) for name in ("whole", "stopped"))
+    train(whole)
+    with pytest.raises(Diverged):
+        train(toy_job(tmp_path / "stopped", bad=21, hardware=coarse))
+    with pytest.raises(UsageError, match="precision: bf16 there, 32 here"):
+        train(toy_job(tmp_path / "stopped"), resume=True)
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "multiplies", "settled"),
+    [
+        ("fast", "auto", True, "bf16"), ("fast", "auto", False, "32"), ("paper", "auto", True, "32"),
+        ("fast", "32", True, "32"), ("paper", "bf16", False, "bf16"),
+    ],
+)  # fmt: skip
+def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
+    recipe: str, asked: jobs.Precision, multiplies: bool, settled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learners, "multiplies_bf16", lambda gpu: multiplies)
+    for name in ("gkmnet", "srn"):
+        made = learners.settled(recipes.recipe(recipe, name), Hardware("cpu", 2, asked))
+        assert made == Hardware("cpu", 2, settled)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("told", "multiplies"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)]
+)
+def test_a_processor_tells_whether_it_multiplies_bfloat16(
+    told: dict[str, bool], multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert learners.multiplies_bf16(gpu=False) is multiplies
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not learners.multiplies_bf16(gpu=False), "an older torch does not tell"
 
 
 def test_a_budget_in_minutes_ends(tmp_path: Path) -> None:
