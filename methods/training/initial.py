@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_VARIATION, _GAIN = 0.1, 4.0
+"""Of what the last rectifier of DPDNet sees, and of what the sigmoid makes of it, whose slope is a quarter."""
 _SIDE = 3
 _FLOOR = 1e-5
 """Variance in [0, 1] squared below which a direction of patches counts as noise: a standard deviation of 0.8 of 255."""
@@ -32,6 +34,28 @@ def identity(network: nn.Module) -> bool:
         for parameter in layer.parameters():
             zeros_(parameter)
     return bool(last)
+
+
+def opened(network: nn.Module) -> bool:
+    """Let a network that ends in a narrow rectifier begin with it open; return whether this is such a network.
+
+    DPDNet's last rectifier has three channels. Of three drawn at random one or two are often shut nearly everywhere;
+    then they and the colours behind them never learn (17 dB after 26 megapixels). So each starts as small variations
+    about 1, which the layers after it take to small variations about middle grey.
+    """
+    import torch
+
+    from methods.learned.networks.dpdnet import DpdNet
+
+    if not isinstance(network, DpdNet):
+        return False
+    narrow, _, last = network.out
+    with torch.no_grad():
+        narrow.get_parameter("weight").mul_(_VARIATION)
+        narrow.get_parameter("bias").fill_(1)
+        last.get_parameter("weight").copy_(_GAIN * torch.eye(3)[:, :, None, None])
+        last.get_parameter("bias").fill_(-_GAIN)
+    return True
 
 
 def whiten(network: nn.Module, pictures: Tensor) -> int:

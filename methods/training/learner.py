@@ -44,6 +44,7 @@ class Learner:
         self._plain = build()
         if recipe.identity:
             initial.identity(self._plain)
+            initial.opened(self._plain)
         self._plain.to(memory_format=torch.channels_last)
         adam = torch.optim.Adam(self._plain.parameters(), fused=True)
         self._network, self._optimiser = self._fabric.setup(self._plain, adam)

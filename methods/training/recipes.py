@@ -115,7 +115,8 @@ class Recipe:
         clip: largest norm of the gradient, None for any.
         average: decay of the moving average of the weights, the one that is kept; 0 keeps the last weights.
         coarse: weight of the losses of all but the finest scale, which has 1.
-        identity: whether training starts from a network that returns its input, where its form allows that.
+        identity: whether training starts from a network that returns its input, where its form allows that, and
+            DPDNet from one whose last rectifier is open (`initial.opened`).
         whitened: whether the first filters are those that whiten training pictures; see `initial.whiten`.
         mixed: whether convolutions are in bfloat16 on processors that multiply it; weights stay in single precision.
         frozen: progress from which on normalisation uses fixed statistics, measured anew at that moment, as it does

@@ -165,6 +165,28 @@ def test_forms_that_are_not_residual_keep_their_weights(text: str) -> None:
     assert not initial.identity(networked(text).build())
 
 
+@pytest.mark.parametrize(("name", "fed"), [("dpdnet-s", 3), ("dpdnet-d", 6)])
+def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
+    import torch
+
+    from methods.learned.networks.dpdnet import DpdNet
+
+    torch.manual_seed(0)
+    network = networked(name).trainable().eval()
+    assert isinstance(network, DpdNet)
+    seen: list[torch.Tensor] = []
+    network.out[1].register_forward_hook(lambda module, given, made: seen.append((made > 0).float().mean((0, 2, 3))))
+    pictures = torch.rand(2, fed, 32, 32)
+    with torch.inference_mode():
+        network(pictures)
+        assert initial.opened(network)
+        made = network(pictures)
+    assert seen[0].min() < 0.5, "as it is drawn, a channel is shut"
+    assert seen[1].min() > 0.98
+    assert (made - 0.5).abs().mean() < 0.15
+    assert not initial.opened(networked("srn").trainable())
+
+
 def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> None:
     import torch
 
