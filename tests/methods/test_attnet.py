@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmark import conformance
 from benchmark.api import Observation
 from benchmark.registry import METHODS, create
+from methods.learned import method
 from methods.learned.attnet import AttNet as AttNetMethod
 from methods.learned.networks.attnet import AttentiveBlock, AttNet, Gate, merged
 from methods.learned.networks.srn import pyramid
@@ -71,6 +72,7 @@ def test_without_weights_it_is_skipped_and_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(method, "SHIPPED", tmp_path / "none")
     reason = create(METHODS, "attnet")[0].skip(Observation(np.zeros((16, 16, 3), np.float32)))
     assert reason is not None
     assert "no weights" in reason and "attnet.TAG.safetensors" in reason
