@@ -41,10 +41,11 @@ def main() -> None:
     """Measure and print."""
     torch.set_num_threads(THREADS)
     blurred, sharp = torch.rand(2, BATCH, 3, CROP, CROP)
-    forms = {"straightforward": straightforward(), "shipped": shipped(mixed=False)}
-    if learner.multiplies_bf16(gpu=False):
-        forms = {"straightforward": forms["straightforward"], "in single precision": forms["shipped"]}
-        forms["shipped"] = shipped(mixed=True)
+    mixed = learner.multiplies_bf16(gpu=False)
+    forms = {"straightforward": straightforward()}
+    if mixed:
+        forms["in single precision"] = shipped(mixed=False)
+    forms["shipped"] = shipped(mixed)
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     losses: dict[str, float] = {}
     for turn in range(ROUNDS + 1):
