@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.api import DatasetCard, Sample
-from datasets.layout import FileDataset, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair
 
 _FOLDERS = ("CUHK-BD", "CUHK", "BlurDetection", "test/CUHK")
 

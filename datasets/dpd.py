@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from benchmark.api import DataError, DatasetCard, Scalar
-from datasets.layout import FileDataset, entries, files, locate, not_found, pair, unique
+from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair, unique
 
 Split = Literal["train", "val", "test"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.api import DatasetCard
-from datasets.layout import FileDataset, Pairing, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import FileDataset, Pairing, entries, files, locate, not_found, pair
 
 _ROLES = ("target", "left", "right")
 

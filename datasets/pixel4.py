@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError, DatasetCard, Picture, Sample
+from benchmark.datasets.layout import Entry, FileDataset, Size, check_size, files, locate, not_found, pair
+from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample
 from benchmark.optics.light import to_srgb
-from datasets.layout import Entry, FileDataset, Size, check_size, files, locate, not_found, pair
-from datasets.registration import Shift, estimate_shift, fit_gain, resample
 
 Tone = Literal["srgb", "linear"]
 Plane = NDArray[np.float32]

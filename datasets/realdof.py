@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmark.api import DatasetCard
-from datasets.layout import FileDataset, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair
 
 _LAYOUTS: Final = (
     ("RealDOF/source", "RealDOF/target"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from benchmark.api import DataError, DatasetCard, Map, Sample
-from datasets.layout import Entry, FileDataset, check_size, files, locate, not_found, number, pair, size
+from benchmark.datasets.layout import Entry, FileDataset, check_size, files, locate, not_found, number, pair, size
 
 Noise = Literal["none", "files", "1", "1.6"]
 

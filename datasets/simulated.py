@@ -21,9 +21,9 @@ from pydantic import BeforeValidator, Field
 
 from benchmark import imageio
 from benchmark.api import DataError, DatasetCard, Picture, Sample, Scalar, UsageError
+from benchmark.datasets.layout import PICTURE_SUFFIXES, Entry, FileDataset, ids, natural_key
 from benchmark.optics import light, scenes
 from benchmark.optics.depth_of_field import render
-from datasets.layout import PICTURE_SUFFIXES, Entry, FileDataset, ids, natural_key
 
 Plane = NDArray[np.float32]
 Psf = Literal["disk", "gaussian", "gkm", "polygon"]

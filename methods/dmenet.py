@@ -11,9 +11,9 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from benchmark.api import Map, MethodCard, Network, Observation, Picture
-from methods.learned.method import Forward, Networked, Tile
-from methods.two_stage.deconvolution import Bins, Constants, Light, Name, Psf
-from methods.two_stage.methods import MapSource, Pipeline
+from benchmark.methods.learned.method import Forward, Networked, Tile
+from benchmark.methods.two_stage.deconvolution import Bins, Constants, Light, Name, Psf
+from benchmark.methods.two_stage.methods import MapSource, Pipeline
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,20 +72,20 @@ class DmeNet(Networked, Pipeline):
         )  # fmt: skip
 
     def build(self) -> nn.Module:
-        from methods.learned.networks.dmenet import DmeNet as Net
+        from benchmark.methods.learned.networks.dmenet import DmeNet as Net
 
         return Net()
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks.dmenet import DmeNet as Net
-        from methods.learned.networks.dmenet import fold
+        from benchmark.methods.learned.networks.dmenet import DmeNet as Net
+        from benchmark.methods.learned.networks.dmenet import fold
 
         assert isinstance(network, Net)
         fold(network)
         return super().compiled(network, device)
 
     def network(self) -> Network:
-        from methods.learned.networks.dmenet import Supervised
+        from benchmark.methods.learned.networks.dmenet import Supervised
 
         forms = {"inference": self.build, "with auxiliary heads": Supervised}
         return Network(forms=forms, shapes=super().network().shapes)

@@ -33,13 +33,13 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from benchmark.api import Iterate, Map, MethodCard, Observation, Picture
+from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
+from benchmark.methods.two_stage.deconvolution import Light
+from benchmark.methods.two_stage.methods import TwoStage
+from benchmark.methods.two_stage.noise_level import noise_level
+from benchmark.methods.two_stage.wiener import QUANTISATION
 from benchmark.optics import gkm
 from benchmark.optics.light import to_linear
-from methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
-from methods.two_stage.deconvolution import Light
-from methods.two_stage.methods import TwoStage
-from methods.two_stage.noise_level import noise_level
-from methods.two_stage.wiener import QUANTISATION
 
 MapName = Literal["posterior", "zhuo-sim", "ebdb", "jnb", "oracle"]
 Shape = Literal["disk", "gaussian"]

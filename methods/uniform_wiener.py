@@ -8,10 +8,10 @@ import numpy as np
 from annotated_types import Ge
 
 from benchmark.api import Map, MethodCard, Picture
-from methods.two_stage.deconvolution import Light
-from methods.two_stage.methods import MapSource, TwoStage
-from methods.two_stage.wiener import MISMATCH, Psf, layer_kernel, noise_to_signal, wiener
-from methods.two_stage.zhuo_sim import sparse
+from benchmark.methods.two_stage.deconvolution import Light
+from benchmark.methods.two_stage.methods import MapSource, TwoStage
+from benchmark.methods.two_stage.wiener import MISMATCH, Psf, layer_kernel, noise_to_signal, wiener
+from benchmark.methods.two_stage.zhuo_sim import sparse
 
 
 class UniformWiener(TwoStage):

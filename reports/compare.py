@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.api import UsageError
+from benchmark.reports import grid, pairs, tables
+from benchmark.reports.grid import Cell, Grid
+from benchmark.reports.grid import Column as Head
+from benchmark.reports.ground import Card, Column, Ground, Shared, counted
+from benchmark.reports.pairs import Test
 from benchmark.stats import ALPHA, Friedman, friedman, mean_interval
 from benchmark.store import FILE_NAME, Store
-from reports import grid, pairs, tables
-from reports.grid import Cell, Grid
-from reports.grid import Column as Head
-from reports.ground import Card, Column, Ground, Shared, counted
-from reports.pairs import Test
 
 if TYPE_CHECKING:
     import pandas as pd

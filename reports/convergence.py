@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports import about, grid
-from reports.grid import Grid
+from benchmark.reports import about, grid
+from benchmark.reports.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd

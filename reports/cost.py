@@ -18,8 +18,8 @@ from benchmark.cost.counting import Count
 from benchmark.cost.published import SIZE, UNITS, Published
 from benchmark.cost.record import Counted, Record
 from benchmark.cost.timing import Subject, Trial
-from reports import grid, tables
-from reports.grid import Grid
+from benchmark.reports import grid, tables
+from benchmark.reports.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd

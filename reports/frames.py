@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
 from benchmark.plan import combined_fingerprint
+from benchmark.reports import about, marks
 from benchmark.stats import Interval, mean_interval
 from benchmark.store import Store
-from reports import about, marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class Entry:
     Attributes:
         interval: the mean.
         note: why there is none.
-        best, second: whether it is marked as such; see `reports.marks`.
+        best, second: whether it is marked as such; see `benchmark.reports.marks`.
         scores: picture -> the score that entered the mean.
     """
 

@@ -224,7 +224,7 @@ def _templates() -> jinja2.Environment:
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("benchmark.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     made.globals["spans"] = _spans
     return made

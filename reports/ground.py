@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.plan import combined_fingerprint
+from benchmark.reports import about, frames, runs
 from benchmark.store import Store
-from reports import about, frames, runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Shared(NamedTuple):
 
 
 class Ground:
-    """Scores of one data set at one noise level. What several runs hold is the last one's (`reports.frames`)."""
+    """Scores of one data set at one noise level. What several runs hold is the last one's (`benchmark.reports.frames`)."""
 
     def __init__(self, stores: Sequence[Store], dataset: str | None = None, noise: str | None = None) -> None:
         """Narrow runs down.

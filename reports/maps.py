@@ -24,9 +24,9 @@ from benchmark.map_scores import ESTIMATE_CONSTANT, Row
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
+from benchmark.reports import about, frames, tables
+from benchmark.reports.frames import Entry, Summary
 from benchmark.stats import mean_interval
-from reports import about, frames, tables
-from reports.frames import Entry, Summary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
+from benchmark.reports.grid import Mark
 from benchmark.stats import ALPHA, compare, holm
-from reports.grid import Mark
 
 _BEST: Mark = "best"
 _SECOND: Mark = "second"

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmark import imageio
 from benchmark.api import Picture
 from benchmark.plan import Cell
+from benchmark.reports import crops
 from benchmark.store import Store
-from reports import crops
 
 _CROP = 192
 _PICTURES = 5

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.reports.grid import Cell
+from benchmark.reports.ground import Card, Column, Ground
 from benchmark.stats import ALPHA, Interval, Paired, compare, holm
-from reports.grid import Cell
-from reports.ground import Card, Column, Ground
 
 if TYPE_CHECKING:
     import pandas as pd

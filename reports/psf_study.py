@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from benchmark import console, imageio
 from benchmark.api import DataError, UsageError
 from benchmark.optics import psf, psf_fit
-from reports import about, grid
-from reports.grid import Grid
+from benchmark.reports import about, grid
+from benchmark.reports.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd

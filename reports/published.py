@@ -15,11 +15,12 @@ from typing import Annotated, Literal, TypeVar
 from annotated_types import Ge, MinLen
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+import benchmark
 from benchmark.api import DataError
 from benchmark.checkpoints import NOISE_TRAINED
 from benchmark.spec import parse
 
-FOLDER = Path(__file__).parents[1] / "results" / "published"
+FOLDER = Path(benchmark.__file__).parent / "published"
 PAPER = "GKMNet paper (NeurIPS 2021)"
 """The source whose tables are made again."""
 TableNumber = Literal["1", "2", "3", "4", "5"]

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
+from benchmark.reports import runs, tables
+from benchmark.reports.grid import Cell, Grid, plain
+from benchmark.reports.grid import Column as Head
+from benchmark.reports.ground import Column, Ground
 from benchmark.store import Store
-from reports import runs, tables
-from reports.grid import Cell, Grid, plain
-from reports.grid import Column as Head
-from reports.ground import Column, Ground
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from reports import grid
-from reports.frames import Entry, Row, Summary
-from reports.grid import Cell, Column, Grid
+from benchmark.reports import grid
+from benchmark.reports.frames import Entry, Row, Summary
+from benchmark.reports.grid import Cell, Column, Grid
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -18,9 +18,8 @@ PINNED = json.loads(Path(__file__).with_name("identity.json").read_text(encoding
 
 
 @pytest.mark.parametrize("registry", [METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS], ids=lambda r: r.kind)
-def test_names_are_the_pinned_ones(registry: Registry) -> None:
-    shipped = [name for name in registry.names() if registry.origin(name).startswith("defocus-bench")]
-    assert shipped == PINNED["names"][registry.kind]
+def test_every_pinned_name_is_registered(registry: Registry) -> None:
+    assert set(PINNED["names"][registry.kind]) <= set(registry.names())
 
 
 @pytest.mark.parametrize("text", PINNED["methods"])

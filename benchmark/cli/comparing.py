@@ -61,8 +61,8 @@ def compare(
     ] = None,
 ) -> None:
     """Say whether a method is better than another, picture by picture, and how sure that is; or rank several."""
-    from reports import compare as comparison
-    from reports import grid
+    from benchmark.reports import compare as comparison
+    from benchmark.reports import grid
 
     methods, runs = comparison.split(named or [])
     if every and methods:
@@ -96,8 +96,8 @@ def rulers(
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
 ) -> None:
     """Show how methods rank when the same outputs are measured by other protocols, and how well rankings agree."""
-    from reports import grid
-    from reports import rulers as rankings
+    from benchmark.reports import grid
+    from benchmark.reports import rulers as rankings
 
     with opened(runs) as stores:
         emit(grid.write(rankings.grids(stores, dataset=dataset, noise=noise, track=track), form.value), out)
@@ -133,9 +133,9 @@ def figures(
 ) -> None:
     """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""
     prepare(plugin, None)
+    from benchmark.reports.figures import making
+    from benchmark.reports.figures.source import Wanted
     from benchmark.spec import parse_list
-    from reports.figures import making
-    from reports.figures.source import Wanted
 
     chosen = [str(spec) for spec in parse_list(methods)] if methods else []
     wanted = Wanted(dataset, protocol, chosen, sample or [], data, cost, psf)

@@ -93,7 +93,7 @@ def train(
     """Train a network on simulated defocus or on DPD; writes METHOD.TAG.safetensors with its card and its curves."""
     prepare(plugin, None)
     check_device(device)
-    from methods.training import command
+    from benchmark.methods.training import command
 
     budget = {"megapixels": megapixels, "steps": steps, "minutes": minutes}
     job = command.job(
@@ -129,8 +129,8 @@ def cost(
     check_device(device)
     from benchmark import plan
     from benchmark.cost import record
-    from reports import cost as report
-    from reports import grid
+    from benchmark.reports import cost as report
+    from benchmark.reports import grid
 
     asked = record.parse_size(size)
     folder = out or default_folder(str(asked), "cost")

@@ -17,8 +17,8 @@ from benchmark.cli.app import app
 from benchmark.cli.options import Run, names
 
 if TYPE_CHECKING:
+    from benchmark.reports import grid
     from benchmark.store import Store
-    from reports import grid
 
 PANEL = "Report"
 
@@ -81,28 +81,28 @@ def report(
     written: grid.Format = form.value
     if cost is not None and not table:
         raise UsageError("--cost: only the paper's tables have costs; add --table, or use `cost` alone")
-    from reports import runs
+    from benchmark.reports import runs
 
     with opened(folders) as stores:
         dataset = runs.dataset(stores, dataset) if dataset else None
         if table:
-            from reports import paper
+            from benchmark.reports import paper
 
             made = paper.tables(stores, _numbers(table), dataset=dataset, protocols=chosen, cost_folder=cost)
             emit(paper.write(made, written), out)
         elif form is Form.html:
             if chosen:
                 raise UsageError("--protocol: the page shows all protocols; leave it out, or choose another --format")
-            from reports import page
+            from benchmark.reports import page
 
             console.note(f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}")
         else:
-            from reports import frames, tables
+            from benchmark.reports import frames, tables
 
             emit(tables.write(frames.summaries(stores, chosen, dataset), written), out)
         if figures is not None:
-            from reports.figures import making
-            from reports.figures.source import Wanted
+            from benchmark.reports.figures import making
+            from benchmark.reports.figures.source import Wanted
 
             wanted = Wanted(dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost)
             for made_figure in making.write(stores, figures, ["all"], wanted):
@@ -115,8 +115,8 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
 ) -> None:
     """Write every score of a run with its provenance, for sharing or for your own statistics."""
+    from benchmark.reports import frames
     from benchmark.store import Store
-    from reports import frames
 
     writers = {".csv": "to_csv", ".parquet": "to_parquet"}
     if out.suffix not in writers:

@@ -121,8 +121,8 @@ def score(
 
 def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
     """Print the tables that a command asked for; write the report of the whole run beside it."""
+    from benchmark.reports import frames, overview, tables
     from benchmark.store import Store
-    from reports import frames, overview, tables
 
     with Store(folder) as store:
         everything = frames.summaries(store)

@@ -59,8 +59,8 @@ def maps(
     prepare(plugin, None)
     check_device(device)
     from benchmark import map_scores, plan
-    from reports import tables
-    from reports.maps import write
+    from benchmark.reports import tables
+    from benchmark.reports.maps import write
 
     planned = plan.select_methods(methods, console.note)
     chosen = plan.select_dataset(dataset, data, limit)
@@ -97,9 +97,9 @@ def convergence(
     prepare(plugin, None)
     from benchmark import convergence as steps
     from benchmark import plan
+    from benchmark.reports import convergence as shown
+    from benchmark.reports import grid
     from benchmark.session import workers
-    from reports import convergence as shown
-    from reports import grid
 
     planned = plan.select_methods(methods, console.note)
     chosen = list(
@@ -130,8 +130,8 @@ def psf(
     """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to measured PSFs."""
     prepare(plugin, None)
     from benchmark.registry import DATASETS, create
+    from benchmark.reports import psf_study
     from benchmark.session import workers
-    from reports import psf_study
 
     measured = {}
     if dataset != "none":

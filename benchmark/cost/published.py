@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmark.api import DataError
 
-FILE = Path(__file__).parents[2] / "results" / "published" / "cost.csv"
+FILE = Path(__file__).parents[1] / "published" / "cost.csv"
 SIZE = (1680, 1120)
 """Width and height of the picture that all of them are for."""
 UNITS = {"parameters": "M", "operations": "G", "size": "MB", "cpu_seconds": "s", "gpu_seconds": "s"}

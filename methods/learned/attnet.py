@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.api import MethodCard
-from methods.learned.method import TiledMethod
+from benchmark.methods.learned.method import TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +36,6 @@ class AttNet(TiledMethod):
     )
 
     def build(self) -> nn.Module:
-        from methods.learned.networks.attnet import AttNet as Net
+        from benchmark.methods.learned.networks.attnet import AttNet as Net
 
         return Net()

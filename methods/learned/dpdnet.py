@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import MethodCard, Observation
-from methods.learned.method import Forward, Tile, TiledMethod
+from benchmark.methods.learned.method import Forward, Tile, TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,12 +41,12 @@ class _DpdNet(TiledMethod):
         super().__init__(checkpoint=checkpoint, tile=tile)
 
     def build(self) -> nn.Module:
-        from methods.learned.networks.dpdnet import DpdNet
+        from benchmark.methods.learned.networks.dpdnet import DpdNet
 
         return DpdNet(channels=3 if self.card.inputs == "image" else 6)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks.dpdnet import DpdNet, with_fast_steps_up
+        from benchmark.methods.learned.networks.dpdnet import DpdNet, with_fast_steps_up
 
         assert isinstance(network, DpdNet)
         return super().compiled(with_fast_steps_up(network), device)

@@ -13,13 +13,13 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from benchmark.api import MethodCard, Mixture, Network, Observation
-from methods.learned.method import Forward, NetworkMethod, Padding
+from benchmark.methods.learned.method import Forward, NetworkMethod, Padding
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from methods.learned.networks.gkmnet import Filtering
-    from methods.learned.networks.gkmnet import GkmNet as Net
+    from benchmark.methods.learned.networks.gkmnet import Filtering
+    from benchmark.methods.learned.networks.gkmnet import GkmNet as Net
 
 Few = Annotated[int, Ge(1), Le(3)]
 
@@ -99,8 +99,8 @@ class GkmNet(NetworkMethod):
         return self._net("dense")
 
     def trainable(self) -> nn.Module:
-        from methods.learned.networks.gkmnet import Form
-        from methods.learned.networks.gkmnet_train import TrainableGkmNet
+        from benchmark.methods.learned.networks.gkmnet import Form
+        from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
 
         return TrainableGkmNet(Form(**self.structure))  # type: ignore[arg-type]
 
@@ -112,7 +112,7 @@ class GkmNet(NetworkMethod):
         return dataclasses.replace(dense, forms=forms)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks import gkmnet, gkmnet_fast
+        from benchmark.methods.learned.networks import gkmnet, gkmnet_fast
 
         assert isinstance(network, gkmnet.GkmNet)
         self._plain = network
@@ -148,7 +148,7 @@ class GkmNet(NetworkMethod):
         return super().skip(observation) or (lonely if small else None)
 
     def _net(self, filtering: Filtering) -> Net:
-        from methods.learned.networks.gkmnet import Form
-        from methods.learned.networks.gkmnet import GkmNet as Net
+        from benchmark.methods.learned.networks.gkmnet import Form
+        from benchmark.methods.learned.networks.gkmnet import GkmNet as Net
 
         return Net(Form(**self.structure), filtering)  # type: ignore[arg-type]  # validated by the constructor

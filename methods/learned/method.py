@@ -123,7 +123,7 @@ class Networked(Method):
 
         Gradients pass through it, and its entries are those of the plain form.
         """
-        from methods.learned.networks import winograd
+        from benchmark.methods.learned.networks import winograd
 
         return winograd.trainable(self.build())
 
@@ -191,7 +191,7 @@ class Networked(Method):
     def _run(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
-        from methods.learned.networks.tiles import tiled
+        from benchmark.methods.learned.networks.tiles import tiled
 
         assert self._forward is not None
         with torch.inference_mode():
@@ -262,6 +262,6 @@ class TiledMethod(NetworkMethod):
         super().__init__(checkpoint, tile=tile)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from methods.learned.networks.winograd import fast
+        from benchmark.methods.learned.networks.winograd import fast
 
         return fast(network, device)

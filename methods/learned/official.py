@@ -64,7 +64,7 @@ class GkmNetOfficial(Importer):
     def read(self, path: Path) -> Mapping[str, Tensor]:
         import torch
 
-        from methods.learned.networks.gkmnet import Form, GkmNet
+        from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
 
         with torch.device("meta"):
             ours = GkmNet(Form("official")).state_dict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.api import MethodCard
-from methods.learned.method import TiledMethod
+from benchmark.methods.learned.method import TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,6 +34,6 @@ class Srn(TiledMethod):
     )
 
     def build(self) -> nn.Module:
-        from methods.learned.networks.srn import Srn as Net
+        from benchmark.methods.learned.networks.srn import Srn as Net
 
         return Net()

@@ -10,10 +10,10 @@ from pathlib import Path
 from benchmark import __version__, provenance
 from benchmark.api import Scalar
 from benchmark.checkpoints import Card
-from methods.training.curves import Row
-from methods.training.data import Examples
-from methods.training.job import Job
-from methods.training.recipes import Position, Recipe
+from benchmark.methods.training.curves import Row
+from benchmark.methods.training.data import Examples
+from benchmark.methods.training.job import Job
+from benchmark.methods.training.recipes import Position, Recipe
 
 Origin = dict[str, str]
 """Facts that may differ between the sessions of a training: its commits, its machines."""

@@ -9,10 +9,10 @@ from typing import cast
 
 from benchmark import checkpoints
 from benchmark.api import UsageError
-from methods.training import learner, recipes, sources
-from methods.training.job import Hardware, Job, job_files, networked, started
-from methods.training.recipes import Budget, Unit
-from methods.training.trainer import train
+from benchmark.methods.training import learner, recipes, sources
+from benchmark.methods.training.job import Hardware, Job, job_files, networked, started
+from benchmark.methods.training.recipes import Budget, Unit
+from benchmark.methods.training.trainer import train
 
 __all__ = ["Hardware", "job", "run"]
 

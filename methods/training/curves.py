@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from methods.training import state
+from benchmark.methods.training import state
 
 
 class Row(NamedTuple):

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError, Dataset, Picture, Scalar, UsageError
+from benchmark.methods.training import pictures, scenes
+from benchmark.methods.training.pictures import Pixels
+from benchmark.methods.training.scenes import Family
 from benchmark.optics import light
 from benchmark.registry import DATASETS, create
-from methods.training import pictures, scenes
-from methods.training.pictures import Pixels
-from methods.training.scenes import Family
 
 USUAL: tuple[Family, ...] = ("disk", "disk", "disk", "disk", "polygon", "gaussian", "generalised", "cats-eye")
 """The apertures that are drawn from unless told otherwise; one that is named more often is drawn more often."""
@@ -66,7 +66,7 @@ class Examples(ABC):
     Attributes:
         trained_on: the data, as a checkpoint's card names it.
         licence: its terms, as far as they are known.
-        sources: the sharp pictures, for `methods.training.duplicates.refuse_duplicates`; none where a data set's own
+        sources: the sharp pictures, for `benchmark.methods.training.duplicates.refuse_duplicates`; none where a data set's own
             split says what is trained on.
     """
 

@@ -13,7 +13,7 @@ The hashes of Kodak24 come with the suite, so that nobody trains on it for want 
 Elsewhere the correlation decides: at least 0.988 for those copies and for crops that lost 10 %, at most 0.81 for the
 1136 pairs in BSDS500 whose hashes are close. Crops that lost 15 % are missed more often than found.
 
-    python -m methods.training.duplicates FOLDER > kodak24.csv
+    python -m benchmark.methods.training.duplicates FOLDER > kodak24.csv
 
 makes the table again from a folder that holds the 24 pictures as 01.png to 24.png.
 """
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError
-from methods.training import pictures
+from benchmark.methods.training import pictures
 
 KODAK24 = Path(__file__).with_name("kodak24.csv")
 """Columns `picture` and `hash`: 143 bits in hexadecimal, three rows for each picture."""

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError
-from methods.training import pictures
-from methods.training.recipes import Phase, Position, Recipe
+from benchmark.methods.training import pictures
+from benchmark.methods.training.recipes import Phase, Position, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from methods.training.data import Example, Examples
+    from benchmark.methods.training.data import Example, Examples
 
 Place = tuple[int, int]
 """Side of the crop and index of an example."""

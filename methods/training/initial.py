@@ -22,8 +22,8 @@ def identity(network: nn.Module) -> bool:
     """
     from torch.nn.init import zeros_
 
-    from methods.learned.networks.attnet import AttNet
-    from methods.learned.networks.gkmnet import GkmNet
+    from benchmark.methods.learned.networks.attnet import AttNet
+    from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     last: list[nn.Module] = []
     if isinstance(network, GkmNet) and network.form.variant == "paper" and network.form.head == "gkm":
@@ -45,7 +45,7 @@ def opened(network: nn.Module) -> bool:
     """
     import torch
 
-    from methods.learned.networks.dpdnet import DpdNet
+    from benchmark.methods.learned.networks.dpdnet import DpdNet
 
     if not isinstance(network, DpdNet):
         return False

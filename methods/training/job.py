@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
 from benchmark.checkpoints import Card
+from benchmark.methods.learned.method import NetworkMethod
+from benchmark.methods.training.recipes import Recipe
 from benchmark.registry import METHODS, create
 from benchmark.spec import parse
-from methods.learned.method import NetworkMethod
-from methods.training.recipes import Recipe
 
 if TYPE_CHECKING:
-    from methods.training.data import Example, Examples
+    from benchmark.methods.training.data import Example, Examples
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "32", "bf16"]

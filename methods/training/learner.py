@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
-from methods.training import initial
-from methods.training.job import Hardware
-from methods.training.recipes import Criterion, Recipe
-from methods.training.step import step
-from methods.training.validation import normalisations
+from benchmark.methods.training import initial
+from benchmark.methods.training.job import Hardware
+from benchmark.methods.training.recipes import Criterion, Recipe
+from benchmark.methods.training.step import step
+from benchmark.methods.training.validation import normalisations
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

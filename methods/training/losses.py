@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from methods.training.recipes import Criterion
+from benchmark.methods.training.recipes import Criterion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ def loss(made: list[Tensor], sharp: Tensor, criterion: Criterion, coarse: float 
 
 def halvings(sharp: Tensor, count: int) -> list[Tensor]:
     """Return a picture at `count` scales, coarse to fine, halved by the filter that halves the networks' inputs."""
-    from methods.learned.networks.gkmnet import halved
+    from benchmark.methods.learned.networks.gkmnet import halved
 
     pictures = [sharp]
     for _ in range(count - 1):

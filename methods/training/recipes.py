@@ -80,7 +80,7 @@ class Phase:
         share: its length, on any scale that the recipe's other phases share.
         crop: side of the crops in pixels, a multiple of 16.
         batch: crops in a step.
-        criterion: the loss; see `methods.training.losses`.
+        criterion: the loss; see `benchmark.methods.training.losses`.
         rate: Adam's learning rate before warm-up and decay.
     """
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benchmark import console
 from benchmark.api import UsageError
-from methods.training import pictures
-from methods.training.data import DpdCrops, Examples, Simulated, validation
-from methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
-from methods.training.job import Source
-from methods.training.recipes import Recipe
+from benchmark.methods.training import pictures
+from benchmark.methods.training.data import DpdCrops, Examples, Simulated, validation
+from benchmark.methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
+from benchmark.methods.training.job import Source
+from benchmark.methods.training.recipes import Recipe
 
 DPD = "dpd"
 HELD_OUT = 16

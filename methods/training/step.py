@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import BenchmarkError
-from methods.training import losses
-from methods.training.recipes import Criterion
+from benchmark.methods.training import losses
+from benchmark.methods.training.recipes import Criterion
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -25,15 +25,15 @@ from benchmark import checkpoints
 from benchmark.api import DataError
 from benchmark.checkpoints import Card
 from benchmark.importing import fitted
-from methods.training import cards, curves, state
-from methods.training.curves import Row
-from methods.training.feed import Feed, Schedule, loader
-from methods.training.job import Job
-from methods.training.learner import Learner
-from methods.training.progress import Reporter
-from methods.training.recipes import Criterion, Position
-from methods.training.step import Diverged
-from methods.training.validation import Validation
+from benchmark.methods.training import cards, curves, state
+from benchmark.methods.training.curves import Row
+from benchmark.methods.training.feed import Feed, Schedule, loader
+from benchmark.methods.training.job import Job
+from benchmark.methods.training.learner import Learner
+from benchmark.methods.training.progress import Reporter
+from benchmark.methods.training.recipes import Criterion, Position
+from benchmark.methods.training.step import Diverged
+from benchmark.methods.training.validation import Validation
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from methods.training.feed import Feed, Pair, pair
-from methods.training.recipes import Phase
+from benchmark.methods.training.feed import Feed, Pair, pair
+from benchmark.methods.training.recipes import Phase
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from methods.training.data import Example
+    from benchmark.methods.training.data import Example
 
 CALIBRATION = 16
 """Training examples on which normalisation statistics are measured."""

@@ -43,10 +43,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
+from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.optics.varying import VaryingBlur
-from methods.two_stage import blur_posterior_spectra as spectra
 
 Plane = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ SMOOTHING = 8.0
 """Standard deviation of the second window, pixels."""
 
 MISMATCH = 0.01
-"""Share of the signal's power by which the PSF is assumed wrong, as in `methods.two_stage.wiener`."""
+"""Share of the signal's power by which the PSF is assumed wrong, as in `benchmark.methods.two_stage.wiener`."""
 
 ITERATIONS = 6
 """Of Richardson and Lucy. More gains with little noise and loses with much."""

@@ -1,6 +1,6 @@
 """Measure what sharp photographs look like in the bands of `blur_posterior_spectra`.
 
-    python -m methods.two_stage.blur_posterior_calibration --source DIR
+    python -m benchmark.methods.two_stage.blur_posterior_calibration --source DIR
 
 writes `blur_posterior.json`, beside this file. DIR holds sharp pictures; the stored constants come from BSDS500 train.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import imageio
-from methods.two_stage import blur_posterior_spectra as spectra
+from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from benchmark.api import Map, Picture
-from methods.two_stage import hyper_laplacian, richardson_lucy, wiener
+from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy, wiener
 
 Name = Literal["hyper-laplacian", "richardson-lucy", "wiener"]
 Psf = Literal["gaussian", "disk", "gkm"]

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from benchmark.api import Map, Mask, Picture
-from methods.two_stage.domain_transform import recursive_filter
+from benchmark.methods.two_stage.domain_transform import recursive_filter
 
 Array = NDArray[np.float64]
 Detector = Literal["octave", "matlab"]

@@ -32,7 +32,7 @@ Here:
   whole picture, two crops of 200 x 200 of BSDS500 train, three settings: 63 to 126 dB, at most 0.018 apart; 16 pixels
   from the border, where boxes meet but no picture is continued, 77 to 130 dB, at most 0.0034. PSNR changes by 0.002 dB.
 - Optional: `bins="feathered"` mixes two layers per pixel, and `mismatch` m says that the PSF of a layer is wrong, as in
-  `methods.two_stage.wiener`: at a frequency where the PSF passes H, the data then have the weight
+  `benchmark.methods.two_stage.wiener`: at a frequency where the PSF passes H, the data then have the weight
   1 / (1 / weight + m (1 - H^2) / P), P the eigenvalue of the negative Laplacian; an error of the PSF acts as noise with
   the spectrum of a picture. 0 is the published method.
 """
@@ -52,7 +52,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, irfft2, next_fast_len, rfft, rfft2
 
 from benchmark.api import Map, Mask, Picture
-from methods.two_stage.wiener import Psf, layer_kernel
+from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 
 Bins = Literal["hard", "feathered"]
 Array = NDArray[np.float64]

@@ -1,6 +1,6 @@
 """The blur map of Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR 2015 (JNB).
 
-JNB-style, dictionary re-trained: the authors' dictionary is not available, so `methods.two_stage.jnb_dictionary`
+JNB-style, dictionary re-trained: the authors' dictionary is not available, so `benchmark.methods.two_stage.jnb_dictionary`
 learns another. The less a picture is blurred, the more atoms of a dictionary of slightly blurred patches it takes to
 explain an 8 x 8 patch of it up to a small error. The number of atoms that orthogonal matching pursuit (OMP) takes is
 counted for every patch, carried along the guide picture, and turned into sigma by the inverse of the logistic function
@@ -42,7 +42,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
-from methods.two_stage.domain_transform import recursive_filter
+from benchmark.methods.two_stage.domain_transform import recursive_filter
 
 Array = NDArray[np.float32]
 Counts = NDArray[np.uint8]

@@ -1,6 +1,6 @@
-"""Learn what `methods.two_stage.jnb` needs: the dictionary, and the sparsity expected at each sigma.
+"""Learn what `benchmark.methods.two_stage.jnb` needs: the dictionary, and the sparsity expected at each sigma.
 
-    python -m methods.two_stage.jnb_dictionary --source DIR --out FILE
+    python -m benchmark.methods.two_stage.jnb_dictionary --source DIR --out FILE
 
 The dictionary is learned by K-SVD (Aharon, Elad and Bruckstein, IEEE Trans. Signal Processing 54(11), 2006) with the
 OMP of the estimator, as the JNB paper says, on 8 x 8 patches of sharp grey pictures blurred by Gaussians. The same
@@ -23,9 +23,9 @@ from scipy.optimize import curve_fit
 
 from benchmark import console, imageio
 from benchmark.api import DataError
+from benchmark.methods.two_stage import jnb
+from benchmark.methods.two_stage.jnb import PATCH, STOP, TEXTURED, Array, Dictionary
 from benchmark.optics.psf import kernel
-from methods.two_stage import jnb
-from methods.two_stage.jnb import PATCH, STOP, TEXTURED, Array, Dictionary
 
 WIDTH = 128
 ROUNDS = 30
@@ -199,7 +199,7 @@ def _provenance(
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
     low, high = TRAINING_SIGMA
     return (
-        f"python -m methods.two_stage.jnb_dictionary, seed {seed}. Pictures: {len(files)}, SHA-256 {digest}. "
+        f"python -m benchmark.methods.two_stage.jnb_dictionary, seed {seed}. Pictures: {len(files)}, SHA-256 {digest}. "
         f"Atoms: K-SVD, {rounds} rounds, {patches} patches blurred by Gaussians of sigma {low:g} to {high:g} px. "
         f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma {LADDER[0]:g} to "
         f"{LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the patches that take more than "

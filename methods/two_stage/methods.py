@@ -14,9 +14,9 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from benchmark.api import Iterate, Map, Method, MethodCard, Observation, Picture
+from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
+from benchmark.methods.two_stage.deconvolution import Bins, Constants, Deconvolver, Light, Name, Option, Psf
 from benchmark.optics.light import to_linear, to_srgb
-from methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
-from methods.two_stage.deconvolution import Bins, Constants, Deconvolver, Light, Name, Option, Psf
 
 MapSource = Literal["estimate", "oracle"]
 

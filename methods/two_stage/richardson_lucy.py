@@ -36,10 +36,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from benchmark.api import Map, Mask, Picture
+from benchmark.methods.two_stage.noise_level import noise_level
+from benchmark.methods.two_stage.wiener import QUANTISATION
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.varying import Family, VaryingBlur
-from methods.two_stage.noise_level import noise_level
-from methods.two_stage.wiener import QUANTISATION
 
 Light = Literal["srgb", "linear"]
 

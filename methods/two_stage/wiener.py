@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from benchmark.api import Map, Picture
+from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.optics import gkm
 from benchmark.optics.psf import kernel
-from methods.two_stage.noise_level import noise_level
 
 Psf = Literal["gaussian", "disk", "gkm"]
 Array = NDArray[np.float64]

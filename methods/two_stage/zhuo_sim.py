@@ -28,8 +28,8 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.feature import canny
 
 from benchmark.api import Map, Mask, Picture
-from methods.two_stage.matting import propagate
-from methods.two_stage.noise_level import noise_level
+from benchmark.methods.two_stage.matting import propagate
+from benchmark.methods.two_stage.noise_level import noise_level
 
 MAX_SIGMA = 5.0
 FIRST, SECOND = 1.0, 1.5  # re-blurs, sigma in pixels

@@ -12,10 +12,10 @@ from benchmark.api import Map, Method, Mixture, Sample, Unavailable
 from benchmark.metrics.tracks import Track
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.style import Drawn
 from benchmark.worker import brief, unmet
-from reports.figures import style
-from reports.figures.source import Source, drawn_by
-from reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmark.api import Picture, Unavailable
 from benchmark.metrics.psnr import Psnr
-from reports import crops
-from reports.crops import Close, Views
-from reports.figures import style
-from reports.figures.source import Source
-from reports.figures.style import Drawn
+from benchmark.reports import crops
+from benchmark.reports.crops import Close, Views
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

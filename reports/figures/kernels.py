@@ -14,9 +14,9 @@ from benchmark import checkpoints
 from benchmark.api import Unavailable, UsageError
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
 from benchmark.registry import METHODS
-from reports.figures import style
-from reports.figures.source import Source, drawn_by
-from reports.figures.style import Drawn
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from typing import Final
 
 from benchmark import imageio
 from benchmark.api import BenchmarkError, UsageError
+from benchmark.reports.figures import coefficients, crops, kernels, pareto, psf, radius, robustness, style
+from benchmark.reports.figures.source import Source, Wanted
+from benchmark.reports.figures.style import Drawn
+from benchmark.reports.grid import escape_markdown
 from benchmark.store import Store
-from reports.figures import coefficients, crops, kernels, pareto, psf, radius, robustness, style
-from reports.figures.source import Source, Wanted
-from reports.figures.style import Drawn
-from reports.grid import escape_markdown
 
 FIGURES: Final[Mapping[str, Callable[[Source], Drawn]]] = {
     "crops": crops.draw,

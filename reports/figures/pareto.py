@@ -9,12 +9,12 @@ from benchmark.api import Unavailable
 from benchmark.cost import record
 from benchmark.cost.record import Counted, Record
 from benchmark.cost.timing import Trial
+from benchmark.reports import cost, tables
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.style import Drawn
+from benchmark.reports.paper.cost import find
 from benchmark.stats import Interval, mean_interval
-from reports import cost, tables
-from reports.figures import style
-from reports.figures.source import Source
-from reports.figures.style import Drawn
-from reports.paper.cost import find
 
 if TYPE_CHECKING:
     import pandas as pd

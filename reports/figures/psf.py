@@ -1,4 +1,4 @@
-"""How well kernel models fit PSFs of ideal apertures and of a lens: the study of `reports.psf_study` as one figure."""
+"""How well kernel models fit PSFs of ideal apertures and of a lens: the study of `benchmark.reports.psf_study` as one figure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmark import checkpoints
-from reports import psf_study
-from reports.figures import style
-from reports.figures.source import Source, drawn_by
-from reports.figures.style import Drawn
+from benchmark.reports import psf_study
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     import pandas as pd

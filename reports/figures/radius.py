@@ -14,9 +14,9 @@ from benchmark.api import Map, Picture, Sample, Unavailable
 from benchmark.map_scores import CROP_RIGHT
 from benchmark.metrics.psnr import CAP
 from benchmark.metrics.tracks import Track
-from reports.figures import style
-from reports.figures.source import Kept, Source
-from reports.figures.style import Drawn
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Kept, Source
+from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

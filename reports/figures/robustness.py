@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
+from benchmark.reports import tables
+from benchmark.reports.figures import style
+from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.style import Drawn
 from benchmark.stats import Interval, mean_interval
-from reports import tables
-from reports.figures import style
-from reports.figures.source import Source
-from reports.figures.style import Drawn
 
 if TYPE_CHECKING:
     import pandas as pd

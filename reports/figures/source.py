@@ -11,9 +11,9 @@ from benchmark.api import DataError, Dataset, Sample, Unavailable
 from benchmark.metrics.tracks import Track
 from benchmark.plan import Cell, combined_fingerprint
 from benchmark.registry import DATASETS, create
+from benchmark.reports import about, frames, runs
+from benchmark.reports.figures import style
 from benchmark.store import Store
-from reports import about, frames, runs
-from reports.figures import style
 
 if TYPE_CHECKING:
     import pandas as pd

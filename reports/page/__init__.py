@@ -1,5 +1,5 @@
 """The comparison page: tables that lead to the pictures behind every number, in one folder that needs no network."""
 
-from reports.page.builder import write
+from benchmark.reports.page.builder import write
 
 __all__ = ["write"]

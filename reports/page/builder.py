@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark import __version__, imageio
 from benchmark.api import UsageError
+from benchmark.reports.page import pictures, tables, views
+from benchmark.reports.page.cards import Card, Cards, cards
+from benchmark.reports.page.content import content
+from benchmark.reports.page.pictures import Files
+from benchmark.reports.page.tables import Table
+from benchmark.reports.page.views import Sheet, Shown
 from benchmark.store import Store
-from reports.page import pictures, tables, views
-from reports.page.cards import Card, Cards, cards
-from reports.page.content import content
-from reports.page.pictures import Files
-from reports.page.tables import Table
-from reports.page.views import Sheet, Shown
 
 if TYPE_CHECKING:
     from jinja2 import Environment

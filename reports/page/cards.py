@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.reports import about
 from benchmark.store import Store
-from reports import about
 
 Facts = Mapping[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reports.page.pictures import Files, Overlay, url
-from reports.page.views import Gallery, Kept, Shown, View
+from benchmark.reports.page.pictures import Files, Overlay, url
+from benchmark.reports.page.views import Gallery, Kept, Shown, View
 
 Cards = Mapping[str, Mapping[str, Any]]
 """Measure key -> card of the measure."""

@@ -18,8 +18,8 @@ from benchmark.api import BenchmarkError, DataError, Dataset, Map, Observation, 
 from benchmark.metrics.tracks import Track
 from benchmark.names import file_name
 from benchmark.registry import DATASETS, create
+from benchmark.reports.page.views import Gallery, Source
 from benchmark.store import Store
-from reports.page.views import Gallery, Source
 
 THUMBNAIL = 192
 """Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.reports.frames import Entry, Row
+from benchmark.reports.page.cards import Card, Cards
+from benchmark.reports.page.views import Gallery, View
 from benchmark.stats import Interval
-from reports.frames import Entry, Row
-from reports.page.cards import Card, Cards
-from reports.page.views import Gallery, View
 
 FAMILIES = {
     "baseline": "baselines",

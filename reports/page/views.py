@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmark.api import UsageError
 from benchmark.names import output_picture, target_picture
 from benchmark.plan import Cell, combined_fingerprint
+from benchmark.reports import about, frames
+from benchmark.reports.frames import Row, Summary
 from benchmark.store import Store
-from reports import about, frames
-from reports.frames import Row, Summary
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmark.reports import frames, grid, runs
+from benchmark.reports.paper import cost
+from benchmark.reports.paper.cost import CostTable
+from benchmark.reports.paper.later import LaterTable
+from benchmark.reports.paper.layout import TABLES, Layout, lines, measured_on
+from benchmark.reports.paper.quality import QualityTable
 from benchmark.store import Store
-from reports import frames, grid, runs
-from reports.paper import cost
-from reports.paper.cost import CostTable
-from reports.paper.later import LaterTable
-from reports.paper.layout import TABLES, Layout, lines, measured_on
-from reports.paper.quality import QualityTable
 
 __all__ = ["LATER", "TABLES", "PaperTable", "tables", "write"]
 
@@ -45,7 +45,7 @@ def tables(
         numbers: keys of `TABLES`, or LATER.
         dataset: id of the data set that takes the place of the paper's; None for the paper's own, or the only one.
         protocols: to measure by; empty for `canonical`, or the first one where the runs were not scored under it.
-        cost_folder: of a cost pass; None to look for one, see `reports.paper.cost.find`.
+        cost_folder: of a cost pass; None to look for one, see `benchmark.reports.paper.cost.find`.
 
     Raises:
         UsageError: no such data set in the runs, a protocol that they were not scored under, no cost pass there.

@@ -11,10 +11,10 @@ from benchmark.cost import published as figures
 from benchmark.cost import record
 from benchmark.cost.published import Published
 from benchmark.cost.record import Record, Size
-from reports import about, cost
-from reports.grid import Cell, Column, Grid
-from reports.paper.layout import Layout, Line, lines
-from reports.published import FOLDER, PAPER, Row
+from benchmark.reports import about, cost
+from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.paper.layout import Layout, Line, lines
+from benchmark.reports.published import FOLDER, PAPER, Row
 
 _PRINTED = {
     "parameters": "parameters (M)",
@@ -41,7 +41,7 @@ _CONVENTION = (
 
 
 class _Line(NamedTuple):
-    """One line: a row of the paper, and a form of a network that stands for it, as `reports.cost` shows it.
+    """One line: a row of the paper, and a form of a network that stands for it, as `benchmark.reports.cost` shows it.
 
     Attributes:
         row: the row.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from reports import published
-from reports.grid import Cell, Column, Grid
-from reports.published import Printed
+from benchmark.reports import published
+from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.published import Printed
 
 _MEASURES = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "lpips": "LPIPS ↓", "mae": "MAE ↓"}
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from benchmark.reports import runs
+from benchmark.reports.published import Row, TableNumber, rows
 from benchmark.store import Store
-from reports import runs
-from reports.published import Row, TableNumber, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def measured_on(stores: Sequence[Store], layout: Layout, asked: str | None) -> s
     It is the one asked for; else the paper's own; else, where the runs hold one only, that one in its place.
 
     Raises:
-        UsageError: as `reports.runs.dataset` does.
+        UsageError: as `benchmark.reports.runs.dataset` does.
     """
     held = runs.datasets(stores)
     if asked or layout.dataset in held.values():

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reports import published, tables
-from reports.frames import Entry, Row, Summary
-from reports.grid import Cell, Column, Grid
-from reports.paper.layout import Layout, Line, lines
-from reports.published import Printed
+from benchmark.reports import published, tables
+from benchmark.reports.frames import Entry, Row, Summary
+from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.paper.layout import Layout, Line, lines
+from benchmark.reports.published import Printed
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
 _MEASURES: dict[str, dict[str, Any]] = {

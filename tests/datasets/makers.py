@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.io import savemat
 
-import datasets
+from benchmark.datasets import dpd as dpd_adapter
 
 Size = tuple[int, int]
 
@@ -42,7 +42,7 @@ def save(path: Path, picture: np.ndarray, bit_depth: int = 8) -> Path:
 
 def dpd_names(split: str) -> list[tuple[str, str]]:
     """Official (source, target) names of a split, read from the table itself."""
-    with (Path(datasets.__file__).parent / "dpd_splits.csv").open(newline="") as table:
+    with Path(dpd_adapter.__file__).with_name("dpd_splits.csv").open(newline="") as table:
         return [(row["source"], row["target"]) for row in csv.DictReader(table) if row["split"] == split]
 
 

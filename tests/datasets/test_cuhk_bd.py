@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.api import DataError
-from datasets.cuhk_bd import CuhkBd
+from benchmark.datasets.cuhk_bd import CuhkBd
 from tests.datasets import makers
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmark.api import DataError
-from datasets.dpd import Dpd
-from datasets.layout import natural_key
+from benchmark.datasets.dpd import Dpd
+from benchmark.datasets.layout import natural_key
 from tests.datasets import makers
 
 NAMES = makers.dpd_names("test")

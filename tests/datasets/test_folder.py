@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmark.api import DataError, UsageError
+from benchmark.datasets.folder import Folder
 from benchmark.registry import DATASETS, create
-from datasets.folder import Folder
 from tests.datasets import makers
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.api import DataError
-from datasets import layout
-from datasets.folder import Folder
+from benchmark.datasets import layout
+from benchmark.datasets.folder import Folder
 from tests.datasets import makers
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from benchmark.api import DataError
-from datasets.pixel4 import Pixel4
+from benchmark.datasets.pixel4 import Pixel4
 from tests.datasets import makers
 
 

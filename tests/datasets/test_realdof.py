@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.api import DataError
-from datasets.realdof import RealDof
+from benchmark.datasets.realdof import RealDof
 from tests.datasets import makers
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from datasets.registration import Shift, estimate_shift, fit_gain, resample
+from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample
 
 
 def scene(seed: int = 0, height: int = 216, width: int = 288) -> np.ndarray:

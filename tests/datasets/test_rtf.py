@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from benchmark.api import DataError, UsageError
+from benchmark.datasets.rtf import SIGMA_OF_RADIUS, Rtf, sigma_of_radius
 from benchmark.registry import DATASETS, create
-from datasets.rtf import SIGMA_OF_RADIUS, Rtf, sigma_of_radius
 from tests.datasets import makers
 
 IDS = [f"{number:02d}" for number in range(1, 23)]

@@ -18,10 +18,10 @@ from scipy import ndimage
 from benchmark import imageio
 from benchmark.api import DataError, Sample, UsageError
 from benchmark.conformance import check_dataset
+from benchmark.datasets.simulated import Simulated
 from benchmark.optics import gkm, light
 from benchmark.optics import psf as kernels
 from benchmark.registry import DATASETS, create
-from datasets.simulated import Simulated
 
 NOWHERE = Path("there is no data root")
 

@@ -139,12 +139,12 @@ def test_doctor() -> None:
         assert word in done.stdout
 
 
-def test_wrong_datasets_package_is_noticed(tmp_path: Path) -> None:
-    """The `datasets` of PyPI, found first, must not be taken for ours."""
+def test_a_package_called_datasets_does_not_matter(tmp_path: Path) -> None:
+    """The `datasets` of PyPI, also where it comes first on the path, is not ours and harms nothing."""
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").touch()
     done = call("list", "datasets", cwd=tmp_path)
-    assert done.returncode == 2 and "not the package of this suite" in done.stderr
+    assert done.returncode == 0 and "simulated" in done.stdout
 
 
 @pytest.fixture(scope="module")

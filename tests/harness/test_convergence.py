@@ -10,8 +10,8 @@ import pytest
 from benchmark import convergence, plan
 from benchmark.metrics.psnr import Psnr
 from benchmark.noise import Noise
+from benchmark.reports import convergence as report
 from benchmark.worker import Settings
-from reports import convergence as report
 
 FAST = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
 

@@ -33,7 +33,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Method]]:
 
 def test_our_methods_come_through_entry_points() -> None:
     assert {"input", "unsharp", "uniform-wiener", "zhuo-sim", "fixed-point"} <= set(METHODS.names())
-    assert METHODS.origin("input") == "defocus-bench: methods.do_nothing:DoNothing"
+    assert METHODS.origin("input") == "defocus-bench: benchmark.methods.do_nothing:DoNothing"
 
 
 def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing(registry: Registry[type[Method]]) -> None:

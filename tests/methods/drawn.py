@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from benchmark import checkpoints
+from benchmark.methods.learned.method import Networked
 from benchmark.registry import METHODS, create
-from methods.learned.method import Networked
 
 
 def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: float = 0.05) -> Path:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from benchmark import conformance
 from benchmark.api import Observation
+from benchmark.methods.learned import method
+from benchmark.methods.learned.attnet import AttNet as AttNetMethod
+from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, Gate, merged
+from benchmark.methods.learned.networks.srn import pyramid
+from benchmark.methods.learned.networks.tiles import tiled
+from benchmark.methods.learned.networks.winograd import WinogradConv2d
 from benchmark.registry import METHODS, create
-from methods.learned import method
-from methods.learned.attnet import AttNet as AttNetMethod
-from methods.learned.networks.attnet import AttentiveBlock, AttNet, Gate, merged
-from methods.learned.networks.srn import pyramid
-from methods.learned.networks.tiles import tiled
-from methods.learned.networks.winograd import WinogradConv2d
 from tests.methods.drawn import draw
 
 

@@ -5,9 +5,9 @@ import pytest
 from skimage.filters import unsharp_mask
 
 from benchmark.api import Observation, UsageError
+from benchmark.methods.do_nothing import DoNothing
+from benchmark.methods.unsharp import UnsharpMask
 from benchmark.registry import METHODS, create
-from methods.do_nothing import DoNothing
-from methods.unsharp import UnsharpMask
 
 
 def _picture(seed: int = 0) -> np.ndarray:

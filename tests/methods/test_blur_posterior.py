@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from benchmark import imageio
+from benchmark.methods.two_stage import blur_posterior, blur_posterior_calibration
+from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.optics.depth_of_field import render
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
-from methods.two_stage import blur_posterior, blur_posterior_calibration
-from methods.two_stage import blur_posterior_spectra as spectra
 
 SKIMAGE = ("chelsea.png", "coffee.png")
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark import checkpoints
 from benchmark.api import Scalar
-from methods.learned.gkmnet import GkmNet
+from benchmark.methods.learned.gkmnet import GkmNet
 
 
 @pytest.mark.parametrize(

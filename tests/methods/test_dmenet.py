@@ -19,14 +19,14 @@ from torch import nn
 
 from benchmark import checkpoints, conformance, imageio, map_scores, plan, runner, worker
 from benchmark.api import DataError, Observation, UsageError
+from benchmark.methods.dmenet import DmeNet, sigma
+from benchmark.methods.learned import method
+from benchmark.methods.learned.networks import dmenet
+from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
+from benchmark.methods.two_stage.methods import Pipeline
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
 from benchmark.worker import Settings
-from methods.dmenet import DmeNet, sigma
-from methods.learned import method
-from methods.learned.networks import dmenet
-from methods.two_stage import hyper_laplacian, richardson_lucy
-from methods.two_stage.methods import Pipeline
 
 Array = NDArray[np.float64]
 CARD = checkpoints.Card(method="dmenet", trained_on=("drawn pictures",), notes="Drawn at random.")

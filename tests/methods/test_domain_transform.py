@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from methods.two_stage.domain_transform import recursive_filter
+from benchmark.methods.two_stage.domain_transform import recursive_filter
 
 Array = NDArray[np.float64]
 SIDES = st.integers(1, 7)

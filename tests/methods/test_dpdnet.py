@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from benchmark import conformance
 from benchmark.api import Observation
+from benchmark.methods.learned.dpdnet import DpdNetD, DpdNetS
+from benchmark.methods.learned.networks.dpdnet import DpdNet, FastUpConv, UpConv
 from benchmark.registry import METHODS, create
-from methods.learned.dpdnet import DpdNetD, DpdNetS
-from methods.learned.networks.dpdnet import DpdNet, FastUpConv, UpConv
 from tests.methods.drawn import draw
 
 

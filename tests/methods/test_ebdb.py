@@ -19,8 +19,8 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.measure import label
 
 from benchmark.api import Mask, Picture
-from methods.two_stage import ebdb
-from methods.two_stage.domain_transform import recursive_filter
+from benchmark.methods.two_stage import ebdb
+from benchmark.methods.two_stage.domain_transform import recursive_filter
 
 Array = NDArray[np.float64]
 OFFSET = 0.3  # of the edge against the pixel in the middle
@@ -401,7 +401,7 @@ def test_any_picture_gets_a_map(height: int, width: int, scale: float, seed: int
 )
 def test_maps_of_real_pictures(data_root: Path, edges: Any, sample: str, error: float, correlation: float) -> None:
     """The two public pictures of RTF, without the last 20 columns, as the authors' demonstration."""
-    from datasets.rtf import Rtf
+    from benchmark.datasets.rtf import Rtf
 
     loaded = Rtf(data_root).load(sample)
     assert loaded.blur_map is not None
@@ -414,7 +414,7 @@ def test_maps_of_real_pictures(data_root: Path, edges: Any, sample: str, error: 
 @pytest.mark.data
 def test_it_ranks_blurred_regions_above_sharp_ones(data_root: Path) -> None:
     """Area under the ROC curve on photographs with hand-drawn masks; here six, evenly spread."""
-    from datasets.cuhk_bd import CuhkBd
+    from benchmark.datasets.cuhk_bd import CuhkBd
 
     photographs = CuhkBd(data_root)
     areas = []

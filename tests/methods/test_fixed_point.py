@@ -10,10 +10,10 @@ from scipy.fft import idctn
 from scipy.ndimage import correlate
 
 from benchmark.api import Observation, UsageError
+from benchmark.methods.fixed_point import FixedPoint, iterate, spectral_radius
 from benchmark.optics import gkm
 from benchmark.optics.varying import VaryingBlur
 from benchmark.registry import METHODS, create
-from methods.fixed_point import FixedPoint, iterate, spectral_radius
 
 Array = NDArray[np.float32]
 BANK = gkm.paper_bank()

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from methods.learned.networks import fused, strips
-from methods.learned.networks.gkmnet import Form, GaussianConvolution, TripletAttention, Variant, layout
-from methods.learned.networks.gkmnet_train import FusedAttention
+from benchmark.methods.learned.networks import fused, strips
+from benchmark.methods.learned.networks.gkmnet import Form, GaussianConvolution, TripletAttention, Variant, layout
+from benchmark.methods.learned.networks.gkmnet_train import FusedAttention
 
 sizes = st.integers(1, 9)
 

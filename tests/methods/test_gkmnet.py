@@ -27,11 +27,9 @@ from torch import Tensor, nn
 
 from benchmark import checkpoints, conformance, listing, plan
 from benchmark.api import DataError, Observation, Scalar, UsageError
-from benchmark.optics import gkm
-from benchmark.registry import METHODS, create
-from methods.learned import method
-from methods.learned.gkmnet import GkmNet as GkmNetMethod
-from methods.learned.networks.gkmnet import (
+from benchmark.methods.learned import method
+from benchmark.methods.learned.gkmnet import GkmNet as GkmNetMethod
+from benchmark.methods.learned.networks.gkmnet import (
     ConvLstm,
     Convolution,
     Filtering,
@@ -43,6 +41,8 @@ from methods.learned.networks.gkmnet import (
     doubled,
     halved,
 )
+from benchmark.optics import gkm
+from benchmark.registry import METHODS, create
 from tests.methods.drawn import draw
 
 Array = NDArray[np.float64]

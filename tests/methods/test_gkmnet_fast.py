@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from benchmark.api import Observation
 from benchmark.conformance import check_method
+from benchmark.methods.learned import method as networked
+from benchmark.methods.learned.networks import gkmnet_fast, strips
+from benchmark.methods.learned.networks.gkmnet import Filtering, Form, GkmNet
+from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
+from benchmark.methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
 from benchmark.registry import METHODS, create
-from methods.learned import method as networked
-from methods.learned.networks import gkmnet_fast, strips
-from methods.learned.networks.gkmnet import Filtering, Form, GkmNet
-from methods.learned.networks.gkmnet_train import TrainableGkmNet
-from methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
 from tests.methods.drawn import draw
 
 FORMS = {

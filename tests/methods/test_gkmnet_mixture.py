@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from benchmark.api import Observation, UsageError
+from benchmark.methods.learned import method as networked
+from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, layout
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
-from methods.learned import method as networked
-from methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, layout
 from tests.methods.drawn import draw
 
 PICTURE = np.random.default_rng(0).random((35, 50, 3), dtype=np.float32)

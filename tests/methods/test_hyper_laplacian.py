@@ -13,11 +13,11 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter
 
+from benchmark.methods.two_stage import hyper_laplacian as hl
+from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.optics.varying import VaryingBlur
-from methods.two_stage import hyper_laplacian as hl
-from methods.two_stage.wiener import Psf, layer_kernel
 
 Picture = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -365,7 +365,7 @@ def test_the_true_map_recovers_detail() -> None:
 @pytest.mark.data
 def test_photographs_gain(data_root: Path) -> None:
     """Simulated disks on photographs that no constant was tuned on: what the module says, with room."""
-    from datasets.simulated import Simulated
+    from benchmark.datasets.simulated import Simulated
 
     scenes = Simulated(Path(), source=data_root / "BSDS500" / "val", seed=7, size=240)
     gains = []

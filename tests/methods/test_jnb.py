@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark import imageio
 from benchmark.api import DataError
-from methods.two_stage import jnb, jnb_dictionary
-from methods.two_stage.domain_transform import recursive_filter
+from benchmark.methods.two_stage import jnb, jnb_dictionary
+from benchmark.methods.two_stage.domain_transform import recursive_filter
 
 Array = NDArray[np.float32]
 

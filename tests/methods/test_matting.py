@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from methods.two_stage.matting import propagate
+from benchmark.methods.two_stage.matting import propagate
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from methods.two_stage.noise_level import noise_level
+from benchmark.methods.two_stage.noise_level import noise_level
 
 
 @pytest.mark.parametrize("sigma", [1 / 255, 5 / 255, 0.2])

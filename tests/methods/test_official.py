@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from benchmark import checkpoints, cli, importing, listing
 from benchmark.api import DataError, Importer, ImporterCard, Observation, UsageError
+from benchmark.methods.learned import method
+from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
+from benchmark.methods.learned.official import GkmNetOfficial
 from benchmark.registry import IMPORTERS, METHODS, create
-from methods.learned import method
-from methods.learned.networks.gkmnet import Form, GkmNet
-from methods.learned.official import GkmNetOfficial
 
 State = dict[str, Tensor]
 
@@ -524,7 +524,7 @@ def _listed(kind: str) -> str:
 
 def test_importers_are_listed() -> None:
     [row] = [line for line in _listed("importers").splitlines() if "gkmnet-official" in line]
-    assert "gkmnet.official" in row and "DPD test" in row and "methods.learned.official" in row
+    assert "gkmnet.official" in row and "DPD test" in row and "benchmark.methods.learned.official" in row
 
 
 def test_checkpoints_are_listed(file: Path, folder: Path) -> None:

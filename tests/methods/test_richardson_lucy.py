@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import richardson_lucy as skimage_richardson_lucy
 
+from benchmark.methods.two_stage import richardson_lucy as rl
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.optics.varying import Family, VaryingBlur
-from methods.two_stage import richardson_lucy as rl
 
 Picture = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -210,7 +210,7 @@ def test_iterations_are_the_most_that_are_made() -> None:
 @pytest.mark.data
 def test_photographs_gain(data_root: Path) -> None:
     """Simulated disks on photographs that no constant was chosen on: what the module says, with room."""
-    from datasets.simulated import Simulated
+    from benchmark.datasets.simulated import Simulated
 
     scenes = Simulated(Path(), source=data_root / "BSDS500" / "val", seed=7, size=120)
     gains = []

@@ -16,11 +16,11 @@ from torch import nn
 
 from benchmark import conformance
 from benchmark.api import Observation
+from benchmark.methods.learned.networks.srn import ConvLstm, ResidualBlock, Srn, deconv, pyramid
+from benchmark.methods.learned.networks.tiles import tiled
+from benchmark.methods.learned.networks.winograd import WinogradConv2d
+from benchmark.methods.learned.srn import Srn as SrnMethod
 from benchmark.registry import METHODS, create
-from methods.learned.networks.srn import ConvLstm, ResidualBlock, Srn, deconv, pyramid
-from methods.learned.networks.tiles import tiled
-from methods.learned.networks.winograd import WinogradConv2d
-from methods.learned.srn import Srn as SrnMethod
 from tests.methods.drawn import draw
 
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmark.api import Observation, UsageError
+from benchmark.methods.fixed_point import FixedPoint
+from benchmark.methods.two_stage import blur_posterior, ebdb, hyper_laplacian, jnb, richardson_lucy, wiener, zhuo_sim
+from benchmark.methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSim
+from benchmark.methods.uniform_wiener import UniformWiener
 from benchmark.optics import gkm
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.registry import METHODS, create
-from methods.fixed_point import FixedPoint
-from methods.two_stage import blur_posterior, ebdb, hyper_laplacian, jnb, richardson_lucy, wiener, zhuo_sim
-from methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSim
-from methods.uniform_wiener import UniformWiener
 
 Picture = NDArray[np.float32]
 CLASSES: list[Callable[..., TwoStage]] = [ZhuoSim, Ebdb, Jnb, UniformWiener, FixedPoint, BlurPosterior]
@@ -277,7 +277,7 @@ def test_refuses_bad_parameters(text: str) -> None:
 def test_importing_the_methods_does_not_compile() -> None:
     """The matting library compiles on import; that must wait for `prepare`, which is never timed."""
     script = (
-        "import sys, methods.two_stage.methods as m\n"
+        "import sys, benchmark.methods.two_stage.methods as m\n"
         "assert not any(name.startswith(('pymatting', 'numba')) for name in sys.modules)\n"
         "m.ZhuoSim(map='oracle').prepare('cpu')\n"
         "assert 'pymatting' not in sys.modules\n"

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import correlate, gaussian_filter
 
+from benchmark.methods.two_stage import wiener
+from benchmark.methods.two_stage.wiener import Psf
 from benchmark.optics import gkm
 from benchmark.optics.psf import kernel
-from methods.two_stage import wiener
-from methods.two_stage.wiener import Psf
 
 Picture = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from methods.learned.networks.winograd import TrainableWinograd, WinogradConv2d, fast
+from benchmark.methods.learned.networks.winograd import TrainableWinograd, WinogradConv2d, fast
 
 
 @settings(max_examples=30)

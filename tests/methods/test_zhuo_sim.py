@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
-from methods.two_stage import zhuo_sim
-from methods.two_stage.matting import propagate
+from benchmark.methods.two_stage import zhuo_sim
+from benchmark.methods.two_stage.matting import propagate
 
 OFFSET = 0.3  # of the edge against the pixel in the middle
 

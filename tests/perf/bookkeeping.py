@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CELLS = 10_000
-_IMPORTS = "import benchmark.session, benchmark.provenance, reports.frames, reports.tables, pandas, scipy.stats"
+_IMPORTS = "import benchmark.session, benchmark.provenance, benchmark.reports.frames, benchmark.reports.tables, pandas, scipy.stats"
 
 
 def seconds(command: list[str]) -> float:

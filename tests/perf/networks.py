@@ -24,11 +24,11 @@ from torch import Tensor
 
 from benchmark.api import Network
 from benchmark.cost.counting import count
+from benchmark.methods.learned.gkmnet import GkmNet
+from benchmark.methods.learned.method import Networked
+from benchmark.methods.learned.networks import gkmnet
+from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, continued
 from benchmark.registry import METHODS, create
-from methods.learned.gkmnet import GkmNet
-from methods.learned.method import Networked
-from methods.learned.networks import gkmnet
-from methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, continued
 from tests.methods.drawn import draw
 
 ROOT = Path(__file__).parents[2]

@@ -54,7 +54,7 @@ def main() -> None:
 
 def report_map() -> None:
     """Print the time of the map that the authors' program makes in 4.3 and 6.2 s, on another machine."""
-    from methods.two_stage import ebdb
+    from benchmark.methods.two_stage import ebdb
 
     image, _ = mosaic(360, 360)
     seconds = []

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import imageio
+from benchmark.methods.learned.gkmnet import GkmNet
+from benchmark.methods.training import initial, learner
+from benchmark.methods.training.data import Simulated
+from benchmark.methods.training.feed import Feed, loader
+from benchmark.methods.training.step import step
 from benchmark.registry import METHODS, create
-from methods.learned.gkmnet import GkmNet
-from methods.training import initial, learner
-from methods.training.data import Simulated
-from methods.training.feed import Feed, loader
-from methods.training.step import step
 
 THREADS = 2
 CROP, BATCH = 128, 2

@@ -17,10 +17,10 @@ from benchmark.api import MethodCard, UsageError
 from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.plan import Cell
+from benchmark.reports import pairs
+from benchmark.reports.compare import Answer, Asked, answer, split, write
+from benchmark.reports.ground import Ground
 from benchmark.store import FILE_NAME, Outcome, Store
-from reports import pairs
-from reports.compare import Answer, Asked, answer, split, write
-from reports.ground import Ground
 
 MEASURES = {
     "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},

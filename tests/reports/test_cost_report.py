@@ -13,8 +13,8 @@ from benchmark.cost.counting import Check, Count
 from benchmark.cost.published import Published
 from benchmark.cost.record import Counted, Record, Size
 from benchmark.cost.timing import Reading, Subject, Trial
-from reports import cost, grid
-from reports.cost import incomplete, measured, tables_of, ways
+from benchmark.reports import cost, grid
+from benchmark.reports.cost import incomplete, measured, tables_of, ways
 
 SUBJECT = Subject("slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc")
 GPU = dataclasses.replace(SUBJECT, device="cuda", gpu="a GPU")

@@ -21,20 +21,20 @@ from benchmark.cost import record
 from benchmark.cost.counting import Count
 from benchmark.cost.record import Counted, Record, Size
 from benchmark.cost.timing import Reading, Subject, Trial, Trials
+from benchmark.methods.learned import method as networked
 from benchmark.metrics.protocols import Score
 from benchmark.names import output_file, output_picture, target_picture
 from benchmark.noise import Noise
 from benchmark.optics import gkm
 from benchmark.plan import Cell
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
+from benchmark.reports import crops as close_ups
+from benchmark.reports import psf_study
+from benchmark.reports.figures import coefficients, crops, kernels, making, pareto, psf, radius, robustness, style
+from benchmark.reports.figures.source import Source, Wanted
 from benchmark.session import _protocol_card
 from benchmark.stats import mean_interval
 from benchmark.store import Outcome, Store
-from methods.learned import method as networked
-from reports import crops as close_ups
-from reports import psf_study
-from reports.figures import coefficients, crops, kernels, making, pareto, psf, radius, robustness, style
-from reports.figures.source import Source, Wanted
 from tests.methods.drawn import draw as draw_checkpoint
 
 DATASET = "tiny:size=64"
@@ -475,7 +475,7 @@ def test_data_that_is_not_there_is_named(shown: Run, monkeypatch: pytest.MonkeyP
     def absent(*args: object, **options: object) -> None:
         raise DataError("a long tree")
 
-    monkeypatch.setattr("reports.figures.source.create", absent)
+    monkeypatch.setattr("benchmark.reports.figures.source.create", absent)
     with pytest.raises(Unavailable, match=r"needs tiny.*not found under here.*--data"):
         radius.draw(source(shown, root=Path("here")))
 
@@ -587,7 +587,7 @@ def test_learned_kernels_stand_beside_the_predefined(
     noisy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr("methods.learned.method.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("benchmark.methods.learned.method.SHIPPED", tmp_path / "none")
     draw_checkpoint(tmp_path, "gkmnet", "fixed")
     with pytest.raises(Unavailable, match=r"train gkmnet:kernels=gaussian"):
         kernels.draw(source(noisy))

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from reports import grid
-from reports.grid import Cell, Column, Grid
+from benchmark.reports import grid
+from benchmark.reports.grid import Cell, Column, Grid
 
 HOSTILE = "</td><script>alert('x')</script>&amp; | *a* _b_ `c` [t](u) \\ {d} $e$ 5 % #~^ \"q\" -- é 模糊\nsecond line"
 COLUMNS = (

@@ -17,8 +17,8 @@ from benchmark.map_scores import COLUMNS, Row
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import Resolved
+from benchmark.reports import frames, maps, tables
 from benchmark.worker import Settings
-from reports import frames, maps, tables
 
 HOSTILE = "<b>写真|_x"
 SIZE = (40, 60)

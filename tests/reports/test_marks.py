@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import marks
+from benchmark.reports import marks
 
 N = 12
 

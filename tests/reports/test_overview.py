@@ -12,8 +12,8 @@ from benchmark import imageio
 from benchmark.names import output_file, output_picture, target_picture
 from benchmark.noise import Noise
 from benchmark.plan import Cell
+from benchmark.reports import overview
 from benchmark.store import Outcome, Store
-from reports import overview
 
 HOSTILE = "<b>../写真 'x'"
 

@@ -34,11 +34,11 @@ from benchmark import imageio
 from benchmark.api import DataError, UsageError
 from benchmark.metrics.protocols import Score
 from benchmark.names import file_name, output_picture
+from benchmark.reports import frames, page
+from benchmark.reports.page import pictures
+from benchmark.reports.page.builder import FILES
+from benchmark.reports.page.tables import _place
 from benchmark.store import Outcome, Store
-from reports import frames, page
-from reports.page import pictures
-from reports.page.builder import FILES
-from reports.page.tables import _place
 
 SCRIPT = Path(page.__file__).parent / "page.js"
 

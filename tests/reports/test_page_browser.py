@@ -20,7 +20,7 @@ from page_runs import GREY, HOSTILE_METHOD, HOSTILE_SAMPLE, REASON, TARGET, make
 from PIL import Image
 
 from benchmark import imageio
-from reports import page as comparison
+from benchmark.reports import page as comparison
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

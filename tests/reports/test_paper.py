@@ -23,13 +23,13 @@ from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.plan import Cell
 from benchmark.registry import PROTOCOLS
+from benchmark.reports import grid, paper
+from benchmark.reports.paper import TABLES
+from benchmark.reports.paper.cost import CostTable, find
+from benchmark.reports.paper.layout import lines
 from benchmark.session import _protocol_card
 from benchmark.spec import parse
 from benchmark.store import Outcome, Store
-from reports import grid, paper
-from reports.paper import TABLES
-from reports.paper.cost import CostTable, find
-from reports.paper.layout import lines
 
 PICTURES = 12
 RULERS = {("dpdnet", "psnr"): "1", ("dpdnet", "ssim_u7"): "1", ("dpdnet", "mae"): "1"}

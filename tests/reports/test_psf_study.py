@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from benchmark.optics import psf, psf_fit
-from reports import psf_study
-from reports.psf_study import DISK, FREE, GAUSSIAN, GENERALISED, LARGE, MODELS, NONNEGATIVE, Study
+from benchmark.reports import psf_study
+from benchmark.reports.psf_study import DISK, FREE, GAUSSIAN, GENERALISED, LARGE, MODELS, NONNEGATIVE, Study
 
 FILES = ["psf_fits.csv", "psf_study.md", "psf_study.tex"]
 FIGURES = ["psf_errors.png", "psf_errors.pdf", "psf_kernels.png", "psf_kernels.pdf"]

@@ -10,9 +10,9 @@ import pytest
 
 from benchmark.api import DataError
 from benchmark.registry import METHODS
+from benchmark.reports import published
+from benchmark.reports.published import PAPER, Row
 from benchmark.spec import parse
-from reports import published
-from reports.published import PAPER, Row
 
 
 def values(table: str, model: str, training: str = "clean", noise: float = 0) -> list[str]:

@@ -18,9 +18,9 @@ from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.plan import Cell
 from benchmark.registry import PROTOCOLS
+from benchmark.reports import about, frames, tables
 from benchmark.session import _protocol_card
 from benchmark.store import Outcome, Store
-from reports import about, frames, tables
 
 SAMPLES = ("one", "two", "three", "four")
 RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}

@@ -14,9 +14,9 @@ from benchmark.api import MethodCard, UsageError
 from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.plan import Cell
+from benchmark.reports import grid, rulers
+from benchmark.reports.grid import Grid
 from benchmark.store import Outcome, Store
-from reports import grid, rulers
-from reports.grid import Grid
 
 SAMPLES = ("one", "two")
 Means = Mapping[str, Mapping[str, float]]

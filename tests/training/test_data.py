@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from benchmark.api import DataError, UsageError
+from benchmark.methods.training import data, pictures, scenes
+from benchmark.methods.training.data import DpdCrops, Example, Simulated, validation
 from benchmark.optics import light, psf
-from methods.training import data, pictures, scenes
-from methods.training.data import DpdCrops, Example, Simulated, validation
 from tests.datasets import makers
 from tests.datasets.makers import save, texture
 

@@ -13,8 +13,8 @@ import skimage.data
 
 from benchmark import imageio
 from benchmark.api import DataError
-from methods.training import duplicates
-from methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
+from benchmark.methods.training import duplicates
+from benchmark.methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
 from tests.datasets.makers import save, texture
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
-from methods.learned.networks.gkmnet import GkmNet
-from methods.learned.networks.srn import pyramid
-from methods.training import losses
-from methods.training.step import Diverged, outputs, step
+from benchmark.methods.learned.networks.gkmnet import GkmNet
+from benchmark.methods.learned.networks.srn import pyramid
+from benchmark.methods.training import losses
+from benchmark.methods.training.step import Diverged, outputs, step
 
 
 def pictures(seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:

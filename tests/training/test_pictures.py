@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from benchmark import imageio
 from benchmark.api import DataError
-from methods.training import pictures
+from benchmark.methods.training import pictures
 from tests.datasets.makers import save, texture
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.api import UsageError
-from methods.training import initial, recipes
-from methods.training.feed import Schedule
-from methods.training.job import networked
-from methods.training.recipes import FAST, PAPER, Budget, Phase, Position, Recipe, recipe
+from benchmark.methods.training import initial, recipes
+from benchmark.methods.training.feed import Schedule
+from benchmark.methods.training.job import networked
+from benchmark.methods.training.recipes import FAST, PAPER, Budget, Phase, Position, Recipe, recipe
 
 DPD = 350 // 4  # steps of an epoch
 
@@ -169,7 +169,7 @@ def test_forms_that_are_not_residual_keep_their_weights(text: str) -> None:
 def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     import torch
 
-    from methods.learned.networks.dpdnet import DpdNet
+    from benchmark.methods.learned.networks.dpdnet import DpdNet
 
     torch.manual_seed(0)
     network = networked(name).trainable().eval()
@@ -201,7 +201,7 @@ def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> N
 def test_first_filters_whiten_what_the_network_is_fed() -> None:
     import torch
 
-    from methods.learned.networks.gkmnet import GkmNet
+    from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     torch.manual_seed(0)
     network = networked("gkmnet").trainable().eval()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from benchmark.methods.training import scenes
+from benchmark.methods.training.scenes import Aperture, Scene, expose
 from benchmark.optics import light, psf
 from benchmark.optics.depth_of_field import render
-from methods.training import scenes
-from methods.training.scenes import Aperture, Scene, expose
 
 APERTURES = (
     Aperture("disk"),

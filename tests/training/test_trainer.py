@@ -25,20 +25,20 @@ from typer.testing import CliRunner
 from benchmark import checkpoints, imageio
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.cli import app
+from benchmark.methods.training import cards, command, curves, recipes, sources, state
+from benchmark.methods.training import job as jobs
+from benchmark.methods.training import learner as learners
+from benchmark.methods.training.curves import Row
+from benchmark.methods.training.data import Example
+from benchmark.methods.training.feed import Feed, pair
+from benchmark.methods.training.job import Hardware, Job, Start
+from benchmark.methods.training.learner import Learner, averaging
+from benchmark.methods.training.progress import remaining
+from benchmark.methods.training.recipes import Budget, Phase
+from benchmark.methods.training.step import Diverged
+from benchmark.methods.training.trainer import halved, train
+from benchmark.methods.training.validation import Validation, pooled_psnr
 from benchmark.registry import METHODS, create
-from methods.training import cards, command, curves, recipes, sources, state
-from methods.training import job as jobs
-from methods.training import learner as learners
-from methods.training.curves import Row
-from methods.training.data import Example
-from methods.training.feed import Feed, pair
-from methods.training.job import Hardware, Job, Start
-from methods.training.learner import Learner, averaging
-from methods.training.progress import remaining
-from methods.training.recipes import Budget, Phase
-from methods.training.step import Diverged
-from methods.training.trainer import halved, train
-from methods.training.validation import Validation, pooled_psnr
 from tests.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
 
 ROOT = Path(__file__).parents[2]
@@ -428,7 +428,7 @@ def test_half_precision_is_stored_where_it_costs_nothing(
 ) -> None:
     assert weights(done)["enter.weight"].dtype == torch.float16
     assert weights(done)["normal.num_batches_tracked"].dtype == torch.int64
-    monkeypatch.setattr("methods.training.trainer.HALF_COSTS", -1.0)
+    monkeypatch.setattr("benchmark.methods.training.trainer.HALF_COSTS", -1.0)
     job = toy_job(tmp_path)
     train(job)
     assert weights(job)["enter.weight"].dtype == torch.float32

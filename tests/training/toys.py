@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.api import MethodCard
+from benchmark.methods.learned.method import NetworkMethod
+from benchmark.methods.training import job as jobs
+from benchmark.methods.training.data import Example, Examples
+from benchmark.methods.training.job import Hardware, Job, Source
+from benchmark.methods.training.recipes import Budget, Phase, Recipe
 from benchmark.registry import METHODS
-from methods.learned.method import NetworkMethod
-from methods.training import job as jobs
-from methods.training.data import Example, Examples
-from methods.training.job import Hardware, Job, Source
-from methods.training.recipes import Budget, Phase, Recipe
 
 
 class ToyExamples(Examples):
@@ -148,7 +148,7 @@ def rarely(job: Job) -> Job:
 
 def train_until_killed(folder: Path, last: int, rare: bool) -> None:
     """Train until example `last` is wanted."""
-    from methods.training.trainer import train
+    from benchmark.methods.training.trainer import train
 
     job = rarely(toy_job(folder)) if rare else toy_job(folder)
     train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.learned.networks.srn import conv, deconv, doubled, pyramid, xavier
+from benchmark.methods.learned.networks.srn import conv, deconv, doubled, pyramid, xavier
 
 _WIDTHS = (32, 64, 128)
 _BLOCKS = (6, 4, 5)  # the first two once in the encoder and once in the decoder
@@ -73,7 +73,7 @@ class AttNet(nn.Module):
     def scales(self, x: Tensor) -> list[Tensor]:
         """Return the results at a quarter, a half and the whole of the size, in [0, 1] and differentiable.
 
-        They belong to the pictures of `methods.learned.networks.srn.pyramid`. Gradients flow from each scale into
+        They belong to the pictures of `benchmark.methods.learned.networks.srn.pyramid`. Gradients flow from each scale into
         those before it.
         """
         made: list[Tensor] = []

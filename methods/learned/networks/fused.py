@@ -1,6 +1,6 @@
 """What torch does in many passes over memory, in one or two: triplet attention and the GCM with its mixing, on a CPU.
 
-Each function has the gradient of the plain form it stands for (`methods.learned.networks.gkmnet`); where a maximum is
+Each function has the gradient of the plain form it stands for (`benchmark.methods.learned.networks.gkmnet`); where a maximum is
 reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run without
 Python's lock: those of the GCM on all of torch's threads, a strip of rows each, the others on one. Under autocast
 triplet attention computes, and returns, single precision.
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from methods.learned.networks import strips
+from benchmark.methods.learned.networks import strips
 
 # Sums may be reordered, and maxima taken as if nothing were NaN: without that there are no vector instructions.
 _compiled: Callable[[Any], Callable[..., None]] = numba.njit(

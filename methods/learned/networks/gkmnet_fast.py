@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.learned.networks import fused, strips
-from methods.learned.networks.gkmnet import (
+from benchmark.methods.learned.networks import fused, strips
+from benchmark.methods.learned.networks.gkmnet import (
     BORDERS,
     COLOURS,
     Block,
@@ -32,7 +32,7 @@ from methods.learned.networks.gkmnet import (
     continuation,
     layout,
 )
-from methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of
+from benchmark.methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of
 
 STRIP = 3.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""

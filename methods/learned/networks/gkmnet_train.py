@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.learned.networks import fused, winograd
-from methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, TripletAttention
+from benchmark.methods.learned.networks import fused, winograd
+from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, TripletAttention
 
 
 class TrainableGkmNet(GkmNet):

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from methods.learned.networks.winograd import WinogradConv2d, gains
+from benchmark.methods.learned.networks.winograd import WinogradConv2d, gains
 
 Made = TypeVar("Made")
 

@@ -1,1 +1,0 @@
-"""Data set adapters that ship with the suite, registered through entry points."""

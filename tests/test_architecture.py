@@ -1,0 +1,43 @@
+"""Rules of the import graph that import-linter cannot see, as `datasets/` is no package of its own."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import benchmark
+
+ROOT = Path(benchmark.__file__).parent
+OPEN_TO_DATASETS = ("api", "imageio", "optics", "datasets", "registry", "noise", "spec", "metrics")
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("benchmark.")}
+
+
+def test_data_sets_use_the_contract_and_the_tools_only() -> None:
+    files = sorted((ROOT / "datasets").glob("*.py"))
+    assert len(files) > 5
+    for path in files:
+        rooms = {name.split(".")[1] for name in _imports(path)}
+        assert rooms <= set(OPEN_TO_DATASETS), path.name
+
+
+def test_only_data_sets_import_data_sets() -> None:
+    for folder in (ROOT, ROOT / "methods", ROOT / "reports"):
+        for path in sorted(folder.rglob("*.py")):
+            assert not any(name.startswith("benchmark.datasets") for name in _imports(path)), path
+
+
+def test_folders_at_the_top_are_the_ones_that_are_imported() -> None:
+    top = Path(__file__).parents[1]
+    for name in ("methods", "datasets", "reports"):
+        assert (ROOT / name).is_symlink() and (ROOT / name).resolve() == top / name
+    assert (ROOT / "published").resolve() == top / "results" / "published"
+    assert not (top / "datasets" / "__init__.py").exists()
