@@ -1,3 +1,5 @@
-"""The harness of defocus-bench. Plug-in authors need only `benchmark.api` and `benchmark.registry`."""
+"""The harness of defocus-bench.
+Plug-in authors need only `benchmark.api` and `benchmark.registry`.
+"""
 
 __version__ = "0.1.0"

@@ -1,11 +1,11 @@
 """The contract between the harness, the methods and the data sets.
 
-Everything a plug-in author needs to import is here, and nothing here imports more than numpy, so that reading a
-plug-in's card never loads a network library.
+Everything a plug-in author needs to import is here, and nothing here imports more than numpy, so
+that reading a plug-in's card never loads a network library.
 
-Units, everywhere in the suite: pictures are H x W x 3 float32 RGB in [0, 1]; a blur map is H x W float32 and holds the
-standard deviation in pixels of the Gaussian with the same second moment as the PSF (a disk of radius r has sigma r/2);
-noise levels are standard deviations on the 0-255 scale.
+Units, everywhere in the suite: pictures are H x W x 3 float32 RGB in [0, 1]; a blur map is H x W
+float32 and holds the standard deviation in pixels of the Gaussian with the same second moment as
+the PSF (a disk of radius r has sigma r/2); noise levels are standard deviations on the 0-255 scale.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Scalar = str | int | float | bool
 
 
 class BenchmarkError(Exception):
-    """Something the user can put right; the command line prints it without a traceback and exits with code 2."""
+    """Something the user can put right; the command line prints it without a traceback and exits
+    with code 2.
+    """
 
 
 class UsageError(BenchmarkError):
@@ -42,7 +44,9 @@ class DataError(BenchmarkError):
 
 
 class Unavailable(BenchmarkError):
-    """A metric or method that cannot work here, with the reason (for example LPIPS without its trunk)."""
+    """A metric or method that cannot work here, with the reason (for example LPIPS without its
+    trunk).
+    """
 
 
 def as_picture(array: object, what: str = "picture") -> Picture:
@@ -51,7 +55,9 @@ def as_picture(array: object, what: str = "picture") -> Picture:
     Raises:
         ValueError: if it has another shape, another type, or a value that is not finite.
     """
-    return _frozen(array, what, np.dtype(np.float32), "H x W x 3 float32", lambda s: len(s) == 3 and s[2] == 3)
+    return _frozen(
+        array, what, np.dtype(np.float32), "H x W x 3 float32", lambda s: len(s) == 3 and s[2] == 3
+    )
 
 
 def as_map(array: object, what: str = "blur map") -> Map:
@@ -59,7 +65,9 @@ def as_map(array: object, what: str = "blur map") -> Map:
     return _frozen(array, what, np.dtype(np.float32), "H x W float32", lambda s: len(s) == 2)
 
 
-def _frozen(array: object, what: str, dtype: np.dtype[np.float32], layout: str, fits: object) -> NDArray[np.float32]:
+def _frozen(
+    array: object, what: str, dtype: np.dtype[np.float32], layout: str, fits: object
+) -> NDArray[np.float32]:
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{what}: expected a numpy array ({layout}), got {type(array).__name__}")
     if array.dtype != dtype or not callable(fits) or not fits(array.shape) or 0 in array.shape:
@@ -78,9 +86,11 @@ class Observation:
     Attributes:
         image: the defocused picture (with noise it may leave [0, 1]).
         views: the dual-pixel left and right pictures, where the data set has them.
-        bit_depth: bits per channel of the file the picture was read from, after the input track (8 or 16).
+        bit_depth: bits per channel of the file the picture was read from, after the input track (8
+            or 16).
         blur_map: the true map; only for methods whose card says `oracle`, else None.
-        noise_sigma: the noise added by the harness (0-255 scale); only for cards that say `noise_aware`, else None.
+        noise_sigma: the noise added by the harness (0-255 scale); only for cards that say
+            `noise_aware`, else None.
     """
 
     image: Picture
@@ -93,7 +103,9 @@ class Observation:
         object.__setattr__(self, "image", as_picture(self.image, "image"))
         if self.views is not None:
             left, right = self.views
-            object.__setattr__(self, "views", (as_picture(left, "left view"), as_picture(right, "right view")))
+            object.__setattr__(
+                self, "views", (as_picture(left, "left view"), as_picture(right, "right view"))
+            )
         if self.blur_map is not None:
             object.__setattr__(self, "blur_map", as_map(self.blur_map))
         for name, other in _parts(self):
@@ -103,19 +115,22 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One picture of a data set, immutable: the observation side and the side only the harness sees.
+    """One picture of a data set, immutable: the observation side and the side only the harness
+    sees.
 
     Attributes:
-        id: stable name inside the data set; any text (it is made safe before it becomes a file name).
+        id: stable name inside the data set; any text (it is made safe before it becomes a file
+            name).
         image: the defocused picture.
         target: the all-in-focus picture, or None where the data set has none.
         views: dual-pixel left and right pictures, or None.
         blur_map: the true blur map, or None.
         mask: True where out of focus, for data sets that mark regions instead of targets (CUHK-BD).
         bit_depth: bits per channel of the source file (8 or 16).
-        scene: name shared by samples that show the same scene, for clustered statistics; defaults to `id`.
-        meta: further facts (camera, setting, registration shift ...), scalars only. `map_crop_right`: so many columns
-            at the right edge take no part in scores of blur maps.
+        scene: name shared by samples that show the same scene, for clustered statistics; defaults
+            to `id`.
+        meta: further facts (camera, setting, registration shift ...), scalars only.
+            `map_crop_right`: so many columns at the right edge take no part in scores of blur maps.
     """
 
     id: str
@@ -139,12 +154,16 @@ class Sample:
             raise ValueError(f"{where}: bit_depth must be 8 or 16, got {self.bit_depth}")
         for name, other in (("target", self.target), ("mask", self.mask)):
             if other is not None and other.shape[:2] != self.image.shape[:2]:
-                raise ValueError(f"{where}: {name} is {_size(other)}, but the image is {_size(self.image)}")
+                raise ValueError(
+                    f"{where}: {name} is {_size(other)}, but the image is {_size(self.image)}"
+                )
         object.__setattr__(self, "scene", self.scene or self.id)
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
 
     def observe(self, card: MethodCard, noise_sigma: float = 0.0) -> Observation:
-        """Return what a method with this card may see; the true map only for oracles, the noise only if asked for."""
+        """Return what a method with this card may see; the true map only for oracles, the noise
+        only if asked for.
+        """
         return Observation(
             image=self.image,
             views=self.views,
@@ -176,9 +195,10 @@ class MethodCard:
         family: `baseline` (no model of defocus), `classical` (not learned) or `learned`.
         paper: citation, empty for a baseline.
         inputs: `image` or `views` (dual-pixel left and right).
-        trained_on: data sets the weights (or the tuned constants) saw; () for nothing, None for unknown.
-        budget: how long the weights were trained, for comparisons: the amount, then after a comma what else matters;
-            empty if that is not known.
+        trained_on: data sets the weights (or the tuned constants) saw; () for nothing, None for
+            unknown.
+        budget: how long the weights were trained, for comparisons: the amount, then after a comma
+            what else matters; empty if that is not known.
         licence: licence of code and weights.
         reimplementation: True if not the authors' own program.
         oracle: it is given the true blur map; tables mark it and never rank it as blind.
@@ -204,9 +224,12 @@ class Iterate:
     """One step of an iterative method.
 
     Attributes:
-        picture: the iterate as a finished picture (H x W x 3, sRGB code values); the first one is the start.
-        residual: what the method's stopping rule watches, on the [0, 1] scale; the method's documentation says which.
-        facts: further numbers about the whole iteration, the same at every step (for example the contraction factor).
+        picture: the iterate as a finished picture (H x W x 3, sRGB code values); the first one is
+            the start.
+        residual: what the method's stopping rule watches, on the [0, 1] scale; the method's
+            documentation says which.
+        facts: further numbers about the whole iteration, the same at every step (for example the
+            contraction factor).
     """
 
     picture: Picture
@@ -216,7 +239,8 @@ class Iterate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """Gaussian kernels mixed anew at every pixel: B x = sum_k beta_k * (g(sigma_k) conv x), eq. (4) of GKMNet's paper.
+    """Gaussian kernels mixed anew at every pixel: B x = sum_k beta_k * (g(sigma_k) conv x), eq. (4)
+    of GKMNet's paper.
 
     Attributes:
         sigmas: the K kernels' sigmas in pixels, ascending; 0 is the delta.
@@ -229,13 +253,16 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Network:
-    """A method's network, for counting what it costs. Its weights do not matter, so none need be at hand.
+    """A method's network, for counting what it costs. Its weights do not matter, so none need be at
+    hand.
 
     Attributes:
-        forms: name -> function that builds the network as a `torch.nn.Module` in plain form (every operation one of
-            torch's own, so that counters see it); the first is the one the method means, others do the same work in
-            another way ("dense GCM", "separable GCM"). They must also build under `torch.device("meta")`.
-        shapes: (height, width) -> shape of each tensor that `forward` takes for one picture of that size.
+        forms: name -> function that builds the network as a `torch.nn.Module` in plain form (every
+            operation one of torch's own, so that counters see it); the first is the one the method
+            means, others do the same work in another way ("dense GCM", "separable GCM"). They must
+            also build under `torch.device("meta")`.
+        shapes: (height, width) -> shape of each tensor that `forward` takes for one picture of that
+            size.
     """
 
     forms: Mapping[str, Callable[[], Any]]
@@ -246,11 +273,13 @@ class Method(ABC):
     """A restoration method. Its parameters are the typed keyword arguments of its constructor.
 
     Attributes:
-        card: facts for the tables; a constructor may replace it on the instance (`map=oracle` sets `oracle`).
+        card: facts for the tables; a constructor may replace it on the instance (`map=oracle` sets
+            `oracle`).
         version: changes whenever its results may change; part of every cell's identity.
-        checkpoints: name -> weights file, for methods with weights; a class that fills it must also set
-            `default_checkpoint` and accept a keyword `checkpoint: str`.
-        variants: group name -> parameter texts that the group stands for, e.g. {"oracle": ("map=oracle",)}.
+        checkpoints: name -> weights file, for methods with weights; a class that fills it must also
+            set `default_checkpoint` and accept a keyword `checkpoint: str`.
+        variants: group name -> parameter texts that the group stands for, e.g. {"oracle":
+            ("map=oracle",)}.
     """
 
     card: MethodCard
@@ -261,30 +290,42 @@ class Method(ABC):
 
     @classmethod
     def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
-        """Return the parameters whose values come with a checkpoint (its network's structure), None for no checkpoint.
+        """Return the parameters whose values come with a checkpoint (its network's structure), None
+        for no checkpoint.
 
-        Their default in the constructor is None, "as the checkpoint has it". An id without a tag means a checkpoint
-        that has what the id says, and a canonical id names what differs from those without a checkpoint.
+        Their default in the constructor is None, "as the checkpoint has it". An id without a tag
+        means a checkpoint that has what the id says, and a canonical id names what differs from
+        those without a checkpoint.
         """
         return {}
 
     def prepare(self, device: str) -> None:  # noqa: B027 (optional hook)
-        """Load, move to `device` ("cpu" or "cuda"), compile and warm up. Never timed; called once, before `restore`."""
+        """Load, move to `device` ("cpu" or "cuda"), compile and warm up. Never timed; called once,
+        before `restore`.
+        """
 
     @abstractmethod
     def restore(self, observation: Observation) -> Picture:
-        """Return the restored picture: same height and width as `observation.image`, float32, finite, not clamped."""
+        """Return the restored picture: same height and width as `observation.image`, float32,
+        finite, not clamped.
+        """
 
     def skip(self, observation: Observation) -> str | None:
-        """Return why this observation cannot be restored, or None if it can. Not a failure; tables print the reason."""
+        """Return why this observation cannot be restored, or None if it can. Not a failure; tables
+        print the reason.
+        """
         return None
 
     def weights_hash(self) -> str | None:
-        """Return the SHA-256 of the file of weights or learned constants that results depend on; None without one."""
+        """Return the SHA-256 of the file of weights or learned constants that results depend on;
+        None without one.
+        """
         return None
 
     def network(self) -> Network | None:
-        """Return the network for counting parameters and operations; None for methods without. Needs no weights."""
+        """Return the network for counting parameters and operations; None for methods without.
+        Needs no weights.
+        """
         return None
 
     def estimate_blur(self, observation: Observation) -> Map | None:
@@ -292,11 +333,15 @@ class Method(ABC):
         return None
 
     def mixture(self, observation: Observation) -> Mixture | None:
-        """Return the mixture of Gaussian kernels it restores under, or None for methods that do not make one."""
+        """Return the mixture of Gaussian kernels it restores under, or None for methods that do not
+        make one.
+        """
         return None
 
     def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
-        """Return the steps of the iteration, from its start; None for methods that are none. Stopping rules apply."""
+        """Return the steps of the iteration, from its start; None for methods that are none.
+        Stopping rules apply.
+        """
         return None
 
 
@@ -332,12 +377,15 @@ class Importer(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Mapping[str, Any]:
-        """Return the file's weights as `torch.Tensor`s under the names of the method's own network, every entry of it.
+        """Return the file's weights as `torch.Tensor`s under the names of the method's own network,
+        every entry of it.
 
-        `benchmark.checkpoints.read_foreign` and `benchmark.importing.fitted` read and check a state dict.
+        `benchmark.checkpoints.read_foreign` and `benchmark.importing.fitted` read and check a state
+        dict.
 
         Raises:
-            DataError: for a file that does not fit, with every entry that does not, by the file's own names.
+            DataError: for a file that does not fit, with every entry that does not, by the file's
+                own names.
         """
 
 
@@ -369,9 +417,9 @@ class DatasetCard:
 class Dataset(ABC):
     """A data set. The constructor takes `root` (the data root) and its typed keyword parameters.
 
-    It finds its files in the constructor and raises `DataError`, with the expected tree, if they are missing or do not
-    fit together; `load` raises `DataError` for a damaged file. It may replace the card on the instance, to say what was
-    found.
+    It finds its files in the constructor and raises `DataError`, with the expected tree, if they
+    are missing or do not fit together; `load` raises `DataError` for a damaged file. It may replace
+    the card on the instance, to say what was found.
     """
 
     card: DatasetCard
@@ -387,13 +435,15 @@ class Dataset(ABC):
 
     @abstractmethod
     def fingerprint(self, sample_id: str) -> str:
-        """Return a hex digest of everything `load(sample_id)` depends on: file bytes, parameters, adapter version.
+        """Return a hex digest of everything `load(sample_id)` depends on: file bytes, parameters,
+        adapter version.
 
         It may be called from several threads at once.
         """
 
     def psfs(self) -> Mapping[str, NDArray[np.float64]]:
-        """Return calibrated PSFs that come with the set: name -> N x S x S, S odd, each summing to 1. Default: none.
+        """Return calibrated PSFs that come with the set: name -> N x S x S, S odd, each summing to
+        1. Default: none.
 
         Raises:
             DataError: if they belong to the set and are missing or damaged.
@@ -403,7 +453,9 @@ class Dataset(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCard:
-    """Facts about a metric: table title, unit (empty if none), direction, and the paper or library that defines it."""
+    """Facts about a metric: table title, unit (empty if none), direction, and the paper or library
+    that defines it.
+    """
 
     title: str
     unit: str = ""
@@ -413,7 +465,9 @@ class MetricCard:
 
 
 class Metric(ABC):
-    """A full-reference metric. Its parameters are the typed keyword arguments of its constructor."""
+    """A full-reference metric. Its parameters are the typed keyword arguments of its
+    constructor.
+    """
 
     card: MetricCard
     version: ClassVar[str] = "1"
@@ -423,12 +477,15 @@ class Metric(ABC):
         return None
 
     def weights_hash(self) -> str | None:
-        """Return the SHA-256 of the weights it scores with, or None if it has none (or they are not available)."""
+        """Return the SHA-256 of the weights it scores with, or None if it has none (or they are not
+        available).
+        """
         return None
 
     @abstractmethod
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
-        """Return the score of `output` against `target`, both H x W x 3 on the [0, 1] scale (not necessarily clamped).
+        """Return the score of `output` against `target`, both H x W x 3 on the [0, 1] scale (not
+        necessarily clamped).
 
         Raises:
             ValueError: if the shapes differ or the pictures are too small for the metric.

@@ -1,8 +1,10 @@
-"""Files of network weights: where they are looked for, how they are read without trust, what they say of themselves.
+"""Files of network weights: where they are looked for, how they are read without trust, what they
+say of themselves.
 
-A checkpoint is one `.safetensors` file, `METHOD.TAG.safetensors`, whose header carries its card as JSON. So weights and
-card cannot be separated, and the SHA-256 of the file covers both. `NAME.md` beside it is the same card for people.
-Folders that are searched: the one named by BENCHMARK_CHECKPOINTS (default: ./checkpoints), then those that ship.
+A checkpoint is one `.safetensors` file, `METHOD.TAG.safetensors`, whose header carries its card as
+JSON. So weights and card cannot be separated, and the SHA-256 of the file covers both. `NAME.md`
+beside it is the same card for people. Folders that are searched: the one named by
+BENCHMARK_CHECKPOINTS (default: ./checkpoints), then those that ship.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 VARIABLE = "BENCHMARK_CHECKPOINTS"
 SUFFIX = ".safetensors"
 NOISE_TRAINED = "-noise"
-"""How the tags of weights end that were trained on noisy pictures, the "+" versions of papers; `train` sees to it."""
+"""How the tags of weights end that were trained on noisy pictures, the "+" versions of papers;
+`train` sees to it.
+"""
 _TAG = r"[A-Za-z0-9_-]+"
 _CARD = "defocus_bench_card"
 
@@ -37,7 +41,8 @@ class Card(BaseModel):
 
     Attributes:
         method: registered name of the method that it belongs to.
-        parameters: the parameters of the network's structure, as in a method id; they fix the form it was trained in.
+        parameters: the parameters of the network's structure, as in a method id; they fix the form
+            it was trained in.
         trained_on: data sets that the weights saw; None if that is not known.
         licence: terms of the weights.
         source: where the weights come from: a training run, or the file they were imported from.
@@ -78,7 +83,10 @@ class Differences:
         return [
             *(f"missing: {name}" for name in self.missing),
             *(f"not expected: {name}" for name in self.extra),
-            *(f"wrong shape: {name} is {got}, expected {want}" for name, (want, got) in self.misshaped.items()),
+            *(
+                f"wrong shape: {name} is {got}, expected {want}"
+                for name, (want, got) in self.misshaped.items()
+            ),
         ]
 
 
@@ -88,7 +96,9 @@ def user_folder() -> Path:
 
 
 def find(method: str, shipped: Iterable[Path] = ()) -> dict[str, str]:
-    """Return tag -> file of every checkpoint of a method; one of the user's hides one that ships with the same tag."""
+    """Return tag -> file of every checkpoint of a method; one of the user's hides one that ships
+    with the same tag.
+    """
     pattern = re.compile(rf"{re.escape(method)}\.({_TAG}){re.escape(SUFFIX)}")
     found: dict[str, str] = {}
     for folder in (*reversed(tuple(shipped)), user_folder()):
@@ -116,13 +126,20 @@ def read_card(path: Path) -> Card:
         with _opened(path), safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_CARD)
     except SafetensorError as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error}); train or import it again") from error
+        raise DataError(
+            f"{path}: not a readable safetensors file ({error}); train or import it again"
+        ) from error
     if text is None:
-        raise DataError(f"{path}: has no card, so it is not a checkpoint of this suite; use `import` to make one")
+        raise DataError(
+            f"{path}: has no card, so it is not a checkpoint of this suite; use `import` to make "
+            f"one"
+        )
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
-        raise DataError(f"{path}: its card cannot be read ({_brief(error)}); train or import it again") from error
+        raise DataError(
+            f"{path}: its card cannot be read ({_brief(error)}); train or import it again"
+        ) from error
 
 
 def load(path: Path) -> dict[str, Tensor]:
@@ -138,7 +155,9 @@ def load(path: Path) -> dict[str, Tensor]:
         with _opened(path):
             return load_file(path)
     except SafetensorError as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error}); train or import it again") from error
+        raise DataError(
+            f"{path}: not a readable safetensors file ({error}); train or import it again"
+        ) from error
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
@@ -151,8 +170,13 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     from safetensors.torch import save as serialised
 
     if not re.fullmatch(rf"{re.escape(card.method)}\.{_TAG}{re.escape(SUFFIX)}", path.name):
-        raise UsageError(f"{path}: a checkpoint of {card.method} is called {card.method}.TAG{SUFFIX}")
-    content = serialised({name: value.contiguous() for name, value in tensors.items()}, {_CARD: card.model_dump_json()})
+        raise UsageError(
+            f"{path}: a checkpoint of {card.method} is called {card.method}.TAG{SUFFIX}"
+        )
+    content = serialised(
+        {name: value.contiguous() for name, value in tensors.items()},
+        {_CARD: card.model_dump_json()},
+    )
     imageio.write_bytes(path, content)
     imageio.write_bytes(path.with_suffix(".md"), describe(path, card).encode())
 
@@ -162,19 +186,25 @@ def describe(path: Path, card: Card) -> str:
     trained = "not known" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
     rows = {
         "method": card.method,
-        "parameters": ", ".join(f"{key}={value}" for key, value in card.parameters.items()) or "the defaults",
+        "parameters": ", ".join(f"{key}={value}" for key, value in card.parameters.items())
+        or "the defaults",
         "trained on": trained,
         "licence": card.licence,
         "source": card.source,
         **{key: str(value) for key, value in card.facts.items()},
         "SHA-256": sha256(path),
     }
-    lines = [f"# {path.name.removesuffix(SUFFIX)}", "", *(f"- **{key}**: {value}" for key, value in rows.items())]
+    lines = [
+        f"# {path.name.removesuffix(SUFFIX)}",
+        "",
+        *(f"- **{key}**: {value}" for key, value in rows.items()),
+    ]
     return "\n".join([*lines, *(["", card.notes] if card.notes else []), ""])
 
 
 def read_foreign(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of somebody else's file: a `torch.save`d state dict or safetensors. No code in it is run.
+    """Return the tensors of somebody else's file: a `torch.save`d state dict or safetensors. No
+    code in it is run.
 
     A `module.` before every name (left by data-parallel training) is taken off.
 
@@ -196,13 +226,21 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
             held: Any = torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:  # torch's own message advises to trust the file
             raise DataError(f"{path}: refused; {advice}") from error
-        except Exception as error:  # damaged bytes make it raise nearly anything, also IndexError and struct.error
+        except (
+            Exception
+        ) as error:  # damaged bytes make it raise nearly anything, also IndexError and struct.error
             raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
     if not isinstance(held, Mapping) or not held:
         raise DataError(f"{path}: holds a {type(held).__name__}, not a state dict; {advice}")
-    odd = [name for name, value in held.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)]
+    odd = [
+        name
+        for name, value in held.items()
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+    ]
     if odd:
-        raise DataError(f"{path}: entry {odd[0]!r} is a {type(held[odd[0]]).__name__}, not a tensor; {advice}")
+        raise DataError(
+            f"{path}: entry {odd[0]!r} is a {type(held[odd[0]]).__name__}, not a tensor; {advice}"
+        )
     return dict(held)
 
 
@@ -221,17 +259,25 @@ def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 
 def require(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    """Raise DataError, with every entry that does not fit, unless `state` has the names and shapes expected."""
+    """Raise DataError, with every entry that does not fit, unless `state` has the names and shapes
+    expected.
+    """
     found = differences(state, expected)
     if found:
-        raise DataError("\n  ".join([f"{path}: {len(state)} entries, which do not fit the network:", *found.lines()]))
+        raise DataError(
+            "\n  ".join(
+                [f"{path}: {len(state)} entries, which do not fit the network:", *found.lines()]
+            )
+        )
 
 
 def _opened(path: Path) -> Any:
     try:
         return path.open("rb")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a file of weights") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); expected a file of weights"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,8 @@
-"""The contract of methods and data sets as checks: run by `check`, by our own tests, and by plug-in authors on theirs.
+"""The contract of methods and data sets as checks: run by `check`, by our own tests, and by plug-in
+authors on theirs.
 
-Each check is one function that raises `AssertionError` (or whatever the plug-in raises) when the contract is broken.
+Each check is one function that raises `AssertionError` (or whatever the plug-in raises) when the
+contract is broken.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _FAMILIES = ("baseline", "classical", "learned")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """What a check found: its name, whether the contract holds, and what broke or why it does not apply."""
+    """What a check found: its name, whether the contract holds, and what broke or why it does not
+    apply.
+    """
 
     name: str
     passed: bool
@@ -60,7 +64,9 @@ def _result(check: Callable[..., None], subject: object) -> Result:
 
 
 class _Subject:
-    """A method under test; built anew for each question that must not depend on what it did before."""
+    """A method under test; built anew for each question that must not depend on what it
+    did before.
+    """
 
     def __init__(self, text: str, device: str) -> None:
         self.text, self._device = text, device
@@ -81,7 +87,9 @@ class _Subject:
         card = self.method.card
         blur = np.full(picture.shape[:2], 1.0, np.float32)
         views = (picture, picture) if card.inputs == "views" else None
-        return Observation(picture, views, 8, blur if card.oracle else None, 0.0 if card.noise_aware else None)
+        return Observation(
+            picture, views, 8, blur if card.oracle else None, 0.0 if card.noise_aware else None
+        )
 
     def restore(self, image: NDArray[np.floating], method: Method | None = None) -> Picture:
         """Return what the contract makes of the method's answer to `image`."""
@@ -133,7 +141,9 @@ def _method_repeat(subject: _Subject) -> None:
     """The same picture gives the same result, whatever was restored before."""
     first = subject.restore(_photograph())
     subject.restore(_photograph(seed=1))
-    assert np.array_equal(first, subject.restore(_photograph())), "the second result differs from the first"
+    assert np.array_equal(first, subject.restore(_photograph())), (
+        "the second result differs from the first"
+    )
 
 
 def _method_rebuild(subject: _Subject) -> None:
@@ -167,7 +177,9 @@ def _method_range(subject: _Subject) -> None:
 
 
 def _method_tiny(subject: _Subject) -> None:
-    """A picture too small for the method gives a result, a reason to skip, or a ValueError that says so."""
+    """A picture too small for the method gives a result, a reason to skip, or a ValueError that
+    says so.
+    """
     for height, width in ((1, 1), (3, 3), (1, 40)):
         try:
             subject.restore(_photograph(height, width))
@@ -185,12 +197,16 @@ def _method_map(subject: _Subject) -> None:
     found = subject.method.estimate_blur(seen)
     if found is None:
         raise _DoesNotApply("it makes no blur map")
-    assert found.dtype == np.float32 and found.shape == seen.image.shape[:2], f"{found.shape} {found.dtype}"
+    assert found.dtype == np.float32 and found.shape == seen.image.shape[:2], (
+        f"{found.shape} {found.dtype}"
+    )
     assert np.isfinite(found).all() and found.min() >= 0, "negative or not finite"
 
 
 def _method_mixture(subject: _Subject) -> None:
-    """The mixture of Gaussian kernels, if it makes one, is K ascending sigmas and finite K x H x W float32."""
+    """The mixture of Gaussian kernels, if it makes one, is K ascending sigmas and finite K x H x W
+    float32.
+    """
     seen = subject.observe(_photograph())
     if type(subject.method).mixture is Method.mixture or unmet(subject.method, seen) is not None:
         raise _DoesNotApply("it makes no mixture here")
@@ -199,7 +215,9 @@ def _method_mixture(subject: _Subject) -> None:
         raise _DoesNotApply("it makes no mixture")
     assert list(found.sigmas) == sorted(found.sigmas), "sigmas do not ascend"
     assert found.beta.shape == (len(found.sigmas), *seen.image.shape[:2]), f"{found.beta.shape}"
-    assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all(), "not float32, or not finite"
+    assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all(), (
+        "not float32, or not finite"
+    )
 
 
 def _method_oracle(subject: _Subject) -> None:
@@ -217,9 +235,13 @@ def _method_weights(subject: _Subject) -> None:
     if digest is None and (not kind.checkpoints or subject.method.card.oracle):
         raise _DoesNotApply("no weights")
     if kind.checkpoints:
-        assert kind.default_checkpoint in kind.checkpoints, f"no default checkpoint {kind.default_checkpoint!r}"
+        assert kind.default_checkpoint in kind.checkpoints, (
+            f"no default checkpoint {kind.default_checkpoint!r}"
+        )
     digest = digest or ""
-    assert len(digest) == 64 and int(digest, 16) >= 0, f"weights_hash() gives {digest!r}, not a SHA-256"
+    assert len(digest) == 64 and int(digest, 16) >= 0, (
+        f"weights_hash() gives {digest!r}, not a SHA-256"
+    )
 
 
 def _method_variants(subject: _Subject) -> None:
@@ -233,15 +255,29 @@ def _method_variants(subject: _Subject) -> None:
 
 
 _METHOD_CHECKS: tuple[Callable[[_Subject], None], ...] = (
-    _method_card, _method_weights, _method_variants, _method_size, _method_input, _method_repeat, _method_rebuild,
-    _method_memory, _method_flat, _method_range, _method_tiny, _method_map, _method_mixture, _method_oracle,
-)  # fmt: skip
+    _method_card,
+    _method_weights,
+    _method_variants,
+    _method_size,
+    _method_input,
+    _method_repeat,
+    _method_rebuild,
+    _method_memory,
+    _method_flat,
+    _method_range,
+    _method_tiny,
+    _method_map,
+    _method_mixture,
+    _method_oracle,
+)
 
 
 def _dataset_card(dataset: Dataset) -> None:
     """The card is complete."""
     card = dataset.card
-    assert card.title and card.licence and card.source and card.layout, "title, licence, source or layout is empty"
+    assert card.title and card.licence and card.source and card.layout, (
+        "title, licence, source or layout is empty"
+    )
 
 
 def _dataset_ids(dataset: Dataset) -> None:
@@ -257,10 +293,20 @@ def _dataset_samples(dataset: Dataset) -> None:
     for name in list(dataset.ids())[:2]:
         first, again = dataset.load(name), dataset.load(name)
         assert first.id == name, f"load({name!r}) gives sample {first.id!r}"
-        pictures = [first.image, *(first.views or ()), *([first.target] if first.target is not None else [])]
-        assert all(p.min() >= 0 and p.max() <= 1 for p in pictures), f"{name}: values outside [0, 1]"
-        assert np.array_equal(first.image, again.image), f"{name}: loads differently the second time"
-        assert dataset.card.has_target or first.target is None, f"{name}: has a target, the card says none"
+        pictures = [
+            first.image,
+            *(first.views or ()),
+            *([first.target] if first.target is not None else []),
+        ]
+        assert all(p.min() >= 0 and p.max() <= 1 for p in pictures), (
+            f"{name}: values outside [0, 1]"
+        )
+        assert np.array_equal(first.image, again.image), (
+            f"{name}: loads differently the second time"
+        )
+        assert dataset.card.has_target or first.target is None, (
+            f"{name}: has a target, the card says none"
+        )
 
 
 def _dataset_fingerprints(dataset: Dataset) -> None:

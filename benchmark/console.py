@@ -1,4 +1,6 @@
-"""What a person sees while the suite works: progress, counts, check marks. Plain lines when not a terminal."""
+"""What a person sees while the suite works: progress, counts, check marks. Plain lines when not a
+terminal.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _PLAIN_LINE_EVERY = 10.0
 
 
 def wide() -> Console:
-    """Return a console for tables: a pipe or a log gets the whole table instead of one squeezed into 80 columns."""
+    """Return a console for tables: a pipe or a log gets the whole table instead of one squeezed
+    into 80 columns.
+    """
     return out if out.is_terminal else Console(width=200)
 
 
@@ -76,4 +80,6 @@ def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 def tally(reasons: Iterable[tuple[str, str, str]]) -> list[str]:
     """Return one line per (status, subject, reason) with its count, most frequent first."""
     counted = Counter(reasons).most_common()
-    return [f"{status}: {subject} ({count}): {reason}" for (status, subject, reason), count in counted]
+    return [
+        f"{status}: {subject} ({count}): {reason}" for (status, subject, reason), count in counted
+    ]

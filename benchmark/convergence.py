@@ -1,7 +1,7 @@
 """How iterative methods converge: quality and residual after every step.
 
-Any method whose `iterates` yields its steps can be followed, until it stops by itself. Quality is PSNR (dB) of the
-clamped picture on the input track `u8`, as in the canonical protocol.
+Any method whose `iterates` yields its steps can be followed, until it stops by itself. Quality is
+PSNR (dB) of the clamped picture on the input track `u8`, as in the canonical protocol.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def run(
         jobs: worker processes.
 
     Returns:
-        One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the start), psnr (dB),
-        residual and the method's facts, with `status` ok; or one row with a `reason` for a method that cannot be
-        followed there (skipped) or did not get through (failed).
+        One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the
+            start), psnr (dB),
+        residual and the method's facts, with `status` ok; or one row with a `reason` for a method
+        that cannot be followed there (skipped) or did not get through (failed).
     """
     cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
     found = dict(console.track(spread(follow, cells, settings, jobs=jobs), len(cells), "following"))
@@ -49,7 +50,12 @@ def run(
 
 
 def _rows(cell: Cell, found: Trace | str | Lost) -> list[Row]:
-    where: Row = {"dataset": cell.dataset, "sample": cell.sample, "noise": cell.noise.sigma, "method": cell.method}
+    where: Row = {
+        "dataset": cell.dataset,
+        "sample": cell.sample,
+        "noise": cell.noise.sigma,
+        "method": cell.method,
+    }
     if isinstance(found, Lost):
         return [{**where, "status": "failed", "reason": found.reason}]
     if isinstance(found, str):

@@ -2,15 +2,16 @@
 
 What is promised, and tested:
 
-* Pixels are read *as stored*. EXIF orientation, ICC profile and gamma chunks change nothing, so that a benchmark sees
-  the numbers in the file. A person's photograph keeps its looks because `write(..., like=source)` copies orientation
-  and ICC profile of the source to the output instead.
-* The bit depth of the file survives. Most readers silently turn a 16-bit RGB PNG into 8 bits (Pillow, and OpenCV with
-  its default flags); here a decoder that returns another depth than the header declares is an error.
+* Pixels are read *as stored*. EXIF orientation, ICC profile and gamma chunks change nothing, so
+  that a benchmark sees the numbers in the file. A person's photograph keeps its looks because
+  `write(..., like=source)` copies orientation and ICC profile of the source to the output instead.
+* The bit depth of the file survives. Most readers silently turn a 16-bit RGB PNG into 8 bits
+  (Pillow, and OpenCV with its default flags); here a decoder that returns another depth than the
+  header declares is an error.
 * v / 255 and v / 65535 in float32 come back as exactly v.
 * Nothing is half-read: truncated, damaged, absurdly large or unsuitable files raise DataError.
-* Grey becomes RGB by repetition, a palette is looked up, alpha is *dropped*, not composited: the colour values are
-  those stored, also under transparent pixels.
+* Grey becomes RGB by repetition, a palette is looked up, alpha is *dropped*, not composited: the
+  colour values are those stored, also under transparent pixels.
 * The format is recognised by content, never by suffix. Writing goes by suffix and is atomic.
 """
 
@@ -38,7 +39,9 @@ from PIL import Image
 from benchmark.api import BenchmarkError, DataError, Picture, UsageError, as_picture
 
 MAX_PIXELS: Final = 178_956_970
-"""Largest picture that is decoded; a header that claims more is taken for damage (Pillow draws the same line)."""
+"""Largest picture that is decoded; a header that claims more is taken for damage (Pillow draws the
+same line).
+"""
 
 Format = Literal["PNG", "JPEG", "TIFF"]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -57,7 +60,9 @@ _TIFFFILE_READS = (
 )
 _EXPECTED = "expected a PNG or TIFF with 8 or 16 bits per channel, or an 8-bit JPEG"
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it reports damage on stderr; we raise instead
+logging.getLogger("tifffile").addHandler(
+    logging.NullHandler()
+)  # it reports damage on stderr; we raise instead
 
 
 class _Unfit(Exception):
@@ -66,7 +71,9 @@ class _Unfit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says about its picture. `bit_depth` is 8 or 16; PNG's 1, 2 and 4 bits count as 8."""
+    """What a file says about its picture.
+    `bit_depth` is 8 or 16; PNG's 1, 2 and 4 bits count as 8.
+    """
 
     format: Format
     width: int
@@ -77,7 +84,9 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What a viewer needs to show stored pixels as intended: EXIF orientation (1 to 8) and an RGB ICC profile."""
+    """What a viewer needs to show stored pixels as intended: EXIF orientation (1 to 8) and an RGB
+    ICC profile.
+    """
 
     orientation: int = 1
     icc_profile: bytes | None = None
@@ -94,10 +103,12 @@ def probe(path: Path) -> Header:
 
 
 def read(path: Path) -> tuple[Picture, int]:
-    """Return (picture, bits per channel of the file): H x W x 3 float32 RGB in [0, 1], pixels as stored.
+    """Return (picture, bits per channel of the file): H x W x 3 float32 RGB in [0, 1], pixels as
+    stored.
 
     Raises:
-        DataError: if the file is missing, damaged, or not a picture of a kind this module reads exactly.
+        DataError: if the file is missing, damaged, or not a picture of a kind this module reads
+            exactly.
     """
     with _naming(path):
         data = path.read_bytes()
@@ -116,16 +127,21 @@ def looks(path: Path) -> Looks:
             return _valid_looks(image.getexif().get(_ORIENTATION), image.info.get("icc_profile"))
 
 
-def write(path: Path, picture: Picture, bit_depth: int, *, like: Path | None = None, quality: int = 95) -> None:
+def write(
+    path: Path, picture: Picture, bit_depth: int, *, like: Path | None = None, quality: int = 95
+) -> None:
     """Write a picture atomically in the format its suffix names.
 
-    Values are clamped to [0, 1], scaled to the bit depth and rounded to the nearest integer, half to even.
+    Values are clamped to [0, 1], scaled to the bit depth and rounded to the nearest integer, half
+    to even.
 
     Args:
-        path: .png, .tif, .tiff, or (8 bits only) .jpg, .jpeg; an existing file is replaced as a whole or not at all.
+        path: .png, .tif, .tiff, or (8 bits only) .jpg, .jpeg; an existing file is replaced as a
+            whole or not at all.
         picture: H x W x 3 float32 RGB.
         bit_depth: 8 or 16.
-        like: a picture file whose orientation and ICC profile the output takes over; no other metadata is copied.
+        like: a picture file whose orientation and ICC profile the output takes over; no other
+            metadata is copied.
         quality: JPEG quality, 1 to 100; JPEGs are written without chroma subsampling.
 
     Raises:
@@ -136,7 +152,9 @@ def write(path: Path, picture: Picture, bit_depth: int, *, like: Path | None = N
     encode = _encoder(path, bit_depth, quality)
     top = 2**bit_depth - 1
     levels = np.rint(np.clip(as_picture(picture), 0, 1).astype(np.float64) * top)
-    data = encode(levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks(like) if like else Looks())
+    data = encode(
+        levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks(like) if like else Looks()
+    )
     with replacing(path) as file:
         file.write(data)
 
@@ -177,17 +195,21 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); name another folder") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); name another folder"
+        ) from error
     with replacing(path) as file:
         file.write(content)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when
+    it does not.
 
-    Readers see the old file or the new one, never a part, because the bytes are flushed to disk under a hidden name in
-    the same folder and then renamed. A killed process may leave that hidden `.*.tmp` file behind.
+    Readers see the old file or the new one, never a part, because the bytes are flushed to disk
+    under a hidden name in the same folder and then renamed. A killed process may leave that hidden
+    `.*.tmp` file behind.
 
     Raises:
         DataError: if the folder is missing or cannot be written to.
@@ -201,7 +223,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"{path}: cannot be written ({reason}); check the folder and the disk") from error
+        raise DataError(
+            f"{path}: cannot be written ({reason}); check the folder and the disk"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -218,7 +242,9 @@ def _naming(path: Path, expected: str = _EXPECTED) -> Iterator[None]:
     except _Unfit as error:
         raise DataError(f"{path}: {error}; {expected}. Restore or convert the file") from error
     except Exception as error:  # decoders raise anything on damaged bytes
-        raise DataError(f"{path}: cannot be read ({error}); {expected}. Restore or convert the file") from error
+        raise DataError(
+            f"{path}: cannot be read ({error}); {expected}. Restore or convert the file"
+        ) from error
 
 
 def _header(file: BinaryIO) -> Header:
@@ -234,7 +260,9 @@ def _header(file: BinaryIO) -> Header:
         raise _Unfit("is not a PNG, TIFF or JPEG file" if magic else "is empty")
     file.seek(0)
     if not 0 < header.width * header.height <= MAX_PIXELS:
-        raise _Unfit(f"claims {header.width}x{header.height} px, outside the limit of {MAX_PIXELS} pixels")
+        raise _Unfit(
+            f"claims {header.width}x{header.height} px, outside the limit of {MAX_PIXELS} pixels"
+        )
     return header
 
 
@@ -243,16 +271,23 @@ def _check(pixels: Pixels, header: Header) -> None:
     declared = (header.height, header.width, header.bit_depth)
     decoded = (*pixels.shape[:2], 8 * pixels.dtype.itemsize)
     if decoded != declared:
-        raise _Unfit(f"decodes to (height, width, bits) {decoded}, but its header declares {declared}")
+        raise _Unfit(
+            f"decodes to (height, width, bits) {decoded}, but its header declares {declared}"
+        )
 
 
 def _rgb(pixels: Pixels) -> Picture:
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    colour = pixels[..., :3] if channels >= 3 else np.repeat(pixels.reshape(*pixels.shape[:2], -1)[..., :1], 3, axis=2)
+    colour = (
+        pixels[..., :3]
+        if channels >= 3
+        else np.repeat(pixels.reshape(*pixels.shape[:2], -1)[..., :1], 3, axis=2)
+    )
     return colour.astype(np.float32, order="C") / np.float32(np.iinfo(pixels.dtype).max)
 
 
-# PNG ------------------------------------------------------------------------------------------------------------------
+# PNG
+# --------------------------------------------------------------------------------------------------
 
 
 def _png_header(start: bytes) -> Header:
@@ -263,13 +298,18 @@ def _png_header(start: bytes) -> Header:
 
 
 def _png_decode(data: bytes) -> Pixels:
-    # Ancillary chunks are left out: profiles and gamma must not change pixels, nor make libpng talk on stderr.
-    kept = b"".join(chunk for kind, chunk in _png_chunks(data) if kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND"})
+    # Ancillary chunks are left out: profiles and gamma must not change pixels, nor make libpng talk
+    # on stderr.
+    kept = b"".join(
+        chunk for kind, chunk in _png_chunks(data) if kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+    )
     return _opencv_decode(_PNG_MAGIC + kept)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, whole chunk) up to IEND, each with its checksum verified: some OpenCV versions decode a part."""
+    """Yield (type, whole chunk) up to IEND, each with its checksum verified: some OpenCV versions
+    decode a part.
+    """
     at, kind = len(_PNG_MAGIC), b""
     while kind != b"IEND":
         if at + 12 > len(data):
@@ -285,7 +325,9 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _opencv_decode(data: bytes) -> Pixels:
-    """Decode to RGB order or grey; IMREAD_UNCHANGED is the flag that keeps 16 bits and ignores orientation."""
+    """Decode to RGB order or grey; IMREAD_UNCHANGED is the flag that keeps 16 bits and ignores
+    orientation.
+    """
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _Unfit("cannot be decoded")
@@ -304,10 +346,16 @@ def _png_encode(levels: Pixels, how: Looks) -> bytes:
 
 
 def _png_chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(kind + payload))
+    )
 
 
-# JPEG -----------------------------------------------------------------------------------------------------------------
+# JPEG
+# --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -334,7 +382,9 @@ def _jpeg_encode(levels: Pixels, how: Looks, quality: int) -> bytes:
     buffer = io.BytesIO()
     exif = _exif(how) if how.orientation != 1 else b""
     image = Image.fromarray(levels)
-    image.save(buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=how.icc_profile)
+    image.save(
+        buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=how.icc_profile
+    )
     return buffer.getvalue()
 
 
@@ -344,13 +394,18 @@ def _exif(how: Looks) -> bytes:
     return exif.tobytes()
 
 
-# TIFF -----------------------------------------------------------------------------------------------------------------
+# TIFF
+# --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
     with tifffile.TiffFile(file) as tiff:
-        pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage) and not page.is_reduced]
+        pages = [
+            page
+            for page in tiff.pages
+            if isinstance(page, tifffile.TiffPage) and not page.is_reduced
+        ]
         if len(pages) != 1:
             raise _Unfit(f"holds {len(pages)} TIFF pages, not one picture")
         yield pages[0]
@@ -359,10 +414,16 @@ def _tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
 def _tiff_header(file: BinaryIO) -> Header:
     with _tiff_page(file) as page:
         if page.sampleformat != tifffile.SAMPLEFORMAT.UINT or page.bitspersample not in (8, 16):
-            raise _Unfit(f"holds {page.bitspersample}-bit samples of TIFF format {page.sampleformat}")
+            raise _Unfit(
+                f"holds {page.bitspersample}-bit samples of TIFF format {page.sampleformat}"
+            )
         if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-            raise _Unfit(f"is a TIFF in {tifffile.PHOTOMETRIC(page.photometric).name}, not in grey or RGB")
-        return Header("TIFF", page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample)
+            raise _Unfit(
+                f"is a TIFF in {tifffile.PHOTOMETRIC(page.photometric).name}, not in grey or RGB"
+            )
+        return Header(
+            "TIFF", page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample
+        )
 
 
 def _tiff_decode(data: bytes) -> Pixels:
@@ -373,10 +434,14 @@ def _tiff_decode(data: bytes) -> Pixels:
         if page.compression in _TIFFFILE_READS and page.predictor == tifffile.PREDICTOR.NONE:
             pixels = page.asarray()
             return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
-        # LZW and others need an optional package of tifffile. OpenCV reads them, with its own ideas of the rest.
+        # LZW and others need an optional package of tifffile. OpenCV reads them, with its own ideas
+        # of the rest.
         if page.samplesperpixel in (1, 3) and page.tags.valueof(_ORIENTATION, 1) == 1:
             return _opencv_decode(data)
-        raise _Unfit(f"combines {tifffile.COMPRESSION(page.compression).name} compression with alpha or an orientation")
+        raise _Unfit(
+            f"combines {tifffile.COMPRESSION(page.compression).name} compression with alpha or an "
+            f"orientation"
+        )
 
 
 def _tiff_looks(file: BinaryIO) -> Looks:
@@ -388,16 +453,23 @@ def _tiff_encode(levels: Pixels, how: Looks) -> bytes:
     buffer = io.BytesIO()
     orientation = [(_ORIENTATION, "H", 1, how.orientation, True)]
     tifffile.imwrite(
-        buffer, levels, photometric="rgb", iccprofile=how.icc_profile, extratags=orientation, metadata=None
+        buffer,
+        levels,
+        photometric="rgb",
+        iccprofile=how.icc_profile,
+        extratags=orientation,
+        metadata=None,
     )
     return buffer.getvalue()
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _valid_looks(orientation: object, icc_profile: object) -> Looks:
-    """Keep what is meaningful for an RGB output: a grey or CMYK profile (bytes 16-19 name its colour space) is not."""
+    """Keep what is meaningful for an RGB output: a grey or CMYK profile (bytes 16-19 name its
+    colour space) is not.
+    """
     rgb = isinstance(icc_profile, bytes) and icc_profile[16:20] == b"RGB "
     return Looks(
         orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
@@ -417,7 +489,9 @@ def _encoder(path: Path, bit_depth: int, quality: int) -> Callable[[Pixels, Look
         return _tiff_encode
     if suffix in {".jpg", ".jpeg"} and bit_depth == 8:
         return lambda levels, how: _jpeg_encode(levels, how, quality)
-    raise UsageError(f"{path}: cannot hold {bit_depth} bits per channel; use .png or .tif (or .jpg for 8 bits)")
+    raise UsageError(
+        f"{path}: cannot hold {bit_depth} bits per channel; use .png or .tif (or .jpg for 8 bits)"
+    )
 
 
 _DECODERS: Final[dict[Format, Callable[[bytes], Pixels]]] = {

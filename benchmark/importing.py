@@ -1,4 +1,6 @@
-"""Weights that others published become checkpoints: the command `import`, and what importers share."""
+"""Weights that others published become checkpoints: the command `import`, and what
+importers share.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class Imported:
 
     Attributes:
         source, path: the file that was read, and the one that was written.
-        entries, parameters: how many tensors it holds, and how many numbers of them are the network's parameters.
+        entries, parameters: how many tensors it holds, and how many numbers of them are the
+            network's parameters.
     """
 
     source: Path
@@ -44,12 +47,14 @@ class Imported:
 
 
 def run(name: str, source: Path, out: Path | None = None, force: bool = False) -> Imported:
-    """Read `source` with the importer of that name and write the checkpoint; nothing is written if anything is wrong.
+    """Read `source` with the importer of that name and write the checkpoint; nothing is written if
+    anything is wrong.
 
     Args:
         name: id of the importer.
         source: the file of weights.
-        out: the checkpoint, METHOD.TAG.safetensors, or the folder for it; by default the user's own.
+        out: the checkpoint, METHOD.TAG.safetensors, or the folder for it; by default the user's
+            own.
         force: whether a checkpoint that is there may be overwritten.
 
     Raises:
@@ -60,15 +65,21 @@ def run(name: str, source: Path, out: Path | None = None, force: bool = False) -
     card = importer.card
     path = _target(card, out)
     if path.exists() and not force:
-        raise UsageError(f"{path} exists already; overwrite it with --force, or name another file with --out")
+        raise UsageError(
+            f"{path} exists already; overwrite it with --force, or name another file with --out"
+        )
     network = _network(card)
     tensors = importer.read(source)
     checkpoints.require(tensors, network.state_dict(), source)
     checkpoints.save(path, tensors, _card(card, source))
-    return Imported(source, path, len(tensors), sum(parameter.numel() for parameter in network.parameters()))
+    return Imported(
+        source, path, len(tensors), sum(parameter.numel() for parameter in network.parameters())
+    )
 
 
-def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def fitted(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
     """Return the entries of a file in the types of those expected, each in memory of its own.
 
     Floating-point numbers of any precision become float32, integers of any size int64.
@@ -79,13 +90,22 @@ def fitted(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Pa
         path: the file, for messages.
 
     Raises:
-        DataError: with every entry that is missing, not expected, of the wrong shape or kind, or not finite.
+        DataError: with every entry that is missing, not expected, of the wrong shape or kind, or
+            not finite.
     """
     checkpoints.require(state, expected, path)
-    troubles = [f"{name} {why}" for name, wanted in expected.items() if (why := _trouble(state[name], wanted))]
+    troubles = [
+        f"{name} {why}"
+        for name, wanted in expected.items()
+        if (why := _trouble(state[name], wanted))
+    ]
     if troubles:
-        raise DataError("\n  ".join([f"{path}: entries that are no weights; get the file again:", *troubles]))
-    return {name: state[name].detach().to(wanted.dtype, copy=True) for name, wanted in expected.items()}
+        raise DataError(
+            "\n  ".join([f"{path}: entries that are no weights; get the file again:", *troubles])
+        )
+    return {
+        name: state[name].detach().to(wanted.dtype, copy=True) for name, wanted in expected.items()
+    }
 
 
 def _trouble(value: Tensor, wanted: Tensor) -> str | None:

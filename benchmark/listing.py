@@ -26,7 +26,9 @@ from benchmark.registry import (
 
 
 def table(kind: str) -> Table:
-    """Return what is registered as `kind` ("methods", "datasets", ...), or what "checkpoints" are found."""
+    """Return what is registered as `kind` ("methods", "datasets", ...), or what "checkpoints" are
+    found.
+    """
     if kind == "checkpoints":
         return _checkpoints()
     registry, columns, describe = _KINDS[kind]
@@ -37,7 +39,10 @@ def table(kind: str) -> Table:
     for name in registry.names():
         if name in broken:
             made.add_row(
-                escape(name), f"[red]{escape(broken[name])}[/]", *[""] * (len(columns) - 1), registry.origin(name)
+                escape(name),
+                f"[red]{escape(broken[name])}[/]",
+                *[""] * (len(columns) - 1),
+                registry.origin(name),
             )
         else:
             made.add_row(*map(escape, (name, *describe(registry.get(name)), registry.origin(name))))
@@ -53,7 +58,9 @@ def _checkpoints() -> Table:
         for tag, file in METHODS.get(name).checkpoints.items() if name not in broken else ():
             made.add_row(f"{name}.{tag}", *_checkpoint(Path(file)), escape(file))
     if not made.row_count:
-        searched = f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"
+        searched = (
+            f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"
+        )
         made.add_row("none", "", "", "", escape(searched))
     return made
 
@@ -79,7 +86,13 @@ def _method(kind: Any) -> tuple[str, ...]:
 
 def _dataset(kind: Any) -> tuple[str, ...]:
     card = kind.card
-    return card.title, str(card.count or "any"), "yes" if card.has_target else "no", _parameters(kind), card.licence
+    return (
+        card.title,
+        str(card.count or "any"),
+        "yes" if card.has_target else "no",
+        _parameters(kind),
+        card.licence,
+    )
 
 
 def _protocol(item: Any) -> tuple[str, ...]:
@@ -91,7 +104,13 @@ def _metric(kind: Any) -> tuple[str, ...]:
     card = kind.card
     state = kind().unavailable()
     better = "higher" if card.higher_is_better else "lower"
-    return card.title, card.unit, better, _parameters(kind), f"not available: {state}" if state else "available"
+    return (
+        card.title,
+        card.unit,
+        better,
+        _parameters(kind),
+        f"not available: {state}" if state else "available",
+    )
 
 
 def _importer(kind: Any) -> tuple[str, ...]:
@@ -104,7 +123,11 @@ def _parameters(kind: Any) -> str:
 
 
 _KINDS: dict[str, tuple[Registry[Any], tuple[str, ...], Any]] = {
-    "methods": (METHODS, ("title", "family", "input", "trained on", "parameters", "paper"), _method),
+    "methods": (
+        METHODS,
+        ("title", "family", "input", "trained on", "parameters", "paper"),
+        _method,
+    ),
     "datasets": (DATASETS, ("title", "pictures", "target", "parameters", "licence"), _dataset),
     "protocols": (PROTOCOLS, ("title", "tracks", "measures", "source"), _protocol),
     "metrics": (METRICS, ("title", "unit", "better", "parameters", "here"), _metric),
@@ -113,7 +136,9 @@ _KINDS: dict[str, tuple[Registry[Any], tuple[str, ...], Any]] = {
 
 
 def found_datasets(root: Path) -> Iterator[str]:
-    """Yield, for each data set, what is found under `root`, or what is missing and the expected tree."""
+    """Yield, for each data set, what is found under `root`, or what is missing and the expected
+    tree.
+    """
     for name, reason in DATASETS.problems().items():
         yield f"[red]{escape(f'{name}: {reason}')}[/]"
     for name in DATASETS.names():
@@ -140,7 +165,10 @@ def _indent(text: str) -> str:
 def doctor(root: Path) -> Iterator[str]:
     """Yield lines on versions, machine, device, weights, plug-ins and data."""
     machine = provenance.machine()
-    yield f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
+    yield (
+        f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} "
+        f"GiB, {machine['system']}"
+    )
     yield "packages: " + ", ".join(
         f"{name} {version or '[red]missing[/]'}" for name, version in provenance.versions().items()
     )
@@ -148,7 +176,9 @@ def doctor(root: Path) -> Iterator[str]:
     yield f"threads: OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
     for name in METRICS.names():
         reason = _reason(name)
-        yield f"metric {name}: " + (f"[yellow]not available: {escape(reason)}[/]" if reason else "[green]available[/]")
+        yield f"metric {name}: " + (
+            f"[yellow]not available: {escape(reason)}[/]" if reason else "[green]available[/]"
+        )
     for registry in (METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS):
         for name, problem in registry.problems().items():
             yield f"[red]{registry.kind} {escape(name)}: {escape(problem)}[/]"

@@ -1,14 +1,18 @@
-"""How good are the blur maps themselves? Errors against a true map, detection scores against a mask, and their run.
+"""How good are the blur maps themselves? Errors against a true map, detection scores against a
+mask, and their run.
 
-Scores are per picture. The maps are kept under the identity of their cells, so the same command again only scores them
-once more, which is cheap and never stale; what failed is tried again. Rows go to `maps.csv` as they come and the file
-is put in order at the end. One command at a time may write into a folder.
+Scores are per picture. The maps are kept under the identity of their cells, so the same command
+again only scores them once more, which is cheap and never stale; what failed is tried again. Rows
+go to `maps.csv` as they come and the file is put in order at the end. One command at a time may
+write into a folder.
 
 Conventions, because papers differ:
 
-- Maps are compared as they are, in pixels of Gaussian-equivalent sigma; no scale or offset is fitted.
-- Against a mask the score of a pixel is its sigma, and "marked as out of focus" means sigma >= threshold. The best F
-  takes the threshold that suits each picture best: an upper bound for any rule that has to choose one.
+- Maps are compared as they are, in pixels of Gaussian-equivalent sigma; no scale or offset is
+  fitted.
+- Against a mask the score of a pixel is its sigma, and "marked as out of focus" means sigma >=
+  threshold. The best F takes the threshold that suits each picture best: an upper bound for any
+  rule that has to choose one.
 """
 
 from __future__ import annotations
@@ -42,7 +46,9 @@ Pixels = NDArray[np.floating[Any]]
 
 CSV_NAME: Final = "maps.csv"
 CROP_RIGHT: Final = "map_crop_right"
-"""Key in `Sample.meta`: so many columns at the right edge take no part in map scores (RTF's users drop 20)."""
+"""Key in `Sample.meta`: so many columns at the right edge take no part in map scores (RTF's users
+drop 20).
+"""
 EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
 """Edges of the bins of true sigma (px) for errors by blur; a bin holds its lower edge."""
 BETA2: Final = {"f03": 0.3, "f1": 1.0}
@@ -55,11 +61,14 @@ NO_TRUTH: Final = "no true map"
 NO_MASK: Final = "no mask"
 
 
-# Scores ---------------------------------------------------------------------------------------------------------------
+# Scores
+# --------------------------------------------------------------------------------------------------
 
 
 class MapErrors(NamedTuple):
-    """Errors of a map in pixels of sigma. `bias` is estimate - truth; `pearson` is None where it is undefined."""
+    """Errors of a map in pixels of sigma. `bias` is estimate - truth; `pearson` is None where it is
+    undefined.
+    """
 
     n: int
     mae: float
@@ -69,7 +78,9 @@ class MapErrors(NamedTuple):
 
 
 class BestF(NamedTuple):
-    """The best F-score over all thresholds on sigma, its threshold (px), and precision and recall there."""
+    """The best F-score over all thresholds on sigma, its threshold (px), and precision and recall
+    there.
+    """
 
     value: float
     threshold: float
@@ -78,7 +89,8 @@ class BestF(NamedTuple):
 
 
 def against_map(estimate: Pixels, truth: Pixels) -> MapErrors:
-    """Return the errors of an estimated map against the true one, over all pixels, computed in float64.
+    """Return the errors of an estimated map against the true one, over all pixels, computed in
+    float64.
 
     Args:
         estimate, truth: sigma in pixels, finite; H x W, or any selection of pixels.
@@ -97,8 +109,11 @@ def against_map(estimate: Pixels, truth: Pixels) -> MapErrors:
     )
 
 
-def by_blur(estimate: Map, truth: Map, edges: Sequence[float] = EDGES) -> dict[str, MapErrors | None]:
-    """Return the errors of the pixels whose true sigma lies in each bin; None for a bin without pixels.
+def by_blur(
+    estimate: Map, truth: Map, edges: Sequence[float] = EDGES
+) -> dict[str, MapErrors | None]:
+    """Return the errors of the pixels whose true sigma lies in each bin; None for a bin without
+    pixels.
 
     Args:
         estimate, truth: H x W sigma in pixels, finite.
@@ -111,7 +126,9 @@ def by_blur(estimate: Map, truth: Map, edges: Sequence[float] = EDGES) -> dict[s
     errors: dict[str, MapErrors | None] = {}
     for low, high in itertools.pairwise(edges):
         inside = (true >= low) & (true < high)
-        errors[bin_name(low, high)] = against_map(found[inside], true[inside]) if inside.any() else None
+        errors[bin_name(low, high)] = (
+            against_map(found[inside], true[inside]) if inside.any() else None
+        )
     return errors
 
 
@@ -121,7 +138,8 @@ def bin_name(low: float, high: float) -> str:
 
 
 def roc_auc(estimate: Map, mask: Mask) -> float:
-    """Return the area under the ROC curve of sigma as a score for "out of focus": exact, by ranks, ties count half.
+    """Return the area under the ROC curve of sigma as a score for "out of focus": exact, by ranks,
+    ties count half.
 
     Args:
         estimate: H x W sigma in pixels, finite.
@@ -140,7 +158,8 @@ def roc_auc(estimate: Map, mask: Mask) -> float:
 
 
 def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
-    """Return the best F = (1 + beta2) P R / (beta2 P + R) over the thresholds "sigma >= t"; of equals the highest t.
+    """Return the best F = (1 + beta2) P R / (beta2 P + R) over the thresholds "sigma >= t"; of
+    equals the highest t.
 
     Args:
         estimate: H x W sigma in pixels, finite.
@@ -154,9 +173,13 @@ def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
     order = np.argsort(-score, kind="stable")
     score = score[order]
     hits = np.cumsum(positive[order])
-    last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # equal sigmas are marked together
+    last = np.flatnonzero(
+        np.append(score[1:] != score[:-1], True)
+    )  # equal sigmas are marked together
     marked, hits = last + 1, hits[last]
-    values = (1 + beta2) * hits / (marked + beta2 * positive.sum())  # the formula above, free of 0 / 0
+    values = (
+        (1 + beta2) * hits / (marked + beta2 * positive.sum())
+    )  # the formula above, free of 0 / 0
     best = int(values.argmax())
     return BestF(
         value=float(values[best]),
@@ -167,7 +190,9 @@ def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
 
 
 def f_of_all(mask: Mask, beta2: float) -> float:
-    """Return the F-score of marking every pixel (P = share of the mask, R = 1), which every map attains at least."""
+    """Return the F-score of marking every pixel (P = share of the mask, R = 1), which every map
+    attains at least.
+    """
     share = float(mask.mean())
     return (1 + beta2) * share / (beta2 * share + 1)
 
@@ -180,7 +205,8 @@ def one_class(mask: Mask) -> str | None:
 
 
 def score(estimate: Map, sample: Sample) -> Values:
-    """Return every score that a sample allows, by column of `maps.csv`; a reason where there is none.
+    """Return every score that a sample allows, by column of `maps.csv`; a reason where there is
+    none.
 
     Raises:
         ValueError: if the sample asks for a crop that leaves nothing.
@@ -199,7 +225,10 @@ def score(estimate: Map, sample: Sample) -> Values:
 def _crop(sample: Sample, width: int) -> int:
     columns = sample.meta.get(CROP_RIGHT, 0)
     if not isinstance(columns, int) or not 0 <= columns < width:
-        raise ValueError(f"sample {sample.id!r}: {CROP_RIGHT} = {columns!r} must be a number from 0 to {width - 1}")
+        raise ValueError(
+            f"sample {sample.id!r}: {CROP_RIGHT} = {columns!r} must be a number from 0 to "
+            f"{width - 1}"
+        )
     return columns
 
 
@@ -222,7 +251,11 @@ def _map_values(estimate: Map, truth: Map) -> Values:
 
 
 def _mask_values(estimate: Map, mask: Mask) -> Values:
-    values: Values = {"mask_px": mask.size, "mask_share": float(mask.mean()), "auc_reason": one_class(mask)}
+    values: Values = {
+        "mask_px": mask.size,
+        "mask_share": float(mask.mean()),
+        "auc_reason": one_class(mask),
+    }
     if values["auc_reason"] is None:
         values["auc"] = roc_auc(estimate, mask)
         for name, beta2 in BETA2.items():
@@ -239,7 +272,9 @@ def _mask_values(estimate: Map, mask: Mask) -> Values:
 
 def _doubles(estimate: Pixels, truth: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if estimate.shape != truth.shape or estimate.size == 0:
-        raise ValueError(f"cannot compare a map of shape {estimate.shape} with one of {truth.shape}")
+        raise ValueError(
+            f"cannot compare a map of shape {estimate.shape} with one of {truth.shape}"
+        )
     return np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
 
 
@@ -247,36 +282,72 @@ def _pearson(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | No
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     first, second = (values - values.mean() for values in (one, other))
-    first, second = first / np.abs(first).max(), second / np.abs(second).max()  # so that no square under- or overflows
+    first, second = (
+        first / np.abs(first).max(),
+        second / np.abs(second).max(),
+    )  # so that no square under- or overflows
     product = (first * second).sum() / math.sqrt(np.square(first).sum() * np.square(second).sum())
     return float(np.clip(product, -1, 1))
 
 
 def _labelled(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     if estimate.shape != mask.shape:
-        raise ValueError(f"cannot compare a map of shape {estimate.shape} with a mask of {mask.shape}")
+        raise ValueError(
+            f"cannot compare a map of shape {estimate.shape} with a mask of {mask.shape}"
+        )
     reason = one_class(mask)
     if reason is not None:
         raise ValueError(f"{reason}; both classes are needed")
     return estimate.ravel(), mask.ravel()
 
 
-# The run --------------------------------------------------------------------------------------------------------------
+# The run
+# --------------------------------------------------------------------------------------------------
 
 _BINS = tuple(bin_name(low, high) for low, high in itertools.pairwise(EDGES))
 _LONGEST_TRACEBACK = 4000
 COLUMNS: Final = (
-    "key", "dataset", "data", "sample", "scene", "noise", "clip", "round8", "seed", "track", "method", "version",
-    "weights", "status", "reason", "map", "columns_dropped",
-    "n_px", "mae_px", "rmse_px", "bias_px", "pearson", "pearson_reason", "constant_mae_px",
+    "key",
+    "dataset",
+    "data",
+    "sample",
+    "scene",
+    "noise",
+    "clip",
+    "round8",
+    "seed",
+    "track",
+    "method",
+    "version",
+    "weights",
+    "status",
+    "reason",
+    "map",
+    "columns_dropped",
+    "n_px",
+    "mae_px",
+    "rmse_px",
+    "bias_px",
+    "pearson",
+    "pearson_reason",
+    "constant_mae_px",
     *(f"{measure} {name}" for name in _BINS for measure in ("n_px", "mae_px", "bias_px")),
-    "mask_px", "mask_share", "auc", "auc_reason",
-    *(f"{name}{part}" for name in BETA2 for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")),
-    "seconds_seen", "traceback",
-)  # fmt: skip
-"""Columns of `maps.csv`. `constant_mae_px`: MAE of the best constant map; `f1_of_all`: F1 of marking every pixel;
-`columns_dropped`: at the right edge, because the data set asks for it; `seconds_seen`: on a
-shared machine, no measurement."""
+    "mask_px",
+    "mask_share",
+    "auc",
+    "auc_reason",
+    *(
+        f"{name}{part}"
+        for name in BETA2
+        for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")
+    ),
+    "seconds_seen",
+    "traceback",
+)
+"""Columns of `maps.csv`. `constant_mae_px`: MAE of the best constant map; `f1_of_all`: F1 of
+marking every pixel; `columns_dropped`: at the right edge, because the data set asks for it;
+`seconds_seen`: on a shared machine, no measurement.
+"""
 
 _MOST_JOBS = 4
 
@@ -308,20 +379,22 @@ def run(
 ) -> list[Row]:
     """Make and score the maps of every method on every sample at every noise level.
 
-    The pictures are those that `run` shows: same input track, same noise field. Rows are written to `maps.csv` as they
-    come; rows of earlier commands stay in it, after those of this plan.
+    The pictures are those that `run` shows: same input track, same noise field. Rows are written to
+    `maps.csv` as they come; rows of earlier commands stay in it, after those of this plan.
 
     Args:
         methods, data: as `plan.select_methods` and `plan.select_dataset` give them.
         noises: noise levels.
-        settings: folder for `maps.csv` and the maps, data root, plug-ins and device; the rest is not used.
+        settings: folder for `maps.csv` and the maps, data root, plug-ins and device; the rest is
+            not used.
         depth: reader depth of the input track.
-        jobs: worker processes, among which the cores are shared out; 0 takes one per core, four at most.
+        jobs: worker processes, among which the cores are shared out; 0 takes one per core, four at
+            most.
         timeout: seconds a picture may take, loading and preparing its method included.
 
     Returns:
-        One row per cell with the keys `COLUMNS`, in the order of the plan: by sample, noise level, method. A failure,
-        or a method that makes no map, is a row with its reason.
+        One row per cell with the keys `COLUMNS`, in the order of the plan: by sample, noise level,
+        method. A failure, or a method that makes no map, is a row with its reason.
 
     Raises:
         DataError: if an earlier `maps.csv` cannot be read, or the folder cannot be written to.
@@ -333,7 +406,9 @@ def run(
     _write(path, earlier.values())
     made: dict[str, Row] = {}
     with path.open("a", encoding="utf-8", newline="") as file:
-        for cell, found in console.track(_outcomes(cells, settings, jobs, timeout), len(cells), "estimating"):
+        for cell, found in console.track(
+            _outcomes(cells, settings, jobs, timeout), len(cells), "estimating"
+        ):
             row = _row(cell, found)
             if row["seconds_seen"] is None and cell.key in earlier:
                 row["seconds_seen"] = earlier[cell.key]["seconds_seen"]
@@ -348,16 +423,30 @@ def run(
 
 def _tell(cell: Cell, found: Found | Lost) -> None:
     if isinstance(found, Lost):
-        console.note(f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: {found.reason}")
+        console.note(
+            f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
+            f"{found.reason}"
+        )
 
 
 def _row(cell: Cell, found: Found | Lost) -> Row:
     facts: Row = {
-        "key": cell.key, "dataset": cell.dataset, "data": cell.data, "sample": cell.sample,
-        "noise": cell.noise.sigma, "clip": cell.noise.clip, "round8": cell.noise.round8, "seed": cell.noise.seed,
-        "track": cell.track, "method": cell.method, "version": cell.method_version, "weights": cell.weights,
-        "status": found.status, "reason": found.reason, "map": map_file(cell) if found.status == "ok" else None,
-    }  # fmt: skip
+        "key": cell.key,
+        "dataset": cell.dataset,
+        "data": cell.data,
+        "sample": cell.sample,
+        "noise": cell.noise.sigma,
+        "clip": cell.noise.clip,
+        "round8": cell.noise.round8,
+        "seed": cell.noise.seed,
+        "track": cell.track,
+        "method": cell.method,
+        "version": cell.method_version,
+        "weights": cell.weights,
+        "status": found.status,
+        "reason": found.reason,
+        "map": map_file(cell) if found.status == "ok" else None,
+    }
     if isinstance(found, Lost):
         facts["traceback"] = found.traceback and found.traceback[-_LONGEST_TRACEBACK:]
     else:
@@ -366,16 +455,22 @@ def _row(cell: Cell, found: Found | Lost) -> Row:
 
 
 def _read(path: Path) -> list[Row]:
-    """Return the rows of an earlier `maps.csv`; a line that a killed process left unfinished is dropped."""
+    """Return the rows of an earlier `maps.csv`; a line that a killed process left unfinished is
+    dropped.
+    """
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is not a table of map scores ({error}); move it away or use another --out") from error
+        raise DataError(
+            f"{path}: is not a table of map scores ({error}); move it away or use another --out"
+        ) from error
     whole = (row for row in rows if row.get("key") and None not in row and None not in row.values())
-    return [dict.fromkeys(COLUMNS) | {key: value or None for key, value in row.items()} for row in whole]
+    return [
+        dict.fromkeys(COLUMNS) | {key: value or None for key, value in row.items()} for row in whole
+    ]
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
@@ -390,7 +485,9 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
 def _outcomes(
     cells: Sequence[Cell], settings: Settings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Cell, Found | Lost]]:
-    """Yield each cell with what came of it, as they come; methods that never make a map cost no worker."""
+    """Yield each cell with what came of it, as they come; methods that never make a map cost no
+    worker.
+    """
     mapless = {cell.method_name for cell in cells if not _makes_maps(METHODS.get(cell.method_name))}
     yield from ((cell, Found("skipped", NO_MAP)) for cell in cells if cell.method_name in mapless)
     items = [Item(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
@@ -404,7 +501,8 @@ def _makes_maps(kind: type[Method]) -> bool:
     return kind.estimate_blur is not Method.estimate_blur
 
 
-# Inside a worker ------------------------------------------------------------------------------------------------------
+# Inside a worker
+# --------------------------------------------------------------------------------------------------
 
 
 class Item(NamedTuple):
@@ -442,7 +540,9 @@ def checked(made: object, observation: Observation) -> Map:
     """
     found = as_map(made, "the estimated blur map")
     if found.shape != observation.image.shape[:2]:
-        raise ValueError(f"the estimated blur map is {found.shape}, the picture {observation.image.shape[:2]}")
+        raise ValueError(
+            f"the estimated blur map is {found.shape}, the picture {observation.image.shape[:2]}"
+        )
     if found.min() < 0:
         raise ValueError(f"the estimated blur map holds a negative sigma ({found.min():g} px)")
     return found

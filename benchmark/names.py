@@ -1,4 +1,6 @@
-"""File names inside a run folder, safe for ids that hold anything: separators, `..`, quotes, other scripts."""
+"""File names inside a run folder, safe for ids that hold anything: separators, `..`, quotes, other
+scripts.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ _LONGEST = 50
 
 
 def file_name(text: str) -> str:
-    """Return a readable file name that no other text gives: letters, digits, `.`, `_`, `-` and `=` are kept.
+    """Return a readable file name that no other text gives: letters, digits, `.`, `_`, `-` and `=`
+    are kept.
 
-    A text that had to be changed gets a short hash of the original, so different texts never share a name, and the
-    result is never empty, hidden, or able to leave its folder.
+    A text that had to be changed gets a short hash of the original, so different texts never share
+    a name, and the result is never empty, hidden, or able to leave its folder.
     """
     plain = re.sub(r"[^\w.=-]+", "-", text)[:_LONGEST].strip(".-")
     if text and plain == text:

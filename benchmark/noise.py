@@ -1,7 +1,9 @@
-"""Reproducible noise: one standard normal field per picture, the same for every method and every level.
+"""Reproducible noise: one standard normal field per picture, the same for every method and every
+level.
 
-The field comes from a counter-based generator (Philox) keyed by (seed, data set, sample, repetition), so it depends on
-nothing else: not on the order of the run, the subset, the number of workers, or the noise level, which only scales it.
+The field comes from a counter-based generator (Philox) keyed by (seed, data set, sample,
+repetition), so it depends on nothing else: not on the order of the run, the subset, the number of
+workers, or the noise level, which only scales it.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from benchmark.api import Picture, Sample
 class Noise:
     """Additive white Gaussian noise.
 
-    The papers say only "standard deviation" (on the 0-255 scale; no code was released): whether they clipped or rounded
-    afterwards is unknown, so both are declared options here, off by default.
+    The papers say only "standard deviation" (on the 0-255 scale; no code was released): whether
+    they clipped or rounded afterwards is unknown, so both are declared options here, off by
+    default.
 
     Attributes:
         sigma: standard deviation on the 0-255 scale.
@@ -41,18 +44,31 @@ class Noise:
             raise ValueError(f"noise sigma must be a finite number >= 0, got {self.sigma}")
 
     def canonical(self) -> Noise:
-        """Return the same noise with every option that changes nothing at its default: no noise has no seed."""
-        return Noise() if self.sigma == 0 else dataclasses.replace(self, clip=self.clip and not self.round8)
+        """Return the same noise with every option that changes nothing at its default: no noise has
+        no seed.
+        """
+        return (
+            Noise()
+            if self.sigma == 0
+            else dataclasses.replace(self, clip=self.clip and not self.round8)
+        )
 
 
 def field(
-    shape: tuple[int, ...], *, seed: int, dataset: str, sample: str, repetition: int = 0, part: str = "image"
+    shape: tuple[int, ...],
+    *,
+    seed: int,
+    dataset: str,
+    sample: str,
+    repetition: int = 0,
+    part: str = "image",
 ) -> NDArray[np.float64]:
     """Return the standard normal field of one picture.
 
     Args:
         shape: of the picture.
-        seed, dataset, sample, repetition: the key; `dataset` is the registered name, without parameters.
+        seed, dataset, sample, repetition: the key; `dataset` is the registered name, without
+            parameters.
         part: "image", or "left" and "right" for dual-pixel views, whose fields are independent.
     """
     text = "\0".join((str(seed), dataset, sample, str(repetition), part))
@@ -63,15 +79,20 @@ def field(
 def add(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Sample:
     """Return `sample` with noise on its image and views; target and maps are untouched.
 
-    A combined dual-pixel picture is the mean of its views, so the views get independent fields of sigma * sqrt(2) and
-    the image their mean, which has standard deviation sigma.
+    A combined dual-pixel picture is the mean of its views, so the views get independent fields of
+    sigma * sqrt(2) and the image their mean, which has standard deviation sigma.
     """
     if noise.sigma == 0:
         return sample
 
     def draw(part: str) -> NDArray[np.float64]:
         return field(
-            sample.image.shape, seed=noise.seed, dataset=dataset, sample=sample.id, repetition=repetition, part=part
+            sample.image.shape,
+            seed=noise.seed,
+            dataset=dataset,
+            sample=sample.id,
+            repetition=repetition,
+            part=part,
         )
 
     scale = noise.sigma / 255

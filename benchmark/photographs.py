@@ -15,13 +15,17 @@ from benchmark.registry import METHODS, create
 from benchmark.worker import brief, checked, resolve_device, unmet
 
 
-def deblur(images: Sequence[Path], text: str, out: Path, device: str) -> Iterator[tuple[Path, Path]]:
-    """Restore each picture and write it into `out` under its own name; yield (source, result) as they are done.
+def deblur(
+    images: Sequence[Path], text: str, out: Path, device: str
+) -> Iterator[tuple[Path, Path]]:
+    """Restore each picture and write it into `out` under its own name; yield (source, result) as
+    they are done.
 
     Size, bit depth, format, orientation and colour profile are those of the source.
 
     Raises:
-        DataError: a file that is missing, damaged, or would be written over another result; before any work is done.
+        DataError: a file that is missing, damaged, or would be written over another result; before
+            any work is done.
         UsageError: an unknown method, or one that needs what a photograph does not have.
     """
     method, resolved = create(METHODS, text)
@@ -54,7 +58,8 @@ def _targets(images: Sequence[Path], out: Path, ending: str) -> list[Path]:
     for target in targets:
         if targets.count(target) > 1:
             raise DataError(
-                f"two of the pictures would be written to {target}; restore them into different --out folders"
+                f"two of the pictures would be written to {target}; restore them into different "
+                f"--out folders"
             )
     return targets
 
@@ -62,16 +67,19 @@ def _targets(images: Sequence[Path], out: Path, ending: str) -> list[Path]:
 def simulate(
     image: Path, psf: str, depth: Path | None, max_radius: float, focus: float, seed: int, out: Path
 ) -> Iterator[Path]:
-    """Defocus a sharp picture; yield the files written: the picture (in the source's format) and its true blur map.
+    """Defocus a sharp picture; yield the files written: the picture (in the source's format) and
+    its true blur map.
 
     Args:
         image: sharp picture.
         psf: "disk", "gaussian", "polygon", or "gkm" for the paper's eq. (4).
-        depth: disparity map of the same size (greater = nearer, 0 = unknown); None makes a scene up from `seed`.
+        depth: disparity map of the same size (greater = nearer, 0 = unknown); None makes a scene up
+            from `seed`.
         max_radius: largest PSF radius in pixels.
         focus: what is in focus, from 0 (the nearest) to 1 (the farthest); only with `depth`.
         seed: of the made-up scene.
-        out: folder to write to. The blur map is float32 .npy, the Gaussian-equivalent sigma in pixels.
+        out: folder to write to. The blur map is float32 .npy, the Gaussian-equivalent sigma in
+            pixels.
 
     Raises:
         UsageError: an unknown PSF family.
@@ -95,6 +103,8 @@ def simulate(
 def _radius(sharp: Picture, depth: Path | None, max_radius: float, focus: float, seed: int) -> Map:
     if depth is None:
         height, width = sharp.shape[:2]
-        return scenes.invented_radius(height, width, max_radius, np.random.Generator(np.random.Philox(seed)))
+        return scenes.invented_radius(
+            height, width, max_radius, np.random.Generator(np.random.Philox(seed))
+        )
     values = scenes.read_depth(depth, size_of=sharp)
     return scenes.aligned(scenes.radius_from_depth(values, max_radius, focus), sharp)

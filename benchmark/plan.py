@@ -1,7 +1,8 @@
-"""From names to cells: methods x data set x noise x tracks x samples, each with one versioned identity.
+"""From names to cells: methods x data set x noise x tracks x samples, each with one versioned
+identity.
 
-The identity of a cell is computed here and nowhere else, from the same fields whether they come from a plan or from a
-stored row, so planned and finished work always match.
+The identity of a cell is computed here and nowhere else, from the same fields whether they come
+from a plan or from a stored row, so planned and finished work always match.
 """
 
 from __future__ import annotations
@@ -20,12 +21,22 @@ from benchmark.registry import DATASETS, GROUPS, METHODS, Resolved, create, plug
 from benchmark.spec import Spec, parse_list
 
 IDENTITY_VERSION = 1
-"""Raised when the meaning of an identity field changes, so that old cells are not mistaken for new ones."""
+"""Raised when the meaning of an identity field changes, so that old cells are not mistaken for new
+ones.
+"""
 PRECISION = "float32"
 _IDENTITY = (
-    "method_name", "checkpoint", "parameters", "method_version", "weights", "dataset_name", "sample", "data", "track",
+    "method_name",
+    "checkpoint",
+    "parameters",
+    "method_version",
+    "weights",
+    "dataset_name",
+    "sample",
+    "data",
+    "track",
     "precision",
-)  # fmt: skip
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,23 +87,31 @@ class PlannedMethod:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PlannedDataset:
-    """A data set of the plan: its id, the adapter, and the chosen samples with their fingerprints."""
+    """A data set of the plan: its id, the adapter, and the chosen samples with their
+    fingerprints.
+    """
 
     id: Resolved
     dataset: Dataset
     fingerprints: dict[str, str]
 
     def fingerprint(self) -> str:
-        """Hex digest over the chosen samples; two tables with the same value saw the same pictures."""
+        """Hex digest over the chosen samples; two tables with the same value saw the same
+        pictures.
+        """
         return combined_fingerprint(self.fingerprints)
 
 
 def combined_fingerprint(fingerprints: Mapping[str, str]) -> str:
     """Return the hex digest over samples and their fingerprints."""
-    return hashlib.blake2b(json.dumps(fingerprints, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(
+        json.dumps(fingerprints, sort_keys=True).encode(), digest_size=8
+    ).hexdigest()
 
 
-def select_methods(texts: Iterable[str], note: Callable[[str], None] = lambda _: None) -> list[PlannedMethod]:
+def select_methods(
+    texts: Iterable[str], note: Callable[[str], None] = lambda _: None
+) -> list[PlannedMethod]:
     """Return the methods that ids and groups name, each once, in the order named.
 
     Args:
@@ -100,11 +119,14 @@ def select_methods(texts: Iterable[str], note: Callable[[str], None] = lambda _:
         note: told of each method that a group leaves out because it cannot be loaded or built here.
 
     Raises:
-        UsageError: unknown names or parameters; a method named itself that cannot be built; a group that is empty.
+        UsageError: unknown names or parameters; a method named itself that cannot be built; a group
+            that is empty.
     """
     planned: dict[str, PlannedMethod] = {}
     for spec in parse_list(texts):
-        for method in _members_of_group(spec, note) if spec.name in GROUPS else [_plan_method(spec)]:
+        for method in (
+            _members_of_group(spec, note) if spec.name in GROUPS else [_plan_method(spec)]
+        ):
             planned.setdefault(method.id.label, method)
     return list(planned.values())
 
@@ -122,18 +144,25 @@ def _members_of_group(group: Spec, note: Callable[[str], None]) -> list[PlannedM
     members: list[PlannedMethod] = []
     for name in METHODS.names():
         try:
-            members += [_plan_method(spec) for spec in _members(group.name, name, METHODS.get(name))]
+            members += [
+                _plan_method(spec) for spec in _members(group.name, name, METHODS.get(name))
+            ]
         except UsageError as error:
             note(f"left out of {group.name!r}: {error}")
     if not members:
-        raise UsageError(f"no registered method is in the group {group.name!r}; `list methods` shows what there is")
+        raise UsageError(
+            f"no registered method is in the group {group.name!r}; `list methods` shows what "
+            f"there is"
+        )
     return members
 
 
 def _members(group: str, name: str, kind: type[Method]) -> list[Spec]:
     if group == "all" or kind.card.family == group:
         return [Spec(name)]
-    return [spec for text in kind.variants.get(group, ()) for spec in parse_list([f"{name}:{text}"])]
+    return [
+        spec for text in kind.variants.get(group, ()) for spec in parse_list([f"{name}:{text}"])
+    ]
 
 
 def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDataset:
@@ -149,11 +178,20 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
     samples = list(dataset.ids())[:limit]
     if not samples:
         raise DataError(f"{resolved.label}: no samples; {dataset.card.layout}")
-    broken = [sample for sample in samples if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff"]
+    broken = [
+        sample
+        for sample in samples
+        if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff"
+    ]
     if broken:
-        raise DataError(f"{resolved.label}: sample name {broken[0]!r} is not printable Unicode; rename the file")
-    # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's lock.
-    prints = Parallel(n_jobs=-1, prefer="threads")(delayed(dataset.fingerprint)(sample) for sample in samples)
+        raise DataError(
+            f"{resolved.label}: sample name {broken[0]!r} is not printable Unicode; rename the file"
+        )
+    # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
+    # lock.
+    prints = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(dataset.fingerprint)(sample) for sample in samples
+    )
     return PlannedDataset(resolved, dataset, dict(zip(samples, prints, strict=True)))
 
 
@@ -175,13 +213,21 @@ def _track(protocol: Protocol, depth: str | None) -> Track:
         if depth in (None, track.depth):
             return track
     fixed = protocol.tracks[0].depth
-    raise UsageError(f"protocol {protocol.id!r} is defined on track {fixed} only; leave --track out or name {fixed}")
+    raise UsageError(
+        f"protocol {protocol.id!r} is defined on track {fixed} only; leave --track out or name "
+        f"{fixed}"
+    )
 
 
 def cells(
-    methods: Sequence[PlannedMethod], data: PlannedDataset, tracks: Iterable[Track], noises: Sequence[Noise]
+    methods: Sequence[PlannedMethod],
+    data: PlannedDataset,
+    tracks: Iterable[Track],
+    noises: Sequence[Noise],
 ) -> list[Cell]:
-    """Return every cell of the plan, sample by sample, so that a stopped run has whole samples to compare."""
+    """Return every cell of the plan, sample by sample, so that a stopped run has whole samples to
+    compare.
+    """
     distinct = sorted({track.id for track in tracks})
     levels = list(dict.fromkeys(noise.canonical() for noise in noises))
     return [

@@ -1,4 +1,6 @@
-"""Where a number comes from: command, versions, git state, machine. Secrets and credentials are never read."""
+"""Where a number comes from: command, versions, git state, machine. Secrets and credentials are
+never read.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ _PACKAGES = [
 
 
 def collect(**facts: Any) -> dict[str, Any]:
-    """Return the provenance of one command, JSON-ready; `facts` (data fingerprints, weights ...) are added to it."""
+    """Return the provenance of one command, JSON-ready; `facts` (data fingerprints, weights ...)
+    are added to it.
+    """
     return {
         "command": shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         "suite": __version__,
@@ -77,7 +81,9 @@ def _processor() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and whether the tree has uncommitted changes, or None outside a git checkout of the suite."""
+    """Return commit and whether the tree has uncommitted changes, or None outside a git checkout of
+    the suite.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     top = _git(folder, "rev-parse", "--show-toplevel")
     if commit is None or top is None or Path(top) != folder.resolve():

@@ -1,8 +1,9 @@
 """Lazy, typed registries of methods, data sets, metrics, protocols and importers.
 
-An entry is named by an entry point of an installed package, by the `register` decorator in a `--plugin FILE`, or by
-`add` in a test. Entry points are loaded only when asked for, so listing names never imports torch. A plug-in that fails
-to import stays listed with its reason and breaks nothing else.
+An entry is named by an entry point of an installed package, by the `register` decorator in a
+`--plugin FILE`, or by `add` in a test. Entry points are loaded only when asked for, so listing
+names never imports torch. A plug-in that fails to import stays listed with its reason and breaks
+nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Registry(Generic[T]):
     """Named plug-ins of one kind."""
 
     def __init__(self, kind: str, group: str, base: type) -> None:
-        """Make an empty registry of `kind` ("method") that reads the entry-point `group` and accepts `base` only."""
+        """Make an empty registry of `kind` ("method") that reads the entry-point `group` and
+        accepts `base` only.
+        """
         self.kind = kind
         self._group = group
         self._base = base
@@ -52,7 +55,9 @@ class Registry(Generic[T]):
         self._scanned = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that registers a class (or a record) under `name`, for use in a `--plugin FILE`."""
+        """Return a decorator that registers a class (or a record) under `name`, for use in a
+        `--plugin FILE`.
+        """
 
         def decorate(item: T) -> T:
             self.add(name, item)
@@ -78,11 +83,15 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def origin(self, name: str) -> str:
-        """Return where `name` was registered: an entry point and its package, or a file and line."""
+        """Return where `name` was registered: an entry point and its package, or a file
+        and line.
+        """
         return self._entry(name).origin
 
     def problems(self) -> dict[str, str]:
-        """Return name -> reason for every plug-in that cannot be loaded or whose name is taken twice."""
+        """Return name -> reason for every plug-in that cannot be loaded or whose name is taken
+        twice.
+        """
         self._scan()
         found = {name: reason for name in self._entries if (reason := self._failure(name))}
         return found | self._clashes
@@ -91,7 +100,8 @@ class Registry(Generic[T]):
         """Return the class or record registered under `name`.
 
         Raises:
-            UsageError: unknown name (with a suggestion), a name two packages claim, or a plug-in that does not load.
+            UsageError: unknown name (with a suggestion), a name two packages claim, or a plug-in
+                that does not load.
         """
         entry = self._entry(name)
         if name in self._clashes:
@@ -99,9 +109,13 @@ class Registry(Generic[T]):
         try:
             item = entry.load()
         except (Exception, SystemExit) as error:
-            raise UsageError(f"{self.kind} {name!r} ({entry.origin}) does not load: {_brief(error)}") from error
+            raise UsageError(
+                f"{self.kind} {name!r} ({entry.origin}) does not load: {_brief(error)}"
+            ) from error
         if not self._fits(item):
-            raise UsageError(f"{self.kind} {name!r} ({entry.origin}) is not a {self._base.__name__}")
+            raise UsageError(
+                f"{self.kind} {name!r} ({entry.origin}) is not a {self._base.__name__}"
+            )
         if isinstance(item, type) and not hasattr(item, "card"):
             raise UsageError(f"{self.kind} {name!r} ({entry.origin}) has no card")
         return typing.cast("T", item)
@@ -114,7 +128,9 @@ class Registry(Generic[T]):
         return None
 
     def _fits(self, item: object) -> bool:
-        return issubclass(item, self._base) if isinstance(item, type) else isinstance(item, self._base)
+        return (
+            issubclass(item, self._base) if isinstance(item, type) else isinstance(item, self._base)
+        )
 
     def _entry(self, name: str) -> _Entry:
         self._scan()
@@ -123,7 +139,11 @@ class Registry(Generic[T]):
         return self._entries[name]
 
     def _install_hint(self) -> str:
-        return "" if self._entries else "; nothing is registered: install the suite first (pip install -e .)"
+        return (
+            ""
+            if self._entries
+            else "; nothing is registered: install the suite first (pip install -e .)"
+        )
 
     def _scan(self) -> None:
         if not self._scanned:
@@ -134,14 +154,22 @@ class Registry(Generic[T]):
 
     def _check_name(self, name: str, item: T) -> None:
         if not re.fullmatch(r"[\w-]+", name) or name in GROUPS:
-            raise UsageError(f"{self.kind} {name!r}: a name has letters, digits, - and _, and is not a group's name")
+            raise UsageError(
+                f"{self.kind} {name!r}: a name has letters, digits, - and _, and is not a group's "
+                f"name"
+            )
         if getattr(item, "id", name) != name:
-            raise UsageError(f"{self.kind} {name!r} calls itself {getattr(item, 'id', '')!r}; both must be the same")
+            raise UsageError(
+                f"{self.kind} {name!r} calls itself {getattr(item, 'id', '')!r}; both must be the "
+                f"same"
+            )
 
     def _enter(self, name: str, entry: _Entry) -> None:
         known = self._entries.setdefault(name, entry)
         if known.origin != entry.origin:
-            self._clashes[name] = f"{self.kind} {name!r} is claimed twice: by {known.origin} and by {entry.origin}"
+            self._clashes[name] = (
+                f"{self.kind} {name!r} is claimed twice: by {known.origin} and by {entry.origin}"
+            )
 
 
 METHODS: Registry[type[Method]] = Registry("method", "defocus_bench.methods", Method)
@@ -153,12 +181,14 @@ IMPORTERS: Registry[type[Importer]] = Registry("importer", "defocus_bench.import
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An id with every parameter validated and defaulted; equal ids give equal `parameters`, however typed.
+    """An id with every parameter validated and defaulted; equal ids give equal `parameters`,
+    however typed.
 
     Attributes:
         name, checkpoint: as registered; the checkpoint is the default one where none was typed.
         parameters: all parameters, JSON-ready.
-        label: the canonical id: only what differs from the defaults, also where it comes with the checkpoint.
+        label: the canonical id: only what differs from the defaults, also where it comes with the
+            checkpoint.
     """
 
     name: str
@@ -172,13 +202,14 @@ class Resolved:
 
 
 def create(registry: Registry[type[T]], text: str | Spec, **injected: object) -> tuple[T, Resolved]:
-    """Build the plug-in that an id names, with its parameters validated against the constructor's signature.
+    """Build the plug-in that an id names, with its parameters validated against the constructor's
+    signature.
 
     Args:
         registry: where the name is looked up.
         text: an id as typed, or already parsed.
-        injected: constructor arguments the harness supplies (a data set's `root`), not open to the id;
-            `checkpoint=None` is a method without weights even where there are some.
+        injected: constructor arguments the harness supplies (a data set's `root`), not open to the
+            id; `checkpoint=None` is a method without weights even where there are some.
 
     Raises:
         UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
@@ -191,12 +222,18 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
     held, usual = _fixed(factory, checkpoint), _fixed(factory, None)
     if checkpoint is not None:
         _require_known(f"{spec.name}.{checkpoint}", held, fields)
-    for key in [key for key in held if values.get(key) == held[key]]:  # left out and typed mean the same
+    for key in [
+        key for key in held if values.get(key) == held[key]
+    ]:  # left out and typed mean the same
         values[key] = plain[key] = None
-    differs = {key: value for key, value in held.items() if key in fields and value != usual.get(key)}
+    differs = {
+        key: value for key, value in held.items() if key in fields and value != usual.get(key)
+    }
     changed = {key: plain[key] for key, (_, default) in fields.items() if values[key] != default}
     shown = {**differs, **changed}
-    label = str(Spec(spec.name, checkpoint, {key: _text(shown[key]) for key in fields if key in shown}))
+    label = str(
+        Spec(spec.name, checkpoint, {key: _text(shown[key]) for key in fields if key in shown})
+    )
     given = dict(injected) if checkpoint is None else dict(injected, checkpoint=checkpoint)
     try:
         item = factory(**given, **values)
@@ -208,16 +245,22 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
 
 
 def create_metric(text: str) -> Metric:
-    """Build a metric from its id; protocols are handed this function, so that they never import a metric."""
+    """Build a metric from its id; protocols are handed this function, so that they never import a
+    metric.
+    """
     return create(METRICS, text)[0]
 
 
 def _checkpoint(factory: type[Any], spec: Spec, values: Mapping[str, Any]) -> str | None:
-    """Return the checkpoint that an id means: the one typed; else the default, or one that has what was typed."""
+    """Return the checkpoint that an id means: the one typed; else the default, or one that has what
+    was typed.
+    """
     known: Mapping[str, str] = getattr(factory, "checkpoints", {})
     if not known:
         if spec.checkpoint is not None:
-            raise UsageError(f"{spec.name} has no checkpoints, so {spec.name}.{spec.checkpoint} names nothing")
+            raise UsageError(
+                f"{spec.name} has no checkpoints, so {spec.name}.{spec.checkpoint} names nothing"
+            )
         return None
     chosen = spec.checkpoint or _usual(factory, spec, values)
     if chosen not in known:
@@ -242,13 +285,19 @@ def _has(factory: type[Any], checkpoint: str, asked: Mapping[str, Any]) -> bool:
 
 
 def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
-    """Return the parameters that come with a checkpoint; none for plug-ins that know no checkpoints."""
+    """Return the parameters that come with a checkpoint; none for plug-ins that know no
+    checkpoints.
+    """
     held: Mapping[str, Any] = factory.fixed(checkpoint) if hasattr(factory, "fixed") else {}
     return held
 
 
-def _require_known(label: str, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]) -> None:
-    """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have written its card."""
+def _require_known(
+    label: str, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]
+) -> None:
+    """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have
+    written its card.
+    """
     name = label.partition(".")[0]
     try:
         if unknown := [key for key in held if key not in fields]:
@@ -256,10 +305,14 @@ def _require_known(label: str, held: Mapping[str, Any], fields: Mapping[str, tup
         texts = {key: _text(value) for key, value in held.items()}
         _validated(Spec(name, None, texts), {key: fields[key] for key in held})
     except UsageError as error:
-        raise DataError(f"{label}: its card is not one of {name}: {error}; get the file again") from error
+        raise DataError(
+            f"{label}: its card is not one of {name}: {error}; get the file again"
+        ) from error
 
 
-def _validated(spec: Spec, fields: Mapping[str, tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _validated(
+    spec: Spec, fields: Mapping[str, tuple[Any, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the constructor arguments and their JSON form."""
     from pydantic import ConfigDict, ValidationError, create_model
 
@@ -276,23 +329,33 @@ def _validated(spec: Spec, fields: Mapping[str, tuple[Any, Any]]) -> tuple[dict[
         key = first["loc"][0]
         if first["type"] == "missing":
             raise UsageError(f"{spec.name} needs a parameter: {spec.name}:{key}=...") from error
-        raise UsageError(f"{spec.name}: parameter {key}={first['input']!r}: {first['msg']}") from error
+        raise UsageError(
+            f"{spec.name}: parameter {key}={first['input']!r}: {first['msg']}"
+        ) from error
     values = {key: getattr(filled, key) for key in fields}
     return values, filled.model_dump(mode="json")
 
 
 def _fields(factory: type[Any], hidden: set[str]) -> dict[str, tuple[Any, Any]]:
-    """Return name -> (type, default) of the constructor's keyword parameters; `...` marks a required one."""
+    """Return name -> (type, default) of the constructor's keyword parameters; `...` marks a
+    required one.
+    """
     signature = inspect.signature(factory)
     hints = typing.get_type_hints(factory.__init__, include_extras=True)
     return {
-        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        name: (
+            hints.get(name, Any),
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
         for name, parameter in signature.parameters.items()
-        if name not in hidden and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if name not in hidden
+        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     }
 
 
-def describe_parameters(factory: type[Any], hidden: tuple[str, ...] = ("root", "checkpoint")) -> dict[str, str]:
+def describe_parameters(
+    factory: type[Any], hidden: tuple[str, ...] = ("root", "checkpoint")
+) -> dict[str, str]:
     """Return parameter -> "type = default" of a plug-in's constructor, for listings."""
     return {
         name: _type_name(kind) + ("" if default in (..., None) else f" = {_text(default)}")
@@ -316,7 +379,8 @@ def _text(value: object) -> str:
 
 
 def load_plugin(path: Path) -> None:
-    """Run a plug-in file, which registers its entries with `METHODS.register(...)` and its like. Loading twice is free.
+    """Run a plug-in file, which registers its entries with `METHODS.register(...)` and its like.
+    Loading twice is free.
 
     Raises:
         UsageError: if the file is missing or fails; a clash of names is named.
@@ -341,9 +405,11 @@ def load_plugin(path: Path) -> None:
 
 
 def plugin_hash(kind: type) -> str | None:
-    """Return a digest of the `--plugin` file that defines a class, None for a class of an installed package.
+    """Return a digest of the `--plugin` file that defines a class, None for a class of an installed
+    package.
 
-    It goes into the identity of results: who edits a file while trying a method forgets to raise its version.
+    It goes into the identity of results: who edits a file while trying a method forgets to raise
+    its version.
     """
     if not kind.__module__.startswith(_PLUGIN_MODULE):
         return None
@@ -363,7 +429,10 @@ def _brief(error: BaseException) -> str:
 def _where(item: object) -> str:
     try:
         return f"{inspect.getsourcefile(item)}:{inspect.getsourcelines(item)[1]}"  # type: ignore[arg-type]
-    except (TypeError, OSError):  # a record has no source of its own: name the line that registers it
+    except (
+        TypeError,
+        OSError,
+    ):  # a record has no source of its own: name the line that registers it
         caller = next(frame for frame in inspect.stack() if frame.filename != __file__)
         return f"{caller.filename}:{caller.lineno}"
 

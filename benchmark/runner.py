@@ -1,8 +1,8 @@
 """Execute a plan: only what is missing, in worker processes, every outcome stored as it comes.
 
-Cells run in a pool that knows which worker has which cell (pebble), for two things joblib's loky pool cannot do: a
-worker that dies (out of memory, killed) costs its own cell and not the pool, and a time-out ends the worker even inside
-a compiled library.
+Cells run in a pool that knows which worker has which cell (pebble), for two things joblib's loky
+pool cannot do: a worker that dies (out of memory, killed) costs its own cell and not the pool, and
+a time-out ends the worker even inside a compiled library.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
     for name, protocol in protocols.items():
         for measure in protocol.measures:
             metric = create_metric(measure.metric)
-            made[name, measure.key] = "/".join((protocol.version, type(metric).version, metric.weights_hash() or "-"))
+            made[name, measure.key] = "/".join(
+                (protocol.version, type(metric).version, metric.weights_hash() or "-")
+            )
     return made
 
 
@@ -47,27 +49,38 @@ def missing(
     *,
     keep: bool = False,
 ) -> list[Task]:
-    """Return what a store still lacks of a plan: unfinished and failed cells, and scores not there yet.
+    """Return what a store still lacks of a plan: unfinished and failed cells, and scores not there
+    yet.
 
     Args:
         applies: whether a cell is to be scored under a protocol (it must have its input track).
         keep: outputs are wanted too, so a cell whose output was not kept is done again.
     """
     done = store.done()
-    wanted = {name: _wanted(protocol, rulers({name: protocol})) for name, protocol in protocols.items()}
+    wanted = {
+        name: _wanted(protocol, rulers({name: protocol})) for name, protocol in protocols.items()
+    }
     tasks = (
         _task(
-            cell, done.get(cell.key), [p.id for p in protocols.values() if applies(cell, p)], wanted, store.folder, keep
+            cell,
+            done.get(cell.key),
+            [p.id for p in protocols.values() if applies(cell, p)],
+            wanted,
+            store.folder,
+            keep,
         )
         for cell in cells
     )
     return [task for task in tasks if task is not None]
 
 
-def _wanted(protocol: Protocol, known: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str | None]:
+def _wanted(
+    protocol: Protocol, known: Mapping[tuple[str, str], str]
+) -> dict[tuple[str, str], str | None]:
     """Return (protocol, measure) -> the ruler its score must have, None where any will do.
 
-    A metric that is not available here cannot be measured again, so what was scored elsewhere stays.
+    A metric that is not available here cannot be measured again, so what was scored elsewhere
+    stays.
     """
     absent = {m.key for m in protocol.measures if create_metric(m.metric).unavailable() is not None}
     return {key: None if key[1] in absent else ruler for key, ruler in known.items()}
@@ -94,7 +107,8 @@ def _task(
 
 def _scored(wanted: Mapping[tuple[str, str], str | None], done: Done) -> bool:
     return all(
-        key in done.scores and (ruler is None or done.scores[key] == (ruler, True)) for key, ruler in wanted.items()
+        key in done.scores and (ruler is None or done.scores[key] == (ruler, True))
+        for key, ruler in wanted.items()
     )
 
 
@@ -128,12 +142,17 @@ def _execute(
     tasks: Iterable[Task], settings: Settings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Task, Outcome]]:
     for task, done in spread(worker.work, tasks, settings, jobs=jobs, timeout=timeout):
-        yield task, Outcome(done.status, done.reason, done.traceback) if isinstance(done, Lost) else done
+        yield (
+            task,
+            Outcome(done.status, done.reason, done.traceback) if isinstance(done, Lost) else done,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lost:
-    """What came of an item whose work did not return: it raised, took too long, or its process died."""
+    """What came of an item whose work did not return: it raised, took too long, or its process
+    died.
+    """
 
     status: Literal["failed", "timeout"]
     reason: str
@@ -158,8 +177,12 @@ def spread(
         timeout: seconds an item may take; its worker is ended, also inside a compiled library.
     """
     settings = dataclasses.replace(settings, threads=max(1, cores() // jobs))
-    context = multiprocessing.get_context("spawn")  # fork is unsafe once a library has started threads
-    pool = ProcessPool(max_workers=jobs, initializer=worker.start, initargs=[settings], context=context)
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # fork is unsafe once a library has started threads
+    pool = ProcessPool(
+        max_workers=jobs, initializer=worker.start, initargs=[settings], context=context
+    )
     try:
         futures: dict[Future[Result], Item] = {
             pool.schedule(called, args=[work, item], timeout=timeout): item for item in items
@@ -185,7 +208,9 @@ def result_of(future: Future[Result], timeout: float | None) -> Result | Lost:
     except TimeoutError:
         return Lost("timeout", f"took longer than {timeout:g} s")
     except ProcessExpired as error:
-        return Lost("failed", f"its worker process died (exit code {error.exitcode}; often: out of memory)")
+        return Lost(
+            "failed", f"its worker process died (exit code {error.exitcode}; often: out of memory)"
+        )
     except Exception as error:  # raised by the work, or what the pool itself could not do
         return Lost("failed", worker.brief(error), "".join(traceback.format_exception(error)))
 

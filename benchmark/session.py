@@ -1,4 +1,6 @@
-"""One command's work on one run folder: what is missing, doing it, and telling what became of it."""
+"""One command's work on one run folder: what is missing, doing it, and telling what became
+of it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _MOST_JOBS = 4
 
 
 class Session:
-    """Use as a context manager; the start and the end of the command are recorded with its provenance."""
+    """Use as a context manager; the start and the end of the command are recorded with its
+    provenance.
+    """
 
     def __init__(
         self,
@@ -30,7 +34,9 @@ class Session:
         *,
         create: bool = True,
     ) -> None:
-        """Open (or make, if `create`) the run folder of `settings`; raises UsageError as `Store` does."""
+        """Open (or make, if `create`) the run folder of `settings`; raises UsageError as `Store`
+        does.
+        """
         self.store = Store(settings.folder, create=create)
         self._settings, self._protocols = settings, protocols
         self._provenance = provenance
@@ -68,14 +74,18 @@ class Session:
             keep=self._settings.save,
         )
         self.store.ask(self._number, cells)
-        console.note(f"{len(cells)} cells, {len(cells) - len(tasks)} already done -> {self.store.folder}")
+        console.note(
+            f"{len(cells)} cells, {len(cells) - len(tasks)} already done -> {self.store.folder}"
+        )
         return tasks
 
     def unscored(self) -> list[Task]:
-        """Return the stored outputs that the protocols apply to and have not scored; say which are not there.
+        """Return the stored outputs that the protocols apply to and have not scored; say which are
+        not there.
 
         Raises:
-            UsageError: none of the run's outputs went through an input track of a protocol, or none was kept.
+            UsageError: none of the run's outputs went through an input track of a protocol, or none
+                was kept.
         """
         done = [(cell, known) for cell, known in self.store.cells() if known.status == "ok"]
         for name, protocol in self._protocols.items():
@@ -84,18 +94,28 @@ class Session:
             if not mine:
                 has = ", ".join(sorted({cell.track for cell, _ in done})) or "none"
                 raise UsageError(
-                    f"protocol {name!r} sees pictures through track {' or '.join(sorted(tracks))}; this run has track "
-                    f"{has}. A track changes what methods see, so run them again: run ... --protocol {name}"
+                    f"protocol {name!r} sees pictures through track "
+                    f"{' or '.join(sorted(tracks))}; this run has track "
+                    f"{has}. A track changes what methods see, so run them again: run ... "
+                    f"--protocol {name}"
                 )
             if not any(known.output for known in mine):
-                raise UsageError(f"{self.store.folder}: no outputs were kept (--no-save-images), so none can be scored")
+                raise UsageError(
+                    f"{self.store.folder}: no outputs were kept (--no-save-images), so none can "
+                    f"be scored"
+                )
         stored = [cell for cell, _ in done]
         tasks = runner.missing(
-            stored, self.store, self._protocols, lambda cell, p: cell.track in {track.id for track in p.tracks}
+            stored,
+            self.store,
+            self._protocols,
+            lambda cell, p: cell.track in {track.id for track in p.tracks},
         )
         gone = sum(task.output is None for task in tasks)
         if gone:
-            console.note(f"{gone} outputs are no longer there and cannot be scored; `run` makes them again")
+            console.note(
+                f"{gone} outputs are no longer there and cannot be scored; `run` makes them again"
+            )
         self.lost = gone
         return [task for task in tasks if task.output is not None]
 
@@ -103,19 +123,36 @@ class Session:
         """Do the tasks with a progress display; return how many did not end well."""
         jobs = workers(jobs, len(tasks))
         stream = runner.run(
-            tasks, self._settings, self.store, self._number, self._protocols, jobs=jobs, timeout=timeout
+            tasks,
+            self._settings,
+            self.store,
+            self._number,
+            self._protocols,
+            jobs=jobs,
+            timeout=timeout,
         )
-        return sum(_told(task, outcome) for task, outcome in console.track(stream, len(tasks), what))
+        return sum(
+            _told(task, outcome) for task, outcome in console.track(stream, len(tasks), what)
+        )
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
-        """Print how many of the plan's cells are ok, failed and skipped, and why; return how many failed."""
+        """Print how many of the plan's cells are ok, failed and skipped, and why; return how many
+        failed.
+        """
         keys = {cell.key for cell in cells}
         rows = [row for row in self.store.rows("cells") if row["key"] in keys]
         counts: dict[str, int] = {
-            status: sum(row["status"] == status for row in rows) for status in ("ok", "failed", "timeout", "skipped")
+            status: sum(row["status"] == status for row in rows)
+            for status in ("ok", "failed", "timeout", "skipped")
         }
-        console.out.print(", ".join(f"{count} {status}" for status, count in counts.items()), highlight=False)
-        reasons = [(row["status"], row["method"], str(row["reason"])) for row in rows if row["status"] != "ok"]
+        console.out.print(
+            ", ".join(f"{count} {status}" for status, count in counts.items()), highlight=False
+        )
+        reasons = [
+            (row["status"], row["method"], str(row["reason"]))
+            for row in rows
+            if row["status"] != "ok"
+        ]
         for line in console.tally(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
         console.out.print(_paces(rows), highlight=False, markup=False)
@@ -123,13 +160,20 @@ class Session:
 
 
 def _paces(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Say how long methods took, and that this is no measurement: the cells of a run share the machine."""
+    """Say how long methods took, and that this is no measurement: the cells of a run share the
+    machine.
+    """
     seconds: dict[str, list[float]] = {}
     for row in rows:
         if row["seconds"] is not None:
             seconds.setdefault(row["method"], []).append(row["seconds"])
-    paces = ", ".join(f"{method} {statistics.median(found):.2g} s" for method, found in seconds.items())
-    return f"median time of a picture inside this run (shared machine, not a measurement): {paces or 'none'}"
+    paces = ", ".join(
+        f"{method} {statistics.median(found):.2g} s" for method, found in seconds.items()
+    )
+    return (
+        f"median time of a picture inside this run (shared machine, not a measurement): "
+        f"{paces or 'none'}"
+    )
 
 
 def _told(task: Task, outcome: Outcome) -> bool:
@@ -142,7 +186,9 @@ def _told(task: Task, outcome: Outcome) -> bool:
 
 
 def _protocol_card(protocol: Protocol) -> dict[str, Any]:
-    """Return what a table must say about a protocol: each measure with the facts of its metric, titles made unique."""
+    """Return what a table must say about a protocol: each measure with the facts of its metric,
+    titles made unique.
+    """
     measures: dict[str, dict[str, Any]] = {}
     for measure in protocol.measures:
         card = dataclasses.asdict(create_metric(measure.metric).card)
@@ -155,5 +201,7 @@ def _protocol_card(protocol: Protocol) -> dict[str, Any]:
 
 
 def workers(jobs: int, tasks: int) -> int:
-    """Return how many worker processes to start: what was asked for, 0 for one per core, four at most."""
+    """Return how many worker processes to start: what was asked for, 0 for one per core, four at
+    most.
+    """
     return min(jobs or min(runner.cores(), _MOST_JOBS), max(1, tasks))

@@ -1,7 +1,7 @@
 """Ids as people type them: `name[.checkpoint][:key=value,...]`, and comma lists of them.
 
-`gkmnet.sim`, `ebdb:deconvolution=richardson-lucy,psf=disk`. In a comma list an item `key=value` belongs to the id
-before it, so `input,ebdb:psf=disk,iterations=3,jnb` names three ids.
+`gkmnet.sim`, `ebdb:deconvolution=richardson-lucy,psf=disk`. In a comma list an item `key=value`
+belongs to the id before it, so `input,ebdb:psf=disk,iterations=3,jnb` names three ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Spec:
 
 
 def parse(text: str) -> Spec:
-    """Parse one id. A comma item without `=` continues the value before it, so paths may hold commas.
+    """Parse one id. A comma item without `=` continues the value before it, so paths may hold
+    commas.
 
     Raises:
         UsageError: if the name is empty, or a parameter has no key or comes twice.

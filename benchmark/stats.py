@@ -1,8 +1,8 @@
 """Statistics of per-picture scores: intervals, paired comparisons of two methods, ranks of many.
 
-Methods are compared on the same pictures, so everything is about differences per picture: how much harder one picture
-is than another is no part of the uncertainty. Every resampling is seeded and none depends on the order of the
-pictures, so a report is the same each time it is made.
+Methods are compared on the same pictures, so everything is about differences per picture: how much
+harder one picture is than another is no part of the uncertainty. Every resampling is seeded and
+none depends on the order of the pictures, so a report is the same each time it is made.
 """
 
 from __future__ import annotations
@@ -47,15 +47,18 @@ class Interval(NamedTuple):
     kind: Literal["bootstrap", "t", ""] = ""
 
 
-def mean_interval(values: Sequence[float] | Floats, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+def mean_interval(
+    values: Sequence[float] | Floats, *, confidence: float = 0.95, seed: int = 0
+) -> Interval:
     """Return the mean of per-picture scores with its confidence interval.
 
-    From 30 to 1000 pictures it is the bias-corrected and accelerated bootstrap (BCa, 9999 resamples; Efron, JASA 1987).
-    Below 30 it is Student's, which covers better; so it is above 1000, where the two agree to the digits that a table
-    prints, without the memory of the bootstrap. Fewer than three values, or values that are all equal, give no bounds.
+    From 30 to 1000 pictures it is the bias-corrected and accelerated bootstrap (BCa, 9999
+    resamples; Efron, JASA 1987). Below 30 it is Student's, which covers better; so it is above
+    1000, where the two agree to the digits that a table prints, without the memory of the
+    bootstrap. Fewer than three values, or values that are all equal, give no bounds.
 
-    Coverage in per cent of intervals that mean to cover 95, BCa | Student's, simulated (3000 samples each; a slow test
-    repeats it):
+    Coverage in per cent of intervals that mean to cover 95, BCa | Student's, simulated (3000
+    samples each; a slow test repeats it):
 
         n     normal       skew 1.75    skew 6.2     heavy tails
         5     84.3 | 95.6  80.8 | 91.1  74.3 | 82.2  81.0 | 96.1
@@ -63,9 +66,9 @@ def mean_interval(values: Sequence[float] | Floats, *, confidence: float = 0.95,
         24    92.7 | 94.8  91.9 | 93.3  88.8 | 88.3  89.0 | 95.8
         76    94.7 | 94.9  93.9 | 94.3  90.6 | 89.5  91.5 | 95.5
 
-    (Lognormal with sigma 0.5 and 1, Student's t with 3 degrees of freedom; differences of PSNR between our classical
-    methods have skews up to 1.6.) So very skewed scores have intervals that are too narrow, whichever it is, and so has
-    the bootstrap under heavy tails.
+    (Lognormal with sigma 0.5 and 1, Student's t with 3 degrees of freedom; differences of PSNR
+    between our classical methods have skews up to 1.6.) So very skewed scores have intervals that
+    are too narrow, whichever it is, and so has the bootstrap under heavy tails.
 
     Args:
         values: scores, or differences of scores, in any order.
@@ -91,7 +94,9 @@ def _bca(data: Floats, confidence: float, seed: int) -> tuple[float, float]:
     from scipy import stats
 
     rng = np.random.default_rng(seed)
-    found = stats.bootstrap((data,), np.mean, confidence_level=confidence, method="BCa", rng=rng).confidence_interval
+    found = stats.bootstrap(
+        (data,), np.mean, confidence_level=confidence, method="BCa", rng=rng
+    ).confidence_interval
     return float(found.low), float(found.high)
 
 
@@ -109,13 +114,14 @@ class Paired:
         mean: mean of a - b, in the unit of the scores.
         interval: of that mean.
         wins, losses, ties: pictures on which a is better, worse, equal.
-        wilcoxon: two-sided p of Wilcoxon's signed ranks (zeros ranked, after Pratt); exact up to 16 pictures, and up to
-            50 without zeros and ties, else by the normal approximation.
-        sign_flip: two-sided p of the mean under random signs: all of them up to 16 pictures, else 99,999, of which the
-            observed one counts as one more. No p is less than 2^(1 - n), so five pictures cannot show anything at 5 %.
-        detectable: the least true mean difference that a paired t-test on n such pictures would have shown with a
-            power of 80 % at 5 % two-sided, given the standard deviation observed; None without one (fewer than three
-            pictures, or differences that are all equal).
+        wilcoxon: two-sided p of Wilcoxon's signed ranks (zeros ranked, after Pratt); exact up to 16
+            pictures, and up to 50 without zeros and ties, else by the normal approximation.
+        sign_flip: two-sided p of the mean under random signs: all of them up to 16 pictures, else
+            99,999, of which the observed one counts as one more. No p is less than 2^(1 - n), so
+            five pictures cannot show anything at 5 %.
+        detectable: the least true mean difference that a paired t-test on n such pictures would
+            have shown with a power of 80 % at 5 % two-sided, given the standard deviation observed;
+            None without one (fewer than three pictures, or differences that are all equal).
     """
 
     n: int
@@ -146,12 +152,16 @@ def compare(
         seed: of every resampling.
 
     Raises:
-        ValueError: no pictures, another number of them in a than in b, or a score that is not finite.
+        ValueError: no pictures, another number of them in a than in b, or a score that is not
+            finite.
     """
     first, second = _finite(a), _finite(b)
     if first.size != second.size:
-        raise ValueError(f"paired scores are of the same pictures, got {first.size} and {second.size} of them")
-    # Rounded, so that differences that are equal on paper are not ranked by the noise of the subtraction.
+        raise ValueError(
+            f"paired scores are of the same pictures, got {first.size} and {second.size} of them"
+        )
+    # Rounded, so that differences that are equal on paper are not ranked by the noise of the
+    # subtraction.
     difference = np.round(first - second, _DECIMALS)
     above, below = int((difference > 0).sum()), int((difference < 0).sum())
     return Paired(
@@ -178,13 +188,16 @@ def _wilcoxon(difference: Floats) -> float:
 
 
 def _sign_flip(difference: Floats, seed: int) -> float:
-    """Return p of the mean; `scipy.stats.permutation_test` gives the same and takes 25 times as long.
+    """Return p of the mean; `scipy.stats.permutation_test` gives the same and takes 25 times as
+    long.
 
-    Random signs make the same of the absolute values as of the differences, and their order is the pictures' no more:
-    p is the same in any order, and for b - a.
+    Random signs make the same of the absolute values as of the differences, and their order is the
+    pictures' no more: p is the same in any order, and for b - a.
     """
     sizes = np.sort(np.abs(difference))
-    least = abs(difference.sum()) - _ROUNDING * sizes.sum()  # rounding must not tell equal sums apart
+    least = (
+        abs(difference.sum()) - _ROUNDING * sizes.sum()
+    )  # rounding must not tell equal sums apart
     if sizes.size <= _EXACT:
         return float((np.abs(_all_signs(sizes.size) @ sizes) >= least).mean())
     rng = np.random.default_rng(seed)
@@ -210,7 +223,9 @@ def _detectable(difference: Floats) -> float | None:
     critical = stats.t.ppf(1 - ALPHA / 2, n - 1)
 
     def lack(shift: float) -> float:
-        """Power that a true mean of `shift` standard errors lacks; the far tail adds less than 1e-4 to it."""
+        """Power that a true mean of `shift` standard errors lacks; the far tail adds less than 1e-4
+        to it.
+        """
         return float(POWER - stats.nct.sf(critical, n - 1, shift))
 
     shift = optimize.brentq(lack, 0, 2 * critical + 2)
@@ -218,7 +233,8 @@ def _detectable(difference: Floats) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979), in the order given, 1 at most.
+    """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979), in the order
+    given, 1 at most.
 
     Raises:
         ValueError: a value outside [0, 1].
@@ -240,8 +256,8 @@ class Friedman:
         statistic: Friedman's chi-squared with k - 1 degrees of freedom, corrected for ties.
         p: of it, from the chi-squared distribution.
         mean_ranks: one per method, 1 is best; ties share the average of their ranks.
-        critical_difference: two methods differ at 5 % if their mean ranks differ by more than that (Nemenyi; Demsar,
-            JMLR 2006).
+        critical_difference: two methods differ at 5 % if their mean ranks differ by more than that
+            (Nemenyi; Demsar, JMLR 2006).
         n, k: pictures and methods.
     """
 
@@ -267,10 +283,14 @@ def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
 
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
-        raise ValueError(f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}")
+        raise ValueError(
+            f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}"
+        )
     n, k = table.shape
     ranks = stats.rankdata(-_finite(table) if higher_is_better else _finite(table), axis=1)
-    undecided = bool((ranks == ranks[:, :1]).all())  # every method equal on every picture: the statistic is 0 / 0
+    undecided = bool(
+        (ranks == ranks[:, :1]).all()
+    )  # every method equal on every picture: the statistic is 0 / 0
     statistic, p = (0.0, 1.0) if undecided else stats.friedmanchisquare(*ranks.T)
     studentized = stats.studentized_range.ppf(1 - ALPHA, k, np.inf)
     return Friedman(

@@ -1,9 +1,10 @@
 """Runs, cells, scores and cards in one SQLite file.
 
-Only the parent process writes, one transaction per finished cell, in WAL mode with `synchronous=NORMAL`: a process
-killed at any moment loses at most the cells in flight. After a power cut the last transactions may be missing too, but
-the file is never damaged; the next run does whatever is missing, because what is done is read from the rows themselves
-and never from a status of the run.
+Only the parent process writes, one transaction per finished cell, in WAL mode with
+`synchronous=NORMAL`: a process killed at any moment loses at most the cells in flight. After a
+power cut the last transactions may be missing too, but the file is never damaged; the next run does
+whatever is missing, because what is done is read from the rows themselves and never from a status
+of the run.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ CREATE TABLE runs (
 CREATE TABLE cards (
     kind TEXT NOT NULL, name TEXT NOT NULL, card TEXT NOT NULL, PRIMARY KEY (kind, name));
 CREATE TABLE cells (
-    key TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), method TEXT NOT NULL, method_name TEXT NOT NULL,
-    checkpoint TEXT, parameters TEXT NOT NULL, method_version TEXT NOT NULL, weights TEXT, dataset TEXT NOT NULL,
-    dataset_name TEXT NOT NULL, sample TEXT NOT NULL, data TEXT NOT NULL, track TEXT NOT NULL, sigma REAL NOT NULL,
-    clip INTEGER NOT NULL, round8 INTEGER NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL,
-    status TEXT NOT NULL, reason TEXT, traceback TEXT, seconds REAL, scene TEXT, output TEXT, finished TEXT NOT NULL,
-    asked INTEGER NOT NULL);
+    key TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), method TEXT NOT NULL,
+    method_name TEXT NOT NULL, checkpoint TEXT, parameters TEXT NOT NULL, method_version TEXT NOT
+    NULL, weights TEXT, dataset TEXT NOT NULL, dataset_name TEXT NOT NULL, sample TEXT NOT NULL,
+    data TEXT NOT NULL, track TEXT NOT NULL, sigma REAL NOT NULL, clip INTEGER NOT NULL, round8
+    INTEGER NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL, status TEXT NOT NULL, reason
+    TEXT, traceback TEXT, seconds REAL, scene TEXT, output TEXT, finished TEXT NOT NULL, asked
+    INTEGER NOT NULL);
 CREATE TABLE scores (
-    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, protocol TEXT NOT NULL, measure TEXT NOT NULL,
-    value REAL, reason TEXT, ruler TEXT NOT NULL, scored_by INTEGER NOT NULL REFERENCES runs (id),
-    PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
+    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, protocol TEXT NOT NULL, measure
+    TEXT NOT NULL, value REAL, reason TEXT, ruler TEXT NOT NULL, scored_by INTEGER NOT NULL
+    REFERENCES runs (id), PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
 """
 _CELL_COLUMNS = [
     "method",
@@ -64,10 +66,22 @@ _CELL_COLUMNS = [
 
 
 _PUT_COLUMNS = [
-    "key", "run", *_CELL_COLUMNS, "status", "reason", "traceback", "seconds", "scene", "output", "finished", "asked",
-]  # fmt: skip
+    "key",
+    "run",
+    *_CELL_COLUMNS,
+    "status",
+    "reason",
+    "traceback",
+    "seconds",
+    "scene",
+    "output",
+    "finished",
+    "asked",
+]
 Rulers = Mapping[tuple[str, str], str]
-"""(protocol, measure) -> text that changes whenever its scores may: protocol and metric versions, metric weights."""
+"""(protocol, measure) -> text that changes whenever its scores may: protocol and metric versions,
+metric weights.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +92,8 @@ class Outcome:
         status: ok, failed, skipped or timeout.
         reason: one line for people; None when ok.
         traceback: full text for failures.
-        seconds: wall time of `restore` inside the run. Runs share the machine, so it never enters a table of costs.
+        seconds: wall time of `restore` inside the run. Runs share the machine, so it never enters a
+            table of costs.
         scene: the sample's scene, for clustered statistics.
         output: path of the stored output relative to the run's folder, or None if it was not kept.
         scores: protocol id -> scores.
@@ -115,12 +130,15 @@ class Store:
         """Open the store of `folder`, making it if `create`.
 
         Raises:
-            UsageError: if there is none, it is not a store, or it was written by another schema version.
+            UsageError: if there is none, it is not a store, or it was written by another schema
+                version.
         """
         self.folder = folder
         path = folder / FILE_NAME
         if not create and not path.is_file():
-            raise UsageError(f"{folder}: no run here (no {FILE_NAME}); name the folder that `run` printed")
+            raise UsageError(
+                f"{folder}: no run here (no {FILE_NAME}); name the folder that `run` printed"
+            )
         if create:
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -128,7 +146,9 @@ class Store:
             self._db.row_factory = sqlite3.Row
             self._open()
         except sqlite3.DatabaseError as error:
-            raise UsageError(f"{path}: not a readable run store ({error}); use another --out") from error
+            raise UsageError(
+                f"{path}: not a readable run store ({error}); use another --out"
+            ) from error
 
     def _open(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -142,7 +162,8 @@ class Store:
                 self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise UsageError(
-                    f"{self.folder / FILE_NAME}: schema {version}, but this version reads {SCHEMA_VERSION}; "
+                    f"{self.folder / FILE_NAME}: schema {version}, but this version reads "
+                    f"{SCHEMA_VERSION}; "
                     "use another --out"
                 )
 
@@ -161,7 +182,9 @@ class Store:
     def start_run(self, provenance: Mapping[str, Any]) -> int:
         """Record the start of a command; return its number."""
         row = (_now(), json.dumps(provenance, sort_keys=True))
-        number = self._db.execute("INSERT INTO runs (started, provenance) VALUES (?, ?)", row).lastrowid
+        number = self._db.execute(
+            "INSERT INTO runs (started, provenance) VALUES (?, ?)", row
+        ).lastrowid
         assert number is not None
         return number
 
@@ -170,7 +193,9 @@ class Store:
         self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), number))
 
     def keep_cards(self, kind: str, cards: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep what tables must say about methods, data sets and protocols, so that reports need no plug-in."""
+        """Keep what tables must say about methods, data sets and protocols, so that reports need no
+        plug-in.
+        """
         rows = [(kind, name, json.dumps(card)) for name, card in cards.items()]
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?, ?)", rows)
@@ -183,64 +208,99 @@ class Store:
     def put(self, run: int, cell: Cell, outcome: Outcome, rulers: Rulers) -> None:
         """Write a finished cell and its scores in one transaction.
 
-        It takes the place of an earlier outcome, except that a failure never replaces a success: what was computed
-        once is not lost when it is tried again (for a further protocol, say) and fails.
+        It takes the place of an earlier outcome, except that a failure never replaces a success:
+        what was computed once is not lost when it is tried again (for a further protocol, say) and
+        fails.
         """
-        told = (_text(outcome.reason), _text(outcome.traceback), outcome.seconds, _text(outcome.scene), outcome.output)
+        told = (
+            _text(outcome.reason),
+            _text(outcome.traceback),
+            outcome.seconds,
+            _text(outcome.scene),
+            outcome.output,
+        )
         values = (cell.key, run, *_row(cell), outcome.status, *told, _now(), run)
         with self._transaction():
             self._db.execute(_upsert("cells", _PUT_COLUMNS), values)
             self._insert_scores(cell.key, outcome.scores, rulers, run)
 
-    def put_scores(self, run: int, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers) -> None:
+    def put_scores(
+        self, run: int, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers
+    ) -> None:
         """Write the scores of a stored cell under further protocols, in one transaction."""
         with self._transaction():
             self._insert_scores(key, scores, rulers, run)
 
-    def _insert_scores(self, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers, run: int) -> None:
+    def _insert_scores(
+        self, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers, run: int
+    ) -> None:
         for name, values in scores.items():
             for score in values:
-                row = (key, name, score.key, score.value, _text(score.reason), rulers[name, score.key], run)
+                row = (
+                    key,
+                    name,
+                    score.key,
+                    score.value,
+                    _text(score.reason),
+                    rulers[name, score.key],
+                    run,
+                )
                 # What was measured where the metric was available is not lost where it is not.
                 verb = "IGNORE" if (score.reason or "").startswith("not available") else "REPLACE"
-                self._db.execute(f"INSERT OR {verb} INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+                insert = f"INSERT OR {verb} INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+                self._db.execute(insert, row)
 
     def ask(self, run: int, cells: Iterable[Cell]) -> None:
-        """Note that a command asked for these cells, under these ids: tables show what was asked for last.
+        """Note that a command asked for these cells, under these ids: tables show what was asked
+        for last.
 
-        Cells that are done already keep their results; a cell that is found under another id (a data set that moved,
-        a parameter that changes no pixel) is shown under the new one.
+        Cells that are done already keep their results; a cell that is found under another id (a
+        data set that moved, a parameter that changes no pixel) is shown under the new one.
         """
         rows = [(run, cell.method, cell.dataset, cell.key) for cell in cells]
         with self._transaction():
-            self._db.executemany("UPDATE cells SET asked = ?, method = ?, dataset = ? WHERE key = ?", rows)
+            self._db.executemany(
+                "UPDATE cells SET asked = ?, method = ?, dataset = ? WHERE key = ?", rows
+            )
 
     def done(self) -> dict[str, Done]:
         """Return key -> what is known, for every stored cell."""
         scored: dict[str, dict[tuple[str, str], tuple[str, bool]]] = {}
         for key, protocol, measure, ruler, there in self._db.execute(
-            "SELECT cell, protocol, measure, ruler, reason IS NULL OR reason NOT LIKE 'not available%' FROM scores"
+            "SELECT cell, protocol, measure, ruler, reason IS NULL OR reason NOT LIKE 'not "
+            "available%' FROM scores"
         ):
             scored.setdefault(key, {})[protocol, measure] = (ruler, bool(there))
         cells = self._db.execute("SELECT key, status, output FROM cells")
-        return {row["key"]: Done(row["status"], row["output"], scored.get(row["key"], {})) for row in cells}
+        return {
+            row["key"]: Done(row["status"], row["output"], scored.get(row["key"], {}))
+            for row in cells
+        }
 
     def cells(self) -> Iterator[tuple[Cell, Done]]:
-        """Return every stored cell with what is known of it, in the order of data set, sample, noise and method."""
+        """Return every stored cell with what is known of it, in the order of data set, sample,
+        noise and method.
+        """
         done = self.done()
-        for row in self._db.execute("SELECT * FROM cells ORDER BY dataset, sample, track, sigma, method, key"):
+        for row in self._db.execute(
+            "SELECT * FROM cells ORDER BY dataset, sample, track, sigma, method, key"
+        ):
             yield _cell(row), done[row["key"]]
 
     def rows(self, table: Literal["runs", "cells", "scores"]) -> list[dict[str, Any]]:
         """Return a whole table as dictionaries, for frames and exports."""
-        return [dict(row) for row in self._db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")]  # noqa: S608
+        query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"  # noqa: S608
+        return [dict(row) for row in self._db.execute(query)]
 
 
 def _upsert(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
     news = ", ".join(f"{name} = excluded.{name}" for name in columns)
     guard = f"excluded.status = 'ok' OR {table}.status != 'ok'"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {news} WHERE {guard}"  # noqa: S608
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO UPDATE "  # noqa: S608
+        f"SET {news} WHERE {guard}"
+    )
 
 
 def _row(cell: Cell) -> list[Any]:
@@ -249,14 +309,23 @@ def _row(cell: Cell) -> list[Any]:
 
 
 def _cell(row: sqlite3.Row) -> Cell:
-    noise = Noise(sigma=row["sigma"], clip=bool(row["clip"]), round8=bool(row["round8"]), seed=row["seed"])
+    noise = Noise(
+        sigma=row["sigma"], clip=bool(row["clip"]), round8=bool(row["round8"]), seed=row["seed"]
+    )
     return Cell(
-        **{name: row[name] for name in _CELL_COLUMNS if name not in {"sigma", "clip", "round8", "seed"}}, noise=noise
+        **{
+            name: row[name]
+            for name in _CELL_COLUMNS
+            if name not in {"sigma", "clip", "round8", "seed"}
+        },
+        noise=noise,
     )
 
 
 def _text(text: str | None) -> str | None:
-    """Return a text that SQLite takes: what is no Unicode (a broken file name, say) is written as escapes."""
+    """Return a text that SQLite takes: what is no Unicode (a broken file name, say) is written as
+    escapes.
+    """
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 

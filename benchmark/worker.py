@@ -1,7 +1,7 @@
 """What happens to one cell, inside a worker process: load, add noise, restore, keep, score.
 
-A worker keeps the samples and the prepared methods it met last, so a sample is read once for all methods and a network
-is loaded once for all samples.
+A worker keeps the samples and the prepared methods it met last, so a sample is read once for all
+methods and a network is loaded once for all samples.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """A cell to do: run it, or, if `output` is set, only score the stored output under `protocols`."""
+    """A cell to do: run it, or, if `output` is set, only score the stored output under
+    `protocols`.
+    """
 
     cell: Cell
     protocols: tuple[str, ...]
@@ -73,7 +75,9 @@ def start(settings: Settings) -> None:
 
 
 def _limit_threads(threads: int) -> None:
-    """Numerical libraries read these variables when they load, which in a worker happens after this."""
+    """Numerical libraries read these variables when they load, which in a worker happens after
+    this.
+    """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
     import cv2
@@ -122,7 +126,9 @@ def _run(task: Task) -> Outcome:
 
 
 class Seen(NamedTuple):
-    """A cell made ready: the sample through its track, the track, the prepared method, and what the method sees."""
+    """A cell made ready: the sample through its track, the track, the prepared method, and what the
+    method sees.
+    """
 
     sample: Sample
     track: Track
@@ -158,7 +164,9 @@ def _rescore(task: Task) -> Outcome:
 
 
 def _copied(seen: Observation) -> Observation:
-    """Return the observation in memory of its own, so that a method that writes into it changes nobody else's input."""
+    """Return the observation in memory of its own, so that a method that writes into it changes
+    nobody else's input.
+    """
     return Observation(
         image=seen.image.copy(),
         views=None if seen.views is None else (seen.views[0].copy(), seen.views[1].copy()),
@@ -169,7 +177,9 @@ def _copied(seen: Observation) -> Observation:
 
 
 def unmet(method: Method, observation: Observation) -> str | None:
-    """Return which of the card's needs the observation lacks, or the method's own reason to skip it, or None."""
+    """Return which of the card's needs the observation lacks, or the method's own reason to skip
+    it, or None.
+    """
     if method.card.inputs == "views" and observation.views is None:
         return "needs dual-pixel views; the data set has none"
     if method.card.oracle and observation.blur_map is None:
@@ -185,14 +195,19 @@ def checked(restored: object, observation: Observation) -> Picture:
     """
     output = as_picture(restored, "what the method returned")
     if output.shape != observation.image.shape:
-        raise ValueError(f"the method returned {output.shape}, its input was {observation.image.shape}")
+        raise ValueError(
+            f"the method returned {output.shape}, its input was {observation.image.shape}"
+        )
     return output
 
 
 def _score(task: Task, output: Picture, sample: Sample, track: Track) -> Mapping[str, list[Score]]:
     target = None if sample.target is None else track.frame(sample.target)
     chosen: dict[str, Protocol] = {name: PROTOCOLS.get(name) for name in task.protocols}
-    return {name: protocol.score(output, target, task.cell.dataset_name, _metric) for name, protocol in chosen.items()}
+    return {
+        name: protocol.score(output, target, task.cell.dataset_name, _metric)
+        for name, protocol in chosen.items()
+    }
 
 
 def _keep(settings: Settings, cell: Cell, output: Picture, sample: Sample, track: Track) -> str:
@@ -226,7 +241,9 @@ def _sample(settings: Settings, cell: Cell) -> Sample:
 def _loaded(settings: Settings, dataset: str, sample: str, data: str) -> Sample:
     source = _dataset(settings, dataset)
     if source.fingerprint(sample) != data:
-        raise DataError(f"{dataset}: {sample} is not what it was when this was planned; run the command again")
+        raise DataError(
+            f"{dataset}: {sample} is not what it was when this was planned; run the command again"
+        )
     return source.load(sample)
 
 

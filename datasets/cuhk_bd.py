@@ -1,4 +1,6 @@
-"""CUHK-BD: photographs with hand-drawn masks of the defocused region, and no all-in-focus targets."""
+"""CUHK-BD: photographs with hand-drawn masks of the defocused region, and no all-in-focus
+targets.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,19 @@ class CuhkBd(FileDataset):
         source="www.cse.cuhk.edu.hk/~leojia/projects/dblurdetect/dataset.html",
         layout=(
             "CUHK-BD/   (or CUHK/, BlurDetection/, test/CUHK/)\n"
-            "  image/out_of_focus0001.jpg ...   (pictures may also lie directly in the folder, then without masks)\n"
+            "  image/out_of_focus0001.jpg ...   (pictures may also lie directly in the folder, "
+            "then without masks)\n"
             "  gt/out_of_focus0001.png ...      masks (optional)"
         ),
         count=704,
         has_target=False,
         notes=(
-            "8-bit JPEG. The files motion*.jpg of the original distribution are motion blur and left out. Masks: white "
-            "is out of focus; that was checked on 101 of the 704 files, where the black region is the sharper one in "
-            "99. Copies repackaged for blur detection may be inverted, for which there is white=sharp. Grey levels are "
+            "8-bit JPEG. The files motion*.jpg of the original distribution are motion blur and "
+            "left out. Masks: white "
+            "is out of focus; that was checked on 101 of the 704 files, where the black region is "
+            "the sharper one in "
+            "99. Copies repackaged for blur detection may be inverted, for which there is "
+            "white=sharp. Grey levels are "
             "cut at one half, alpha is ignored."
         ),
     )
@@ -43,21 +49,28 @@ class CuhkBd(FileDataset):
             white: what white means in the masks of this copy.
 
         Raises:
-            DataError: if there are no photographs, or a photograph or mask is unpaired or of another size.
+            DataError: if there are no photographs, or a photograph or mask is unpaired or of
+                another size.
         """
         folder = locate(root, *_FOLDERS)
         if folder is None:
             raise not_found(self.card, root)
         images = _defocused(locate(folder, "image", "images") or folder)
         masks = locate(folder, "gt")
-        columns = {"image": images} | ({"mask": pair(images, _defocused(masks), "name")} if masks else {})
+        columns = {"image": images} | (
+            {"mask": pair(images, _defocused(masks), "name")} if masks else {}
+        )
         self._inverted = white == "sharp"
         super().__init__(entries(columns), parameters={"white": white})
 
     def load(self, sample_id: str) -> Sample:
         """Return the photograph with its mask; raises DataError if a file is damaged."""
         sample = super().load(sample_id)
-        return replace(sample, mask=~sample.mask) if self._inverted and sample.mask is not None else sample
+        return (
+            replace(sample, mask=~sample.mask)
+            if self._inverted and sample.mask is not None
+            else sample
+        )
 
 
 def _defocused(folder: Path) -> list[Path]:

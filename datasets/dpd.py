@@ -1,8 +1,9 @@
 """DPD (also DPDD): 500 real dual-pixel scenes, the training and test set of most published systems.
 
 The official split, `dpd_splits.csv`, restates the file-name lists of the DPDNet repository (folder
-`DPDNet/file_names` of github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel): 350 training, 74 validation and 76
-test scenes. Source and target of a scene are two shots with two names (1P0A0917 and 1P0A0916).
+`DPDNet/file_names` of github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel): 350 training, 74
+validation and 76 test scenes. Source and target of a scene are two shots with two names (1P0A0917
+and 1P0A0916).
 """
 
 from __future__ import annotations
@@ -42,8 +43,14 @@ _PER_VIEW = (
 )
 _PER_SPLIT = ("{}/DPDD", "DPDD/{}")
 _LAYOUTS: Final = (
-    *(_Folders(f"{base}_c/source", f"{base}_c/target", f"{base}_l/source", f"{base}_r/source") for base in _PER_VIEW),
-    *(_Folders(f"{base}/inputC", f"{base}/target", f"{base}/inputL", f"{base}/inputR") for base in _PER_SPLIT),
+    *(
+        _Folders(f"{base}_c/source", f"{base}_c/target", f"{base}_l/source", f"{base}_r/source")
+        for base in _PER_VIEW
+    ),
+    *(
+        _Folders(f"{base}/inputC", f"{base}/target", f"{base}/inputL", f"{base}/inputR")
+        for base in _PER_SPLIT
+    ),
 )
 
 
@@ -54,19 +61,25 @@ class Dpd(FileDataset):
         title="DPD",
         paper="Abuolaim and Brown, Defocus Deblurring Using Dual-Pixel Data, ECCV 2020",
         licence="not stated (the authors ask for citation)",
-        source="github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel (dd_dp_dataset_canon.zip)",
+        source="github.com/Abdullah-Abuolaim/defocus-deblurring-dual-pixel "
+        "(dd_dp_dataset_canon.zip)",
         layout=(
             "dd_dp_dataset_canon/   (or dd_dp_dataset_png/, DPDD/)\n"
-            "  {train,val,test}_c/{source,target}/*.png   combined pictures and all-in-focus targets\n"
+            "  {train,val,test}_c/{source,target}/*.png   combined pictures and all-in-focus "
+            "targets\n"
             "  {train,val,test}_{l,r}/source/*.png        dual-pixel views (optional)\n"
-            "test/DPDD/{inputC,target}/*.png              (also val/, train/; inputL/, inputR/ for the views)\n"
+            "test/DPDD/{inputC,target}/*.png              (also val/, train/; inputL/, inputR/ "
+            "for the views)\n"
             "indoor_labels.npy, outdoor_labels.npy beside these folders (optional)"
         ),
         count=76,
         notes=(
-            "16 bits per channel, 1680x1120 (Canon EOS 5D Mark IV, processed to sRGB by the authors). Training 350, "
-            "validation 74, test 76 scenes. Scenes are paired by the official list; where files were renamed, by "
-            "sorted order, which agrees with the list. meta['setting'] is indoor or outdoor where the index files "
+            "16 bits per channel, 1680x1120 (Canon EOS 5D Mark IV, processed to sRGB by the "
+            "authors). Training 350, "
+            "validation 74, test 76 scenes. Scenes are paired by the official list; where files "
+            "were renamed, by "
+            "sorted order, which agrees with the list. meta['setting'] is indoor or outdoor where "
+            "the index files "
             "that come with Restormer are there (1-based positions in the sorted test set)."
         ),
     )
@@ -77,10 +90,12 @@ class Dpd(FileDataset):
         Args:
             root: folder that holds one of the layouts on the card.
             split: part of the official division.
-            partial: accept fewer pictures than the split has. Scores on a part are not scores on DPD.
+            partial: accept fewer pictures than the split has. Scores on a part are not scores on
+                DPD.
 
         Raises:
-            DataError: if the split is missing, incomplete (unless `partial`), unpaired, or not in 16 bits.
+            DataError: if the split is missing, incomplete (unless `partial`), unpaired, or not in
+                16 bits.
         """
         official = _official(split)
         folders = _find(self.card, root, split)
@@ -88,8 +103,14 @@ class Dpd(FileDataset):
         named = any(source.stem in official for source in sources)
         columns = {
             "image": sources,
-            "target": _named_targets(sources, targets, official, split) if named else pair(sources, targets),
-        } | {side: pair(sources, files(folders[side]), key=_shot) for side in ("left", "right") if side in folders}
+            "target": _named_targets(sources, targets, official, split)
+            if named
+            else pair(sources, targets),
+        } | {
+            side: pair(sources, files(folders[side]), key=_shot)
+            for side in ("left", "right")
+            if side in folders
+        }
         if len(sources) > len(official) or (len(sources) < len(official) and not partial):
             raise _miscounted(folders["image"], sources, official, split)
         order = list(official) if named else [source.stem for source in sources]
@@ -100,7 +121,9 @@ class Dpd(FileDataset):
 def _official(split: Split) -> dict[str, str]:
     """Return source name -> target name of a split, in sorted order."""
     with _TABLE.open(newline="") as table:
-        return {row["source"]: row["target"] for row in csv.DictReader(table) if row["split"] == split}
+        return {
+            row["source"]: row["target"] for row in csv.DictReader(table) if row["split"] == split
+        }
 
 
 def _find(card: DatasetCard, root: Path, split: Split) -> dict[str, Path]:
@@ -113,51 +136,75 @@ def _find(card: DatasetCard, root: Path, split: Split) -> dict[str, Path]:
             raise not_found(card, root, f"{source} has no target folder beside it")
         if (left is None) != (right is None):
             raise not_found(card, root, f"{left or right} is there without the other view")
-        return {"image": source, "target": target} | ({"left": left, "right": right} if left and right else {})
+        return {"image": source, "target": target} | (
+            {"left": left, "right": right} if left and right else {}
+        )
     raise not_found(card, root, f"no {split} pictures")
 
 
 def _named_targets(
     sources: Sequence[Path], targets: Sequence[Path], official: Mapping[str, str], split: Split
 ) -> list[Path]:
-    """Return the target of each source by the official list; a target may also carry its source's name."""
+    """Return the target of each source by the official list; a target may also carry its source's
+    name.
+    """
     by_stem = unique(targets)
     chosen: list[Path] = []
     for source in unique(sources).values():
         if source.stem not in official:
             raise DataError(
-                f"{source}: is not one of the {len(official)} files of the official {split} split; remove it"
+                f"{source}: is not one of the {len(official)} files of the official {split} "
+                f"split; remove it"
             )
         target = by_stem.get(official[source.stem]) or by_stem.get(source.stem)
         if target is None:
-            raise DataError(f"{source}: its target {official[source.stem]} is not in the target folder; restore it")
+            raise DataError(
+                f"{source}: its target {official[source.stem]} is not in the target folder; "
+                f"restore it"
+            )
         chosen.append(target)
     if left_over := [target for target in targets if target not in set(chosen)]:
-        raise DataError(f"{left_over[0]}: is the target of no source in the {split} folder; restore the source")
+        raise DataError(
+            f"{left_over[0]}: is the target of no source in the {split} folder; restore the source"
+        )
     return chosen
 
 
-def _miscounted(folder: Path, sources: Sequence[Path], official: Mapping[str, str], split: Split) -> DataError:
+def _miscounted(
+    folder: Path, sources: Sequence[Path], official: Mapping[str, str], split: Split
+) -> DataError:
     have = {source.stem for source in sources}
     missing = [name for name in official if name not in have]
-    first = f" ({len(missing)} are missing, the first is {missing[0]})" if 0 < len(missing) < len(official) else ""
+    first = (
+        f" ({len(missing)} are missing, the first is {missing[0]})"
+        if 0 < len(missing) < len(official)
+        else ""
+    )
     return DataError(
-        f"{folder}: has {len(sources)} pictures, but the official {split} split has {len(official)}{first}. A score on "
-        f"other pictures is not a score on DPD: get the original files, or measure on a part with dpd:partial=true"
+        f"{folder}: has {len(sources)} pictures, but the official {split} split has "
+        f"{len(official)}{first}. A score on "
+        f"other pictures is not a score on DPD: get the original files, or measure on a part with "
+        f"dpd:partial=true"
     )
 
 
 def _shot(path: Path) -> str:
-    """Return the name of the shot: 1P0A0917 for 1P0A0917.png and for its views 1P0A0917_L.png and 1P0A0917_R.png."""
+    """Return the name of the shot: 1P0A0917 for 1P0A0917.png and for its views 1P0A0917_L.png and
+    1P0A0917_R.png.
+    """
     return path.stem[:-2] if path.stem.upper().endswith(_VIEW_MARKS) else path.stem
 
 
 def _settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict[str, Scalar]]:
     """Return source name -> {"setting": ...} from the index files.
 
-    It is empty where there are none, or where a part of the split has lost the names that the positions refer to.
+    It is empty where there are none, or where a part of the split has lost the names that the
+    positions refer to.
     """
-    folder = next((near for near in sources.parents[:2] if all(path.is_file() for path in _labels(near))), None)
+    folder = next(
+        (near for near in sources.parents[:2] if all(path.is_file() for path in _labels(near))),
+        None,
+    )
     if folder is None or len(order) != count:
         return {}
     found: dict[int, str] = {}
@@ -168,7 +215,8 @@ def _settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict
         found |= dict.fromkeys(positions, setting)
     if total != count or set(found) != set(range(1, count + 1)):
         raise DataError(
-            f"{folder}: indoor_labels.npy and outdoor_labels.npy must together name each of the positions 1 to {count} "
+            f"{folder}: indoor_labels.npy and outdoor_labels.npy must together name each of the "
+            f"positions 1 to {count} "
             f"once; restore or remove them"
         )
     return {name: {"setting": found[position]} for position, name in enumerate(order, start=1)}
@@ -182,5 +230,7 @@ def _positions(path: Path) -> list[int]:
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected a .npy file of positions. Restore it") from error
+        raise DataError(
+            f"{path}: cannot be read ({error}); expected a .npy file of positions. Restore it"
+        ) from error
     return [int(label) for label in np.ravel(labels)]

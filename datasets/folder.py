@@ -11,7 +11,9 @@ _ROLES = ("target", "left", "right")
 
 
 class Folder(FileDataset):
-    """The pictures of one folder, for methods tried on one's own photographs or on a data set without adapter."""
+    """The pictures of one folder, for methods tried on one's own photographs or on a data set
+    without adapter.
+    """
 
     card = DatasetCard(
         title="Folder",
@@ -23,7 +25,8 @@ class Folder(FileDataset):
             "DIR/target/*   all-in-focus pictures (optional)\n"
             "DIR/left/*, DIR/right/*   dual-pixel views (optional, both)"
         ),
-        notes="PNG, TIFF or JPEG; pixels are used as stored, without turning them by their EXIF orientation.",
+        notes="PNG, TIFF or JPEG; pixels are used as stored, without turning them by their EXIF "
+        "orientation.",
     )
 
     def __init__(self, root: Path, *, path: Path, pair: Pairing = "auto") -> None:
@@ -32,8 +35,8 @@ class Folder(FileDataset):
         Args:
             root: not used; the folder is named by `path`.
             path: the folder, relative to the current directory.
-            pair: how targets and views belong to inputs: "name" (same name without suffix), "order" (sorted, equal
-                counts), or "auto": by name if any name agrees, otherwise by order.
+            pair: how targets and views belong to inputs: "name" (same name without suffix), "order"
+                (sorted, equal counts), or "auto": by name if any name agrees, otherwise by order.
 
         Raises:
             DataError: if there are no pictures, or files are unpaired or of unequal size.
@@ -52,8 +55,12 @@ def _inputs(card: DatasetCard, folder: Path) -> Path:
     return found
 
 
-def _partners(card: DatasetCard, folder: Path, images: list[Path], how: Pairing) -> dict[str, list[Path]]:
-    """Return role -> files for the sub-folders that are there; they count only beside an `input` folder."""
+def _partners(
+    card: DatasetCard, folder: Path, images: list[Path], how: Pairing
+) -> dict[str, list[Path]]:
+    """Return role -> files for the sub-folders that are there; they count only beside an `input`
+    folder.
+    """
     if locate(folder, "input") is None:
         return {}
     found = {role: place for role in _ROLES if (place := locate(folder, role))}

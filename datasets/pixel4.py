@@ -1,16 +1,21 @@
-"""Pixel 4: real dual-pixel pictures of a telephone with all-in-focus targets made from focus stacks.
+"""Pixel 4: real dual-pixel pictures of a telephone with all-in-focus targets made from focus
+stacks.
 
-Files hold linear sensor values of the green channel, and input and target are not registered. `load` brings them onto
-one another, the same way for every method:
+Files hold linear sensor values of the green channel, and input and target are not registered.
+`load` brings them onto one another, the same way for every method:
 
-1. black level off, negative values to 0, common scale (14-bit range x 4 on 65535, as the targets have it);
-2. the displacement between the combined input (left + right) / 2 and the target is estimated on tiles (see
-   `registration`), and the *input* is resampled. Not the target: it stays the published picture bit for bit, and the
-   input has a larger frame, so that no border is lost and nothing is invented. The price is that interpolation takes
-   some of the input's finest noise away, for every method alike. Left and right move by the same displacement, so the
-   disparity between them is untouched;
-3. the input, views included, is multiplied by one number that makes its light agree with the target's;
-4. the declared tone curve is applied to input and target, and green is repeated as red, green and blue.
+1. black level off, negative values to 0, common scale (14-bit range x 4 on 65535, as the targets
+   have it);
+2. the displacement between the combined input (left + right) / 2 and the target is estimated on
+   tiles (see `registration`), and the *input* is resampled. Not the target: it stays the published
+   picture bit for bit, and the input has a larger frame, so that no border is lost and nothing is
+   invented. The price is that interpolation takes some of the input's finest noise away, for every
+   method alike. Left and right move by the same displacement, so the disparity between them is
+   untouched;
+3. the input, views included, is multiplied by one number that makes its light agree with the
+   target's;
+4. the declared tone curve is applied to input and target, and green is repeated as red, green and
+   blue.
 """
 
 from __future__ import annotations
@@ -24,7 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError, DatasetCard, Picture, Sample
-from benchmark.datasets.layout import Entry, FileDataset, Size, check_size, files, locate, not_found, pair
+from benchmark.datasets.layout import (
+    Entry,
+    FileDataset,
+    Size,
+    check_size,
+    files,
+    locate,
+    not_found,
+    pair,
+)
 from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample
 from benchmark.optics.light import to_srgb
 
@@ -54,27 +68,42 @@ class Pixel4(FileDataset):
 
     card = DatasetCard(
         title="Pixel 4",
-        paper="Xin et al., Defocus Map Estimation and Deblurring from a Single Dual-Pixel Image, ICCV 2021",
+        paper="Xin et al., Defocus Map Estimation and Deblurring from a Single Dual-Pixel Image, "
+        "ICCV 2021",
         licence="not stated (the authors ask for citation)",
-        source="github.com/cmu-ci-lab/dual_pixel_defocus_estimation_deblurring, folder DP_data_pixel_4",
+        source="github.com/cmu-ci-lab/dual_pixel_defocus_estimation_deblurring, folder "
+        "DP_data_pixel_4",
         layout=(
             "pixel4/   (or DP_data_pixel_4/)\n"
-            "  001_left.png, 001_right.png ...     2016x1512, 16-bit file with 14-bit linear green, black level 1024\n"
-            "  gt_all_in_focus_im/001_gt.png ...   1344x1008, 16 bits, linear, black level removed\n"
-            "  calibration/blur_kernels_left.npy, blur_kernels_right.npy   48 measured PSFs each (optional)"
+            "  001_left.png, 001_right.png ...     2016x1512, 16-bit file with 14-bit linear "
+            "green, black level 1024\n"
+            "  gt_all_in_focus_im/001_gt.png ...   1344x1008, 16 bits, linear, black level "
+            "removed\n"
+            "  calibration/blur_kernels_left.npy, blur_kernels_right.npy   48 measured PSFs each "
+            "(optional)"
         ),
         count=17,
         notes=(
-            "Grey pictures: the sensor's green channel, repeated as RGB. Linear values get the sRGB curve "
-            "(tone=srgb) or stay as they are (tone=linear); scores under the two are not comparable. Image = "
-            "tone((left + right) / 2). Input and target are not registered in the files: the input (with its views) "
-            "is moved onto the target by the median displacement of tiles and multiplied by a fitted gain; meta "
-            "holds displacement (shift_x_px, shift_y_px), its spread over the tiles and the gain. What remains "
-            "after one displacement for the whole picture (spread 0.2 to 0.8 px in 8 scenes, more at the edges; "
-            "presumably focus breathing and parallax) is not corrected and bounds the scores of sharp results. "
-            "Vignetting is left in input and target: their smoothed ratio is even to about 5 % where the scene is "
-            "near focus; left and right views shade opposite sides. The targets of those scenes have at most 251 "
-            "grey levels. The 8-bit gt_defocus_map has no stated unit and is not offered as a blur map."
+            "Grey pictures: the sensor's green channel, repeated as RGB. Linear values get the "
+            "sRGB curve "
+            "(tone=srgb) or stay as they are (tone=linear); scores under the two are not "
+            "comparable. Image = "
+            "tone((left + right) / 2). Input and target are not registered in the files: the "
+            "input (with its views) "
+            "is moved onto the target by the median displacement of tiles and multiplied by a "
+            "fitted gain; meta "
+            "holds displacement (shift_x_px, shift_y_px), its spread over the tiles and the gain. "
+            "What remains "
+            "after one displacement for the whole picture (spread 0.2 to 0.8 px in 8 scenes, more "
+            "at the edges; "
+            "presumably focus breathing and parallax) is not corrected and bounds the scores of "
+            "sharp results. "
+            "Vignetting is left in input and target: their smoothed ratio is even to about 5 % "
+            "where the scene is "
+            "near focus; left and right views shade opposite sides. The targets of those scenes "
+            "have at most 251 "
+            "grey levels. The 8-bit gt_defocus_map has no stated unit and is not offered as a "
+            "blur map."
         ),
     )
 
@@ -88,39 +117,54 @@ class Pixel4(FileDataset):
             tone: curve between linear light and picture values, for input and target alike.
 
         Raises:
-            DataError: if there are no scenes, files are unpaired, not 16 bits, or their sizes do not fit.
+            DataError: if there are no scenes, files are unpaired, not 16 bits, or their sizes do
+                not fit.
         """
         folder = locate(root, *_FOLDERS)
         targets = folder and locate(folder, "gt_all_in_focus_im")
         if folder is None or targets is None:
             raise not_found(self.card, root)
-        left, right = ([path for path in files(folder) if _side(path) == side] for side in ("left", "right"))
-        rows = zip(left, pair(left, right, "name", _scene), pair(left, files(targets), "name", _scene), strict=True)
+        left, right = (
+            [path for path in files(folder) if _side(path) == side] for side in ("left", "right")
+        )
+        rows = zip(
+            left,
+            pair(left, right, "name", _scene),
+            pair(left, files(targets), "name", _scene),
+            strict=True,
+        )
         entries = {_scene(row[0]): Entry(files=dict(zip(_ROLES, row, strict=True))) for row in rows}
         self._tone = tone
         self._folder = folder
         super().__init__(entries, parameters={"tone": tone}, bit_depth=16)
 
     def check_sizes(self, entry: Entry, sizes: Mapping[str, Size]) -> None:
-        """Raise DataError unless the views are of one size and the target has two thirds of their width and height."""
+        """Raise DataError unless the views are of one size and the target has two thirds of their
+        width and height.
+        """
         check_size(entry.files["right"], sizes["right"], entry.files["left"], sizes["left"])
         for whole, inner in zip(sizes["left"], sizes["target"], strict=True):
             if 2 * whole != 3 * inner or (whole - inner) % 2 or whole - inner < 2 * _MARGIN:
                 target, view = ("{}x{} px".format(*sizes[role]) for role in ("target", "left"))
                 raise DataError(
                     f"{entry.files['target']}: is {target}, which is not the central two thirds of "
-                    f"{entry.files['left']} ({view}). The originals are 1344x1008 in 2016x1512; get those"
+                    f"{entry.files['left']} ({view}). The originals are 1344x1008 in 2016x1512; "
+                    f"get those"
                 )
 
     def load(self, sample_id: str) -> Sample:
-        """Return a registered scene (a second or two); raises DataError if a file is damaged or nothing registers."""
+        """Return a registered scene (a second or two); raises DataError if a file is damaged or
+        nothing registers.
+        """
         entry = self.entry(sample_id)
         pictures, _ = self.read_pictures(entry)
         left, right, target = (pictures[role][..., 0] for role in _ROLES)
         try:
             scene = _register(_linear(left), _linear(right), target)
         except ValueError as error:
-            raise DataError(f"{entry.files['left']}: {error}; is {entry.files['target']} the same scene?") from error
+            raise DataError(
+                f"{entry.files['left']}: {error}; is {entry.files['target']} the same scene?"
+            ) from error
         return Sample(
             id=sample_id,
             image=self._picture(_combined(scene.left, scene.right)),
@@ -137,16 +181,19 @@ class Pixel4(FileDataset):
         )
 
     def psfs(self) -> Mapping[str, NDArray[np.float64]]:
-        """Return the PSFs that the authors measured over the field of view of the camera, at one focus setting.
+        """Return the PSFs that the authors measured over the field of view of the camera, at one
+        focus setting.
 
         Returns:
-            `left`, `right` (as the two photodiodes of a pixel see a point) and `combined`, each N x h x w with h and w
-            odd and every PSF of sum 1; empty where the copy lacks the folder `calibration`. They are not centred. The
-            files hold PSFs of sum 1, so that `combined` is their plain mean: what share of the light each half of the
-            pixel gets is not in it, nor in the pictures that `load` combines.
+            `left`, `right` (as the two photodiodes of a pixel see a point) and `combined`, each N x
+            h x w with h and w odd and every PSF of sum 1; empty where the copy lacks the folder
+            `calibration`. They are not centred. The files hold PSFs of sum 1, so that `combined` is
+            their plain mean: what share of the light each half of the pixel gets is not in it, nor
+                in the pictures that `load` combines.
 
         Raises:
-            DataError: if one file is missing or damaged, or they do not hold as many PSFs of the same size.
+            DataError: if one file is missing or damaged, or they do not hold as many PSFs of the
+                same size.
         """
         found = locate(self._folder, "calibration")
         paths = [found / f"blur_kernels_{side}.npy" for side in ("left", "right")] if found else []
@@ -154,28 +201,45 @@ class Pixel4(FileDataset):
             return {}
         left, right = (_kernels(path) for path in paths)
         if left.shape != right.shape:
-            raise DataError(f"{paths[1]}: holds PSFs of shape {right.shape}, {paths[0].name} of {left.shape}; get both")
+            raise DataError(
+                f"{paths[1]}: holds PSFs of shape {right.shape}, {paths[0].name} of {left.shape}; "
+                f"get both"
+            )
         return {"left": left, "right": right, "combined": (left + right) / 2}
 
     def _picture(self, linear: Plane) -> Picture:
         clipped = np.clip(linear, 0, 1)
-        return np.repeat((to_srgb(clipped) if self._tone == "srgb" else clipped)[..., None], 3, axis=2)
+        return np.repeat(
+            (to_srgb(clipped) if self._tone == "srgb" else clipped)[..., None], 3, axis=2
+        )
 
 
 def _kernels(path: Path) -> NDArray[np.float64]:
-    """Return measured PSFs, N x h x w, each of sum 1; raises DataError if the file does not hold any."""
+    """Return measured PSFs, N x h x w, each of sum 1; raises DataError if the file does not hold
+    any.
+    """
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the original file") from error
-    if not isinstance(stored, np.ndarray) or stored.dtype.kind != "f" or stored.ndim != 3 or 0 in stored.shape:
+    if (
+        not isinstance(stored, np.ndarray)
+        or stored.dtype.kind != "f"
+        or stored.ndim != 3
+        or 0 in stored.shape
+    ):
         raise DataError(f"{path}: expected N x h x w PSFs of floating point; get the original file")
     if any(size % 2 == 0 for size in stored.shape[1:]):
-        raise DataError(f"{path}: expected PSFs of odd height and width, got {stored.shape}; get the original file")
+        raise DataError(
+            f"{path}: expected PSFs of odd height and width, got {stored.shape}; get the original "
+            f"file"
+        )
     kernels = stored.astype(np.float64)
     total = kernels.sum(axis=(1, 2), keepdims=True)
     if not (np.isfinite(kernels).all() and (total > 0).all()):
-        raise DataError(f"{path}: holds a PSF that is not finite or has no light; get the original file")
+        raise DataError(
+            f"{path}: holds a PSF that is not finite or has no light; get the original file"
+        )
     normalised: NDArray[np.float64] = kernels / total
     return normalised
 
@@ -193,11 +257,15 @@ def _combined(left: Plane, right: Plane) -> Plane:
 
 def _register(left: Plane, right: Plane, target: Plane) -> _Scene:
     """Bring both views onto the target; raises ValueError if that cannot be done."""
-    left, right = (_frame(view, target.shape[0], target.shape[1], _MARGIN) for view in (left, right))
+    left, right = (
+        _frame(view, target.shape[0], target.shape[1], _MARGIN) for view in (left, right)
+    )
     inside = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     shift = estimate_shift(to_srgb(_combined(left, right))[inside], to_srgb(target))
     if max(abs(shift.dy), abs(shift.dx)) > _MARGIN / 2:
-        raise ValueError(f"seems displaced by ({shift.dx:.1f}, {shift.dy:.1f}) px, more than {_MARGIN / 2:.0f}")
+        raise ValueError(
+            f"seems displaced by ({shift.dx:.1f}, {shift.dy:.1f}) px, more than {_MARGIN / 2:.0f}"
+        )
     left, right = (resample(view, shift, _MARGIN) for view in (left, right))
     gain = fit_gain(_combined(left, right), target)
     return _Scene(left * np.float32(gain), right * np.float32(gain), target, shift, gain)

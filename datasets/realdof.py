@@ -1,4 +1,6 @@
-"""RealDOF: 50 real pairs shot with two cameras behind one beam splitter; a test set without training part."""
+"""RealDOF: 50 real pairs shot with two cameras behind one beam splitter; a test set without
+training part.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class RealDof(FileDataset):
 
     card = DatasetCard(
         title="RealDOF",
-        paper="Lee et al., Iterative Filter Adaptive Network for Single Image Defocus Deblurring, CVPR 2021",
+        paper="Lee et al., Iterative Filter Adaptive Network for Single Image Defocus Deblurring, "
+        "CVPR 2021",
         licence="not stated",
         source="github.com/codeslake/IFAN (links in its README)",
         layout=(
@@ -30,11 +33,14 @@ class RealDof(FileDataset):
             "RealDOF/test/{input,target}/*.png"
         ),
         count=50,
-        notes="Paired by name, or by order where no names agree. The bit depth is that of the files.",
+        notes="Paired by name, or by order where no names agree. The bit depth is that of the "
+        "files.",
     )
 
     def __init__(self, root: Path) -> None:
-        """Find the pairs under `root`; raises DataError if they are missing, unpaired or of unequal size."""
+        """Find the pairs under `root`; raises DataError if they are missing, unpaired or of unequal
+        size.
+        """
         found = ((locate(root, source), locate(root, target)) for source, target in _LAYOUTS)
         source, target = next((both for both in found if all(both)), (None, None))
         if source is None or target is None:

@@ -1,9 +1,10 @@
 """Where a blurred picture lies on its sharp partner, and how much brighter one is than the other.
 
-Both are measured on the content that survives the blur. The displacement is found by cross-correlation of band-passed
-tiles (Guizar-Sicairos, Thurman and Fienup, Optics Letters 33, 2008, as in scikit-image) and combined by the median over
-the better half of the tiles, because tiles differ: some have little texture, and with depth and focus breathing
-the true displacement varies over the picture.
+Both are measured on the content that survives the blur. The displacement is found by
+cross-correlation of band-passed tiles (Guizar-Sicairos, Thurman and Fienup, Optics Letters 33,
+2008, as in scikit-image) and combined by the median over the better half of the tiles, because
+tiles differ: some have little texture, and with depth and focus breathing the true displacement
+varies over the picture.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ from skimage.registration import phase_cross_correlation
 
 Plane = NDArray[np.floating[Any]]
 
-_FINE, _COARSE = 3.0, 12.0  # sigma of the band-pass in px: below, defocus has removed one side; above, light changes
-_TILES_DOWN = 3  # side of a square tile: the picture's height divided by this; neighbours overlap by half
+_FINE, _COARSE = (
+    3.0,
+    12.0,
+)  # sigma of the band-pass in px: below, defocus has removed one side; above, light changes
+_TILES_DOWN = (
+    3  # side of a square tile: the picture's height divided by this; neighbours overlap by half
+)
 _STEPS_PER_PIXEL = 20
 _LIGHT = 12.0  # sigma in px of the smoothing before brightness is compared
 _FLAT = 1e-6  # band-pass contrast below which a tile has no texture
@@ -32,7 +38,8 @@ class Shift:
 
     Attributes:
         dy, dx: displacement in px, positive downwards and to the right.
-        spread: median absolute deviation of the tiles' displacements from it, in px, over both directions.
+        spread: median absolute deviation of the tiles' displacements from it, in px, over both
+            directions.
         tiles: number of tiles it rests on.
     """
 
@@ -46,7 +53,8 @@ def estimate_shift(moving: Plane, fixed: Plane) -> Shift:
     """Return the displacement that brings `moving` onto `fixed`.
 
     Args:
-        moving, fixed: H x W, the same size and roughly the same tone curve; one may be more blurred than the other.
+        moving, fixed: H x W, the same size and roughly the same tone curve; one may be more blurred
+            than the other.
 
     Raises:
         ValueError: if the sizes differ or no tile has texture in both.
@@ -55,8 +63,9 @@ def estimate_shift(moving: Plane, fixed: Plane) -> Shift:
         raise ValueError(f"cannot register pictures of sizes {moving.shape} and {fixed.shape}")
     moving, fixed = _band_pass(moving), _band_pass(fixed)
     first, _, _ = _common(moving, fixed)
-    # A tile's window holds only a part of the displaced content, which draws the estimate towards zero by a few per
-    # cent. What is left after moving by the first estimate is too small to suffer from that.
+    # A tile's window holds only a part of the displaced content, which draws the estimate towards
+    # zero by a few per cent. What is left after moving by the first estimate is too small to suffer
+    # from that.
     rest, spread, tiles = _common(ndimage.shift(moving, first, order=3, mode="nearest"), fixed)
     return Shift(float(first[0] + rest[0]), float(first[1] + rest[1]), spread, tiles)
 
@@ -64,7 +73,8 @@ def estimate_shift(moving: Plane, fixed: Plane) -> Shift:
 def fit_gain(moving: Plane, fixed: Plane) -> float:
     """Return the factor that brings the linear light of `moving` to that of `fixed`.
 
-    It is the median ratio of the two pictures after smoothing, so neither the blur nor a few clipped highlights count.
+    It is the median ratio of the two pictures after smoothing, so neither the blur nor a few
+    clipped highlights count.
 
     Raises:
         ValueError: if one of the pictures is black.
@@ -77,7 +87,8 @@ def fit_gain(moving: Plane, fixed: Plane) -> float:
 
 
 def resample(plane: Plane, shift: Shift, margin: int) -> NDArray[np.float32]:
-    """Return `plane` moved by `shift`, less `margin` px on every side, which must exceed the displacement.
+    """Return `plane` moved by `shift`, less `margin` px on every side, which must exceed the
+    displacement.
 
     The interpolator is a spline of order 5, which passes nearly the whole band.
     """
@@ -86,7 +97,9 @@ def resample(plane: Plane, shift: Shift, margin: int) -> NDArray[np.float32]:
 
 
 def _common(moving: Plane, fixed: Plane) -> tuple[Plane, float, int]:
-    """Return the median displacement (dy, dx) of the better half of the tiles, their spread and their number."""
+    """Return the median displacement (dy, dx) of the better half of the tiles, their spread and
+    their number.
+    """
     found = np.array(list(_displacements(moving, fixed)))
     if not len(found):
         raise ValueError("cannot register pictures without texture")
@@ -96,7 +109,9 @@ def _common(moving: Plane, fixed: Plane) -> tuple[Plane, float, int]:
 
 
 def _band_pass(plane: Plane) -> Plane:
-    fine, coarse = (ndimage.gaussian_filter(plane, sigma, output=np.float64) for sigma in (_FINE, _COARSE))
+    fine, coarse = (
+        ndimage.gaussian_filter(plane, sigma, output=np.float64) for sigma in (_FINE, _COARSE)
+    )
     return np.asarray(fine - coarse)
 
 
@@ -115,4 +130,8 @@ def _displacement(moving: Plane, fixed: Plane) -> tuple[float, float, float]:
     (dy, dx), error, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
         fixed, moving, upsample_factor=_STEPS_PER_PIXEL, normalization=None
     )
-    return float(dy), float(dx), float(1 - np.square(error))  # scikit-image's error is sqrt(1 - correlation^2)
+    return (
+        float(dy),
+        float(dx),
+        float(1 - np.square(error)),
+    )  # scikit-image's error is sqrt(1 - correlation^2)

@@ -1,8 +1,8 @@
 """RTF: 22 light-field pictures of real scenes with all-in-focus pictures and blur maps, 360 x 360.
 
-The maps hold the radius of a disk PSF in pixels. The literature (Karaali and Jung 2018, Lee et al. 2019) turns it into
-the sigma of a Gaussian by the look-up table below and not by radius / 2; so does this adapter, so that estimated maps
-can be compared with published figures.
+The maps hold the radius of a disk PSF in pixels. The literature (Karaali and Jung 2018, Lee et al.
+2019) turns it into the sigma of a Gaussian by the look-up table below and not by radius / 2; so
+does this adapter, so that estimated maps can be compared with published figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from benchmark.api import DataError, DatasetCard, Map, Sample
-from benchmark.datasets.layout import Entry, FileDataset, check_size, files, locate, not_found, number, pair, size
+from benchmark.datasets.layout import (
+    Entry,
+    FileDataset,
+    check_size,
+    files,
+    locate,
+    not_found,
+    number,
+    pair,
+    size,
+)
 
 Noise = Literal["none", "files", "1", "1.6"]
 
@@ -46,7 +56,9 @@ SIGMA_OF_RADIUS: Final = (
     (5.75, 3.15),
     (6.0, 3.275),
 )
-"""(disk radius, Gaussian sigma) in pixels: the table distributed with the RTF evaluation code of DMENet."""
+"""(disk radius, Gaussian sigma) in pixels: the table distributed with the RTF evaluation code of
+DMENet.
+"""
 
 _BASES = ("RTF", "RTFDataset", "test/RTF")
 _CLEAN = "0"
@@ -59,25 +71,35 @@ class Rtf(FileDataset):
 
     card = DatasetCard(
         title="RTF",
-        paper="D'Andres et al., Non-Parametric Blur Map Regression for Depth of Field Extension, TIP 2016",
+        paper="D'Andres et al., Non-Parametric Blur Map Regression for Depth of Field Extension, "
+        "TIP 2016",
         licence="not stated",
-        source="on request from the authors; two pictures come with github.com/alikaraali/edge-based-dfe-tip2018",
+        source="on request from the authors; two pictures come with "
+        "github.com/alikaraali/edge-based-dfe-tip2018",
         layout=(
             "RTF/   (or RTFDataset/)\n"
-            "  image/{0,1,1.6}/image_01.png ...   0 is clean, 1 and 1.6 are the shipped noisy versions\n"
+            "  image/{0,1,1.6}/image_01.png ...   0 is clean, 1 and 1.6 are the shipped noisy "
+            "versions\n"
             "  GT/sharp_01.png ...                all-in-focus pictures (also gt/{0,1,1.6}/)\n"
-            "  GT/map_01.mat ...                  radius maps, variable blurMap (optional; also map/, gt/{0,1,1.6}/)\n"
+            "  GT/map_01.mat ...                  radius maps, variable blurMap (optional; also "
+            "map/, gt/{0,1,1.6}/)\n"
             "or flat, without all-in-focus pictures:\n"
             "RTF/image_01.png, RTF/map_01.mat ..."
         ),
         count=22,
         notes=(
-            "8-bit, 360x360. The blur map is the sigma of the literature's look-up table for the disk radius in the "
-            "file (radius 2 gives 1.125), not radius / 2 as elsewhere in this suite. Pictures keep all columns; scores "
-            "of blur maps leave out the last 20, as works on blur maps do. Noise: the GKMNet paper speaks of standard "
-            "deviations 1 and 2.55, the shipped noisy folders are called 1 and 1.6; since 1.6 is about the root of "
-            "2.55, one of the two may be a variance. Noise added by the suite is a standard deviation; noise=files "
-            "(both), noise=1 and noise=1.6 take the shipped folders as they are, on top of which no noise should be "
+            "8-bit, 360x360. The blur map is the sigma of the literature's look-up table for the "
+            "disk radius in the "
+            "file (radius 2 gives 1.125), not radius / 2 as elsewhere in this suite. Pictures "
+            "keep all columns; scores "
+            "of blur maps leave out the last 20, as works on blur maps do. Noise: the GKMNet "
+            "paper speaks of standard "
+            "deviations 1 and 2.55, the shipped noisy folders are called 1 and 1.6; since 1.6 is "
+            "about the root of "
+            "2.55, one of the two may be a variance. Noise added by the suite is a standard "
+            "deviation; noise=files "
+            "(both), noise=1 and noise=1.6 take the shipped folders as they are, on top of which "
+            "no noise should be "
             "added."
         ),
     )
@@ -87,27 +109,34 @@ class Rtf(FileDataset):
 
         Args:
             root: folder that holds one of the layouts on the card.
-            noise: "none" for the clean pictures, "files" for all shipped noisy versions (samples such as 07@1.6), or
-                the name of one of their folders.
+            noise: "none" for the clean pictures, "files" for all shipped noisy versions (samples
+                such as 07@1.6), or the name of one of their folders.
 
         Raises:
-            DataError: if nothing is found, this noise was not shipped, or files are unpaired or of unequal size.
+            DataError: if nothing is found, this noise was not shipped, or files are unpaired or of
+                unequal size.
         """
         base = locate(root, *_BASES)
         if base is None:
             raise not_found(self.card, root)
         versions = _versions(base)
-        wanted = {"none": [_CLEAN], "files": [name for name in versions if name != _CLEAN]}.get(noise, [noise])
+        wanted = {"none": [_CLEAN], "files": [name for name in versions if name != _CLEAN]}.get(
+            noise, [noise]
+        )
         if not wanted or not set(wanted) <= versions.keys():
             has = ", ".join(versions) or "none"
-            raise not_found(self.card, root, f"{base} has no pictures for noise={noise}; its versions: {has}")
+            raise not_found(
+                self.card, root, f"{base} has no pictures for noise={noise}; its versions: {has}"
+            )
         found: dict[str, Entry] = {}
         for version in wanted:
             found |= _entries(self.card, base, versions[version], version)
         super().__init__(found)
 
     def load(self, sample_id: str) -> Sample:
-        """Return a sample with its blur map (sigma in px) where there is one; raises DataError if a file is damaged."""
+        """Return a sample with its blur map (sigma in px) where there is one; raises DataError if a
+        file is damaged.
+        """
         sample, entry = super().load(sample_id), self.entry(sample_id)
         if "blur_map" not in entry.files:
             return sample
@@ -118,14 +147,18 @@ class Rtf(FileDataset):
 
 
 def sigma_of_radius(radius: NDArray[np.floating[Any]]) -> Map:
-    """Return the sigma that the table gives for the nearest listed radius (the smaller one if two are as near)."""
+    """Return the sigma that the table gives for the nearest listed radius (the smaller one if two
+    are as near).
+    """
     radii, sigmas = np.array(SIGMA_OF_RADIUS).T
     nearest = np.searchsorted((radii[1:] + radii[:-1]) / 2, radius, side="left")
     return np.asarray(sigmas[nearest], dtype=np.float32)
 
 
 def _versions(base: Path) -> dict[str, Path]:
-    """Return version name -> folder of its pictures; a layout without sub-folders has the clean version alone."""
+    """Return version name -> folder of its pictures; a layout without sub-folders has the clean
+    version alone.
+    """
     image = locate(base, "image")
     if image is None:
         return {_CLEAN: base}
@@ -135,11 +168,17 @@ def _versions(base: Path) -> dict[str, Path]:
 
 def _entries(card: DatasetCard, base: Path, folder: Path, version: str) -> dict[str, Entry]:
     images = [path for path in files(folder) if not _is_sharp(path)]
-    places = [place for name in (f"GT/{version}", "GT", "map", "maps") if (place := locate(base, name))]
+    places = [
+        place for name in (f"GT/{version}", "GT", "map", "maps") if (place := locate(base, name))
+    ]
     sharp = [files(place) for place in places] + [[path for path in files(base) if _is_sharp(path)]]
     maps = [files(place, [".mat"]) for place in (*places, base)]
     columns = {"image": images}
-    columns |= {role: _partners(images, lists) for role, lists in (("target", sharp), ("blur_map", maps)) if any(lists)}
+    columns |= {
+        role: _partners(images, lists)
+        for role, lists in (("target", sharp), ("blur_map", maps))
+        if any(lists)
+    }
     if len(columns) == 1:
         raise not_found(card, base.parent, f"{base} has neither all-in-focus pictures nor maps")
     mark, facts = ("", {}) if version == _CLEAN else (f"@{version}", {"noise_folder": version})
@@ -162,11 +201,15 @@ def _is_sharp(path: Path) -> bool:
 
 
 def _read_radius(path: Path) -> NDArray[np.float64]:
-    expected = "expected a MATLAB file (version 5 to 7.2) with a matrix blurMap of disk radii in pixels"
+    expected = (
+        "expected a MATLAB file (version 5 to 7.2) with a matrix blurMap of disk radii in pixels"
+    )
     try:
         radius = np.asarray(loadmat(path, variable_names=["blurMap"])["blurMap"], dtype=np.float64)
     except Exception as error:  # the reader raises anything on damaged bytes
         raise DataError(f"{path}: cannot be read ({error}); {expected}. Restore it") from error
     if radius.ndim != 2 or not np.isfinite(radius).all() or (radius < 0).any():
-        raise DataError(f"{path}: holds {radius.shape} values that are not all radii; {expected}. Restore it")
+        raise DataError(
+            f"{path}: holds {radius.shape} values that are not all radii; {expected}. Restore it"
+        )
     return radius

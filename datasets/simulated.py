@@ -1,8 +1,10 @@
-"""`simulated`: sharp photographs put out of focus by `benchmark.optics`, with the true blur map of every pixel.
+"""`simulated`: sharp photographs put out of focus by `benchmark.optics`, with the true blur map of
+every pixel.
 
-The default needs no download: it takes the five colour photographs that come inside scikit-image. With `source=DIR` it
-takes any folder of sharp pictures. Where a disparity map lies beside a picture, the scene has that depth; elsewhere a
-scene is invented for it, from the seed and the picture's id alone.
+The default needs no download: it takes the five colour photographs that come inside scikit-image.
+With `source=DIR` it takes any folder of sharp pictures. Where a disparity map lies beside a
+picture, the scene has that depth; elsewhere a scene is invented for it, from the seed and the
+picture's id alone.
 """
 
 from __future__ import annotations
@@ -29,7 +31,11 @@ Plane = NDArray[np.float32]
 Psf = Literal["disk", "gaussian", "gkm", "polygon"]
 
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-_DEPTHS = {"view1.png": "disp1.png", "im2.png": "disp2.png", "motorcycle_left.png": "motorcycle_disp.npz"}
+_DEPTHS = {
+    "view1.png": "disp1.png",
+    "im2.png": "disp2.png",
+    "motorcycle_left.png": "motorcycle_disp.npz",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +61,31 @@ class _Rendered:
 class Simulated(FileDataset):
     """Sharp photographs with a rendered shallow depth of field.
 
-    `version` is part of every fingerprint: it changes whenever scenes, rendering or this adapter may give other pixels.
+    `version` is part of every fingerprint: it changes whenever scenes, rendering or this adapter
+    may give other pixels.
     """
 
     version = "1"
     card = DatasetCard(
         title="Simulated defocus",
-        paper="this suite; the default sources are van der Walt et al., scikit-image, PeerJ 2:e453, 2014",
-        licence="that of the pictures (scikit-image's: public domain or CC0; motorcycle: Middlebury stereo 2014)",
+        paper="this suite; the default sources are van der Walt et al., scikit-image, PeerJ "
+        "2:e453, 2014",
+        licence="that of the pictures (scikit-image's: public domain or CC0; motorcycle: "
+        "Middlebury stereo 2014)",
         source="comes with scikit-image; source=DIR takes any folder of sharp pictures",
         layout=(
             "DIR/*                            sharp pictures; their depth is invented\n"
-            "DIR/SCENE/view1.png, disp1.png   Middlebury stereo: measured disparity, grey, 0 = unknown\n"
+            "DIR/SCENE/view1.png, disp1.png   Middlebury stereo: measured disparity, grey, 0 = "
+            "unknown\n"
             "DIR/SCENE/im2.png, disp2.png     likewise"
         ),
         notes=(
-            "Rendered from single pictures: what a foreground hides is invented, and the noise and compression of the "
-            "sharp picture are blurred with it, so blurred regions are cleaner than a camera's. psf=gkm renders the "
-            "forward model of GKMNet itself, without occlusion; methods built on that model have an advantage on it."
+            "Rendered from single pictures: what a foreground hides is invented, and the noise "
+            "and compression of the "
+            "sharp picture are blurred with it, so blurred regions are cleaner than a camera's. "
+            "psf=gkm renders the "
+            "forward model of GKMNet itself, without occlusion; methods built on that model have "
+            "an advantage on it."
         ),
     )
 
@@ -92,11 +105,15 @@ class Simulated(FileDataset):
 
         Args:
             root: the data root; not used, this set needs none.
-            source: a folder of sharp pictures, relative to the current directory; the default is scikit-image's.
-            psf: the family of kernels; `gkm` is the Gaussian kernel mixture of Quan et al., eq. (4).
-            max_radius: largest PSF radius in pixels (of a disk; the other families have the same second moment).
+            source: a folder of sharp pictures, relative to the current directory; the default is
+                scikit-image's.
+            psf: the family of kernels; `gkm` is the Gaussian kernel mixture of Quan et al., eq.
+                (4).
+            max_radius: largest PSF radius in pixels (of a disk; the other families have the same
+                second moment).
             seed: of the invented scenes, and of the plane of focus where the depth is measured.
-            views: render the dual-pixel left and right pictures; the image is then their mean in linear light.
+            views: render the dual-pixel left and right pictures; the image is then their mean in
+                linear light.
             bits: bits per channel that image and views are rounded to.
             size: take at most `size` x `size` pixels from the middle of each picture.
 
@@ -105,9 +122,14 @@ class Simulated(FileDataset):
             DataError: if the folder is missing or holds no picture, or a file is not a picture.
         """
         if views and psf == "gkm":
-            raise UsageError("simulated: psf=gkm has no half apertures, so no dual-pixel views; drop one of the two")
+            raise UsageError(
+                "simulated: psf=gkm has no half apertures, so no dual-pixel views; drop one of "
+                "the two"
+            )
         self._recipe = _Recipe(psf, float(max_radius), seed, views, bits, size)
-        pictures = _bundled() if source is None else _found(self.card, source.expanduser().resolve())
+        pictures = (
+            _bundled() if source is None else _found(self.card, source.expanduser().resolve())
+        )
         facts = {"psf": psf, "max_radius": float(max_radius)}
         found = {name: _entry(picture, facts) for name, picture in pictures.items()}
         super().__init__(found, parameters={**asdict(self._recipe), "size": size or 0})
@@ -116,7 +138,11 @@ class Simulated(FileDataset):
         """Return the rendered picture, with the sharp one as target, and the true blur map."""
         entry = self.entry(sample_id)
         made = _rendered(
-            sample_id, entry.files["image"], entry.files.get("depth"), self._recipe, self.fingerprint(sample_id)
+            sample_id,
+            entry.files["image"],
+            entry.files.get("depth"),
+            self._recipe,
+            self.fingerprint(sample_id),
         )
         return Sample(
             id=sample_id,
@@ -129,11 +155,14 @@ class Simulated(FileDataset):
         )
 
     def fingerprint(self, sample_id: str) -> str:
-        """Return a SHA-256 over the id, which the scene is drawn from, the files, all parameters and the version."""
+        """Return a SHA-256 over the id, which the scene is drawn from, the files, all parameters
+        and the version.
+        """
         return hashlib.sha256(f"{sample_id}\0{super().fingerprint(sample_id)}".encode()).hexdigest()
 
 
-# Sources --------------------------------------------------------------------------------------------------------------
+# Sources
+# --------------------------------------------------------------------------------------------------
 
 
 def _bundled() -> dict[str, Path]:
@@ -142,7 +171,9 @@ def _bundled() -> dict[str, Path]:
 
 
 def _found(card: DatasetCard, folder: Path) -> dict[str, Path]:
-    """Return id -> sharp picture: the pictures of a folder, and those in its sub-folders that have a disparity map."""
+    """Return id -> sharp picture: the pictures of a folder, and those in its sub-folders that have
+    a disparity map.
+    """
     inside = folder.iterdir() if folder.is_dir() else ()
     entries = sorted((path for path in inside if not path.name.startswith(".")), key=natural_key)
     pictures = {path: picture for path in entries if (picture := _picture(path))}
@@ -153,11 +184,17 @@ def _found(card: DatasetCard, folder: Path) -> dict[str, Path]:
 
 
 def _picture(path: Path) -> Path | None:
-    """Return the sharp picture that a file is, or that a folder holds together with its disparity map."""
+    """Return the sharp picture that a file is, or that a folder holds together with its disparity
+    map.
+    """
     if path.is_dir():
         return next((picture for name in _DEPTHS if _depth(picture := path / name)), None)
     pictured = path.suffix.lower() in PICTURE_SUFFIXES
-    return path if pictured and not any(_depth(path.with_name(name)) == path for name in _DEPTHS) else None
+    return (
+        path
+        if pictured and not any(_depth(path.with_name(name)) == path for name in _DEPTHS)
+        else None
+    )
 
 
 def _depth(picture: Path) -> Path | None:
@@ -167,18 +204,29 @@ def _depth(picture: Path) -> Path | None:
 
 
 def _entry(picture: Path, facts: Mapping[str, Scalar]) -> Entry:
-    files = {"image": picture, "target": picture}  # rendered from, and compared with, the same sharp picture
+    files = {
+        "image": picture,
+        "target": picture,
+    }  # rendered from, and compared with, the same sharp picture
     if depth := _depth(picture):
         files["depth"] = depth
-    return Entry(files=files, meta={**facts, "source": picture.name, "map": "measured" if depth else "invented"})
+    return Entry(
+        files=files,
+        meta={**facts, "source": picture.name, "map": "measured" if depth else "invented"},
+    )
 
 
-# Rendering ------------------------------------------------------------------------------------------------------------
+# Rendering
+# --------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=4)
-def _rendered(sample_id: str, picture: Path, depth: Path | None, recipe: _Recipe, fingerprint: str) -> _Rendered:
-    """Render a picture. The last few are kept; the fingerprint is there to tell a changed file from a known one."""
+def _rendered(
+    sample_id: str, picture: Path, depth: Path | None, recipe: _Recipe, fingerprint: str
+) -> _Rendered:
+    """Render a picture. The last few are kept; the fingerprint is there to tell a changed file from
+    a known one.
+    """
     whole = imageio.read(picture)[0]
     middle = _middle(whole, recipe.size)
     sharp = whole[middle]
@@ -210,7 +258,9 @@ def _random(seed: int, sample_id: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 
 
-def _photograph(sharp: Picture, radius: Plane, recipe: _Recipe) -> tuple[Picture, tuple[Picture, Picture] | None]:
+def _photograph(
+    sharp: Picture, radius: Plane, recipe: _Recipe
+) -> tuple[Picture, tuple[Picture, Picture] | None]:
     if recipe.psf == "gkm" or not recipe.views:
         return render(sharp, radius, psf=recipe.psf), None
     left = render(sharp, radius, psf=recipe.psf, half="left")

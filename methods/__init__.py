@@ -1,1 +1,3 @@
-"""Methods that ship with the suite, registered through entry points as an outside package would be."""
+"""Methods that ship with the suite, registered through entry points as an outside package
+would be.
+"""

@@ -1,4 +1,6 @@
-"""DMENet (Lee, Lee, Cho and Lee, CVPR 2019): a network estimates the blur map, a deconvolver undoes it."""
+"""DMENet (Lee, Lee, Cho and Lee, CVPR 2019): a network estimates the blur map, a deconvolver undoes
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +22,27 @@ if TYPE_CHECKING:
 
 
 class DmeNet(Networked, Pipeline):
-    """The blur map of DMENet's network, then a deconvolver. With the true map no weights are needed."""
+    """The blur map of DMENet's network, then a deconvolver. With the true map no weights are
+    needed.
+    """
 
     id = "dmenet"
     multiple = 16
-    # A pixel sees 178 pixels through its convolutions (2 + 4 + 16 + 32 + 64 down, 24 + 12 + 6 + 18 up again) and 15
-    # through its place in the coarsest cell: 193.
+    # A pixel sees 178 pixels through its convolutions (2 + 4 + 16 + 32 + 64 down, 24 + 12 + 6 + 18
+    # up again) and 15 through its place in the coarsest cell: 193.
     halo = 208
     variants = MappingProxyType({})
     obtain = ""  # neither its training nor the authors' file is supported
     card = MethodCard(
         title="DMENet",
         family="learned",
-        paper="Lee, Lee, Cho and Lee, Deep defocus map estimation using domain adaptation, CVPR 2019",
+        paper="Lee, Lee, Cho and Lee, Deep defocus map estimation using domain adaptation, CVPR "
+        "2019",
         trained_on=None,
-        notes="The paper makes the map only, up to sigma 7. Pictures are continued by reflection to multiples of 16, "
-        "where the authors cut them. Their released weights are a re-training; those of the paper are lost.",
+        notes="The paper makes the map only, up to sigma 7. Pictures are continued by reflection "
+        "to multiples of 16, "
+        "where the authors cut them. Their released weights are a re-training; those of the paper "
+        "are lost.",
     )
 
     def __init__(
@@ -59,17 +66,28 @@ class DmeNet(Networked, Pipeline):
 
         Args:
             checkpoint: tag of the weights, None for none.
-            tile: side in pixels of the tiles in which the map is made, 0 for the whole picture at once. The map stays
-                the same; the network needs about 1.6 kB of memory for every pixel of a tile and of the 208 around it.
+            tile: side in pixels of the tiles in which the map is made, 0 for the whole picture at
+                once. The map stays the same; the network needs about 1.6 kB of memory for every
+                pixel of a tile and of the 208 around it.
         """
         if map == "oracle":  # no weights take part
             checkpoint = None
             self.card = dataclasses.replace(self.card, trained_on=())
         Networked.__init__(self, checkpoint, tile=tile)
         Pipeline.__init__(
-            self, map=map, deconvolution=deconvolution, psf=psf, light=light, constants=constants, alpha=alpha,
-            weight=weight, bins=bins, eight_bit=eight_bit, iterations=iterations, mismatch=mismatch,
-        )  # fmt: skip
+            self,
+            map=map,
+            deconvolution=deconvolution,
+            psf=psf,
+            light=light,
+            constants=constants,
+            alpha=alpha,
+            weight=weight,
+            bins=bins,
+            eight_bit=eight_bit,
+            iterations=iterations,
+            mismatch=mismatch,
+        )
 
     def build(self) -> nn.Module:
         from benchmark.methods.learned.networks.dmenet import DmeNet as Net
@@ -96,16 +114,20 @@ class DmeNet(Networked, Pipeline):
             Pipeline.prepare(self, device)
 
     def skip(self, observation: Observation) -> str | None:
-        return Pipeline.skip(self, observation) if self._oracle else Networked.skip(self, observation)
+        return (
+            Pipeline.skip(self, observation) if self._oracle else Networked.skip(self, observation)
+        )
 
     def estimate(self, image: Picture) -> Map:
         return sigma(self.apply(image)[..., 0])
 
 
 def sigma(defocus: NDArray[np.float32]) -> Map:
-    """Return the blur map (sigma in pixels, 0 to 7) that a defocus map in [0, 1] of the network stands for.
+    """Return the blur map (sigma in pixels, 0 to 7) that a defocus map in [0, 1] of the network
+    stands for.
 
-    The authors' training pictures are blurred with sigma such that 15 m = 1 + 2 sigma; less is sharp.
+    The authors' training pictures are blurred with sigma such that 15 m = 1 + 2 sigma; less is
+    sharp.
     """
     blur_map: Map = np.maximum((15 * defocus - 1) / 2, np.float32(0))
     return blur_map

@@ -1,23 +1,27 @@
 """The fixed-point iteration that GKMNet unrolls, without the network.
 
-Quan, Wu and Ji, "Gaussian Kernel Mixture Network for Single Image Defocus Deblurring", NeurIPS 2021, eq. (6):
+Quan, Wu and Ji, "Gaussian Kernel Mixture Network for Single Image Defocus Deblurring", NeurIPS
+2021, eq. (6):
 
     x <- y + (x - B x),  B x = sum_k beta_k * (g(sigma_k) conv x),
 
-started from x = y, with the mixing coefficients beta of a blur map where the network learns its own. Plain, it inverts
-B and nothing else: it amplifies what B gets wrong, and noise without bound. So it is offered with four restraints:
+started from x = y, with the mixing coefficients beta of a blur map where the network learns its
+own. Plain, it inverts B and nothing else: it amplifies what B gets wrong, and noise without bound.
+So it is offered with four restraints:
 
 - beta may be fitted to a disk, the PSF of a lens, instead of one Gaussian;
-- the detail d = x - B x is damped, x <- y + c d. The fixed point then passes a frequency that B passes with h by
-  1 / (1 - c (1 - h)) instead of 1 / h, at most 1 / (1 - c). It exists where c times the spectral radius of I - B is
-  below 1; the radius is estimated by power iteration, and where it exceeds 1, c is reduced;
+- the detail d = x - B x is damped, x <- y + c d. The fixed point then passes a frequency that B
+  passes with h by 1 / (1 - c (1 - h)) instead of 1 / h, at most 1 / (1 - c). It exists where c
+  times the spectral radius of I - B is below 1; the radius is estimated by power iteration, and
+  where it exceeds 1, c is reduced;
 - where the local energy of d is no more than the noise explains, d is taken back: the factor
-  max(0, 1 - w n^2 / mean(d^2)) is Wiener's gain for a detail of that energy under noise of standard deviation n, here
-  that of the input times the amplification so far;
+  max(0, 1 - w n^2 / mean(d^2)) is Wiener's gain for a detail of that energy under noise of standard
+  deviation n, here that of the input times the amplification so far;
 - it stops when a step changes less than the tolerance, or more than the step before.
 
-Eq. (8) is its coarse-to-fine form: the same steps on pictures reduced by powers of 2, each scale started from the
-enlarged result of the coarser one. The paper is silent about the first scale; here it starts from its own input.
+Eq. (8) is its coarse-to-fine form: the same steps on pictures reduced by powers of 2, each scale
+started from the enlarged result of the coarser one. The paper is silent about the first scale; here
+it starts from its own input.
 """
 
 from __future__ import annotations
@@ -56,14 +60,21 @@ ESTIMATORS = {
 CONSTANTS = {"posterior": blur_posterior.CONSTANTS, "jnb": jnb.LEARNED}
 
 SAFE = 0.95
-"""Where the estimated spectral radius exceeds 1, the damping is at most this over it; the estimate may be 0.02 low."""
+"""Where the estimated spectral radius exceeds 1, the damping is at most this over it; the estimate
+may be 0.02 low.
+"""
 
 ALWAYS_SAFE = 0.5
-"""Non-negative coefficients that sum to 1 bound every row sum of I - B by 2: damping up to here needs no estimate."""
+"""Non-negative coefficients that sum to 1 bound every row sum of I - B by 2: damping up to here
+needs no estimate.
+"""
 
 POWER_STEPS = 8
-REPORT_STEPS = 100  # for the contraction factor that is reported: near 1 the iteration settles slowly
-NOISE_REACH = 3.0  # px, sigma of the window in which the energy of the detail is compared with that of the noise
+REPORT_STEPS = (
+    100  # for the contraction factor that is reported: near 1 the iteration settles slowly
+)
+# px, sigma of the window in which the energy of the detail is compared with that of the noise
+NOISE_REACH = 3.0
 ONE_LEVEL = 1 / 255
 
 
@@ -74,11 +85,15 @@ class FixedPoint(TwoStage):
     card = MethodCard(
         title="GKM fixed point",
         family="classical",
-        paper="Quan, Wu and Ji, Gaussian Kernel Mixture Network for Single Image Defocus Deblurring, NeurIPS 2021",
+        paper="Quan, Wu and Ji, Gaussian Kernel Mixture Network for Single Image Defocus "
+        "Deblurring, NeurIPS 2021",
         trained_on=("BSDS500",),
-        notes="Eq. (6) with the paper's 21 kernels and coefficients from a blur map; the paper learns them and runs no "
-        "such baseline. Light, damping, noise weight and steps were chosen here, on 8 pictures of BSDS500 train. The "
-        "iteration as printed (light=srgb,damping=1,noise_weight=0,tolerance=0,psf=gaussian) can end below its input.",
+        notes="Eq. (6) with the paper's 21 kernels and coefficients from a blur map; the paper "
+        "learns them and runs no "
+        "such baseline. Light, damping, noise weight and steps were chosen here, on 8 pictures of "
+        "BSDS500 train. The "
+        "iteration as printed (light=srgb,damping=1,noise_weight=0,tolerance=0,psf=gaussian) can "
+        "end below its input.",
     )
 
     def __init__(
@@ -97,11 +112,16 @@ class FixedPoint(TwoStage):
 
         Args:
             map: which blur map: one of the estimators, or `oracle` for the true map of the sample.
-            psf: beta fitted to a `disk` of that sigma (non-negative least squares), or one `gaussian` of it.
-            iterations: largest number of steps (at each scale). With estimated maps more than one gained nothing.
-            damping: c; 1 is the plain iteration. At most 0.95 over the spectral radius of I - B where that exceeds 1.
-            noise_weight: w, how many times the variance of the noise is taken from the detail; 0: the plain iteration.
-            tolerance: stop when a step changes the picture by less than this root mean square; 1/255 is a grey level.
+            psf: beta fitted to a `disk` of that sigma (non-negative least squares), or one
+                `gaussian` of it.
+            iterations: largest number of steps (at each scale). With estimated maps more than one
+                gained nothing.
+            damping: c; 1 is the plain iteration. At most 0.95 over the spectral radius of I - B
+                where that exceeds 1.
+            noise_weight: w, how many times the variance of the noise is taken from the detail; 0:
+                the plain iteration.
+            tolerance: stop when a step changes the picture by less than this root mean square;
+                1/255 is a grey level.
             scales: 1 is eq. (6), T > 1 the coarse-to-fine form of eq. (8) with T scales.
             light: iterate on sRGB codes or on linear light.
         """
@@ -123,10 +143,12 @@ class FixedPoint(TwoStage):
         return last.picture
 
     def iterates(self, observation: Observation) -> Iterator[Iterate]:
-        """Return the steps of the finest scale. The residual is the root mean square of the step that follows.
+        """Return the steps of the finest scale. The residual is the root mean square of the step
+        that follows.
 
-        Without damping and noise weight that step is y - B x, the residual of the equation. The facts hold the
-        spectral radius of I - B estimated by 100 power steps (`contraction`) and the `damping` in use.
+        Without damping and noise weight that step is y - B x, the residual of the equation. The
+        facts hold the spectral radius of I - B estimated by 100 power steps (`contraction`) and the
+        `damping` in use.
         """
         image = self.in_light(observation.image)
         for step in self._iterates(image, self.blur_map(observation), measure=True):
@@ -160,7 +182,8 @@ class FixedPoint(TwoStage):
     def _noise(self, y: Picture) -> Plane:
         """Return the standard deviation of the noise that the detail is relieved of (H x W).
 
-        Noise and rounding are taken to be even in sRGB codes; in linear light they grow with the slope of the curve.
+        Noise and rounding are taken to be even in sRGB codes; in linear light they grow with the
+        slope of the curve.
         """
         codes = self.out_of_light(y)
         level = math.sqrt(self._noise_weight) * max(noise_level(codes), QUANTISATION)
@@ -176,15 +199,22 @@ class FixedPoint(TwoStage):
             return gkm.coefficients(blur_map, gkm.paper_bank())
         return gkm.fitted_coefficients(blur_map, gkm.paper_bank(), "disk")
 
-    def _contracting(self, beta: Weights, bank: gkm.Bank, *, measure: bool) -> tuple[float, dict[str, float]]:
-        """Return the damping under which the iteration contracts, and the facts about it if they are asked for."""
+    def _contracting(
+        self, beta: Weights, bank: gkm.Bank, *, measure: bool
+    ) -> tuple[float, dict[str, float]]:
+        """Return the damping under which the iteration contracts, and the facts about it if they
+        are asked for.
+        """
         damping = self._damping
         if damping > ALWAYS_SAFE and self._steps > 1:  # a single step cannot diverge
             radius = spectral_radius(beta, bank)
             damping = min(damping, SAFE / radius) if radius > 1 else damping
         if not measure:
             return damping, {}
-        return damping, {"contraction": spectral_radius(beta, bank, steps=REPORT_STEPS), "damping": damping}
+        return damping, {
+            "contraction": spectral_radius(beta, bank, steps=REPORT_STEPS),
+            "damping": damping,
+        }
 
 
 def iterate(
@@ -208,9 +238,11 @@ def iterate(
         steps: largest number of steps.
         enough: stop when the next step is not above this, or has grown.
         damping: c, 1 for the plain iteration.
-        noise: H x W standard deviation of the noise of y that the detail is relieved of; None for the plain iteration.
+        noise: H x W standard deviation of the noise of y that the detail is relieved of; None for
+            the plain iteration.
         start: where to start; y itself if not given.
-        last_residual: also evaluate the step that would follow the last one; else NaN is yielded for it.
+        last_residual: also evaluate the step that would follow the last one; else NaN is yielded
+            for it.
     """
     x, last, amplified = (y if start is None else start).copy(), np.inf, 1.0
     for step in range(steps + 1):
@@ -231,7 +263,9 @@ def iterate(
 def _trust(detail: Picture, noise: Plane) -> Plane:
     """Return Wiener's gain for a detail of the local energy under that noise (H x W x 1)."""
     energy, explained = (
-        np.reshape(cv2.GaussianBlur(values, (0, 0), NOISE_REACH, borderType=gkm.BORDER), noise.shape)
+        np.reshape(
+            cv2.GaussianBlur(values, (0, 0), NOISE_REACH, borderType=gkm.BORDER), noise.shape
+        )
         for values in (np.square(detail).mean(axis=2), np.square(noise))
     )
     gain: Plane = np.maximum(np.float32(0), 1 - explained / np.maximum(energy, np.float32(1e-12)))
@@ -241,9 +275,10 @@ def _trust(detail: Picture, noise: Plane) -> Plane:
 def spectral_radius(beta: Weights, bank: gkm.Bank, *, steps: int = POWER_STEPS) -> float:
     """Return an estimate of the spectral radius of I - B by power iteration.
 
-    Three random starts share the channels of one picture; the largest growth of the last step is returned. Many
-    eigenvalues lie near 1, so the estimate settles slowly: of maps of 320 x 240 pixels, 8 steps gave 0.996 and 300
-    steps 1.009. Where it is well below 1, eq. (6) contracts; within about 0.02 of 1 it decides nothing.
+    Three random starts share the channels of one picture; the largest growth of the last step is
+    returned. Many eigenvalues lie near 1, so the estimate settles slowly: of maps of 320 x 240
+    pixels, 8 steps gave 0.996 and 300 steps 1.009. Where it is well below 1, eq. (6) contracts;
+    within about 0.02 of 1 it decides nothing.
     """
     probe = np.random.default_rng(0).standard_normal((*beta.shape[1:], 3)).astype(np.float32)
     growth = np.zeros(3)
@@ -259,7 +294,8 @@ def _reduced(array: Picture, scale: int) -> Picture:
     if scale == 0:
         return array
     height, width = (max(1, round(size / 2**scale)) for size in array.shape[:2])
-    # By a factor of 2, bilinear reduction is the mean of 2 x 2 pixels; area averaging continues that to other factors.
+    # By a factor of 2, bilinear reduction is the mean of 2 x 2 pixels; area averaging continues
+    # that to other factors.
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 

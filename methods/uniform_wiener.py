@@ -15,9 +15,11 @@ from benchmark.methods.two_stage.zhuo_sim import sparse
 
 
 class UniformWiener(TwoStage):
-    """`zhuo-sim:deconvolution=wiener` with the median sigma in place of the map; the difference is what the map buys.
+    """`zhuo-sim:deconvolution=wiener` with the median sigma in place of the map; the difference is
+    what the map buys.
 
-    The median is taken over the sparse values at the edges, or, with `map=oracle`, over the true map.
+    The median is taken over the sparse values at the edges, or, with `map=oracle`, over the true
+    map.
     """
 
     card = MethodCard(
@@ -25,7 +27,8 @@ class UniformWiener(TwoStage):
         family="classical",
         paper="Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949",
         trained_on=("BSDS500",),
-        notes="One PSF, of the median sigma of Zhuo and Sim's sparse values; mismatch chosen on 10 pictures of BSDS500 "
+        notes="One PSF, of the median sigma of Zhuo and Sim's sparse values; mismatch chosen on "
+        "10 pictures of BSDS500 "
         "train.",
     )
 

@@ -1,4 +1,6 @@
-"""Unsharp masking: sharpening without any model of the blur, which every deblurring method should beat."""
+"""Unsharp masking: sharpening without any model of the blur, which every deblurring method should
+beat.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class UnsharpMask(Method):
         notes="scikit-image's filter at that library's default strength; not tuned on any data.",
     )
 
-    def __init__(self, *, radius: Annotated[float, Gt(0)] = 1.0, amount: Annotated[float, Ge(0)] = 1.0) -> None:
+    def __init__(
+        self, *, radius: Annotated[float, Gt(0)] = 1.0, amount: Annotated[float, Ge(0)] = 1.0
+    ) -> None:
         """Make the filter.
 
         Args:
@@ -32,9 +36,14 @@ class UnsharpMask(Method):
         self._amount = amount
 
     def restore(self, observation: Observation) -> Picture:
-        # Without preserve_range the library clips to [0, 1], which is for the ruler to do. Its channel_axis must be 2:
-        # with -1, scikit-image 0.26 filters three lines of the picture and returns uninitialised memory for the rest.
+        # Without preserve_range the library clips to [0, 1], which is for the ruler to do. Its
+        # channel_axis must be 2: with -1, scikit-image 0.26 filters three lines of the picture and
+        # returns uninitialised memory for the rest.
         sharp: Picture = unsharp_mask(  # type: ignore[no-untyped-call]
-            observation.image, radius=self._radius, amount=self._amount, preserve_range=True, channel_axis=2
+            observation.image,
+            radius=self._radius,
+            amount=self._amount,
+            preserve_range=True,
+            channel_axis=2,
         )
         return sharp.astype(np.float32, copy=False)

@@ -17,7 +17,9 @@ _MARKS = (
 
 
 def marks(card: MethodFacts) -> str:
-    """Return the marks of what a method was given beyond the picture; `explained` says what they mean."""
+    """Return the marks of what a method was given beyond the picture; `explained` says what they
+    mean.
+    """
     return "".join(mark for mark, fact, _ in _MARKS if card.get(fact))
 
 
@@ -28,7 +30,9 @@ def explained(titles: Iterable[str]) -> list[str]:
 
 
 def learned_from(card: MethodFacts) -> str:
-    """Return what a method's weights or constants were learned from, and how long; empty for nothing."""
+    """Return what a method's weights or constants were learned from, and how long; empty for
+    nothing.
+    """
     data = card.get("trained_on", ())
     budget = card.get("budget", "")
     named = "unknown data" if data is None else ", ".join(data)

@@ -1,7 +1,7 @@
 """Is a method better than another? The answer in one sentence, then the tables behind it.
 
-Two methods are compared picture by picture under every measure of a protocol; more are ranked, and compared in pairs.
-Only pictures that all of them have take part.
+Two methods are compared picture by picture under every measure of a protocol; more are ranked, and
+compared in pairs. Only pictures that all of them have take part.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Asked:
         methods: ids, two or more; None for all that saw neither the truth nor the noise level.
         dataset: id; None for the only one that the runs hold.
         noise: level as tables print it; None for the lowest.
-        protocol, track, measure: ids; None for `canonical` or the first protocol, and there the first of all.
+        protocol, track, measure: ids; None for `canonical` or the first protocol, and there the
+            first of all.
     """
 
     methods: Sequence[str] | None
@@ -72,7 +73,11 @@ def split(names: Sequence[str]) -> tuple[list[str], list[Path]]:
 
     A name is a folder if a run is in it, or if it looks like a path.
     """
-    folders = [name for name in names if (Path(name) / FILE_NAME).is_file() or "/" in name.partition(":")[0]]
+    folders = [
+        name
+        for name in names
+        if (Path(name) / FILE_NAME).is_file() or "/" in name.partition(":")[0]
+    ]
     return [name for name in names if name not in folders], [Path(name) for name in folders]
 
 
@@ -84,18 +89,24 @@ def answer(stores: Sequence[Store], asked: Asked) -> Answer:
         asked: what to compare, and where.
 
     Raises:
-        UsageError: fewer than two methods, something that the runs do not hold, or no picture that all methods have.
+        UsageError: fewer than two methods, something that the runs do not hold, or no picture that
+            all methods have.
     """
     ground = Ground(stores, asked.dataset, asked.noise)
     column = ground.column(asked.protocol, asked.track, asked.measure)
     methods, notes = _compared(ground, column, asked.methods)
     if len(methods) < 2:
         held, named = ", ".join(ground.methods()), ", ".join(methods) or "none"
-        raise UsageError(f"{_place(ground, column)}: a comparison needs two methods, not {named}; the runs hold {held}")
+        raise UsageError(
+            f"{_place(ground, column)}: a comparison needs two methods, not {named}; the runs "
+            f"hold {held}"
+        )
     return (_pair if len(methods) == 2 else _many)(ground, column, methods, notes)
 
 
-def _compared(ground: Ground, column: Column, asked: Sequence[str] | None) -> tuple[list[str], list[str]]:
+def _compared(
+    ground: Ground, column: Column, asked: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
     """Return the methods to compare, and why others of the run take no part."""
     if asked is not None:
         return list(dict.fromkeys(map(ground.named, asked))), []
@@ -112,10 +123,13 @@ def write(found: Answer, form: Literal["markdown", "csv"], *, pictures: bool = F
     """
     if form == "csv":
         return (found.scores if pictures else found.numbers).to_csv(index=False)
-    return f"{grid.escape_markdown(found.verdict)}\n\n{grid.write(found.shown(pictures), 'markdown')}"
+    return (
+        f"{grid.escape_markdown(found.verdict)}\n\n{grid.write(found.shown(pictures), 'markdown')}"
+    )
 
 
-# Two methods ----------------------------------------------------------------------------------------------------------
+# Two methods
+# --------------------------------------------------------------------------------------------------
 
 
 def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequence[str]) -> Answer:
@@ -128,12 +142,17 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
     about = (*notes, *shared.left_out, *ground.about([column], methods, shared.pictures))
     table = Grid(
         f"{first} against {second}, {_place(ground, column)}",
-        (Head("measure", label=True), *map(Head, ("n", first, second, f"{first} − {second}", *pairs.HEADS))),
+        (
+            Head("measure", label=True),
+            *map(Head, ("n", first, second, f"{first} − {second}", *pairs.HEADS)),
+        ),
         (tuple(_measure_line(test) for test in tests),),
         (*pairs.legend(tests, "measures"), *missing, *about),
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
-    best_first = scores.sort_values("difference", ascending=not test.card["higher_is_better"], kind="stable")
+    best_first = scores.sort_values(
+        "difference", ascending=not test.card["higher_is_better"], kind="stable"
+    )
     titles = (first, second, f"{first} − {second}")
     order = f"From the picture on which {first} is furthest ahead to the one on which {second} is."
     return Answer(
@@ -148,7 +167,9 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
 def _under_all_measures(
     ground: Ground, column: Column, methods: Sequence[str]
 ) -> tuple[list[tuple[Column, Card, pd.DataFrame]], list[str]]:
-    """Return the measures of the protocol with the scores of two methods, and why some measures have none."""
+    """Return the measures of the protocol with the scores of two methods, and why some measures
+    have none.
+    """
     cases, missing = [], []
     for key, card in ground.measures(column.protocol).items():
         other = column._replace(measure=key)
@@ -167,7 +188,9 @@ def _measure_line(test: Test) -> grid.Line:
 
 
 def _verdict(ground: Ground, test: Test) -> str:
-    """Return one sentence; a difference counts as shown by the sign-flip test of this measure alone."""
+    """Return one sentence; a difference counts as shown by the sign-flip test of this measure
+    alone.
+    """
     found, where = test.found, _where(ground, test.column)
     a, b = (_title(ground, name) for name in test.names)
     pictures = counted(found.n, "picture")
@@ -176,7 +199,10 @@ def _verdict(ground: Ground, test: Test) -> str:
     evidence = f"on {pictures}, {_p(found.sign_flip)}"
     if found.sign_flip > ALPHA:
         tally = _tally(found.wins, found.losses, found.ties)
-        return f"no difference shown: {a} − {b} is {_amount(test, 1)} {evidence}; {tally}; {_power(test)} {where}."
+        return (
+            f"no difference shown: {a} − {b} is {_amount(test, 1)} {evidence}; {tally}; "
+            f"{_power(test)} {where}."
+        )
     if (found.mean > 0) == test.card["higher_is_better"]:
         better, worse, tally = a, b, _tally(found.wins, found.losses, found.ties)
     else:
@@ -186,7 +212,11 @@ def _verdict(ground: Ground, test: Test) -> str:
 
 
 def _tally(wins: int, losses: int, ties: int) -> str:
-    counts = [counted(wins, "win"), counted(losses, "loss", "losses"), *([counted(ties, "tie")] if ties else [])]
+    counts = [
+        counted(wins, "win"),
+        counted(losses, "loss", "losses"),
+        *([counted(ties, "tie")] if ties else []),
+    ]
     return ", ".join(counts)
 
 
@@ -209,34 +239,52 @@ def _power(test: Test) -> str:
     return f"{n} pictures could have shown {least:.{pairs.digits_of(test)}f}{_unit(test.card)}"
 
 
-# Many methods ---------------------------------------------------------------------------------------------------------
+# Many methods
+# --------------------------------------------------------------------------------------------------
 
 
 def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequence[str]) -> Answer:
     shared = _shared(ground, column, methods)
     card, values = ground.card(column), shared.values[column]
     if len(values) < 2:
-        raise UsageError(f"{ground.dataset}: ranks need two pictures that all have. {' '.join(shared.left_out)}")
+        raise UsageError(
+            f"{ground.dataset}: ranks need two pictures that all have. {' '.join(shared.left_out)}"
+        )
     found = friedman(values.to_numpy(), higher_is_better=card["higher_is_better"])
-    ranks = dict(sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0])))
+    ranks = dict(
+        sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0]))
+    )
     values = values[list(ranks)]
     tests = pairs.tests([(column, card, values[list(two)]) for two in combinations(ranks, 2)])
     about = (*notes, *shared.left_out, *ground.about([column], list(ranks), shared.pictures))
     spread = values.max(axis=1) - values.min(axis=1)
     widest_first = values.loc[spread.sort_values(ascending=False, kind="stable").index]
     titles = [_title(ground, name) for name in ranks]
-    order = "From the picture on which the methods differ most to the one on which they differ least."
+    order = (
+        "From the picture on which the methods differ most to the one on which they differ least."
+    )
     return Answer(
         _ranking(ground, column, ranks, found, tests),
-        (_rank_table(ground, column, values, ranks, found, about), _pair_table(ground, column, tests, about)),
+        (
+            _rank_table(ground, column, values, ranks, found, about),
+            _pair_table(ground, column, tests, about),
+        ),
         _pictures(ground, column, titles, widest_first, (order, *about)),
         pairs.numbers(ground, tests),
         widest_first.reset_index(),
     )
 
 
-def _ranking(ground: Ground, column: Column, ranks: Mapping[str, float], found: Friedman, tests: Sequence[Test]) -> str:
-    """Return one sentence; what the method of the best mean rank is better than is told by the tests in pairs."""
+def _ranking(
+    ground: Ground,
+    column: Column,
+    ranks: Mapping[str, float],
+    found: Friedman,
+    tests: Sequence[Test],
+) -> str:
+    """Return one sentence; what the method of the best mean rank is better than is told by the
+    tests in pairs.
+    """
     where = _where(ground, column)
     evidence = f"on {found.n} pictures (Friedman, {_p(found.p)})"
     if found.p > ALPHA:
@@ -248,7 +296,10 @@ def _ranking(ground: Ground, column: Column, ranks: Mapping[str, float], found: 
         shown = "none of the others"
     else:
         shown = "every other one" + (f" but {', '.join(not_shown)}" if not_shown else "")
-    rank = f"{_title(ground, first)} has the best mean rank of {found.k} methods, {ranks[first]:.2f}, {evidence}"
+    rank = (
+        f"{_title(ground, first)} has the best mean rank of {found.k} methods, "
+        f"{ranks[first]:.2f}, {evidence}"
+    )
     return f"{rank}; in paired tests it is better than {shown} {where}."
 
 
@@ -272,24 +323,35 @@ def _rank_table(
     for name, rank in ranks.items():
         near = rank - best <= found.critical_difference
         mean = pairs.interval(intervals[name], card["digits"])
-        lines.append((Cell(_title(ground, name)), Cell(f"{rank:.2f}", "best" if near else None), Cell(mean)))
+        lines.append(
+            (Cell(_title(ground, name)), Cell(f"{rank:.2f}", "best" if near else None), Cell(mean))
+        )
     return Grid(
         f"{found.k} methods ranked, {_place(ground, column)}",
         (Head("method", label=True), Head("mean rank"), Head(tables.heading(card))),
         (tuple(lines),),
         (
-            f"Mean over pictures{pairs.kinds(intervals.values())}; rank 1 is the best on a picture.",
-            f"Friedman: chi-squared {found.statistic:.2f}, {_p(found.p)}. Critical difference of mean ranks "
-            f"{found.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and those within it. Ranks ignore how "
+            f"Mean over pictures{pairs.kinds(intervals.values())}; rank 1 is the best on a "
+            f"picture.",
+            f"Friedman: chi-squared {found.statistic:.2f}, {_p(found.p)}. Critical difference of "
+            f"mean ranks "
+            f"{found.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and those within "
+            f"it. Ranks ignore how "
             "large differences are, so tests in pairs may show more.",
             *about,
         ),
     )
 
 
-def _pair_table(ground: Ground, column: Column, tests: Sequence[Test], about: Sequence[str]) -> Grid:
+def _pair_table(
+    ground: Ground, column: Column, tests: Sequence[Test], about: Sequence[str]
+) -> Grid:
     lines = [
-        (*(Cell(_title(ground, name)) for name in test.names), Cell(str(test.found.n)), *pairs.cells(test))
+        (
+            *(Cell(_title(ground, name)) for name in test.names),
+            Cell(str(test.found.n)),
+            *pairs.cells(test),
+        )
         for test in tests
     ]
     return Grid(
@@ -300,28 +362,38 @@ def _pair_table(ground: Ground, column: Column, tests: Sequence[Test], about: Se
     )
 
 
-# What both share ------------------------------------------------------------------------------------------------------
+# What both share
+# --------------------------------------------------------------------------------------------------
 
 
 def _shared(ground: Ground, column: Column, methods: Sequence[str]) -> Shared:
-    """Return the scores to compare; raises UsageError if there is no picture that all methods have."""
+    """Return the scores to compare; raises UsageError if there is no picture that all
+    methods have.
+    """
     shared = ground.shared({column: methods})
     if not shared.pictures:
         raise UsageError(
-            f"{_place(ground, column)}: no picture has a score ({column.measure}) of all of {', '.join(methods)}. "
-            + " ".join(shared.left_out)
+            f"{_place(ground, column)}: no picture has a score ({column.measure}) of all of "
+            f"{', '.join(methods)}. " + " ".join(shared.left_out)
         )
     return shared
 
 
 def _pictures(
-    ground: Ground, column: Column, titles: Sequence[str], scores: pd.DataFrame, notes: Sequence[str]
+    ground: Ground,
+    column: Column,
+    titles: Sequence[str],
+    scores: pd.DataFrame,
+    notes: Sequence[str],
 ) -> Grid:
     card = ground.card(column)
     return grid.plain(
         f"{tables.heading(card)} of every picture, {_place(ground, column)}",
         (Head("picture", label=True), *map(Head, titles)),
-        ([str(row[0]), *(f"{value:z.{card['digits'] + 1}f}" for value in row[1:])] for row in scores.itertuples()),
+        (
+            [str(row[0]), *(f"{value:z.{card['digits'] + 1}f}" for value in row[1:])]
+            for row in scores.itertuples()
+        ),
         notes,
     )
 

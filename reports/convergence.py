@@ -1,4 +1,6 @@
-"""How iterative methods converge, as a table and a figure: quality and residual against the number of steps."""
+"""How iterative methods converge, as a table and a figure: quality and residual against the number
+of steps.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,9 @@ def incomplete(made: pd.DataFrame) -> bool:
 def curves(made: pd.DataFrame) -> pd.DataFrame:
     """Return mean PSNR and residual per step.
 
-    Means are over the pictures that every followed method got through, and a method that stopped early keeps its last
-    picture, so that all means of a data set and noise level are over the same pictures. Columns: those of GROUP, step,
-    psnr (dB), gain (dB over the start), residual, n.
+    Means are over the pictures that every followed method got through, and a method that stopped
+    early keeps its last picture, so that all means of a data set and noise level are over the same
+    pictures. Columns: those of GROUP, step, psnr (dB), gain (dB over the start), residual, n.
     """
     import pandas as pd
 
@@ -48,9 +50,12 @@ def curves(made: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for key, group in known.groupby(GROUP, sort=False):
         table = {
-            name: group.pivot(index="step", columns="sample", values=name).ffill() for name in ("psnr", "residual")
+            name: group.pivot(index="step", columns="sample", values=name).ffill()
+            for name in ("psnr", "residual")
         }
-        mean = pd.DataFrame({name: values.astype(float).mean(axis=1) for name, values in table.items()})
+        mean = pd.DataFrame(
+            {name: values.astype(float).mean(axis=1) for name, values in table.items()}
+        )
         mean["gain"] = mean["psnr"] - mean["psnr"].iloc[0]
         mean["n"] = table["residual"].shape[1]
         mean = mean.reset_index()
@@ -58,11 +63,15 @@ def curves(made: pd.DataFrame) -> pd.DataFrame:
             mean.insert(column, name, str(value) if name != "noise" else float(str(value)))
         parts.append(mean)
     columns = [*GROUP, "step", "psnr", "gain", "residual", "n"]
-    return pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+    return (
+        pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
+    )
 
 
 def summary(made: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per data set, noise and method: start, best and last quality, and the contraction factor."""
+    """Return one line per data set, noise and method: start, best and last quality, and the
+    contraction factor.
+    """
     import pandas as pd
 
     lines = []
@@ -79,7 +88,10 @@ def summary(made: pd.DataFrame) -> pd.DataFrame:
                 "last gain (dB)": curve["gain"].iloc[-1],
                 "last step": int(curve["step"].iloc[-1]),
                 "last residual x 255": 255 * curve["residual"].iloc[-1],
-                "contraction factor": own.groupby("sample")["contraction"].first().astype(float).max(),
+                "contraction factor": own.groupby("sample")["contraction"]
+                .first()
+                .astype(float)
+                .max(),
             }
         )
     return pd.DataFrame(lines)
@@ -90,18 +102,26 @@ def refused(made: pd.DataFrame) -> list[str]:
     bare = made.dropna(subset="reason").drop_duplicates(["dataset", "method", "reason"])
     lines = [f"{row.method} on {row.dataset}: {row.reason}" for row in bare.itertuples()]
     lost = made[made["status"] == "failed"][["dataset", "noise", "sample"]].drop_duplicates()
-    return lines + ([f"{len(lost)} pictures, on which a method failed, are in no mean"] if len(lost) else [])
+    return lines + (
+        [f"{len(lost)} pictures, on which a method failed, are in no mean"] if len(lost) else []
+    )
 
 
 def table(made: pd.DataFrame) -> Grid:
     """Return the summary as a table."""
     notes = [*_EXPLANATION, *refused(made), f"Measured by {about.this_suite()}."]
-    lines = summary(made).map(lambda value: f"{value:.3f}" if isinstance(value, float) else str(value))
-    return grid.framed("Gain after each step" if len(lines) else "Nothing to show", lines, GROUP, notes)
+    lines = summary(made).map(
+        lambda value: f"{value:.3f}" if isinstance(value, float) else str(value)
+    )
+    return grid.framed(
+        "Gain after each step" if len(lines) else "Nothing to show", lines, GROUP, notes
+    )
 
 
 def write(made: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write `convergence.csv` (every step), `convergence.md` and the figure (PNG and PDF); return what was written."""
+    """Write `convergence.csv` (every step), `convergence.md` and the figure (PNG and PDF); return
+    what was written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "convergence.csv", folder / "convergence.md"]
     made.to_csv(written[0], index=False)
@@ -113,8 +133,10 @@ def write(made: pd.DataFrame, folder: Path) -> list[Path]:
 _EXPLANATION = (
     "PSNR of the clamped picture, track u8; a method that stopped early keeps its last picture.",
     "Residual: what the method's stopping rule watches, in the light that it works in.",
-    "Contraction factor: spectral radius of I - B, estimated by 100 power steps, the largest over the pictures; the "
-    "plain iteration converges well below 1 and diverges well above; within about 0.02 of 1 the estimate decides "
+    "Contraction factor: spectral radius of I - B, estimated by 100 power steps, the largest over "
+    "the pictures; the "
+    "plain iteration converges well below 1 and diverges well above; within about 0.02 of 1 the "
+    "estimate decides "
     "nothing.",
 )
 
@@ -129,8 +151,12 @@ def _draw(means: pd.DataFrame, folder: Path) -> list[Path]:
         for number, (method, curve) in enumerate(panel.groupby("method", sort=False)):
             style = {"marker": _MARKERS[number % len(_MARKERS)], "markersize": 3, "label": method}
             axes[0, column].plot(curve["step"], curve["gain"], **style)
-            axes[1, column].semilogy(curve["step"], (255 * curve["residual"]).clip(lower=_FLOOR), **style)
-        axes[0, column].set_title(f"{dataset}\nnoise {noise:g}, n = {int(panel['n'].iloc[0])}", fontsize=9)
+            axes[1, column].semilogy(
+                curve["step"], (255 * curve["residual"]).clip(lower=_FLOOR), **style
+            )
+        axes[0, column].set_title(
+            f"{dataset}\nnoise {noise:g}, n = {int(panel['n'].iloc[0])}", fontsize=9
+        )
         axes[0, column].axhline(0, color="black", linewidth=0.8)
         axes[1, column].set_xlabel("steps")
     axes[0, 0].set_ylabel("PSNR gain over the start (dB)")

@@ -1,7 +1,8 @@
-"""What methods cost, as tables: costs, the operations behind them, and the figures that papers print.
+"""What methods cost, as tables: costs, the operations behind them, and the figures that papers
+print.
 
-Counted, measured and published numbers never share a column. A published figure stands beside the way of counting that
-reproduces it, if there is one.
+Counted, measured and published numbers never share a column. A published figure stands beside the
+way of counting that reproduces it, if there is one.
 """
 
 from __future__ import annotations
@@ -71,10 +72,13 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
     Args:
         made: as `tables_of` gives them.
         folder: that of `benchmark.cost.record.run`.
-        form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file a table.
+        form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
+            a table.
     """
     if form == "csv":
-        contents = {folder / f"{table.name}.csv": table.numbers.to_csv(index=False) for table in made}
+        contents = {
+            folder / f"{table.name}.csv": table.numbers.to_csv(index=False) for table in made
+        }
     else:
         ending = {"markdown": "md", "latex": "tex"}[form]
         contents = {folder / f"cost.{ending}": grid.write([table.grid for table in made], form)}
@@ -84,7 +88,8 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
     return list(contents)
 
 
-# Costs ----------------------------------------------------------------------------------------------------------------
+# Costs
+# --------------------------------------------------------------------------------------------------
 
 
 class Measured(NamedTuple):
@@ -114,8 +119,12 @@ def measured(trials: Iterable[Trial]) -> Measured:
     readings = [trial.reading for trial in some if trial.reading is not None]
     lost = some[-1] if some and some[-1].status != "ok" else None
     return Measured(
-        seconds=[trial.reading.seconds for trial in some if trial.reading is not None and trial.round > 0],
-        working=_largest(r.peak - r.before for r in readings if r.peak is not None and r.before is not None),
+        seconds=[
+            trial.reading.seconds for trial in some if trial.reading is not None and trial.round > 0
+        ],
+        working=_largest(
+            r.peak - r.before for r in readings if r.peak is not None and r.before is not None
+        ),
         peak=_largest(r.peak for r in readings if r.peak is not None),
         gpu_peak=_largest(r.gpu_peak for r in readings if r.gpu_peak is not None),
         trouble="" if lost is None else f"{lost.status}: {lost.reason}",
@@ -129,31 +138,56 @@ def _largest(values: Iterable[int]) -> int | None:
 def _costs(kept: Record, trials: Sequence[Trial]) -> Table:
     import pandas as pd
 
-    found = {subject: measured(trial for trial in trials if trial.subject == subject) for subject in kept.subjects}
+    found = {
+        subject: measured(trial for trial in trials if trial.subject == subject)
+        for subject in kept.subjects
+    }
     lines = [
-        line for method, counted in kept.counts.items() for line in _cost_lines(method, counted, _of(method, found))
+        line
+        for method, counted in kept.counts.items()
+        for line in _cost_lines(method, counted, _of(method, found))
     ]
     numbers = pd.DataFrame(lines, columns=["method", *_COUNTED, *_TIMED])
     notes = (*_circumstances(kept, found.values()), *_CONVENTIONS, *_troubles(kept, found))
-    return Table("cost", f"What a picture of {kept.size} costs", numbers, _shown_costs(numbers), notes)
+    return Table(
+        "cost", f"What a picture of {kept.size} costs", numbers, _shown_costs(numbers), notes
+    )
 
 
 def _of(method: str, found: Mapping[Subject, Measured]) -> dict[str, Measured]:
     return {subject.device: what for subject, what in found.items() if subject.method == method}
 
 
-def _cost_lines(method: str, counted: Counted, own: Mapping[str, Measured]) -> Iterator[dict[str, float | str | None]]:
-    """Yield a line for every form of a network; what was measured is the method's, and stands in the first."""
+def _cost_lines(
+    method: str, counted: Counted, own: Mapping[str, Measured]
+) -> Iterator[dict[str, float | str | None]]:
+    """Yield a line for every form of a network; what was measured is the method's, and stands in
+    the first.
+    """
     file = {"file (MB)": counted.checkpoint_bytes and counted.checkpoint_bytes / 1e6}
     if not counted.forms:
         yield {"method": method, **_times(own)}
     for number, (form, count) in enumerate(counted.forms.items()):
-        yield {"method": _named(method, form), **file, **_counts(count), **_times({} if number else own)}
+        yield {
+            "method": _named(method, form),
+            **file,
+            **_counts(count),
+            **_times({} if number else own),
+        }
 
 
-_COUNTED = ("parameters (M)", "weights (MB)", "file (MB)", "MACs (G)", "FLOPs (G)", "thop-style (G)")
+_COUNTED = (
+    "parameters (M)",
+    "weights (MB)",
+    "file (MB)",
+    "MACs (G)",
+    "FLOPs (G)",
+    "thop-style (G)",
+)
 _TIMED = (
-    "CPU (s)", "CPU lowest (s)", "CPU highest (s)", "CPU rounds", "working memory (MB)", "peak memory (MB)",
+    "CPU "
+    "(s)", "CPU lowest "
+           "(s)", "CPU highest (s)", "CPU rounds", "working memory (MB)", "peak memory (MB)",
     "GPU (s)", "GPU lowest (s)", "GPU highest (s)", "GPU rounds", "GPU memory (MB)",
 )  # fmt: skip
 
@@ -216,14 +250,18 @@ def _named(method: str, form: str) -> str:
 
 
 _CONVENTIONS = (
-    "MACs: multiply-accumulates of all convolutions and matrix products, whether modules or functional calls, of the "
+    "MACs: multiply-accumulates of all convolutions and matrix products, whether modules or "
+    "functional calls, of the "
     "padded picture; FLOPs are 2 x MACs.",
-    "thop-style: what the tool thop of 2020 prints as FLOPs. It is blind to functional calls, counts a transposed "
+    "thop-style: what the tool thop of 2020 prints as FLOPs. It is blind to functional calls, "
+    "counts a transposed "
     "convolution stride^2 times too high, and adds biases and 2 per element of a BatchNorm.",
     "Weights: float32 parameters, 1 MB = 10^6 bytes.",
-    "Working memory: the most that a restoration took beside what the prepared process (libraries, weights) held; "
+    "Working memory: the most that a restoration took beside what the prepared process "
+    "(libraries, weights) held; "
     "peak memory: the whole process.",
-    "A method whose network has several forms has a row for each; seconds and memory stand in the first and are those "
+    "A method whose network has several forms has a row for each; seconds and memory stand in the "
+    "first and are those "
     "of its own program, which may take any form.",
 )
 
@@ -237,7 +275,8 @@ def _circumstances(kept: Record, found: Iterable[Measured]) -> Iterator[str]:
     gpus = {subject.gpu for subject in kept.subjects if subject.gpu}
     rounds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     yield (
-        f"Seconds: median [lowest, highest] of {rounds} rounds, one method after the other in turn, warm; preparing is "
+        f"Seconds: median [lowest, highest] of {rounds} rounds, one method after the other in "
+        f"turn, warm; preparing is "
         "not timed, copies to a GPU and back are."
     )
     yield (
@@ -247,12 +286,18 @@ def _circumstances(kept: Record, found: Iterable[Measured]) -> Iterator[str]:
 
 
 def _troubles(kept: Record, found: Mapping[Subject, Measured]) -> Iterator[str]:
-    yield from _grouped((what.problem, name, "cannot be counted") for name, what in kept.counts.items())
-    yield from _grouped((what.trouble, subject.method, f"on {subject.device}") for subject, what in found.items())
+    yield from _grouped(
+        (what.problem, name, "cannot be counted") for name, what in kept.counts.items()
+    )
+    yield from _grouped(
+        (what.trouble, subject.method, f"on {subject.device}") for subject, what in found.items()
+    )
 
 
 def _grouped(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield "names, what: text" once for every (text, what) of (text, name, what); an empty text says nothing."""
+    """Yield "names, what: text" once for every (text, what) of (text, name, what); an empty text
+    says nothing.
+    """
     names: dict[tuple[str, str], list[str]] = {}
     for text, name, what in remarks:
         if text:
@@ -262,25 +307,36 @@ def _grouped(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
-    """Return whether a method could not be counted, or failed or took too long when it was tried last."""
+    """Return whether a method could not be counted, or failed or took too long when it was tried
+    last.
+    """
     last = {trial.subject: trial.status for trial in trials}
-    return any(counted.problem for counted in kept.counts.values()) or bool({"failed", "timeout"} & set(last.values()))
+    return any(counted.problem for counted in kept.counts.values()) or bool(
+        {"failed", "timeout"} & set(last.values())
+    )
 
 
-# Operations -----------------------------------------------------------------------------------------------------------
+# Operations
+# --------------------------------------------------------------------------------------------------
 
 
 def _operations(kept: Record) -> Table:
     import pandas as pd
 
     counts = {
-        _named(method, form): count for method, counted in kept.counts.items() for form, count in counted.forms.items()
+        _named(method, form): count
+        for method, counted in kept.counts.items()
+        for form, count in counted.forms.items()
     }
-    numbers = pd.DataFrame([{"method": name, **_operation_line(count)} for name, count in counts.items()])
+    numbers = pd.DataFrame(
+        [{"method": name, **_operation_line(count)} for name, count in counts.items()]
+    )
     notes = [
         "Buffers: what a checkpoint holds beside the weights, such as statistics of normalisation.",
-        "Picture: what the network is fed, padding included. Products: of two tensors, element by element; not MACs.",
-        "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for a small picture, as "
+        "Picture: what the network is fed, padding included. Products: of two tensors, element by "
+        "element; not MACs.",
+        "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for "
+        "a small picture, as "
         "fvcore needs a real run.",
         "Not counted: operations whose MACs are not known, with how often they were called.",
         *(
@@ -306,17 +362,21 @@ def _operation_line(count: Count) -> dict[str, float | str | None]:
         "products (G)": count.products / 1e9,
         "torch / ours": count.checks["torch"].ratio,
         "fvcore / ours": count.checks["fvcore"].ratio,
-        "not counted": ", ".join(f"{name} x {calls}" for name, calls in count.uncounted.items()) or "nothing",
+        "not counted": ", ".join(f"{name} x {calls}" for name, calls in count.uncounted.items())
+        or "nothing",
     }
 
 
-# Published ------------------------------------------------------------------------------------------------------------
+# Published
+# --------------------------------------------------------------------------------------------------
 
 
 def ways(quantity: str, counted: Counted) -> dict[str, float]:
-    """Return what a published quantity may have meant: way of counting -> value in the published unit.
+    """Return what a published quantity may have meant: way of counting -> value in the published
+    unit.
 
-    A way names the form of the network unless that is the first. Seconds are no matter of counting: a KeyError.
+    A way names the form of the network unless that is the first. Seconds are no matter of counting:
+    a KeyError.
     """
     found: dict[str, float] = {}
     for number, (form, count) in enumerate(counted.forms.items()):
@@ -329,7 +389,8 @@ def ways(quantity: str, counted: Counted) -> dict[str, float]:
 _WAYS: Mapping[str, Callable[[Count], Mapping[str, float]]] = {
     "parameters": lambda count: {"parameters": count.parameters / 1e6},
     "operations": lambda count: {
-        "MACs": count.macs / 1e9, "FLOPs = 2 x MACs": 2 * count.macs / 1e9, "thop-style": count.thop / 1e9,
+        "MACs": count.macs / 1e9, "FLOPs = 2 x "
+                                  "MACs": 2 * count.macs / 1e9, "thop-style": count.thop / 1e9,
     },
     "size": lambda count: {
         "float32 weights": count.weight_bytes / 1e6,
@@ -344,12 +405,17 @@ def _published(kept: Record) -> Table:
     import pandas as pd
 
     figures = [figure for figure in kept.published if figure.quantity in _WAYS]
-    numbers = pd.DataFrame([_published_line(figure, kept.references[figure.method]) for figure in figures])
+    numbers = pd.DataFrame(
+        [_published_line(figure, kept.references[figure.method]) for figure in figures]
+    )
     notes = (
-        f"Published: as printed, for a picture of {SIZE[0]}x{SIZE[1]}. A convention reproduces a figure if it comes "
+        f"Published: as printed, for a picture of {SIZE[0]}x{SIZE[1]}. A convention reproduces a "
+        f"figure if it comes "
         f"within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often something else.",
         *_grouped((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
-        *_grouped((what.problem, name, "cannot be counted") for name, what in kept.references.items()),
+        *_grouped(
+            (what.problem, name, "cannot be counted") for name, what in kept.references.items()
+        ),
     )
     texts = numbers.map(_text)
     if figures:
@@ -384,14 +450,18 @@ def _published_seconds(kept: Record) -> Table:
     figures = [figure for figure in kept.published if figure.quantity in _SECONDS]
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for figure in figures:
-        line = lines.setdefault((figure.model, figure.method, figure.source), dict.fromkeys(_SECONDS.values(), _NONE))
+        line = lines.setdefault(
+            (figure.model, figure.method, figure.source), dict.fromkeys(_SECONDS.values(), _NONE)
+        )
         line[_SECONDS[figure.quantity]] = figure.value
     rows = [
         {"model": model, "method": method, **seconds, "source": source}
         for (model, method, source), seconds in lines.items()
     ]
     numbers = pd.DataFrame(rows)
-    remarks = _grouped((figure.note, figure.model, f"({_SECONDS[figure.quantity]})") for figure in figures)
+    remarks = _grouped(
+        (figure.note, figure.model, f"({_SECONDS[figure.quantity]})") for figure in figures
+    )
     notes = ("On other machines than ours: not comparable with what is measured here.", *remarks)
     return Table("published-seconds", "Seconds that papers print", numbers, numbers, notes)
 

@@ -19,7 +19,9 @@ from benchmark.plan import Cell
 _BLOCKS: Final = 4
 """A window is judged by _BLOCKS x _BLOCKS blocks of its pixels."""
 _TEXTURED: Final = 0.5
-"""Share of those blocks that must show something, at least; nothing can be told sharp or blurred in a clear sky."""
+"""Share of those blocks that must show something, at least; nothing can be told sharp or blurred in
+a clear sky.
+"""
 _LEAST_CONTRAST: Final = 2 / 255
 """Mean absolute contrast at a scale of 1 to 4 px from which on a block shows something."""
 
@@ -38,14 +40,18 @@ class Close(NamedTuple):
 
 
 class Views(NamedTuple):
-    """The 8-bit pictures of one sample, H x W x 3 in [0, 1]: by method, `input` first, and the target or None."""
+    """The 8-bit pictures of one sample, H x W x 3 in [0, 1]: by method, `input` first, and the
+    target or None.
+    """
 
     made: dict[str, Picture]
     target: Picture | None
 
     @property
     def seen(self) -> Picture:
-        """The picture that went in, or, if the run has no method `input`, the first that came out."""
+        """The picture that went in, or, if the run has no method `input`, the first that
+        came out.
+        """
         return next(iter(self.made.values()))
 
     def shown(self) -> dict[str, Picture]:
@@ -62,16 +68,24 @@ def views(kept: Sequence[tuple[Path, Cell, str]]) -> Views | None:
     paths = {cell.method: folder / output_picture(output) for folder, cell, output in kept}
     made = {name: imageio.read(path)[0] for name, path in paths.items() if path.is_file()}
     first = {name: made[name] for name in ("input",) if name in made}
-    target = next((path for folder, cell, _ in kept if (path := folder / target_picture(cell)).is_file()), None)
-    return Views({**first, **made}, None if target is None else imageio.read(target)[0]) if made else None
+    target = next(
+        (path for folder, cell, _ in kept if (path := folder / target_picture(cell)).is_file()),
+        None,
+    )
+    return (
+        Views({**first, **made}, None if target is None else imageio.read(target)[0])
+        if made
+        else None
+    )
 
 
 def closest(seen: Picture, target: Picture | None, side: int) -> Close:
     """Return the square window that shows the defocus best.
 
-    With a target it is where the mean absolute error of the input is largest. Without one it is where sharp and blurred
-    texture meet: blocks of a quarter of the window are compared by how much contrast finer than about 1 px they have in
-    proportion to that of 1 to 4 px, and the window whose blocks differ most wins. If none shows enough, the middle.
+    With a target it is where the mean absolute error of the input is largest. Without one it is
+    where sharp and blurred texture meet: blocks of a quarter of the window are compared by how much
+    contrast finer than about 1 px they have in proportion to that of 1 to 4 px, and the window
+    whose blocks differ most wins. If none shows enough, the middle.
 
     Args:
         seen: H x W x 3, the input.
@@ -95,7 +109,9 @@ def _largest(error: NDArray[np.float32], height: int, width: int) -> tuple[int, 
 
 
 def _mixed(seen: Picture, side: int) -> tuple[int, int] | None:
-    """Return the corner of the window in which the sharpness of textured blocks differs most, or None."""
+    """Return the corner of the window in which the sharpness of textured blocks differs most, or
+    None.
+    """
     block = side // _BLOCKS
     rows, columns = (extent // block for extent in seen.shape[:2]) if block else (0, 0)
     if min(rows, columns) < _BLOCKS:
@@ -103,12 +119,16 @@ def _mixed(seen: Picture, side: int) -> tuple[int, int] | None:
     light = seen.mean(axis=2)
     small, large = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in (1, 4))
     fine, coarse = (
-        np.abs(band)[: rows * block, : columns * block].reshape(rows, block, columns, block).mean(axis=(1, 3))
+        np.abs(band)[: rows * block, : columns * block]
+        .reshape(rows, block, columns, block)
+        .mean(axis=(1, 3))
         for band in (light - small, small - large)
     )
     textured = coarse >= _LEAST_CONTRAST
     sharpness = np.log(np.maximum(fine, np.float32(1e-4)) / np.maximum(coarse, np.float32(1e-4)))
-    windows = functools.partial(np.lib.stride_tricks.sliding_window_view, window_shape=(_BLOCKS, _BLOCKS))
+    windows = functools.partial(
+        np.lib.stride_tricks.sliding_window_view, window_shape=(_BLOCKS, _BLOCKS)
+    )
     shown = windows(textured).mean(axis=(2, 3)) >= _TEXTURED
     if not shown.any():
         return None

@@ -1,7 +1,8 @@
 """Stored runs as pandas frames: one row per score, and the summaries that tables print.
 
-Several runs are read as one. What more than one of them holds is taken from the one named last, and nothing that an
-earlier run computed otherwise (another version, other weights, other pictures) is mixed with it.
+Several runs are read as one. What more than one of them holds is taken from the one named last, and
+nothing that an earlier run computed otherwise (another version, other weights, other pictures) is
+mixed with it.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ class Summary:
         measures: measure key -> its card (title, unit, direction, digits).
         rows: methods within noise levels.
         footnotes: what a reader must know beside the table.
-        learned_from: method -> what its weights or constants were learned from, empty for nothing; of those that
-            restored anything, for a network that was skipped has no weights to speak of.
+        learned_from: method -> what its weights or constants were learned from, empty for nothing;
+            of those that restored anything, for a network that was skipped has no weights to speak
+            of.
         origin: those of the footnotes that say where all numbers are from: protocol, runs, commits.
     """
 
@@ -89,10 +91,11 @@ class Summary:
 
 
 def scores(stores: Stores) -> pd.DataFrame:
-    """Return one row per stored score, with every column of its cell; a cell without scores has one row.
+    """Return one row per stored score, with every column of its cell; a cell without scores has one
+    row.
 
-    The column `store` counts the runs from 0. The numbers of commands (`run`, `asked`, `scored_by`) go on from one run
-    to the next, so that a later run counts as later.
+    The column `store` counts the runs from 0. The numbers of commands (`run`, `asked`, `scored_by`)
+    go on from one run to the next, so that a later run counts as later.
 
     Raises:
         UsageError: if the runs hold no cells.
@@ -100,10 +103,15 @@ def scores(stores: Stores) -> pd.DataFrame:
     import pandas as pd
 
     listed = _listed(stores)
-    parts = [_scores(store, number, start) for number, (store, start) in enumerate(_numbered(listed))]
+    parts = [
+        _scores(store, number, start) for number, (store, start) in enumerate(_numbered(listed))
+    ]
     merged = pd.concat([part for part in parts if not part.empty] or parts[:1], ignore_index=True)
     if merged.empty:
-        raise UsageError(f"{', '.join(str(s.folder) for s in listed)}: the run holds no cells yet; start it with `run`")
+        raise UsageError(
+            f"{', '.join(str(s.folder) for s in listed)}: the run holds no cells yet; start it "
+            f"with `run`"
+        )
     return merged if len(listed) == 1 else _once(merged)
 
 
@@ -121,7 +129,9 @@ def _scores(store: Store, number: int, start: int) -> pd.DataFrame:
 
 
 def _once(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return every score once, from the last run that has it; as in a store, a failure never hides a success."""
+    """Return every score once, from the last run that has it; as in a store, a failure never hides
+    a success.
+    """
     good = frame.groupby("key")["status"].transform(lambda status: (status == "ok").any())
     known = frame[(frame["status"] == "ok") | ~good]
     return known.drop_duplicates(["dataset", "method", "key", "protocol", "measure"], keep="last")
@@ -138,17 +148,22 @@ def _numbered(stores: Sequence[Store]) -> Iterator[tuple[Store, int]]:
 
 
 def export(store: Store) -> pd.DataFrame:
-    """Return every score row with the provenance of the command that made it (as JSON text), for sharing."""
+    """Return every score row with the provenance of the command that made it (as JSON text), for
+    sharing.
+    """
     import pandas as pd
 
-    runs = pd.DataFrame(store.rows("runs")).rename(columns={"id": "run", "finished": "run_finished"})
+    runs = pd.DataFrame(store.rows("runs")).rename(
+        columns={"id": "run", "finished": "run_finished"}
+    )
     frame = scores(store).drop(columns="store")
     frame["run"] = frame["scored_by"].fillna(frame["run"]).astype("int64")
     return frame.merge(runs, on="run", how="left")
 
 
 def current(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of what commands asked for last: one content per sample, one version per method and data set.
+    """Return the rows of what commands asked for last: one content per sample, one version per
+    method and data set.
 
     A store keeps what older versions computed; a table must not mix them.
     """
@@ -174,41 +189,61 @@ def summaries(
         stores: the run, or the runs, the most decisive last.
         protocols: limit to these; empty for all that the runs were scored under.
         dataset: limit to this id; None for all data sets of the runs.
-        methods, levels: limit to these ids and noise sigmas; the pictures, marks and notes are then theirs alone.
+        methods, levels: limit to these ids and noise sigmas; the pictures, marks and notes are then
+            theirs alone.
 
     Raises:
-        UsageError: if the runs hold no cells, or were not scored under a protocol that is asked for.
+        UsageError: if the runs hold no cells, or were not scored under a protocol that is asked
+            for.
     """
     listed = _listed(stores)
     frame = current(scores(listed))
-    for column, wanted in (("dataset", dataset and [dataset]), ("method", methods), ("sigma", levels)):
+    for column, wanted in (
+        ("dataset", dataset and [dataset]),
+        ("method", methods),
+        ("sigma", levels),
+    ):
         frame = frame if wanted is None else frame[frame[column].isin(wanted)]
     cards = {name: card for store in listed for name, card in store.cards("protocol").items()}
     absent = [name for name in protocols if name not in cards]
     if absent:
         folders = ", ".join(str(store.folder) for store in listed)
-        raise UsageError(f"{folders}: not scored under {', '.join(absent)}; run `score` with that protocol first")
+        raise UsageError(
+            f"{folders}: not scored under {', '.join(absent)}; run `score` with that protocol first"
+        )
     made: list[Summary] = []
     for protocol in protocols or cards:
         seen = frame[frame["track"].isin(cards[protocol]["tracks"])]
         for (name, track), part in seen.groupby(["dataset", "track"], sort=False):
             measured = part[_concerns(part, str(protocol))]
             if not measured.empty:
-                maker = _Summariser(listed, measured, str(name), str(track), str(protocol), cards[protocol])
+                maker = _Summariser(
+                    listed, measured, str(name), str(track), str(protocol), cards[protocol]
+                )
                 made.append(maker.summary())
     return made
 
 
 def _concerns(part: pd.DataFrame, protocol: str) -> pd.Series[bool]:
-    """Return the rows of a protocol's table: its scores, and the cells of no scores that did not end well."""
+    """Return the rows of a protocol's table: its scores, and the cells of no scores that did not
+    end well.
+    """
     return (part["protocol"] == protocol) | (part["status"] != "ok")
 
 
 class _Summariser:
-    """Makes one summary. `part` holds every row of the data set and track, of other protocols and failures too."""
+    """Makes one summary. `part` holds every row of the data set and track, of other protocols and
+    failures too.
+    """
 
     def __init__(
-        self, stores: Sequence[Store], part: pd.DataFrame, dataset: str, track: str, protocol: str, card: dict[str, Any]
+        self,
+        stores: Sequence[Store],
+        part: pd.DataFrame,
+        dataset: str,
+        track: str,
+        protocol: str,
+        card: dict[str, Any],
     ) -> None:
         self._cards = method_cards(stores, part)
         self._protocol_card = card
@@ -245,7 +280,9 @@ class _Summariser:
         return _marked(sorted(rows, key=self._order), self._measures)
 
     def _lack(self, level: str, method: str, block: pd.DataFrame) -> str:
-        """Return why a method gets no mean: pictures that failed or were skipped; empty if none. Details are noted."""
+        """Return why a method gets no mean: pictures that failed or were skipped; empty if none.
+        Details are noted.
+        """
         cells = block[block["method"] == method].drop_duplicates("key")
         bad = cells[cells["status"] != "ok"]
         for (status, reason), some in bad.groupby(["status", "cell_reason"], dropna=False):
@@ -257,16 +294,23 @@ class _Summariser:
         return str(states[0]) if len(states) == 1 else "incomplete"
 
     def _common(self, level: str, methods: list[str], block: pd.DataFrame) -> set[str]:
-        """Return the pictures that every complete method has, and note it when that is not all of them."""
+        """Return the pictures that every complete method has, and note it when that is not all of
+        them.
+        """
         everything = set(block["sample"])
         common = set(everything)
         for name in methods:
             common &= set(block.loc[block["method"] == name, "sample"])
         if methods and common != everything:
-            self._notes.append(f"noise {level}: means over the {len(common)} of {len(everything)} pictures all have")
+            self._notes.append(
+                f"noise {level}: means over the {len(common)} of {len(everything)} pictures all "
+                f"have"
+            )
         return common
 
-    def _row(self, level: str, method: str, lack: str, common: set[str], block: pd.DataFrame) -> Row:
+    def _row(
+        self, level: str, method: str, lack: str, common: set[str], block: pd.DataFrame
+    ) -> Row:
         card = self._cards.get(method, {})
         mine = block[(block["method"] == method) & block["sample"].isin(common)]
         mine = mine[mine["protocol"] == self._protocol]
@@ -275,7 +319,9 @@ class _Summariser:
             for key in self._measures
         }
         told = bool(card.get("noise_aware"))
-        return Row(level, method, self._title(method, card), bool(card.get("oracle")), entries, told)
+        return Row(
+            level, method, self._title(method, card), bool(card.get("oracle")), entries, told
+        )
 
     def _entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
         rows = rows[rows["ruler"] == self._ruler(rows)]
@@ -288,8 +334,12 @@ class _Summariser:
         return Entry(mean_interval(list(scored.values())), scores=scored)
 
     def _ruler(self, rows: pd.DataFrame) -> str:
-        """Return the ruler that the measure of these rows was last scored with; a table has one per column."""
-        measure = self._part[(self._part["protocol"] == self._protocol) & self._part["measure"].isin(rows["measure"])]
+        """Return the ruler that the measure of these rows was last scored with; a table has one per
+        column.
+        """
+        measure = self._part[
+            (self._part["protocol"] == self._protocol) & self._part["measure"].isin(rows["measure"])
+        ]
         return "" if measure.empty else str(measure.sort_values("scored_by")["ruler"].iloc[-1])
 
     def _shorten(self, reason: str) -> str:
@@ -305,12 +355,19 @@ class _Summariser:
     def _order(self, row: Row) -> tuple[int, int, str]:
         family = self._cards.get(row.method, {}).get("family", "")
         families = ("baseline", "classical", "learned")
-        return (row.oracle, families.index(family) if family in families else len(families), row.method)
+        return (
+            row.oracle,
+            families.index(family) if family in families else len(families),
+            row.method,
+        )
 
     def _footnotes(self, rows: Sequence[Row], origin: Sequence[str]) -> Iterator[str]:
         pictures = self._part.drop_duplicates("sample").sort_values("sample")
         digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
-        yield f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input track {self._track}."
+        yield (
+            f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input "
+            f"track {self._track}."
+        )
         yield from (*_about_means(rows), *_about_marks(rows), *self._about_budgets())
         yield from about.training(self._learned_from())
         yield from (*origin, *self._notes, *about.explained(row.title for row in rows))
@@ -325,11 +382,18 @@ class _Summariser:
             yield f"Suite at commit {', '.join(self._commits)}."
 
     def _about_budgets(self) -> Iterator[str]:
-        """Yield a warning where weights that were trained for different times stand beside each other."""
+        """Yield a warning where weights that were trained for different times stand beside each
+        other.
+        """
         cards = [self._cards[name] for name, source in self._learned_from().items() if source]
-        amounts = sorted({str(card["budget"]).partition(",")[0] for card in cards if card.get("budget")})
+        amounts = sorted(
+            {str(card["budget"]).partition(",")[0] for card in cards if card.get("budget")}
+        )
         if len(amounts) > 1:
-            yield f"Weights were trained for different times ({', '.join(amounts)}), which the marks do not weigh."
+            yield (
+                f"Weights were trained for different times ({', '.join(amounts)}), which the "
+                f"marks do not weigh."
+            )
 
     def _learned_from(self) -> dict[str, str]:
         restored = self._part[self._part["status"] == "ok"]
@@ -345,7 +409,9 @@ def _marked(rows: list[Row], measures: dict[str, dict[str, Any]]) -> list[Row]:
         for row in rows:
             mark = found.get(row.method)
             entry = row.entries[key]
-            row.entries[key] = dataclasses.replace(entry, best=mark == "best", second=mark == "second")
+            row.entries[key] = dataclasses.replace(
+                entry, best=mark == "best", second=mark == "second"
+            )
     return rows
 
 
@@ -357,11 +423,16 @@ def _about_means(rows: Sequence[Row]) -> list[str]:
     """Return what the means and their intervals are."""
     names = {
         "bootstrap": "BCa bootstrap",
-        "t": "Student's, which covers better below 30 pictures, and above 1000 agrees with the bootstrap",
+        "t": "Student's, which covers better below 30 pictures, and above 1000 agrees with the "
+        "bootstrap",
     }
-    found = {entry.interval.kind for row in rows for entry in row.entries.values() if entry.interval}
+    found = {
+        entry.interval.kind for row in rows for entry in row.entries.values() if entry.interval
+    }
     kinds = "; ".join(text for kind, text in names.items() if kind in found)
-    return ["Mean over pictures" + (f" [95 % interval: {kinds}]." if kinds else ".")] if found else []
+    return (
+        ["Mean over pictures" + (f" [95 % interval: {kinds}]." if kinds else ".")] if found else []
+    )
 
 
 def _about_marks(rows: Sequence[Row]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Tables ready to print, and their writers: Markdown, LaTeX (booktabs), HTML, CSV and the terminal.
 
-A `Grid` holds texts as people read them, escaped for nothing; each writer escapes every text once, by the function of
-its format. Bold is the best and italic the second best, in all formats.
+A `Grid` holds texts as people read them, escaped for nothing; each writer escapes every text once,
+by the function of its format. Bold is the best and italic the second best, in all formats.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Cell:
     Attributes:
         text: what is printed.
         mark: whether it is among the best or the second best of its column.
-        note: a remark on this cell alone; printed once under the table, and referred to by a letter.
+        note: a remark on this cell alone; printed once under the table, and referred to by a
+            letter.
     """
 
     text: str
@@ -46,8 +47,10 @@ class Column:
 
     Attributes:
         title: its name.
-        group: what it shares with its neighbours, printed once above them ("published", "measured"); empty for none.
-        label: it names the lines, stands to the left, and is a heading in HTML; other columns stand to the right.
+        group: what it shares with its neighbours, printed once above them ("published",
+            "measured"); empty for none.
+        label: it names the lines, stands to the left, and is a heading in HTML; other columns stand
+            to the right.
     """
 
     title: str
@@ -65,7 +68,8 @@ class Grid:
     Attributes:
         caption: what it shows, in one line.
         columns: the heads.
-        groups: groups of lines (noise levels, say), set apart from each other; a line has a cell for every column.
+        groups: groups of lines (noise levels, say), set apart from each other; a line has a cell
+            for every column.
         footnotes: what a reader must know beside it.
     """
 
@@ -77,7 +81,9 @@ class Grid:
     def __post_init__(self) -> None:
         odd = {len(line) for line in self.lines} - {len(self.columns)}
         if odd:
-            raise ValueError(f"{self.caption}: lines of {sorted(odd)} cells under {len(self.columns)} columns")
+            raise ValueError(
+                f"{self.caption}: lines of {sorted(odd)} cells under {len(self.columns)} columns"
+            )
 
     @property
     def lines(self) -> Iterator[Line]:
@@ -86,25 +92,34 @@ class Grid:
 
     @property
     def letters(self) -> Mapping[str, str]:
-        """The remarks on single cells, each with its letter (a, b ... z, aa ...), in the order of the cells."""
+        """The remarks on single cells, each with its letter (a, b ... z, aa ...), in the order of
+        the cells.
+        """
         found = dict.fromkeys(cell.note for line in self.lines for cell in line if cell.note)
         return {note: _letter(number) for number, note in enumerate(found)}
 
     @property
     def notes(self) -> list[str]:
-        """Everything that is printed under the table: the remarks on cells with their letters, then the footnotes."""
+        """Everything that is printed under the table: the remarks on cells with their letters, then
+        the footnotes.
+        """
         return [*(f"({letter}) {note}" for note, letter in self.letters.items()), *self.footnotes]
 
 
 def plain(
-    caption: str, columns: Sequence[Column], lines: Iterable[Iterable[str]], footnotes: Sequence[str] = ()
+    caption: str,
+    columns: Sequence[Column],
+    lines: Iterable[Iterable[str]],
+    footnotes: Sequence[str] = (),
 ) -> Grid:
     """Return a table of bare texts in one group."""
     group = tuple(tuple(map(Cell, line)) for line in lines)
     return Grid(caption, tuple(columns), (group,) if group else (), tuple(footnotes))
 
 
-def framed(caption: str, texts: pd.DataFrame, labels: Collection[str], footnotes: Sequence[str] = ()) -> Grid:
+def framed(
+    caption: str, texts: pd.DataFrame, labels: Collection[str], footnotes: Sequence[str] = ()
+) -> Grid:
     """Return a frame of texts as a table; the columns named in `labels` name the lines."""
     columns = [Column(str(name), label=name in labels) for name in texts]
     return plain(caption, columns, texts.to_numpy().tolist(), footnotes)
@@ -120,28 +135,36 @@ def write(grids: Sequence[Grid], form: Format) -> str:
     return "\n".join(map({"markdown": markdown, "latex": latex, "csv": csv}[form], grids))
 
 
-# Markdown -------------------------------------------------------------------------------------------------------------
+# Markdown
+# --------------------------------------------------------------------------------------------------
 
 
 def markdown(grid: Grid) -> str:
-    """Return a table with its caption as heading and its notes as list; a group's name precedes its columns' titles."""
+    """Return a table with its caption as heading and its notes as list; a group's name precedes its
+    columns' titles.
+    """
     from tabulate import tabulate
 
     marks = {"best": "**{}**", "second": "*{}*"}
     lines = [_texts(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines]
     heads = [escape_markdown(_head(column, ": ")) for column in grid.columns]
     align = ["left" if column.label else "right" for column in grid.columns]
-    table = tabulate(lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None)
+    table = tabulate(
+        lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None
+    )
     notes = "\n".join(f"- {escape_markdown(note)}" for note in grid.notes)
     return f"### {escape_markdown(grid.caption)}\n\n{table}\n" + (f"\n{notes}\n" if notes else "")
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what would end a cell, start markup, or (a bracket before a parenthesis) make a link."""
+    """Escape what would end a cell, start markup, or (a bracket before a parenthesis) make
+    a link.
+    """
     return re.sub(r"([|<>*_`\\]|(?<=\])\()", r"\\\1", _one_line(text))
 
 
-# LaTeX ----------------------------------------------------------------------------------------------------------------
+# LaTeX
+# --------------------------------------------------------------------------------------------------
 
 
 def latex(grid: Grid) -> str:
@@ -149,16 +172,22 @@ def latex(grid: Grid) -> str:
     marks = {"best": r"\textbf{{{}}}", "second": r"\textit{{{}}}"}
     groups = [
         "".join(
-            _latex_line(_texts(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}")) for line in group
+            _latex_line(_texts(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}"))
+            for line in group
         )
         for group in grid.groups
     ]
     notes = "\\par\n".join(map(escape_latex, grid.notes))
-    below = f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n\\end{{minipage}}\n"
+    alignment = "".join("l" if column.label else "r" for column in grid.columns)
+    head = _latex_line([escape_latex(column.title) for column in grid.columns])
+    below = (
+        f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n"
+        "\\end{minipage}\n"
+    )
     return (
         f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{escape_latex(grid.caption)}}}\n"
-        f"\\begin{{tabular}}{{{''.join('l' if column.label else 'r' for column in grid.columns)}}}\n\\toprule\n"
-        f"{_latex_groups(grid.columns)}{_latex_line([escape_latex(column.title) for column in grid.columns])}"
+        f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n"
+        f"{_latex_groups(grid.columns)}{head}"
         "\\midrule\n"
         + "\\midrule\n".join(groups)
         + "\\bottomrule\n\\end{tabular}\n"
@@ -180,26 +209,55 @@ def _latex_groups(columns: Sequence[Column]) -> str:
 
 def _latex_line(texts: Sequence[str]) -> str:
     line = " & ".join(texts)
-    guard = "{}" if line.startswith(("[", "*")) else ""  # else the line end before it takes them for its own
+    guard = (
+        "{}" if line.startswith(("[", "*")) else ""
+    )  # else the line end before it takes them for its own
     return f"{guard}{line} \\\\\n"
 
 
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "`": r"\textasciigrave{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"\textdagger{}",
-    "‡": r"\textdaggerdbl{}", "–": r"\textendash{}", "−": "$-$", "×": r"$\times$", "±": r"$\pm$", "σ": r"$\sigma$",
-    "τ": r"$\tau$", "″": "''", "·": r"$\cdot$", "…": r"\dots{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "`": r"\textasciigrave{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
+    "–": r"\textendash{}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "σ": r"$\sigma$",
+    "τ": r"$\tau$",
+    "″": "''",
+    "·": r"$\cdot$",
+    "…": r"\dots{}",
+}
 
 
 def escape_latex(text: str) -> str:
-    """Escape for pdfLaTeX; a character its fonts lack (another script in a path, say) becomes `?`."""
-    plain = (_LATEX.get(char, char if char.isascii() and char.isprintable() else "?") for char in _one_line(text))
+    """Escape for pdfLaTeX; a character its fonts lack (another script in a path, say)
+    becomes `?`.
+    """
+    plain = (
+        _LATEX.get(char, char if char.isascii() and char.isprintable() else "?")
+        for char in _one_line(text)
+    )
     return re.sub("-(?=-)", "-{}", "".join(plain))  # two hyphens stay two
 
 
-# CSV ------------------------------------------------------------------------------------------------------------------
+# CSV
+# --------------------------------------------------------------------------------------------------
 
 
 def csv(grid: Grid) -> str:
@@ -211,7 +269,8 @@ def csv(grid: Grid) -> str:
     return file.getvalue()
 
 
-# HTML -----------------------------------------------------------------------------------------------------------------
+# HTML
+# --------------------------------------------------------------------------------------------------
 
 
 def html(grid: Grid) -> str:
@@ -224,17 +283,23 @@ def _templates() -> jinja2.Environment:
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("benchmark.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("benchmark.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.globals["spans"] = _spans
     return made
 
 
-# The terminal ---------------------------------------------------------------------------------------------------------
+# The terminal
+# --------------------------------------------------------------------------------------------------
 
 
 def terminal(grid: Grid) -> Table:
-    """Return a table for the terminal, with a line between groups; `Grid.notes` are left to the caller."""
+    """Return a table for the terminal, with a line between groups; `Grid.notes` are left to the
+    caller.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -245,15 +310,22 @@ def terminal(grid: Grid) -> Table:
     marks = {"best": "[bold]{}[/bold]", "second": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:
-            made.add_row(*_texts(line, escape, marks, grid.letters, " ({})"), end_section=line is group[-1])
+            made.add_row(
+                *_texts(line, escape, marks, grid.letters, " ({})"), end_section=line is group[-1]
+            )
     return made
 
 
-# What the writers share -----------------------------------------------------------------------------------------------
+# What the writers share
+# -----------------------------------------------------------------------------------------------
 
 
 def _texts(
-    line: Line, escape: Callable[[str], str], marks: Mapping[str, str], letters: Mapping[str, str], remark: str
+    line: Line,
+    escape: Callable[[str], str],
+    marks: Mapping[str, str],
+    letters: Mapping[str, str],
+    remark: str,
 ) -> list[str]:
     """Return the cells of a line, escaped, marked, and with the letters of their notes."""
     return [

@@ -1,4 +1,6 @@
-"""The ground on which methods are set against each other: runs narrowed to one data set at one noise level."""
+"""The ground on which methods are set against each other: runs narrowed to one data set at one
+noise level.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,13 @@ class Shared(NamedTuple):
 
 
 class Ground:
-    """Scores of one data set at one noise level. What several runs hold is the last one's (`benchmark.reports.frames`)."""
+    """Scores of one data set at one noise level. What several runs hold is the last one's
+    (`benchmark.reports.frames`).
+    """
 
-    def __init__(self, stores: Sequence[Store], dataset: str | None = None, noise: str | None = None) -> None:
+    def __init__(
+        self, stores: Sequence[Store], dataset: str | None = None, noise: str | None = None
+    ) -> None:
         """Narrow runs down.
 
         Args:
@@ -59,25 +65,36 @@ class Ground:
         frame = frames.current(frames.scores(stores))
         named = None if dataset is None else runs.dataset(stores, dataset)
         self.dataset = runs.chosen("data set", named, frame["dataset"], "--dataset")
-        frame = frame[frame["dataset"] == self.dataset].sort_values([*_NOISE, "asked"], kind="stable")
+        frame = frame[frame["dataset"] == self.dataset].sort_values(
+            [*_NOISE, "asked"], kind="stable"
+        )
         levels = [about.level(*key) for key in zip(*(frame[name] for name in _NOISE), strict=True)]
         self.level = runs.chosen("noise level", noise or levels[0], levels)
         self._frame = frame[[level == self.level for level in levels]]
         self._stores = stores
-        self._protocols = {name: card for store in stores for name, card in store.cards("protocol").items()}
+        self._protocols = {
+            name: card for store in stores for name, card in store.cards("protocol").items()
+        }
         self._methods = frames.method_cards(stores, self._frame)
 
     def protocols(self) -> list[str]:
         """Return the ids of the protocols that something was scored under, `canonical` first."""
-        return sorted(self._frame["protocol"].dropna().unique(), key=lambda name: (name != runs.PREFERRED, name))
+        return sorted(
+            self._frame["protocol"].dropna().unique(),
+            key=lambda name: (name != runs.PREFERRED, name),
+        )
 
     def tracks(self, protocol: str) -> list[str]:
-        """Return the input tracks that something scored under a protocol came through, the protocol's own first."""
+        """Return the input tracks that something scored under a protocol came through, the
+        protocol's own first.
+        """
         there = set(self._frame.loc[self._frame["protocol"] == protocol, "track"])
         return [track for track in self._protocols[protocol]["tracks"] if track in there]
 
     def measures(self, protocol: str) -> Mapping[str, Card]:
-        """Return measure key -> card (title, unit, direction, digits) of a protocol, in its order."""
+        """Return measure key -> card (title, unit, direction, digits) of a protocol, in
+        its order.
+        """
         measures: Mapping[str, Card] = self._protocols[protocol]["measures"]
         return measures
 
@@ -85,15 +102,21 @@ class Ground:
         """Return the card of a column's measure."""
         return self.measures(column.protocol)[column.measure]
 
-    def column(self, protocol: str | None = None, track: str | None = None, measure: str | None = None) -> Column:
-        """Return the column asked for; by default of `canonical` or the first protocol, and there the first of all.
+    def column(
+        self, protocol: str | None = None, track: str | None = None, measure: str | None = None
+    ) -> Column:
+        """Return the column asked for; by default of `canonical` or the first protocol, and there
+        the first of all.
 
         Raises:
             UsageError: for what the runs do not hold.
         """
         scored = self.protocols()
         if not scored:
-            raise UsageError(f"{self.dataset}, noise {self.level}: nothing is scored; use `score` on the run first")
+            raise UsageError(
+                f"{self.dataset}, noise {self.level}: nothing is scored; use `score` on the run "
+                f"first"
+            )
         name = runs.chosen("protocol", protocol or scored[0], scored)
         tracks, measures = self.tracks(name), list(self.measures(name))
         return Column(
@@ -107,7 +130,8 @@ class Ground:
         return sorted(str(name) for name in self._frame["method"].unique())
 
     def named(self, asked: str) -> str:
-        """Return what is compared under a name: a method, or several joined by `+`, whose mean on a picture counts.
+        """Return what is compared under a name: a method, or several joined by `+`, whose mean on a
+        picture counts.
 
         So weights from several seeds are compared as one method.
 
@@ -116,7 +140,9 @@ class Ground:
         """
         held = self.methods()
         if asked not in held and _JOINT in asked:
-            return _JOINT.join(runs.chosen("method", name, held) for name in dict.fromkeys(asked.split(_JOINT)))
+            return _JOINT.join(
+                runs.chosen("method", name, held) for name in dict.fromkeys(asked.split(_JOINT))
+            )
         return runs.chosen("method", asked, held)
 
     def scored(self, column: Column) -> list[str]:
@@ -124,7 +150,9 @@ class Ground:
         return sorted(str(name) for name in self._scores(column)["method"].unique())
 
     def competitors(self, column: Column) -> tuple[list[str], list[str]]:
-        """Return the methods that are scored in a column and compete, and notes on the others of the runs."""
+        """Return the methods that are scored in a column and compete, and notes on the others of
+        the runs.
+        """
         scored = self.scored(column)
         told = ", ".join(name for name in scored if not self.competes(name))
         unscored = ", ".join(name for name in self.methods() if name not in scored)
@@ -140,31 +168,51 @@ class Ground:
 
     def marks(self, method: str) -> str:
         """Return the marks of what a method was given; `about` explains them."""
-        return "".join(dict.fromkeys("".join(about.marks(self._methods.get(one, {})) for one in self._members(method))))
+        return "".join(
+            dict.fromkeys(
+                "".join(about.marks(self._methods.get(one, {})) for one in self._members(method))
+            )
+        )
 
     def shared(self, wanted: Mapping[Column, Sequence[str]]) -> Shared:
         """Return the scores of methods over the pictures that all of them have.
 
         Args:
-            wanted: column -> the methods whose scores are to be set beside each other there; see `named`.
+            wanted: column -> the methods whose scores are to be set beside each other there; see
+                `named`.
         """
         single = {column: self._all_members(methods) for column, methods in wanted.items()}
         tables = {column: self._table(column, methods) for column, methods in wanted.items()}
-        everything = sorted(set().union(*(self._seen(column, methods) for column, methods in single.items())))
-        common = [name for name in everything if all(name in table.index for table in tables.values())]
+        everything = sorted(
+            set().union(*(self._seen(column, methods) for column, methods in single.items()))
+        )
+        common = [
+            name for name in everything if all(name in table.index for table in tables.values())
+        ]
         left_out = tuple(self._left_out(set(everything) - set(common), single))
-        return Shared(common, {column: table.loc[common] for column, table in tables.items()}, left_out)
+        return Shared(
+            common, {column: table.loc[common] for column, table in tables.items()}, left_out
+        )
 
-    def about(self, columns: Sequence[Column], methods: Sequence[str], pictures: Sequence[str]) -> list[str]:
-        """Return what a reader must know of numbers: data, tracks, protocols, what methods saw, commits."""
-        protocols = dict.fromkeys(f"{name} ({self._protocols[name]['title']})" for name, _, _ in columns)
+    def about(
+        self, columns: Sequence[Column], methods: Sequence[str], pictures: Sequence[str]
+    ) -> list[str]:
+        """Return what a reader must know of numbers: data, tracks, protocols, what methods saw,
+        commits.
+        """
+        protocols = dict.fromkeys(
+            f"{name} ({self._protocols[name]['title']})" for name, _, _ in columns
+        )
         tracks = dict.fromkeys(column.track for column in columns)
         single = self._all_members(methods)
-        mine = self._frame[self._frame["sample"].isin(pictures) & self._frame["method"].isin(single)]
+        mine = self._frame[
+            self._frame["sample"].isin(pictures) & self._frame["method"].isin(single)
+        ]
         first = mine.drop_duplicates("sample").sort_values("sample")
         digest = combined_fingerprint(dict(zip(first["sample"], first["data"], strict=True)))
         return [
-            f"Data: {self.dataset}, {counted(len(pictures), 'picture')}, fingerprint {digest}; noise {self.level}; "
+            f"Data: {self.dataset}, {counted(len(pictures), 'picture')}, fingerprint {digest}; "
+            f"noise {self.level}; "
             f"input track {', '.join(tracks)}.",
             f"Protocol: {', '.join(protocols)}.",
             *_scenes(first),
@@ -174,7 +222,9 @@ class Ground:
                 for name in methods
                 if len(some := self._members(name)) > 1
             ),
-            *about.training({name: about.learned_from(self._methods.get(name, {})) for name in single}),
+            *about.training(
+                {name: about.learned_from(self._methods.get(name, {})) for name in single}
+            ),
             *self._commits(mine),
         ]
 
@@ -188,7 +238,9 @@ class Ground:
         return frame[(frame["protocol"] == column.protocol) & (frame["measure"] == column.measure)]
 
     def _scores(self, column: Column) -> pd.DataFrame:
-        """Return the scores by the ruler used last: those of another version of a metric share no column with them."""
+        """Return the scores by the ruler used last: those of another version of a metric share no
+        column with them.
+        """
         rows = self._rows(column)
         newest = rows.sort_values("scored_by", kind="stable")["ruler"].tail(1)
         valid = rows[rows["ruler"].isin(newest) & rows["value"].notna()]
@@ -200,7 +252,9 @@ class Ground:
 
         whole = self._scores(column).pivot(index="sample", columns="method", values="value")
         table = whole.reindex(columns=self._all_members(methods)).dropna()
-        return pd.DataFrame({name: table[self._members(name)].mean(axis=1) for name in methods}, index=table.index)
+        return pd.DataFrame(
+            {name: table[self._members(name)].mean(axis=1) for name in methods}, index=table.index
+        )
 
     def _members(self, name: str) -> list[str]:
         return [name] if name in self.methods() else name.split(_JOINT)
@@ -208,10 +262,17 @@ class Ground:
     def _all_members(self, names: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(one for name in names for one in self._members(name)))
 
-    def _left_out(self, pictures: set[str], wanted: Mapping[Column, Sequence[str]]) -> Iterator[str]:
+    def _left_out(
+        self, pictures: set[str], wanted: Mapping[Column, Sequence[str]]
+    ) -> Iterator[str]:
         """Yield why pictures take no part; of several reasons against a picture, the first."""
-        scored = {column: set(zip(*(self._scores(column)[name] for name in _WHERE), strict=True)) for column in wanted}
-        rows = dict(list(self._frame[self._frame["sample"].isin(pictures)].groupby([*_WHERE, "track"])))
+        scored = {
+            column: set(zip(*(self._scores(column)[name] for name in _WHERE), strict=True))
+            for column in wanted
+        }
+        rows = dict(
+            list(self._frame[self._frame["sample"].isin(pictures)].groupby([*_WHERE, "track"]))
+        )
         reasons = Counter(
             next(
                 f"{method} {_lack(rows.get((method, picture, column.track)), column)}"
@@ -233,7 +294,10 @@ def _scenes(pictures: pd.DataFrame) -> list[str]:
     scenes = pictures["scene"].nunique()
     if scenes in (0, len(pictures)):
         return []
-    return [f"They show {scenes} scenes; pictures of one scene are alike, which makes intervals and p too sure."]
+    return [
+        f"They show {scenes} scenes; pictures of one scene are alike, which makes intervals and p "
+        f"too sure."
+    ]
 
 
 def _lack(rows: pd.DataFrame | None, column: Column) -> str:
@@ -246,7 +310,11 @@ def _lack(rows: pd.DataFrame | None, column: Column) -> str:
     if mine.empty:
         return f"not scored under {column.protocol}"
     reasons = mine["reason"].dropna()
-    return str(reasons.iloc[0]) if len(reasons) else "scored by an older ruler; use `score` on the run again"
+    return (
+        str(reasons.iloc[0])
+        if len(reasons)
+        else "scored by an older ruler; use `score` on the run again"
+    )
 
 
 def counted(number: int, one: str, many: str = "") -> str:

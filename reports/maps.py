@@ -1,7 +1,7 @@
 """Blur maps scored: tables against true maps and masks, and a strip of pictures to look at.
 
-Every mean is over the same pictures for all methods: those whose truth allows the measure. A method that failed on one
-of them gets no mean but a footnote.
+Every mean is over the same pictures for all methods: those whose truth allows the measure. A method
+that failed on one of them gets no mean but a footnote.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ Card = dict[str, Any]
 _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
 _NUMBERS = [
-    column for column in map_scores.COLUMNS[map_scores.COLUMNS.index("columns_dropped") :] if column not in _TEXTS
+    column
+    for column in map_scores.COLUMNS[map_scores.COLUMNS.index("columns_dropped") :]
+    if column not in _TEXTS
 ]
 
 
@@ -64,7 +66,9 @@ _BINS: Final = {
 
 
 class Written(NamedTuple):
-    """What `write` made: the summaries (for the terminal), the table file, and the strip if there was a map to show."""
+    """What `write` made: the summaries (for the terminal), the table file, and the strip if there
+    was a map to show.
+    """
 
     summaries: list[Summary]
     table: Path
@@ -85,7 +89,8 @@ def write(
         rows: what `map_scores.run` returned.
         methods, data: what it was given.
         folder: the folder it was given; the strip reads the maps there.
-        form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has the pictures).
+        form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has
+            the pictures).
     """
     made = summaries(rows, methods, data)
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
@@ -94,13 +99,17 @@ def write(
     return Written(made, table, strip(rows, data, folder, folder / "maps.png"))
 
 
-# Tables ---------------------------------------------------------------------------------------------------------------
+# Tables
+# --------------------------------------------------------------------------------------------------
 
 
-def summaries(rows: Sequence[Row], methods: Sequence[PlannedMethod], data: PlannedDataset) -> list[Summary]:
+def summaries(
+    rows: Sequence[Row], methods: Sequence[PlannedMethod], data: PlannedDataset
+) -> list[Summary]:
     """Return the tables that the truth of the data set allows: true maps (two of them), masks.
 
-    Without any score there is one table without measures, whose footnotes say what came of the methods.
+    Without any score there is one table without measures, whose footnotes say what came of the
+    methods.
     """
     import pandas as pd
 
@@ -111,21 +120,35 @@ def summaries(rows: Sequence[Row], methods: Sequence[PlannedMethod], data: Plann
     facts = maker.facts()
     found: list[Summary] = []
     if frame["n_px"].notna().any():
-        found.append(maker.table("blur maps", _MAP, [_ABOUT_MAP, *maker.constant(), *maker.signed_bias(), *facts]))
+        found.append(
+            maker.table(
+                "blur maps", _MAP, [_ABOUT_MAP, *maker.constant(), *maker.signed_bias(), *facts]
+            )
+        )
         found.append(maker.table("blur maps by true sigma", _BINS, maker.bin_counts()))
     if frame["mask_px"].notna().any():
         found.append(
-            maker.table("out-of-focus detection", _MASK, [_ABOUT_MASK, *maker.chance(), *(() if found else facts)])
+            maker.table(
+                "out-of-focus detection",
+                _MASK,
+                [_ABOUT_MASK, *maker.chance(), *(() if found else facts)],
+            )
         )
-    return found or [maker.table("blur maps", {}, ["No map could be scored: no true map or mask, or no map.", *facts])]
+    return found or [
+        maker.table(
+            "blur maps", {}, ["No map could be scored: no true map or mask, or no map.", *facts]
+        )
+    ]
 
 
 _ABOUT_MAP = (
-    "Sigma of the Gaussian-equivalent blur in pixels, no scale or offset fitted; absolute bias: mean over pictures of "
+    "Sigma of the Gaussian-equivalent blur in pixels, no scale or offset fitted; absolute bias: "
+    "mean over pictures of "
     "the absolute value of each picture's mean error."
 )
 _ABOUT_MASK = (
-    "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an upper bound for any "
+    "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an "
+    "upper bound for any "
     "rule; F0.3 has beta^2 = 0.3."
 )
 
@@ -133,7 +156,9 @@ _ABOUT_MASK = (
 class _Tables:
     """Makes the tables of one set of rows."""
 
-    def __init__(self, frame: pd.DataFrame, methods: Sequence[PlannedMethod], data: PlannedDataset) -> None:
+    def __init__(
+        self, frame: pd.DataFrame, methods: Sequence[PlannedMethod], data: PlannedDataset
+    ) -> None:
         self._frame, self._methods, self._data = frame, methods, data
 
     def table(self, what: str, measures: Mapping[str, Card], about: Sequence[str]) -> Summary:
@@ -143,7 +168,8 @@ class _Tables:
             row
             for level, block in self._levels()
             for row in _with_best(
-                [self._row(level, method, block, measures, notes) for method in self._methods], measures
+                [self._row(level, method, block, measures, notes) for method in self._methods],
+                measures,
             )
         ]
         track = str(self._frame["track"].iloc[0])
@@ -153,32 +179,50 @@ class _Tables:
     def signed_bias(self) -> Iterator[str]:
         """Yield, for each level, the mean signed bias of each method that made maps."""
         for level, block in self._levels():
-            complete = block.groupby("method")["status"].transform(lambda status: (status == "ok").all())
+            complete = block.groupby("method")["status"].transform(
+                lambda status: (status == "ok").all()
+            )
             means = block[complete].groupby("method", sort=False)["bias_px"].mean()
-            said = ", ".join(f"{name} {mean:+.3f}" for name, mean in means.items() if not math.isnan(mean))
+            said = ", ".join(
+                f"{name} {mean:+.3f}" for name, mean in means.items() if not math.isnan(mean)
+            )
             if said:
                 yield f"Mean signed bias (estimate - truth, px) at noise {level}: {said}."
 
     def bin_counts(self) -> list[str]:
-        """Return how many pictures have pixels of each true sigma; the columns average over different pictures."""
+        """Return how many pictures have pixels of each true sigma; the columns average over
+        different pictures.
+        """
         pictures = self._frame[self._frame["n_px"].notna()].drop_duplicates("sample")
         names = [column.removeprefix("mae_px ") for column in _BINS]
         counts = ", ".join(f"{name}: {int((pictures[f'n_px {name}'] > 0).sum())}" for name in names)
-        return [f"True sigma in px; a column averages the pictures that have such pixels ({counts})."]
+        return [
+            f"True sigma in px; a column averages the pictures that have such pixels ({counts})."
+        ]
 
     def constant(self) -> Iterator[str]:
-        """Yield what the best constant map of each picture would score: an estimator should do better."""
+        """Yield what the best constant map of each picture would score: an estimator should do
+        better.
+        """
         scored = self._frame[self._frame["n_px"].notna()].drop_duplicates("sample")
         mean = scored["constant_mae_px"].mean()
-        yield f"The best constant map of each picture (the median of its truth) has MAE {mean:.3f} px."
+        yield (
+            f"The best constant map of each picture (the median of its truth) has MAE "
+            f"{mean:.3f} px."
+        )
 
     def chance(self) -> Iterator[str]:
         """Yield what marking every pixel would score, without which an F-score says little."""
         scored = self._frame[self._frame["auc"].notna()].drop_duplicates("sample")
         if not scored.empty:
             f03, f1 = scored["f03_of_all"].mean(), scored["f1_of_all"].mean()
-            yield f"Marking every pixel scores AUC 0.500, F0.3 {f03:.3f}, F1 {f1:.3f}, for every method to beat."
-        lost = self._frame[self._frame["mask_px"].notna() & self._frame["auc_reason"].notna()].drop_duplicates("sample")
+            yield (
+                f"Marking every pixel scores AUC 0.500, F0.3 {f03:.3f}, F1 {f1:.3f}, for every "
+                f"method to beat."
+            )
+        lost = self._frame[
+            self._frame["mask_px"].notna() & self._frame["auc_reason"].notna()
+        ].drop_duplicates("sample")
         for reason, some in lost.groupby("auc_reason"):
             yield f"Not available on {len(some)} pictures: {reason}."
 
@@ -188,7 +232,12 @@ class _Tables:
             yield about.level(*level), block
 
     def _row(
-        self, level: str, method: PlannedMethod, block: pd.DataFrame, measures: Mapping[str, Card], notes: list[str]
+        self,
+        level: str,
+        method: PlannedMethod,
+        block: pd.DataFrame,
+        measures: Mapping[str, Card],
+        notes: list[str],
     ) -> frames.Row:
         name = method.id.label
         mine = block[block["method"] == name]
@@ -200,7 +249,10 @@ class _Tables:
         else:
             entries = dict.fromkeys(measures, Entry(None, "incomplete"))
             for (status, reason), some in bad.groupby(["status", "reason"]):
-                notes.append(f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures ({reason})")
+                notes.append(
+                    f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures "
+                    f"({reason})"
+                )
         title = name + about.marks(dataclasses.asdict(method.card))
         notes += about.explained([title])
         return frames.Row(level, name, title, method.card.oracle, entries)
@@ -208,8 +260,10 @@ class _Tables:
     def _provenance(self) -> list[str]:
         data, suite = self._data, about.this_suite()
         return [
-            f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint {data.fingerprint()}; {suite}.",
-            "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers better, BCa bootstrap "
+            f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
+            f"{data.fingerprint()}; {suite}.",
+            "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers "
+            "better, BCa bootstrap "
             "from 30 to 1000]; bold: best mean among the methods that saw no truth, not tested.",
         ]
 
@@ -218,8 +272,12 @@ class _Tables:
         notes = self._data.dataset.card.notes
         return [
             *([f"About the data: {notes}"] if notes else []),
-            "Versions: " + ", ".join(f"{method.id.label} {method.version}" for method in self._methods) + ".",
-            *about.training({m.id.label: about.learned_from(dataclasses.asdict(m.card)) for m in self._methods}),
+            "Versions: "
+            + ", ".join(f"{method.id.label} {method.version}" for method in self._methods)
+            + ".",
+            *about.training(
+                {m.id.label: about.learned_from(dataclasses.asdict(m.card)) for m in self._methods}
+            ),
             *self._cropped(),
         ]
 
@@ -227,13 +285,18 @@ class _Tables:
         cropped = self._frame[self._frame["columns_dropped"] > 0]
         for columns, some in cropped.groupby("columns_dropped"):
             pictures = some["sample"].nunique()
-            yield f"The last {columns:g} columns of {pictures} pictures take no part, because the data set says so."
+            yield (
+                f"The last {columns:g} columns of {pictures} pictures take no part, because the "
+                f"data set says so."
+            )
 
 
 def _entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
     constant = mine["pearson_reason"] == ESTIMATE_CONSTANT
     if key == "pearson" and constant.any():
-        notes.append(f"{who}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})")
+        notes.append(
+            f"{who}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})"
+        )
         return Entry(None, "undefined")
     values = mine[key].dropna().tolist()
     return Entry(mean_interval(values)) if values else Entry(None, "not available")
@@ -242,7 +305,11 @@ def _entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
 def _with_best(rows: list[frames.Row], measures: Mapping[str, Card]) -> list[frames.Row]:
     """Mark the best mean of each measure among the methods that saw no truth."""
     for key, card in measures.items():
-        means = [entry.interval.mean for row in rows if not row.oracle and (entry := row.entries[key]).interval]
+        means = [
+            entry.interval.mean
+            for row in rows
+            if not row.oracle and (entry := row.entries[key]).interval
+        ]
         if not means:
             continue
         best = max(means) if card["higher_is_better"] else min(means)
@@ -253,7 +320,8 @@ def _with_best(rows: list[frames.Row], measures: Mapping[str, Card]) -> list[fra
     return rows
 
 
-# The strip ------------------------------------------------------------------------------------------------------------
+# The strip
+# --------------------------------------------------------------------------------------------------
 
 _PICTURES = 5
 _CELL = 224
@@ -262,11 +330,14 @@ _LABEL = 36
 _BAR = 62
 _REASON_LINES = 5
 _SMALLEST_SCALE = 0.5
-"""Least sigma (px) that the colour scale ends at, so that nearly sharp scenes do not look dramatic."""
+"""Least sigma (px) that the colour scale ends at, so that nearly sharp scenes do not look dramatic.
+"""
 
 
 class _Cell(NamedTuple):
-    """One picture of the strip with its two lines of text; a text instead of a picture says why there is none."""
+    """One picture of the strip with its two lines of text; a text instead of a picture says why
+    there is none.
+    """
 
     label: str
     caption: str
@@ -274,18 +345,24 @@ class _Cell(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """What the strip shows of one sample: what was seen, its truth, and (row of the method, map or None)."""
+    """What the strip shows of one sample: what was seen, its truth, and (row of the method, map or
+    None).
+    """
 
     seen: Sample
     noise: str
     maps: list[tuple[Row, Map | None]]
 
 
-def strip(rows: Sequence[Row], data: PlannedDataset, folder: Path, path: Path, *, most: int = _PICTURES) -> Path | None:
-    """Write a picture of the first `most` samples: picture, truth and every map in one colour scale; return its path.
+def strip(
+    rows: Sequence[Row], data: PlannedDataset, folder: Path, path: Path, *, most: int = _PICTURES
+) -> Path | None:
+    """Write a picture of the first `most` samples: picture, truth and every map in one colour
+    scale; return its path.
 
-    Shown at the lowest noise level. The scale ends at the greatest true sigma shown, or, without true maps, at the
-    greatest 99th percentile of the estimates; what exceeds it has its last colour. None if there is no map to show.
+    Shown at the lowest noise level. The scale ends at the greatest true sigma shown, or, without
+    true maps, at the greatest 99th percentile of the estimates; what exceeds it has its last
+    colour. None if there is no map to show.
     """
     first = min((_level(row) for row in rows), default=None)
     by_sample: dict[str, list[Row]] = {}
@@ -313,13 +390,21 @@ def _line(rows: list[Row], data: PlannedDataset, folder: Path) -> _Line:
     sigma, clip, round8, seed = _level(row)
     sample = Track.parse(str(row["track"])).read(data.dataset.load(str(row["sample"])))
     seen = noise.add(sample, Noise(sigma, clip, round8, seed), data.id.name)
-    maps = [(row, imageio.read_array(folder / str(row["map"])) if row["status"] == "ok" else None) for row in rows]
+    maps = [
+        (row, imageio.read_array(folder / str(row["map"])) if row["status"] == "ok" else None)
+        for row in rows
+    ]
     return _Line(seen, f"noise {sigma:g}" if sigma else "", maps)
 
 
 def _top(lines: Sequence[_Line]) -> float:
     truths = [float(line.seen.blur_map.max()) for line in lines if line.seen.blur_map is not None]
-    estimates = [float(np.percentile(found, 99)) for line in lines for _, found in line.maps if found is not None]
+    estimates = [
+        float(np.percentile(found, 99))
+        for line in lines
+        for _, found in line.maps
+        if found is not None
+    ]
     return max(_SMALLEST_SCALE, *(truths or estimates))
 
 
@@ -341,10 +426,13 @@ def _caption(row: Row) -> str:
     parts = [
         f"{name} {value:.{digits}f}{unit}"
         for key, name, digits, unit in (
-            ("mae_px", "MAE", 2, " px"), ("pearson", "r", 2, ""), ("auc", "AUC", 3, ""), ("f1", "F1", 2, ""),
+            ("mae_px", "MAE", 2, " px"),
+            ("pearson", "r", 2, ""),
+            ("auc", "AUC", 3, ""),
+            ("f1", "F1", 2, ""),
         )
         if isinstance(value := row[key], float)
-    ]  # fmt: skip
+    ]
     return ", ".join(parts)
 
 
@@ -357,12 +445,15 @@ def _fitted(shown: Bytes) -> Bytes:
     scale = _CELL / max(shown.shape[:2])
     size = tuple(max(1, round(extent * scale)) for extent in shown.shape[1::-1])
     return np.asarray(
-        cv2.resize(shown, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST), np.uint8
+        cv2.resize(shown, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST),
+        np.uint8,
     )
 
 
 def _coloured(blur_map: Map, top: float) -> Bytes:
-    """Return a map in viridis, dark for sharp; scaled down before it is coloured, so that no colour is invented."""
+    """Return a map in viridis, dark for sharp; scaled down before it is coloured, so that no colour
+    is invented.
+    """
     small = _fitted(np.rint(np.clip(blur_map / top, 0, 1) * 255).astype(np.uint8))
     return np.asarray(cv2.applyColorMap(small, cv2.COLORMAP_VIRIDIS)[..., ::-1])
 
@@ -390,28 +481,49 @@ def _height(cell: _Cell) -> int:
     return _REASON_LINES * 18 if isinstance(cell.shown, str) else int(cell.shown.shape[0])
 
 
-def _draw(sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, cell: _Cell, corner: tuple[int, int]) -> None:
+def _draw(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, cell: _Cell, corner: tuple[int, int]
+) -> None:
     left, above = corner
     draw.text((left, above), _printable(cell.label, font), fill="black", font=font)
-    draw.text((left, above + _LABEL // 2), _printable(cell.caption, font), fill="dimgrey", font=font)
+    draw.text(
+        (left, above + _LABEL // 2), _printable(cell.caption, font), fill="dimgrey", font=font
+    )
     if isinstance(cell.shown, str):
         for number, text in enumerate(textwrap.wrap(cell.shown, 32)[:_REASON_LINES]):
-            draw.text((left, above + _LABEL + 18 * number), _printable(text, font), fill="firebrick", font=font)
+            draw.text(
+                (left, above + _LABEL + 18 * number),
+                _printable(text, font),
+                fill="firebrick",
+                font=font,
+            )
     else:
         sheet.paste(Image.fromarray(cell.shown), (left, above + _LABEL))
         height, width = cell.shown.shape[:2]
         frame = (left - 1, above + _LABEL - 1, left + width, above + _LABEL + height)
-        draw.rectangle(frame, outline="silver")  # a white region of a mask must not merge with the page
+        draw.rectangle(
+            frame, outline="silver"
+        )  # a white region of a mask must not merge with the page
 
 
-def _colour_bar(sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, above: int, top: float) -> None:
+def _colour_bar(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, above: int, top: float
+) -> None:
     """Draw the colour scale under the pictures, as wide as a cell."""
     ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
     wide = cv2.resize(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1], (_CELL, 16))
     sheet.paste(Image.fromarray(wide), (_MARGIN, above))
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        draw.text((_MARGIN + share * _CELL, above + 18), f"{share * top:.2g}", fill="black", font=font, anchor=anchor)
-    draw.text((_MARGIN, above + 36), "sigma in px; last colour: and more", fill="dimgrey", font=font)
+        draw.text(
+            (_MARGIN + share * _CELL, above + 18),
+            f"{share * top:.2g}",
+            fill="black",
+            font=font,
+            anchor=anchor,
+        )
+    draw.text(
+        (_MARGIN, above + 36), "sigma in px; last colour: and more", fill="dimgrey", font=font
+    )
 
 
 def _printable(text: str, font: _Font) -> str:

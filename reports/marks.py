@@ -1,9 +1,10 @@
-"""Which means of a column are marked: the best and the second best, with all that a paired test cannot tell from them.
+"""Which means of a column are marked: the best and the second best, with all that a paired test
+cannot tell from them.
 
-The best is the best mean. A method whose paired difference to it is not significant is marked like it: sign-flip test
-per picture, adjusted by Holm for the number of methods compared with the best, at 5 % two-sided. The second best are
-the same among the rest. Where the pictures are so few that no such test could show any difference, only the best and
-the second best mean are marked.
+The best is the best mean. A method whose paired difference to it is not significant is marked like
+it: sign-flip test per picture, adjusted by Holm for the number of methods compared with the best,
+at 5 % two-sided. The second best are the same among the rest. Where the pictures are so few that no
+such test could show any difference, only the best and the second best mean are marked.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ Scores = Mapping[str, Mapping[str, float]]
 """Method -> picture -> score; every method on the same pictures."""
 
 LEGEND = (
-    "Bold: the best mean, and every other whose paired difference to it is not significant (sign-flip test, Holm over "
+    "Bold: the best mean, and every other whose paired difference to it is not significant "
+    "(sign-flip test, Holm over "
     "the methods compared, 5 %); italic: the same among the rest."
 )
 UNTESTED = (
-    "Bold: the best mean; italic: the second best. They are not tested: with so few pictures no paired test could show "
+    "Bold: the best mean; italic: the second best. They are not tested: with so few pictures no "
+    "paired test could show "
     "a difference between so many methods at 5 %."
 )
 
@@ -40,7 +43,9 @@ def legend(columns: Iterable[tuple[int, int]]) -> list[str]:
 
 
 def _testable(methods: int, pictures: int) -> bool:
-    """Return whether the least p that so many pictures can give, 2^(1 - n), outlasts Holm's adjustment."""
+    """Return whether the least p that so many pictures can give, 2^(1 - n), outlasts Holm's
+    adjustment.
+    """
     return (methods - 1) * 2.0 ** (1 - pictures) <= ALPHA
 
 
@@ -61,11 +66,15 @@ def marks(scores: Scores, *, higher_is_better: bool) -> dict[str, Mark]:
 
 
 def _leaders(scores: Scores, higher_is_better: bool, tested: bool) -> list[str]:
-    """Return the method with the best mean and those that cannot be told from it; untested, those of equal mean."""
+    """Return the method with the best mean and those that cannot be told from it; untested, those
+    of equal mean.
+    """
     if not scores:
         return []
     means = {method: fmean(pictures.values()) for method, pictures in scores.items()}
-    top = max(sorted(means), key=lambda method: means[method] if higher_is_better else -means[method])
+    top = max(
+        sorted(means), key=lambda method: means[method] if higher_is_better else -means[method]
+    )
     others = [method for method in scores if method != top]
     if not tested:
         return [top, *(method for method in others if means[method] == means[top])]

@@ -1,4 +1,6 @@
-"""One picture to look at first: crops of what every method made of the first pictures of a run, side by side."""
+"""One picture to look at first: crops of what every method made of the first pictures of a run,
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,12 @@ class _Strip(NamedTuple):
 def write(store: Store, path: Path, dataset: str | None = None) -> Path | None:
     """Write the overview of a run; return its path, or None if the run kept no pictures.
 
-    Each line is one picture at the lowest noise level of the run, cropped where the defocus cost most (where there is
-    a target) or at its centre, at its own pixel size.
+    Each line is one picture at the lowest noise level of the run, cropped where the defocus cost
+    most (where there is a target) or at its centre, at its own pixel size.
     """
-    strips = [strip for cells in _first_samples(store, dataset) if (strip := _strip(store.folder, cells))]
+    strips = [
+        strip for cells in _first_samples(store, dataset) if (strip := _strip(store.folder, cells))
+    ]
     if not strips:
         return None
     sheet = _sheet(strips)
@@ -55,9 +59,15 @@ def _first_samples(store: Store, dataset: str | None) -> list[list[tuple[Cell, s
         return []
     level = min(cell.noise.sigma for cell, _ in kept)
     first = kept[0][0]
-    same = [(c, o) for c, o in kept if (c.dataset, c.track, c.noise.sigma) == (first.dataset, first.track, level)]
+    same = [
+        (c, o)
+        for c, o in kept
+        if (c.dataset, c.track, c.noise.sigma) == (first.dataset, first.track, level)
+    ]
     samples = list(dict.fromkeys(cell.sample for cell, _ in same))[:_PICTURES]
-    return [[(cell, output) for cell, output in same if cell.sample == sample] for sample in samples]
+    return [
+        [(cell, output) for cell, output in same if cell.sample == sample] for sample in samples
+    ]
 
 
 def _strip(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _Strip | None:
@@ -65,7 +75,10 @@ def _strip(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _Strip | None:
     if views is None:
         return None
     close = crops.closest(views.seen, views.target, _CROP)
-    return _Strip(cells[0][0].sample, [(name, _bytes(close.of(picture))) for name, picture in views.shown().items()])
+    return _Strip(
+        cells[0][0].sample,
+        [(name, _bytes(close.of(picture))) for name, picture in views.shown().items()],
+    )
 
 
 def _bytes(picture: Picture) -> NDArray[np.uint8]:
@@ -75,7 +88,9 @@ def _bytes(picture: Picture) -> NDArray[np.uint8]:
 def _sheet(strips: Sequence[_Strip]) -> Image.Image:
     columns = max(len(strip.crops) for strip in strips)
     step = _CROP + _MARGIN
-    sheet = Image.new("RGB", (columns * step + _MARGIN, len(strips) * (step + _LABEL) + _MARGIN), "white")
+    sheet = Image.new(
+        "RGB", (columns * step + _MARGIN, len(strips) * (step + _LABEL) + _MARGIN), "white"
+    )
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
     for line, strip in enumerate(strips):
@@ -89,7 +104,9 @@ def _sheet(strips: Sequence[_Strip]) -> Image.Image:
 
 
 def _printable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """Return as much of a label as fits above a crop; the built-in font knows Latin letters only."""
+    """Return as much of a label as fits above a crop; the built-in font knows Latin
+    letters only.
+    """
     plain = text.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")
     while font.getlength(plain) > _CROP:
         plain = plain[:-2] + "…" if plain.endswith("…") else plain[:-1] + "…"

@@ -1,4 +1,6 @@
-"""Two methods tested on the same pictures: a family of such tests, as cells of a table and as columns of numbers."""
+"""Two methods tested on the same pictures: a family of such tests, as cells of a table and as
+columns of numbers.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ class Test:
 
 def tests(cases: Sequence[tuple[Column, Card, pd.DataFrame]]) -> list[Test]:
     """Return the tests of a family, given its measures and scores."""
-    results = [compare(*scores.to_numpy().T, higher_is_better=card["higher_is_better"]) for _, card, scores in cases]
+    results = [
+        compare(*scores.to_numpy().T, higher_is_better=card["higher_is_better"])
+        for _, card, scores in cases
+    ]
     adjusted = holm([found.sign_flip for found in results])
     return [Test(*case, found, p) for case, found, p in zip(cases, results, adjusted, strict=True)]
 
@@ -68,8 +73,10 @@ def legend(family: Sequence[Test], of: str) -> list[str]:
     """Return what the columns of `cells` are, for a family of tests (`of`: "measures", "pairs")."""
     return [
         f"Difference: mean over pictures{kinds(test.found.interval for test in family)}.",
-        f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} {of}; bold: at most "
-        f"{100 * ALPHA:g} %. Could show: the least true difference that a paired t-test on as many such pictures shows "
+        f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} "
+        f"{of}; bold: at most "
+        f"{100 * ALPHA:g} %. Could show: the least true difference that a paired t-test on as "
+        f"many such pictures shows "
         "with a power of 80 %.",
     ]
 
@@ -92,13 +99,27 @@ def numbers(ground: Ground, family: Sequence[Test]) -> pd.DataFrame:
 def _record(ground: Ground, test: Test) -> dict[str, Any]:
     found, (a, b) = test.found, test.names
     return {
-        "dataset": ground.dataset, "noise": ground.level, **test.column._asdict(),
-        "higher_is_better": test.card["higher_is_better"], "a": a, "b": b, "n": found.n,
-        "mean_a": test.scores[a].mean(), "mean_b": test.scores[b].mean(), "difference": found.mean,
-        "low": found.interval.low, "high": found.interval.high, "interval": found.interval.kind,
-        "wins": found.wins, "losses": found.losses, "ties": found.ties, "p": found.sign_flip, "p_holm": test.adjusted,
-        "p_wilcoxon": found.wilcoxon, "detectable": found.detectable,
-    }  # fmt: skip
+        "dataset": ground.dataset,
+        "noise": ground.level,
+        **test.column._asdict(),
+        "higher_is_better": test.card["higher_is_better"],
+        "a": a,
+        "b": b,
+        "n": found.n,
+        "mean_a": test.scores[a].mean(),
+        "mean_b": test.scores[b].mean(),
+        "difference": found.mean,
+        "low": found.interval.low,
+        "high": found.interval.high,
+        "interval": found.interval.kind,
+        "wins": found.wins,
+        "losses": found.losses,
+        "ties": found.ties,
+        "p": found.sign_flip,
+        "p_holm": test.adjusted,
+        "p_wilcoxon": found.wilcoxon,
+        "detectable": found.detectable,
+    }
 
 
 def least_p(n: int) -> float:
@@ -123,7 +144,8 @@ def p_value(p: float) -> str:
 
 
 def digits_of(test: Test) -> int:
-    """Return how many decimals a difference gets: those of its measure, or more, so that two digits of it show.
+    """Return how many decimals a difference gets: those of its measure, or more, so that two digits
+    of it show.
 
     Where the interval is wider than the difference is large, two digits of the interval are enough.
     """

@@ -1,16 +1,19 @@
-"""The study behind the GKM: how well it and its rivals fit the PSF of a lens out of focus, ideal and measured.
+"""The study behind the GKM: how well it and its rivals fit the PSF of a lens out of focus, ideal
+and measured.
 
-The paper's first claim is that a Gaussian kernel mixture models real defocus PSFs more accurately than one Gaussian or
-disk; it shows examples and prints no numbers. `measure` fits every model of `MODELS` (see `benchmark.optics.psf_fit`
-for what is fitted and what the errors mean)
+The paper's first claim is that a Gaussian kernel mixture models real defocus PSFs more accurately
+than one Gaussian or disk; it shows examples and prints no numbers. `measure` fits every model of
+`MODELS` (see `benchmark.optics.psf_fit` for what is fitted and what the errors mean)
 
-- to ideal apertures over a ladder of blur sizes, so that it shows where a bank of kernels up to M x M ends, and
-- to measured PSFs, if a data set has some: as they are, and summed over 2 x 2 pixels ("binned", as a sensor with pixels
-  of twice the width would have them), because real PSFs that lie beyond the bank at full size tell nothing about its
-  shapes. Binned PSFs are half as wide.
+- to ideal apertures over a ladder of blur sizes, so that it shows where a bank of kernels up to M x
+  M ends, and
+- to measured PSFs, if a data set has some: as they are, and summed over 2 x 2 pixels ("binned", as
+  a sensor with pixels of twice the width would have them), because real PSFs that lie beyond the
+  bank at full size tell nothing about its shapes. Binned PSFs are half as wide.
 
-The generalised Gaussian, one Gaussian and the disk are not limited in size, the mixtures are by their bank. A mixture
-has K = M coefficients to the others' one or two numbers: it must fit better to be worth anything.
+The generalised Gaussian, one Gaussian and the disk are not limited in size, the mixtures are by
+their bank. A mixture has K = M coefficients to the others' one or two numbers: it must fit better
+to be worth anything.
 """
 
 from __future__ import annotations
@@ -70,7 +73,15 @@ class Model(NamedTuple):
 GAUSSIAN, DISK, GENERALISED = Model("gaussian"), Model("disk"), Model("generalised gaussian")
 NONNEGATIVE, FREE = Model("gkm >= 0", PAPER_BANK), Model("gkm", PAPER_BANK)
 LARGE = Model("gkm", LARGEST_BANK)
-MODELS: Final = (GAUSSIAN, DISK, GENERALISED, NONNEGATIVE, FREE, Model("gkm >= 0", LARGEST_BANK), LARGE)
+MODELS: Final = (
+    GAUSSIAN,
+    DISK,
+    GENERALISED,
+    NONNEGATIVE,
+    FREE,
+    Model("gkm >= 0", LARGEST_BANK),
+    LARGE,
+)
 
 
 class _Task(NamedTuple):
@@ -89,9 +100,10 @@ class Study:
     """What was measured.
 
     Attributes:
-        rows: one per PSF and model. Columns: kind ("aperture" or "measured"), group, name, sigma (px, of the PSF),
-            model, bank, the four errors (l2, tv, blur in dB, loss in dB), fitted_sigma (px), exponent, coefficient
-            (the largest by magnitude of a mixture), shift_down and shift_right (px).
+        rows: one per PSF and model. Columns: kind ("aperture" or "measured"), group, name, sigma
+            (px, of the PSF), model, bank, the four errors (l2, tv, blur in dB, loss in dB),
+            fitted_sigma (px), exponent, coefficient (the largest by magnitude of a mixture),
+            shift_down and shift_right (px).
         examples: PSFs for the figure, by title.
     """
 
@@ -99,13 +111,16 @@ class Study:
     examples: Mapping[str, Array]
 
 
-def measure(measured: Mapping[str, NDArray[Any]] | None, *, sigmas: Sequence[float] = SIGMAS, jobs: int = 0) -> Study:
+def measure(
+    measured: Mapping[str, NDArray[Any]] | None, *, sigmas: Sequence[float] = SIGMAS, jobs: int = 0
+) -> Study:
     """Fit all models to the ideal apertures and the measured PSFs.
 
     Args:
-        measured: group -> N x h x w PSFs, h and w odd, each with a positive sum (they are normalised); or None.
-        sigmas: sizes of the ideal apertures, per-axis sigma in pixels of the whole aperture (for the half disk and the
-            cat's eye: of the disk they are cut from).
+        measured: group -> N x h x w PSFs, h and w odd, each with a positive sum (they are
+            normalised); or None.
+        sigmas: sizes of the ideal apertures, per-axis sigma in pixels of the whole aperture (for
+            the half disk and the cat's eye: of the disk they are cut from).
         jobs: processes; 0 takes one per core, four at most.
 
     Raises:
@@ -114,17 +129,26 @@ def measure(measured: Mapping[str, NDArray[Any]] | None, *, sigmas: Sequence[flo
     import joblib
     import pandas as pd
 
-    full = {group: [_normalised(kernel) for kernel in kernels] for group, kernels in (measured or {}).items()}
-    groups = {**full, **{f"{group}, binned": [_binned(kernel) for kernel in full[group]] for group in full}}
+    full = {
+        group: [_normalised(kernel) for kernel in kernels]
+        for group, kernels in (measured or {}).items()
+    }
+    groups = {
+        **full,
+        **{f"{group}, binned": [_binned(kernel) for kernel in full[group]] for group in full},
+    }
     tasks = [*_aperture_tasks(sigmas), *_measured_tasks(groups)]
     processes = jobs or min(4, joblib.cpu_count())
-    found = joblib.Parallel(n_jobs=processes, return_as="generator")(joblib.delayed(_fitted)(task) for task in tasks)
+    found = joblib.Parallel(n_jobs=processes, return_as="generator")(
+        joblib.delayed(_fitted)(task) for task in tasks
+    )
     rows = [row for some in console.track(found, len(tasks), "PSFs") for row in some]
     return Study(pd.DataFrame(rows), _examples(full))
 
 
 def save(folder: Path, study: Study) -> list[Path]:
-    """Write psf_fits.csv (every fit), psf_study.md, psf_study.tex and two figures (PNG and PDF); return the files.
+    """Write psf_fits.csv (every fit), psf_study.md, psf_study.tex and two figures (PNG and PDF);
+    return the files.
 
     Raises:
         DataError: if the folder cannot be written to.
@@ -138,7 +162,10 @@ def save(folder: Path, study: Study) -> list[Path]:
     for name, text in texts.items():
         _put(folder / name, text.encode())
     written = [folder / name for name in texts]
-    for name, figure in (("psf_errors", _errors_figure(study)), ("psf_kernels", _kernels_figure(study))):
+    for name, figure in (
+        ("psf_errors", _errors_figure(study)),
+        ("psf_kernels", _kernels_figure(study)),
+    ):
         for suffix, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
             content = io.BytesIO()
             figure.savefig(content, format=suffix, metadata=facts)
@@ -158,12 +185,16 @@ def read(folder: Path) -> Study:
 
     path = folder / FITS
     if not path.is_file():
-        raise UsageError(f"{folder}: no PSF study here (no {FITS}); make one with `python -m benchmark psf`")
+        raise UsageError(
+            f"{folder}: no PSF study here (no {FITS}); make one with `python -m benchmark psf`"
+        )
     try:
         rows = pd.read_csv(path, dtype={"group": str, "name": str})
         return Study(rows.astype({"sigma": float, "l2": float}), {})
     except (ValueError, KeyError) as error:
-        raise DataError(f"{path}: damaged ({error}); make it again with `python -m benchmark psf`") from error
+        raise DataError(
+            f"{path}: damaged ({error}); make it again with `python -m benchmark psf`"
+        ) from error
 
 
 def _put(path: Path, content: bytes) -> None:
@@ -171,11 +202,14 @@ def _put(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-# PSFs -----------------------------------------------------------------------------------------------------------------
+# PSFs
+# --------------------------------------------------------------------------------------------------
 
 
 def apertures() -> dict[str, Callable[[float], Array]]:
-    """Return aperture name -> its kernel by sigma (px); all but the half disk are centred and symmetric."""
+    """Return aperture name -> its kernel by sigma (px); all but the half disk are centred and
+    symmetric.
+    """
     return {
         "disk": lambda sigma: psf.kernel("disk", sigma),
         "hexagon": lambda sigma: psf.kernel("polygon", sigma, blades=6),
@@ -195,7 +229,9 @@ def _annulus(sigma: float) -> Array:
 
 
 def _cats_eye(sigma: float) -> Array:
-    """Return what two circles of radius 2 sigma share that lie side by side: a pupil cut by the lens barrel."""
+    """Return what two circles of radius 2 sigma share that lie side by side: a pupil cut by the
+    lens barrel.
+    """
     radius = 2 * sigma
     pixels = max(1, math.ceil(radius - 0.5))
     fine = (np.arange((2 * pixels + 1) * _FINE) + 0.5) / _FINE - pixels - 0.5
@@ -209,7 +245,14 @@ def _aperture_tasks(sigmas: Sequence[float]) -> list[_Task]:
     ladder = tuple(Model(family, size) for size in BANKS for family in ("gkm >= 0", "gkm"))
     disk_models = (*MODELS, *(model for model in ladder if model not in MODELS))
     return [
-        _Task("aperture", name, f"{sigma:g}", sigma, make(sigma), disk_models if name == "disk" else MODELS)
+        _Task(
+            "aperture",
+            name,
+            f"{sigma:g}",
+            sigma,
+            make(sigma),
+            disk_models if name == "disk" else MODELS,
+        )
         for name, make in apertures().items()
         for sigma in sigmas
     ]
@@ -269,16 +312,22 @@ def _examples(groups: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
     return chosen
 
 
-# Findings -------------------------------------------------------------------------------------------------------------
+# Findings
+# --------------------------------------------------------------------------------------------------
 
 
-def crossing(rows: pd.DataFrame, group: str, model: Model, other: Model, *, factor: float = 1.0) -> float | None:
-    """Return the blur size in pixels from which on `model` has more than `factor` times the l2 error of `other`.
+def crossing(
+    rows: pd.DataFrame, group: str, model: Model, other: Model, *, factor: float = 1.0
+) -> float | None:
+    """Return the blur size in pixels from which on `model` has more than `factor` times the l2
+    error of `other`.
 
-    Sizes between those measured are interpolated linearly; None if it has not at the largest size, and the smallest
-    size measured if it has at all of them.
+    Sizes between those measured are interpolated linearly; None if it has not at the largest size,
+    and the smallest size measured if it has at all of them.
     """
-    first, second = (_of(rows, "aperture", group, each.label).sort_values("sigma") for each in (model, other))
+    first, second = (
+        _of(rows, "aperture", group, each.label).sort_values("sigma") for each in (model, other)
+    )
     sigma = first["sigma"].to_numpy(np.float64)
     excess = first["l2"].to_numpy(np.float64) - factor * second["l2"].to_numpy(np.float64)
     below = np.flatnonzero(excess <= 0)
@@ -295,7 +344,9 @@ def summary_lines(study: Study) -> list[str]:
     """Return the findings as sentences, every number computed from the fits."""
     rows = study.rows
     lines = [line for group in _groups(rows, "aperture") for line in _aperture_lines(rows, group)]
-    return lines + [line for group in _groups(rows, "measured") for line in _measured_lines(rows, group)]
+    return lines + [
+        line for group in _groups(rows, "measured") for line in _measured_lines(rows, group)
+    ]
 
 
 def _groups(rows: pd.DataFrame, kind: str) -> list[str]:
@@ -304,11 +355,14 @@ def _groups(rows: pd.DataFrame, kind: str) -> list[str]:
 
 def _aperture_lines(rows: pd.DataFrame, group: str) -> list[str]:
     against_large = crossing(rows, group, FREE, LARGE, factor=1.1)
+    worse = _said(
+        crossing(rows, group, NONNEGATIVE, GAUSSIAN), "has more L2 error than one Gaussian"
+    )
     return [
-        f"{group}: {FREE.label} {_said(against_large, f'has over 10 % more L2 error than {LARGE.label}')}, "
+        f"{group}: {FREE.label} "
+        f"{_said(against_large, f'has over 10 % more L2 error than {LARGE.label}')}, "
         f"and {_said(crossing(rows, group, FREE, GAUSSIAN), 'more than one Gaussian')}.",
-        f"{group}: {NONNEGATIVE.label} "
-        f"{_said(crossing(rows, group, NONNEGATIVE, GAUSSIAN), 'has more L2 error than one Gaussian')}.",
+        f"{group}: {NONNEGATIVE.label} {worse}.",
     ]
 
 
@@ -319,7 +373,9 @@ def _said(sigma: float | None, what: str) -> str:
 def _measured_lines(rows: pd.DataFrame, group: str) -> list[str]:
     errors = _by_model(rows, group, "l2")
     medians = errors.median()
-    order = ", ".join(f"{name} {value:.3f}" for name, value in medians.sort_values(kind="stable").items())
+    order = ", ".join(
+        f"{name} {value:.3f}" for name, value in medians.sort_values(kind="stable").items()
+    )
     sigma = _of(rows, "measured", group)["sigma"]
 
     def wins(model: Model, other: Model) -> str:
@@ -330,7 +386,8 @@ def _measured_lines(rows: pd.DataFrame, group: str) -> list[str]:
         f"{group} (n = {len(errors)}, sigma {sigma.min():.1f} to {sigma.max():.1f} px): "
         f"median relative L2 error {order}.",
         *(
-            f"{group}: {model.label} fits better than {' / '.join(rival.label for rival in rivals)} in "
+            f"{group}: {model.label} fits better than "
+            f"{' / '.join(rival.label for rival in rivals)} in "
             f"{' / '.join(wins(model, rival) for rival in rivals)} PSFs."
             for model in (FREE, NONNEGATIVE, LARGE)
         ),
@@ -346,11 +403,14 @@ def _of(rows: pd.DataFrame, kind: str, group: str, model: str | None = None) -> 
     return chosen if model is None else chosen[chosen["model"] == model]
 
 
-# Tables ---------------------------------------------------------------------------------------------------------------
+# Tables
+# --------------------------------------------------------------------------------------------------
 
 
 def aperture_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the relative L2 error of every model, by aperture, at the sizes of `TABLE_SIGMAS` that were measured."""
+    """Return the relative L2 error of every model, by aperture, at the sizes of `TABLE_SIGMAS` that
+    were measured.
+    """
     chosen = rows[(rows["kind"] == "aperture") & rows["sigma"].isin(TABLE_SIGMAS)]
     wide = chosen.pivot(index=["group", "model"], columns="sigma", values="l2")
     order = chosen[["group", "model"]].drop_duplicates()
@@ -360,7 +420,8 @@ def aperture_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return medians over the PSFs of each measured group (with the range of the L2 error), by model.
+    """Return medians over the PSFs of each measured group (with the range of the L2 error), by
+    model.
 
     `best` counts the PSFs that no other model fits with a smaller L2 error.
     """
@@ -372,35 +433,52 @@ def measured_table(rows: pd.DataFrame) -> pd.DataFrame:
         for label in (model.label for model in MODELS):
             some = _of(rows, "measured", group, label)
             middle = some.median(numeric_only=True)
-            lines.append({
-                "PSFs": group, "model": label, "n": str(len(some)),
-                "L2": f"{middle['l2']:.3f} [{some['l2'].min():.3f}, {some['l2'].max():.3f}]",
-                "TV": f"{middle['tv']:.3f}",
-                "blur (dB)": f"{middle['blur']:.1f}",
-                "Wiener loss (dB)": f"{middle['loss']:.2f}",
-                "largest coefficient": "" if math.isnan(middle["coefficient"]) else f"{middle['coefficient']:.3g}",
-                "best": str(int(best.get(label, 0))),
-            })  # fmt: skip
+            lines.append(
+                {
+                    "PSFs": group,
+                    "model": label,
+                    "n": str(len(some)),
+                    "L2": f"{middle['l2']:.3f} [{some['l2'].min():.3f}, {some['l2'].max():.3f}]",
+                    "TV": f"{middle['tv']:.3f}",
+                    "blur (dB)": f"{middle['blur']:.1f}",
+                    "Wiener loss (dB)": f"{middle['loss']:.2f}",
+                    "largest coefficient": ""
+                    if math.isnan(middle["coefficient"])
+                    else f"{middle['coefficient']:.3g}",
+                    "best": str(int(best.get(label, 0))),
+                }
+            )
     return pd.DataFrame(lines)
 
 
 _NOTES: Final = (
     "L2: ||fit - PSF|| / ||PSF||. TV: share of the light that arrives in the wrong place.",
-    f"blur: PSNR between a picture of 1/f^2 power spectrum (variance {psf_fit.VARIANCE:g}) blurred by the fit and "
-    f"by the PSF. Wiener loss: what a Wiener filter made from the fit loses against one made from the PSF, at noise "
+    f"blur: PSNR between a picture of 1/f^2 power spectrum (variance {psf_fit.VARIANCE:g}) "
+    f"blurred by the fit and "
+    f"by the PSF. Wiener loss: what a Wiener filter made from the fit loses against one made from "
+    f"the PSF, at noise "
     f"{psf_fit.NOISE:g} (0-255 scale).",
-    "Every model may move the PSF as suits it best: displacement is not blur. The L2 error is what was minimised.",
-    "A kernel narrower than the PSF undoes less of the blur and amplifies less, so that it may lose less than a closer "
+    "Every model may move the PSF as suits it best: displacement is not blur. The L2 error is "
+    "what was minimised.",
+    "A kernel narrower than the PSF undoes less of the blur and amplifies less, so that it may "
+    "lose less than a closer "
     "fit that is too wide: the loss does not follow the L2 error.",
-    "Models: one Gaussian and disk 1 free number, generalised Gaussian 2, GKM M (its coefficients). A larger bank "
-    "contains a smaller one and cannot fit worse, which decides the column best where both fit alike.",
+    "Models: one Gaussian and disk 1 free number, generalised Gaussian 2, GKM M (its "
+    "coefficients). A larger bank "
+    "contains a smaller one and cannot fit worse, which decides the column best where both fit "
+    "alike.",
 )
 
 
 def _grids(study: Study) -> list[Grid]:
-    tables = {"Ideal apertures: relative L2 error by blur size (sigma of the aperture, px)": aperture_table(study.rows)}
+    tables = {
+        "Ideal apertures: relative L2 error by blur size (sigma of the aperture, "
+        "px)": aperture_table(study.rows)
+    }
     if _groups(study.rows, "measured"):
-        tables["Measured PSFs: medians, with the range of the L2 error in brackets"] = measured_table(study.rows)
+        tables["Measured PSFs: medians, with the range of the L2 error in brackets"] = (
+            measured_table(study.rows)
+        )
     notes = [*_NOTES, f"Measured by {about.this_suite()}."]
     *others, last = tables
     return [
@@ -412,7 +490,10 @@ def _grids(study: Study) -> list[Grid]:
 def markdown(study: Study) -> str:
     """Return findings and tables as Markdown."""
     findings = "\n".join(f"- {grid.escape_markdown(line)}" for line in summary_lines(study))
-    return f"# How well blur kernels fit defocus PSFs\n\n{findings}\n\n{grid.write(_grids(study), 'markdown')}"
+    return (
+        f"# How well blur kernels fit defocus "
+        f"PSFs\n\n{findings}\n\n{grid.write(_grids(study), 'markdown')}"
+    )
 
 
 def latex(study: Study) -> str:
@@ -423,9 +504,12 @@ def latex(study: Study) -> str:
 _TEXTS = ("aperture", "PSFs", "model")
 
 
-# Figures --------------------------------------------------------------------------------------------------------------
+# Figures
+# --------------------------------------------------------------------------------------------------
 
-_LOOKS: Final[Mapping[str, tuple[str, str]]] = {  # Okabe and Ito's colours, told apart by the colour blind too
+_LOOKS: Final[
+    Mapping[str, tuple[str, str]]
+] = {  # Okabe and Ito's colours, told apart by the colour blind too
     GAUSSIAN.label: ("#E69F00", "-"),
     DISK.label: ("#000000", "-"),
     GENERALISED.label: ("#009E73", "-"),
@@ -440,13 +524,17 @@ _FLOOR = 1e-3  # of the error axis: exact fits have no place on a logarithmic on
 
 
 def _errors_figure(study: Study) -> Figure:
-    """Draw the error against the blur size: a panel per aperture, and one for the disk with banks of several sizes."""
+    """Draw the error against the blur size: a panel per aperture, and one for the disk with banks
+    of several sizes.
+    """
     from matplotlib.figure import Figure
 
     rows = study.rows
     names = _groups(rows, "aperture")
     figure = Figure(figsize=(12, 7), layout="constrained")
-    figure.suptitle(f"Fits to ideal apertures (errors below {_FLOOR:g} are drawn there)", fontsize=10)
+    figure.suptitle(
+        f"Fits to ideal apertures (errors below {_FLOOR:g} are drawn there)", fontsize=10
+    )
     panels = figure.subplots(2, math.ceil((len(names) + 1) / 2), sharey=True).ravel()
     for axes, name in zip(panels, names, strict=False):
         _error_lines(axes, rows, name, _LOOKS)
@@ -465,10 +553,19 @@ def _errors_figure(study: Study) -> Figure:
     return figure
 
 
-def _error_lines(axes: Axes, rows: pd.DataFrame, group: str, looks: Mapping[str, tuple[str, str]]) -> None:
+def _error_lines(
+    axes: Axes, rows: pd.DataFrame, group: str, looks: Mapping[str, tuple[str, str]]
+) -> None:
     for label, (colour, style) in looks.items():
         some = _of(rows, "aperture", group, label).sort_values("sigma")
-        axes.plot(some["sigma"], some["l2"].clip(lower=_FLOOR), style, color=colour, label=label, linewidth=1.4)
+        axes.plot(
+            some["sigma"],
+            some["l2"].clip(lower=_FLOOR),
+            style,
+            color=colour,
+            label=label,
+            linewidth=1.4,
+        )
     axes.set_yscale("log")
     axes.set_xlabel("sigma of the aperture (px)")
     axes.set_ylabel("relative L2 error")
@@ -476,7 +573,9 @@ def _error_lines(axes: Axes, rows: pd.DataFrame, group: str, looks: Mapping[str,
 
 
 def _kernels_figure(study: Study) -> Figure:
-    """Draw, for each example, the PSF, its fits, their residuals beneath them, and the radial profiles."""
+    """Draw, for each example, the PSF, its fits, their residuals beneath them, and the radial
+    profiles.
+    """
     from matplotlib.figure import Figure
 
     models = (GAUSSIAN, DISK, GENERALISED, NONNEGATIVE, FREE, LARGE)
@@ -497,17 +596,26 @@ def _kernel_panels(panels: NDArray[Any], title: str, fits: Mapping[str, psf_fit.
     panels[1, 0].set_axis_off()
     panels[1, 0].text(0.5, 0.5, "fit - PSF\n(registered)", ha="center", va="center")
     radius = np.arange(0, size // 2 + 1)
-    profiles: Iterable[tuple[str, Array, str, str]] = [("PSF", _profile(first, radius), "#888888", "-")]
+    profiles: Iterable[tuple[str, Array, str, str]] = [
+        ("PSF", _profile(first, radius), "#888888", "-")
+    ]
     for column, (label, fit) in enumerate(fits.items(), start=1):
         kernel = _fitting(fit.kernel, size)
         _picture(panels[0, column], kernel, label.replace(", ", "\n"), shown)
         difference = {"cmap": "PuOr", "vmin": -peak / 2, "vmax": peak / 2}
-        _picture(panels[1, column], kernel - _fitting(fit.target, size), f"L2 {fit.errors.l2:.3f}", difference)
+        _picture(
+            panels[1, column],
+            kernel - _fitting(fit.target, size),
+            f"L2 {fit.errors.l2:.3f}",
+            difference,
+        )
         profiles = [*profiles, (label, _profile(kernel, radius), *_LOOKS[label])]
     panels[1, -1].set_axis_off()
     axes = panels[0, -1]
     for label, values, colour, style in profiles:
-        axes.plot(radius, values, style, color=colour, label=label, linewidth=3 if label == "PSF" else 1)
+        axes.plot(
+            radius, values, style, color=colour, label=label, linewidth=3 if label == "PSF" else 1
+        )
     axes.set_xlabel("radius (px)", fontsize=7)
     axes.set_title("radial mean", fontsize=8)
     axes.tick_params(labelsize=6)

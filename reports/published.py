@@ -1,7 +1,9 @@
-"""The quality that papers and their re-evaluations print: `results/published/quality.csv`, one number a line.
+"""The quality that papers and their re-evaluations print: `results/published/quality.csv`, one
+number a line.
 
-Printed numbers are texts, so that they stay as printed. They are never measured here, and never called so. Which of our
-methods stands for a printed row is in `rows.csv`; what is known of a source as a whole, in `sources.csv`.
+Printed numbers are texts, so that they stay as printed. They are never measured here, and never
+called so. Which of our methods stands for a printed row is in `rows.csv`; what is known of a source
+as a whole, in `sources.csv`.
 """
 
 from __future__ import annotations
@@ -43,13 +45,15 @@ class Printed(_Line):
         source: a key of `sources`.
         table: number of the table of the GKMNet paper; empty for other sources.
         model: the row's name, as printed.
-        training: what the row says of its training pictures (`noise` for the paper's "+"); empty if nothing.
+        training: what the row says of its training pictures (`noise` for the paper's "+"); empty if
+            nothing.
         dataset: what it was measured on: the test part of it.
         part: the part of that, where it is not all.
         noise: sigma of the noise added to the pictures, on the 0-255 scale.
         measure: psnr (dB), ssim, lpips or mae.
         value: as printed; empty if it is printed but cannot be read, and then the note says so.
-        protocol: what is known of how it was measured beside the source's own note; empty if nothing.
+        protocol: what is known of how it was measured beside the source's own note; empty if
+            nothing.
         note: what a reader must know about this number.
     """
 
@@ -84,7 +88,9 @@ class Printed(_Line):
     @property
     def place(self) -> tuple[object, ...]:
         """What no two numbers share."""
-        return tuple(getattr(self, name) for name in Printed.model_fields if name not in ("value", "note"))
+        return tuple(
+            getattr(self, name) for name in Printed.model_fields if name not in ("value", "note")
+        )
 
 
 class Source(_Line):
@@ -108,8 +114,8 @@ class Row(_Line):
         table: number of the table.
         model: the row's name, as printed; empty for a method that the paper does not have.
         training: as in `Printed`.
-        methods: canonical ids with a space between them. The tag `*` stands for any, or none, but not for weights
-            that were trained on noise; `*-noise` for those.
+        methods: canonical ids with a space between them. The tag `*` stands for any, or none, but
+            not for weights that were trained on noise; `*-noise` for those.
     """
 
     table: TableNumber
@@ -123,7 +129,10 @@ class Row(_Line):
 
     def counts_as(self, method: str) -> bool:
         """Return whether a method has the network of the row, whatever its weights."""
-        wanted = {(spec.name, tuple(sorted(spec.parameters.items()))) for spec in map(parse, self.methods.split())}
+        wanted = {
+            (spec.name, tuple(sorted(spec.parameters.items())))
+            for spec in map(parse, self.methods.split())
+        }
         spec = parse(method)
         return (spec.name, tuple(sorted(spec.parameters.items()))) in wanted
 
@@ -142,14 +151,17 @@ def quality(folder: Path = FOLDER) -> list[Printed]:
     """Return the printed numbers in the order of the file.
 
     Raises:
-        DataError: no such file; or a line that is not as described above, comes twice, or names an unknown source.
+        DataError: no such file; or a line that is not as described above, comes twice, or names an
+            unknown source.
     """
     path = folder / "quality.csv"
     known = {source.source for source in sources(folder)}
     numbers = list(_read(path, Printed))
     for number in numbers:
         if number.source not in known:
-            raise DataError(f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}")
+            raise DataError(
+                f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}"
+            )
     _refuse_doubles(path, (number.place for number in numbers))
     return numbers
 
@@ -162,9 +174,13 @@ def sources(folder: Path = FOLDER) -> list[Source]:
 
 
 def rows(folder: Path = FOLDER) -> list[Row]:
-    """Return the rows of the paper's tables in the order of the file; raises DataError as `quality` does."""
+    """Return the rows of the paper's tables in the order of the file; raises DataError as `quality`
+    does.
+    """
     found = list(_read(folder / "rows.csv", Row))
-    _refuse_doubles(folder / "rows.csv", ((row.table, row.model, row.training, row.methods) for row in found))
+    _refuse_doubles(
+        folder / "rows.csv", ((row.table, row.model, row.training, row.methods) for row in found)
+    )
     return found
 
 
@@ -177,9 +193,13 @@ def _read(path: Path, kind: type[Line]) -> Iterator[Line]:
             ):
                 yield _line(path, number, line, kind)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); it is part of the checkout") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); it is part of the checkout"
+        ) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a CSV file in UTF-8 ({error}); expected the columns {columns}") from error
+        raise DataError(
+            f"{path}: not a CSV file in UTF-8 ({error}); expected the columns {columns}"
+        ) from error
 
 
 def _line(path: Path, number: int, line: dict[str, str], kind: type[Line]) -> Line:
@@ -189,7 +209,9 @@ def _line(path: Path, number: int, line: dict[str, str], kind: type[Line]) -> Li
         first = error.errors()[0]
         where = f"{first['loc'][0]}: " if first["loc"] else ""
         columns = ", ".join(kind.model_fields)
-        raise DataError(f"{path}, line {number}: {where}{first['msg']}; expected the columns {columns}") from error
+        raise DataError(
+            f"{path}, line {number}: {where}{first['msg']}; expected the columns {columns}"
+        ) from error
 
 
 def _refuse_doubles(path: Path, places: Iterable[object]) -> None:

@@ -1,7 +1,7 @@
 """Same outputs, other rulers: how methods rank when nothing changes but the way of measuring.
 
-A protocol that sees pictures through the same input track measures the same outputs. One with a track of its own needs
-the methods to run again; its columns stand beside, named as other outputs.
+A protocol that sees pictures through the same input track measures the same outputs. One with a
+track of its own needs the methods to run again; its columns stand beside, named as other outputs.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 
 
 def grids(
-    stores: Sequence[Store], *, dataset: str | None = None, noise: str | None = None, track: str | None = None
+    stores: Sequence[Store],
+    *,
+    dataset: str | None = None,
+    noise: str | None = None,
+    track: str | None = None,
 ) -> list[Grid]:
-    """Return, for every quantity that several rulers measure, the ranking under each, and how well rankings agree.
+    """Return, for every quantity that several rulers measure, the ranking under each, and how well
+    rankings agree.
 
-    Rulers of one quantity have titles that begin with the same word ("PSNR", "PSNR rounded"). Methods that saw the
-    truth or the noise level are not ranked.
+    Rulers of one quantity have titles that begin with the same word ("PSNR", "PSNR rounded").
+    Methods that saw the truth or the noise level are not ranked.
 
     Args:
         stores: the runs; of what several hold, the last one's counts.
@@ -37,7 +42,8 @@ def grids(
         track: the input track whose outputs are "the same"; None for the one with most protocols.
 
     Raises:
-        UsageError: something that the runs do not hold, or no quantity with two rulers and two methods.
+        UsageError: something that the runs do not hold, or no quantity with two rulers and two
+            methods.
     """
     ground = Ground(stores, dataset, noise)
     outputs = _outputs(ground, track)
@@ -48,12 +54,15 @@ def grids(
     for quantity, columns in families.items():
         if means := _means(ground, columns):
             made += [
-                _ranking(ground, means, f"{quantity}: other rulers for the same outputs, {place}", hints),
+                _ranking(
+                    ground, means, f"{quantity}: other rulers for the same outputs, {place}", hints
+                ),
                 _agreement(ground, means, f"Kendall's τ between rulers of {quantity}, {place}"),
             ]
     if not made:
         raise UsageError(
-            f"{place}, track {outputs}: no quantity is measured by two rulers on two methods. {' '.join(hints)}"
+            f"{place}, track {outputs}: no quantity is measured by two rulers on two methods. "
+            f"{' '.join(hints)}"
         )
     if means := _means(ground, [columns[0] for columns in families.values()]):
         made.append(_agreement(ground, means, f"Kendall's τ between quantities, {place}"))
@@ -64,7 +73,10 @@ def _outputs(ground: Ground, asked: str | None) -> str:
     protocols = [(name, track) for name in ground.protocols() for track in ground.tracks(name)]
     tracks = [track for _, track in protocols]
     if not tracks:
-        raise UsageError(f"{ground.dataset}, noise {ground.level}: nothing is scored; use `score` on the run first")
+        raise UsageError(
+            f"{ground.dataset}, noise {ground.level}: nothing is scored; use `score` on the run "
+            f"first"
+        )
     return runs.chosen("track", asked or max(tracks, key=tracks.count), tracks)
 
 
@@ -76,8 +88,19 @@ def _hints(ground: Ground, outputs: str) -> list[str]:
     same = ",".join(name for name, tracks in unused.items() if outputs in tracks)
     others = ",".join(name for name, tracks in unused.items() if outputs not in tracks)
     return [
-        *([f"More rulers for the same outputs: python -m benchmark score RUN --protocol {same}"] if same else []),
-        *([f"With other inputs, so other outputs: python -m benchmark run ... --protocol {others}"] if others else []),
+        *(
+            [f"More rulers for the same outputs: python -m benchmark score RUN --protocol {same}"]
+            if same
+            else []
+        ),
+        *(
+            [
+                f"With other inputs, so other outputs: python -m benchmark run ... --protocol "
+                f"{others}"
+            ]
+            if others
+            else []
+        ),
     ]
 
 
@@ -91,7 +114,9 @@ def _registered() -> Iterator[tuple[str, list[str]]]:
 
 
 def _families(ground: Ground, outputs: str) -> dict[str, list[Column]]:
-    """Return quantity -> the columns that have scores of it, those of the same outputs first, one of them at least."""
+    """Return quantity -> the columns that have scores of it, those of the same outputs first, one
+    of them at least.
+    """
     columns = [
         Column(protocol, track, measure)
         for protocol in ground.protocols()
@@ -113,9 +138,13 @@ class _Means(NamedTuple):
 
 
 def _means(ground: Ground, columns: Sequence[Column]) -> _Means | None:
-    """Return what the rulers measure, of the methods that compete in the first column; None if there is no choice."""
+    """Return what the rulers measure, of the methods that compete in the first column; None if
+    there is no choice.
+    """
     first, others = ground.competitors(columns[0])
-    wanted = {column: [name for name in first if name in ground.scored(column)] for column in columns}
+    wanted = {
+        column: [name for name in first if name in ground.scored(column)] for column in columns
+    }
     wanted = {column: methods for column, methods in wanted.items() if len(methods) > 1}
     shared = ground.shared(wanted)
     if len(wanted) < 2 or not shared.pictures:
@@ -124,22 +153,29 @@ def _means(ground: Ground, columns: Sequence[Column]) -> _Means | None:
     return _Means({column: values.mean() for column, values in shared.values.items()}, notes)
 
 
-# Tables ---------------------------------------------------------------------------------------------------------------
+# Tables
+# --------------------------------------------------------------------------------------------------
 
 
 def _ranking(ground: Ground, means: _Means, caption: str, hints: Sequence[str]) -> Grid:
     """Return the mean and the rank of every method under every ruler."""
     reference, first = next(iter(means.values.items()))
     methods = _ranks(ground, reference, first).sort_values(kind="stable").index
-    cells = {column: _cells(ground, column, values, reference, first) for column, values in means.values.items()}
+    cells = {
+        column: _cells(ground, column, values, reference, first)
+        for column, values in means.values.items()
+    }
     absent = Cell("–", note="Not scored by this ruler, or not run through its track.")
-    lines = tuple((Cell(name), *(column.get(name, absent) for column in cells.values())) for name in methods)
+    lines = tuple(
+        (Cell(name), *(column.get(name, absent) for column in cells.values())) for name in methods
+    )
     return Grid(
         caption,
         (Head("method", label=True), *(_head(ground, c, reference) for c in means.values)),
         (lines,),
         (
-            'Mean over pictures, in brackets the rank; "2, not 1": the first column ranks the method first of the same '
+            'Mean over pictures, in brackets the rank; "2, not 1": the first column ranks the '
+            "method first of the same "
             "methods. Not tested: the command compare says which differences are shown.",
             *means.notes,
             *hints,
@@ -148,7 +184,11 @@ def _ranking(ground: Ground, means: _Means, caption: str, hints: Sequence[str]) 
 
 
 def _cells(
-    ground: Ground, column: Column, values: pd.Series[float], reference: Column, first: pd.Series[float]
+    ground: Ground,
+    column: Column,
+    values: pd.Series[float],
+    reference: Column,
+    first: pd.Series[float],
 ) -> dict[str, Cell]:
     """Return method -> cell of a column."""
     digits = ground.card(column)["digits"] + 1
@@ -172,10 +212,14 @@ def _agreement(ground: Ground, means: _Means, caption: str) -> Grid:
         for name, (column, values) in zip(names, means.values.items(), strict=True)
     ]
     about = "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
-    return plain(caption, (Head("ruler", label=True), *map(Head, names)), lines, (about, *means.notes))
+    return plain(
+        caption, (Head("ruler", label=True), *map(Head, names)), lines, (about, *means.notes)
+    )
 
 
-def _tau(ground: Ground, a: tuple[Column, pd.Series[float]], b: tuple[Column, pd.Series[float]]) -> str:
+def _tau(
+    ground: Ground, a: tuple[Column, pd.Series[float]], b: tuple[Column, pd.Series[float]]
+) -> str:
     from scipy import stats
 
     methods = a[1].index.intersection(b[1].index)
@@ -191,4 +235,6 @@ def _ranks(ground: Ground, column: Column, means: pd.Series[float]) -> pd.Series
 
 def _head(ground: Ground, column: Column, reference: Column) -> Head:
     kind = "same outputs" if column.track == reference.track else "other outputs"
-    return Head(f"{column.protocol}, {tables.heading(ground.card(column))}", f"{kind} ({column.track})")
+    return Head(
+        f"{column.protocol}, {tables.heading(ground.card(column))}", f"{kind} ({column.track})"
+    )

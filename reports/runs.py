@@ -14,7 +14,15 @@ PREFERRED = "canonical"
 
 def datasets(stores: Sequence[Store]) -> dict[str, str]:
     """Return id -> registered name of the data sets that runs hold cells of, by id."""
-    return dict(sorted({(row["dataset"], row["dataset_name"]) for store in stores for row in store.rows("cells")}))
+    return dict(
+        sorted(
+            {
+                (row["dataset"], row["dataset_name"])
+                for store in stores
+                for row in store.rows("cells")
+            }
+        )
+    )
 
 
 def dataset(stores: Sequence[Store], asked: str) -> str:
@@ -26,11 +34,15 @@ def dataset(stores: Sequence[Store], asked: str) -> str:
     held = datasets(stores)
     named = [asked] if asked in held else [id_ for id_, name in held.items() if name == asked]
     if len(named) > 1:
-        raise UsageError(f"--dataset {asked}: the runs hold {' and '.join(named)}; name one of them")
+        raise UsageError(
+            f"--dataset {asked}: the runs hold {' and '.join(named)}; name one of them"
+        )
     if not named:
         close = difflib.get_close_matches(asked, held, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise UsageError(f"--dataset {asked}: not in the runs, which hold {', '.join(held) or 'nothing'}{hint}")
+        raise UsageError(
+            f"--dataset {asked}: not in the runs, which hold {', '.join(held) or 'nothing'}{hint}"
+        )
     return named[0]
 
 
@@ -44,7 +56,8 @@ def chosen(kind: str, asked: str | None, held: Iterable[object], option: str = "
         option: how to choose; needed where `asked` may be None.
 
     Raises:
-        UsageError: if it is not held (with what is, and the nearest of it), or None where several or none are held.
+        UsageError: if it is not held (with what is, and the nearest of it), or None where several
+            or none are held.
     """
     names = list(dict.fromkeys(map(str, held)))
     known = ", ".join(names)

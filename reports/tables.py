@@ -18,7 +18,9 @@ _ARROWS = {True: "↑", False: "↓"}
 
 
 def write(summaries: Sequence[Summary], form: grid.Format) -> str:
-    """Return summaries as one text in the format asked for; CSV holds the numbers of them all in one long table."""
+    """Return summaries as one text in the format asked for; CSV holds the numbers of them all in
+    one long table.
+    """
     if form == "csv":
         return _csv(summaries)
     return grid.write([table(summary) for summary in summaries], form)
@@ -61,7 +63,9 @@ def count(entries: Iterable[Entry]) -> str:
 
 def cell(entry: Entry, card: dict[str, Any]) -> Cell:
     """Return the mean with its interval and its mark, or why there is none."""
-    return Cell(_text(entry, card["digits"]), "best" if entry.best else "second" if entry.second else None)
+    return Cell(
+        _text(entry, card["digits"]), "best" if entry.best else "second" if entry.second else None
+    )
 
 
 def _line(row: Row, measures: dict[str, dict[str, Any]]) -> grid.Line:
@@ -83,14 +87,20 @@ def _csv(summaries: Sequence[Summary]) -> str:
 
     lines = [
         {
-            "dataset": summary.dataset, "protocol": summary.protocol, "track": summary.track, "noise": row.level,
-            "method": row.method, "oracle": row.oracle, "learned from": summary.learned_from.get(row.method, ""),
-            "measure": key, **numbers(entry),
+            "dataset": summary.dataset,
+            "protocol": summary.protocol,
+            "track": summary.track,
+            "noise": row.level,
+            "method": row.method,
+            "oracle": row.oracle,
+            "learned from": summary.learned_from.get(row.method, ""),
+            "measure": key,
+            **numbers(entry),
         }
         for summary in summaries
         for row in summary.rows
         for key, entry in row.entries.items()
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(lines).to_csv(index=False)
 
 

@@ -1,4 +1,6 @@
-"""Rules of the import graph that import-linter cannot see, as `datasets/` is no package of its own."""
+"""Rules of the import graph that import-linter cannot see, as `datasets/` is no package of
+its own.
+"""
 
 from __future__ import annotations
 

@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 
 from benchmark import conformance, imageio
-from benchmark.registry import DATASETS, IMPORTERS, METHODS, METRICS, PROTOCOLS, Registry, create, load_plugin
+from benchmark.registry import (
+    DATASETS,
+    IMPORTERS,
+    METHODS,
+    METRICS,
+    PROTOCOLS,
+    Registry,
+    create,
+    load_plugin,
+)
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.S)
+BLOCKS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.S
+)
 
 
 @pytest.fixture
@@ -48,7 +59,9 @@ def test_the_examples_work(plugins: Path) -> None:
     assert [result for result in conformance.check_dataset(data) if not result.passed] == []
     sample = data.load("a")
     assert create(METRICS, "rmse")[0](sample.image, sample.image) == 0
-    scores = PROTOCOLS.get("sixteen").score(sample.image, sample.target, "negatives", lambda t: create(METRICS, t)[0])
+    scores = PROTOCOLS.get("sixteen").score(
+        sample.image, sample.target, "negatives", lambda t: create(METRICS, t)[0]
+    )
     assert [score.key for score in scores] == ["psnr", "psnr_rounded"] and scores[0].value
 
 
@@ -80,7 +93,16 @@ def test_the_links_of_the_readme_lead_somewhere() -> None:
 
 
 def test_the_cost_table_of_the_readme_is_the_measured_one() -> None:
-    measured = (ROOT / "results" / "measured" / "cost" / "cost.md").read_text(encoding="utf-8").splitlines()
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## What methods cost")[1].split("## Data")[0]
+    measured = (
+        (ROOT / "results" / "measured" / "cost" / "cost.md")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    text = (
+        (ROOT / "README.md")
+        .read_text(encoding="utf-8")
+        .split("## What methods cost")[1]
+        .split("## Data")[0]
+    )
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) > 8 and set(rows) <= set(measured)

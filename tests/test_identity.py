@@ -1,6 +1,8 @@
-"""Ids, versions and parameters are part of every stored cell's identity: none may change by accident.
+"""Ids, versions and parameters are part of every stored cell's identity: none may change by
+accident.
 
-A change here makes stored results of the method, data set or protocol concerned stale, so it belongs in the changelog.
+A change here makes stored results of the method, data set or protocol concerned stale, so it
+belongs in the changelog.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from benchmark.registry import DATASETS, IMPORTERS, METHODS, METRICS, PROTOCOLS,
 PINNED = json.loads(Path(__file__).with_name("identity.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("registry", [METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS], ids=lambda r: r.kind)
+@pytest.mark.parametrize(
+    "registry", [METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS], ids=lambda r: r.kind
+)
 def test_every_pinned_name_is_registered(registry: Registry) -> None:
     assert set(PINNED["names"][registry.kind]) <= set(registry.names())
 
@@ -51,5 +55,7 @@ def test_a_cell_has_the_pinned_key(tmp_path: Path) -> None:
     methods = plan.select_methods(["input", "unsharp:amount=0.5"])
     dataset = plan.select_dataset("simulated", tmp_path, limit=1)
     tracks = [PROTOCOLS.get("canonical").tracks[0]]
-    cells = plan.cells(methods, dataset, tracks, [Noise(0.0), Noise(2.55, clip=True, round8=True, seed=3)])
+    cells = plan.cells(
+        methods, dataset, tracks, [Noise(0.0), Noise(2.55, clip=True, round8=True, seed=3)]
+    )
     assert {f"{cell.method} {cell.noise.sigma:g}": cell.key for cell in cells} == PINNED["keys"]

@@ -1,4 +1,6 @@
-"""Picture IO: exactness against independent writers and readers (Pillow, tifffile, OpenCV), and damage of all kinds."""
+"""Picture IO: exactness against independent writers and readers (Pillow, tifffile, OpenCV), and
+damage of all kinds.
+"""
 
 import io
 import os
@@ -24,7 +26,9 @@ GREY8, GREY16 = RGB8[..., 0], RGB16[..., 0]
 
 
 def levels(picture: np.ndarray, depth: int) -> np.ndarray:
-    """The integers a float32 picture stands for, computed in float64; fails if a value is not exactly on a level."""
+    """The integers a float32 picture stands for, computed in float64; fails if a value is not
+    exactly on a level.
+    """
     scaled = picture.astype(np.float64) * (2**depth - 1)
     assert np.abs(scaled - np.rint(scaled)).max() < 0.01
     return np.rint(scaled).astype(np.int64)
@@ -35,7 +39,9 @@ def save(path: Path, array: np.ndarray, **options: object) -> Path:
     if path.suffix in {".tif", ".tiff"}:
         tifffile.imwrite(path, array, **options)
     elif array.dtype == np.uint16:
-        order = {2: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[array.shape[2] if array.ndim == 3 else 2]
+        order = {2: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[
+            array.shape[2] if array.ndim == 3 else 2
+        ]
         assert cv2.imwrite(str(path), array[..., order] if array.ndim == 3 else array)
     else:
         Image.fromarray(array).save(path, **options)
@@ -43,7 +49,12 @@ def save(path: Path, array: np.ndarray, **options: object) -> Path:
 
 
 def png_chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(kind + payload))
+    )
 
 
 def with_chunk(data: bytes, kind: bytes, payload: bytes) -> bytes:
@@ -62,13 +73,16 @@ def rgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-# Exactness ------------------------------------------------------------------------------------------------------------
+# Exactness
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_every_level_survives_reading_and_writing(tmp_path: Path, suffix: str, depth: int) -> None:
-    every = np.arange(2**depth, dtype=np.uint8 if depth == 8 else np.uint16).reshape(-1, 2 ** (depth // 2))
+    every = np.arange(2**depth, dtype=np.uint8 if depth == 8 else np.uint16).reshape(
+        -1, 2 ** (depth // 2)
+    )
     source = save(tmp_path / f"in{suffix}", np.dstack([every, every[::-1], every[:, ::-1]]))
     picture, found = imageio.read(source)
     assert (found, picture.dtype, picture.shape) == (depth, np.float32, (*every.shape, 3))
@@ -78,7 +92,11 @@ def test_every_level_survives_reading_and_writing(tmp_path: Path, suffix: str, d
 
     copy = tmp_path / f"out{suffix}"
     imageio.write(copy, picture, depth)
-    again = tifffile.imread(copy) if suffix == ".tif" else cv2.imread(str(copy), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    again = (
+        tifffile.imread(copy)
+        if suffix == ".tif"
+        else cv2.imread(str(copy), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    )
     assert again.dtype == every.dtype
     np.testing.assert_array_equal(again, np.dstack([every, every[::-1], every[:, ::-1]]))
 
@@ -100,7 +118,9 @@ def test_grey_is_repeated(tmp_path: Path, array: np.ndarray, suffix: str) -> Non
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("array", [RGB8, RGB16], ids=["8", "16"])
-def test_alpha_is_dropped_and_does_not_touch_the_colours(tmp_path: Path, array: np.ndarray, suffix: str) -> None:
+def test_alpha_is_dropped_and_does_not_touch_the_colours(
+    tmp_path: Path, array: np.ndarray, suffix: str
+) -> None:
     transparent = np.dstack([array, np.zeros_like(array[..., 0])])
     options = {"photometric": "rgb", "extrasamples": ["unassalpha"]} if suffix == ".tif" else {}
     picture, depth = imageio.read(save(tmp_path / f"a{suffix}", transparent, **options))
@@ -118,7 +138,12 @@ def test_other_png_kinds_agree_with_pillow(tmp_path: Path, mode: str) -> None:
 
 
 def test_planar_and_deflated_tiff(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "planar.tif", np.moveaxis(RGB16, -1, 0), photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(
+        tmp_path / "planar.tif",
+        np.moveaxis(RGB16, -1, 0),
+        photometric="rgb",
+        planarconfig="separate",
+    )
     tifffile.imwrite(tmp_path / "zip.tif", RGB16, photometric="rgb", compression="zlib")
     for name in ("planar.tif", "zip.tif"):
         picture, depth = imageio.read(tmp_path / name)
@@ -131,7 +156,9 @@ def test_lzw_tiff_is_read_exactly(tmp_path: Path, array: np.ndarray) -> None:
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         assert tiff.pages[0].compression == tifffile.COMPRESSION.LZW  # else this test shows nothing
     picture, depth = imageio.read(tmp_path / "a.tif")
-    np.testing.assert_array_equal(levels(picture, depth), array if array.ndim == 3 else np.dstack([array] * 3))
+    np.testing.assert_array_equal(
+        levels(picture, depth), array if array.ndim == 3 else np.dstack([array] * 3)
+    )
 
 
 @pytest.mark.parametrize("array", [RGB8, GREY8], ids=["rgb", "grey"])
@@ -139,12 +166,16 @@ def test_jpeg_agrees_with_pillow(tmp_path: Path, array: np.ndarray) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg_bytes(array))
     picture, depth = imageio.read(tmp_path / "a.jpg")
     assert depth == 8
-    np.testing.assert_array_equal(levels(picture, 8), np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB")))
+    np.testing.assert_array_equal(
+        levels(picture, 8), np.asarray(Image.open(tmp_path / "a.jpg").convert("RGB"))
+    )
 
 
 def test_the_first_picture_of_a_multi_picture_jpeg_is_read(tmp_path: Path) -> None:
     """Telephones write such files."""
-    Image.fromarray(RGB8).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.fromarray(GREY8)])
+    Image.fromarray(RGB8).save(
+        tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.fromarray(GREY8)]
+    )
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.format == "MPO"
         first = np.array(image)
@@ -155,7 +186,9 @@ def test_pixels_are_read_as_stored_whatever_the_metadata_say(tmp_path: Path) -> 
     exif = Image.Exif()
     exif[274] = 6
     Image.fromarray(RGB8).save(tmp_path / "turned.png", exif=exif, icc_profile=rgb_profile())
-    tifffile.imwrite(tmp_path / "turned.tif", RGB8, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    tifffile.imwrite(
+        tmp_path / "turned.tif", RGB8, photometric="rgb", extratags=[(274, "H", 1, 6, True)]
+    )
     (tmp_path / "turned.jpg").write_bytes(jpeg_bytes(RGB8, exif=exif))
     (tmp_path / "plain.jpg").write_bytes(jpeg_bytes(RGB8))
     _, encoded = cv2.imencode(".png", RGB16[..., ::-1])
@@ -165,7 +198,10 @@ def test_pixels_are_read_as_stored_whatever_the_metadata_say(tmp_path: Path) -> 
     for name, expected in (("turned.png", RGB8), ("turned.tif", RGB8), ("gamma.png", RGB16)):
         picture, depth = imageio.read(tmp_path / name)
         np.testing.assert_array_equal(levels(picture, depth), expected)
-    turned, plain = imageio.read(tmp_path / "turned.jpg")[0], imageio.read(tmp_path / "plain.jpg")[0]
+    turned, plain = (
+        imageio.read(tmp_path / "turned.jpg")[0],
+        imageio.read(tmp_path / "plain.jpg")[0],
+    )
     np.testing.assert_array_equal(turned, plain)
 
 
@@ -188,27 +224,44 @@ def test_format_goes_by_content_and_names_may_be_odd(tmp_path: Path) -> None:
         ("a.tif", GREY16, ("TIFF", 17, 13, 1, 16)),
     ],
 )
-def test_probe_reads_the_header(tmp_path: Path, name: str, array: np.ndarray, expected: tuple[object, ...]) -> None:
+def test_probe_reads_the_header(
+    tmp_path: Path, name: str, array: np.ndarray, expected: tuple[object, ...]
+) -> None:
     assert imageio.probe(save(tmp_path / name, array)) == imageio.Header(*expected)
 
 
-# Writing --------------------------------------------------------------------------------------------------------------
+# Writing
+# --------------------------------------------------------------------------------------------------
 
 
 def test_writing_clamps_and_rounds_half_to_even(tmp_path: Path) -> None:
-    values = np.array([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 100.4 / 255, 100.6 / 255, 1.0, 7.0])
+    values = np.array(
+        [-1.0, 0.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 100.4 / 255, 100.6 / 255, 1.0, 7.0]
+    )
     exact = np.float32(values)[None, :, None].repeat(3, axis=2)
     imageio.write(tmp_path / "a.png", exact, 8)
     scaled = exact[0, :, 0].astype(np.float64).clip(0, 1) * 255
     written = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)[0, :, 0]
-    np.testing.assert_array_equal(written, [round(float(v)) for v in scaled])  # Python rounds half to even
-    half = np.full((1, 1, 3), 0.5, np.float32)  # 127.5 is exact: half to even is 128, truncation 127
+    np.testing.assert_array_equal(
+        written, [round(float(v)) for v in scaled]
+    )  # Python rounds half to even
+    half = np.full(
+        (1, 1, 3), 0.5, np.float32
+    )  # 127.5 is exact: half to even is 128, truncation 127
     imageio.write(tmp_path / "b.png", half, 8)
     assert cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED).max() == 128
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([8, 16]), st.sampled_from([".png", ".tif"]), st.data())
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.sampled_from([8, 16]),
+    st.sampled_from([".png", ".tif"]),
+    st.data(),
+)
 def test_written_pictures_are_within_half_a_level(
     tmp_path: Path, height: int, width: int, depth: int, suffix: str, data: st.DataObject
 ) -> None:
@@ -227,7 +280,9 @@ def test_like_carries_orientation_and_profile(tmp_path: Path, source: str, suffi
     exif[274] = 8
     origin, copy = tmp_path / f"origin{source}", tmp_path / f"copy{suffix}"
     if source == ".tif":
-        tifffile.imwrite(origin, RGB8, photometric="rgb", iccprofile=profile, extratags=[(274, "H", 1, 8, True)])
+        tifffile.imwrite(
+            origin, RGB8, photometric="rgb", iccprofile=profile, extratags=[(274, "H", 1, 8, True)]
+        )
     else:
         Image.fromarray(RGB8).save(origin, exif=exif, icc_profile=profile)
     picture, _ = imageio.read(origin)
@@ -271,7 +326,9 @@ def test_jpeg_quality_does_something_and_colours_are_not_subsampled(tmp_path: Pa
     ("name", "depth", "quality"),
     [("a.jpg", 16, 95), ("a.bmp", 8, 95), ("a", 8, 95), ("a.png", 12, 95), ("a.jpg", 8, 0)],
 )
-def test_what_does_not_fit_together_is_refused(tmp_path: Path, name: str, depth: int, quality: int) -> None:
+def test_what_does_not_fit_together_is_refused(
+    tmp_path: Path, name: str, depth: int, quality: int
+) -> None:
     with pytest.raises(UsageError, match=r"a.*:"):
         imageio.write(tmp_path / name, np.zeros((2, 2, 3), np.float32), depth, quality=quality)
     assert not list(tmp_path.iterdir())
@@ -309,7 +366,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         imageio.write(tmp_path / "nowhere" / "a.png", np.zeros((2, 2, 3), np.float32), 8)
 
 
-# Arrays ---------------------------------------------------------------------------------------------------------------
+# Arrays
+# --------------------------------------------------------------------------------------------------
 
 
 def test_arrays_keep_every_bit(tmp_path: Path) -> None:
@@ -346,7 +404,8 @@ def test_arrays_of_another_kind_or_damaged_are_refused(tmp_path: Path) -> None:
         imageio.read_array(tmp_path / "none.npy")
 
 
-# Damage ---------------------------------------------------------------------------------------------------------------
+# Damage
+# --------------------------------------------------------------------------------------------------
 
 
 def encodings() -> dict[str, bytes]:
@@ -369,9 +428,13 @@ def encodings() -> dict[str, bytes]:
 ENCODINGS = encodings()
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(st.sampled_from(sorted(ENCODINGS)), st.floats(0, 1, exclude_max=True))
-def test_no_part_of_a_file_is_ever_read_as_a_picture(tmp_path: Path, kind: str, share: float) -> None:
+def test_no_part_of_a_file_is_ever_read_as_a_picture(
+    tmp_path: Path, kind: str, share: float
+) -> None:
     data = ENCODINGS[kind]
     (tmp_path / "part.png").write_bytes(data[: int(share * len(data))])
     with pytest.raises(DataError, match=r"part\.png.*expected"):
@@ -406,7 +469,9 @@ def test_whole_files_are_read(tmp_path: Path, kind: str) -> None:
     assert imageio.read(tmp_path / "whole.png")[0].shape == RGB16.shape
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(st.integers(8, len(ENCODINGS["png"]) - 1), st.integers(1, 255))
 def test_one_flipped_byte_in_a_png_is_noticed(tmp_path: Path, at: int, flip: int) -> None:
     data = bytearray(ENCODINGS["png"])
@@ -419,12 +484,16 @@ def test_one_flipped_byte_in_a_png_is_noticed(tmp_path: Path, at: int, flip: int
 def test_a_png_with_too_little_pixel_data_is_noticed(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 17, 13, 16, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(200))), (b"IEND", b"")]
-    (tmp_path / "short.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
+    (tmp_path / "short.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+    )
     with pytest.raises(DataError, match=r"short\.png"):
         imageio.read(tmp_path / "short.png")
 
 
-def test_metadata_with_damage_does_not_talk_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_metadata_with_damage_does_not_talk_on_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     bad_profile = with_chunk(ENCODINGS["png"], b"iCCP", b"x\0\0" + zlib.compress(b"junk" * 100))
     (tmp_path / "a.png").write_bytes(bad_profile)
     imageio.read(tmp_path / "a.png")
@@ -455,9 +524,18 @@ BAD_FILES = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "text": (lambda path: path.write_text("<html>404 not found</html>"), "is not a PNG"),
     "folder": (lambda path: path.mkdir(), "cannot be read"),
-    "float tiff": (lambda path: tifffile.imwrite(path, np.zeros((4, 4), np.float32)), "32-bit samples"),
-    "signed tiff": (lambda path: tifffile.imwrite(path, np.zeros((4, 4, 3), np.int16), photometric="rgb"), "16-bit"),
-    "white is zero": (lambda path: tifffile.imwrite(path, GREY8, photometric="miniswhite"), "MINISWHITE"),
+    "float tiff": (
+        lambda path: tifffile.imwrite(path, np.zeros((4, 4), np.float32)),
+        "32-bit samples",
+    ),
+    "signed tiff": (
+        lambda path: tifffile.imwrite(path, np.zeros((4, 4, 3), np.int16), photometric="rgb"),
+        "16-bit",
+    ),
+    "white is zero": (
+        lambda path: tifffile.imwrite(path, GREY8, photometric="miniswhite"),
+        "MINISWHITE",
+    ),
     "pages": (pages, "2 TIFF pages"),
     "cmyk": (lambda path: Image.fromarray(RGB8).convert("CMYK").save(path, "JPEG"), "CMYK"),
     "gif": (lambda path: Image.fromarray(RGB8).save(path, "GIF"), "is not a PNG"),
@@ -468,7 +546,9 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("kind", BAD_FILES)
 @pytest.mark.parametrize("function", [imageio.read, imageio.probe])
-def test_bad_files_are_named_with_what_was_expected(tmp_path: Path, function: object, kind: str) -> None:
+def test_bad_files_are_named_with_what_was_expected(
+    tmp_path: Path, function: object, kind: str
+) -> None:
     make, message = BAD_FILES[kind]
     make(tmp_path / "a.png")
     with pytest.raises(DataError, match=rf"(?s)a\.png.*{message}.*expected|{message}.*expected"):
@@ -488,7 +568,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         imageio.read(path)
 
 
-def test_a_decoder_that_loses_bits_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_loses_bits_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save(tmp_path / "a.png", RGB16)
     honest = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", lambda data, _: honest(data, cv2.IMREAD_COLOR))

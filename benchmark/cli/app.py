@@ -17,16 +17,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Which defocus deblurring method is better, on which data, by how much - and can I trust the number? "
+    help="Which defocus deblurring method is better, on which data, by how much - and can I trust "
+    "the number? "
     "Start with: python -m benchmark run --methods all --dataset simulated",
-    epilog="Exit codes: 0 everything went well, 1 some cells or checks failed, 2 bad usage or data.",
+    epilog="Exit codes: 0 everything went well, 1 some cells or checks failed, 2 bad usage or "
+    "data.",
 )
 
 
 def app_main() -> None:
     """Run the application; turn errors that a user can mend into one line and exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # tables hold arrows, also where the locale has none
+        sys.stdout.reconfigure(
+            encoding="utf-8"
+        )  # tables hold arrows, also where the locale has none
     try:
         app()
     except BenchmarkError as error:
@@ -36,13 +40,18 @@ def app_main() -> None:
         console.error(f"the run store is damaged ({error}); use another --out")
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk: the reason says enough
-        console.error(f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and the disk")
+        console.error(
+            f"{error.filename or 'input or output'}: {error.strerror or error}; check the path "
+            f"and the disk"
+        )
         sys.exit(2)
 
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         console.out.print(__version__, highlight=False)

@@ -35,7 +35,9 @@ def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     plugin: Plugins = None,
 ) -> None:
-    """List what is registered, or which checkpoints are found; what does not load is listed with the reason."""
+    """List what is registered, or which checkpoints are found; what does not load is listed with
+    the reason.
+    """
     prepare(plugin, None)
     from benchmark import listing
 
@@ -48,15 +50,23 @@ def datasets(data: Data = Path("data"), plugin: Plugins = None) -> None:
     prepare(plugin, None)
     from benchmark import listing
 
-    console.out.print(f"data root: {data} (change it with --data or BENCHMARK_DATA)\n", highlight=False, markup=False)
+    console.out.print(
+        f"data root: {data} (change it with --data or BENCHMARK_DATA)\n",
+        highlight=False,
+        markup=False,
+    )
     for line in listing.found_datasets(data):
         console.out.print(line, highlight=False)
 
 
 @app.command(rich_help_panel=PANEL)
 def check(
-    methods: Annotated[list[str] | None, typer.Option("--methods", help="Ids of methods to check.")] = None,
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Id of a data set to check.")] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option("--methods", help="Ids of methods to check.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Id of a data set to check.")
+    ] = None,
     data: Data = Path("data"),
     device: DeviceOption = Device.cpu,
     plugin: Plugins = None,
@@ -67,7 +77,9 @@ def check(
 
     if not methods and dataset is None:
         raise UsageError("name what to check: --methods ID or --dataset NAME")
-    suites = {m.id.label: conformance.check_method(m.id.label, device.value) for m in _selected(methods)}
+    suites = {
+        m.id.label: conformance.check_method(m.id.label, device.value) for m in _selected(methods)
+    }
     if dataset is not None:
         chosen = plan.select_dataset(dataset, data, limit=2)
         suites[chosen.id.label] = conformance.check_dataset(chosen.dataset)
@@ -78,14 +90,17 @@ def check(
             failed += not result.passed
             sign = "ok    " if result.passed else "FAILED"
             console.out.print(
-                f"  {sign} {result.name}" + (f" - {result.detail}" if result.detail else ""), markup=False
+                f"  {sign} {result.name}" + (f" - {result.detail}" if result.detail else ""),
+                markup=False,
             )
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command(rich_help_panel=PANEL)
 def doctor(data: Data = Path("data"), lpips_trunk: Trunk = None, plugin: Plugins = None) -> None:
-    """Report versions, device, threads, weights and data sets: what works here, what does not, and why."""
+    """Report versions, device, threads, weights and data sets: what works here, what does not, and
+    why.
+    """
     prepare(plugin, lpips_trunk)
     from benchmark import listing
 

@@ -1,4 +1,6 @@
-"""Commands that compare methods: which is better, by how much, by whose ruler, and how that looks."""
+"""Commands that compare methods: which is better, by how much, by whose ruler, and how
+that looks.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,15 @@ class Shown(enum.StrEnum):
 
 
 OneDataset = Annotated[
-    str | None, typer.Option("--dataset", help="Data set; may be left out where the runs hold only one.")
+    str | None,
+    typer.Option("--dataset", help="Data set; may be left out where the runs hold only one."),
 ]
 OneNoise = Annotated[
     str | None,
-    typer.Option("--noise", help="Noise level as tables print it (2.55, '2.55 clipped'); default: the lowest."),
+    typer.Option(
+        "--noise",
+        help="Noise level as tables print it (2.55, '2.55 clipped'); default: the lowest.",
+    ),
 ]
 
 
@@ -38,12 +44,16 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="METHOD METHOD... [RUN...]",
-            help="Methods (A+B is the mean of both, for weights of several seeds), and folders that `run` wrote "
+            help="Methods (A+B is the mean of both, for weights of several seeds), and folders "
+            "that `run` wrote "
             "(default: where `run` writes --dataset; the last one decides).",
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All methods that saw neither the true map nor the noise level.")
+        bool,
+        typer.Option(
+            "--all", help="All methods that saw neither the true map nor the noise level."
+        ),
     ] = False,
     dataset: OneDataset = None,
     noise: OneNoise = None,
@@ -51,16 +61,24 @@ def compare(
     measure: Annotated[
         str | None, typer.Option("--measure", help="What decides; default: the protocol's first.")
     ] = None,
-    track: Annotated[str | None, typer.Option("--track", help="Input track; default: the protocol's first.")] = None,
+    track: Annotated[
+        str | None, typer.Option("--track", help="Input track; default: the protocol's first.")
+    ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Add the scores of every picture (with csv: these alone).")
+        bool,
+        typer.Option("--pictures", help="Add the scores of every picture (with csv: these alone)."),
     ] = False,
     form: Annotated[Shown, typer.Option("--format", help="How to show it.")] = Shown.terminal,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write, for markdown and csv; default: standard output.")
+        Path | None,
+        typer.Option(
+            "--out", help="File to write, for markdown and csv; default: standard output."
+        ),
     ] = None,
 ) -> None:
-    """Say whether a method is better than another, picture by picture, and how sure that is; or rank several."""
+    """Say whether a method is better than another, picture by picture, and how sure that is; or
+    rank several.
+    """
     from benchmark.reports import compare as comparison
     from benchmark.reports import grid
 
@@ -68,13 +86,24 @@ def compare(
     if every and methods:
         raise UsageError(f"--all compares every method; leave out {', '.join(methods)}, or --all")
     if not runs and dataset is None:
-        raise UsageError("name the folder of a run, or --dataset, whose run is looked for where `run` writes it")
-    where = {"dataset": dataset, "noise": noise, "protocol": protocol, "track": track, "measure": measure}
+        raise UsageError(
+            "name the folder of a run, or --dataset, whose run is looked for where `run` writes it"
+        )
+    where = {
+        "dataset": dataset,
+        "noise": noise,
+        "protocol": protocol,
+        "track": track,
+        "measure": measure,
+    }
     wanted = comparison.Asked(methods=None if every else methods, **where)
     with opened(runs or [default_folder(str(dataset))]) as stores:
         found = comparison.answer(stores, wanted)
     if form is not Shown.terminal:
-        emit(comparison.write(found, "csv" if form is Shown.csv else "markdown", pictures=pictures), out)
+        emit(
+            comparison.write(found, "csv" if form is Shown.csv else "markdown", pictures=pictures),
+            out,
+        )
         return
     console.out.print(found.verdict, highlight=False, markup=False)
     shown = found.shown(pictures)
@@ -90,17 +119,31 @@ def rulers(
     dataset: OneDataset = None,
     noise: OneNoise = None,
     track: Annotated[
-        str | None, typer.Option("--track", help="Whose outputs are the same; default: the track with most protocols.")
+        str | None,
+        typer.Option(
+            "--track", help="Whose outputs are the same; default: the track with most protocols."
+        ),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="How to write the tables.")] = Form.markdown,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="How to write the tables.")
+    ] = Form.markdown,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; default: standard output.")
+    ] = None,
 ) -> None:
-    """Show how methods rank when the same outputs are measured by other protocols, and how well rankings agree."""
+    """Show how methods rank when the same outputs are measured by other protocols, and how well
+    rankings agree.
+    """
     from benchmark.reports import grid
     from benchmark.reports import rulers as rankings
 
     with opened(runs) as stores:
-        emit(grid.write(rankings.grids(stores, dataset=dataset, noise=noise, track=track), form.value), out)
+        emit(
+            grid.write(
+                rankings.grids(stores, dataset=dataset, noise=noise, track=track), form.value
+            ),
+            out,
+        )
 
 
 @app.command(rich_help_panel=PANEL)
@@ -110,25 +153,38 @@ def figures(
         list[str],
         typer.Option(
             "--figure",
-            help="crops, kernels, coefficients, robustness, pareto, radius, psf or all; comma-separated or repeated.",
+            help="crops, kernels, coefficients, robustness, pareto, radius, psf or all; "
+            "comma-separated or repeated.",
         ),
     ] = ["all"],  # noqa: B006 (typer copies defaults)
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Which, where the runs hold more than one data set.")
+        str | None,
+        typer.Option("--dataset", help="Which, where the runs hold more than one data set."),
     ] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="Whose scores; default: canonical.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Whose scores; default: canonical.")
+    ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="Only these of the runs, comma-separated or repeated.")
+        list[str] | None,
+        typer.Option("--methods", help="Only these of the runs, comma-separated or repeated."),
     ] = None,
     sample: Annotated[
-        list[str] | None, typer.Option("--sample", help="Id of a picture to show, repeatable; default: the first ones.")
+        list[str] | None,
+        typer.Option(
+            "--sample", help="Id of a picture to show, repeatable; default: the first ones."
+        ),
     ] = None,
     cost: Annotated[
-        Path | None, typer.Option("--cost", help="Folder that `cost` wrote; default: one that is found.")
+        Path | None,
+        typer.Option("--cost", help="Folder that `cost` wrote; default: one that is found."),
     ] = None,
-    psf: Annotated[Path, typer.Option("--psf", help="Folder that `psf` wrote.")] = Path("results/psf"),
+    psf: Annotated[Path, typer.Option("--psf", help="Folder that `psf` wrote.")] = Path(
+        "results/psf"
+    ),
     data: Data = Path("data"),
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures; default: RUN/figures.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the figures; default: RUN/figures.")
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""

@@ -16,7 +16,10 @@ PANEL = "Your own pictures"
 
 @app.command(rich_help_panel=PANEL)
 def deblur(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="PNG, TIFF or JPEG, 8 or 16 bit, any size.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="PNG, TIFF or JPEG, 8 or 16 bit, any size."),
+    ],
     method: Annotated[str, typer.Option("--method", help="Id of the method.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("deblurred"),
     device: DeviceOption = Device.auto,
@@ -38,11 +41,17 @@ def simulate(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A sharp picture.")],
     psf: Annotated[str, typer.Option(help="disk, gaussian, polygon or gkm.")] = "disk",
     depth: Annotated[
-        Path | None, typer.Option(help="Disparity map: grey picture or .npy, greater = nearer; default: invented.")
+        Path | None,
+        typer.Option(
+            help="Disparity map: grey picture or .npy, greater = nearer; default: invented."
+        ),
     ] = None,
-    max_radius: Annotated[float, typer.Option(min=0.1, max=50, help="Largest PSF radius in pixels.")] = 8.0,
+    max_radius: Annotated[
+        float, typer.Option(min=0.1, max=50, help="Largest PSF radius in pixels.")
+    ] = 8.0,
     focus: Annotated[
-        float, typer.Option(min=0, max=1, help="With --depth: what is in focus, 0 nearest, 1 farthest.")
+        float,
+        typer.Option(min=0, max=1, help="With --depth: what is in focus, 0 nearest, 1 farthest."),
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the invented depth.")] = 0,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("simulated"),

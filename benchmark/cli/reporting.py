@@ -44,7 +44,10 @@ class Number(enum.StrEnum):
     later = "later"
 
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders that `run` wrote; the last one decides.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(metavar="RUN...", help="Folders that `run` wrote; the last one decides."),
+]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -56,31 +59,49 @@ def report(
     table: Annotated[
         list[Number] | None,
         typer.Option(
-            "--table", help="Tables of the GKMNet paper, printed beside measured; later: what others printed."
+            "--table",
+            help="Tables of the GKMNet paper, printed beside measured; later: what others printed.",
         ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Only this data set; with --table, in the place of the paper's.")
+        str | None,
+        typer.Option(
+            "--dataset", help="Only this data set; with --table, in the place of the paper's."
+        ),
     ] = None,
-    protocol: Annotated[list[str] | None, typer.Option("--protocol", help="Only these protocols.")] = None,
+    protocol: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Only these protocols.")
+    ] = None,
     cost: Annotated[
-        Path | None, typer.Option("--cost", help="With --table: folder that `cost` wrote; default: one that is found.")
+        Path | None,
+        typer.Option(
+            "--cost", help="With --table: folder that `cost` wrote; default: one that is found."
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are.")
+        Path | None,
+        typer.Option(
+            "--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are."
+        ),
     ] = None,
     figures: Annotated[
-        Path | None, typer.Option("--figures", help="Folder to draw all figures into as well; see `figures`.")
+        Path | None,
+        typer.Option("--figures", help="Folder to draw all figures into as well; see `figures`."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write, default: standard output; the page's folder: RUN/page.")
+        Path | None,
+        typer.Option(
+            "--out", help="File to write, default: standard output; the page's folder: RUN/page."
+        ),
     ] = None,
 ) -> None:
     """Write the tables of runs, the tables of the GKMNet paper, or a page to look at."""
     chosen = names(protocol) if protocol else []
     written: grid.Format = form.value
     if cost is not None and not table:
-        raise UsageError("--cost: only the paper's tables have costs; add --table, or use `cost` alone")
+        raise UsageError(
+            "--cost: only the paper's tables have costs; add --table, or use `cost` alone"
+        )
     from benchmark.reports import runs
 
     with opened(folders) as stores:
@@ -88,14 +109,21 @@ def report(
         if table:
             from benchmark.reports import paper
 
-            made = paper.tables(stores, _numbers(table), dataset=dataset, protocols=chosen, cost_folder=cost)
+            made = paper.tables(
+                stores, _numbers(table), dataset=dataset, protocols=chosen, cost_folder=cost
+            )
             emit(paper.write(made, written), out)
         elif form is Form.html:
             if chosen:
-                raise UsageError("--protocol: the page shows all protocols; leave it out, or choose another --format")
+                raise UsageError(
+                    "--protocol: the page shows all protocols; leave it out, or choose another "
+                    "--format"
+                )
             from benchmark.reports import page
 
-            console.note(f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}")
+            console.note(
+                f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}"
+            )
         else:
             from benchmark.reports import frames, tables
 
@@ -104,7 +132,9 @@ def report(
             from benchmark.reports.figures import making
             from benchmark.reports.figures.source import Wanted
 
-            wanted = Wanted(dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost)
+            wanted = Wanted(
+                dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost
+            )
             for made_figure in making.write(stores, figures, ["all"], wanted):
                 console.note(str(made_figure))
 
@@ -141,7 +171,11 @@ def _numbers(wanted: Sequence[Number]) -> list[str]:
     """Return the tables that are meant, in the order of the paper."""
     every = [number.value for number in Number if number is not Number.all]
     named = {number.value for number in wanted}
-    return [number for number in every if number in named or (Number.all in wanted and number != Number.later)]
+    return [
+        number
+        for number in every
+        if number in named or (Number.all in wanted and number != Number.later)
+    ]
 
 
 def emit(text: str, out: Path | None) -> None:

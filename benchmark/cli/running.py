@@ -47,7 +47,9 @@ def run(
     noise: Levels = "0",
     noise_clip: NoiseClip = False,
     noise_round8: NoiseRound8 = False,
-    track: Annotated[Depth | None, typer.Option(help="Reader depth; default: the protocol's own.")] = None,
+    track: Annotated[
+        Depth | None, typer.Option(help="Reader depth; default: the protocol's own.")
+    ] = None,
     protocol: Protocols = ["canonical"],  # noqa: B006 (typer copies defaults)
     timeout: Timeout = None,
     lpips_trunk: Trunk = None,
@@ -57,12 +59,18 @@ def run(
     jobs: Jobs = 0,
     device: DeviceOption = Device.auto,
     save_images: Annotated[
-        bool, typer.Option("--save-images/--no-save-images", help="Keep outputs (for `score`) and pictures to look at.")
+        bool,
+        typer.Option(
+            "--save-images/--no-save-images",
+            help="Keep outputs (for `score`) and pictures to look at.",
+        ),
     ] = True,
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Run methods over a data set and score them. The same command again does only what is missing."""
+    """Run methods over a data set and score them.
+    The same command again does only what is missing.
+    """
     prepare(plugin, lpips_trunk)
     check_device(device)
     from benchmark import plan, provenance
@@ -87,7 +95,9 @@ def run(
     with Session(settings, protocols, provenance.collect(**facts)) as session:
         session.begin()
         session.keep_cards(planned, chosen)
-        unwell = session.do(session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring")
+        unwell = session.do(
+            session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring"
+        )
         bad = max(unwell, session.report_cells(cells))
         _show(session.store.folder, list(protocols), chosen.id.label)
     raise typer.Exit(1 if bad else 0)
@@ -108,9 +118,14 @@ def score(
     from benchmark.session import Session
 
     protocols = chosen_protocols(protocol)
-    settings = dataclasses.replace(settings_of(run, data, plugin, Device.cpu, save=False), rerun=False)
+    settings = dataclasses.replace(
+        settings_of(run, data, plugin, Device.cpu, save=False), rerun=False
+    )
     with Session(
-        settings, protocols, provenance.collect(metric_weights=metric_weights(protocols)), create=False
+        settings,
+        protocols,
+        provenance.collect(metric_weights=metric_weights(protocols)),
+        create=False,
     ) as session:
         tasks = session.unscored()
         session.begin()
@@ -136,4 +151,6 @@ def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> Non
     written.write_text(tables.write(everything, "markdown"), encoding="utf-8")
     console.out.print(f"\nreport: {written}", highlight=False, markup=False)
     if seen is not None:
-        console.out.print(f"pictures: {seen}, all of them in {folder / 'pictures'}", highlight=False, markup=False)
+        console.out.print(
+            f"pictures: {seen}, all of them in {folder / 'pictures'}", highlight=False, markup=False
+        )

@@ -46,16 +46,21 @@ def maps(
     timeout: Timeout = None,
     data: Data = Path("data"),
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the results; default: results/maps/NAME.")
+        Path | None,
+        typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
     ] = None,
     limit: Limit = None,
     jobs: Jobs = 0,
     device: DeviceOption = Device.auto,
     seed: Seed = 0,
-    form: Annotated[Format, typer.Option("--format", help="How to write the tables.")] = Format.markdown,
+    form: Annotated[
+        Format, typer.Option("--format", help="How to write the tables.")
+    ] = Format.markdown,
     plugin: Plugins = None,
 ) -> None:
-    """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and show them."""
+    """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and
+    show them.
+    """
     prepare(plugin, None)
     check_device(device)
     from benchmark import map_scores, plan
@@ -67,14 +72,18 @@ def maps(
     noises = noise_levels(noise, noise_clip, noise_round8, seed)
     folder = out or default_folder(chosen.id.label, "maps")
     settings = settings_of(folder, data, plugin, device, save=False)
-    rows = map_scores.run(planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout)
+    rows = map_scores.run(
+        planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
+    )
     written = write(rows, planned, chosen, folder, form=form.value)
     for summary in written.summaries:
         console.wide().print(tables.terminal(summary))
         for line in summary.footnotes:
             console.out.print(line, highlight=False, markup=False)
     console.out.print(
-        f"\ntables: {written.table}, every map: {folder / map_scores.CSV_NAME}", highlight=False, markup=False
+        f"\ntables: {written.table}, every map: {folder / map_scores.CSV_NAME}",
+        highlight=False,
+        markup=False,
     )
     if written.strip is not None:
         console.out.print(f"pictures: {written.strip}", highlight=False, markup=False)
@@ -84,16 +93,23 @@ def maps(
 @app.command(rich_help_panel=PANEL)
 def convergence(
     methods: Methods,
-    dataset: Annotated[list[str], typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each.")],
+    dataset: Annotated[
+        list[str],
+        typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each."),
+    ],
     noise: Levels = "0",
     limit: Limit = None,
     data: Data = Path("data"),
-    out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path("results/convergence"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path(
+        "results/convergence"
+    ),
     jobs: Jobs = 0,
     seed: Seed = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Follow iterative methods step by step: quality and residual against iterations, as a table and a figure."""
+    """Follow iterative methods step by step: quality and residual against iterations, as a table
+    and a figure.
+    """
     prepare(plugin, None)
     from benchmark import convergence as steps
     from benchmark import plan
@@ -103,7 +119,10 @@ def convergence(
 
     planned = plan.select_methods(methods, console.note)
     chosen = list(
-        {data.id.label: data for data in (plan.select_dataset(text, data, limit) for text in dataset)}.values()
+        {
+            data.id.label: data
+            for data in (plan.select_dataset(text, data, limit) for text in dataset)
+        }.values()
     )
     settings = settings_of(out, data, plugin, Device.cpu, save=False)
     noises = noise_levels(noise, False, False, seed)
@@ -120,14 +139,21 @@ def convergence(
 @app.command(rich_help_panel=PANEL)
 def psf(
     dataset: Annotated[
-        str, typer.Option("--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only.")
+        str,
+        typer.Option(
+            "--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only."
+        ),
     ] = "pixel4",
     data: Data = Path("data"),
-    out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path("results/psf"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path(
+        "results/psf"
+    ),
     jobs: Jobs = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to measured PSFs."""
+    """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to
+    measured PSFs.
+    """
     prepare(plugin, None)
     from benchmark.registry import DATASETS, create
     from benchmark.reports import psf_study
@@ -138,7 +164,9 @@ def psf(
         try:
             measured = dict(create(DATASETS, dataset, root=data)[0].psfs())
         except DataError as error:
-            console.note(f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)")
+            console.note(
+                f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)"
+            )
         else:
             if not measured:
                 console.note(f"{dataset} has no calibrated PSFs here, so apertures only")

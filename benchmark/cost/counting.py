@@ -1,20 +1,22 @@
 """What a network is made of and what it does for one picture, counted exactly and without doing it.
 
-The network runs once on torch's `meta` device, where tensors have a shape and no numbers, so a count at 1680 x 1120
-takes no memory and next to no time. What is watched are the operations that torch executes, not modules, so a call like
-`F.conv2d` counts as a `Conv2d` does.
+The network runs once on torch's `meta` device, where tensors have a shape and no numbers, so a
+count at 1680 x 1120 takes no memory and next to no time. What is watched are the operations that
+torch executes, not modules, so a call like `F.conv2d` counts as a `Conv2d` does.
 
 Conventions:
 
-- A MAC is one multiplication and addition of a convolution or matrix product; FLOPs are 2 x MACs. Products with the
-  padding are counted. A transposed convolution takes kernel x output channels MACs per *input* element.
-- Biases, activations, normalisation, pooling and interpolation are no MACs. Products of two tensors, element by element
-  (gates, attention), are counted apart, so that filters applied that way are seen too.
+- A MAC is one multiplication and addition of a convolution or matrix product; FLOPs are 2 x MACs.
+  Products with the padding are counted. A transposed convolution takes kernel x output channels
+  MACs per *input* element.
+- Biases, activations, normalisation, pooling and interpolation are no MACs. Products of two
+  tensors, element by element (gates, attention), are counted apart, so that filters applied that
+  way are seen too.
 - An operation that is neither is named in `uncounted`: nothing is passed over in silence.
 - The thop-style figure is what the tool thop (0.0.31, of 2020) prints as FLOPs; see `thop_style`.
 
-Two other counters check the result: torch's own on the same run, and fvcore, which traces a real run of a small
-picture. (fvcore cannot trace a convolution on the meta device.)
+Two other counters check the result: torch's own on the same run, and fvcore, which traces a real
+run of a small picture. (fvcore cannot trace a convolution on the meta device.)
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ class Count:
     Attributes:
         parameters: learned numbers.
         weight_bytes: what they take as float32.
-        buffer_bytes: what else a checkpoint holds (statistics of normalisation, counters), as stored.
+        buffer_bytes: what else a checkpoint holds (statistics of normalisation, counters), as
+            stored.
         saved_bytes: size of the state dict as `torch.save` writes it.
         inputs: shapes of the tensors fed, padding included.
         operations: name of an operation of torch -> MACs.
@@ -120,8 +123,12 @@ def count(network: Network, form: str, height: int, width: int) -> Count:
     )
 
 
-def _on_meta(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> tuple[nn.Module, Tally, dict[str, int]]:
-    """Build a network and run it without numbers; return it, what was seen, and torch's own MACs by operation."""
+def _on_meta(
+    network: Network, form: str, shapes: Sequence[tuple[int, ...]]
+) -> tuple[nn.Module, Tally, dict[str, int]]:
+    """Build a network and run it without numbers; return it, what was seen, and torch's own MACs by
+    operation.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -157,13 +164,17 @@ def _watcher(tally: Tally) -> TorchDispatchMode:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             made = func(*args, **(kwargs or {}))
             name = _name(func.overloadpacket)
             if name in _FORMULAS:
                 tally.operations[name] += _FORMULAS[name](args, made)
             elif name in _PRODUCTS:
-                tally.products += made.numel() if sum(isinstance(arg, Tensor) for arg in args) > 1 else 0
+                tally.products += (
+                    made.numel() if sum(isinstance(arg, Tensor) for arg in args) > 1 else 0
+                )
             elif not func.is_view and name not in _NO_MACS:
                 tally.uncounted[name] += 1
             return made
@@ -176,18 +187,23 @@ def _name(operation: object) -> str:
     return str(operation).removeprefix("aten.").removesuffix("_")
 
 
-# MACs -----------------------------------------------------------------------------------------------------------------
+# MACs
+# --------------------------------------------------------------------------------------------------
 
 
 def _convolution(args: Sequence[Any], made: Tensor) -> int:
-    """Every weight meets every position of the output once, or, if transposed (argument 6), of the input."""
+    """Every weight meets every position of the output once, or, if transposed (argument 6), of the
+    input.
+    """
     x, weight = args[:2]
     grid = (x if args[6] else made).shape
     return int(weight.numel() * grid[0] * math.prod(grid[2:]))
 
 
 def _matrix_product(first: int) -> Callable[[Sequence[Any], Tensor], int]:
-    """Every element of the product is a sum over the last axis of the left factor, which is argument `first`."""
+    """Every element of the product is a sum over the last axis of the left factor, which is
+    argument `first`.
+    """
     return lambda args, made: int(made.numel() * args[first].shape[-1])
 
 
@@ -200,40 +216,45 @@ _PRODUCTS = {"mul", "addcmul"}
 _NO_MACS = set(
     # making, moving and choosing numbers
     """
-    empty empty_like empty_strided new_empty new_empty_strided new_zeros new_ones new_full zeros zeros_like ones
-    ones_like full full_like arange linspace eye scalar_tensor lift_fresh lift_fresh_copy clone copy _to_copy fill zero
-    uniform normal _unsafe_view cat stack constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d index
-    index_select index_put gather scatter flip roll repeat repeat_interleave im2col pixel_shuffle pixel_unshuffle tril
-    triu where masked_fill unsafe_split unsafe_chunk sort topk argmax argmin
+    empty empty_like empty_strided new_empty new_empty_strided new_zeros new_ones new_full zeros
+    zeros_like ones ones_like full full_like arange linspace eye scalar_tensor lift_fresh
+    lift_fresh_copy clone copy _to_copy fill zero uniform normal _unsafe_view cat stack
+    constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d index index_select
+    index_put gather scatter flip roll repeat repeat_interleave im2col pixel_shuffle
+    pixel_unshuffle tril triu where masked_fill unsafe_split unsafe_chunk sort topk argmax argmin
     """.split()  # noqa: SIM905 (one name a line would be a page)
     # arithmetic of single elements
     + """
-    add sub rsub div addcdiv neg abs sign square sqrt rsqrt reciprocal pow exp log log2 log1p expm1 sin cos atan2 floor
-    ceil round trunc remainder clamp clamp_min clamp_max minimum maximum eq ne lt le gt ge logical_and logical_or
-    logical_not bitwise_and bitwise_not isnan isfinite lerp sigmoid tanh relu leaky_relu prelu _prelu_kernel elu gelu
-    silu mish hardtanh hardsigmoid hardswish softplus log_sigmoid_forward glu erf
+    add sub rsub div addcdiv neg abs sign square sqrt rsqrt reciprocal pow exp log log2 log1p expm1
+    sin cos atan2 floor ceil round trunc remainder clamp clamp_min clamp_max minimum maximum eq ne
+    lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_not isnan isfinite lerp
+    sigmoid tanh relu leaky_relu prelu _prelu_kernel elu gelu silu mish hardtanh hardsigmoid
+    hardswish softplus log_sigmoid_forward glu erf
     """.split()  # noqa: SIM905
     # sums, normalisation, pooling, interpolation
     + """
-    sum mean amax amin max min prod cumsum var var_mean std std_mean norm linalg_vector_norm all any _softmax
-    _safe_softmax _log_softmax native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training
-    native_layer_norm native_group_norm native_dropout max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d
-    upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa
+    sum mean amax amin max min prod cumsum var var_mean std std_mean norm linalg_vector_norm all
+    any _softmax _safe_softmax _log_softmax native_batch_norm _native_batch_norm_legit
+    _native_batch_norm_legit_no_training native_layer_norm native_group_norm native_dropout
+    max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d upsample_nearest2d
+    _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d _upsample_bilinear2d_aa
     _upsample_bicubic2d_aa grid_sampler_2d col2im
     """.split()  # noqa: SIM905
 )
 
 
-# What other counters say ----------------------------------------------------------------------------------------------
+# What other counters say
+# ----------------------------------------------------------------------------------------------
 
 
 def thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
     """Return what thop 0.0.31 (2020) adds to its "FLOPs" for one call of a module without children.
 
-    It sees modules only, so that a functional call costs nothing. Measured with that release: a convolution takes
-    inputs / groups x kernel (+ 1 with a bias) per *output* element, which is stride^2 too much for a transposed one; a
-    BatchNorm 2 per element; pooling and interpolation a little. (From 0.1 on, thop leaves biases out, takes 4 for a
-    BatchNorm and 1 per pixel of nearest interpolation.)
+    It sees modules only, so that a functional call costs nothing. Measured with that release: a
+    convolution takes inputs / groups x kernel (+ 1 with a bias) per *output* element, which is
+    stride^2 too much for a transposed one; a BatchNorm 2 per element; pooling and interpolation a
+    little. (From 0.1 on, thop leaves biases out, takes 4 for a BatchNorm and 1 per pixel of nearest
+    interpolation.)
     """
     from torch import nn
 
@@ -261,9 +282,15 @@ _THOP_UPSAMPLING = {"bilinear": 11, "bicubic": 259}
 
 def _compared(theirs: Mapping[str, int], ours: Mapping[str, int]) -> Check:
     names = [name for name in {**theirs, **ours} if theirs.get(name, 0) != ours.get(name, 0)]
-    difference = ", ".join(f"{name}: {theirs.get(name, 0)} MACs against {ours.get(name, 0)}" for name in names)
+    difference = ", ".join(
+        f"{name}: {theirs.get(name, 0)} MACs against {ours.get(name, 0)}" for name in names
+    )
     total = sum(ours.values())
-    return Check(sum(theirs.values()) / total, difference) if total else Check(None, difference or "nothing to count")
+    return (
+        Check(sum(theirs.values()) / total, difference)
+        if total
+        else Check(None, difference or "nothing to count")
+    )
 
 
 def _fvcore(network: Network, form: str) -> Check:
@@ -272,17 +299,24 @@ def _fvcore(network: Network, form: str) -> Check:
     try:
         ours = sum(_on_meta(network, form, shapes)[1].operations.values())
         theirs = _traced(network, form, shapes)
-    except Exception as error:  # a network that refuses small pictures, or what the tracer cannot follow
+    except (
+        Exception
+    ) as error:  # a network that refuses small pictures, or what the tracer cannot follow
         return Check(None, brief(error))
     if not ours:
         return Check(None, "nothing to count")
     # fvcore reads what an einsum takes off a text with four digits
     agree = math.isclose(theirs, ours, rel_tol=1e-3)
-    return Check(theirs / ours, "" if agree else f"{theirs} MACs against {ours} for {SMALL[1]} x {SMALL[0]} pixels")
+    return Check(
+        theirs / ours,
+        "" if agree else f"{theirs} MACs against {ours} for {SMALL[1]} x {SMALL[0]} pixels",
+    )
 
 
 def _traced(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> int:
-    """Return the MACs that fvcore counts in a real run; on one thread, as waking others takes longer than the run."""
+    """Return the MACs that fvcore counts in a real run; on one thread, as waking others takes
+    longer than the run.
+    """
     import torch
 
     threads = torch.get_num_threads()
@@ -292,15 +326,31 @@ def _traced(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> i
             warnings.simplefilter("ignore")  # the tracer has many, from its import on
             from fvcore.nn import FlopCountAnalysis
 
-            analysis = FlopCountAnalysis(network.forms[form]().eval(), tuple(torch.rand(shape) for shape in shapes))
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+            analysis = FlopCountAnalysis(
+                network.forms[form]().eval(), tuple(torch.rand(shape) for shape in shapes)
+            )
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(
+                False
+            ).tracer_warnings("none")
             analysis.set_op_handle("aten::_convolution_mode", _padded_by_name)
-            return int(sum(number for name, number in analysis.by_operator().items() if name in _FVCORE))
+            return int(
+                sum(number for name, number in analysis.by_operator().items() if name in _FVCORE)
+            )
     finally:
         torch.set_num_threads(threads)
 
 
-_FVCORE = {"conv", "_convolution_mode", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum"}
+_FVCORE = {
+    "conv",
+    "_convolution_mode",
+    "linear",
+    "matmul",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "einsum",
+}
 
 
 def _padded_by_name(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:

@@ -1,4 +1,6 @@
-"""The picture on which costs are measured: photographs, because the time of classical methods depends on content."""
+"""The picture on which costs are measured: photographs, because the time of classical methods
+depends on content.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ MAX_RADIUS = 8.0
 
 
 def mosaic(width: int, height: int) -> tuple[Picture, Map]:
-    """Return a picture and its true blur map, the same each time: `photographs`, defocused, rounded to 8 bits."""
+    """Return a picture and its true blur map, the same each time: `photographs`, defocused, rounded
+    to 8 bits.
+    """
     radius = invented_radius(height, width, MAX_RADIUS, np.random.default_rng(0))
     blurred = render(photographs(width, height), radius)
     image = np.rint(255 * blurred.clip(0, 1)).astype(np.float32) / np.float32(255)
@@ -23,10 +27,14 @@ def mosaic(width: int, height: int) -> tuple[Picture, Map]:
 
 
 def photographs(width: int, height: int) -> Picture:
-    """Return the photographs that ship inside scikit-image, side by side and mirrored until the picture is filled."""
+    """Return the photographs that ship inside scikit-image, side by side and mirrored until the
+    picture is filled.
+    """
     shots: list[NDArray[np.uint8]] = [data.coffee(), data.astronaut(), data.rocket()]  # type: ignore[no-untyped-call]
     row = np.concatenate([shot[:400] for shot in shots], axis=1)
     mirrored = row[:, ::-1]
-    block = np.concatenate([np.concatenate(pair, axis=1) for pair in ((row, mirrored), (mirrored, row))])
+    block = np.concatenate(
+        [np.concatenate(pair, axis=1) for pair in ((row, mirrored), (mirrored, row))]
+    )
     tiles = (-(-height // block.shape[0]), -(-width // block.shape[1]), 1)
     return np.tile(block, tiles)[:height, :width].astype(np.float32) / np.float32(255)

@@ -1,4 +1,6 @@
-"""The costs that papers print, as they print them: `results/published/cost.csv`, one figure a line."""
+"""The costs that papers print, as they print them: `results/published/cost.csv`, one
+figure a line.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ FILE = Path(__file__).parents[1] / "published" / "cost.csv"
 SIZE = (1680, 1120)
 """Width and height of the picture that all of them are for."""
 UNITS = {"parameters": "M", "operations": "G", "size": "MB", "cpu_seconds": "s", "gpu_seconds": "s"}
-"""The quantities, in the only unit that each is written in. `operations` is what a paper calls FLOPs."""
+"""The quantities, in the only unit that each is written in. `operations` is what a paper calls
+FLOPs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ def read(path: Path = FILE) -> list[Published]:
         with path.open(encoding="utf-8", newline="") as file:
             return [_figure(line) for line in csv.DictReader(file, strict=True)]
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); it is part of the checkout") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); it is part of the checkout"
+        ) from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         columns = "method, model, quantity, value, unit, source, note"
         raise DataError(f"{path}: damaged ({error!r}); expected the columns {columns}") from error

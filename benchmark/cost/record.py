@@ -1,8 +1,8 @@
 """One cost pass over some methods: counts, seconds and memory, kept in one folder.
 
-`cost.json` says what the last command asked for and counted, `samples.jsonl` holds every restoration of every command.
-The same command again measures only the rounds that are missing; what was measured under other circumstances (see
-`timing.Subject`) stays in the file and is not shown.
+`cost.json` says what the last command asked for and counted, `samples.jsonl` holds every
+restoration of every command. The same command again measures only the rounds that are missing; what
+was measured under other circumstances (see `timing.Subject`) stays in the file and is not shown.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def run(
         plugins: plug-in files that define methods.
         timeout: seconds a restoration may take.
     """
-    subjects = [s for method in methods for s in _subjects(method, size, threads or runner.cores(), device)]
+    subjects = [
+        s for method in methods for s in _subjects(method, size, threads or runner.cores(), device)
+    ]
     names = {method.id.name for method in methods}
     figures = [figure for figure in published.read() if figure.method.partition(":")[0] in names]
     asked = [(method.id.label, size) for method in methods]
@@ -137,7 +139,8 @@ def run(
 
 
 def read(folder: Path) -> tuple[Record, list[Trial]]:
-    """Return what the last command asked for, and its samples, also those that earlier commands took.
+    """Return what the last command asked for, and its samples, also those that earlier commands
+    took.
 
     Raises:
         UsageError: if there is no cost pass in the folder.
@@ -147,20 +150,26 @@ def read(folder: Path) -> tuple[Record, list[Trial]]:
     try:
         record = _RECORD.validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise UsageError(f"{folder}: no cost pass here (no {RECORD}); name methods with --methods") from error
+        raise UsageError(
+            f"{folder}: no cost pass here (no {RECORD}); name methods with --methods"
+        ) from error
     except ValidationError as error:
         raise DataError(f"{path}: damaged, or of another version; run `cost` again") from error
     wanted = set(record.subjects)
     return record, [trial for trial in Trials(folder / SAMPLES).read() if trial.subject in wanted]
 
 
-def _measure(record: Record, trials: Trials, rounds: int, plugins: Sequence[Path], timeout: float | None) -> None:
+def _measure(
+    record: Record, trials: Trials, rounds: int, plugins: Sequence[Path], timeout: float | None
+) -> None:
     done = timing.rounds_done(trials.read())
     lacking = [rounds - done[subject] + 1 for subject in record.subjects if done[subject] < rounds]
     if not lacking:
         return
     scene = picture.mosaic(record.size.width, record.size.height)
-    taken = timing.measure(record.subjects, scene, rounds=rounds, done=done, plugins=plugins, timeout=timeout)
+    taken = timing.measure(
+        record.subjects, scene, rounds=rounds, done=done, plugins=plugins, timeout=timeout
+    )
     for trial in console.track(taken, sum(lacking), "measuring"):
         trials.append(trial)
 
@@ -173,7 +182,9 @@ def _subjects(method: PlannedMethod, size: Size, threads: int, device: str) -> l
         "size": str(size),
         "processor": provenance.machine()["processor"],
         "threads": threads,
-        "libraries": ", ".join(f"{name} {version}" for name, version in provenance.versions(_LIBRARIES).items()),
+        "libraries": ", ".join(
+            f"{name} {version}" for name, version in provenance.versions(_LIBRARIES).items()
+        ),
         "suite": _suite(),
     }
     return [
@@ -183,7 +194,9 @@ def _subjects(method: PlannedMethod, size: Size, threads: int, device: str) -> l
 
 
 def _devices(device: str, learned: bool) -> list[str]:
-    """Return where a method is measured: on the CPU, and unless told otherwise on a GPU too if it can use one."""
+    """Return where a method is measured: on the CPU, and unless told otherwise on a GPU too if it
+    can use one.
+    """
     found = resolve_device(device, learned)
     return ["cpu", "cuda"] if device == "auto" and found == "cuda" else [found]
 
@@ -206,7 +219,9 @@ def _counted(text: str, size: Size) -> Counted:
         method, id_ = create(METHODS, text)
         network = method.network()
         forms = (
-            {} if network is None else {form: count(network, form, size.height, size.width) for form in network.forms}
+            {}
+            if network is None
+            else {form: count(network, form, size.height, size.width) for form in network.forms}
         )
         file = None if id_.checkpoint is None else Path(type(method).checkpoints[id_.checkpoint])
         return Counted(forms, None if file is None else file.stat().st_size)

@@ -1,12 +1,14 @@
 """Seconds and memory of methods, measured one restoration at a time.
 
-Every method has a worker process of its own, in which it is prepared and warmed up by a first restoration (round 0).
-Then come the rounds: in each, every method restores the picture once, and the next round begins with the next method.
-So a slow spell of the machine falls on all methods alike. Nothing else of the suite runs at the same time. Every
-restoration is kept; a table shows medians.
+Every method has a worker process of its own, in which it is prepared and warmed up by a first
+restoration (round 0). Then come the rounds: in each, every method restores the picture once, and
+the next round begins with the next method. So a slow spell of the machine falls on all methods
+alike. Nothing else of the suite runs at the same time. Every restoration is kept; a table shows
+medians.
 
-Seconds are the wall time of `Method.restore`, which takes and returns arrays in the memory of the host: copies to a GPU
-and back are part of it, and both ends wait for the GPU. Memory is read from Linux's /proc: elsewhere there is none.
+Seconds are the wall time of `Method.restore`, which takes and returns arrays in the memory of the
+host: copies to a GPU and back are part of it, and both ends wait for the GPU. Memory is read from
+Linux's /proc: elsewhere there is none.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ Scene = tuple[Picture, Map]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is measured, and all that its seconds depend on; seconds of different subjects are never put together.
+    """What is measured, and all that its seconds depend on; seconds of different subjects are never
+    put together.
 
     Attributes:
         method, version, weights: id, version and hash of the weights of the method.
@@ -107,7 +110,9 @@ _TRIAL = TypeAdapter(Trial)
 
 
 class Trials:
-    """Raw samples in a file, one JSON object a line, written as they come: a killed command loses none."""
+    """Raw samples in a file, one JSON object a line, written as they come: a killed command loses
+    none.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -122,7 +127,8 @@ class Trials:
             file.write(json.dumps(asdict(trial)).encode() + b"\n")
 
     def read(self) -> list[Trial]:
-        """Return all samples in the order they were taken, without lines cut off by a crash or of another version.
+        """Return all samples in the order they were taken, without lines cut off by a crash or of
+        another version.
 
         Raises:
             DataError: if the file is there and cannot be read.
@@ -132,7 +138,9 @@ class Trials:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise DataError(f"{self._path}: cannot be read ({error.strerror}); use another --out") from error
+            raise DataError(
+                f"{self._path}: cannot be read ({error.strerror}); use another --out"
+            ) from error
         trials = []
         for line in lines:
             with suppress(ValidationError):
@@ -146,7 +154,9 @@ def rounds_done(trials: Sequence[Trial]) -> Counter[Subject]:
 
 
 def turn(items: Sequence[T], number: int) -> list[T]:
-    """Return the items in the order of a round: round `number` begins with the item of that index, cyclically."""
+    """Return the items in the order of a round: round `number` begins with the item of that index,
+    cyclically.
+    """
     start = number % len(items) if items else 0
     return [*items[start:], *items[:start]]
 
@@ -172,7 +182,9 @@ def measure(
     """
     waiting = [subject for subject in subjects if done.get(subject, 0) < rounds]
     with ExitStack() as stack:
-        processes = {subject: stack.enter_context(closing(_Process(subject, plugins))) for subject in waiting}
+        processes = {
+            subject: stack.enter_context(closing(_Process(subject, plugins))) for subject in waiting
+        }
         for number in range(rounds + 1):
             for subject in turn(waiting, number):
                 if subject in processes and (number == 0 or number > done.get(subject, 0)):
@@ -182,7 +194,9 @@ def measure(
                     yield trial
 
 
-def _trial(process: _Process, subject: Subject, number: int, scene: Scene, timeout: float | None) -> Trial:
+def _trial(
+    process: _Process, subject: Subject, number: int, scene: Scene, timeout: float | None
+) -> Trial:
     reason = process.do(_ready, (subject, scene)) if number == 0 else None
     found = process.do(_restored, subject, timeout) if reason is None else reason
     finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -194,22 +208,29 @@ def _trial(process: _Process, subject: Subject, number: int, scene: Scene, timeo
 
 
 class _Process:
-    """A process that keeps one prepared method, from its first task to `close`; a time-out ends it sooner."""
+    """A process that keeps one prepared method, from its first task to `close`; a time-out ends it
+    sooner.
+    """
 
     def __init__(self, subject: Subject, plugins: Sequence[Path]) -> None:
         settings = Settings(Path(), Path(), tuple(plugins), subject.device, threads=subject.threads)
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPool(max_workers=1, initializer=worker.start, initargs=[settings], context=context)
+        self._pool = ProcessPool(
+            max_workers=1, initializer=worker.start, initargs=[settings], context=context
+        )
 
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def do(self, work: Callable[[Item], T], item: Item, timeout: float | None = None) -> T | Lost:
-        return runner.result_of(self._pool.schedule(runner.called, args=[work, item], timeout=timeout), timeout)
+        return runner.result_of(
+            self._pool.schedule(runner.called, args=[work, item], timeout=timeout), timeout
+        )
 
 
-# Inside the process ---------------------------------------------------------------------------------------------------
+# Inside the process
+# --------------------------------------------------------------------------------------------------
 
 _held: tuple[Method, Observation] | None = None
 
@@ -220,7 +241,9 @@ def _ready(what: tuple[Subject, Scene]) -> str | None:
     subject, (image, blur_map) = what
     method = create(METHODS, subject.method)[0]
     method.prepare(subject.device)
-    observation = Sample("mosaic", image, views=(image, image), blur_map=blur_map).observe(method.card)
+    observation = Sample("mosaic", image, views=(image, image), blur_map=blur_map).observe(
+        method.card
+    )
     _held = method, observation
     reason = worker.unmet(method, observation)
     return None if reason is None else worker.one_line(reason)

@@ -1,10 +1,11 @@
 """Learned perceptual image patch similarity (LPIPS), AlexNet, version 0.1.
 
-The `lpips` package ships the linear heads only. The AlexNet trunk is looked for in this order, and nothing is ever
-scored without it:
+The `lpips` package ships the linear heads only. The AlexNet trunk is looked for in this order, and
+nothing is ever scored without it:
 
-1. the file named by the environment variable BENCHMARK_LPIPS_TRUNK, which must then exist: torchvision's ImageNet
-   weights, keys `features.N.weight|bias` (others are ignored), saved by `torch.save` or as `.safetensors`;
+1. the file named by the environment variable BENCHMARK_LPIPS_TRUNK, which must then exist:
+   torchvision's ImageNet weights, keys `features.N.weight|bias` (others are ignored), saved by
+   `torch.save` or as `.safetensors`;
 2. torchvision's own copy in the torch hub folder;
 3. a download to that place, which is torchvision's.
 """
@@ -39,29 +40,38 @@ PATIENCE = 10.0
 """Seconds without an answer after which a download gives up."""
 
 _ADVICE = (
-    f"set {VARIABLE} to a file with torchvision's AlexNet weights (alexnet-owt-7be5be79.pth, or its "
+    f"set {VARIABLE} to a file with torchvision's AlexNet weights (alexnet-owt-7be5be79.pth, or "
+    f"its "
     "features.N.weight|bias alone), or let torchvision download it once"
 )
 
 
 class Lpips(Metric):
-    """LPIPS of Zhang et al. (CVPR 2018): net alex, version 0.1, mean over the picture; lower is better. float32, CPU.
+    """LPIPS of Zhang et al. (CVPR 2018): net alex, version 0.1, mean over the picture; lower is
+    better. float32, CPU.
 
     Args:
-        range: what the network is fed. `unit` maps [0, 1] to [-1, 1], as it was trained; `raw01` feeds [0, 1] as it
-            is, which the test script released with GKMNet does, and which gives other (incomparable) numbers.
-        order: `bgr` feeds the channels in reverse, as scripts do that read with OpenCV and convert nothing.
+        range: what the network is fed. `unit` maps [0, 1] to [-1, 1], as it was trained; `raw01`
+            feeds [0, 1] as it is, which the test script released with GKMNet does, and which gives
+            other (incomparable) numbers.
+        order: `bgr` feeds the channels in reverse, as scripts do that read with OpenCV and convert
+            nothing.
     """
 
     card = MetricCard(
         title="LPIPS",
         higher_is_better=False,
-        paper="Zhang, Isola, Efros, Shechtman, Wang, The Unreasonable Effectiveness of Deep Features, CVPR 2018",
+        paper="Zhang, Isola, Efros, Shechtman, Wang, The Unreasonable Effectiveness of Deep "
+        "Features, CVPR 2018",
         digits=3,
     )
 
-    def __init__(self, *, range: Literal["unit", "raw01"] = "unit", order: Literal["rgb", "bgr"] = "rgb") -> None:
-        """Choose what the network is fed; the card of the instance names what is unusual. Nothing is loaded yet."""
+    def __init__(
+        self, *, range: Literal["unit", "raw01"] = "unit", order: Literal["rgb", "bgr"] = "rgb"
+    ) -> None:
+        """Choose what the network is fed; the card of the instance names what is unusual. Nothing
+        is loaded yet.
+        """
         self._range = range
         self._order = order
         unusual = " ".join(choice for choice in (range, order) if choice not in ("unit", "rgb"))
@@ -97,7 +107,9 @@ class Lpips(Metric):
 
         ordered = picture[..., ::-1] if self._order == "bgr" else picture
         ranged = 2 * ordered - 1 if self._range == "unit" else ordered
-        return torch.from_numpy(np.ascontiguousarray(ranged.transpose(2, 0, 1)[None], dtype=np.float32))
+        return torch.from_numpy(
+            np.ascontiguousarray(ranged.transpose(2, 0, 1)[None], dtype=np.float32)
+        )
 
 
 def resolve_trunk() -> Path:
@@ -121,7 +133,9 @@ def _named() -> str | None:
 
 @functools.cache
 def _attempt(named: str | None) -> nn.Module | str:
-    """Return the network, or why there is none: loaded, or tried, once per process and setting of the variable."""
+    """Return the network, or why there is none: loaded, or tried, once per process and setting of
+    the variable.
+    """
     try:
         return _build(_locate(named))
     except Unavailable as error:
@@ -140,7 +154,11 @@ def _torchvision_copy() -> Path:
     try:
         import torch
         from torchvision.models import AlexNet_Weights
-    except (ImportError, OSError, RuntimeError) as error:  # a torchvision built for another torch: RuntimeError
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+    ) as error:  # a torchvision built for another torch: RuntimeError
         raise Unavailable(f"LPIPS: torchvision does not import ({_brief(error)})") from error
     url = AlexNet_Weights.IMAGENET1K_V1.url
     place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
@@ -152,7 +170,9 @@ def _torchvision_copy() -> Path:
 def _download(url: str, place: Path) -> None:
     import torch
 
-    digest = place.stem.rpartition("-")[2]  # torchvision ends the names of its files with the digest's first digits
+    digest = place.stem.rpartition("-")[
+        2
+    ]  # torchvision ends the names of its files with the digest's first digits
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _patience(PATIENCE):
@@ -178,7 +198,10 @@ def _build(path: Path) -> nn.Module:
     import torch
 
     network = _untrained()
-    places = {f"features.{name.partition('.')[2]}": place for name, place in network.net.named_parameters()}
+    places = {
+        f"features.{name.partition('.')[2]}": place
+        for name, place in network.net.named_parameters()
+    }
     trunk = _read(path)
     _check(trunk, {key: tuple(place.shape) for key, place in places.items()}, path)
     with torch.no_grad():
@@ -196,7 +219,8 @@ def _untrained() -> Any:
     except (ImportError, OSError, RuntimeError) as error:
         raise Unavailable(f"LPIPS: the lpips package does not import ({_brief(error)})") from error
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # lpips 0.1.4 calls torchvision by an argument name it has since renamed, and offers no way round.
+        # lpips 0.1.4 calls torchvision by an argument name it has since renamed, and offers no way
+        # round.
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
         return lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
 
@@ -212,9 +236,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the two readers raise nearly anything
-        raise Unavailable(f"LPIPS: {path} cannot be read as weights ({_brief(error)}); {_ADVICE}") from error
+        raise Unavailable(
+            f"LPIPS: {path} cannot be read as weights ({_brief(error)}); {_ADVICE}"
+        ) from error
     if not isinstance(state, Mapping):
-        raise Unavailable(f"LPIPS: {path} holds a {type(state).__name__}, not named weights; {_ADVICE}")
+        raise Unavailable(
+            f"LPIPS: {path} holds a {type(state).__name__}, not named weights; {_ADVICE}"
+        )
     return state
 
 

@@ -17,7 +17,9 @@ class Mae(Metric):
     0.1
     """
 
-    card = MetricCard(title="MAE", higher_is_better=False, paper="mean absolute error, [0, 1] scale", digits=4)
+    card = MetricCard(
+        title="MAE", higher_is_better=False, paper="mean absolute error, [0, 1] scale", digits=4
+    )
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
         """Return the mean absolute error; raises ValueError as `as_pair` does."""

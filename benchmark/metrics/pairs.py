@@ -9,7 +9,10 @@ Array = NDArray[np.float64]
 
 
 def as_pair(
-    output: NDArray[np.floating], target: NDArray[np.floating], at_least: int = 1, what: str = "the metric"
+    output: NDArray[np.floating],
+    target: NDArray[np.floating],
+    at_least: int = 1,
+    what: str = "the metric",
 ) -> tuple[Array, Array]:
     """Return output and target in float64.
 
@@ -19,18 +22,27 @@ def as_pair(
         what: name of the metric, for the message.
 
     Raises:
-        ValueError: not H x W x 3, not floating point (a picture on the 0-255 scale would pass unseen otherwise), not
-            finite, shapes that differ, or a picture below `at_least`.
+        ValueError: not H x W x 3, not floating point (a picture on the 0-255 scale would pass
+            unseen otherwise), not finite, shapes that differ, or a picture below `at_least`.
     """
     for name, picture in (("output", output), ("target", target)):
-        if picture.ndim != 3 or picture.shape[2] != 3 or not np.issubdtype(picture.dtype, np.floating):
-            raise ValueError(f"{name}: expected H x W x 3 floating point, got shape {picture.shape} {picture.dtype}")
+        if (
+            picture.ndim != 3
+            or picture.shape[2] != 3
+            or not np.issubdtype(picture.dtype, np.floating)
+        ):
+            raise ValueError(
+                f"{name}: expected H x W x 3 floating point, got shape {picture.shape} "
+                f"{picture.dtype}"
+            )
         if not np.isfinite(picture).all():
             raise ValueError(f"{name}: holds NaN or infinite values")
     if output.shape != target.shape:
         raise ValueError(f"output is {_size(output)}, but target is {_size(target)}")
     if min(output.shape[:2]) < at_least:
-        raise ValueError(f"{what} needs at least {at_least}x{at_least} pixels, the picture is {_size(output)}")
+        raise ValueError(
+            f"{what} needs at least {at_least}x{at_least} pixels, the picture is {_size(output)}"
+        )
     return output.astype(np.float64), target.astype(np.float64)
 
 

@@ -13,7 +13,8 @@ from benchmark.metrics.pairs import as_pair
 CAP = 100.0
 """Score in dB of identical pictures, and the highest there is: a mean over images stays finite.
 
-The evaluation code released with DPDNet and with Restormer writes 100 for identical pictures too."""
+The evaluation code released with DPDNet and with Restormer writes 100 for identical pictures too.
+"""
 
 
 class Psnr(Metric):
@@ -28,7 +29,9 @@ class Psnr(Metric):
     100.0
     """
 
-    card = MetricCard(title="PSNR", unit="dB", paper="10 log10(1 / MSE), capped at 100 dB", digits=2)
+    card = MetricCard(
+        title="PSNR", unit="dB", paper="10 log10(1 / MSE), capped at 100 dB", digits=2
+    )
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
         """Return the PSNR in dB; raises ValueError as `as_pair` does."""

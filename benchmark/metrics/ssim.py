@@ -15,7 +15,8 @@ from benchmark.metrics.pairs import as_pair
 Window = Literal["u7", "g11"]
 
 _PAPER = "Wang, Bovik, Sheikh, Simoncelli, Image Quality Assessment, IEEE TIP 2004"
-# `win_size` is what scikit-image crops by, on either window: only windows that lie inside the picture count.
+# `win_size` is what scikit-image crops by, on either window: only windows that lie inside the
+# picture count.
 _SETTINGS: Mapping[Window, Mapping[str, Any]] = {
     "u7": {"win_size": 7, "gaussian_weights": False, "use_sample_covariance": True},
     "g11": {"win_size": 11, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
@@ -25,15 +26,17 @@ _SETTINGS: Mapping[Window, Mapping[str, Any]] = {
 class Ssim(Metric):
     """Mean structural similarity of the colour channels, K1 = 0.01, K2 = 0.03, data range 1.
 
-    The two windows give different numbers (up to about 0.015 apart), so papers that use one cannot be compared with
-    papers that use the other:
+    The two windows give different numbers (up to about 0.015 apart), so papers that use one cannot
+    be compared with papers that use the other:
 
     - `u7`: 7 x 7 uniform window, sample covariance. The default of scikit-image.
-    - `g11`: 11 x 11 Gaussian window of sigma 1.5, population covariance. Wang et al. and pytorch_msssim.
+    - `g11`: 11 x 11 Gaussian window of sigma 1.5, population covariance. Wang et al. and
+      pytorch_msssim.
 
-    Both average over the positions where the window lies inside the picture, per channel, then over the channels, in
-    float64. SSIM does not change when both pictures and the data range are multiplied by one factor, so 255-scale
-    pictures with range 255 score the same as their 255th with range 1, also where they leave [0, 1].
+    Both average over the positions where the window lies inside the picture, per channel, then over
+    the channels, in float64. SSIM does not change when both pictures and the data range are
+    multiplied by one factor, so 255-scale pictures with range 255 score the same as their 255th
+    with range 1, also where they leave [0, 1].
 
     >>> rng = np.random.default_rng(0)
     >>> target = rng.random((16, 16, 3))
@@ -52,9 +55,15 @@ class Ssim(Metric):
         self.card = dataclasses.replace(Ssim.card, title=self._name)
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
-        """Return the mean SSIM; raises ValueError as `as_pair` does, and for a picture smaller than the window."""
-        from skimage.metrics import structural_similarity  # half a second, which a listing of metrics need not pay
+        """Return the mean SSIM; raises ValueError as `as_pair` does, and for a picture smaller than
+        the window.
+        """
+        from skimage.metrics import (
+            structural_similarity,
+        )  # half a second, which a listing of metrics need not pay
 
         ours, theirs = as_pair(output, target, at_least=self._settings["win_size"], what=self._name)
         similarity: Any = structural_similarity  # untyped
-        return float(similarity(im1=ours, im2=theirs, data_range=1.0, channel_axis=-1, **self._settings))
+        return float(
+            similarity(im1=ours, im2=theirs, data_range=1.0, channel_axis=-1, **self._settings)
+        )

@@ -1,6 +1,8 @@
-"""Input tracks: how a picture is read, sized and ordered before a method sees it, and undone before it is scored.
+"""Input tracks: how a picture is read, sized and ordered before a method sees it, and undone before
+it is scored.
 
-A track is the half of a protocol that changes what a method sees, so it belongs to the identity of a result. Its steps:
+A track is the half of a protocol that changes what a method sees, so it belongs to the identity of
+a result. Its steps:
 
     read    depth, for what the method sees and for the target alike
             (the harness adds noise here)
@@ -39,17 +41,17 @@ class Track:
     """An input track.
 
     Attributes:
-        depth: `u8` reads 16-bit files as most code of the field does, by truncation (v >> 8), and leaves 8-bit files
-            alone; `u16` is exact.
+        depth: `u8` reads 16-bit files as most code of the field does, by truncation (v >> 8), and
+            leaves 8-bit files alone; `u16` is exact.
         size: `native`, or
             `crop`: cut at the bottom and right to multiples of `multiple`; scored at that size;
-            `pad-black`: centred on black, up to multiples of `multiple` (an odd row or column goes to the bottom or
-            right); scored with the frame. The true blur map is 0 there;
-            `pad-reflect`: mirrored (edge not repeated) at the bottom and right up to multiples of `multiple`; the
-            output is cut back, so scored at the native size;
-            `resize`: to 1680 x 1120, bilinear (OpenCV), after a quarter turn counter-clockwise if higher than wide;
-            scored like that. The true blur map is scaled by the geometric mean of the two factors; noise, added
-            before, is resized along.
+            `pad-black`: centred on black, up to multiples of `multiple` (an odd row or column goes
+            to the bottom or right); scored with the frame. The true blur map is 0 there;
+            `pad-reflect`: mirrored (edge not repeated) at the bottom and right up to multiples of
+            `multiple`; the output is cut back, so scored at the native size;
+            `resize`: to 1680 x 1120, bilinear (OpenCV), after a quarter turn counter-clockwise if
+            higher than wide; scored like that. The true blur map is scaled by the geometric mean of
+            the two factors; noise, added before, is resized along.
         multiple: for `crop` and the pads, 2 or more; else 1.
         order: `bgr` hands the method its channels in reverse; what it returns is put back to RGB.
 
@@ -76,7 +78,12 @@ class Track:
         """Short text, unique among tracks."""
         name, _, fill = self.size.partition("-")
         step = f"{name}{self.multiple}" if self.size in _STEPPED else name
-        parts = [self.depth, "" if self.size == "native" else step, fill, "" if self.order == "rgb" else self.order]
+        parts = [
+            self.depth,
+            "" if self.size == "native" else step,
+            fill,
+            "" if self.order == "rgb" else self.order,
+        ]
         return "-".join(part for part in parts if part)
 
     @classmethod
@@ -88,16 +95,27 @@ class Track:
         """
         track = _from_id(text)
         if track is None or track.id != text:
-            raise UsageError(f"no input track is called {text!r}; they read like u8, u16, u8-crop8, u8-pad16-black-bgr")
+            raise UsageError(
+                f"no input track is called {text!r}; they read like u8, u16, u8-crop8, "
+                f"u8-pad16-black-bgr"
+            )
         return track
 
     def read(self, sample: Sample) -> Sample:
-        """Return `sample` at the track's depth: image, views, target and `bit_depth`; the file's range is [0, 1]."""
+        """Return `sample` at the track's depth: image, views, target and `bit_depth`; the file's
+        range is [0, 1].
+        """
         if self.depth == "u16" or sample.bit_depth == 8:
             return sample
-        views = None if sample.views is None else (_truncated(sample.views[0]), _truncated(sample.views[1]))
+        views = (
+            None
+            if sample.views is None
+            else (_truncated(sample.views[0]), _truncated(sample.views[1]))
+        )
         target = None if sample.target is None else _truncated(sample.target)
-        return dataclasses.replace(sample, image=_truncated(sample.image), views=views, target=target, bit_depth=8)
+        return dataclasses.replace(
+            sample, image=_truncated(sample.image), views=views, target=target, bit_depth=8
+        )
 
     def fit(self, observation: Observation) -> Observation:
         """Return `observation` in the track's size and colour order.
@@ -124,12 +142,21 @@ class Track:
             ValueError: if `output` has not the size of the fitted picture.
         """
         if output.shape[:2] != self._fitted(size):
-            raise ValueError(f"track {self.id} of a {size} picture expects {self._fitted(size)}, got {output.shape}")
+            raise ValueError(
+                f"track {self.id} of a {size} picture expects {self._fitted(size)}, got "
+                f"{output.shape}"
+            )
         ordered = self._ordered(output)
-        return np.ascontiguousarray(ordered[: size[0], : size[1]]) if self.size == "pad-reflect" else ordered
+        return (
+            np.ascontiguousarray(ordered[: size[0], : size[1]])
+            if self.size == "pad-reflect"
+            else ordered
+        )
 
     def frame(self, target: Picture) -> Picture:
-        """Return a picture of native size, RGB, in the scoring geometry; raises ValueError as `fit` does."""
+        """Return a picture of native size, RGB, in the scoring geometry; raises ValueError as `fit`
+        does.
+        """
         return target if self.size == "pad-reflect" else self._sized(target)
 
     def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -153,11 +180,17 @@ class Track:
             return _resized(array)
         if self.size == "crop":
             return _cropped(array, height, width)
-        return _padded(array, height, width, centred=self.size == "pad-black")  # native: there is nothing to pad
+        return _padded(
+            array, height, width, centred=self.size == "pad-black"
+        )  # native: there is nothing to pad
 
     def _sized_map(self, blur: Map) -> Map:
         sized = self._sized(blur)
-        return sized * np.float32(math.sqrt(sized.size / blur.size)) if self.size == "resize" else sized
+        return (
+            sized * np.float32(math.sqrt(sized.size / blur.size))
+            if self.size == "resize"
+            else sized
+        )
 
 
 def _from_id(text: str) -> Track | None:
@@ -167,13 +200,20 @@ def _from_id(text: str) -> Track | None:
     depth, name, multiple, fill, order = found.groups()
     size = "-".join(part for part in (name, fill) if part) or "native"
     try:
-        return Track(cast("Depth", depth), cast("Size", size), int(multiple or 1), cast("Order", order or "rgb"))
+        return Track(
+            cast("Depth", depth),
+            cast("Size", size),
+            int(multiple or 1),
+            cast("Order", order or "rgb"),
+        )
     except ValueError:
         return None
 
 
 def _truncated(picture: Picture) -> Picture:
-    """Return the 8-bit reading of a 16-bit picture; the integers are recovered exactly from their float32 quotients."""
+    """Return the 8-bit reading of a 16-bit picture; the integers are recovered exactly from their
+    float32 quotients.
+    """
     levels = np.rint(np.clip(picture, 0, 1).astype(np.float64) * 65535).astype(np.uint16)
     return ((levels >> 8) / 255).astype(np.float32)
 
@@ -190,7 +230,9 @@ def _padded(array: Floats, height: int, width: int, centred: bool) -> Floats:
         return array
     before = [extra // 2 if centred else 0 for extra in missing]
     widths = [(first, extra - first) for first, extra in zip(before, missing, strict=True)]
-    return np.pad(array, widths + [(0, 0)] * (array.ndim - 2), mode="constant" if centred else "reflect")
+    return np.pad(
+        array, widths + [(0, 0)] * (array.ndim - 2), mode="constant" if centred else "reflect"
+    )
 
 
 def _resized(array: Floats) -> Floats:
@@ -198,4 +240,6 @@ def _resized(array: Floats) -> Floats:
 
     height, width = DPDNET_SIZE
     turned = np.ascontiguousarray(np.rot90(array)) if array.shape[0] > array.shape[1] else array
-    return np.asarray(cv2.resize(turned, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return np.asarray(
+        cv2.resize(turned, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32
+    )

@@ -1,8 +1,9 @@
 """Work on a picture tile by tile, on as many threads as OpenCV may use.
 
-A tile and its scratch fit into a core's cache, tiles without a kernel skip it, and OpenCV, numpy and scipy release the
-interpreter's lock, so plain threads serve. The division into tiles depends on the size of the picture alone and each
-tile is written once, so no result depends on the number of threads.
+A tile and its scratch fit into a core's cache, tiles without a kernel skip it, and OpenCV, numpy
+and scipy release the interpreter's lock, so plain threads serve. The division into tiles depends on
+the size of the picture alone and each tile is written once, so no result depends on the number of
+threads.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ BORDER = cv2.BORDER_REFLECT
 
 
 def tiles(shape: tuple[int, int], size: tuple[int, int]) -> list[Box]:
-    """Return boxes of nearly equal size, none above `size`, that cover a picture of that shape once."""
+    """Return boxes of nearly equal size, none above `size`, that cover a picture of that shape
+    once.
+    """
     rows, columns = (_runs(length, most) for length, most in zip(shape, size, strict=True))
     return [(r, c) for r in rows for c in columns]
 
@@ -50,22 +53,29 @@ def each(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
 
 
 def around(array: Array, box: Box, halo: int) -> Array:
-    """Return the box with `halo` more pixels on every side, reflected at the border of the array (H x W [x C]).
+    """Return the box with `halo` more pixels on every side, reflected at the border of the array (H
+    x W [x C]).
 
     A view where it lies inside, so it must not be written to.
     """
-    outside = [(halo - span.start, span.stop + halo - size) for span, size in zip(box, array.shape[:2], strict=True)]
+    outside = [
+        (halo - span.start, span.stop + halo - size)
+        for span, size in zip(box, array.shape[:2], strict=True)
+    ]
     (top, bottom), (left, right) = ((max(0, before), max(0, after)) for before, after in outside)
     rows, columns = (slice(max(0, span.start - halo), span.stop + halo) for span in box)
     view = array[rows, columns]
     if not (top or bottom or left or right):
         return view
-    # Where the view is cut on one side only it still holds the `halo` pixels that are mirrored there.
+    # Where the view is cut on one side only it still holds the `halo` pixels that are mirrored
+    # there.
     return cv2.copyMakeBorder(view, top, bottom, left, right, BORDER)  # type: ignore[return-value]
 
 
 def extent(weight: Array) -> Box | None:
-    """Return a box that holds all non-zero weights, the smallest where they are few; None where there are none."""
+    """Return a box that holds all non-zero weights, the smallest where they are few; None where
+    there are none.
+    """
     count = cv2.countNonZero(weight)
     if count == 0:
         return None
@@ -76,7 +86,9 @@ def extent(weight: Array) -> Box | None:
 
 
 def grown(box: Box, margin: int) -> Box:
-    """Return the box with a margin on every side, in the coordinates of an array that is larger by just that margin."""
+    """Return the box with a margin on every side, in the coordinates of an array that is larger by
+    just that margin.
+    """
     rows, columns = (slice(span.start, span.stop + 2 * margin) for span in box)
     return rows, columns
 

@@ -1,20 +1,23 @@
 """Rendering of a shallow depth of field from a sharp picture and a map of signed PSF radii.
 
-A thin lens is a set of pinholes. Seen through the pinhole at u (in units of the aperture's radius), a point whose PSF
-has the signed radius r moves by r u; the nearer surface hides the farther; the photograph is the mean over all u. Here
-that mean is taken surface by surface, on linear light:
+A thin lens is a set of pinholes. Seen through the pinhole at u (in units of the aperture's radius),
+a point whose PSF has the signed radius r moves by r u; the nearer surface hides the farther; the
+photograph is the mean over all u. Here that mean is taken surface by surface, on linear light:
 
-1. The sharp picture shows no surface behind another. At every depth edge the farther surface is continued under the
-   nearer one, as far as the lens can look round it.
-2. The scene is cut into layers of equal r. A pixel between two layers is shared between them, linearly in r.
-3. Each layer's light and coverage are convolved with the PSF of its r. The coverage is the share of the lens that sees
-   the layer at a pixel if nothing is in the way.
-4. From near to far, each layer takes its share of the lens, but at most what the nearer ones have left. Shares add up,
-   so the layers of one slanted surface tile the lens without seams, and the blurred background never covers a sharp
-   foreground. Where they do not add up to 1, the light is divided by their sum.
+1. The sharp picture shows no surface behind another. At every depth edge the farther surface is
+   continued under the nearer one, as far as the lens can look round it.
+2. The scene is cut into layers of equal r. A pixel between two layers is shared between them,
+   linearly in r.
+3. Each layer's light and coverage are convolved with the PSF of its r. The coverage is the share of
+   the lens that sees the layer at a pixel if nothing is in the way.
+4. From near to far, each layer takes its share of the lens, but at most what the nearer ones have
+   left. Shares add up, so the layers of one slanted surface tile the lens without seams, and the
+   blurred background never covers a sharp foreground. Where they do not add up to 1, the light is
+   divided by their sum.
 
-The result is exact for one plane, and for two if the farther one is in focus and known, or has one colour. In general
-it keeps each layer's share of the lens but not which part of the lens it is, and it must invent what is hidden.
+The result is exact for one plane, and for two if the farther one is in focus and known, or has one
+colour. In general it keeps each layer's share of the lens but not which part of the lens it is, and
+it must invent what is hidden.
 """
 
 from __future__ import annotations
@@ -55,17 +58,19 @@ def render(
 
     Args:
         sharp: the all-in-focus picture, H x W x 3, sRGB code values in [0, 1].
-        radius: H x W float32, signed radius in pixels of the disk whose second moment the PSF has (2 sigma): 0 in
-            focus, positive behind the plane of focus, negative in front of it; the nearer of two surfaces has the
-            smaller value.
-        psf: a family of kernels, or `gkm` for the model of Quan et al., eq. (4), on linear light: each pixel gathers
-            with a Gaussian mixture of sigma |r| / 2, and nothing hides anything.
-        half: the left or right dual-pixel view, through that half of the aperture only. Its PSF is the same half of
-            the full PSF behind the plane of focus and the other half in front of it, so that in the left view the
-            background moves left and the foreground right. Not for `gkm`, whose kernels have no halves.
+        radius: H x W float32, signed radius in pixels of the disk whose second moment the PSF has
+            (2 sigma): 0 in focus, positive behind the plane of focus, negative in front of it; the
+            nearer of two surfaces has the smaller value.
+        psf: a family of kernels, or `gkm` for the model of Quan et al., eq. (4), on linear light:
+            each pixel gathers with a Gaussian mixture of sigma |r| / 2, and nothing hides anything.
+        half: the left or right dual-pixel view, through that half of the aperture only. Its PSF is
+            the same half of the full PSF behind the plane of focus and the other half in front of
+            it, so that in the left view the background moves left and the foreground right. Not for
+            `gkm`, whose kernels have no halves.
         blades: sides of the polygonal aperture; the other families ignore it.
-        fineness: layers per unit of arsinh(r / 2 px). 32 puts them 1/16 px apart in focus and 1/4 px apart at r = 8 px.
-            A map with no more distinct radii than that is rendered without interpolation.
+        fineness: layers per unit of arsinh(r / 2 px). 32 puts them 1/16 px apart in focus and 1/4
+            px apart at r = 8 px. A map with no more distinct radii than that is rendered without
+            interpolation.
 
     Returns:
         H x W x 3 float32, sRGB code values, neither clamped nor rounded.
@@ -74,7 +79,9 @@ def render(
         ValueError: if shapes or values do not fit together.
     """
     if radius.shape != sharp.shape[:2] or not np.isfinite(radius).all():
-        raise ValueError(f"radius must be finite and {sharp.shape[:2]} like the picture, got {radius.shape}")
+        raise ValueError(
+            f"radius must be finite and {sharp.shape[:2]} like the picture, got {radius.shape}"
+        )
     if psf != "gkm":
         return light.to_srgb(_layered(light.to_linear(sharp), radius, psf, half, blades, fineness))
     if half is not None:
@@ -89,14 +96,18 @@ def _mixture(linear: Picture, radius: Plane) -> Picture:
 
 
 def _bank_reaching(sigma: float) -> gkm.Bank:
-    """Return the paper's bank, with its ladder continued if its largest kernel is too small for `sigma`."""
+    """Return the paper's bank, with its ladder continued if its largest kernel is too small for
+    `sigma`.
+    """
     size = 21
     while gkm.paper_bank(size).variances[-1] < sigma**2:
         size += 2
     return gkm.paper_bank(size)
 
 
-def _layered(linear: Picture, radius: Plane, family: Family, half: Half | None, blades: int, fineness: int) -> Picture:
+def _layered(
+    linear: Picture, radius: Plane, family: Family, half: Half | None, blades: int, fineness: int
+) -> Picture:
     depths = _depths(radius, fineness)
     kernels = [_oriented(kernel(family, abs(r) / 2, blades=blades, half=half), r) for r in depths]
     margin = max(len(k) for k in kernels) // 2 + 1
@@ -107,7 +118,9 @@ def _layered(linear: Picture, radius: Plane, family: Family, half: Half | None, 
 
 
 def _depths(radius: Plane, fineness: int) -> list[float]:
-    """Return the radii of the layers, near to far: every radius of the map if they are few, else evenly spaced ones."""
+    """Return the radii of the layers, near to far: every radius of the map if they are few, else
+    evenly spaced ones.
+    """
     values = np.unique(radius)
     near, far = np.arcsinh(np.float64(values[[0, -1]]) / _FINE)
     count = int(np.ceil((far - near) * fineness)) + 1
@@ -118,7 +131,9 @@ def _depths(radius: Plane, fineness: int) -> list[float]:
 
 
 def _oriented(psf: Kernel, radius: float) -> Kernel:
-    """Return the kernel for `cv2.filter2D`, which correlates. In front of the plane of focus a PSF is upside down."""
+    """Return the kernel for `cv2.filter2D`, which correlates. In front of the plane of focus a PSF
+    is upside down.
+    """
     return psf if radius < 0 else psf[::-1, ::-1]
 
 
@@ -128,7 +143,9 @@ def _padded(array: Plane, margin: int) -> Plane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """What is seen, and what is hidden behind it; `hidden` is where the two differ. Light is linear, H x W x 3."""
+    """What is seen, and what is hidden behind it; `hidden` is where the two differ. Light is
+    linear, H x W x 3.
+    """
 
     light: Picture
     radius: Plane
@@ -138,7 +155,9 @@ class _Scene:
 
 
 def _scene(linear: Picture, radius: Plane, reach: int) -> _Scene:
-    """Continue the farther surface under the nearer one, ring by ring, up to `reach` pixels from every depth edge."""
+    """Continue the farther surface under the nearer one, ring by ring, up to `reach` pixels from
+    every depth edge.
+    """
     under, depth = linear.reshape(-1, 3).copy(), radius.ravel().copy()
     inside = np.pad(np.ones((radius.shape[0] - 2, radius.shape[1] - 2), np.bool_), 1)
     ring = inside & (cv2.dilate(radius, _AROUND) > radius + JUMP)
@@ -148,12 +167,18 @@ def _scene(linear: Picture, radius: Plane, reach: int) -> _Scene:
         mark[changed] = 1
         ring = inside & (cv2.dilate(mark.reshape(radius.shape), _AROUND) > 0)
     hidden_radius = depth.reshape(radius.shape)
-    return _Scene(linear, radius, under.reshape(linear.shape), hidden_radius, hidden_radius > radius)
+    return _Scene(
+        linear, radius, under.reshape(linear.shape), hidden_radius, hidden_radius > radius
+    )
 
 
 def _grow(under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int) -> NDArray[np.intp]:
-    """Give each of these pixels that has a farther neighbour the mean of its farthest ones; return which changed."""
-    around = np.array([row + column for row in (-width, 0, width) for column in (-1, 0, 1)])[:, None]
+    """Give each of these pixels that has a farther neighbour the mean of its farthest ones; return
+    which changed.
+    """
+    around = np.array([row + column for row in (-width, 0, width) for column in (-1, 0, 1)])[
+        :, None
+    ]
     pixels = pixels[depth[pixels + around].max(axis=0) > depth[pixels] + JUMP]
     there = depth[pixels + around]
     weight = (there > there.max(axis=0) - JUMP).astype(np.float32)
@@ -164,7 +189,9 @@ def _grow(under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int) -> N
 
 
 def _composite(scene: _Scene, depths: list[float], kernels: list[Kernel]) -> Picture:
-    """Return steps 2 to 4; near the outer border, within reach of the PSFs, the light is incomplete."""
+    """Return steps 2 to 4; near the outer border, within reach of the PSFs, the light is
+    incomplete.
+    """
     total = np.zeros((*scene.radius.shape, 4), np.float32)
     for box, layer, psf in _layers(scene, depths, kernels):
         seen = cv2.filter2D(layer, cv2.CV_32F, psf, borderType=cv2.BORDER_CONSTANT)
@@ -173,8 +200,12 @@ def _composite(scene: _Scene, depths: list[float], kernels: list[Kernel]) -> Pic
     return cast(Picture, total[..., :3] / total[..., 3:])
 
 
-def _layers(scene: _Scene, depths: list[float], kernels: list[Kernel]) -> Iterator[tuple[Box, Plane, Kernel]]:
-    """Yield each layer, near to far: the box its PSF can reach, its H x W x 4 light and coverage there, and its PSF."""
+def _layers(
+    scene: _Scene, depths: list[float], kernels: list[Kernel]
+) -> Iterator[tuple[Box, Plane, Kernel]]:
+    """Yield each layer, near to far: the box its PSF can reach, its H x W x 4 light and coverage
+    there, and its PSF.
+    """
     steps = range(len(depths))
     place = np.interp(scene.radius, depths, steps).astype(np.float32)
     hidden_place = np.interp(scene.hidden_radius, depths, steps).astype(np.float32)
@@ -184,7 +215,10 @@ def _layers(scene: _Scene, depths: list[float], kernels: list[Kernel]) -> Iterat
         coverage = seen + hidden
         if coverage.any():
             box = _box(coverage, len(psf) // 2)
-            lit = scene.light[box] * seen[box][..., None] + scene.hidden_light[box] * hidden[box][..., None]
+            lit = (
+                scene.light[box] * seen[box][..., None]
+                + scene.hidden_light[box] * hidden[box][..., None]
+            )
             yield box, np.dstack([lit, coverage[box]]), psf
 
 

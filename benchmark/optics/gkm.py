@@ -1,14 +1,15 @@
 """The Gaussian kernel mixture (GKM) model of defocus and its blurring operator.
 
-Quan, Wu and Ji, "Gaussian Kernel Mixture Network for Single Image Defocus Deblurring", NeurIPS 2021: every pixel's
-kernel is a mixture of fixed Gaussians (eq. 3), so the operator is a sum of a few convolutions, each weighted per pixel
-(eq. 4),
+Quan, Wu and Ji, "Gaussian Kernel Mixture Network for Single Image Defocus Deblurring", NeurIPS
+2021: every pixel's kernel is a mixture of fixed Gaussians (eq. 3), so the operator is a sum of a
+few convolutions, each weighted per pixel (eq. 4),
 
     B x = sum_k beta_k * (g(sigma_k) conv x)        B^T z = sum_k g(sigma_k) conv (beta_k * z).
 
-Pictures are continued beyond their border by half-sample reflection (d c b a | a b c d | d c b a). The paper states no
-border rule; with this one the convolution by a symmetric kernel is a symmetric matrix, so the formula for B^T above is
-the exact adjoint, border included, and a constant picture stays constant.
+Pictures are continued beyond their border by half-sample reflection (d c b a | a b c d | d c b a).
+The paper states no border rule; with this one the convolution by a symmetric kernel is a symmetric
+matrix, so the formula for B^T above is the exact adjoint, border included, and a constant picture
+stays constant.
 """
 
 from __future__ import annotations
@@ -32,10 +33,17 @@ LADDER_STEP = 0.05
 """Largest distance in sigma, pixels, between the PSFs that `fitted_coefficients` fits."""
 
 RIDGE = 1e-3
-"""The ridge that keeps the signed coefficients of every disk within +-4.6 in the paper's bank (see `fit`)."""
+"""The ridge that keeps the signed coefficients of every disk within +-4.6 in the paper's bank (see
+`fit`).
+"""
 
 _SUM_WEIGHT = 100.0
-_TILE = (192, 256)  # its scratch is some 2 MB, about a core's cache; from 64 x 256 to 64 x 1680 the time hardly changes
+_TILE = (
+    192,
+    256,
+    # its scratch is some 2 MB, about a core's cache; from 64 x 256 to 64 x 1680 the time hardly
+    # changes
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +55,9 @@ class Bank:
         sigmas: nominal sigma of each kernel in pixels, ascending; 0 is the delta.
         taps: the 1-D kernels, float64, sum 1, read-only; the 2-D kernel is their outer product.
         kernels: the 2-D kernels, likewise.
-        variances: effective per-axis variance of each kernel in px^2. Sampling and cutting make it smaller than
-            sigma^2, so the mixing coefficients are computed from these and not from the nominal values.
+        variances: effective per-axis variance of each kernel in px^2. Sampling and cutting make it
+            smaller than sigma^2, so the mixing coefficients are computed from these and not from
+            the nominal values.
     """
 
     label: str
@@ -60,7 +69,8 @@ class Bank:
 
 @lru_cache(maxsize=32)
 def paper_bank(max_size: int = 21) -> Bank:
-    """Return the bank of the paper (section 3): a delta, then sigma (m-2)/4 and (m-1)/4 for m = 3, 5, ..., `max_size`.
+    """Return the bank of the paper (section 3): a delta, then sigma (m-2)/4 and (m-1)/4 for m = 3,
+    5, ..., `max_size`.
 
     K = M = 21 kernels for the paper's M = 21.
 
@@ -76,11 +86,15 @@ def paper_bank(max_size: int = 21) -> Bank:
 
 @lru_cache(maxsize=1)
 def official_bank() -> Bank:
-    """Return the 22 kernels of the authors' released program: a delta, then sigma i/4 for i = 1 ... 21.
+    """Return the 22 kernels of the authors' released program: a delta, then sigma i/4 for i = 1 ...
+    21.
 
-    Sizes are 3 for i = 1 ... 3, then two sigmas for each size 5, 7, ..., 21; it differs from the paper's text.
+    Sizes are 3 for i = 1 ... 3, then two sigmas for each size 5, 7, ..., 21; it differs from the
+    paper's text.
     """
-    return _bank("official code", [(0.0, 1)] + [(i / 4, max(3, 2 * (i // 2) + 1)) for i in range(1, 22)])
+    return _bank(
+        "official code", [(0.0, 1)] + [(i / 4, max(3, 2 * (i // 2) + 1)) for i in range(1, 22)]
+    )
 
 
 def _bank(label: str, ladder: list[tuple[float, int]]) -> Bank:
@@ -113,16 +127,25 @@ def _readonly(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def check_map(blur_map: Map) -> None:
     """Raise ValueError unless a blur map is H x W, finite and nowhere negative."""
-    if blur_map.ndim != 2 or not np.isfinite(blur_map).all() or (blur_map.size and blur_map.min() < 0):
-        raise ValueError(f"a blur map must be H x W sigmas in pixels, finite and >= 0; got shape {blur_map.shape}")
+    if (
+        blur_map.ndim != 2
+        or not np.isfinite(blur_map).all()
+        or (blur_map.size and blur_map.min() < 0)
+    ):
+        raise ValueError(
+            f"a blur map must be H x W sigmas in pixels, finite and >= 0; got shape "
+            f"{blur_map.shape}"
+        )
 
 
 def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
-    """Return the mixing coefficients beta (K x H x W float32) under which the GKM has the map's blur at every pixel.
+    """Return the mixing coefficients beta (K x H x W float32) under which the GKM has the map's
+    blur at every pixel.
 
-    The two kernels of the bank whose effective variances enclose sigma^2 are mixed linearly in variance. The second
-    moment of a mixture is the mixture of second moments, so the mixed kernel has variance sigma^2 exactly. A sigma
-    above the largest kernel's is clamped to that kernel. Coefficients are >= 0 and sum to 1, at most two are not zero.
+    The two kernels of the bank whose effective variances enclose sigma^2 are mixed linearly in
+    variance. The second moment of a mixture is the mixture of second moments, so the mixed kernel
+    has variance sigma^2 exactly. A sigma above the largest kernel's is clamped to that kernel.
+    Coefficients are >= 0 and sum to 1, at most two are not zero.
 
     Args:
         blur_map: H x W, sigma in pixels, >= 0.
@@ -141,15 +164,19 @@ def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
     return beta
 
 
-def fit(psf: NDArray[np.float64], bank: Bank, *, nonnegative: bool = True, ridge: float = 0.0) -> NDArray[np.float64]:
-    """Return the K mixing coefficients under which the bank comes closest to a PSF in least squares.
+def fit(
+    psf: NDArray[np.float64], bank: Bank, *, nonnegative: bool = True, ridge: float = 0.0
+) -> NDArray[np.float64]:
+    """Return the K mixing coefficients under which the bank comes closest to a PSF in least
+    squares.
 
-    They sum to the PSF's sum, so that the mixture passes a constant picture as the PSF does: the condition enters as
-    one more equation of great weight.
+    They sum to the PSF's sum, so that the mixture passes a constant picture as the PSF does: the
+    condition enters as one more equation of great weight.
 
-    Neighbouring Gaussians are nearly alike, so with either sign allowed a better fit is bought with large coefficients
-    that cancel, and a float32 picture loses as many digits as they have. `ridge` adds the equations ridge * beta_k = 0,
-    which bound them. Measured on disks with the paper's bank, |mixture - disk| / |disk| (largest |beta_k|):
+    Neighbouring Gaussians are nearly alike, so with either sign allowed a better fit is bought with
+    large coefficients that cancel, and a float32 picture loses as many digits as they have. `ridge`
+    adds the equations ridge * beta_k = 0, which bound them. Measured on disks with the paper's
+    bank, |mixture - disk| / |disk| (largest |beta_k|):
 
         sigma, px              0.5            1            2            3            4
         non-negative  0.177 (0.91)  0.250 (0.99)   0.344 (1.0)  0.372 (0.58)  0.384 (0.89)
@@ -159,24 +186,36 @@ def fit(psf: NDArray[np.float64], bank: Bank, *, nonnegative: bool = True, ridge
         ridge 1e-2    0.008 (1.30)  0.064 (1.00)  0.174 (0.73)  0.189 (0.57)  0.213 (0.42)
 
     Args:
-        psf: odd-sized kernel of any family or a measured one, centred; it need not be symmetric or fit into the bank.
+        psf: odd-sized kernel of any family or a measured one, centred; it need not be symmetric or
+            fit into the bank.
         bank: the kernels.
-        nonnegative: demand coefficients >= 0 (a physical mixture), or allow any sign (what a network may learn).
-        ridge: weight of the size of the coefficients, in units of the PSF's pixel values; 0 is plain least squares.
+        nonnegative: demand coefficients >= 0 (a physical mixture), or allow any sign (what a
+            network may learn).
+        ridge: weight of the size of the coefficients, in units of the PSF's pixel values; 0 is
+            plain least squares.
 
     Raises:
-        ValueError: if the PSF has an even size or holds NaN, or if the ridge is negative or not finite.
+        ValueError: if the PSF has an even size or holds NaN, or if the ridge is negative or not
+            finite.
     """
     if psf.ndim != 2 or any(size % 2 == 0 for size in psf.shape) or not np.isfinite(psf).all():
-        raise ValueError(f"a PSF must be a finite array of odd height and width, got shape {psf.shape}")
+        raise ValueError(
+            f"a PSF must be a finite array of odd height and width, got shape {psf.shape}"
+        )
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"the ridge must be a finite number >= 0, got {ridge}")
     size = max(*psf.shape, *(len(taps) for taps in bank.taps))
     columns = [_embedded(member, size).ravel() for member in bank.kernels]
     count = len(columns)
-    system = np.vstack([np.stack(columns, axis=1), ridge * np.eye(count), np.full((1, count), _SUM_WEIGHT)])
-    wanted = np.concatenate([_embedded(psf, size).ravel(), np.zeros(count), [_SUM_WEIGHT * psf.sum()]])
-    found: NDArray[np.float64] = nnls(system, wanted)[0] if nonnegative else np.linalg.lstsq(system, wanted)[0]
+    system = np.vstack(
+        [np.stack(columns, axis=1), ridge * np.eye(count), np.full((1, count), _SUM_WEIGHT)]
+    )
+    wanted = np.concatenate(
+        [_embedded(psf, size).ravel(), np.zeros(count), [_SUM_WEIGHT * psf.sum()]]
+    )
+    found: NDArray[np.float64] = (
+        nnls(system, wanted)[0] if nonnegative else np.linalg.lstsq(system, wanted)[0]
+    )
     return found
 
 
@@ -188,22 +227,25 @@ def fitted_coefficients(
     nonnegative: bool = True,
     ridge: float | None = None,
 ) -> NDArray[np.float32]:
-    """Return the mixing coefficients beta (K x H x W float32) fitted to a PSF family of the map's size at every pixel.
+    """Return the mixing coefficients beta (K x H x W float32) fitted to a PSF family of the map's
+    size at every pixel.
 
-    The family is fitted (`fit`) on a ladder of sigma at most `LADDER_STEP` apart and beta is interpolated linearly
-    between the two nearest rungs; for disks and the paper's bank that adds at most 0.018 to the relative error of a
-    fit made for the very sigma. A sigma above the bank's reach, that of its largest kernel (4.50 px in the paper's),
-    is clamped to it.
+    The family is fitted (`fit`) on a ladder of sigma at most `LADDER_STEP` apart and beta is
+    interpolated linearly between the two nearest rungs; for disks and the paper's bank that adds at
+    most 0.018 to the relative error of a fit made for the very sigma. A sigma above the bank's
+    reach, that of its largest kernel (4.50 px in the paper's), is clamped to it.
 
     Args:
         blur_map: H x W, sigma in pixels, >= 0, finite.
         bank: the kernels.
         family: `disk` or `gaussian`, area-sampled.
         nonnegative: as for `fit`.
-        ridge: as for `fit`; by default 0 for non-negative coefficients, which are bounded by 1, and else `RIDGE`.
+        ridge: as for `fit`; by default 0 for non-negative coefficients, which are bounded by 1, and
+            else `RIDGE`.
 
     Raises:
-        ValueError: for a map that is negative or not finite, a family that is none, or a ridge below 0 or not finite.
+        ValueError: for a map that is negative or not finite, a family that is none, or a ridge
+            below 0 or not finite.
     """
     check_map(blur_map)
     if ridge is None:
@@ -211,7 +253,9 @@ def fitted_coefficients(
     table = _fitted_ladder(bank, family, nonnegative, ridge)
     steps = len(table) - 1
     place = np.clip(
-        np.asarray(blur_map, np.float32) * np.float32(steps / max(_ladder_sigmas(bank)[-1], 1e-9)), 0, steps
+        np.asarray(blur_map, np.float32) * np.float32(steps / max(_ladder_sigmas(bank)[-1], 1e-9)),
+        0,
+        steps,
     )
     lower = np.minimum(place.astype(np.intp), max(0, steps - 1))
     share = place - lower
@@ -223,10 +267,15 @@ def fitted_coefficients(
 
 
 @lru_cache(maxsize=32)
-def _fitted_ladder(bank: Bank, family: Literal["disk", "gaussian"], nonnegative: bool, ridge: float) -> Array:
+def _fitted_ladder(
+    bank: Bank, family: Literal["disk", "gaussian"], nonnegative: bool, ridge: float
+) -> Array:
     """Return beta (rungs x K, float32) on the ladder of sigma from 0 to the reach of the bank."""
     sigmas = _ladder_sigmas(bank)
-    fits = [fit(kernel(family, float(sigma)), bank, nonnegative=nonnegative, ridge=ridge) for sigma in sigmas]
+    fits = [
+        fit(kernel(family, float(sigma)), bank, nonnegative=nonnegative, ridge=ridge)
+        for sigma in sigmas
+    ]
     table = np.asarray(fits, np.float32)
     table.flags.writeable = False
     return table
@@ -245,11 +294,13 @@ def _embedded(psf: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     """Return B x (eq. 4).
 
-    It runs on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on their number.
+    It runs on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on
+    their number.
 
     Args:
         x: H x W x 3 picture.
-        beta: K x H x W mixing coefficients; where all coefficients of a kernel are zero it costs nothing.
+        beta: K x H x W mixing coefficients; where all coefficients of a kernel are zero it costs
+            nothing.
         bank: the K kernels.
 
     Raises:
@@ -266,7 +317,9 @@ def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
             if part is not None:
                 filtered = _filter(around(x, box, halo)[grown(part, halo)], taps)
                 total[part] = cv2.accumulateProduct(
-                    filtered[inner(filtered, halo)], _tripled(weight[part]), np.ascontiguousarray(total[part])
+                    filtered[inner(filtered, halo)],
+                    _tripled(weight[part]),
+                    np.ascontiguousarray(total[part]),
                 )
         result[box] = total
 
@@ -275,7 +328,9 @@ def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
 
 
 def adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
-    """Return B^T z, the exact transpose of `blur`, border included; arguments and errors as there."""
+    """Return B^T z, the exact transpose of `blur`, border included; arguments and errors
+    as there.
+    """
     z = _checked(z, beta, bank)
     result = np.empty_like(z)
 
@@ -296,7 +351,10 @@ def adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
 def _checked(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     expected = (len(bank.taps), *picture.shape[:2])
     if beta.shape != expected:
-        raise ValueError(f"coefficients must be K x H x W = {expected} for this picture and bank, got {beta.shape}")
+        raise ValueError(
+            f"coefficients must be K x H x W = {expected} for this picture and bank, got "
+            f"{beta.shape}"
+        )
     return np.ascontiguousarray(picture, np.float32)
 
 

@@ -1,10 +1,12 @@
-"""The operator of `benchmark.optics.gkm` for torch tensors, differentiable in the picture and in the coefficients.
+"""The operator of `benchmark.optics.gkm` for torch tensors, differentiable in the picture and in
+the coefficients.
 
     B x = sum_k beta_k * (g(sigma_k) conv x)        B^T z = sum_k g(sigma_k) conv (beta_k * z)
 
-(Quan, Wu and Ji, NeurIPS 2021, eqs. (3) and (4)). Same kernels, same border, same result. One kernel is worked on at a
-time and nothing but the arguments is kept for the gradient, which filters again: neither pass ever holds the K filtered
-pictures. Tensors are N x C x H x W on any device, float32 or float64. The gradient itself has no gradient.
+(Quan, Wu and Ji, NeurIPS 2021, eqs. (3) and (4)). Same kernels, same border, same result. One
+kernel is worked on at a time and nothing but the arguments is kept for the gradient, which filters
+again: neither pass ever holds the K filtered pictures. Tensors are N x C x H x W on any device,
+float32 or float64. The gradient itself has no gradient.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ def blur(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
 
 
 def adjoint(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
-    """Return B^T z, the exact transpose of `blur` in the picture, border included; arguments and errors as there."""
+    """Return B^T z, the exact transpose of `blur` in the picture, border included; arguments and
+    errors as there.
+    """
     _check(z, beta, bank)
     result: Tensor = _functions()[1].apply(z, beta, bank)
     return result
 
 
 def responses(x: Tensor, bank: Bank) -> Tensor:
-    """Return the K filtered pictures g(sigma_k) conv x as one N x K x C x H x W tensor, K times as large as x."""
+    """Return the K filtered pictures g(sigma_k) conv x as one N x K x C x H x W tensor, K times as
+    large as x.
+    """
     result: Tensor = _functions()[2].apply(x, bank)
     return result
 
@@ -62,7 +68,9 @@ def _check(x: Tensor, beta: Tensor, bank: Bank) -> None:
 
 @lru_cache(maxsize=1)
 def _functions() -> tuple[Any, Any, Any]:
-    """Return B, B^T and the responses as differentiable functions; made here, as importing us imports no torch."""
+    """Return B, B^T and the responses as differentiable functions; made here, as importing us
+    imports no torch.
+    """
     import torch
     from torch.autograd.function import once_differentiable
 
@@ -134,7 +142,9 @@ def _adjoint(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
 
 
 def _matches(a: Tensor, b: Tensor, bank: Bank) -> Tensor:
-    """Return sum over the channels of a * (g(sigma_k) conv b), N x K x H x W: the slope of <a, B b> in beta."""
+    """Return sum over the channels of a * (g(sigma_k) conv b), N x K x H x W: the slope of <a, B b>
+    in beta.
+    """
     planes = a.new_empty((len(a), len(bank.taps), *a.shape[-2:]))
     for plane, filtered in zip(planes.unbind(1), _filtered(b, bank), strict=True):
         plane.copy_((a * filtered).sum(1))
@@ -147,14 +157,18 @@ def _filtered(x: Tensor, bank: Bank) -> Iterator[Tensor]:
     padded = _padded(x, halo)
     for taps in _taps(bank):
         spare = halo - len(taps) // 2
-        yield _filter(padded[..., spare : padded.shape[-2] - spare, spare : padded.shape[-1] - spare], taps)
+        yield _filter(
+            padded[..., spare : padded.shape[-2] - spare, spare : padded.shape[-1] - spare], taps
+        )
 
 
 def _filter(padded: Tensor, taps: tuple[float, ...]) -> Tensor:
-    """Return the separable convolution of pictures that are larger than the result by half a kernel on every side.
+    """Return the separable convolution of pictures that are larger than the result by half a kernel
+    on every side.
 
-    Shifted and added rather than by torch's convolution, which for one channel takes twice as long on a CPU (measured,
-    420 x 280 x 3 by the 21 kernels of the paper) and rounds its factors on a GPU or under autocast.
+    Shifted and added rather than by torch's convolution, which for one channel takes twice as long
+    on a CPU (measured, 420 x 280 x 3 by the 21 kernels of the paper) and rounds its factors on a
+    GPU or under autocast.
     """
     for axis in (-2, -1):
         if len(taps) > 1:

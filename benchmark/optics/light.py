@@ -1,7 +1,8 @@
 """The sRGB transfer function (IEC 61966-2-1) and its inverse.
 
-A lens adds light, not code values, so blur is computed on linear values. Both functions continue beyond [0, 1]: above 1
-by the same formula, below 0 by odd symmetry (as extended sRGB, IEC 61966-2-2, does), so no value is lost on the way.
+A lens adds light, not code values, so blur is computed on linear values. Both functions continue
+beyond [0, 1]: above 1 by the same formula, below 0 by odd symmetry (as extended sRGB, IEC
+61966-2-2, does), so no value is lost on the way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 
 def to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the linear light (float32, 1 is white) of sRGB code values on the [0, 1] scale, of any shape."""
+    """Return the linear light (float32, 1 is white) of sRGB code values on the [0, 1] scale, of any
+    shape.
+    """
     size = np.abs(encoded)
     light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
     return np.copysign(light, encoded).astype(np.float32, copy=False)

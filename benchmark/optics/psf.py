@@ -1,17 +1,20 @@
 """Point spread functions of an out-of-focus lens, sampled by area.
 
-A kernel holds the integral of the continuous PSF over each pixel, in closed form (the generalised Gaussian by
-quadrature over disks in closed form), so it is accurate below a pixel, moves continuously with its size and becomes an
-exact delta when the PSF fits inside one pixel. Its size is named by `sigma`, the per-axis standard deviation in pixels
-of the *continuous* PSF, before the integration over pixels:
+A kernel holds the integral of the continuous PSF over each pixel, in closed form (the generalised
+Gaussian by quadrature over disks in closed form), so it is accurate below a pixel, moves
+continuously with its size and becomes an exact delta when the PSF fits inside one pixel. Its size
+is named by `sigma`, the per-axis standard deviation in pixels of the *continuous* PSF, before the
+integration over pixels:
 
     disk of radius r:                                 sigma = r / 2
     regular polygon of circumradius R with n blades:  sigma = R sqrt((2 + cos(2 pi / n)) / 12)
-    generalised Gaussian exp(-(r / a)^p):             sigma = a sqrt(Gamma(4 / p) / (2 Gamma(2 / p)))
+    generalised Gaussian exp(-(r / a)^p):             sigma = a sqrt(Gamma(4 / p) / (2 Gamma(2 /
+    p)))
 
-so that a blur map means the same for every family. The integration over a pixel adds the variance of the pixel, 1/12
-px^2 per axis, to every kernel whose PSF is wide against a pixel; as the PSF shrinks into one pixel that share goes to
-zero (an in-focus picture is not blurred again). Kernels are float64, odd-sized, centred, sum to 1, and are read-only.
+so that a blur map means the same for every family. The integration over a pixel adds the variance
+of the pixel, 1/12 px^2 per axis, to every kernel whose PSF is wide against a pixel; as the PSF
+shrinks into one pixel that share goes to zero (an in-focus picture is not blurred again). Kernels
+are float64, odd-sized, centred, sum to 1, and are read-only.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ GAUSSIAN_REACH = 5.0
 SMALLEST_SHAPE = 0.25
 """Smallest exponent of a generalised Gaussian; the tails of a smaller one reach beyond 40 sigma."""
 
-_TAIL = 3.7e-6  # of the mass of a generalised Gaussian is cut off: what lies outside 5 sigma of the Gaussian
-_NODES = 64  # of the quadrature per pixel of sigma: the wider the PSF, the more pixel edges its layers cross
+# of the mass of a generalised Gaussian is cut off: what lies outside 5 sigma of the Gaussian
+_TAIL = 3.7e-6
+# of the quadrature per pixel of sigma: the wider the PSF, the more pixel edges its layers cross
+_NODES = 64
 _MOST_NODES = 512
 
 
@@ -50,21 +55,25 @@ _DELTA = _readonly(np.ones((1, 1)))
 
 
 @lru_cache(maxsize=1024)
-def kernel(family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0, half: Half | None = None) -> Array:
+def kernel(
+    family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0, half: Half | None = None
+) -> Array:
     """Return the kernel of a PSF of Gaussian-equivalent size `sigma`.
 
     Args:
-        family: `disk` (ideal round aperture), `gaussian`, `polygon` (an iris of straight blades), or `generalised`
-            (a generalised Gaussian, between the first two for shapes above 2).
-        sigma: standard deviation in pixels, >= 0; a disk gets radius 2 sigma. 0 gives the 1 x 1 delta.
+        family: `disk` (ideal round aperture), `gaussian`, `polygon` (an iris of straight blades),
+            or `generalised` (a generalised Gaussian, between the first two for shapes above 2).
+        sigma: standard deviation in pixels, >= 0; a disk gets radius 2 sigma. 0 gives the 1 x 1
+            delta.
         blades: sides of the polygon, >= 3; the other families ignore it.
-        shape: exponent of the generalised Gaussian, from `SMALLEST_SHAPE` on; the other families ignore it.
-        half: keep the left or right half of the aperture only, as one photodiode of a dual pixel sees it, normalised
-            again. The mean of the two halves is the full kernel.
+        shape: exponent of the generalised Gaussian, from `SMALLEST_SHAPE` on; the other families
+            ignore it.
+        half: keep the left or right half of the aperture only, as one photodiode of a dual pixel
+            sees it, normalised again. The mean of the two halves is the full kernel.
 
     Raises:
-        ValueError: for an unknown family, a negative or non-finite sigma, fewer than 3 blades, or a shape below
-            `SMALLEST_SHAPE`.
+        ValueError: for an unknown family, a negative or non-finite sigma, fewer than 3 blades, or a
+            shape below `SMALLEST_SHAPE`.
     """
     if family == "disk":
         return disk(2 * sigma, half=half)
@@ -78,56 +87,80 @@ def kernel(family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0,
 
 
 def circumradius(sigma: float, blades: int) -> float:
-    """Return the circumradius in pixels of the regular polygon whose per-axis standard deviation is `sigma`."""
+    """Return the circumradius in pixels of the regular polygon whose per-axis standard deviation is
+    `sigma`.
+    """
     if blades < 3:
         raise ValueError(f"an aperture needs at least 3 blades, got {blades}")
     return sigma * math.sqrt(12 / (2 + math.cos(2 * math.pi / blades)))
 
 
 def disk(radius: float, *, half: Half | None = None) -> Array:
-    """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for `kernel`."""
+    """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for
+    `kernel`.
+    """
     return _sample(lambda x, y: _disk_integral(x, y, radius), radius, half)
 
 
 def gaussian(sigma: float, *, half: Half | None = None) -> Array:
-    """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH` sigma."""
-    return _sample(lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half)
+    """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH`
+    sigma.
+    """
+    return _sample(
+        lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half
+    )
 
 
 def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None) -> Array:
-    """Return the kernel of the isotropic generalised Gaussian exp(-(r / a)^shape) of per-axis deviation `sigma` pixels.
+    """Return the kernel of the isotropic generalised Gaussian exp(-(r / a)^shape) of per-axis
+    deviation `sigma` pixels.
 
-    Shape 2 is the Gaussian, infinity the disk of radius 2 sigma (`math.inf` gives just that), 1 a PSF of heavy tails.
-    Where less than 3.7e-6 of its mass lies beyond, it is cut. As a heap of disks of all radii it is integrated over the
-    radius by Gauss-Legendre quadrature and over the pixels in closed form.
+    Shape 2 is the Gaussian, infinity the disk of radius 2 sigma (`math.inf` gives just that), 1 a
+    PSF of heavy tails. Where less than 3.7e-6 of its mass lies beyond, it is cut. As a heap of
+    disks of all radii it is integrated over the radius by Gauss-Legendre quadrature and over the
+    pixels in closed form.
 
-    Measured |kernel - reference| / |reference|: at shape 2 against the Gaussian's closed form at most 4e-5 (sigma 0.15
-    to 12 px), at shape 1e5 against the disk's at most 4e-8, at shapes 0.3 to 100 against 2000 nodes at most 7e-5
-    (sigma 0.5, 2 and 6 px).
+    Measured |kernel - reference| / |reference|: at shape 2 against the Gaussian's closed form at
+    most 4e-5 (sigma 0.15 to 12 px), at shape 1e5 against the disk's at most 4e-8, at shapes 0.3 to
+    100 against 2000 nodes at most 7e-5 (sigma 0.5, 2 and 6 px).
     """
     if not shape >= SMALLEST_SHAPE:
-        raise ValueError(f"the shape of a generalised Gaussian must be at least {SMALLEST_SHAPE}, got {shape}")
+        raise ValueError(
+            f"the shape of a generalised Gaussian must be at least {SMALLEST_SHAPE}, got {shape}"
+        )
     if math.isinf(shape):
         return disk(2 * sigma, half=half)
     a = sigma * math.exp((math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)) / 2)
     reach = a * float(gammainccinv(2 / shape, _TAIL)) ** (1 / shape)
-    node, weight = np.polynomial.legendre.leggauss(round(min(_NODES * max(1.0, sigma), _MOST_NODES)))
-    radii = a * gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (1 / shape)  # equal shares of the mass, layer by layer
+    node, weight = np.polynomial.legendre.leggauss(
+        round(min(_NODES * max(1.0, sigma), _MOST_NODES))
+    )
+    radii = a * gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (
+        1 / shape
+    )  # equal shares of the mass, layer by layer
     return _sample(lambda x, y: _heap_integral(x, y, radii, weight), reach, half)
 
 
 def _heap_integral(x: Array, y: Array, radii: Array, weight: Array) -> Array:
     """Return `_disk_integral` of unit disks of many radii, weighted and summed."""
     sides, place = np.unique(np.abs(np.concatenate([x, y])), return_inverse=True)
-    quarter = sum(w / r**2 * _disk_integral(sides, sides, r) for r, w in zip(radii, weight, strict=True) if r > 0)
-    signed: Array = np.sign(x) * np.sign(y)[:, None] * quarter[np.ix_(place[len(x) :], place[: len(x)])]
+    quarter = sum(
+        w / r**2 * _disk_integral(sides, sides, r)
+        for r, w in zip(radii, weight, strict=True)
+        if r > 0
+    )
+    signed: Array = (
+        np.sign(x) * np.sign(y)[:, None] * quarter[np.ix_(place[len(x) :], place[: len(x)])]
+    )
     return signed
 
 
 def polygon(radius: float, blades: int, *, half: Half | None = None) -> Array:
-    """Return the kernel of a uniform regular polygon of circumradius `radius` pixels, one corner pointing up.
+    """Return the kernel of a uniform regular polygon of circumradius `radius` pixels, one corner
+    pointing up.
 
-    It is its own mirror image in the vertical axis for any number of blades, so the dual-pixel halves are equal.
+    It is its own mirror image in the vertical axis for any number of blades, so the dual-pixel
+    halves are equal.
     """
     return _sample(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
 
@@ -136,8 +169,8 @@ def _sample(integral: Callable[[Array, Array], Array], reach: float, half: Half 
     """Return the kernel of a PSF that ends `reach` pixels from its centre.
 
     Args:
-        integral: the PSF's integral from some fixed corner to every corner (x, y) of the pixel grid, as (y, x), up to
-            a factor.
+        integral: the PSF's integral from some fixed corner to every corner (x, y) of the pixel
+            grid, as (y, x), up to a factor.
         reach: in pixels.
         half: as for `kernel`.
     """
@@ -157,14 +190,18 @@ def _edges(reach: float) -> Array:
 
 
 def _halve(edges: Array, half: Half | None) -> Array:
-    """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels there no area."""
+    """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels
+    there no area.
+    """
     if half is None:
         return edges
     return np.minimum(edges, 0) if half == "left" else np.maximum(edges, 0)
 
 
 def _disk_integral(x: Array, y: Array, radius: float) -> Array:
-    """Return the area of the disk inside the rectangle from its centre to (x, y), signed as x * y."""
+    """Return the area of the disk inside the rectangle from its centre to (x, y), signed
+    as x * y.
+    """
     a, b = np.minimum(np.abs(x), radius), np.minimum(np.abs(y), radius)[:, None]
     chord = np.minimum(
         a, np.sqrt((radius - b) * (radius + b))
@@ -175,21 +212,26 @@ def _disk_integral(x: Array, y: Array, radius: float) -> Array:
 
 
 def _under_circle(x: Array, r: float) -> Array:
-    """Return the area between the circle of radius `r` and its horizontal diameter, from 0 to `x`."""
+    """Return the area between the circle of radius `r` and its horizontal diameter, from 0
+    to `x`.
+    """
     area: Array = (x * np.sqrt((r - x) * (r + x)) + r * r * np.arcsin(x / r)) / 2
     return area
 
 
 def _polygon_integral(x: Array, y: Array, radius: float, blades: int) -> Array:
-    """Return the area of the polygon left of x and below y, for every pair of pixel edges, as (y, x).
+    """Return the area of the polygon left of x and below y, for every pair of pixel edges, as (y,
+    x).
 
-    Between its corners and its crossings with the pixel edges a polygon's outline is straight, so the trapezoid rule
-    over all of those abscissae is exact.
+    Between its corners and its crossings with the pixel edges a polygon's outline is straight, so
+    the trapezoid rule over all of those abscissae is exact.
     """
     turn = np.pi * (0.5 + 2 * np.arange(blades) / blades)
     corners = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     left, right = corners[:, 0].min(), corners[:, 0].max()
-    stops = np.unique(np.concatenate([corners[:, 0], np.clip(x, left, right), _crossings(corners, y)]))
+    stops = np.unique(
+        np.concatenate([corners[:, 0], np.clip(x, left, right), _crossings(corners, y)])
+    )
     low, high = _outline(corners, stops)
     height = np.clip(y[:, None], low, high) - low
     strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)

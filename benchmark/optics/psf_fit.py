@@ -1,34 +1,39 @@
-"""How well a family of blur kernels fits a given point spread function, and what a misfit costs in deblurring.
+"""How well a family of blur kernels fits a given point spread function, and what a misfit costs in
+deblurring.
 
 Every family is fitted by least squares on the pixels of the PSF:
 
     gaussian, disk           one free number, sigma (kernels of `psf`, integrated over pixels)
     generalised gaussian     two, sigma and the exponent p of exp(-(r / a)^p), p from 0.5 to 50
-    gkm                      the K coefficients of a bank (`gkm.paper_bank`): any sign (as a network may learn them) or
+    gkm                      the K coefficients of a bank (`gkm.paper_bank`): any sign (as a network
+    may learn them) or
                              >= 0 (a physical mixture)
 
-A mixture of centred Gaussians with coefficients >= 0 is, but for the cutting and sampling of the bank, the more peaked
-of all curves: as a function of r^2 it is convex (its logarithm too), so it cannot have the flat top of a lens's PSF.
-Only coefficients of both signs can.
+A mixture of centred Gaussians with coefficients >= 0 is, but for the cutting and sampling of the
+bank, the more peaked of all curves: as a function of r^2 it is convex (its logarithm too), so it
+cannot have the flat top of a lens's PSF. Only coefficients of both signs can.
 
-Registration. A PSF that is off centre displaces the picture, which is not blur, and none of the families can describe
-it. So every family gets the same two further free numbers: the translation of the *PSF* (by the Fourier shift theorem,
-exact for a periodic band-limited PSF; it keeps sum and energy) that suits the family best. The PSF moves, not the
-kernel, so that no family is resampled. Size and translation are improved in turn from the centroid on, which never
-makes the error larger, until the translation rests; as in any descent the minimum found is a local one. The translation
-of a PSF with sharp edges by part of a pixel rings (a half aperture is the only such case in our study).
+Registration. A PSF that is off centre displaces the picture, which is not blur, and none of the
+families can describe it. So every family gets the same two further free numbers: the translation of
+the *PSF* (by the Fourier shift theorem, exact for a periodic band-limited PSF; it keeps sum and
+energy) that suits the family best. The PSF moves, not the kernel, so that no family is resampled.
+Size and translation are improved in turn from the centroid on, which never makes the error larger,
+until the translation rests; as in any descent the minimum found is a local one. The translation of
+a PSF with sharp edges by part of a pixel rings (a half aperture is the only such case in our
+study).
 
 Errors of a fitted kernel f against the registered PSF p, both on one grid:
 
     l2       ||f - p|| / ||p||
-    tv       sum |f - p| / 2, the total variation distance: the share of the light that arrives in the wrong place
-    blur     PSNR (dB, peak 1) between a picture blurred by f and by p
-    loss     dB that a Wiener filter made from f loses against the one made from p, when both restore a picture blurred
+    tv       sum |f - p| / 2, the total variation distance: the share of the light that arrives in
+    the wrong place blur     PSNR (dB, peak 1) between a picture blurred by f and by p
+    loss     dB that a Wiener filter made from f loses against the one made from p, when both
+    restore a picture blurred
              by p, with white noise of `NOISE`
 
-The last two are expectations in closed form over pictures with power spectrum proportional to 1 / |frequency|^2 and
-variance `VARIANCE` on a periodic grid of `GRID` pixels squared; no picture is drawn. The mean of a picture passes
-through every kernel and takes no part.
+The last two are expectations in closed form over pictures with power spectrum proportional to 1 /
+|frequency|^2 and variance `VARIANCE` on a periodic grid of `GRID` pixels squared; no picture is
+drawn. The mean of a picture passes through every kernel and takes no part.
 """
 
 from __future__ import annotations
@@ -50,7 +55,13 @@ Spectrum = NDArray[np.complex128]
 Shift = tuple[float, float]
 Family = Literal["gaussian", "disk", "generalised gaussian", "gkm >= 0", "gkm"]
 
-FAMILIES: Final[tuple[Family, ...]] = ("gaussian", "disk", "generalised gaussian", "gkm >= 0", "gkm")
+FAMILIES: Final[tuple[Family, ...]] = (
+    "gaussian",
+    "disk",
+    "generalised gaussian",
+    "gkm >= 0",
+    "gkm",
+)
 
 GRID: Final = 256
 """Side of the periodic picture of the errors `blur` and `loss`, in pixels."""
@@ -64,11 +75,16 @@ _ROUNDS = 12
 _SIZES = 40  # start values for the size of a one-parameter family
 _EXPONENTS = (1.0, 2.0, 4.0, 8.0, 20.0)
 _WIDE = 2.0  # px of sigma
-_EXPONENT_RANGE = (0.5, 50.0)  # beyond, the tails outgrow any grid, or the pixels hide the difference to a disk
+_EXPONENT_RANGE = (
+    0.5,
+    50.0,
+)  # beyond, the tails outgrow any grid, or the pixels hide the difference to a disk
 
 
 class Errors(NamedTuple):
-    """Errors of a fitted kernel, as the module defines them: two relative, two in dB (`blur` may be inf)."""
+    """Errors of a fitted kernel, as the module defines them: two relative, two in dB (`blur` may be
+    inf).
+    """
 
     l2: float
     tv: float
@@ -103,12 +119,13 @@ def fit(measured: Array, family: Family, *, max_size: int = 21, register: bool =
     Args:
         measured: odd height and width, not necessarily square or symmetric, with a positive sum.
         family: one of `FAMILIES`.
-        max_size: largest kernel M of the bank of a mixture; the other families are not limited in size.
+        max_size: largest kernel M of the bank of a mixture; the other families are not limited in
+            size.
         register: find the translation; otherwise the PSF is taken to be centred.
 
     Raises:
-        ValueError: for an unknown family, a PSF of even size, one that is not finite or has no positive sum, or one
-            wider than a third of `GRID`.
+        ValueError: for an unknown family, a PSF of even size, one that is not finite or has no
+            positive sum, or one wider than a third of `GRID`.
     """
     check(measured)
     padded, shift = _framed(measured, register)
@@ -129,12 +146,20 @@ def fit(measured: Array, family: Family, *, max_size: int = 21, register: bool =
 
 def check(measured: Array) -> None:
     """Raise ValueError unless `fit` can fit this PSF; see there."""
-    if measured.ndim != 2 or any(size % 2 == 0 for size in measured.shape) or not np.isfinite(measured).all():
-        raise ValueError(f"a PSF must be a finite array of odd height and width, got shape {measured.shape}")
+    if (
+        measured.ndim != 2
+        or any(size % 2 == 0 for size in measured.shape)
+        or not np.isfinite(measured).all()
+    ):
+        raise ValueError(
+            f"a PSF must be a finite array of odd height and width, got shape {measured.shape}"
+        )
     if not measured.sum() > 0:
         raise ValueError(f"a PSF must have a positive sum, got {measured.sum()}")
     if 3 * max(measured.shape) > GRID:
-        raise ValueError(f"a PSF must be at most {GRID // 3} pixels wide, got shape {measured.shape}")
+        raise ValueError(
+            f"a PSF must be at most {GRID // 3} pixels wide, got shape {measured.shape}"
+        )
 
 
 def errors(kernel: Array, target: Array) -> Errors:
@@ -153,7 +178,8 @@ def errors(kernel: Array, target: Array) -> Errors:
 
 
 def translate(array: Array, shift: Shift) -> Array:
-    """Move an odd-sized array (down, right) by any part of a pixel, periodically; sum and energy stay.
+    """Move an odd-sized array (down, right) by any part of a pixel, periodically; sum and energy
+    stay.
 
     A displacement by whole pixels is exact; one by parts of a pixel interpolates trigonometrically.
     """
@@ -164,19 +190,26 @@ def translate(array: Array, shift: Shift) -> Array:
 
 
 def moments(array: Array) -> tuple[Shift, float]:
-    """Return the centroid (down, right, in px from the centre) and the per-axis sigma (root mean variance) of a PSF.
+    """Return the centroid (down, right, in px from the centre) and the per-axis sigma (root mean
+    variance) of a PSF.
 
-    Sigma is that of the sampled PSF, the variance of the pixel (1/12) included; 0 for a variance that negative values
-    make negative.
+    Sigma is that of the sampled PSF, the variance of the pixel (1/12) included; 0 for a variance
+    that negative values make negative.
     """
     total = array.sum()
     rows, columns = (np.arange(size) - size // 2 for size in array.shape)
-    down, right = float(array.sum(axis=1) @ rows / total), float(array.sum(axis=0) @ columns / total)
-    variance = (array.sum(axis=1) @ (rows - down) ** 2 + array.sum(axis=0) @ (columns - right) ** 2) / (2 * total)
+    down, right = (
+        float(array.sum(axis=1) @ rows / total),
+        float(array.sum(axis=0) @ columns / total),
+    )
+    variance = (
+        array.sum(axis=1) @ (rows - down) ** 2 + array.sum(axis=0) @ (columns - right) ** 2
+    ) / (2 * total)
     return (down, right), math.sqrt(max(0.0, float(variance)))
 
 
-# Families -------------------------------------------------------------------------------------------------------------
+# Families
+# --------------------------------------------------------------------------------------------------
 
 
 class _Solution(NamedTuple):
@@ -185,7 +218,9 @@ class _Solution(NamedTuple):
 
 
 _Solver = Callable[[Array, _Solution | None], _Solution]
-"""From a registered PSF and the solution for a slightly different registration (None at first) to the best kernel."""
+"""From a registered PSF and the solution for a slightly different registration (None at first) to
+the best kernel.
+"""
 
 
 def _solver(family: Family, max_size: int) -> _Solver:
@@ -212,8 +247,8 @@ def _mixture(target: Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
 def _by_size(target: Array, make: Callable[[float], Array], start: _Solution | None) -> _Solution:
     """Search the one parameter sigma from every local minimum of a ladder of start values.
 
-    The error of a disk has several: its edge meets one row of pixels after the other. Once the PSF moves by little, the
-    search goes on near the last solution.
+    The error of a disk has several: its edge meets one row of pixels after the other. Once the PSF
+    moves by little, the search goes on near the last solution.
     """
     total = float(target.sum())
 
@@ -228,7 +263,9 @@ def _by_size(target: Array, make: Callable[[float], Array], start: _Solution | N
     candidates = list(zip(found, ladder, strict=True))
     for place in _local_minima(found):
         bounds = ladder[max(place - 1, 0)], ladder[min(place + 1, len(ladder) - 1)]
-        best = optimize.minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 1e-5})
+        best = optimize.minimize_scalar(
+            error, bounds=bounds, method="bounded", options={"xatol": 1e-5}
+        )
         candidates.append((float(best.fun), float(best.x)))
     sigma = min(candidates)[1]
     return _Solution(total * make(sigma), (sigma,))
@@ -236,15 +273,18 @@ def _by_size(target: Array, make: Callable[[float], Array], start: _Solution | N
 
 def _local_minima(values: Sequence[float]) -> list[int]:
     fenced = [math.inf, *values, math.inf]
-    return [i - 1 for i in range(1, len(fenced) - 1) if fenced[i] <= min(fenced[i - 1], fenced[i + 1])]
+    return [
+        i - 1 for i in range(1, len(fenced) - 1) if fenced[i] <= min(fenced[i - 1], fenced[i + 1])
+    ]
 
 
 def _generalised(target: Array, start: _Solution | None) -> _Solution:
-    """Search sigma and exponent, from the best of a grid at first and from the last solution afterwards.
+    """Search sigma and exponent, from the best of a grid at first and from the last solution
+    afterwards.
 
-    The exact kernel of a wide PSF takes 20 ms, so wide ones are searched for with `_sketch`. Only the two numbers found
-    come from it, never the kernel: on six apertures of sigma 3 to 6 px the l2 error was that of the exact search to
-    1e-5.
+    The exact kernel of a wide PSF takes 20 ms, so wide ones are searched for with `_sketch`. Only
+    the two numbers found come from it, never the kernel: on six apertures of sigma 3 to 6 px the l2
+    error was that of the exact search to 1e-5.
     """
     total = float(target.sum())
     if start is None:
@@ -256,19 +296,28 @@ def _generalised(target: Array, start: _Solution | None) -> _Solution:
         return start
     else:
         sigma, step = start.parameters[0], 0.2
-    make = psf.generalised_gaussian if sigma < _WIDE else lambda s, p: _sketch(s, p, max(target.shape) // 2)
+    make = (
+        psf.generalised_gaussian
+        if sigma < _WIDE
+        else lambda s, p: _sketch(s, p, max(target.shape) // 2)
+    )
 
     def error(logarithms: Array) -> float:
         return _squared_error(total * make(*_size_and_exponent(logarithms)), target)
 
     if start is None:
         sizes = sigma * np.geomspace(0.75, 1.5, 5)
-        first = min((np.log([size, exponent]) for exponent in _EXPONENTS for size in sizes), key=error)
+        first = min(
+            (np.log([size, exponent]) for exponent in _EXPONENTS for size in sizes), key=error
+        )
     else:
         first = np.log(start.parameters)
     simplex = first + step * np.array([[0, 0], [0.05, 0], [0, 0.2]])
     best = optimize.minimize(
-        error, first, method="Nelder-Mead", options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-10}
+        error,
+        first,
+        method="Nelder-Mead",
+        options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-10},
     )
     found = _size_and_exponent(best.x)
     return _Solution(total * psf.generalised_gaussian(*found), found)
@@ -280,7 +329,9 @@ def _size_and_exponent(logarithms: Array) -> tuple[float, float]:
 
 
 def _sketch(sigma: float, exponent: float, half: int) -> Array:
-    """Return the generalised Gaussian on 2 `half` + 1 pixels squared, integrated by 4 x 4 Gauss points per pixel."""
+    """Return the generalised Gaussian on 2 `half` + 1 pixels squared, integrated by 4 x 4 Gauss
+    points per pixel.
+    """
     a = sigma * math.exp((math.log(2) + math.lgamma(2 / exponent) - math.lgamma(4 / exponent)) / 2)
     node, weight = np.polynomial.legendre.leggauss(4)
     squared = ((np.arange(half + 1)[:, None] + node / 2).ravel() / a) ** 2
@@ -292,28 +343,38 @@ def _sketch(sigma: float, exponent: float, half: int) -> Array:
 
 
 def _squared_error(kernel: Array, target: Array) -> float:
-    """Return ||kernel - target||^2 without bringing them to one size: outside the smaller one there is no product."""
+    """Return ||kernel - target||^2 without bringing them to one size: outside the smaller one there
+    is no product.
+    """
     rows, columns = (min(pair) for pair in zip(kernel.shape, target.shape, strict=True))
     product = np.vdot(_cropped(kernel, rows, columns), _cropped(target, rows, columns))
     return float(np.vdot(kernel, kernel) - 2 * product + np.vdot(target, target))
 
 
-# Registration ---------------------------------------------------------------------------------------------------------
+# Registration
+# --------------------------------------------------------------------------------------------------
 
 
 def _framed(measured: Array, register: bool) -> tuple[Array, Shift]:
-    """Return the PSF with room to move, and the translation that brings its centroid to the centre."""
+    """Return the PSF with room to move, and the translation that brings its centroid to
+    the centre.
+    """
     if not register:
         return measured, (0.0, 0.0)
     (down, right), _ = moments(measured)
-    reach = [min(abs(value), size // 2) for value, size in zip((down, right), measured.shape, strict=True)]
+    reach = [
+        min(abs(value), size // 2)
+        for value, size in zip((down, right), measured.shape, strict=True)
+    ]
     room = math.ceil(max(reach)) + 2
     start = tuple(0.0 if abs(value) < 1e-9 else -value for value in (down, right))
     return np.pad(measured, room), (start[0], start[1])
 
 
 def _best_shift(padded: Array, kernel: Array, start: Shift) -> Shift:
-    """Return the translation of the PSF under which its product with the kernel is largest, near `start`."""
+    """Return the translation of the PSF under which its product with the kernel is largest, near
+    `start`.
+    """
     template = _embedded(_cropped(kernel, *padded.shape), max(padded.shape))
     template = _cropped(template, *padded.shape)
     cross = np.fft.fft2(padded) * np.conj(np.fft.fft2(template))
@@ -326,7 +387,9 @@ def _best_shift(padded: Array, kernel: Array, start: Shift) -> Shift:
         return float(-scale * turned.real.sum()), np.asarray(-scale * slope, dtype=np.float64)
 
     bounds = [(value - 1, value + 1) for value in start]
-    found = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14})
+    found = optimize.minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14}
+    )
     return float(found.x[0]), float(found.x[1])
 
 
@@ -340,15 +403,17 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[Array, Array]:
     return rows[:, None], columns[None, :]
 
 
-# Errors ---------------------------------------------------------------------------------------------------------------
+# Errors
+# --------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
 def _natural_spectrum() -> Array:
-    """Return the power of each frequency in a picture of variance `VARIANCE`, on the half plane of `rfft2`.
+    """Return the power of each frequency in a picture of variance `VARIANCE`, on the half plane of
+    `rfft2`.
 
-    They sum to `VARIANCE` when the half plane's inner columns are counted twice, as they are here: each value stands
-    for itself and for its mirror image.
+    They sum to `VARIANCE` when the half plane's inner columns are counted twice, as they are here:
+    each value stands for itself and for its mirror image.
     """
     squared = np.fft.fftfreq(GRID)[:, None] ** 2 + np.fft.rfftfreq(GRID) ** 2
     squared[0, 0] = np.inf
@@ -363,7 +428,9 @@ def _twice() -> Array:
 
 
 def _transfer(kernel: Array) -> Spectrum:
-    """Return the transfer function of a centred kernel on the periodic grid; a wider kernel meets itself."""
+    """Return the transfer function of a centred kernel on the periodic grid; a wider kernel meets
+    itself.
+    """
     rows, columns = ((np.arange(size) - size // 2) % GRID for size in kernel.shape)
     field = np.zeros((GRID, GRID))
     np.add.at(field, np.ix_(rows, columns), kernel)
@@ -371,7 +438,9 @@ def _transfer(kernel: Array) -> Spectrum:
 
 
 def _wiener_error(used: Spectrum, true: Spectrum) -> float:
-    """Return the expected squared error per pixel of the Wiener filter for the transfer function `used`."""
+    """Return the expected squared error per pixel of the Wiener filter for the transfer function
+    `used`.
+    """
     signal = _natural_spectrum()
     noise = _twice() * (NOISE / 255) ** 2 / GRID**2
     wiener = np.conj(used) * signal / (np.abs(used) ** 2 * signal + noise)

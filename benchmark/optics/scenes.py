@@ -1,7 +1,8 @@
-"""Where the signed radii of a rendered scene come from: a measured depth or disparity map, or invention.
+"""Where the signed radii of a rendered scene come from: a measured depth or disparity map, or
+invention.
 
-The signed PSF radius is that of `benchmark.optics.depth_of_field`: pixels, 0 in focus, positive behind the plane of
-focus, and smaller for the nearer of two surfaces.
+The signed PSF radius is that of `benchmark.optics.depth_of_field`: pixels, 0 in focus, positive
+behind the plane of focus, and smaller for the nearer of two surfaces.
 """
 
 from __future__ import annotations
@@ -25,27 +26,39 @@ _DOUBT = 0.1**2  # what lying next to a depth edge weighs
 
 
 def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
-    """Return a depth or disparity map as stored, H x W float32; 0 or a value that is not finite means unknown.
+    """Return a depth or disparity map as stored, H x W float32; 0 or a value that is not finite
+    means unknown.
 
     Args:
-        path: a grey picture of 8, 16 or 32 bits (PNG, TIFF, PFM ...; of a colour picture the first channel counts), a
-            `.npy`, or an `.npz`, whose first array counts.
+        path: a grey picture of 8, 16 or 32 bits (PNG, TIFF, PFM ...; of a colour picture the first
+            channel counts), a `.npy`, or an `.npz`, whose first array counts.
         size_of: the picture that the map must fit.
 
     Raises:
-        DataError: if the file is missing, damaged, not two-dimensional, of another size, or knows no pixel.
+        DataError: if the file is missing, damaged, not two-dimensional, of another size, or knows
+            no pixel.
     """
     try:
-        values = _read_array(path) if path.suffix.lower() in {".npy", ".npz"} else _read_picture(path)
+        values = (
+            _read_array(path) if path.suffix.lower() in {".npy", ".npz"} else _read_picture(path)
+        )
     except Exception as error:  # decoders raise anything on damaged bytes
-        raise DataError(f"{path}: cannot be read as a depth map: {error}; expected a grey picture or .npy") from error
+        raise DataError(
+            f"{path}: cannot be read as a depth map: {error}; expected a grey picture or .npy"
+        ) from error
     if values.ndim != 2 or values.dtype.kind not in "uif":
-        raise DataError(f"{path}: expected one number per pixel (H x W), found {values.shape} {values.dtype}")
+        raise DataError(
+            f"{path}: expected one number per pixel (H x W), found {values.shape} {values.dtype}"
+        )
     if size_of is not None and values.shape != size_of.shape[:2]:
         found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (values.shape, size_of.shape))
-        raise DataError(f"{path}: is {found} px, but its picture is {wanted}; give a map of the picture's size")
+        raise DataError(
+            f"{path}: is {found} px, but its picture is {wanted}; give a map of the picture's size"
+        )
     if not _known(values).any():
-        raise DataError(f"{path}: every pixel is unknown (0 or not finite); give a map with depth in it")
+        raise DataError(
+            f"{path}: every pixel is unknown (0 or not finite); give a map with depth in it"
+        )
     return values.astype(np.float32)
 
 
@@ -64,25 +77,32 @@ def _read_picture(path: Path) -> NDArray[Any]:
     return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
-def radius_from_depth(values: Plane, max_radius: float, focus: float = 0.5, kind: DepthKind = "disparity") -> Plane:
-    """Return the signed PSF radii (H x W float32, px) with which a thin lens renders a scene of measured depth.
+def radius_from_depth(
+    values: Plane, max_radius: float, focus: float = 0.5, kind: DepthKind = "disparity"
+) -> Plane:
+    """Return the signed PSF radii (H x W float32, px) with which a thin lens renders a scene of
+    measured depth.
 
-    The radius of a thin lens's PSF is affine in inverse depth (Potmesil and Chakravarty, 1982), and stereo disparity is
-    proportional to inverse depth, so only the aperture and the plane of focus are left to choose. Unknown pixels take
-    the farther of the surfaces to their left and right: a stereo pair does not know what one of its cameras cannot see.
+    The radius of a thin lens's PSF is affine in inverse depth (Potmesil and Chakravarty, 1982), and
+    stereo disparity is proportional to inverse depth, so only the aperture and the plane of focus
+    are left to choose. Unknown pixels take the farther of the surfaces to their left and right: a
+    stereo pair does not know what one of its cameras cannot see.
 
     Args:
-        values: disparity, or depth along the optical axis, in any unit; 0 or a value that is not finite is unknown.
+        values: disparity, or depth along the optical axis, in any unit; 0 or a value that is not
+            finite is unknown.
         max_radius: the largest radius in the picture, > 0; it sets the aperture.
-        focus: the share of the picture that is nearer than the plane of focus, in [0, 1]. 0 focuses on the nearest
-            pixel, 1 on the farthest; some pixel is always exactly in focus.
+        focus: the share of the picture that is nearer than the plane of focus, in [0, 1]. 0 focuses
+            on the nearest pixel, 1 on the farthest; some pixel is always exactly in focus.
         kind: what the values are.
 
     Raises:
         ValueError: if no pixel is known, or a number is out of range.
     """
     if not (_known(values).any() and max_radius > 0 and 0 <= focus <= 1):
-        raise ValueError(f"no known depth, or max_radius {max_radius} <= 0, or focus {focus} outside [0, 1]")
+        raise ValueError(
+            f"no known depth, or max_radius {max_radius} <= 0, or focus {focus} outside [0, 1]"
+        )
     known = np.where(_known(values), values, np.nan).astype(np.float64)
     inverse = _filled(known if kind == "disparity" else 1 / known)
     offset = np.quantile(inverse, 1 - focus, method="inverted_cdf") - inverse
@@ -97,7 +117,9 @@ def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _filled(inverse: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill NaN along the rows with the farther neighbour; rows without any value are filled along the columns."""
+    """Fill NaN along the rows with the farther neighbour; rows without any value are filled along
+    the columns.
+    """
     for _ in ("rows", "columns"):
         inverse = np.fmin(_carried(inverse), _carried(inverse[:, ::-1])[:, ::-1]).T
     return inverse
@@ -111,24 +133,33 @@ def _carried(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def aligned(radius: Plane, picture: Picture) -> Plane:
-    """Return a measured radius map with its depth edges moved to those of the picture, by up to two pixels.
+    """Return a measured radius map with its depth edges moved to those of the picture, by up to two
+    pixels.
 
-    At depth edges a measured map is a pixel or two off, and has pixels between the two surfaces, on neither. Rendered
-    as they are, they stay behind as a sharp outline of a blurred object. So every pixel next to a depth edge takes the
-    radius of the pixel most like it in colour among its 5 x 5 neighbours that belong to a surface; likeness counts less
-    at a distance, and less next to a depth edge, where the map is not to be trusted.
+    At depth edges a measured map is a pixel or two off, and has pixels between the two surfaces, on
+    neither. Rendered as they are, they stay behind as a sharp outline of a blurred object. So every
+    pixel next to a depth edge takes the radius of the pixel most like it in colour among its 5 x 5
+    neighbours that belong to a surface; likeness counts less at a distance, and less next to a
+    depth edge, where the map is not to be trusted.
 
     Args:
         radius: H x W, signed radii in pixels.
         picture: the sharp picture, H x W x 3.
     """
-    edge = np.maximum(cv2.dilate(radius, _AROUND) - radius, radius - cv2.erode(radius, _AROUND)) > JUMP
+    edge = (
+        np.maximum(cv2.dilate(radius, _AROUND) - radius, radius - cv2.erode(radius, _AROUND)) > JUMP
+    )
     rows, columns = np.nonzero(edge)
     usable = _surface_pixels(radius)
     least, result = np.full(len(rows), np.inf), radius.copy()
     for down, right in np.ndindex(5, 5):
-        there = np.clip(rows + down - 2, 0, len(radius) - 1), np.clip(columns + right - 2, 0, len(radius[0]) - 1)
-        unlike = np.square(picture[there] - picture[rows, columns]).sum(axis=1) + _DOUBT * edge[there]
+        there = (
+            np.clip(rows + down - 2, 0, len(radius) - 1),
+            np.clip(columns + right - 2, 0, len(radius[0]) - 1),
+        )
+        unlike = (
+            np.square(picture[there] - picture[rows, columns]).sum(axis=1) + _DOUBT * edge[there]
+        )
         unlike += _FAR * ((down - 2) ** 2 + (right - 2) ** 2)
         better = usable[there] & (unlike < least)
         least[better] = unlike[better]
@@ -140,18 +171,22 @@ def _surface_pixels(radius: Plane) -> NDArray[np.bool_]:
     """Return where at least three of the eight neighbours lie on the same surface."""
     padded = np.pad(radius, 1, mode="edge")
     height, width = radius.shape
-    shifted = (padded[down : down + height, right : right + width] for down, right in np.ndindex(3, 3))
+    shifted = (
+        padded[down : down + height, right : right + width] for down, right in np.ndindex(3, 3)
+    )
     alike = sum((np.abs(other - radius) <= JUMP).astype(np.int8) for other in shifted)
     return np.asarray(alike) > 3  # the pixel itself is one of them
 
 
-def invented_radius(height: int, width: int, max_radius: float, random: np.random.Generator) -> Plane:
+def invented_radius(
+    height: int, width: int, max_radius: float, random: np.random.Generator
+) -> Plane:
     """Return the signed PSF radii (H x W float32, px) of an invented scene.
 
-    A smooth background reaches from somewhat in front of the plane of focus to far behind it; nearer, slanted shapes
-    stand before it; the last shape lies in the plane of focus. So every map has slopes and `max_radius` as its largest
-    absolute value, and almost every one has both signs, pixels in focus and edges: in 4 of 1000 small scenes the last
-    shape hides all the others.
+    A smooth background reaches from somewhat in front of the plane of focus to far behind it;
+    nearer, slanted shapes stand before it; the last shape lies in the plane of focus. So every map
+    has slopes and `max_radius` as its largest absolute value, and almost every one has both signs,
+    pixels in focus and edges: in 4 of 1000 small scenes the last shape hides all the others.
 
     Args:
         height, width: in pixels.
@@ -169,7 +204,9 @@ def invented_radius(height: int, width: int, max_radius: float, random: np.rando
     return scaled
 
 
-def _background(x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
+def _background(
+    x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.float64]:
     """Return a sum of four slow waves, scaled to [-0.3, 1]."""
     waves = np.zeros_like(x)
     for _ in range(4):
@@ -179,7 +216,9 @@ def _background(x: NDArray[np.float64], y: NDArray[np.float64], random: np.rando
     return np.interp(waves, (low, high), (-0.3, 1.0))
 
 
-def _shape(x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.bool_]:
+def _shape(
+    x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.bool_]:
     """Return the mask of a random diamond, ellipse or rounded rectangle (a superellipse)."""
     angle = random.uniform(0, np.pi)
     centre = random.uniform(-0.35, 0.35, size=2)
@@ -187,5 +226,7 @@ def _shape(x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Gen
     power = random.choice([1.0, 2.0, 6.0])
     dx, dy = x - centre[0], y - centre[1]
     along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
-    mask: NDArray[np.bool_] = np.abs(along / half_width) ** power + np.abs(across / half_height) ** power <= 1
+    mask: NDArray[np.bool_] = (
+        np.abs(along / half_width) ** power + np.abs(across / half_height) ** power <= 1
+    )
     return mask

@@ -1,17 +1,19 @@
 """Blur whose PSF changes from pixel to pixel, for any PSF family, and its adjoint.
 
-A ladder of kernels h_k of one family, ordered by their variance, stands for the continuum. Each pixel mixes the two
-rungs that enclose its own sigma^2, linearly in variance (as `benchmark.optics.gkm.coefficients` does), so that the
-mixed kernel has its second moment exactly:
+A ladder of kernels h_k of one family, ordered by their variance, stands for the continuum. Each
+pixel mixes the two rungs that enclose its own sigma^2, linearly in variance (as
+`benchmark.optics.gkm.coefficients` does), so that the mixed kernel has its second moment exactly:
 
     B x = sum_k w_k * (h_k conv x)        B^T z = sum_k h_k conv (w_k * z)
 
-The border is continued by half-sample reflection, under which a kernel that is its own mirror image in both axes is a
-symmetric matrix, so B^T is the exact transpose, border included, and B keeps a constant picture.
+The border is continued by half-sample reflection, under which a kernel that is its own mirror image
+in both axes is a symmetric matrix, so B^T is the exact transpose, border included, and B keeps a
+constant picture.
 
-It works tile by tile, in each with the rungs that occur there. A Gaussian is applied as two passes, a disk directly
-or, where that is dearer, through one Fourier transform of the tile for all of its rungs. The transform's rounding is
-relative to the largest value in the tile (some 2e-7 of it), so a result that should be 0 may fall below by as much.
+It works tile by tile, in each with the rungs that occur there. A Gaussian is applied as two passes,
+a disk directly or, where that is dearer, through one Fourier transform of the tile for all of its
+rungs. The transform's rounding is relative to the largest value in the tile (some 2e-7 of it), so a
+result that should be 0 may fall below by as much.
 """
 
 from __future__ import annotations
@@ -39,22 +41,30 @@ STEP = 0.125
 
 _TILE = (128, 128)
 
-# Nanoseconds per pixel and channel, roughly, as timed on one core; they decide between the two ways to apply a disk.
+# Nanoseconds per pixel and channel, roughly, as timed on one core; they decide between the two ways
+# to apply a disk.
 _PER_TAP = 0.043
-_SLOW_FROM, _SLOW = 13, 14.0  # OpenCV turns to a transform of its own, which costs the same from here on
+_SLOW_FROM, _SLOW = (
+    13,
+    14.0,
+)  # OpenCV turns to a transform of its own, which costs the same from here on
 _TRANSFORM = 3.6
 _PER_CALL = 2000  # pixels: what the calls themselves cost, as that many more
 
 
 class _Part(NamedTuple):
-    """One rung in one tile, with the box of its weights in the coordinates of the tile grown by the job's halo."""
+    """One rung in one tile, with the box of its weights in the coordinates of the tile grown by the
+    job's halo.
+    """
 
     rung: int
     box: Box
 
 
 class _Job(NamedTuple):
-    """What to do in one tile: `halo` is how far its rungs look, `shape` the size of the transform."""
+    """What to do in one tile: `halo` is how far its rungs look, `shape` the size of the
+    transform.
+    """
 
     tile: Box
     halo: int
@@ -66,22 +76,30 @@ class _Job(NamedTuple):
 class VaryingBlur:
     """The operator B of one blur map, and its adjoint.
 
-    Both run on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on their number.
+    Both run on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on
+    their number.
     """
 
     def __init__(self, blur_map: Map, family: Family) -> None:
         """Prepare the operator.
 
         Args:
-            blur_map: H x W, sigma in pixels, >= 0. The `gkm` family ends at the paper's largest kernel.
-            family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank makes of a sigma.
+            blur_map: H x W, sigma in pixels, >= 0. The `gkm` family ends at the paper's largest
+                kernel.
+            family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank
+                makes of a sigma.
 
         Raises:
-            ValueError: for a map that is negative, not finite or above `LARGEST`, or an unknown family.
+            ValueError: for a map that is negative, not finite or above `LARGEST`, or an unknown
+                family.
         """
         gkm.check_map(blur_map)
         kernels, variances = ladder(family, float(blur_map.max()))
-        place = np.interp(np.square(blur_map, dtype=np.float64), variances, np.arange(len(variances), dtype=np.float64))
+        place = np.interp(
+            np.square(blur_map, dtype=np.float64),
+            variances,
+            np.arange(len(variances), dtype=np.float64),
+        )
         self._place = place.astype(np.float32)
         self._kernels = kernels
         self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
@@ -114,9 +132,13 @@ class VaryingBlur:
         return result
 
     def _job(self, tile: Box, *, spread: bool) -> _Job:
-        """Plan a tile: B gathers with the weights inside it, B^T spreads from those within a kernel's reach of it."""
+        """Plan a tile: B gathers with the weights inside it, B^T spreads from those within a
+        kernel's reach of it.
+        """
         most = max(self._halo(rung) for rung in _rungs(self._place[tile]))
-        if spread:  # farther rungs may reach in; look as far as the largest kernel of the ladder does
+        if (
+            spread
+        ):  # farther rungs may reach in; look as far as the largest kernel of the ladder does
             most = len(self._kernels[-1]) // 2
         place = around(self._place, tile, most)
         found = []
@@ -127,7 +149,9 @@ class VaryingBlur:
                 found.append((rung, margin, box))
         halo = max(self._halo(rung) for rung, _, _ in found)
         parts = [_Part(rung, _moved(box, margin - most + halo)) for rung, margin, box in found]
-        height, width = (fft.next_fast_len(span.stop - span.start + 2 * halo, real=True) for span in tile)
+        height, width = (
+            fft.next_fast_len(span.stop - span.start + 2 * halo, real=True) for span in tile
+        )
         direct = [part for part in parts if self._is_direct(part, height * width)]
         transformed = [part for part in parts if not self._is_direct(part, height * width)]
         return _Job(tile, halo, (height, width), direct, transformed)
@@ -136,7 +160,9 @@ class VaryingBlur:
         return len(self._kernels[rung]) // 2
 
     def _is_direct(self, part: _Part, pixels: int) -> bool:
-        """Whether the rung costs less when applied to its box than by a transform of that many pixels."""
+        """Whether the rung costs less when applied to its box than by a transform of that many
+        pixels.
+        """
         size = len(self._kernels[part.rung])
         if self._taps is not None or size == 1:
             return True
@@ -158,7 +184,9 @@ class VaryingBlur:
             planes = np.ascontiguousarray(x.transpose(2, 0, 1))
             spectrum = fft.rfft2(planes, job.shape)
             for part in job.transformed:
-                columns = fft.ifft(spectrum * _response(part.rung, job.shape), axis=-2, overwrite_x=True)
+                columns = fft.ifft(
+                    spectrum * _response(part.rung, job.shape), axis=-2, overwrite_x=True
+                )
                 rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
                 rows *= _weight(place[part.box], part.rung)
                 total[_moved(part.box, -job.halo)] += rows.transpose(1, 2, 0)
@@ -171,7 +199,9 @@ class VaryingBlur:
         for part in job.direct:
             margin = self._halo(part.rung)
             weighted = z[part.box] * _weight(place[part.box], part.rung)[..., None]
-            padded = cv2.copyMakeBorder(weighted, margin, margin, margin, margin, cv2.BORDER_CONSTANT)
+            padded = cv2.copyMakeBorder(
+                weighted, margin, margin, margin, margin, cv2.BORDER_CONSTANT
+            )
             blurred = self._filter(padded, part.rung, cv2.BORDER_CONSTANT)  # type: ignore[arg-type]
             here, there = _overlap(_moved(part.box, -margin - job.halo), blurred.shape, shape)
             total[there] += blurred[here]
@@ -179,14 +209,18 @@ class VaryingBlur:
             spectrum = np.zeros((3, job.shape[0], job.shape[1] // 2 + 1), np.complex64)
             for part in job.transformed:
                 rows = np.zeros((3, part.box[0].stop - part.box[0].start, job.shape[1]), np.float32)
-                rows[..., part.box[1]] = (z[part.box] * _weight(place[part.box], part.rung)[..., None]).transpose(
-                    2, 0, 1
-                )
+                rows[..., part.box[1]] = (
+                    z[part.box] * _weight(place[part.box], part.rung)[..., None]
+                ).transpose(2, 0, 1)
                 columns = np.zeros_like(spectrum)
                 columns[:, part.box[0]] = fft.rfft(rows, axis=-1)
-                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _response(part.rung, job.shape)
+                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _response(
+                    part.rung, job.shape
+                )
             spread = fft.irfft2(spectrum, job.shape, overwrite_x=True)
-            total += spread[:, job.halo : job.halo + shape[0], job.halo : job.halo + shape[1]].transpose(1, 2, 0)
+            total += spread[
+                :, job.halo : job.halo + shape[0], job.halo : job.halo + shape[1]
+            ].transpose(1, 2, 0)
         return total
 
     def _filter(self, picture: Picture, rung: int, border: int) -> Picture:
@@ -199,15 +233,19 @@ class VaryingBlur:
 
 
 LARGEST = 64.0
-"""Sigmas above this many pixels are refused: the ladder's memory grows with the cube, here to 160 MB."""
+"""Sigmas above this many pixels are refused: the ladder's memory grows with the cube, here to 160
+MB.
+"""
 
 
 @lru_cache(maxsize=16)
 def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[float, ...]]:
-    """Return the kernels of a family from the delta up to sigma `reach` (pixels), and their nominal variances.
+    """Return the kernels of a family from the delta up to sigma `reach` (pixels), and their nominal
+    variances.
 
     Raises:
-        ValueError: for an unknown family, or a reach that is negative, not finite or above `LARGEST`.
+        ValueError: for an unknown family, or a reach that is negative, not finite or above
+            `LARGEST`.
     """
     if not 0 <= reach <= LARGEST:
         raise ValueError(f"the largest sigma must lie in [0, {LARGEST:g}] pixels, got {reach}")
@@ -220,7 +258,9 @@ def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[floa
 
 @lru_cache(maxsize=256)
 def _response(rung: int, shape: tuple[int, int]) -> Array:
-    """Return the transform of the disk of that rung about the origin; it is real, as the disk is symmetric."""
+    """Return the transform of the disk of that rung about the origin; it is real, as the disk is
+    symmetric.
+    """
     psf = kernel("disk", STEP * rung)
     around_origin = np.zeros(shape)
     around_origin[: len(psf), : len(psf)] = psf
@@ -245,9 +285,17 @@ def _moved(box: Box, by: int) -> Box:
 
 
 def _overlap(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
-    """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and where it lies there."""
+    """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and
+    where it lies there.
+    """
     starts = [max(0, span.start) for span in place]
-    stops = [min(size, span.start + length) for span, length, size in zip(place, shape, tile, strict=False)]
+    stops = [
+        min(size, span.start + length)
+        for span, length, size in zip(place, shape, tile, strict=False)
+    ]
     there = tuple(slice(start, max(start, stop)) for start, stop in zip(starts, stops, strict=True))
-    here = tuple(slice(span.start - at.start, span.stop - at.start) for span, at in zip(there, place, strict=True))
+    here = tuple(
+        slice(span.start - at.start, span.stop - at.start)
+        for span, at in zip(there, place, strict=True)
+    )
     return here, there  # type: ignore[return-value]

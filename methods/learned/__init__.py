@@ -1,1 +1,3 @@
-"""Methods that are networks: what they share, one module for each; the networks themselves are in `networks`."""
+"""Methods that are networks: what they share, one module for each; the networks themselves are in
+`networks`.
+"""

@@ -1,4 +1,6 @@
-"""GKMNet as a method: the paper's network, the released one, its correction, the ablations of Tables 4 and 5."""
+"""GKMNet as a method: the paper's network, the released one, its correction, the ablations of
+Tables 4 and 5.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,10 @@ class GkmNet(NetworkMethod):
     variants = MappingProxyType(
         {
             "ablations": (
-                "head=sram", "scales=1", "memory=convolution", "kernels=xavier", "kernels=gaussian",  # Table 4
-                "scales=1,rounds=3", "scales=2,rounds=3,shared=false", "rounds=2,shared=false",  # Table 5
+                # Table 4
+                "head=sram", "scales=1", "memory=convolution", "kernels=xavier", "kernels=gaussian",
+                # Table 5
+                "scales=1,rounds=3", "scales=2,rounds=3,shared=false", "rounds=2,shared=false",
             )
         }
     )  # fmt: skip
@@ -50,11 +54,15 @@ class GkmNet(NetworkMethod):
     card = MethodCard(
         title="GKMNet",
         family="learned",
-        paper="Quan, Wu and Ji, Gaussian kernel mixture network for single image defocus deblurring, NeurIPS 2021",
+        paper="Quan, Wu and Ji, Gaussian kernel mixture network for single image defocus "
+        "deblurring, NeurIPS 2021",
         trained_on=None,
-        notes="Re-implementation of the paper (variant=paper), of the released program, which is another network "
-        "(official), and of its authors' correction (v2). Where the paper is silent - BatchNorm, the bottleneck block, "
-        "gates for y as well as x - the released program is followed; the border of the GCM is half-sample reflection.",
+        notes="Re-implementation of the paper (variant=paper), of the released program, which is "
+        "another network "
+        "(official), and of its authors' correction (v2). Where the paper is silent - BatchNorm, "
+        "the bottleneck block, "
+        "gates for y as well as x - the released program is followed; the border of the GCM is "
+        "half-sample reflection.",
     )
 
     def __init__(
@@ -75,23 +83,29 @@ class GkmNet(NetworkMethod):
 
         Args:
             checkpoint: tag of the weights, None for none.
-            variant: `paper`, `official` (the released program) or `v2` (its authors' later correction).
+            variant: `paper`, `official` (the released program) or `v2` (its authors' later
+                correction).
             scales: S, how many scales (the paper's T; 1 is its ablation "GKMNet(1)").
             rounds: R, steps at each scale (Table 5).
             shared: whether the rounds of a scale share their weights.
-            memory: a ConvLSTM in the attention prediction unit, or a plain convolution ("w/o Conv-LSTM").
+            memory: a ConvLSTM in the attention prediction unit, or a plain convolution ("w/o
+                Conv-LSTM").
             kernels: fixed Gaussians, or learned from Gaussians or from random ones ("Learned GCM").
             head: `gkm`, or `sram` for the attention module alone ("SRAM*").
-            bn: normalise by running statistics, or by those of the picture itself, as the released test program does
-                (the default for `official`). Results then depend on the whole picture.
-            pad: how a picture is continued to multiples of 16: reflected, or black and centred as released.
+            bn: normalise by running statistics, or by those of the picture itself, as the released
+                test program does (the default for `official`). Results then depend on the whole
+                picture.
+            pad: how a picture is continued to multiples of 16: reflected, or black and centred as
+                released.
         """
         structure = {
             "variant": variant, "scales": scales, "rounds": rounds, "shared": shared,
             "memory": memory, "kernels": kernels, "head": head,
         }  # fmt: skip
         super().__init__(checkpoint, structure)
-        self._batch = (bn or ("batch" if self.structure["variant"] == "official" else "running")) == "batch"
+        self._batch = (
+            bn or ("batch" if self.structure["variant"] == "official" else "running")
+        ) == "batch"
         self._black = pad == "black"
         self._plain: Net | None = None
 
@@ -123,13 +137,16 @@ class GkmNet(NetworkMethod):
         if not self._black:
             return reflected
         rows, columns = sum(reflected.rows), sum(reflected.columns)
-        return Padding((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant")
+        return Padding(
+            (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant"
+        )
 
     def mixture(self, observation: Observation) -> Mixture | None:
-        """Return sigma and beta of the last step (see the network's `coefficients`), computed by the plain form.
+        """Return sigma and beta of the last step (see the network's `coefficients`), computed by
+        the plain form.
 
-        None for head=sram, which has no kernels, and kernels=xavier, whose kernels are no Gaussians. Learned Gaussians
-        go by the sigma that they were learned from.
+        None for head=sram, which has no kernels, and kernels=xavier, whose kernels are no
+        Gaussians. Learned Gaussians go by the sigma that they were learned from.
 
         Raises:
             UsageError: without weights, or before `prepare`.
@@ -137,14 +154,19 @@ class GkmNet(NetworkMethod):
         if self.structure["head"] == "sram" or self.structure["kernels"] == "xavier":
             return None
         network, twin = self._plain, copy.copy(self)
-        twin._forward = network and network.coefficients  # `apply` pads, cuts and complains as for pictures
+        twin._forward = (
+            network and network.coefficients
+        )  # `apply` pads, cuts and complains as for pictures
         beta = np.moveaxis(twin.apply(observation.image), 2, 0)
         assert network is not None
         return Mixture(network.form.bank.sigmas, np.ascontiguousarray(beta))
 
     def skip(self, observation: Observation) -> str | None:
         small = self._batch and max(observation.image.shape[:2]) <= self.multiple
-        lonely = "too small for statistics of its own (bn=batch): its coarsest features are one pixel; try bn=running"
+        lonely = (
+            "too small for statistics of its own (bn=batch): its coarsest features are one "
+            "pixel; try bn=running"
+        )
         return super().skip(observation) or (lonely if small else None)
 
     def _net(self, filtering: Filtering) -> Net:

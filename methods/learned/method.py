@@ -1,4 +1,6 @@
-"""What every method with a network shares: its checkpoint, its structure, the sizes it takes, large pictures."""
+"""What every method with a network shares: its checkpoint, its structure, the sizes it takes, large
+pictures.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ Tile = Annotated[int, Ge(0)]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Padding:
-    """Pixels added before and after the rows and the columns of a picture, and how, in the words of `numpy.pad`."""
+    """Pixels added before and after the rows and the columns of a picture, and how, in the words of
+    `numpy.pad`.
+    """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
@@ -58,15 +62,19 @@ class _Default:
 class Networked(Method):
     """A method that has a network. Subclasses say which by `build`, and how fast by `compiled`.
 
-    Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs at random weights.
+    Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs
+    at random weights.
 
     Attributes:
         id: its registered name, also the first part of its checkpoints' file names.
-        multiple: height and width are padded (by reflection) to multiples of this, and the padding is cut off again.
-        halo: pixels around a tile after which the rest of the picture no longer matters (a multiple of `multiple`);
-            None if every output depends on the whole picture, which is then never cut into tiles.
+        multiple: height and width are padded (by reflection) to multiples of this, and the padding
+            is cut off again.
+        halo: pixels around a tile after which the rest of the picture no longer matters (a multiple
+            of `multiple`); None if every output depends on the whole picture, which is then never
+            cut into tiles.
         defaults: the structure that is meant where neither the id nor the checkpoint says another.
-        obtain: ways to get weights for it other than a file that is at hand already; `{id}` stands for its name.
+        obtain: ways to get weights for it other than a file that is at hand already; `{id}` stands
+            for its name.
     """
 
     id: ClassVar[str]
@@ -78,13 +86,17 @@ class Networked(Method):
     default_checkpoint = _Default()
 
     def __init__(
-        self, checkpoint: str | None = None, structure: Mapping[str, Scalar | None] | None = None, tile: int = 0
+        self,
+        checkpoint: str | None = None,
+        structure: Mapping[str, Scalar | None] | None = None,
+        tile: int = 0,
     ) -> None:
         """Make the method; nothing is loaded but the checkpoint's card.
 
         Args:
             checkpoint: tag of the weights, None for none.
-            structure: what an id says of the network's structure; None values leave it to the checkpoint.
+            structure: what an id says of the network's structure; None values leave it to the
+                checkpoint.
             tile: side in pixels of the tiles that a picture is cut into, 0 for never; see `halo`.
 
         Raises:
@@ -101,10 +113,14 @@ class Networked(Method):
             self.card = dataclasses.replace(
                 self.card, trained_on=held.trained_on, budget=_budget(held.facts), notes=notes
             )
-        self.structure: Mapping[str, Scalar] = MappingProxyType({**self.defaults, **trained, **typed})
+        self.structure: Mapping[str, Scalar] = MappingProxyType(
+            {**self.defaults, **trained, **typed}
+        )
         self._lacking = self._why_not(checkpoint, trained)
         if tile and self.halo is None:
-            raise UsageError(f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture")
+            raise UsageError(
+                f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture"
+            )
         self._tile = tile
         self._forward: Forward | None = None
 
@@ -112,7 +128,10 @@ class Networked(Method):
     def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
         if checkpoint is None:
             return cls.defaults
-        return {**cls.defaults, **checkpoints.read_card(Path(cls.checkpoints[checkpoint])).parameters}
+        return {
+            **cls.defaults,
+            **checkpoints.read_card(Path(cls.checkpoints[checkpoint])).parameters,
+        }
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -128,9 +147,11 @@ class Networked(Method):
         return winograd.trainable(self.build())
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        """Return a network with its weights (in eval mode, on `device`) as the function that `restore` calls.
+        """Return a network with its weights (in eval mode, on `device`) as the function that
+        `restore` calls.
 
-        The same results as the plain form, as fast as can be; the place for folding, layouts and compilation.
+        The same results as the plain form, as fast as can be; the place for folding, layouts and
+        compilation.
         """
         import torch
 
@@ -150,7 +171,8 @@ class Networked(Method):
         return None if self._file is None else checkpoints.sha256(self._file)
 
     def prepare(self, device: str) -> None:
-        """Load the weights and compile; without weights that fit it does nothing, as nothing will be restored.
+        """Load the weights and compile; without weights that fit it does nothing, as nothing will
+        be restored.
 
         Raises:
             DataError: if the checkpoint does not fit the network, with every entry that does not.
@@ -166,7 +188,8 @@ class Networked(Method):
         self._device = device
 
     def apply(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network makes of H x W x C, as H x W x D, padded and tiled as this method says.
+        """Return what the network makes of H x W x C, as H x W x D, padded and tiled as this method
+        says.
 
         Raises:
             UsageError: without weights, or before `prepare`.
@@ -176,7 +199,11 @@ class Networked(Method):
         height, width = fed.shape[:2]
         padding = self.padding(height, width)
         top, left = padding.rows[0], padding.columns[0]
-        made = self._run(np.pad(fed, (padding.rows, padding.columns, (0, 0)), mode=padding.mode) if padding else fed)
+        made = self._run(
+            np.pad(fed, (padding.rows, padding.columns, (0, 0)), mode=padding.mode)
+            if padding
+            else fed
+        )
         return np.ascontiguousarray(made[top : top + height, left : left + width])
 
     def network(self) -> Network:
@@ -195,7 +222,9 @@ class Networked(Method):
 
         assert self._forward is not None
         with torch.inference_mode():
-            with warnings.catch_warnings():  # torch has no word for memory that is only read, and a copy may be large
+            with (
+                warnings.catch_warnings()
+            ):  # torch has no word for memory that is only read, and a copy may be large
                 warnings.filterwarnings("ignore", "The given NumPy array is not writable")
                 held = torch.from_numpy(np.ascontiguousarray(picture))
             batch = held.permute(2, 0, 1)[None].to(self._device)
@@ -203,16 +232,26 @@ class Networked(Method):
             return made[0].permute(1, 2, 0).float().cpu().numpy()
 
     def _why_not(self, checkpoint: str | None, trained: Mapping[str, Scalar]) -> str | None:
-        differs = {key: value for key, value in self.structure.items() if trained and trained.get(key) != value}
+        differs = {
+            key: value
+            for key, value in self.structure.items()
+            if trained and trained.get(key) != value
+        }
         if checkpoint is None:
             return f"no weights: {self._ways()}"
         if differs:
             asked = ", ".join(f"{key}={value}" for key, value in differs.items())
-            return f"no weights for {asked} (those of {self.id}.{checkpoint} have another structure): {self._ways()}"
+            return (
+                f"no weights for {asked} (those of {self.id}.{checkpoint} have another "
+                f"structure): {self._ways()}"
+            )
         return None
 
     def _ways(self) -> str:
-        mine = f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} ({checkpoints.VARIABLE})"
+        mine = (
+            f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
+            f"({checkpoints.VARIABLE})"
+        )
         return self.obtain.format(id=self.id) + mine
 
 
@@ -224,7 +263,9 @@ def _budget(facts: Mapping[str, Scalar]) -> str:
     amount, _, unit = planned.partition(" ")
     whole = _number(amount) if unit == "megapixels" else None
     of = f" of {amount}" if whole is not None and seen < 0.99 * whole else ""
-    before = f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
+    before = (
+        f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
+    )
     noise = str(facts.get("data: noise", "none"))
     noisy = "" if noise == "none" else f", noise {noise}"
     return f"{seen:.0f}{of} megapixels{before}{noisy}, seed {facts.get('seed', 'not known')}"
@@ -242,7 +283,9 @@ class NetworkMethod(Networked):
     """A method that is one network and nothing else."""
 
     def observed(self, observation: Observation) -> NDArray[np.float32]:
-        """Return what the network is fed, H x W x C; the picture unless a subclass says otherwise."""
+        """Return what the network is fed, H x W x C; the picture unless a subclass says
+        otherwise.
+        """
         return observation.image
 
     def restore(self, observation: Observation) -> Picture:
@@ -250,14 +293,17 @@ class NetworkMethod(Networked):
 
 
 class TiledMethod(NetworkMethod):
-    """A network of convolutions: large pictures may be cut into tiles, wide layers run by Winograd's filtering."""
+    """A network of convolutions: large pictures may be cut into tiles, wide layers run by
+    Winograd's filtering.
+    """
 
     def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
         """Make the method.
 
         Args:
             checkpoint: tag of the weights, None for none.
-            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams are not exact.
+            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
+                are not exact.
         """
         super().__init__(checkpoint, tile=tile)
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Srn(TiledMethod):
     """Scale-recurrent network of Tao et al., in the form that GKMNet's paper compares with.
 
-    An output pixel depends, in theory, on inputs up to 1350 pixels away, so tiles are not exact: at weights drawn
-    as for training, pixels beside a seam differ from those of the whole picture by less than 1e-4.
+    An output pixel depends, in theory, on inputs up to 1350 pixels away, so tiles are not exact: at
+    weights drawn as for training, pixels beside a seam differ from those of the whole picture by
+    less than 1e-4.
     """
 
     id = "srn"
@@ -24,12 +25,17 @@ class Srn(TiledMethod):
     card = MethodCard(
         title="SRN",
         family="learned",
-        paper="Tao, Gao, Shen, Wang and Jia, Scale-recurrent network for deep image deblurring, CVPR 2018",
+        paper="Tao, Gao, Shen, Wang and Jia, Scale-recurrent network for deep image deblurring, "
+        "CVPR 2018",
         trained_on=None,
-        notes="Re-implementation of the PyTorch port iwtw/SRN-DeblurNet, the form that GKMNet's paper compares with "
-        "(10.25 million parameters). The authors' own program differs: no ConvLSTM or one of 3x3, 4x4 deconvolutions, "
-        "data in [0, 1], the blurred picture as the first previous result. Inferred: that the parameters and MACs "
-        "which the paper prints mean this port. Unlike there, smaller scales are not rounded to 8 bits. The network "
+        notes="Re-implementation of the PyTorch port iwtw/SRN-DeblurNet, the form that GKMNet's "
+        "paper compares with "
+        "(10.25 million parameters). The authors' own program differs: no ConvLSTM or one of 3x3, "
+        "4x4 deconvolutions, "
+        "data in [0, 1], the blurred picture as the first previous result. Inferred: that the "
+        "parameters and MACs "
+        "which the paper prints mean this port. Unlike there, smaller scales are not rounded to 8 "
+        "bits. The network "
         "maps [0, 1] to [-1, 1] and back itself.",
     )
 

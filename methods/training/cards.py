@@ -35,7 +35,9 @@ def _then(before: str, now: str) -> str:
     return before if before.rpartition(", then ")[2] == now else f"{before}, then {now}"
 
 
-def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, where: Origin) -> Card:
+def card(
+    job: Job, at: Position, best: Row, input_psnr: float, waited: float, where: Origin
+) -> Card:
     """Return the card of a training's best weights.
 
     Args:
@@ -63,7 +65,8 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, wh
         "validation": f"{input_psnr:.3f} dB blurred, {best.validation_psnr:.3f} dB restored, "
         f"on {len(job.source.held_out)} held-out examples",
         "validation gain in dB": round(best.validation_gain, 4),
-        "selection": f"the best validation, at step {best.step}; the last step is not kept for itself",
+        "selection": f"the best validation, at step {best.step}; the last step is not kept for "
+        f"itself",
         "licence of the data": examples.licence,
         **{f"data: {key}": value for key, value in examples.card().items()},
     }
@@ -78,7 +81,9 @@ def card(job: Job, at: Position, best: Row, input_psnr: float, waited: float, wh
 
 
 def _started(job: Job) -> dict[str, Scalar]:
-    """Return the fact of which weights a training started from, if it did not start from nothing."""
+    """Return the fact of which weights a training started from, if it did not start from
+    nothing.
+    """
     if job.start is None:
         return {}
     before = job.start.card.facts.get("megapixels", "an unknown number of")
@@ -94,9 +99,12 @@ def _seen(job: Job, examples: Examples) -> tuple[str, ...] | None:
 def describe(recipe: Recipe) -> str:
     """Return a recipe in one line."""
     whole = sum(phase.share for phase in recipe.phases)
-    alike = groupby(recipe.phases, key=lambda phase: (phase.criterion, phase.rate, phase.batch, phase.crop))
+    alike = groupby(
+        recipe.phases, key=lambda phase: (phase.criterion, phase.rate, phase.batch, phase.crop)
+    )
     phases = "; ".join(
-        f"{sum(phase.share for phase in some) / whole:.0%} {criterion}, rate {rate:g}, {batch} crops of {crop}x{crop}"
+        f"{sum(phase.share for phase in some) / whole:.0%} {criterion}, rate {rate:g}, {batch} "
+        f"crops of {crop}x{crop}"
         for (criterion, rate, batch, crop), some in alike
     )
     rest = {
@@ -104,7 +112,10 @@ def describe(recipe: Recipe) -> str:
         for field in dataclasses.fields(recipe)
         if field.name not in ("name", "phases", "budget")
     }
-    return f"{recipe.name} ({phases}; Adam; {', '.join(f'{key} {value}' for key, value in rest.items())})"
+    return (
+        f"{recipe.name} ({phases}; Adam; "
+        f"{', '.join(f'{key} {value}' for key, value in rest.items())})"
+    )
 
 
 def _hardware(device: str, devices: int) -> str:

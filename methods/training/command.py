@@ -38,7 +38,8 @@ def job(
     """Return the job that the options of the command line mean; they are explained there.
 
     Args:
-        method, data, recipe, noise, tag, out, root, seed, crop, batch: see `python -m benchmark train --help`.
+        method, data, recipe, noise, tag, out, root, seed, crop, batch: see `python -m benchmark
+        train --help`.
         budget: unit -> amount; at most one of them is given, none leaves the recipe's own.
         hardware: where it runs.
         start: id of a checkpoint to start from.
@@ -49,17 +50,26 @@ def job(
         DataError: for pictures that cannot be trained on.
     """
     trained = networked(method)
-    given = [Budget(amount, cast(Unit, unit)) for unit, amount in (budget or {}).items() if amount is not None]
+    given = [
+        Budget(amount, cast(Unit, unit))
+        for unit, amount in (budget or {}).items()
+        if amount is not None
+    ]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(f'--{one.unit}' for one in given)}: give one budget")
     own = recipes.recipe(recipe, trained.id)
     chosen = own.changed(crop, batch, budget=given[0] if given else None)
     levels = None if noise is None else sources.noise_range(noise)
-    usual = ("dpd" if data == sources.DPD else "sim") + (checkpoints.NOISE_TRAINED if levels else "")
+    usual = ("dpd" if data == sources.DPD else "sim") + (
+        checkpoints.NOISE_TRAINED if levels else ""
+    )
     files = job_files(trained, _tag(tag or usual, noisy=levels is not None), out)
     first = None if start is None else started(start, trained)
     if first is not None and first.name == files.name:
-        raise UsageError(f"--start {start}: would be hidden by its own successor {files.name}; choose another --tag")
+        raise UsageError(
+            f"--start {start}: would be hidden by its own successor {files.name}; choose another "
+            f"--tag"
+        )
     where = learner.settled(chosen, hardware or Hardware())
     learner.require(chosen, where)
     files.require(resume, force)
@@ -69,19 +79,24 @@ def job(
 
 
 def _tag(tag: str, noisy: bool) -> str:
-    """Return a tag; raises UsageError if it tells readers of tables wrongly whether the weights know noise."""
+    """Return a tag; raises UsageError if it tells readers of tables wrongly whether the weights
+    know noise.
+    """
     ending = checkpoints.NOISE_TRAINED
     if tag.endswith(ending) != noisy:
         better = tag + ending if noisy else tag.removesuffix(ending) or "sim"
         raise UsageError(
-            f"--tag {tag}: tags end in {ending} where --noise is given and nowhere else, because tables tell the "
+            f"--tag {tag}: tags end in {ending} where --noise is given and nowhere else, because "
+            f"tables tell the "
             f"noise-trained weights by them; use --tag {better}"
         )
     return tag
 
 
 def run(job: Job, resume: bool, force: bool) -> list[str]:
-    """Train and return lines for people; none in a process that only helped. Raises as `trainer.train` does."""
+    """Train and return lines for people; none in a process that only helped. Raises as
+    `trainer.train` does.
+    """
     done = train(job, resume, force)
     if done is None:
         return []

@@ -16,7 +16,8 @@ class Row(NamedTuple):
 
     Attributes:
         step, pixels, seconds: how far it is.
-        train_loss: mean loss since the row before; with several devices, on the first one's part of the batches.
+        train_loss: mean loss since the row before; with several devices, on the first one's part of
+            the batches.
         validation_psnr: of the averaged weights, in dB.
         validation_gain: over the blurred pictures, in dB.
     """
@@ -35,7 +36,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Row._fields)
     writer.writerows(
-        (row.step, row.pixels, f"{row.seconds:.1f}", *(f"{value:.6g}" for value in row[3:])) for row in rows
+        (row.step, row.pixels, f"{row.seconds:.1f}", *(f"{value:.6g}" for value in row[3:]))
+        for row in rows
     )
     state.write(path, text.getvalue().encode())
 

@@ -1,11 +1,14 @@
-"""What networks are trained on: pairs of a blurred and a sharp crop, made on demand, each a function of its number.
+"""What networks are trained on: pairs of a blurred and a sharp crop, made on demand, each a
+function of its number.
 
-Example `i` depends on the settings, the seed and `i` alone. So a training can be resumed at any step, and any number of
-processes can make examples in any order. Every sharp picture comes once in as many examples as there are pictures.
+Example `i` depends on the settings, the seed and `i` alone. So a training can be resumed at any
+step, and any number of processes can make examples in any order. Every sharp picture comes once in
+as many examples as there are pictures.
 
-Simulated defocus follows the data set `simulated` (`benchmark/optics`, 8 bits, disks most often), but covers more:
-other apertures, and for who makes the examples in Python other ranges of radii and JPEG. Noise is added as
-`benchmark.noise` does: to the picture's code values, neither clipped nor rounded.
+Simulated defocus follows the data set `simulated` (`benchmark/optics`, 8 bits, disks most often),
+but covers more: other apertures, and for who makes the examples in Python other ranges of radii and
+JPEG. Noise is added as `benchmark.noise` does: to the picture's code values, neither clipped nor
+rounded.
 """
 
 from __future__ import annotations
@@ -32,15 +35,28 @@ from benchmark.methods.training.scenes import Family
 from benchmark.optics import light
 from benchmark.registry import DATASETS, create
 
-USUAL: tuple[Family, ...] = ("disk", "disk", "disk", "disk", "polygon", "gaussian", "generalised", "cats-eye")
-"""The apertures that are drawn from unless told otherwise; one that is named more often is drawn more often."""
+USUAL: tuple[Family, ...] = (
+    "disk",
+    "disk",
+    "disk",
+    "disk",
+    "polygon",
+    "gaussian",
+    "generalised",
+    "cats-eye",
+)
+"""The apertures that are drawn from unless told otherwise; one that is named more often is drawn
+more often.
+"""
 
 SMALLEST_CROP = 16
 
 _SHRUNK = 0.5  # share of examples whose sharp picture is shrunk, which makes it sharper and finer
 _SHRINK = (0.5, 0.85)
 _JPEG_QUALITY = (70, 98)
-_VALIDATION_SEED = 0  # the same pictures whatever the seed of a training, so that trainings can be compared
+_VALIDATION_SEED = (
+    0  # the same pictures whatever the seed of a training, so that trainings can be compared
+)
 _LINEAR = light.to_linear(np.linspace(0, 1, 2**8, dtype=np.float32))
 _CODE = np.rint(255 * light.to_srgb(np.linspace(0, 1, 2**16, dtype=np.float32))).astype(np.uint8)
 
@@ -66,8 +82,8 @@ class Examples(ABC):
     Attributes:
         trained_on: the data, as a checkpoint's card names it.
         licence: its terms, as far as they are known.
-        sources: the sharp pictures, for `benchmark.methods.training.duplicates.refuse_duplicates`; none where a data set's own
-            split says what is trained on.
+        sources: the sharp pictures, for `benchmark.methods.training.duplicates.refuse_duplicates`;
+            none where a data set's own split says what is trained on.
     """
 
     trained_on: tuple[str, ...]
@@ -84,18 +100,22 @@ class Examples(ABC):
 
     @abstractmethod
     def at(self, crop: int) -> Examples:
-        """Return the same examples with another side of the crop: of the same pictures, divided as they were found."""
+        """Return the same examples with another side of the crop: of the same pictures, divided as
+        they were found.
+        """
 
     @abstractmethod
     def held_out(self) -> Examples:
-        """Return examples of the same settings from pictures that training never sees, at a seed of their own."""
+        """Return examples of the same settings from pictures that training never sees, at a seed of
+        their own.
+        """
 
 
 def validation(examples: Examples, count: int) -> Sequence[Example]:
     """Return fixed examples of pictures that training never sees.
 
-    They do not depend on the seed of the training; the first ones are of different pictures, as far as there are so
-    many.
+    They do not depend on the seed of the training; the first ones are of different pictures, as far
+    as there are so many.
     """
     held_out = examples.held_out()
     return [held_out.example(index) for index in range(count)]
@@ -108,7 +128,9 @@ def drawing(seed: int, index: int) -> np.random.Generator:
 
 
 def turn(index: int, count: int, seed: int) -> int:
-    """Return which of `count` pictures example `index` is of: each once in a round, in another order every round."""
+    """Return which of `count` pictures example `index` is of: each once in a round, in another
+    order every round.
+    """
     round_, place = divmod(index, count)
     return int(_order(seed, round_, count)[place])
 
@@ -118,7 +140,8 @@ def _order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
     return drawing(seed, -1 - round_).permutation(count)
 
 
-# Simulated defocus ----------------------------------------------------------------------------------------------------
+# Simulated defocus
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,9 @@ class Settings:
     def __post_init__(self) -> None:
         _check_crop(self.crop)
         if not 0 < self.max_radius <= 50:
-            raise UsageError(f"max_radius={self.max_radius:g}: a largest radius lies above 0 and up to 50 px")
+            raise UsageError(
+                f"max_radius={self.max_radius:g}: a largest radius lies above 0 and up to 50 px"
+            )
         _check_noise(self.noise)
         if not 0 <= self.jpeg <= 1:
             raise UsageError(f"jpeg={self.jpeg:g}: a probability lies in [0, 1]")
@@ -151,7 +176,9 @@ def _check_crop(crop: int) -> None:
 
 def _check_noise(noise: tuple[float, float] | None) -> None:
     if noise is not None and not (0 <= noise[0] <= noise[1] < math.inf):
-        raise UsageError(f"noise={noise}: give the least and the most sigma, 0 <= least <= most, 0-255 scale")
+        raise UsageError(
+            f"noise={noise}: give the least and the most sigma, 0 <= least <= most, 0-255 scale"
+        )
 
 
 def _noise_card(noise: tuple[float, float] | None) -> str:
@@ -159,7 +186,8 @@ def _noise_card(noise: tuple[float, float] | None) -> str:
 
 
 class Simulated(Examples):
-    """Crops of sharp pictures, put out of focus. One in ten pictures of a folder is held out (`pictures.split`).
+    """Crops of sharp pictures, put out of focus. One in ten pictures of a folder is held out
+    (`pictures.split`).
 
     `version` goes onto the card: it changes whenever an example may have other pixels.
     """
@@ -186,18 +214,20 @@ class Simulated(Examples):
             crop: side of the examples in pixels.
             seed: of all choices.
             max_radius: largest PSF radius in pixels, as in the data set `simulated`.
-            noise: the range that an example's noise level is drawn from, standard deviation on the 0-255 scale; views
-                get sqrt(2) times as much, so that it is right for their mean. None for no noise.
-            jpeg: the probability that an example's blurred pictures go through a JPEG of quality 70 to 98, before the
-                noise.
-            views: make the dual-pixel views too; the blurred picture is then their mean in linear light.
+            noise: the range that an example's noise level is drawn from, standard deviation on the
+                0-255 scale; views get sqrt(2) times as much, so that it is right for their mean.
+                None for no noise.
+            jpeg: the probability that an example's blurred pictures go through a JPEG of quality 70
+                to 98, before the noise.
+            views: make the dual-pixel views too; the blurred picture is then their mean in linear
+                light.
             psfs: families of PSFs to draw from, one named more often is drawn more often.
             held_out: make examples of the pictures that are held out, not of those to train on.
 
         Raises:
             UsageError: for a setting out of its range.
-            DataError: for a folder that is missing or has fewer than two pictures, and a file that is no picture or is
-                smaller than a crop.
+            DataError: for a folder that is missing or has fewer than two pictures, and a file that
+                is no picture or is smaller than a crop.
         """
         self._settings = Settings(crop, max_radius, noise, jpeg, views, tuple(psfs))
         self._folder, self._seed = folder, seed
@@ -208,18 +238,23 @@ class Simulated(Examples):
         self._others: Sequence[Path]
         self.sources, self._others = (kept_out, train) if held_out else (train, kept_out)
         self._facts: dict[str, Scalar] = {
-            "pictures": f"{len(train)} to train on, {len(kept_out)} held out (the first tenth in order of SHA-256)",
+            "pictures": f"{len(train)} to train on, {len(kept_out)} held out (the first tenth in "
+            f"order of SHA-256)",
             "fingerprint": pictures.fingerprint(found),
         }
         self.trained_on = (_called(folder),)
         self.licence = f"that of the pictures in {_called(folder)}"
 
     def example(self, index: int) -> Example:
-        """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens makes of it."""
+        """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens
+        makes of it.
+        """
         settings, random = self._settings, drawing(self._seed, index)
         picture = pictures.remembered(self.sources[turn(index, len(self.sources), self._seed)])
         aperture = scenes.draw_aperture(settings.psfs, random)
-        margin = aperture.reach(settings.max_radius)  # the light of so much around a crop falls into it
+        margin = aperture.reach(
+            settings.max_radius
+        )  # the light of so much around a crop falls into it
         size = settings.crop + 2 * margin
         sharp = cut(picture, size, random)
         scene = scenes.invent(size, settings.max_radius, random)
@@ -262,18 +297,24 @@ class Simulated(Examples):
 def _require_size(found: Sequence[Path], crop: int) -> None:
     for path in found:
         if (side := pictures.smaller_side(path)) < crop:
-            raise DataError(f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take it out")
+            raise DataError(
+                f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take "
+                f"it out"
+            )
 
 
 def _called(folder: Path) -> str:
-    """Return the name of a folder, with that of the one around it where it is a part of a data set: BSDS500/train."""
+    """Return the name of a folder, with that of the one around it where it is a part of a data set:
+    BSDS500/train.
+    """
     whole = folder.resolve()
     part = whole.name.lower().startswith(("train", "val", "test", "image", "img", "hr"))
     return f"{whole.parent.name}/{whole.name}" if part else whole.name
 
 
 def cut(picture: Pixels, size: int, random: np.random.Generator) -> Pixels:
-    """Return a random cut-out of size x size pixels, turned and mirrored, of a picture that may have been shrunk.
+    """Return a random cut-out of size x size pixels, turned and mirrored, of a picture that may
+    have been shrunk.
 
     A picture with fewer pixels is not shrunk, and continued by reflection.
     """
@@ -295,7 +336,9 @@ def _turned(picture: Pixels, way: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(mirrored, way % 4))
 
 
-def _photograph(sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, views: bool) -> list[Pixels]:
+def _photograph(
+    sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, views: bool
+) -> list[Pixels]:
     """Return the picture, then the two views if they are wanted, all in 8 bits."""
     linear = cast(Picture, cv2.LUT(sharp, _LINEAR))
     if not views:
@@ -305,7 +348,9 @@ def _photograph(sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, v
 
 
 def _coded(linear: Picture) -> Pixels:
-    """Return linear light as 8-bit sRGB, by a table whose steps are at most a twentieth of a code value."""
+    """Return linear light as 8-bit sRGB, by a table whose steps are at most a twentieth of a code
+    value.
+    """
     steps = np.clip(linear * np.float32(2**16 - 1) + np.float32(0.5), 0, 2**16 - 1)
     return cast(Pixels, _CODE[steps.astype(np.uint16)])
 
@@ -320,8 +365,12 @@ def _through_jpeg(levels: Pixels, quality: int) -> Pixels:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _noisy(shots: list[Picture], levels: tuple[float, float] | None, random: np.random.Generator) -> list[Picture]:
-    """Add noise to a picture; where it has views, independent noise to those and its mean to the picture."""
+def _noisy(
+    shots: list[Picture], levels: tuple[float, float] | None, random: np.random.Generator
+) -> list[Picture]:
+    """Add noise to a picture; where it has views, independent noise to those and its mean to the
+    picture.
+    """
     if levels is None:
         return shots
     sigma = np.float32(random.uniform(*levels) / 255)
@@ -332,14 +381,17 @@ def _noisy(shots: list[Picture], levels: tuple[float, float] | None, random: np.
     return [shot + field for shot, field in zip(shots, fields, strict=True)]
 
 
-# DPD ------------------------------------------------------------------------------------------------------------------
+# DPD
+# --------------------------------------------------------------------------------------------------
 
 
 class DpdCrops(Examples):
-    """Random crops of the training pictures of DPD, neither turned nor mirrored (Quan, Wu and Ji, section 4).
+    """Random crops of the training pictures of DPD, neither turned nor mirrored (Quan, Wu and Ji,
+    section 4).
 
-    Held out is the set's own validation part. Each process keeps decoded pictures up to `pictures.MEMORY`, in 16 bits;
-    all 350 take 8 GB without the views, and those that are not kept are decoded for every crop.
+    Held out is the set's own validation part. Each process keeps decoded pictures up to
+    `pictures.MEMORY`, in 16 bits; all 350 take 8 GB without the views, and those that are not kept
+    are decoded for every crop.
     """
 
     def __init__(
@@ -382,11 +434,16 @@ class DpdCrops(Examples):
         whole = pictures.kept(key, lambda: self._decoded(chosen))
         height, width = whole[0].shape[:2]
         if min(height, width) < self._crop:
-            raise DataError(f"DPD {chosen}: is {width}x{height} px, smaller than a crop of {self._crop}; crop less")
+            raise DataError(
+                f"DPD {chosen}: is {width}x{height} px, smaller than a crop of {self._crop}; crop "
+                f"less"
+            )
         random = drawing(self._seed, index)
         top, left = (int(random.integers(extent - self._crop + 1)) for extent in (height, width))
         box = np.s_[top : top + self._crop, left : left + self._crop]
-        blurred, sharp, *views = (part[box].astype(np.float32) / np.float32(2**16 - 1) for part in whole)
+        blurred, sharp, *views = (
+            part[box].astype(np.float32) / np.float32(2**16 - 1) for part in whole
+        )
         blurred, *views = _noisy([blurred, *views], self._noise, random)
         return Example(blurred, sharp, (views[0], views[1]) if views else None)
 
@@ -404,7 +461,12 @@ class DpdCrops(Examples):
 
     def held_out(self) -> DpdCrops:
         return DpdCrops(
-            self._root, crop=self._crop, seed=_VALIDATION_SEED, noise=self._noise, views=self._views, part="val"
+            self._root,
+            crop=self._crop,
+            seed=_VALIDATION_SEED,
+            noise=self._noise,
+            views=self._views,
+            part="val",
         )
 
     def at(self, crop: int) -> DpdCrops:
@@ -417,4 +479,6 @@ class DpdCrops(Examples):
         sample = self._data.load(chosen)
         assert sample.target is not None  # every entry of this set has one
         found = (sample.image, sample.target, *((sample.views or ()) if self._views else ()))
-        return tuple(np.rint(picture * np.float32(2**16 - 1)).astype(np.uint16) for picture in found)
+        return tuple(
+            np.rint(picture * np.float32(2**16 - 1)).astype(np.uint16) for picture in found
+        )

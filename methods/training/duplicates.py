@@ -1,17 +1,22 @@
-"""No training on what is evaluated: pictures that are nearly the same are found, however they were saved.
+"""No training on what is evaluated: pictures that are nearly the same are found, however they were
+saved.
 
-A picture is described by the signs of its lowest frequencies (a perceptual hash: 12 x 12 coefficients of the discrete
-cosine transform of a 32 x 32 grey thumbnail, without the first, against their median), for the whole of it and for its
-middle, so that a copy that lost its border still agrees. Pictures whose hashes are close are aligned and correlated.
+A picture is described by the signs of its lowest frequencies (a perceptual hash: 12 x 12
+coefficients of the discrete cosine transform of a 32 x 32 grey thumbnail, without the first,
+against their median), for the whole of it and for its middle, so that a copy that lost its border
+still agrees. Pictures whose hashes are close are aligned and correlated.
 
-The hashes of Kodak24 come with the suite, so that nobody trains on it for want of having it. There they alone decide:
+The hashes of Kodak24 come with the suite, so that nobody trains on it for want of having it. There
+they alone decide:
 
-* Copies of its 24 pictures (0.45 of the size, JPEG quality 30, gamma 0.7, mirrored) differ in at most 8 of the 143
-  bits, crops that lost 4 % of their width and height in at most 26. Of crops that lost 6 %, one in 24 is missed.
+* Copies of its 24 pictures (0.45 of the size, JPEG quality 30, gamma 0.7, mirrored) differ in at
+  most 8 of the 143 bits, crops that lost 4 % of their width and height in at most 26. Of crops that
+  lost 6 %, one in 24 is missed.
 * The 500 pictures of BSDS500 differ from them in at least 40.
 
-Elsewhere the correlation decides: at least 0.988 for those copies and for crops that lost 10 %, at most 0.81 for the
-1136 pairs in BSDS500 whose hashes are close. Crops that lost 15 % are missed more often than found.
+Elsewhere the correlation decides: at least 0.988 for those copies and for crops that lost 10 %, at
+most 0.81 for the 1136 pairs in BSDS500 whose hashes are close. Crops that lost 15 % are missed more
+often than found.
 
     python -m benchmark.methods.training.duplicates FOLDER > kodak24.csv
 
@@ -59,27 +64,31 @@ _OTHER_PART = re.compile(r"\.|(train|training|val|valid|validation)([-_. ]|$)", 
 def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> None:
     """Refuse training pictures that are nearly the same as one that methods are evaluated on.
 
-    Copies count that were scaled, compressed, toned, turned, mirrored or cropped by some percent. Kodak24 is always
-    among the evaluated pictures.
+    Copies count that were scaled, compressed, toned, turned, mirrored or cropped by some percent.
+    Kodak24 is always among the evaluated pictures.
 
     Args:
         training: pictures to train on.
         evaluated: pictures to evaluate on, such as `evaluated_pictures` finds.
 
     Raises:
-        DataError: for the first training picture that is one of the others, naming both; or for a file that cannot be
-            read.
+        DataError: for the first training picture that is one of the others, naming both; or for a
+            file that cannot be read.
     """
     known = _known()
     greys = {path: _grey(path) for path in evaluated}
-    theirs = np.concatenate([np.zeros((0, _BITS), np.bool_), *(hashes(grey) for grey in greys.values())])
+    theirs = np.concatenate(
+        [np.zeros((0, _BITS), np.bool_), *(hashes(grey) for grey in greys.values())]
+    )
     for path in training:
         turned = _turns(_grey(path))
         ours = np.stack([hashes(grey) for grey in turned])
         for name, bits in known.items():
             if _distances(ours, bits).min() <= _ALIKE:
                 raise _refused(path, f"the picture {name} of Kodak24")
-        distances = _distances(ours, theirs).min(axis=1).reshape(8, len(greys), len(_TRIMMED)).min(axis=2)
+        distances = (
+            _distances(ours, theirs).min(axis=1).reshape(8, len(greys), len(_TRIMMED)).min(axis=2)
+        )
         for way, which in np.argwhere(distances <= _SUSPECT):
             other = evaluated[which]
             if correlation(turned[way], greys[other]) >= _SAME:
@@ -87,22 +96,30 @@ def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> No
 
 
 def _refused(path: Path, other: str) -> DataError:
-    return DataError(f"{path}: is nearly the same picture as {other}, which is evaluated on; take it out of training")
+    return DataError(
+        f"{path}: is nearly the same picture as {other}, which is evaluated on; take it out of "
+        f"training"
+    )
 
 
 def evaluated_pictures(root: Path, training: Path) -> list[Path]:
-    """Return every picture file under a data root that may be evaluated on; links to folders and files are followed.
+    """Return every picture file under a data root that may be evaluated on; links to folders and
+    files are followed.
 
-    Left out are what is hidden, folders whose names say that they hold the training or validation part of a data set,
-    and files that no data set of the suite can read. A root that does not exist has none.
+    Left out are what is hidden, folders whose names say that they hold the training or validation
+    part of a data set, and files that no data set of the suite can read. A root that does not exist
+    has none.
 
     Raises:
         DataError: if the training folder lies under the root, and not in such a part.
     """
     whole, own = root.resolve(), training.resolve()
-    if own.is_relative_to(whole) and not any(_OTHER_PART.match(part) for part in own.relative_to(whole).parts):
+    if own.is_relative_to(whole) and not any(
+        _OTHER_PART.match(part) for part in own.relative_to(whole).parts
+    ):
         raise DataError(
-            f"{training}: lies under the data root {root}, whose pictures are evaluated on; train on a folder "
+            f"{training}: lies under the data root {root}, whose pictures are evaluated on; train "
+            f"on a folder "
             "elsewhere, on one called train, or name another --root"
         )
     found = sorted(path for path in _below(root) if pictures.is_picture(path))
@@ -110,7 +127,9 @@ def evaluated_pictures(root: Path, training: Path) -> list[Path]:
 
 
 def bundled_pictures() -> list[Path]:
-    """Return the photographs that come inside scikit-image, which `simulated` evaluates on by default."""
+    """Return the photographs that come inside scikit-image, which `simulated` evaluates on by
+    default.
+    """
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
@@ -118,7 +137,9 @@ def bundled_pictures() -> list[Path]:
 
 
 def _below(root: Path) -> Iterator[Path]:
-    """Yield the files under a folder; a folder that links lead to more than once is entered once."""
+    """Yield the files under a folder; a folder that links lead to more than once is
+    entered once.
+    """
     seen: set[Path] = set()
     for name, inside, files in os.walk(root, followlinks=True):
         folder = Path(name)
@@ -144,15 +165,23 @@ def hashes(grey: Grey) -> Bits:
 
 
 def correlation(one: Grey, other: Grey) -> float:
-    """Return the correlation in [-1, 1] of two pictures after a slight affine alignment; -1 if there is none."""
-    small = [cv2.resize(grey, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA) for grey in (one, other)]
+    """Return the correlation in [-1, 1] of two pictures after a slight affine alignment; -1 if
+    there is none.
+    """
+    small = [
+        cv2.resize(grey, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
+        for grey in (one, other)
+    ]
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
     unmoved = np.eye(2, 3, dtype=np.float32)
     try:
-        found, moved = cv2.findTransformECC(small[0], small[1], unmoved.copy(), cv2.MOTION_AFFINE, stop)
+        found, moved = cv2.findTransformECC(
+            small[0], small[1], unmoved.copy(), cv2.MOTION_AFFINE, stop
+        )
     except cv2.error:  # a picture without detail, or two that have nothing in common
         return -1.0
-    # A large move can blow up a flat part of anything until it resembles a flat part of anything else.
+    # A large move can blow up a flat part of anything until it resembles a flat part of anything
+    # else.
     change = np.abs(np.asarray(moved) - unmoved) / (1, 1, _ALIGNED)
     return found if change.max() <= _MOVED else -1.0
 
@@ -181,15 +210,22 @@ def _grey(path: Path) -> Grey:
 
 def _turns(grey: Grey) -> list[Grey]:
     """Return the 8 ways to turn and mirror a picture."""
-    return [np.ascontiguousarray(np.rot90(way, quarter)) for way in (grey, grey[:, ::-1]) for quarter in range(4)]
+    return [
+        np.ascontiguousarray(np.rot90(way, quarter))
+        for way in (grey, grey[:, ::-1])
+        for quarter in range(4)
+    ]
 
 
-# The table of Kodak24 -------------------------------------------------------------------------------------------------
+# The table of Kodak24
+# -------------------------------------------------------------------------------------------------
 
 
 def table(folder: Path) -> str:
     """Return the text of `KODAK24` for a folder of pictures, named NN.png after their numbers."""
-    rows = [f"kodim{path.stem},{bits}" for path in pictures.files(folder) for bits in _hexadecimal(path)]
+    rows = [
+        f"kodim{path.stem},{bits}" for path in pictures.files(folder) for bits in _hexadecimal(path)
+    ]
     return "\n".join(["picture,hash", *rows, ""])
 
 

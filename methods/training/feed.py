@@ -1,4 +1,6 @@
-"""Batches for the network: which example is in which step, and workers that make them ahead of time."""
+"""Batches for the network: which example is in which step, and workers that make them ahead of
+time.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,14 @@ Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Feed:
-    """All examples at all sizes of crops, by place; torch takes it for a data set, and pickles it to workers."""
+    """All examples at all sizes of crops, by place; torch takes it for a data set, and pickles it
+    to workers.
+    """
 
     def __init__(self, examples: Callable[[int], Examples], views: bool) -> None:
-        """Make it from a function that returns the examples at a crop; `views` says what the network is fed."""
+        """Make it from a function that returns the examples at a crop; `views` says what the
+        network is fed.
+        """
         self._make, self.views = examples, views
         self._made: dict[int, Examples] = {}
 
@@ -53,23 +59,29 @@ class Feed:
 
 
 def pair(example: Example, views: bool) -> Pair:
-    """Return an example as a network takes it: the picture, or the left and the right view (6 channels).
+    """Return an example as a network takes it: the picture, or the left and the right view (6
+    channels).
 
     Raises:
         DataError: if views are wanted and there are none.
     """
     if views:
         if example.views is None:
-            raise DataError("the training pictures have no dual-pixel views, but the network takes nothing else")
+            raise DataError(
+                "the training pictures have no dual-pixel views, but the network takes nothing else"
+            )
         fed = np.concatenate(example.views, axis=2)
     else:
         fed = example.blurred
-    return np.ascontiguousarray(fed.transpose(2, 0, 1)), np.ascontiguousarray(example.sharp.transpose(2, 0, 1))
+    return np.ascontiguousarray(fed.transpose(2, 0, 1)), np.ascontiguousarray(
+        example.sharp.transpose(2, 0, 1)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which batch comes when: a function of the position alone, so a resumed training goes on with the next one.
+    """Which batch comes when: a function of the position alone, so a resumed training goes on with
+    the next one.
 
     Attributes:
         recipe: with its budget.
@@ -92,7 +104,9 @@ class Schedule:
         return self.recipe.phase(progress) if progress < 1 else None
 
     def batches(self, at: Position, clock: Callable[[], float]) -> Iterator[list[Place]]:
-        """Yield the places of every batch from a position on; `clock` gives the seconds of the training so far."""
+        """Yield the places of every batch from a position on; `clock` gives the seconds of the
+        training so far.
+        """
         while phase := self.phase(at):
             part = phase.batch // self.world
             first = at.examples + self.rank * part
@@ -108,8 +122,11 @@ def _begin(workers: int, _: int) -> None:
     pictures.share_memory(workers)
 
 
-def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many processes (0: here).
+def loader(
+    feed: Feed, batches: Iterator[list[Place]], workers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many
+    processes (0: here).
 
     Raises:
         DataError: if an example cannot be made, or a process that makes them ends.
@@ -120,7 +137,9 @@ def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator
         feed,  # type: ignore[arg-type]  # all it needs is __getitem__
         batch_sampler=batches,  # an iterator is enough for one pass
         num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,  # forks of a process with threads can hang
+        multiprocessing_context="spawn"
+        if workers
+        else None,  # forks of a process with threads can hang
         prefetch_factor=4 if workers else None,
         worker_init_fn=partial(_begin, workers),
     )
@@ -132,6 +151,7 @@ def loader(feed: Feed, batches: Iterator[list[Place]], workers: int) -> Iterator
         if not str(error).startswith("DataLoader worker"):
             raise
         raise DataError(
-            f"a process that makes examples has ended ({str(error).splitlines()[0]}); the machine may lack memory: go "
+            f"a process that makes examples has ended ({str(error).splitlines()[0]}); the machine "
+            f"may lack memory: go "
             "on with --resume, with fewer --workers"
         ) from error

@@ -1,4 +1,6 @@
-"""What the recipe `fast` does to initial weights, so that a network begins where learning is quick."""
+"""What the recipe `fast` does to initial weights, so that a network begins where learning
+is quick.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,22 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _VARIATION, _GAIN = 0.1, 4.0
-"""Of what the last rectifier of DPDNet sees, and of what the sigmoid makes of it, whose slope is a quarter."""
+"""Of what the last rectifier of DPDNet sees, and of what the sigmoid makes of it, whose slope is a
+quarter.
+"""
 _SIDE = 3
 _FLOOR = 1e-5
-"""Variance in [0, 1] squared below which a direction of patches counts as noise: a standard deviation of 0.8 of 255."""
+"""Variance in [0, 1] squared below which a direction of patches counts as noise: a standard
+deviation of 0.8 of 255.
+"""
 
 
 def identity(network: nn.Module) -> bool:
-    """Let a network that adds to the picture add nothing at first; return whether this is such a network.
+    """Let a network that adds to the picture add nothing at first; return whether this is such a
+    network.
 
-    Its last layers are set to zero: the 1 x 1 mixing of GKMNet as in the paper (its released forms do not add to the
-    picture, nor does SRAM alone) and the last convolution of AttNet.
+    Its last layers are set to zero: the 1 x 1 mixing of GKMNet as in the paper (its released forms
+    do not add to the picture, nor does SRAM alone) and the last convolution of AttNet.
     """
     from torch.nn.init import zeros_
 
@@ -26,7 +33,11 @@ def identity(network: nn.Module) -> bool:
     from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     last: list[nn.Module] = []
-    if isinstance(network, GkmNet) and network.form.variant == "paper" and network.form.head == "gkm":
+    if (
+        isinstance(network, GkmNet)
+        and network.form.variant == "paper"
+        and network.form.head == "gkm"
+    ):
         last = list(network.mixes)
     elif isinstance(network, AttNet):
         last = [network.leave_fine[-1]]
@@ -37,11 +48,13 @@ def identity(network: nn.Module) -> bool:
 
 
 def opened(network: nn.Module) -> bool:
-    """Let a network that ends in a narrow rectifier begin with it open; return whether this is such a network.
+    """Let a network that ends in a narrow rectifier begin with it open; return whether this is such
+    a network.
 
-    DPDNet's last rectifier has three channels. Of three drawn at random one or two are often shut nearly everywhere;
-    then they and the colours behind them never learn (17 dB after 26 megapixels). So each starts as small variations
-    about 1, which the layers after it take to small variations about middle grey.
+    DPDNet's last rectifier has three channels. Of three drawn at random one or two are often shut
+    nearly everywhere; then they and the colours behind them never learn (17 dB after 26
+    megapixels). So each starts as small variations about 1, which the layers after it take to small
+    variations about middle grey.
     """
     import torch
 
@@ -59,23 +72,29 @@ def opened(network: nn.Module) -> bool:
 
 
 def whiten(network: nn.Module, pictures: Tensor) -> int:
-    """Let the convolutions that see the picture itself whiten it at first; return how many there are.
+    """Let the convolutions that see the picture itself whiten it at first; return how many there
+    are.
 
-    How blurred a picture is shows in its finest details, which are a hundred times weaker than its brightness. Filters
-    drawn at random pass on little else than brightness. So these are set to the principal components of 3 x 3 patches,
-    each scaled to unit variance (Coates, Lee and Ng, AISTATS 2011), then the strongest again with the other sign; as
-    many as there are channels, the rest as drawn. In a larger kernel they are its middle. What a layer sees beside the
-    picture, such as the result so far, keeps its weights.
+    How blurred a picture is shows in its finest details, which are a hundred times weaker than its
+    brightness. Filters drawn at random pass on little else than brightness. So these are set to the
+    principal components of 3 x 3 patches, each scaled to unit variance (Coates, Lee and Ng, AISTATS
+    2011), then the strongest again with the other sign; as many as there are channels, the rest as
+    drawn. In a larger kernel they are its middle. What a layer sees beside the picture, such as the
+    result so far, keeps its weights.
 
     Args:
-        network: any, in eval mode. What is meant are its convolutions from C channels, or from 2 C of which the picture
-            is the first half, to at least 3 C.
+        network: any, in eval mode. What is meant are its convolutions from C channels, or from 2 C
+            of which the picture is the first half, to at least 3 C.
         pictures: N x C x H x W, as the network is fed.
     """
     import torch
 
     fed = pictures.shape[1]
-    found = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d) and _sees(layer, fed)]
+    found = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, torch.nn.Conv2d) and _sees(layer, fed)
+    ]
     for layer in found:
         filters, means = _whitening(_seen(network, layer, pictures)[:, :fed])
         rim = (layer.kernel_size[0] - _SIDE) // 2
@@ -104,7 +123,9 @@ def _seen(network: nn.Module, layer: nn.Module, pictures: Tensor) -> Tensor:
 
 
 def _whitening(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the principal components of patches at unit variance, strongest first, and the mean of each channel."""
+    """Return the principal components of patches at unit variance, strongest first, and the mean of
+    each channel.
+    """
     import torch
     import torch.nn.functional as F
 

@@ -46,10 +46,10 @@ class Hardware:
     Attributes:
         device: `auto` takes a GPU where there is one.
         devices: how many GPUs (processes on a CPU) share every batch.
-        precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision. `auto` is settled
-            by `learner.settled` before there is a job.
-        workers: processes that make examples ahead of time; 0 makes them in between. By default 1, and up to 8 beside
-            a GPU.
+        precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision.
+            `auto` is settled by `learner.settled` before there is a job.
+        workers: processes that make examples ahead of time; 0 makes them in between. By default 1,
+            and up to 8 beside a GPU.
     """
 
     device: Device = "auto"
@@ -60,7 +60,9 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a training: the checkpoint METHOD.TAG.safetensors and, under its name, the state and the curves."""
+    """The files of a training: the checkpoint METHOD.TAG.safetensors and, under its name, the state
+    and the curves.
+    """
 
     checkpoint: Path
 
@@ -92,15 +94,24 @@ class Files:
     def require(self, resume: bool, force: bool) -> None:
         """Raise UsageError if what is there does not go with the options."""
         if resume and force:
-            raise UsageError("--resume and --force: go on with the unfinished training, or begin anew; give one")
+            raise UsageError(
+                "--resume and --force: go on with the unfinished training, or begin anew; give one"
+            )
         if resume and not self.state.exists():
             raise UsageError(
-                f"--resume: {self.state} does not exist, so there is no unfinished training; leave --resume out"
+                f"--resume: {self.state} does not exist, so there is no unfinished training; "
+                f"leave --resume out"
             )
         if not (resume or force) and self.state.exists():
-            raise UsageError(f"{self.state}: an unfinished training; go on with --resume, or begin anew with --force")
+            raise UsageError(
+                f"{self.state}: an unfinished training; go on with --resume, or begin anew with "
+                f"--force"
+            )
         if not (resume or force) and self.checkpoint.exists():
-            raise UsageError(f"{self.checkpoint} exists already; overwrite it with --force, or choose another --tag")
+            raise UsageError(
+                f"{self.checkpoint} exists already; overwrite it with --force, or choose another "
+                f"--tag"
+            )
 
     def _beside(self, ending: str) -> Path:
         return self.checkpoint.with_name(f"{self.name}.{ending}")
@@ -189,7 +200,8 @@ def job_files(method: NetworkMethod, tag: str, out: Path | None) -> Files:
 
 
 def networked(text: str) -> NetworkMethod:
-    """Return the method of an id such as `gkmnet:scales=1`, of the structure that the id says, without a checkpoint.
+    """Return the method of an id such as `gkmnet:scales=1`, of the structure that the id says,
+    without a checkpoint.
 
     Raises:
         UsageError: unknown, one that names a checkpoint, or one that is not a single network.
@@ -197,17 +209,21 @@ def networked(text: str) -> NetworkMethod:
     spec = parse(text)
     if spec.checkpoint is not None:
         raise UsageError(
-            f"{text}: name the method alone, the new checkpoint by --tag, and one to start from by --start"
+            f"{text}: name the method alone, the new checkpoint by --tag, and one to start from "
+            f"by --start"
         )
     if not issubclass(METHODS.get(spec.name), NetworkMethod):
-        raise UsageError(f"{text} is not a single network that restores pictures, so there is nothing to train")
+        raise UsageError(
+            f"{text} is not a single network that restores pictures, so there is nothing to train"
+        )
     method, _ = create(METHODS, spec, checkpoint=None)
     assert isinstance(method, NetworkMethod)
     return method
 
 
 def started(text: str, method: NetworkMethod) -> Start:
-    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start from.
+    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start
+    from.
 
     Raises:
         UsageError: unknown, without a tag, or of another network.
@@ -216,7 +232,11 @@ def started(text: str, method: NetworkMethod) -> Start:
     if spec.checkpoint is None:
         raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
     found, _ = create(METHODS, spec)
-    if not isinstance(found, NetworkMethod) or found.id != method.id or found.structure != method.structure:
+    if (
+        not isinstance(found, NetworkMethod)
+        or found.id != method.id
+        or found.structure != method.structure
+    ):
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
     path = Path(found.checkpoints[spec.checkpoint])
     return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))

@@ -23,12 +23,15 @@ class Learner:
     """One process's copy. All copies have the same weights at every step.
 
     Attributes:
-        averaged: the network with the moving average of the weights (its normalisation statistics are not averaged).
+        averaged: the network with the moving average of the weights (its normalisation statistics
+            are not averaged).
         frozen: whether normalisation uses fixed statistics.
         rank, world: which process of how many this is.
     """
 
-    def __init__(self, build: Callable[[], nn.Module], recipe: Recipe, hardware: Hardware, seed: int) -> None:
+    def __init__(
+        self, build: Callable[[], nn.Module], recipe: Recipe, hardware: Hardware, seed: int
+    ) -> None:
         """Start the other processes, if any, and draw initial weights by the seed.
 
         Raises:
@@ -77,7 +80,9 @@ class Learner:
         cores = (os.cpu_count() or 1) // self.world
         return max(1, min(8, cores - 1)) if self.device else 1
 
-    def learn(self, blurred: Tensor, sharp: Tensor, criterion: Criterion, rate: float, number: int) -> float:
+    def learn(
+        self, blurred: Tensor, sharp: Tensor, criterion: Criterion, rate: float, number: int
+    ) -> float:
         """Take step `number` on this process's part of a batch and return the loss of that part.
 
         Raises:
@@ -85,7 +90,9 @@ class Learner:
         """
         import torch
 
-        torch.manual_seed((self._seed << 40) + number * self.world + self.rank)  # so no generator needs to be saved
+        torch.manual_seed(
+            (self._seed << 40) + number * self.world + self.rank
+        )  # so no generator needs to be saved
         value = step(
             self._network, self._optimiser, self._moved(blurred), self._moved(sharp),
             criterion=criterion, rate=rate, coarse=self._recipe.coarse, clip=self._recipe.clip,
@@ -104,7 +111,9 @@ class Learner:
         self._plain.train()
 
     def freeze(self, calibrate: Callable[[nn.Module], None]) -> None:
-        """Measure the normalisation statistics by `calibrate`, and let the network normalise by them from now on."""
+        """Measure the normalisation statistics by `calibrate`, and let the network normalise by
+        them from now on.
+        """
         calibrate(self._plain)
         self._fix()
 
@@ -113,7 +122,9 @@ class Learner:
         self._fabric.barrier()
 
     def state(self) -> dict[str, Any]:
-        """Return weights, averages, the optimiser's moments, and whether normalisation is frozen."""
+        """Return weights, averages, the optimiser's moments, and whether normalisation is
+        frozen.
+        """
         return {
             "frozen": self.frozen,
             "network": self._plain.state_dict(),
@@ -141,7 +152,8 @@ class Learner:
 
 
 def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Return the rule of a moving average: old + max(1 - decay, 10 / (10 + n)) (new - old) after n weights.
+    """Return the rule of a moving average: old + max(1 - decay, 10 / (10 + n)) (new - old) after n
+    weights.
 
     So the average follows early weights closely, and forgets them sooner than `decay` alone would.
     """
@@ -155,7 +167,9 @@ def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Ten
 
 
 def settled(recipe: Recipe, hardware: Hardware) -> Hardware:
-    """Return the hardware with the precision that `auto` means: bf16 if the recipe is for it and the processor too."""
+    """Return the hardware with the precision that `auto` means: bf16 if the recipe is for it and
+    the processor too.
+    """
     if hardware.precision != "auto":
         return hardware
     mixed = recipe.mixed and multiplies_bf16(gpu=_on_gpu(hardware))
@@ -163,7 +177,8 @@ def settled(recipe: Recipe, hardware: Hardware) -> Hardware:
 
 
 def multiplies_bf16(gpu: bool) -> bool:
-    """Return whether the processor here has instructions for bfloat16; elsewhere it is slower than single precision.
+    """Return whether the processor here has instructions for bfloat16; elsewhere it is slower than
+    single precision.
 
     An older torch does not tell of a CPU, which then counts as one without.
     """
@@ -176,7 +191,9 @@ def multiplies_bf16(gpu: bool) -> bool:
 
 
 def require(recipe: Recipe, hardware: Hardware) -> None:
-    """Raise UsageError for hardware that is not there, or that cannot share the recipe's batches."""
+    """Raise UsageError for hardware that is not there, or that cannot share the recipe's
+    batches.
+    """
     import torch
 
     if hardware.device == "cuda" and not torch.cuda.is_available():
@@ -185,9 +202,14 @@ def require(recipe: Recipe, hardware: Hardware) -> None:
         raise UsageError(f"--devices {hardware.devices}: torch finds {torch.cuda.device_count()}")
     odd = [phase.batch for phase in recipe.phases if phase.batch % hardware.devices]
     if odd:
-        raise UsageError(f"--devices {hardware.devices}: a batch of {odd[0]} cannot be shared evenly; change --batch")
+        raise UsageError(
+            f"--devices {hardware.devices}: a batch of {odd[0]} cannot be shared evenly; change "
+            f"--batch"
+        )
     if hardware.devices > 1 and recipe.budget.unit == "minutes":
-        raise UsageError("--minutes: the clocks of several devices differ; use --steps or --megapixels")
+        raise UsageError(
+            "--minutes: the clocks of several devices differ; use --steps or --megapixels"
+        )
 
 
 def _on_gpu(hardware: Hardware) -> bool:

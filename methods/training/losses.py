@@ -1,6 +1,8 @@
-"""Losses, and what supervises a network: every scale it returns, against the sharp picture at that size.
+"""Losses, and what supervises a network: every scale it returns, against the sharp picture at that
+size.
 
-Pictures are N x 3 x H x W in [0, 1]; a loss is a scalar, the mean over all pixels, colours and pictures.
+Pictures are N x 3 x H x W in [0, 1]; a loss is a scalar, the mean over all pixels, colours and
+pictures.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ if TYPE_CHECKING:
 
 
 def squared(made: Tensor, sharp: Tensor) -> Tensor:
-    """Return the mean squared error; the paper's squared l2 loss up to a constant, which Adam does not feel."""
+    """Return the mean squared error; the paper's squared l2 loss up to a constant, which Adam does
+    not feel.
+    """
     return (made - sharp).square().mean()
 
 
 def ssim(made: Tensor, sharp: Tensor) -> Tensor:
-    """Return 1 - SSIM (Wang et al., 2004): 11 x 11 Gaussian of 1.5 px, data range 1, no border; at least 11 x 11."""
+    """Return 1 - SSIM (Wang et al., 2004): 11 x 11 Gaussian of 1.5 px, data range 1, no border; at
+    least 11 x 11.
+    """
     from pytorch_msssim import ssim as similarity
 
     found: Tensor = similarity(made, sharp, data_range=1.0, win_size=11, win_sigma=1.5)
@@ -30,7 +36,8 @@ def loss(made: list[Tensor], sharp: Tensor, criterion: Criterion, coarse: float 
     """Return the criterion summed over the scales.
 
     Args:
-        made: a network's results, coarse to fine, each half of the next; the last has the size of `sharp`.
+        made: a network's results, coarse to fine, each half of the next; the last has the size of
+            `sharp`.
         sharp: N x 3 x H x W.
         criterion: which loss.
         coarse: weight of every scale but the finest.
@@ -45,7 +52,9 @@ def loss(made: list[Tensor], sharp: Tensor, criterion: Criterion, coarse: float 
 
 
 def halvings(sharp: Tensor, count: int) -> list[Tensor]:
-    """Return a picture at `count` scales, coarse to fine, halved by the filter that halves the networks' inputs."""
+    """Return a picture at `count` scales, coarse to fine, halved by the filter that halves the
+    networks' inputs.
+    """
     from benchmark.methods.learned.networks.gkmnet import halved
 
     pictures = [sharp]

@@ -1,4 +1,6 @@
-"""Folders of sharp pictures: which files they hold, what is on them, and which of them are kept out of training."""
+"""Folders of sharp pictures: which files they hold, what is on them, and which of them are kept out
+of training.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ HELD_OUT = 10
 LARGEST_SIDE = 2048
 """Larger pictures are reduced to this many pixels: so large, they are seldom sharp to the pixel."""
 MEMORY = 2 * 2**30
-"""Bytes of decoded pictures that the processes which make a training's examples keep, all together."""
+"""Bytes of decoded pictures that the processes which make a training's examples keep, all together.
+"""
 
 Pixels = NDArray[np.uint8]
 """H x W x 3 RGB."""
@@ -39,7 +42,8 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the picture files that lie in a folder itself, in order of their names; hidden ones do not count.
+    """Return the picture files that lie in a folder itself, in order of their names; hidden ones do
+    not count.
 
     Raises:
         DataError: if the folder is missing, cannot be listed, or holds no picture.
@@ -63,8 +67,8 @@ def is_picture(path: Path) -> bool:
 def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return the pictures to train on and those held out, told apart by the SHA-256 of their files.
 
-    In order of the hash, the first tenth (rounded up) is held out. So names and places make no difference, and two
-    copies of one file are on the same side.
+    In order of the hash, the first tenth (rounded up) is held out. So names and places make no
+    difference, and two copies of one file are on the same side.
 
     Raises:
         DataError: if one of the sides would be empty.
@@ -73,10 +77,13 @@ def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     different = sorted(set(digests.values()))
     if len(different) < 2:
         raise DataError(
-            f"{found[0].parent}: holds {len(different)} picture; training needs another one to be held out. Add some"
+            f"{found[0].parent}: holds {len(different)} picture; training needs another one to be "
+            f"held out. Add some"
         )
     held = set(different[: -(-len(different) // HELD_OUT)])
-    return [path for path in found if digests[path] not in held], [path for path in found if digests[path] in held]
+    return [path for path in found if digests[path] not in held], [
+        path for path in found if digests[path] in held
+    ]
 
 
 def fingerprint(found: Sequence[Path]) -> str:
@@ -85,7 +92,9 @@ def fingerprint(found: Sequence[Path]) -> str:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hashed once per process and state of the file; raises DataError if it is gone."""
+    """Return the SHA-256 of a file, hashed once per process and state of the file; raises DataError
+    if it is gone.
+    """
     return _digest(path, *_state(path))
 
 
@@ -93,7 +102,9 @@ def _state(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it or take it out") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); restore it or take it out"
+        ) from error
     return status.st_size, status.st_mtime_ns
 
 
@@ -102,18 +113,23 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it or take it out") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); restore it or take it out"
+        ) from error
 
 
 def smaller_side(path: Path) -> int:
-    """Return the shorter side in pixels of what `upright` gives, by the file's header; raises DataError as it does."""
+    """Return the shorter side in pixels of what `upright` gives, by the file's header; raises
+    DataError as it does.
+    """
     header = imageio.probe(path)
     reduced = min(1.0, LARGEST_SIDE / max(header.width, header.height))
     return round(min(header.width, header.height) * reduced)
 
 
 def upright(path: Path) -> Pixels:
-    """Return a picture as 8 bits, turned as its EXIF orientation says, at most `LARGEST_SIDE` pixels on a side.
+    """Return a picture as 8 bits, turned as its EXIF orientation says, at most `LARGEST_SIDE`
+    pixels on a side.
 
     Raises:
         DataError: if the file is missing, damaged, or not a picture that `benchmark.imageio` reads.
@@ -128,9 +144,11 @@ def upright(path: Path) -> Pixels:
 
 
 class Kept:
-    """Arrays that are dear to make, kept until a number of bytes is reached; what comes later is made every time.
+    """Arrays that are dear to make, kept until a number of bytes is reached; what comes later is
+    made every time.
 
-    Nothing is thrown out for something newer: examples visit all pictures in turn, so the newest is needed last.
+    Nothing is thrown out for something newer: examples visit all pictures in turn, so the newest is
+    needed last.
     """
 
     def __init__(self, memory: int) -> None:
@@ -142,7 +160,9 @@ class Kept:
         """Keep at most so many bytes from now on; nothing may be held yet."""
         self._free = memory
 
-    def get(self, key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+    def get(
+        self, key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]
+    ) -> tuple[NDArray[Any], ...]:
         """Return the arrays of that key, made now if they are not held."""
         if key in self._held:
             return self._held[key]
@@ -160,7 +180,9 @@ _KEPT = Kept(MEMORY)
 
 
 def share_memory(processes: int) -> None:
-    """Make this process one of so many that keep `MEMORY` bytes together; to be called before pictures are kept."""
+    """Make this process one of so many that keep `MEMORY` bytes together; to be called before
+    pictures are kept.
+    """
     _KEPT.limit(MEMORY // processes)
 
 
@@ -170,5 +192,7 @@ def kept(key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[N
 
 
 def remembered(path: Path) -> Pixels:
-    """Return `upright(path)`, decoded once per state of the file as far as memory goes; read-only."""
+    """Return `upright(path)`, decoded once per state of the file as far as memory goes;
+    read-only.
+    """
     return cast(Pixels, kept((path, *_state(path)), lambda: (upright(path),))[0])

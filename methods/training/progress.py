@@ -1,4 +1,6 @@
-"""What a person sees of a training: a bar with the remaining time, or plain lines where there is no terminal."""
+"""What a person sees of a training: a bar with the remaining time, or plain lines where there is no
+terminal.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ class Reporter:
     """Shows how far a training is, as a context manager."""
 
     def __init__(self, name: str, begun: Fraction, shown: bool) -> None:
-        """Make it for a training that this session takes up at progress `begun`; unless `shown`, it shows nothing."""
+        """Make it for a training that this session takes up at progress `begun`; unless `shown`, it
+        shows nothing.
+        """
         self._name, self._begun, self._shown = name, begun, shown
         self._started = self._spoken = time.monotonic()
         columns = (
@@ -27,7 +31,9 @@ class Reporter:
             TaskProgressColumn(),
             TextColumn("{task.fields[facts]}"),
         )
-        self._bar = Progress(*columns, console=console.err, disable=not (shown and console.err.is_terminal))
+        self._bar = Progress(
+            *columns, console=console.err, disable=not (shown and console.err.is_terminal)
+        )
         self._task = self._bar.add_task(name, total=1.0, facts="")
         self._bar.update(self._task, completed=float(begun))
 
@@ -36,7 +42,10 @@ class Reporter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
 
@@ -52,7 +61,15 @@ class Reporter:
 
 
 def remaining(seconds: float, begun: Fraction, progress: Fraction) -> str:
-    """Return the time that is left, for people, when so many seconds took a training from `begun` to `progress`."""
+    """Return the time that is left, for people, when so many seconds took a training from `begun`
+    to `progress`.
+    """
     done = float(progress - begun)
     left = seconds * max(0.0, 1 - float(progress)) / done if done > 0 else 0.0
-    return f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min" if left < 6000 else f"{left / 3600:.1f} h"
+    return (
+        f"{left:.0f} s"
+        if left < 100
+        else f"{left / 60:.0f} min"
+        if left < 6000
+        else f"{left / 3600:.1f} h"
+    )

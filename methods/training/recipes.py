@@ -1,13 +1,15 @@
 """Recipes as data: what is optimised, how fast, on which crops, over which share of a training.
 
-A recipe says nothing in absolute steps. Its phases have shares of the whole, and everything is a function of the
-progress in [0, 1]; so the same recipe fits every budget, and an interrupted training needs no schedule in its state.
+A recipe says nothing in absolute steps. Its phases have shares of the whole, and everything is a
+function of the progress in [0, 1]; so the same recipe fits every budget, and an interrupted
+training needs no schedule in its state.
 
-`paper` is section 4 of Quan, Wu and Ji (NeurIPS 2021): 3000 epochs of the pictures divided by the batch (350 / 4, so 87
-steps, for DPD), crops of 256 x 256, batch 4, Adam, learning rate 1e-4 and after 2000 epochs 1e-5. The paper has the
-squared l2 loss "in the first 1000 iterations" and SSIM and squared l2 alternating "every 500 epochs afterwards"; its
-iterations are read as epochs here, as 1000 steps would be 11 epochs. SSIM comes first after them. The rivals get the
-same crops, batch and epochs, but the losses and learning rates of their own authors.
+`paper` is section 4 of Quan, Wu and Ji (NeurIPS 2021): 3000 epochs of the pictures divided by the
+batch (350 / 4, so 87 steps, for DPD), crops of 256 x 256, batch 4, Adam, learning rate 1e-4 and
+after 2000 epochs 1e-5. The paper has the squared l2 loss "in the first 1000 iterations" and SSIM
+and squared l2 alternating "every 500 epochs afterwards"; its iterations are read as epochs here, as
+1000 steps would be 11 epochs. SSIM comes first after them. The rivals get the same crops, batch and
+epochs, but the losses and learning rates of their own authors.
 """
 
 from __future__ import annotations
@@ -55,11 +57,14 @@ class Position:
     seconds: float = 0.0
 
     def after(self, examples: int, pixels: int, seconds: float) -> Position:
-        """Return the position after one more step, of so many examples and pixels, at so many seconds."""
+        """Return the position after one more step, of so many examples and pixels, at so many
+        seconds.
+        """
         return Position(self.step + 1, self.examples + examples, self.pixels + pixels, seconds)
 
     def progress(self, budget: Budget, epoch: int) -> Fraction:
-        """Return what part of the budget is used, 1 and more when it is used up; an epoch has `epoch` steps.
+        """Return what part of the budget is used, 1 and more when it is used up; an epoch has
+        `epoch` steps.
 
         A fraction, because a phase ends at one exact step.
         """
@@ -111,16 +116,20 @@ class Recipe:
         phases: in their order.
         budget: how long it is where the user does not say.
         warm_up: share of the training over which the learning rate rises linearly from a tenth.
-        decay: how the rates of the phases fall with the progress p: not, by (1 + cos(pi p)) / 2, or by (1 - p)^0.3.
+        decay: how the rates of the phases fall with the progress p: not, by (1 + cos(pi p)) / 2, or
+            by (1 - p)^0.3.
         clip: largest norm of the gradient, None for any.
-        average: decay of the moving average of the weights, the one that is kept; 0 keeps the last weights.
+        average: decay of the moving average of the weights, the one that is kept; 0 keeps the last
+            weights.
         coarse: weight of the losses of all but the finest scale, which has 1.
-        identity: whether training starts from a network that returns its input, where its form allows that, and
-            DPDNet from one whose last rectifier is open (`initial.opened`).
-        whitened: whether the first filters are those that whiten training pictures; see `initial.whiten`.
-        mixed: whether convolutions are in bfloat16 on processors that multiply it; weights stay in single precision.
-        frozen: progress from which on normalisation uses fixed statistics, measured anew at that moment, as it does
-            when it restores; 1 for never.
+        identity: whether training starts from a network that returns its input, where its form
+            allows that, and DPDNet from one whose last rectifier is open (`initial.opened`).
+        whitened: whether the first filters are those that whiten training pictures; see
+            `initial.whiten`.
+        mixed: whether convolutions are in bfloat16 on processors that multiply it; weights stay in
+            single precision.
+        frozen: progress from which on normalisation uses fixed statistics, measured anew at that
+            moment, as it does when it restores; 1 for never.
         validations: how often it is validated, evenly over its progress.
     """
 
@@ -150,7 +159,11 @@ class Recipe:
     def rate(self, progress: Fraction) -> float:
         """Return the learning rate at a progress in [0, 1]."""
         p = min(1.0, float(progress))
-        falls = {"constant": 1.0, "cosine": (1 + math.cos(math.pi * p)) / 2, "polynomial": (1 - p) ** 0.3}
+        falls = {
+            "constant": 1.0,
+            "cosine": (1 + math.cos(math.pi * p)) / 2,
+            "polynomial": (1 - p) ** 0.3,
+        }
         rise = 0.1 + 0.9 * min(1.0, p / float(self.warm_up)) if self.warm_up else 1.0
         return float(self.phase(progress).rate * rise * falls[self.decay])
 
@@ -161,7 +174,9 @@ class Recipe:
         rate: float | None = None,
         budget: Budget | None = None,
     ) -> Recipe:
-        """Return the recipe with one crop, batch, rate or budget throughout; None leaves its own."""
+        """Return the recipe with one crop, batch, rate or budget throughout; None leaves
+        its own.
+        """
         asked = {"crop": crop, "batch": batch, "rate": rate}
         given: Any = {name: value for name, value in asked.items() if value is not None}
         phases = tuple(dataclasses.replace(phase, **given) for phase in self.phases)
@@ -178,7 +193,11 @@ def _papers(*phases: tuple[int, Criterion, float], decay: Decay = "constant") ->
 
 
 PAPER = _papers(
-    (1000, "squared", 1e-4), (500, "ssim", 1e-4), (500, "squared", 1e-4), (500, "ssim", 1e-5), (500, "squared", 1e-5)
+    (1000, "squared", 1e-4),
+    (500, "ssim", 1e-4),
+    (500, "squared", 1e-4),
+    (500, "ssim", 1e-5),
+    (500, "squared", 1e-5),
 )
 SCALE_RECURRENT = _papers((1, "squared", 1e-4), decay="polynomial")  # Tao et al., CVPR 2018
 DUAL_PIXEL = _papers(  # Abuolaim and Brown, ECCV 2020: 200 epochs, halved every 60
@@ -211,7 +230,9 @@ FAST = Recipe(
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )
 FAST_UNNORMALISED = FAST.changed(rate=2e-4)
-"""For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of pictures far behind."""
+"""For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of
+pictures far behind.
+"""
 NAMES = ("paper", "fast")
 
 

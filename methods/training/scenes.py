@@ -1,11 +1,12 @@
 """Invented scenes out of focus, rendered fast enough to train a network on.
 
-The image model is that of `benchmark.optics.depth_of_field`: layers of equal signed PSF radius, each convolved on
-linear light together with its coverage, from near to far, the farther surface continued under the nearer one. It
-differs where training can do with less:
+The image model is that of `benchmark.optics.depth_of_field`: layers of equal signed PSF radius,
+each convolved on linear light together with its coverage, from near to far, the farther surface
+continued under the nearer one. It differs where training can do with less:
 
 * Radii are rounded to `STEP`, and a map of many radii gets fewer layers.
-* Hidden light is that of the nearest pixel of a farther surface (there: a mean that grows inwards ring by ring).
+* Hidden light is that of the nearest pixel of a farther surface (there: a mean that grows inwards
+  ring by ring).
 * Apertures can be vignetted (`cats-eye`) and generalised Gaussians have any exponent.
 
 `tests/training/test_scenes.py` states how far the two renderers agree.
@@ -37,7 +38,9 @@ STEP = 0.125
 """Radii of layers are multiples of this, in pixels."""
 
 _PER_PIXEL = round(1 / STEP)
-_FINENESS = 4  # layers per unit of arsinh(r / _FINE), where a map has too many radii for a layer each
+_FINENESS = (
+    4  # layers per unit of arsinh(r / _FINE), where a map has too many radii for a layer each
+)
 _FINE = 2.0
 _JUMP = 0.5  # px; a surface is hidden only behind one that is nearer by more than this
 # Few choices each, so that the kernels of an aperture are soon all in memory.
@@ -48,7 +51,8 @@ _ANGLES = 12
 _SAMPLES = 16  # per pixel and axis, of the cat's eye
 
 
-# Apertures ------------------------------------------------------------------------------------------------------------
+# Apertures
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,9 @@ class Aperture:
     angle: float = 0.0
 
     def kernel(self, radius: float, half: Half | None = None) -> Plane:
-        """Return the PSF of a signed radius in pixels, made for `cv2.filter2D`; see `depth_of_field.render`."""
+        """Return the PSF of a signed radius in pixels, made for `cv2.filter2D`; see
+        `depth_of_field.render`.
+        """
         return _kernel(self, radius, half)
 
     def reach(self, radius: float) -> int:
@@ -86,7 +92,11 @@ def draw_aperture(families: tuple[Family, ...], random: np.random.Generator) -> 
     if family == "generalised":
         return Aperture(family, shape=float(random.choice(_SHAPES)))
     if family == "cats-eye":
-        return Aperture(family, cut=float(random.choice(_CUTS)), angle=math.pi * random.integers(_ANGLES) / _ANGLES)
+        return Aperture(
+            family,
+            cut=float(random.choice(_CUTS)),
+            angle=math.pi * random.integers(_ANGLES) / _ANGLES,
+        )
     return Aperture(family)
 
 
@@ -96,18 +106,25 @@ def _kernel(aperture: Aperture, radius: float, half: Half | None) -> Plane:
     if aperture.family == "cats-eye":
         made = cats_eye(sigma, aperture.cut, aperture.angle, half=half)
     else:
-        made = psf.kernel(aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half)
-    oriented = made if radius < 0 else made[::-1, ::-1]  # in front of the plane of focus a PSF is upside down
+        made = psf.kernel(
+            aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
+        )
+    oriented = (
+        made if radius < 0 else made[::-1, ::-1]
+    )  # in front of the plane of focus a PSF is upside down
     taps: Plane = oriented.astype(np.float32, order="C")
     taps.flags.writeable = False
     return taps
 
 
-def cats_eye(sigma: float, cut: float, angle: float, *, half: Half | None = None) -> NDArray[np.float64]:
+def cats_eye(
+    sigma: float, cut: float, angle: float, *, half: Half | None = None
+) -> NDArray[np.float64]:
     """Return the PSF of a lens vignetted by its barrel: what two equal disks have in common.
 
     Args:
-        sigma: standard deviation in pixels >= 0, the root mean square over the two axes; 0 gives the 1 x 1 delta.
+        sigma: standard deviation in pixels >= 0, the root mean square over the two axes; 0 gives
+            the 1 x 1 delta.
         cut: distance of the disks' centres in radii, in [0, 2); 0 gives the disk.
         angle: direction of that distance, radians.
         half: as for `benchmark.optics.psf.kernel`.
@@ -123,7 +140,9 @@ def cats_eye(sigma: float, cut: float, angle: float, *, half: Half | None = None
     inside = (np.arange(size * _SAMPLES) + 0.5) / _SAMPLES - size / 2
     x, y = inside, inside[:, None]
     dx, dy = radius * cut / 2 * math.cos(angle), radius * cut / 2 * math.sin(angle)
-    common = ((x - dx) ** 2 + (y - dy) ** 2 <= radius**2) & ((x + dx) ** 2 + (y + dy) ** 2 <= radius**2)
+    common = ((x - dx) ** 2 + (y - dy) ** 2 <= radius**2) & (
+        (x + dx) ** 2 + (y + dy) ** 2 <= radius**2
+    )
     if half is not None:
         common &= x < 0 if half == "left" else x > 0
     mass = common.reshape(size, _SAMPLES, size, _SAMPLES).sum(axis=(1, 3), dtype=np.float64)
@@ -132,14 +151,17 @@ def cats_eye(sigma: float, cut: float, angle: float, *, half: Half | None = None
 
 @lru_cache(maxsize=64)
 def _per_sigma(cut: float) -> float:
-    """Return the disks' radius for which what they have in common has a mean squared deviation of 1 per axis."""
+    """Return the disks' radius for which what they have in common has a mean squared deviation of 1
+    per axis.
+    """
     along = np.linspace(0, 1 - cut / 2, 4001)
     chord = np.sqrt(np.maximum(0, 1 - (along + cut / 2) ** 2))
     variance = np.average((along**2 + chord**2 / 3) / 2, weights=chord)
     return float(1 / math.sqrt(variance))
 
 
-# Scenes ---------------------------------------------------------------------------------------------------------------
+# Scenes
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +169,8 @@ class Scene:
     """How far out of focus each pixel is, and which surface it belongs to.
 
     Attributes:
-        radius: H x W, signed PSF radius in pixels, multiples of `STEP`; as for `depth_of_field.render`.
+        radius: H x W, signed PSF radius in pixels, multiples of `STEP`; as for
+            `depth_of_field.render`.
         surface: H x W, the number of the surface that is seen.
     """
 
@@ -156,12 +179,13 @@ class Scene:
 
 
 def invent(size: int, max_radius: float, random: np.random.Generator) -> Scene:
-    """Return an invented scene of size x size pixels with radii of at most `max_radius`, rounded to `STEP`.
+    """Return an invented scene of size x size pixels with radii of at most `max_radius`, rounded to
+    `STEP`.
 
-    One in twenty is in focus throughout, one in ten has one radius throughout. The others are cut-outs of scenes of the
-    kind `benchmark.optics.scenes.invented_radius` draws: slanted shapes before a smooth background, the last of them in
-    the plane of focus. Two in three of those keep its ranges of radii, the others have a background at any depths and
-    a smaller largest radius.
+    One in twenty is in focus throughout, one in ten has one radius throughout. The others are
+    cut-outs of scenes of the kind `benchmark.optics.scenes.invented_radius` draws: slanted shapes
+    before a smooth background, the last of them in the plane of focus. Two in three of those keep
+    its ranges of radii, the others have a background at any depths and a smaller largest radius.
     """
     kind = random.random()
     if kind < 0.15:
@@ -174,7 +198,9 @@ def _composed(size: int, max_radius: float, random: np.random.Generator) -> Scen
     usual = random.random() < 2 / 3
     low, high = (-0.3, 1.0) if usual else np.sort(random.uniform(-1, 1, 2))
     scale = max_radius * (1.0 if usual else random.uniform(0.25, 1))
-    whole = math.exp(random.uniform(math.log(size), math.log(max(size, 900.0))))  # side of the scene, px
+    whole = math.exp(
+        random.uniform(math.log(size), math.log(max(size, 900.0)))
+    )  # side of the scene, px
     corner = random.uniform(0, 1 - size / whole, 2) - 0.5
     radius = _background(size, whole, corner, random) * (high - low) + low
     surface = np.zeros((size, size), np.uint8)
@@ -191,42 +217,62 @@ def _stepped(radius: NDArray[np.floating]) -> Plane:
     return cast(Plane, (np.rint(radius * _PER_PIXEL) / _PER_PIXEL).astype(np.float32))
 
 
-def _background(size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator) -> Plane:
+def _background(
+    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
+) -> Plane:
     """Return the cut-out of a sum of slow waves that covers [0, 1] in the whole scene."""
     waves = [(*random.normal(0, 0.7, 2), random.random(), random.uniform(0.3, 1)) for _ in range(4)]
 
     def height(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        terms = (strength * np.cos(2 * np.pi * (u * x + v * y[:, None] + phase)) for u, v, phase, strength in waves)
+        terms = (
+            strength * np.cos(2 * np.pi * (u * x + v * y[:, None] + phase))
+            for u, v, phase, strength in waves
+        )
         return cast("NDArray[np.float64]", sum(terms))
 
     everywhere = np.linspace(-0.5, 0.5, 25)
     values = height(everywhere, everywhere)
     low, high = values.min(), values.max()
-    # The waves are slow, so a coarse grid of them is enough; its nodes are placed as those `cv2.resize` assumes.
+    # The waves are slow, so a coarse grid of them is enough; its nodes are placed as those
+    # `cv2.resize` assumes.
     nodes = size // 8 + 1
     place = (np.arange(nodes) + 0.5) / nodes * size / whole
     coarse = (height(corner[0] + place, corner[1] + place) - low) / (high - low or 1)
-    return cast(Plane, cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC))
+    return cast(
+        Plane, cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    )
 
 
-def _slanted(size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator) -> Plane:
+def _slanted(
+    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
+) -> Plane:
     nearest, slope = random.uniform(-1, -0.3), random.uniform(-0.4, 0.4, 2)
-    across, down = ((start + np.arange(size) / whole) * rise for start, rise in zip(corner, slope, strict=True))
+    across, down = (
+        (start + np.arange(size) / whole) * rise for start, rise in zip(corner, slope, strict=True)
+    )
     return cast(Plane, (nearest + across + down[:, None]).astype(np.float32))
 
 
-def _shape(size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.bool_]:
+def _shape(
+    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.bool_]:
     """Return the mask of a superellipse with a more or less wavy outline."""
     turn = np.linspace(0, 2 * np.pi, 65)[:-1]
     power, angle = 2 / random.choice([1.0, 2.0, 6.0]), random.uniform(0, np.pi)
-    wave = 1 + random.choice([0, 0, 0.15]) * np.cos(random.integers(2, 8) * turn + random.uniform(0, 2 * np.pi))
+    wave = 1 + random.choice([0, 0, 0.15]) * np.cos(
+        random.integers(2, 8) * turn + random.uniform(0, 2 * np.pi)
+    )
     sides = random.uniform(0.06, 0.2, 2)
     along, across = (
         side * wave * np.copysign(np.abs(part) ** power, part)
         for side, part in zip(sides, (np.cos(turn), np.sin(turn)), strict=True)
     )
     outline = np.stack(
-        [along * math.cos(angle) - across * math.sin(angle), along * math.sin(angle) + across * math.cos(angle)], axis=1
+        [
+            along * math.cos(angle) - across * math.sin(angle),
+            along * math.sin(angle) + across * math.cos(angle),
+        ],
+        axis=1,
     )
     placed = (outline + random.uniform(-0.35, 0.35, 2) - corner) * whole
     mask = np.zeros((size, size), np.uint8)
@@ -234,15 +280,17 @@ def _shape(size: int, whole: float, corner: NDArray[np.float64], random: np.rand
     return mask.view(np.bool_)
 
 
-# Rendering ------------------------------------------------------------------------------------------------------------
+# Rendering
+# --------------------------------------------------------------------------------------------------
 
 
 def expose(linear: Picture, scene: Scene, aperture: Aperture, half: Half | None = None) -> Picture:
     """Return the linear light of the picture that a lens takes of a scene.
 
     Args:
-        linear: light of the all-in-focus picture, H x W x 3, as large as the scene. What lies beyond its border is not
-            known and counts as covered by nothing, so results are exact only `aperture.reach` pixels inside.
+        linear: light of the all-in-focus picture, H x W x 3, as large as the scene. What lies
+            beyond its border is not known and counts as covered by nothing, so results are exact
+            only `aperture.reach` pixels inside.
         scene: radii and surfaces.
         aperture: shape of the PSF.
         half: the left or right dual-pixel view.
@@ -255,7 +303,9 @@ def expose(linear: Picture, scene: Scene, aperture: Aperture, half: Half | None 
     for number, level in enumerate(levels):
         box, layer = _layer(lit, place, hidden, number, aperture.reach(level))
         # In darkness beyond the border: light and coverage are missing there alike.
-        seen = cv2.filter2D(layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT)
+        seen = cv2.filter2D(
+            layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT
+        )
         _put_behind(total[box], seen)
     return cast(Picture, total[..., :3] / total[..., 3:])
 
@@ -273,7 +323,8 @@ def _put_behind(total, seen):  # type: ignore[no-untyped-def]
 
 
 def _places(radius: Plane) -> tuple[list[float], Plane]:
-    """Return the radii of the layers, ascending, and where each pixel's radius lies between them, counted in layers.
+    """Return the radii of the layers, ascending, and where each pixel's radius lies between them,
+    counted in layers.
 
     No layer is empty.
     """
@@ -284,18 +335,24 @@ def _places(radius: Plane) -> tuple[list[float], Plane]:
     near, far = np.arcsinh(found[[0, -1]] / (_FINE * _PER_PIXEL))
     most = math.ceil((far - near) * _FINENESS) + 1
     if len(found) > most:
-        spaced = np.rint(np.sinh(np.linspace(near, far, most)) * _FINE * _PER_PIXEL).astype(np.int64)
+        spaced = np.rint(np.sinh(np.linspace(near, far, most)) * _FINE * _PER_PIXEL).astype(
+            np.int64
+        )
         in_focus = [0] if found[0] < 0 < found[-1] else []  # what is in focus stays untouched
         ladder = np.unique([*spaced, *in_focus])
         between = np.interp(found, ladder, np.arange(len(ladder)))
         found = ladder[np.union1d(np.floor(between), np.ceil(between)).astype(np.intp)]
-    table = np.interp(np.arange(lowest, found[-1] + 1), found, np.arange(len(found))).astype(np.float32)
+    table = np.interp(np.arange(lowest, found[-1] + 1), found, np.arange(len(found))).astype(
+        np.float32
+    )
     return (found / _PER_PIXEL).tolist(), table[stepped]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Hidden:
-    """Pixels behind which a farther surface goes on, and for each the nearest visible pixel of one (flat indices)."""
+    """Pixels behind which a farther surface goes on, and for each the nearest visible pixel of one
+    (flat indices).
+    """
 
     pixels: NDArray[np.intp]
     sources: NDArray[np.intp]
@@ -324,7 +381,9 @@ def _hidden(scene: Scene, reach: int) -> _Hidden:
 
 
 def _layer(lit: Plane, place: Plane, hidden: _Hidden, number: int, reach: int) -> tuple[Box, Plane]:
-    """Return the box that a layer's PSF can reach, and the layer's light and coverage (H x W x 4) there."""
+    """Return the box that a layer's PSF can reach, and the layer's light and coverage (H x W x 4)
+    there.
+    """
     share = _tent(place, number)
     behind = _tent(place.ravel()[hidden.sources], number)
     some = np.flatnonzero(behind)

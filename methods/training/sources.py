@@ -8,7 +8,11 @@ from benchmark import console
 from benchmark.api import UsageError
 from benchmark.methods.training import pictures
 from benchmark.methods.training.data import DpdCrops, Examples, Simulated, validation
-from benchmark.methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
+from benchmark.methods.training.duplicates import (
+    bundled_pictures,
+    evaluated_pictures,
+    refuse_duplicates,
+)
 from benchmark.methods.training.job import Source
 from benchmark.methods.training.recipes import Recipe
 
@@ -18,13 +22,20 @@ HELD_OUT = 16
 
 
 def source(
-    data: str, root: Path, recipe: Recipe, *, views: bool, noise: tuple[float, float] | None, seed: int
+    data: str,
+    root: Path,
+    recipe: Recipe,
+    *,
+    views: bool,
+    noise: tuple[float, float] | None,
+    seed: int,
 ) -> Source:
     """Return training and held-out examples.
 
     Args:
         data: a folder of sharp pictures, or `dpd`.
-        root: the folder that holds the data sets. DPD is found there, and no picture there is trained on by chance.
+        root: the folder that holds the data sets. DPD is found there, and no picture there is
+            trained on by chance.
         recipe: for the size of the held-out examples.
         views: whether the network takes dual-pixel views.
         noise: the range of noise levels (0-255 scale) that examples get, None for none.
@@ -42,7 +53,9 @@ def source(
     else:
         folder = Path(data)
         console.note(f"comparing the pictures in {folder} with those that are evaluated on")
-        refuse_duplicates(pictures.files(folder), [*evaluated_pictures(root, folder), *bundled_pictures()])
+        refuse_duplicates(
+            pictures.files(folder), [*evaluated_pictures(root, folder), *bundled_pictures()]
+        )
         made = Simulated(folder, crop=crop, seed=seed, noise=noise, views=views)
         count = len(made.sources)
     return Source(made.at, count, validation(made, HELD_OUT))
@@ -59,7 +72,11 @@ def noise_range(text: str) -> tuple[float, float]:
     except ValueError:
         levels = []
     if len(levels) not in (1, 2):
-        raise UsageError(f"--noise {text}: expected LEAST,MOST or one level on the 0-255 scale, for example 0,5")
+        raise UsageError(
+            f"--noise {text}: expected LEAST,MOST or one level on the 0-255 scale, for example 0,5"
+        )
     if not levels[-1]:
-        raise UsageError(f"--noise {text}: is no noise; leave the option out, or name a level above 0")
+        raise UsageError(
+            f"--noise {text}: is no noise; leave the option out, or name a level above 0"
+        )
     return levels[0], levels[-1]

@@ -1,4 +1,6 @@
-"""The state of an unfinished training: one file, replaced as a whole, so that a reader never sees half of one."""
+"""The state of an unfinished training: one file, replaced as a whole, so that a reader never sees
+half of one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ Identity = Mapping[str, Scalar]
 
 
 def save(path: Path, held: Mapping[str, Any]) -> None:
-    """Write a state of tensors, numbers and texts; the one before it stays until this one is on the disk.
+    """Write a state of tensors, numbers and texts; the one before it stays until this one is on the
+    disk.
 
     Raises:
         DataError: if it cannot be written.
@@ -44,7 +47,8 @@ def advising() -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(
-            f"{error}. What was there before is intact: once it can be written, go on with --resume if the training "
+            f"{error}. What was there before is intact: once it can be written, go on with "
+            f"--resume if the training "
             "had begun"
         ) from error
 
@@ -64,9 +68,13 @@ def locked(path: Path, name: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UsageError(f"{name} is being trained by another process; wait for it, or choose another --tag") from error
+        raise UsageError(
+            f"{name} is being trained by another process; wait for it, or choose another --tag"
+        ) from error
     except OSError as error:
-        raise DataError(f"{path.parent}: cannot be written to ({error.strerror}); name another --out") from error
+        raise DataError(
+            f"{path.parent}: cannot be written to ({error.strerror}); name another --out"
+        ) from error
     try:
         yield
     finally:
@@ -78,7 +86,8 @@ def load(path: Path, identity: Identity) -> dict[str, Any]:
     """Return the state of a training. No code in the file is run.
 
     Raises:
-        UsageError: the state of another training (the message says what differs), or of another version.
+        UsageError: the state of another training (the message says what differs), or of another
+            version.
         DataError: a file that is not there or cannot be read, or a damaged one.
     """
     import torch
@@ -86,19 +95,28 @@ def load(path: Path, identity: Identity) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); the training goes on once it can") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); the training goes on once it can"
+        ) from error
     try:
         held: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         theirs, known = dict(held["identity"]), held.get("format") == FORMAT
     except Exception as error:  # damaged bytes make it raise nearly anything
-        raise DataError(f"{path}: not a readable training state; train again with --force") from error
+        raise DataError(
+            f"{path}: not a readable training state; train again with --force"
+        ) from error
     if not known:
-        raise UsageError(f"{path}: the state of another version of the suite; go on with that, or begin anew: --force")
+        raise UsageError(
+            f"{path}: the state of another version of the suite; go on with that, or begin anew: "
+            f"--force"
+        )
     differs = [
         f"{key}: {theirs.get(key, 'absent')} there, {identity.get(key, 'absent')} here"
         for key in sorted({*theirs, *identity})
         if theirs.get(key) != identity.get(key)
     ]
     if differs:
-        raise UsageError("\n  ".join([f"--resume: {path} is the state of another training:", *differs]))
+        raise UsageError(
+            "\n  ".join([f"--resume: {path} is the state of another training:", *differs])
+        )
     return dict(held)

@@ -1,4 +1,6 @@
-"""One step of a training, the part whose speed matters; the trainer and the speed measurement share it."""
+"""One step of a training, the part whose speed matters; the trainer and the speed measurement share
+it.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def step(
         criterion, coarse: the loss; see `losses.loss`.
         rate: learning rate of this step.
         clip: largest norm of the gradient, None for any.
-        autocast: the context in which the network computes in lower precision; by default none. Losses do not.
+        autocast: the context in which the network computes in lower precision; by default none.
+            Losses do not.
         backward: what computes gradients; by default torch's own.
 
     Raises:
@@ -58,7 +61,9 @@ def step(
     (backward or torch.Tensor.backward)(value)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), clip or math.inf)
     if not torch.isfinite(value.detach() + norm):
-        raise Diverged(f"the loss is {value.item():g} and its gradient has the norm {norm.item():g}")
+        raise Diverged(
+            f"the loss is {value.item():g} and its gradient has the norm {norm.item():g}"
+        )
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()

@@ -1,12 +1,13 @@
 """The trainer: from examples to a checkpoint with its card, in as many sessions as it takes.
 
-Exact resume: an example depends on its index, a random number on seed and step, everything else on the state, which is
-written whole about once a minute. So a training that was killed and goes on ends, on a CPU, with the weights of one
-that was not, bit for bit (a budget in minutes excepted, as no two minutes are the same).
+Exact resume: an example depends on its index, a random number on seed and step, everything else on
+the state, which is written whole about once a minute. So a training that was killed and goes on
+ends, on a CPU, with the weights of one that was not, bit for bit (a budget in minutes excepted, as
+no two minutes are the same).
 
-What is kept are the averaged weights, with normalisation statistics that are frozen or else measured anew on training
-examples, from that validation on held-out examples that was best. Devices, precision and distribution are Lightning
-Fabric's.
+What is kept are the averaged weights, with normalisation statistics that are frozen or else
+measured anew on training examples, from that validation on held-out examples that was best.
+Devices, precision and distribution are Lightning Fabric's.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WHITENING = 64, 200
-"""Side and number of the training crops whose patches first filters are made to whiten; small ones whatever the recipe,
-as all go through the network together."""
+"""Side and number of the training crops whose patches first filters are made to whiten; small ones
+whatever the recipe, as all go through the network together.
+"""
 HALF_COSTS = 0.01
-"""Weights are stored in half precision if that costs less than so many dB on the held-out examples."""
+"""Weights are stored in half precision if that costs less than so many dB on the held-out examples.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Trained:
 
 
 def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None:
-    """Train a network and write its checkpoint, curves and card; None in the processes that only helped.
+    """Train a network and write its checkpoint, curves and card; None in the processes that only
+    helped.
 
     Args:
         job: what is trained.
@@ -62,8 +66,10 @@ def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None
         force: begin anew where a training or a checkpoint of that name is.
 
     Raises:
-        UsageError: hardware that is not there, files that exist (without `force`), or a state of another job.
-        DataError: examples that cannot be made, a state that cannot be read, files that cannot be written.
+        UsageError: hardware that is not there, files that exist (without `force`), or a state of
+            another job.
+        DataError: examples that cannot be made, a state that cannot be read, files that cannot be
+            written.
         Diverged: if the loss is no longer finite; the files are those of the last good state.
     """
     job.files.require(resume, force)
@@ -78,29 +84,43 @@ def _unfinished(job: Job) -> dict[str, Any]:
     held = state.load(job.files.state, job.identity())
     if held.get("rows") and not job.files.checkpoint.exists():
         raise DataError(
-            f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, or begin anew with "
+            f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, "
+            f"or begin anew with "
             "--force"
         )
     return held
 
 
 class _Session:
-    """One process's part in one session of a training; the first of several processes writes the files."""
+    """One process's part in one session of a training; the first of several processes writes the
+    files.
+    """
 
     def __init__(self, job: Job, held: dict[str, Any] | None) -> None:
         self._job, self._files, self._identity = job, job.files, job.identity()
         self._learner = Learner(job.method.trainable, job.recipe, job.hardware, job.seed)
         self._feed = Feed(job.source.examples, job.views)
-        self._validation = Validation(job.source.held_out, self._feed, job.recipe.phases[-1], job.method.multiple)
-        self._at, self._rows, self._losses, self._waited = Position(), list[Row](), list[float](), 0.0
+        self._validation = Validation(
+            job.source.held_out, self._feed, job.recipe.phases[-1], job.method.multiple
+        )
+        self._at, self._rows, self._losses, self._waited = (
+            Position(),
+            list[Row](),
+            list[float](),
+            0.0,
+        )
         if held is not None:
             try:
                 self._restore(held)
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise DataError(f"{self._files.state}: not a training state ({error}); use --force") from error
+                raise DataError(
+                    f"{self._files.state}: not a training state ({error}); use --force"
+                ) from error
         elif job.start is not None:
             held_weights = checkpoints.load(job.start.path)
-            self._learner.start(fitted(held_weights, job.method.build().state_dict(), job.start.path))
+            self._learner.start(
+                fitted(held_weights, job.method.build().state_dict(), job.start.path)
+            )
         elif job.recipe.whitened:
             self._learner.whiten(self._feed.pictures(*WHITENING))
         self._origin = cards.origin(job, self._learner.device, held and held.get("origin"))
@@ -108,7 +128,11 @@ class _Session:
 
     def alone(self) -> AbstractContextManager[None]:
         """Return a context in which no other training writes the same files."""
-        return state.locked(self._files.lock, self._files.name) if self._learner.first else nullcontext()
+        return (
+            state.locked(self._files.lock, self._files.name)
+            if self._learner.first
+            else nullcontext()
+        )
 
     def run(self) -> None:
         """Take the steps that are left."""
@@ -118,7 +142,9 @@ class _Session:
         self._started = time.monotonic() - self._at.seconds
         self._save()
         batches = loader(self._feed, schedule.batches(self._at, self._clock), learner.workers)
-        with Reporter(self._files.name, schedule.progress(self._at), shown=learner.first) as reporter:
+        with Reporter(
+            self._files.name, schedule.progress(self._at), shown=learner.first
+        ) as reporter:
             while (phase := schedule.phase(self._at)) and (batch := self._next(batches)):
                 before = schedule.progress(self._at)
                 if before >= recipe.frozen and not learner.frozen:
@@ -131,7 +157,9 @@ class _Session:
             self._validate()
 
     def finish(self) -> Trained | None:
-        """Choose the precision of the checkpoint's numbers, write card and figure, and remove the state."""
+        """Choose the precision of the checkpoint's numbers, write card and figure, and remove the
+        state.
+        """
         made = None
         if self._learner.first:
             best = max(self._rows, key=lambda row: row.validation_psnr)
@@ -155,12 +183,16 @@ class _Session:
             self._losses.append(self._learner.learn(blurred, sharp, criterion, rate, self._at.step))
         except Diverged as error:
             raise Diverged(
-                f"{self._files.name}, step {self._at.step}: {error}. The last good state is kept in "
-                f"{self._files.state}, the best checkpoint so far beside it; begin anew with another --seed, a greater "
+                f"{self._files.name}, step {self._at.step}: {error}. The last good state is kept "
+                f"in "
+                f"{self._files.state}, the best checkpoint so far beside it; begin anew with "
+                f"another --seed, a greater "
                 "--batch or --precision 32"
             ) from error
         count = len(blurred) * self._learner.world
-        self._at = self._at.after(count, count * blurred.shape[-2] * blurred.shape[-1], self._clock())
+        self._at = self._at.after(
+            count, count * blurred.shape[-2] * blurred.shape[-1], self._clock()
+        )
 
     def _keep(self, before: Fraction, after: Fraction) -> None:
         """Validate where it is due, else write the state where that is."""
@@ -180,7 +212,11 @@ class _Session:
     def _add_row(self) -> None:
         """Validate, add a row to the curves, and write the checkpoint if it is the best so far."""
         averaged = self._learner.averaged
-        made = copy.deepcopy(averaged).eval() if self._learner.frozen else self._validation.calibrated(averaged)
+        made = (
+            copy.deepcopy(averaged).eval()
+            if self._learner.frozen
+            else self._validation.calibrated(averaged)
+        )
         psnr = self._validation.psnr(made)
         loss = sum(self._losses) / len(self._losses)
         gain = psnr - self._validation.input_psnr
@@ -191,7 +227,9 @@ class _Session:
         curves.write_csv(self._files.table, self._rows)
 
     def _save(self) -> None:
-        """Write the state, which holds all that differs between a training that goes on and one that begins."""
+        """Write the state, which holds all that differs between a training that goes on and one
+        that begins.
+        """
         if self._learner.first:
             held = {
                 "identity": self._identity,
@@ -218,7 +256,9 @@ class _Session:
             checkpoints.save(self._files.checkpoint, tensors, card)
 
     def _store(self, card: Card) -> Card:
-        """Write the best weights with their final card, in half precision where that costs next to nothing."""
+        """Write the best weights with their final card, in half precision where that costs next to
+        nothing.
+        """
         tensors = checkpoints.load(self._files.checkpoint)
         network = self._job.method.trainable()
         found = []
@@ -232,7 +272,9 @@ class _Session:
         return card
 
     def _card(self, best: Row) -> Card:
-        return cards.card(self._job, self._at, best, self._validation.input_psnr, self._waited, self._origin)
+        return cards.card(
+            self._job, self._at, best, self._validation.input_psnr, self._waited, self._origin
+        )
 
     def _line(self) -> str:
         row = self._rows[-1] if self._rows else None
@@ -243,4 +285,7 @@ class _Session:
 
 def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors with floating-point numbers in half precision."""
-    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    return {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }

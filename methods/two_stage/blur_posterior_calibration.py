@@ -2,7 +2,8 @@
 
     python -m benchmark.methods.two_stage.blur_posterior_calibration --source DIR
 
-writes `blur_posterior.json`, beside this file. DIR holds sharp pictures; the stored constants come from BSDS500 train.
+writes `blur_posterior.json`, beside this file. DIR holds sharp pictures; the stored constants come
+from BSDS500 train.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 EVERY = 7
 """One cell in so many is used."""
 AUDIBLE = 9.0
-"""Cells whose energies lie below this multiple of rounding noise, in any band, say nothing about sharp pictures."""
+"""Cells whose energies lie below this multiple of rounding noise, in any band, say nothing about
+sharp pictures.
+"""
 
 
 def measure(files: list[Path]) -> dict[str, Any]:
-    """Return the constants: statistics of the log energies of the bands over cells of sharp pictures.
+    """Return the constants: statistics of the log energies of the bands over cells of sharp
+    pictures.
 
     A cell's level is the mean of its log energies, its shape what is left of them.
 
@@ -66,7 +70,9 @@ def _log_energies(file: Path) -> Array:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", type=Path, required=True, help="a folder of sharp pictures (*.jpg, *.png)")
+    parser.add_argument(
+        "--source", type=Path, required=True, help="a folder of sharp pictures (*.jpg, *.png)"
+    )
     parser.add_argument("--out", type=Path, default=CONSTANTS)
     arguments = parser.parse_args()
     files = sorted(f for f in arguments.source.iterdir() if f.suffix.lower() in {".jpg", ".png"})

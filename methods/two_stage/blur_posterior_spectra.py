@@ -1,7 +1,9 @@
-"""Local spectra: how much of a picture's contrast lies in which band of spatial frequency, and how much of it is noise.
+"""Local spectra: how much of a picture's contrast lies in which band of spatial frequency, and how
+much of it is noise.
 
-Energies are held on a coarse grid of cells, `CELL` x `CELL` pixels each. Pictures are continued beyond their border by
-half-sample reflection: all filters are products with the cosine transform (DCT-II).
+Energies are held on a coarse grid of cells, `CELL` x `CELL` pixels each. Pictures are continued
+beyond their border by half-sample reflection: all filters are products with the cosine transform
+(DCT-II).
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ ROUNDING = 1 / (255**2 * 12)
 _HIGH = (0.3, 0.4)  # cycles per pixel: noise is measured above, the filter rises between
 _NOISE_WINDOW = 8.0  # pixels
 _QUIET = 0.05  # the share of the picture that is taken to hold noise only in its highest band
-_BIAS = 0.955  # the measured noise over the true one, BSDS500 train with Gaussian noise of sigma 3 and 5
+# the measured noise over the true one, BSDS500 train with Gaussian noise of sigma 3 and 5
+_BIAS = 0.955
 
 
 class Noise(NamedTuple):
@@ -61,13 +64,17 @@ def inverse(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def radius(shape: tuple[int, int]) -> Array:
-    """Return the spatial frequency (cycles per pixel) of each coefficient of the cosine transform."""
+    """Return the spatial frequency (cycles per pixel) of each coefficient of the cosine
+    transform.
+    """
     rows, columns = (np.arange(size) / (2 * size) for size in shape)
     return np.hypot(rows[:, None], columns)
 
 
 def transfer(psf: Array, shape: tuple[int, int]) -> Array:
-    """Return the factor by which a PSF that is its own mirror image multiplies each coefficient of the transform."""
+    """Return the factor by which a PSF that is its own mirror image multiplies each coefficient of
+    the transform.
+    """
     rows, columns = (
         np.cos(np.pi / size * np.outer(np.arange(size), np.arange(taps) - taps // 2))
         for size, taps in zip(shape, psf.shape, strict=True)
@@ -77,7 +84,8 @@ def transfer(psf: Array, shape: tuple[int, int]) -> Array:
 
 
 def band(frequency: Array, number: int) -> Array:
-    """Return the factor with which a band passes a frequency: a cosine in log frequency, the finest open above.
+    """Return the factor with which a band passes a frequency: a cosine in log frequency, the finest
+    open above.
 
     The squares of the bands add up to 1 between their first and last centre.
     """
@@ -93,17 +101,22 @@ def white() -> Array:
 
 
 def energies(grey: Plane) -> Plane:
-    """Return the local energy in each band, from the spectrum of a plane: rows x columns x bands."""
+    """Return the local energy in each band, from the spectrum of a plane: rows x columns x
+    bands.
+    """
     frequency = radius((grey.shape[0], grey.shape[1]))
-    bands = (inverse(grey * band(frequency, number).astype(np.float32)) for number in range(len(CENTRES)))
+    bands = (
+        inverse(grey * band(frequency, number).astype(np.float32)) for number in range(len(CENTRES))
+    )
     return np.stack([averaged(cells(np.square(plane)), WINDOW) for plane in bands], axis=-1)
 
 
 def noise(spectrum: Picture, image: Picture) -> Noise:
     """Return the noise of a picture, from the quietest places of its highest frequencies.
 
-    Somewhere a picture is smooth or out of focus, and there its highest frequencies hold nothing but noise. Places
-    where a channel is saturated say nothing. Noise that is smooth across pixels (demosaicked, JPEG) is underestimated.
+    Somewhere a picture is smooth or out of focus, and there its highest frequencies hold nothing
+    but noise. Places where a channel is saturated say nothing. Noise that is smooth across pixels
+    (demosaicked, JPEG) is underestimated.
     """
     frequency = radius((spectrum.shape[0], spectrum.shape[1]))
     low, high = _HIGH
@@ -114,7 +127,9 @@ def noise(spectrum: Picture, image: Picture) -> Noise:
     grey = np.square(inverse(spectrum.mean(axis=2) * passed))
     channel = np.square(inverse(spectrum * passed[..., None])).sum(axis=2) / np.float32(3)
     floors = ROUNDING, ROUNDING / 3
-    return Noise(*(max(f, _quiet(e, usable, share)) for f, e in zip(floors, (channel, grey), strict=True)))
+    return Noise(
+        *(max(f, _quiet(e, usable, share)) for f, e in zip(floors, (channel, grey), strict=True))
+    )
 
 
 def _quiet(energy: Plane, usable: Plane, share: float) -> float:
@@ -135,7 +150,8 @@ def cells(plane: Plane) -> Plane:
 
 
 def averaged(planes: Plane, window: float) -> Plane:
-    """Return planes of cells (rows x columns, or rows x columns x planes) averaged over a Gaussian window.
+    """Return planes of cells (rows x columns, or rows x columns x planes) averaged over a Gaussian
+    window.
 
     Args:
         planes: of cells.

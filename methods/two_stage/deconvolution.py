@@ -37,7 +37,8 @@ class Deconvolver:
         restore: the call itself.
         note: what a method's card must say about it.
         tuned_on: the data that its constants were chosen on.
-        steps: the same step by step, pictures and residuals (root mean square of y - B x); None if it does not iterate.
+        steps: the same step by step, pictures and residuals (root mean square of y - B x); None if
+            it does not iterate.
     """
 
     restore: Callable[[Picture, Map], Picture]
@@ -46,7 +47,9 @@ class Deconvolver:
     steps: Callable[[Picture, Map], Iterator[tuple[Picture, float]]] | None = None
 
     @classmethod
-    def choose(cls, name: Name, psf: Psf, light: Light, options: Mapping[str, Option]) -> Deconvolver:
+    def choose(
+        cls, name: Name, psf: Psf, light: Light, options: Mapping[str, Option]
+    ) -> Deconvolver:
         """Return the deconvolver of that name.
 
         Args:
@@ -65,14 +68,34 @@ class Deconvolver:
                 raise ValueError(f"{key} is an option of deconvolution={owners}, not of {name}")
         if name == "richardson-lucy":
             known = {"psf": psf, "light": light, **given}
-            restore, steps = partial(richardson_lucy.deconvolve, **known), partial(richardson_lucy.steps, **known)
-            return cls(restore, "Deconvolver: Richardson-Lucy, accelerated, stopped at the noise.", _HERE, steps)
+            restore, steps = (
+                partial(richardson_lucy.deconvolve, **known),
+                partial(richardson_lucy.steps, **known),
+            )
+            return cls(
+                restore,
+                "Deconvolver: Richardson-Lucy, accelerated, stopped at the noise.",
+                _HERE,
+                steps,
+            )
         if name == "wiener":
-            return cls(partial(wiener.deconvolve, psf=psf, **given), "Deconvolver: layered Wiener filters.", _HERE)
+            return cls(
+                partial(wiener.deconvolve, psf=psf, **given),
+                "Deconvolver: layered Wiener filters.",
+                _HERE,
+            )
         if given.pop("constants", "released") == "tuned":
-            base, note, data = hyper_laplacian.TUNED, "constants chosen here with the true map", _HERE
+            base, note, data = (
+                hyper_laplacian.TUNED,
+                "constants chosen here with the true map",
+                _HERE,
+            )
         else:
-            base, note, data = hyper_laplacian.RELEASED, "as DMENet's authors released it", ("DPD test",)
+            base, note, data = (
+                hyper_laplacian.RELEASED,
+                "as DMENet's authors released it",
+                ("DPD test",),
+            )
         known = {**asdict(base), "eight_bit": base.eight_bit and light == "srgb", **given}
         restore = partial(hyper_laplacian.deconvolve, psf=psf, **known)
         return cls(restore, f"Deconvolver: Krishnan and Fergus, {note}.", data)

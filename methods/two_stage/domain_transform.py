@@ -1,13 +1,15 @@
 """The recursive edge-preserving filter of the domain transform.
 
-Gastal and Oliveira, "Domain Transform for Edge-Aware Image and Video Processing", ACM Transactions on Graphics 30(4)
-(SIGGRAPH 2011), section 5 (RF). Along a row or column, the distance from a pixel to the one before it is
+Gastal and Oliveira, "Domain Transform for Edge-Aware Image and Video Processing", ACM Transactions
+on Graphics 30(4) (SIGGRAPH 2011), section 5 (RF). Along a row or column, the distance from a pixel
+to the one before it is
 
     D = 1 + sigma_space / sigma_range * sum over the guide's channels |difference|
 
-and a first-order recursion runs over the row forwards, then backwards, with the weight a^D on the neighbour and
-a = exp(-sqrt(2) / sigma_i). Rows and columns alternate; sigma_i halves with every iteration, such that the variances
-of all iterations add up to sigma_space^2. The cost is linear in the pixels, whatever the sigmas.
+and a first-order recursion runs over the row forwards, then backwards, with the weight a^D on the
+neighbour and a = exp(-sqrt(2) / sigma_i). Rows and columns alternate; sigma_i halves with every
+iteration, such that the variances of all iterations add up to sigma_space^2. The cost is linear in
+the pixels, whatever the sigmas.
 """
 
 from __future__ import annotations
@@ -31,13 +33,15 @@ def recursive_filter(
 ) -> Array:
     """Return `image` smoothed along, but not across, the edges of `guide`.
 
-    Every output pixel is a weighted mean of the input pixels, channel by channel, with weights that depend on the
-    guide alone: several quantities are filtered alike when they are stacked as channels.
+    Every output pixel is a weighted mean of the input pixels, channel by channel, with weights that
+    depend on the guide alone: several quantities are filtered alike when they are stacked as
+    channels.
 
     Args:
         image: H x W or H x W x C, finite.
         sigma_space: standard deviation in pixels where the guide is flat, > 0.
-        sigma_range: the difference of the guide, summed over its channels, that counts as `sigma_space` pixels; > 0.
+        sigma_range: the difference of the guide, summed over its channels, that counts as
+            `sigma_space` pixels; > 0.
         iterations: passes over rows and columns, >= 1; more leave fewer streaks.
         guide: H x W or H x W x G, finite; the image itself if None.
 
@@ -49,9 +53,14 @@ def recursive_filter(
     """
     guide = image if guide is None else guide
     if image.shape[:2] != guide.shape[:2]:
-        raise ValueError(f"image {image.shape[:2]} and guide {guide.shape[:2]} must have the same size")
+        raise ValueError(
+            f"image {image.shape[:2]} and guide {guide.shape[:2]} must have the same size"
+        )
     if not (sigma_space > 0 and sigma_range > 0 and iterations >= 1):
-        raise ValueError(f"sigmas must be > 0 and iterations >= 1, got {sigma_space}, {sigma_range}, {iterations}")
+        raise ValueError(
+            f"sigmas must be > 0 and iterations >= 1, got {sigma_space}, {sigma_range}, "
+            f"{iterations}"
+        )
     columns = np.array(np.moveaxis(np.atleast_3d(image), 2, 0), np.float64, order="C")
     rows = np.empty_like(columns, shape=(len(columns), columns.shape[2], columns.shape[1]))
     first = sigma_space * math.sqrt(3) * 2 ** (iterations - 1) / math.sqrt(4**iterations - 1)
@@ -84,11 +93,15 @@ def _transpose(planes: Array, out: Array) -> None:
 
 
 def _run(planes: Array, weights: Array) -> None:
-    """Run the recursion in place, forwards and backwards, over axis 1 of channels x length x lines."""
+    """Run the recursion in place, forwards and backwards, over axis 1 of channels x length
+    x lines.
+    """
     steps = np.moveaxis(planes, 1, 0)
     change = np.empty_like(steps[0])
     last = len(steps) - 1
-    order = [(i, i - 1, i - 1) for i in range(1, last + 1)] + [(i, i + 1, i) for i in range(last - 1, -1, -1)]
+    order = [(i, i - 1, i - 1) for i in range(1, last + 1)] + [
+        (i, i + 1, i) for i in range(last - 1, -1, -1)
+    ]
     for here, before, between in order:
         np.subtract(steps[before], steps[here], out=change)
         change *= weights[between]

@@ -1,31 +1,37 @@
-"""The blur map of Karaali and Jung, "Edge-Based Defocus Blur Estimation With Adaptive Scale Selection", TIP 27(3) 2018.
+"""The blur map of Karaali and Jung, "Edge-Based Defocus Blur Estimation With Adaptive Scale
+Selection", TIP 27(3) 2018.
 
-Zhuo and Sim's reading of a re-blurred edge (see `zhuo_sim`), with four changes: only edges that Canny's detector finds
-at each of its four finest scales count; the second re-blur is wider where an edge survives to coarser scales; the
-values of connected edge pixels are smoothed together; and the domain transform carries them to the other pixels.
+Zhuo and Sim's reading of a re-blurred edge (see `zhuo_sim`), with four changes: only edges that
+Canny's detector finds at each of its four finest scales count; the second re-blur is wider where an
+edge survives to coarser scales; the values of connected edge pixels are smoothed together; and the
+domain transform carries them to the other pixels.
 
-The order, the constants and the borders are those of the authors' released MATLAB program. Its edge detector is the
-language's own, `edge(..., 'canny', [], sigma)` with automatic thresholds, and two detectors of that name differ:
+The order, the constants and the borders are those of the authors' released MATLAB program. Its edge
+detector is the language's own, `edge(..., 'canny', [], sigma)` with automatic thresholds, and two
+detectors of that name differ:
 
-- `octave` (the default): GNU Octave's, kernels of even length, the mean gradient as upper threshold. It finds every
-  edge half a pixel aside, where a re-blurred edge reads as blurrier than it is. The only figures of the authors'
-  program at hand were made with it: mean errors of 0.110 and 0.152 px, correlations of 0.950 and 0.908, on the two
-  public pictures of RTF (01 and 05). This module's are 0.109 and 0.145 px, 0.953 and 0.908 (last 20 columns left out).
-- `matlab`: MATLAB's of the year of the paper, kernels of odd length, the 70 % quantile. 0.147 and 0.100 px there, 0.953
-  and 0.919.
+- `octave` (the default): GNU Octave's, kernels of even length, the mean gradient as upper
+  threshold. It finds every edge half a pixel aside, where a re-blurred edge reads as blurrier than
+  it is. The only figures of the authors' program at hand were made with it: mean errors of 0.110
+  and 0.152 px, correlations of 0.950 and 0.908, on the two public pictures of RTF (01 and 05). This
+  module's are 0.109 and 0.145 px, 0.953 and 0.908 (last 20 columns left out).
+- `matlab`: MATLAB's of the year of the paper, kernels of odd length, the 70 % quantile. 0.147 and
+  0.100 px there, 0.953 and 0.919.
 
 Deviations:
 
-- A reading that the closed form leaves undefined (the ratio is that of no blurred step) is 0 and takes part in all that
-  follows, as in the authors' program; here that includes a ratio of exactly 1 and an edge without any gradient.
-- A picture without a reliable edge counts as in focus (theirs divides 0 by 0). A pixel that no edge reaches, because
-  the weights of the propagation vanish numerically, takes the value of the nearest edge pixel.
+- A reading that the closed form leaves undefined (the ratio is that of no blurred step) is 0 and
+  takes part in all that follows, as in the authors' program; here that includes a ratio of exactly
+  1 and an edge without any gradient.
+- A picture without a reliable edge counts as in focus (theirs divides 0 by 0). A pixel that no edge
+  reaches, because the weights of the propagation vanish numerically, takes the value of the nearest
+  edge pixel.
 - Gradients below the round-off of the picture are no edges; luma below 0 counts as 0.
 
-The grey picture is de-gammaed by a power of 2.4, as theirs: a method that works in linear light does that twice. The
-closed form holds for Gaussian PSFs: a lone step blurred by a disk of radius 2, 3, 4, 6 reads as 1.13, 1.88, 2.76, 4.88
-(wider re-blur 2.5, the usual one). There is no noise handling: the thresholds are shares of the picture's own
-gradients, so noise alone yields edges.
+The grey picture is de-gammaed by a power of 2.4, as theirs: a method that works in linear light
+does that twice. The closed form holds for Gaussian PSFs: a lone step blurred by a disk of radius 2,
+3, 4, 6 reads as 1.13, 1.88, 2.76, 4.88 (wider re-blur 2.5, the usual one). There is no noise
+handling: the thresholds are shares of the picture's own gradients, so noise alone yields edges.
 """
 
 from __future__ import annotations
@@ -63,7 +69,9 @@ ROUND_OFF = 1e-12
 
 
 def estimate(image: Picture, *, edges: Detector = "octave") -> Map:
-    """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a reliable edge counts as in focus."""
+    """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a reliable edge
+    counts as in focus.
+    """
     return _propagate(image, sparse(image, edges=edges)).astype(np.float32)
 
 
@@ -73,7 +81,8 @@ def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True
     Args:
         image: the picture.
         edges: whose edge detector.
-        connected: smooth the values along connected edges, as published; False gives the raw readings.
+        connected: smooth the values along connected edges, as published; False gives the raw
+            readings.
     """
     gray = np.maximum(np.asarray(image, np.float64) @ np.array(LUMA) + BLACK, 0) ** GAMMA
     found = np.stack([canny(gray, scale, edges) for scale in SCALES])
@@ -90,9 +99,9 @@ def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True
 def canny(gray: Array, sigma: float, detector: Detector = "octave") -> Mask:
     """Return Canny's edges of an H x W plane with automatic thresholds, at a scale of sigma pixels.
 
-    The upper threshold on the gradient magnitude (over its maximum) is its mean (Octave), or the first of 64 equal
-    steps below which lie more than 70 % of the pixels (MATLAB); the lower one is 0.4 of it. The outermost pixels are
-    never edges.
+    The upper threshold on the gradient magnitude (over its maximum) is its mean (Octave), or the
+    first of 64 equal steps below which lie more than 70 % of the pixels (MATLAB); the lower one is
+    0.4 of it. The outermost pixels are never edges.
     """
     across, down = (_octave_gradients if detector == "octave" else _matlab_gradients)(gray, sigma)
     slope = np.hypot(across, down)
@@ -111,13 +120,16 @@ def canny(gray: Array, sigma: float, detector: Detector = "octave") -> Mask:
 
 
 def _matlab_threshold(slope: Array) -> float:
-    # The library's 64 bins are centred on multiples of 1/63, yet its threshold counts in steps of 1/64.
+    # The library's 64 bins are centred on multiples of 1/63, yet its threshold counts in steps of
+    # 1/64.
     counts = np.bincount((slope.ravel() * (BINS - 1) + 0.5).astype(np.intp), minlength=BINS)
     return float(np.argmax(np.cumsum(counts) > NOT_EDGES * slope.size) + 1) / BINS
 
 
 def _matlab_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
-    """Return the derivatives across columns and down rows by the sampled kernels of MATLAB, borders replicated."""
+    """Return the derivatives across columns and down rows by the sampled kernels of MATLAB, borders
+    replicated.
+    """
     reach = math.ceil(4 * sigma)
     smooth = np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
     smooth /= smooth.sum()
@@ -130,7 +142,9 @@ def _matlab_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
 
 
 def _octave_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
-    """Return the same by Octave: a Gaussian of even length, so half a pixel aside, then central differences."""
+    """Return the same by Octave: a Gaussian of even length, so half a pixel aside, then central
+    differences.
+    """
     half = 4 * math.ceil(sigma)
     smooth = np.exp(-((np.arange(-half, half) + 0.5) ** 2) / (2 * sigma**2))
     smooth /= smooth.sum()
@@ -143,9 +157,11 @@ def _octave_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
 
 
 def _ridges(across: Array, down: Array, slope: Array, low: float) -> Mask:
-    """Return the pixels above `low` not exceeded by the slope one step along the gradient, forwards or backwards.
+    """Return the pixels above `low` not exceeded by the slope one step along the gradient, forwards
+    or backwards.
 
-    A step leads to the square of neighbours around the pixel; the slope there is interpolated linearly.
+    A step leads to the square of neighbours around the pixel; the slope there is interpolated
+    linearly.
     """
     candidates = slope > low
     candidates[[0, -1]] = False
@@ -169,7 +185,9 @@ def _ridges(across: Array, down: Array, slope: Array, low: float) -> Mask:
 
 
 def _second(present: Mask) -> Array:
-    """Return the sigma of the second re-blur: from the scale before an edge is first missed (scales x edges)."""
+    """Return the sigma of the second re-blur: from the scale before an edge is first missed (scales
+    x edges).
+    """
     missed = ~present
     last = np.where(missed.any(axis=0), missed.argmax(axis=0), len(SCALES)) - 1
     second: Array = SECOND_SHARE * np.array(SCALES)[last]
@@ -177,15 +195,17 @@ def _second(present: Mask) -> Array:
 
 
 def _readings(gray: Array, edges: Mask, second: Array) -> Array:
-    """Return sigma at each edge pixel from the ratio of its gradients after two re-blurs; 0 if no step has that."""
+    """Return sigma at each edge pixel from the ratio of its gradients after two re-blurs; 0 if no
+    step has that.
+    """
     reach = _reach(float(second.min()))
     first = _slope(gray, FIRST, reach)[edges]
     wider = np.empty_like(first)
     for sigma in np.unique(second):
         chosen = second == sigma
         wider[chosen] = _slope(gray, float(sigma), _reach(float(sigma)))[edges][chosen]
-    # The ratio R of a step blurred by sigma: R^2 = (sigma^2 + second^2) / (sigma^2 + first^2), here written with the
-    # squares themselves, so that nothing is divided by a vanishing gradient.
+    # The ratio R of a step blurred by sigma: R^2 = (sigma^2 + second^2) / (sigma^2 + first^2), here
+    # written with the squares themselves, so that nothing is divided by a vanishing gradient.
     steep, flat = first**2, wider**2
     above, below = second**2 * flat - steep * FIRST**2, steep - flat
     step = (above >= 0) & (below > 0)
@@ -198,7 +218,9 @@ def _reach(sigma: float) -> int:
 
 
 def _slope(gray: Array, sigma: float, reach: int) -> Array:
-    """Return the gradient magnitude by derivatives of a Gaussian, sampled, not normalised, borders mirrored."""
+    """Return the gradient magnitude by derivatives of a Gaussian, sampled, not normalised, borders
+    mirrored.
+    """
     x = np.arange(-reach, reach + 1.0)
     smooth = np.exp(-(x**2) / (2 * sigma**2))
     derivative = x * smooth / (2 * np.pi * sigma**4)
@@ -213,10 +235,11 @@ def _connect(edges: Mask, readings: Array, votes: Array) -> Array:
 
     They are the s with the smallest
 
-        sum over pixels (1 + votes) (s - reading)^2 + 2 * SMOOTHNESS * sum over pairs of neighbours (difference of s)^2
+        sum over pixels (1 + votes) (s - reading)^2 + 2 * SMOOTHNESS * sum over pairs of neighbours
+        (difference of s)^2
 
-    where the eight pixels around a pixel are its neighbours, and votes are the scales at which the edge is found.
-    All components are solved at once: pixels of different ones share no term.
+    where the eight pixels around a pixel are its neighbours, and votes are the scales at which the
+    edge is found. All components are solved at once: pixels of different ones share no term.
     """
     from scipy.sparse import coo_array, csgraph, diags_array
     from scipy.sparse.linalg import splu
@@ -226,21 +249,31 @@ def _connect(edges: Mask, readings: Array, votes: Array) -> Array:
     inner[edges] = np.arange(readings.size)
     pairs = []
     for row, column in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        other = number[1 + row : number.shape[0] - 1 + row, 1 + column : number.shape[1] - 1 + column]
+        other = number[
+            1 + row : number.shape[0] - 1 + row, 1 + column : number.shape[1] - 1 + column
+        ]
         both = edges & (other >= 0)
         pairs.append(np.stack([inner[both], other[both]]))
     ends = np.concatenate(pairs, axis=1)
     links = coo_array(
-        (np.full(ends.shape[1], 2 * SMOOTHNESS), (ends[0], ends[1])), shape=(readings.size, readings.size)
+        (np.full(ends.shape[1], 2 * SMOOTHNESS), (ends[0], ends[1])),
+        shape=(readings.size, readings.size),
     )
     system = csgraph.laplacian((links + links.T).tocsr()) + diags_array(1 + votes)
-    factors = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    factors = splu(
+        system.tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
     smoothed: Array = factors.solve((1 + votes) * readings)
     return smoothed.clip(0, MAX_SIGMA)
 
 
 def _propagate(image: Picture, known: Array) -> Array:
-    """Return the values carried to every pixel: the normalised convolution by the domain transform."""
+    """Return the values carried to every pixel: the normalised convolution by the domain
+    transform.
+    """
     weight = np.isfinite(known).astype(np.float64)
     if not weight.any():
         return np.zeros(known.shape)
@@ -253,7 +286,9 @@ def _propagate(image: Picture, known: Array) -> Array:
         SPREAD_ITERATIONS,
         guide,
     )
-    reached = spread[..., 1] > np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # full precision
+    reached = (
+        spread[..., 1] > np.finfo(np.float64).tiny / np.finfo(np.float64).eps
+    )  # full precision
     dense = np.divide(spread[..., 0], spread[..., 1], out=np.zeros(known.shape), where=reached)
     if not reached.all():
         nearest = distance_transform_edt(weight == 0, return_distances=False, return_indices=True)

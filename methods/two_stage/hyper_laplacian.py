@@ -1,40 +1,48 @@
-"""Deconvolution with a hyper-Laplacian prior, layer by layer: the deconvolver of the two-stage systems.
+"""Deconvolution with a hyper-Laplacian prior, layer by layer: the deconvolver of the two-stage
+systems.
 
-D. Krishnan and R. Fergus, "Fast image deconvolution using hyper-Laplacian priors", NIPS 2009, minimise per channel
+D. Krishnan and R. Fergus, "Fast image deconvolution using hyper-Laplacian priors", NIPS 2009,
+minimise per channel
 
     weight / 2 |k conv x - y|^2 + sum |dx/du|^alpha + sum |dx/dv|^alpha
 
-by half-quadratic splitting: the gradients are replaced by fields w, held to them by beta / 2 |grad x - w|^2, and w (a
-problem of one number per pixel) and x (a quotient of Fourier transforms) are solved in turn while beta grows.
+by half-quadratic splitting: the gradients are replaced by fields w, held to them by beta / 2 |grad
+x - w|^2, and w (a problem of one number per pixel) and x (a quotient of Fourier transforms) are
+solved in turn while beta grows.
 
-The pipeline round it is the one that the authors of DMENet released for their own, the JNB and the EBDB maps, and that
-the tables of the field rest on. As released:
+The pipeline round it is the one that the authors of DMENet released for their own, the JNB and the
+EBDB maps, and that the tables of the field rest on. As released:
 
 - the picture is rounded to 8 bits on the way in, the result cut to [0, 1] on the way out;
-- sigma takes the lower edge of its bin; the edges are the least sigma, 32 quantiles of the *distinct* values, and the
-  largest. Those maps are 8-bit files, so distinct values are all there is between the extremes, each once;
-- the picture is continued by its border values as far as the kernel is wide, and the border faded into its own periodic
-  blurred copy, four times (the `edgetaper` of Gonzalez and Woods), because the transforms are periodic;
+- sigma takes the lower edge of its bin; the edges are the least sigma, 32 quantiles of the
+  *distinct* values, and the largest. Those maps are 8-bit files, so distinct values are all there
+  is between the extremes, each once;
+- the picture is continued by its border values as far as the kernel is wide, and the border faded
+  into its own periodic blurred copy, four times (the `edgetaper` of Gonzalez and Woods), because
+  the transforms are periodic;
 - layers are pasted with hard masks, and a kernel of one pixel copies the picture;
-- alpha = 1.5, beta = 1 and then x 2 sqrt 2 while below 256, one solution of w and x for each; weight 16.8 for the DPDD
-  data (420 for CUHK-BD, 4.2 for RealDOF: chosen by hand on those test sets).
+- alpha = 1.5, beta = 1 and then x 2 sqrt 2 while below 256, one solution of w and x for each;
+  weight 16.8 for the DPDD data (420 for CUHK-BD, 4.2 for RealDOF: chosen by hand on those test
+  sets).
 
 Here:
 
 - `RELEASED` are these constants; `TUNED` those that gain most with the true map (see there).
-- The kernels are `benchmark.optics.psf`'s, integrated over the pixel and cut at 5 sigma; theirs are sampled at the
-  centre, cut at 8.5 sigma or 50 pixels.
+- The kernels are `benchmark.optics.psf`'s, integrated over the pixel and cut at 5 sigma; theirs are
+  sampled at the centre, cut at 8.5 sigma or 50 pixels.
 - Maps are rounded to the steps of such a file, 5/255 px, for the hard bins only.
 - Their final rounding to 8 bits is left to the protocol.
-- w for alpha = 3/2 has a closed form too; any other alpha but 1, 2/3 and 1/2 is tabulated by a Newton iteration that
-  runs until it has converged (theirs makes 4 steps).
-- A layer is solved in boxes round the pixels that need it, each with a margin, not for the whole picture. Against the
-  whole picture, two crops of 200 x 200 of BSDS500 train, three settings: 63 to 126 dB, at most 0.018 apart; 16 pixels
-  from the border, where boxes meet but no picture is continued, 77 to 130 dB, at most 0.0034. PSNR changes by 0.002 dB.
-- Optional: `bins="feathered"` mixes two layers per pixel, and `mismatch` m says that the PSF of a layer is wrong, as in
-  `benchmark.methods.two_stage.wiener`: at a frequency where the PSF passes H, the data then have the weight
-  1 / (1 / weight + m (1 - H^2) / P), P the eigenvalue of the negative Laplacian; an error of the PSF acts as noise with
-  the spectrum of a picture. 0 is the published method.
+- w for alpha = 3/2 has a closed form too; any other alpha but 1, 2/3 and 1/2 is tabulated by a
+  Newton iteration that runs until it has converged (theirs makes 4 steps).
+- A layer is solved in boxes round the pixels that need it, each with a margin, not for the whole
+  picture. Against the whole picture, two crops of 200 x 200 of BSDS500 train, three settings: 63 to
+  126 dB, at most 0.018 apart; 16 pixels from the border, where boxes meet but no picture is
+  continued, 77 to 130 dB, at most 0.0034. PSNR changes by 0.002 dB.
+- Optional: `bins="feathered"` mixes two layers per pixel, and `mismatch` m says that the PSF of a
+  layer is wrong, as in `benchmark.methods.two_stage.wiener`: at a frequency where the PSF passes H,
+  the data then have the weight 1 / (1 / weight + m (1 - H^2) / P), P the eigenvalue of the negative
+  Laplacian; an error of the PSF acts as noise with the spectrum of a picture. 0 is the published
+  method.
 """
 
 from __future__ import annotations
@@ -75,11 +83,12 @@ RELEASED = Constants(alpha=1.5, weight=16.8, mismatch=0, bins="hard", eight_bit=
 TUNED = Constants(alpha=1.5, weight=3000, mismatch=0.005, bins="feathered", eight_bit=False)
 """What gains most with the true map, without noise.
 
-Gain over the input in dB, 8 pictures of BSDS500 train, blurred by disks of radius up to 8, 8 bits; true map, disk
-kernels, feathered bins; sRGB codes / linear light. Alpha 1.5: weight 3000 and mismatch 0.005 1.40 / 1.44, 0.007 - /
-1.40, 0.01 1.28 / 1.30; weight 1000 and mismatch 0.005 - / 1.40, 0.003 - / 1.36. Alpha 1.3, 3000 and 0.004: - / 1.35.
-Alpha 1, 3000 and 0.003: 1.01 / 1.07. On the middle 240 x 240 of ten of them, sRGB, without mismatch: released 0.42;
-feathered, alpha 1.5 with weight 50 0.75, 1 with 150 0.62, 2/3 with 300 0.45; hard bins gain 0.01 less.
+Gain over the input in dB, 8 pictures of BSDS500 train, blurred by disks of radius up to 8, 8 bits;
+true map, disk kernels, feathered bins; sRGB codes / linear light. Alpha 1.5: weight 3000 and
+mismatch 0.005 1.40 / 1.44, 0.007 - / 1.40, 0.01 1.28 / 1.30; weight 1000 and mismatch 0.005 - /
+1.40, 0.003 - / 1.36. Alpha 1.3, 3000 and 0.004: - / 1.35. Alpha 1, 3000 and 0.003: 1.01 / 1.07. On
+the middle 240 x 240 of ten of them, sRGB, without mismatch: released 0.42; feathered, alpha 1.5
+with weight 50 0.75, 1 with 150 0.62, 2/3 with 300 0.45; hard bins gain 0.01 less.
 """
 
 QUANTILES = 32
@@ -118,18 +127,21 @@ def deconvolve(
         psf: the family of the PSF; `gkm` ends at the paper's largest kernel.
         alpha: exponent of the prior, in (0, 2].
         weight: of the data against the prior, > 0, for a picture on the [0, 1] scale.
-        mismatch: m >= 0 of the module's formula. Where the true PSF changes from pixel to pixel a layer's model is the
-            more wrong the larger the PSF, and a constant weight rings in one place or leaves blur in the other.
-        bins: `hard`, the released bins; or `feathered`, a ladder of sigmas, each pixel mixing the two rungs next to its
-            own sigma linearly, which leaves no seams.
-        eight_bit: round the picture to 8 bits first and cut the result to [0, 1], as the released program does. Not for
-            linear light, whose shadows need more than 8 bits.
+        mismatch: m >= 0 of the module's formula. Where the true PSF changes from pixel to pixel a
+            layer's model is the more wrong the larger the PSF, and a constant weight rings in one
+            place or leaves blur in the other.
+        bins: `hard`, the released bins; or `feathered`, a ladder of sigmas, each pixel mixing the
+            two rungs next to its own sigma linearly, which leaves no seams.
+        eight_bit: round the picture to 8 bits first and cut the result to [0, 1], as the released
+            program does. Not for linear light, whose shadows need more than 8 bits.
 
     Raises:
         ValueError: if alpha, weight or mismatch is out of its range.
     """
     if not (0 < alpha <= 2 and 0 < weight < math.inf and 0 <= mismatch < math.inf):
-        raise ValueError(f"alpha must be in (0, 2], weight > 0, mismatch >= 0; got {alpha}, {weight}, {mismatch}")
+        raise ValueError(
+            f"alpha must be in (0, 2], weight > 0, mismatch >= 0; got {alpha}, {weight}, {mismatch}"
+        )
     solver = partial(fast_deconv, alpha=alpha, weight=weight, mismatch=mismatch)
     seen = np.rint(np.clip(image, 0, 1) * np.float32(255)) / np.float32(255) if eight_bit else image
     sigmas, place = _ladder(blur_map) if bins == "feathered" else _bins(blur_map)
@@ -139,7 +151,9 @@ def deconvolve(
             share: Map = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
             margin = _margin(sigma)
             boxes = list(_boxes(share > 0, margin))
-            solve = partial(_layer, seen, psf=layer_kernel(psf, sigma), margin=margin, solver=solver)
+            solve = partial(
+                _layer, seen, psf=layer_kernel(psf, sigma), margin=margin, solver=solver
+            )
             layers = threads.map(solve, boxes)
             for box, layer in zip(boxes, layers, strict=True):
                 restored[box] += share[box][..., None] * layer
@@ -147,7 +161,9 @@ def deconvolve(
 
 
 def _bins(blur_map: Map) -> tuple[list[float], Map]:
-    """Return the lower edges of the released bins that hold a pixel, and every pixel's index into them."""
+    """Return the lower edges of the released bins that hold a pixel, and every pixel's index into
+    them.
+    """
     filed = np.rint(blur_map / FILE_STEP) * FILE_STEP
     values, where = np.unique(filed, return_inverse=True)
     inner = np.quantile(values, np.arange(1, QUANTILES + 1) / (QUANTILES + 1), method="hazen")
@@ -162,7 +178,8 @@ def _ladder(blur_map: Map) -> tuple[list[float], Map]:
     return [STEP * rung for rung in range(math.ceil(place.max()) + 1)], place
 
 
-# Boxes ----------------------------------------------------------------------------------------------------------------
+# Boxes
+# --------------------------------------------------------------------------------------------------
 
 
 def _margin(sigma: float) -> int:
@@ -171,9 +188,13 @@ def _margin(sigma: float) -> int:
 
 
 def _boxes(mask: Mask, margin: int) -> Iterator[Box]:
-    """Yield disjoint boxes that cover the mask, chosen so that they are cheap to solve with their margins."""
+    """Yield disjoint boxes that cover the mask, chosen so that they are cheap to solve with their
+    margins.
+    """
     if mask.any():
-        yield from _split(mask, _hull(mask, (slice(0, mask.shape[0]), slice(0, mask.shape[1]))), margin)
+        yield from _split(
+            mask, _hull(mask, (slice(0, mask.shape[0]), slice(0, mask.shape[1]))), margin
+        )
 
 
 def _split(mask: Mask, box: Box, margin: int) -> Iterator[Box]:
@@ -188,7 +209,9 @@ def _split(mask: Mask, box: Box, margin: int) -> Iterator[Box]:
         half = (box[0], part) if axis else (part, box[1])
         if mask[half].any():
             halves.append(_hull(mask, half))
-    if lengths[axis] > LARGEST_BOX or sum(_cost(half, margin) for half in halves) < 0.9 * _cost(box, margin):
+    if lengths[axis] > LARGEST_BOX or sum(_cost(half, margin) for half in halves) < 0.9 * _cost(
+        box, margin
+    ):
         for half in halves:
             yield from _split(mask, half, margin)
     else:
@@ -208,14 +231,19 @@ def _cost(box: Box, margin: int) -> int:
     return math.prod(side.stop - side.start + 2 * margin for side in box)
 
 
-def _layer(image: Picture, box: Box, *, psf: Array, margin: int, solver: Callable[[Planes, Array], Planes]) -> Picture:
+def _layer(
+    image: Picture, box: Box, *, psf: Array, margin: int, solver: Callable[[Planes, Array], Planes]
+) -> Picture:
     """Return one box of the picture, restored under one PSF."""
     if psf.size == 1:
         return image[box]
     reach = len(psf)
-    sides = [_grown(side, margin, reach, size) for side, size in zip(box, image.shape, strict=False)]
+    sides = [
+        _grown(side, margin, reach, size) for side, size in zip(box, image.shape, strict=False)
+    ]
     rows, columns = (
-        np.clip(np.arange(s.start, s.stop), 0, size - 1) for s, size in zip(sides, image.shape, strict=False)
+        np.clip(np.arange(s.start, s.stop), 0, size - 1)
+        for s, size in zip(sides, image.shape, strict=False)
     )
     part = np.ascontiguousarray(np.moveaxis(image[np.ix_(rows, columns)], 2, 0))
     solved = solver(taper(part, psf), psf)
@@ -225,9 +253,11 @@ def _layer(image: Picture, box: Box, *, psf: Array, margin: int, solver: Callabl
 
 
 def _grown(side: slice, margin: int, reach: int, size: int) -> slice:
-    """Return a side with its margin, no further than the picture is continued, of a length that transforms fast.
+    """Return a side with its margin, no further than the picture is continued, of a length that
+    transforms fast.
 
-    Only the whole length of the continued picture is taken as it is: to prolong it would change the fading at its ends.
+    Only the whole length of the continued picture is taken as it is: to prolong it would change the
+    fading at its ends.
     """
     first, last = -reach, size + reach
     start, stop = max(side.start - margin, first), min(side.stop + margin, last)
@@ -236,11 +266,15 @@ def _grown(side: slice, margin: int, reach: int, size: int) -> slice:
     return slice(max(stop - length, first), stop)
 
 
-# Krishnan and Fergus --------------------------------------------------------------------------------------------------
+# Krishnan and Fergus
+# --------------------------------------------------------------------------------------------------
 
 
-def fast_deconv(planes: Planes, psf: Array, alpha: float, weight: float, mismatch: float = 0) -> Planes:
-    """Return the minimiser of the module's formula as half-quadratic splitting finds it, for periodic pictures.
+def fast_deconv(
+    planes: Planes, psf: Array, alpha: float, weight: float, mismatch: float = 0
+) -> Planes:
+    """Return the minimiser of the module's formula as half-quadratic splitting finds it, for
+    periodic pictures.
 
     Args:
         planes: C x H x W, no smaller than the PSF.
@@ -253,13 +287,17 @@ def fast_deconv(planes: Planes, psf: Array, alpha: float, weight: float, mismatc
     passed = _passed(psf, shape)
     power, rough = passed**2, _roughness(shape)
     known = rfft2(planes) * passed
-    doubt = np.divide(1 - power, rough, out=np.zeros_like(rough), where=rough > 0)  # a mean is passed whole: no doubt
+    doubt = np.divide(
+        1 - power, rough, out=np.zeros_like(rough), where=rough > 0
+    )  # a mean is passed whole: no doubt
     per_weight = np.float32(1 / weight) + np.float32(mismatch) * np.maximum(doubt, 0)
     x = planes
     beta = FIRST_BETA
     while beta < LAST_BETA:
         pull = np.float32(beta) * per_weight
-        wanted = rfft2(_divergence(shrink(_ahead(x, 1), alpha, beta), shrink(_ahead(x, 2), alpha, beta)))
+        wanted = rfft2(
+            _divergence(shrink(_ahead(x, 1), alpha, beta), shrink(_ahead(x, 2), alpha, beta))
+        )
         wanted *= pull
         wanted += known
         wanted /= power + pull * rough
@@ -290,7 +328,9 @@ def _fading(profile: Array, size: int) -> Array:
 
 
 def _passed(psf: Array, shape: tuple[int, ...]) -> Planes:
-    """Return the factor by which a symmetric PSF multiplies each coefficient of the transform (real)."""
+    """Return the factor by which a symmetric PSF multiplies each coefficient of the transform
+    (real).
+    """
     padded = np.zeros(shape)
     padded[: psf.shape[0], : psf.shape[1]] = psf
     padded = np.roll(padded, (-(psf.shape[0] // 2), -(psf.shape[1] // 2)), axis=(0, 1))
@@ -314,11 +354,13 @@ def _divergence(down: Planes, right: Planes) -> Planes:
     return np.roll(down, 1, 1) - down + np.roll(right, 1, 2) - right
 
 
-# The problem of one number --------------------------------------------------------------------------------------------
+# The problem of one number
+# --------------------------------------------------------------------------------------------
 
 
 def shrink(v: Planes, alpha: float, beta: float) -> Planes:
-    """Return the w, for every v, at which |w|^alpha + beta / 2 (w - v)^2 is least (float32, any shape).
+    """Return the w, for every v, at which |w|^alpha + beta / 2 (w - v)^2 is least (float32, any
+    shape).
 
     For alpha < 1 it is 0 up to a threshold and jumps there.
     """
@@ -335,7 +377,8 @@ def shrink(v: Planes, alpha: float, beta: float) -> Planes:
 def threshold(alpha: float, beta: float) -> float:
     """Return the |v| up to which `shrink` gives 0, for alpha <= 1.
 
-    There the least energy of the root, whose derivative is 0, equals that of w = 0; both equations together give w.
+    There the least energy of the root, whose derivative is 0, equals that of w = 0; both equations
+    together give w.
     """
     if alpha == 1:
         return 1 / beta
@@ -344,11 +387,15 @@ def threshold(alpha: float, beta: float) -> float:
 
 
 def _root(v: Planes, alpha: float, beta: float) -> Planes:
-    """Return the largest root w of alpha w^(alpha - 1) + beta (w - v), for v >= 0 above the threshold."""
+    """Return the largest root w of alpha w^(alpha - 1) + beta (w - v), for v >= 0 above the
+    threshold.
+    """
     if alpha == 1:
         return np.asarray(v - np.float32(1 / beta), dtype=np.float32)
     if alpha == 3 / 2:  # quadratic in sqrt(w)
-        return np.asarray((2 * beta * v / (1.5 + np.sqrt(2.25 + 4 * beta**2 * v))) ** 2, dtype=np.float32)
+        return np.asarray(
+            (2 * beta * v / (1.5 + np.sqrt(2.25 + 4 * beta**2 * v))) ** 2, dtype=np.float32
+        )
     if math.isclose(alpha, 2 / 3, rel_tol=1e-3):
         return _quartic(v, beta)
     if alpha == 1 / 2:
@@ -358,24 +405,31 @@ def _root(v: Planes, alpha: float, beta: float) -> Planes:
     below = np.minimum(place.astype(np.int32), len(table) - 2)
     low = table[below]
     found = low + (table[below + 1] - low) * (place - below.astype(np.float32))
-    # Beyond the table the root keeps the distance from v that it has at the end: there the prior pulls next to nothing.
+    # Beyond the table the root keeps the distance from v that it has at the end: there the prior
+    # pulls next to nothing.
     return np.asarray(found + np.maximum(v - np.float32(TABLE_REACH), 0), dtype=np.float32)
 
 
 def _quartic(v: Planes, beta: float) -> Planes:
-    """Solve alpha = 2/3: with w = t^3 it reads t^4 - v t + c = 0, by Ferrari's resolvent y^3 - 4 c y - v^2 = 0."""
+    """Solve alpha = 2/3: with w = t^3 it reads t^4 - v t + c = 0, by Ferrari's resolvent y^3 - 4 c
+    y - v^2 = 0.
+    """
     c = 2 / (3 * beta)
     half = v**2 / 2
     rest = np.sqrt(np.maximum(half**2 - np.float32((4 * c / 3) ** 3), 0))
     one = np.cbrt(half + rest)
-    y = one + np.float32(4 * c / 3) / one  # the product of Cardano's two terms is known; their difference would cancel
+    y = (
+        one + np.float32(4 * c / 3) / one
+    )  # the product of Cardano's two terms is known; their difference would cancel
     root = np.sqrt(y)
     t = (root + np.sqrt(np.maximum(2 * v / root - y, 0))) / 2
     return np.asarray(t**3, dtype=np.float32)
 
 
 def _cubic(v: Planes, beta: float) -> Planes:
-    """Solve alpha = 1/2: with w = t^2 it reads t^3 - v t + 1 / (2 beta) = 0, whose three roots are real."""
+    """Solve alpha = 1/2: with w = t^2 it reads t^3 - v t + 1 / (2 beta) = 0, whose three roots are
+    real.
+    """
     reach = np.sqrt(v / 3)
     t = 2 * reach * np.cos(np.arccos(np.maximum(-1 / (4 * beta) / reach**3, -1)) / 3)
     return np.asarray(t**2, dtype=np.float32)
@@ -385,16 +439,16 @@ def _cubic(v: Planes, beta: float) -> Planes:
 def _table(alpha: float, beta: float) -> Planes:
     """Return the roots for v = 0, 1e-4, ... 10.
 
-    Newton's iteration, from the side from which it cannot overshoot: the function is convex above the root for
-    alpha < 1 and concave below it for alpha > 1.
+    Newton's iteration, from the side from which it cannot overshoot: the function is convex above
+    the root for alpha < 1 and concave below it for alpha > 1.
     """
     v = np.arange(round(TABLE_REACH / TABLE_STEP) + 1) * TABLE_STEP
     if alpha < 1:
         v = np.maximum(v, threshold(alpha, beta))
         w = v.copy()
     else:
-        # Two bounds from below: of the root's two terms, which add up to beta v, neither is below the smaller half; and
-        # the pull at w is at most that at v.
+        # Two bounds from below: of the root's two terms, which add up to beta v, neither is below
+        # the smaller half; and the pull at w is at most that at v.
         with np.errstate(under="ignore", over="ignore"):
             w = np.minimum(v / 2, (beta * v / (2 * alpha)) ** (1 / (alpha - 1)))
         w = np.maximum(w, v - alpha / beta * v ** (alpha - 1))

@@ -1,31 +1,36 @@
-"""The blur map of Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR 2015 (JNB).
+"""The blur map of Shi, Xu and Jia, "Just Noticeable Defocus Blur Detection and Estimation", CVPR
+2015 (JNB).
 
-JNB-style, dictionary re-trained: the authors' dictionary is not available, so `benchmark.methods.two_stage.jnb_dictionary`
-learns another. The less a picture is blurred, the more atoms of a dictionary of slightly blurred patches it takes to
-explain an 8 x 8 patch of it up to a small error. The number of atoms that orthogonal matching pursuit (OMP) takes is
-counted for every patch, carried along the guide picture, and turned into sigma by the inverse of the logistic function
-of eq. (4).
+JNB-style, dictionary re-trained: the authors' dictionary is not available, so
+`benchmark.methods.two_stage.jnb_dictionary` learns another. The less a picture is blurred, the more
+atoms of a dictionary of slightly blurred patches it takes to explain an 8 x 8 patch of it up to a
+small error. The number of atoms that orthogonal matching pursuit (OMP) takes is counted for every
+patch, carried along the guide picture, and turned into sigma by the inverse of the logistic
+function of eq. (4).
 
-The steps and their constants are those of the authors' released program (`demo_blur_detection.m`). Deviations:
+The steps and their constants are those of the authors' released program (`demo_blur_detection.m`).
+Deviations:
 
-- The dictionary (as published: K-SVD, 64 x 128, blurred patches) and the logistic function are learned here, from
-  BSDS500 train; the file that holds them says how.
-- Sigma is cut at 3.275, where DMENet's authors cut it in their comparison on RTF. The logistic function is almost flat
-  there, and a stronger blur cannot be told apart.
+- The dictionary (as published: K-SVD, 64 x 128, blurred patches) and the logistic function are
+  learned here, from BSDS500 train; the file that holds them says how.
+- Sigma is cut at 3.275, where DMENet's authors cut it in their comparison on RTF. The logistic
+  function is almost flat there, and a stronger blur cannot be told apart.
 - The guide is continued beyond its border by replication and not by zeros, and cut to [0, 1].
-- The weights of the bilateral filter fall with the difference in the guide alone, inside a 5 x 5 window. Its spatial
-  weights are not known.
-- Where no patch takes more than three atoms the authors' quotient is 0 / 0; here the counts are then carried without
-  the mask, as in their other mode.
+- The weights of the bilateral filter fall with the difference in the guide alone, inside a 5 x 5
+  window. Its spatial weights are not known.
+- Where no patch takes more than three atoms the authors' quotient is 0 / 0; here the counts are
+  then carried without the mask, as in their other mode.
 
-Measured with the file that ships. Mean absolute error, correlation and mean error against the true map: 1.04 px, 0.31
-and -0.87 px on 8 pictures of BSDS500 val rendered with disks of up to 8 px in linear light (`simulated`, seed 7), where
-a constant map (the mean of the truth cut at 3.275) is wrong by 0.98 px; 0.28 px, 0.79 and -0.21 px on 2 pictures of
-RTF. The mean area under the ROC curve against the masks of 30 pictures of CUHK-BD is 0.79. The map reads too sharp: a
-blurred region has few patches of more than three atoms, so it takes its value from those and from sharper neighbours.
+Measured with the file that ships. Mean absolute error, correlation and mean error against the true
+map: 1.04 px, 0.31 and -0.87 px on 8 pictures of BSDS500 val rendered with disks of up to 8 px in
+linear light (`simulated`, seed 7), where a constant map (the mean of the truth cut at 3.275) is
+wrong by 0.98 px; 0.28 px, 0.79 and -0.21 px on 2 pictures of RTF. The mean area under the ROC curve
+against the masks of 30 pictures of CUHK-BD is 0.79. The map reads too sharp: a blurred region has
+few patches of more than three atoms, so it takes its value from those and from sharper neighbours.
 
-The counts make a map of (H - 7) x (W - 7). As in the authors' guide, a patch stands for the fourth pixel of its fourth
-row; the map is brought to H x W by replicating its border, three pixels to the top and left and four to the others.
+The counts make a map of (H - 7) x (W - 7). As in the authors' guide, a patch stands for the fourth
+pixel of its fourth row; the map is brought to H x W by replicating its border, three pixels to the
+top and left and four to the others.
 """
 
 from __future__ import annotations
@@ -50,10 +55,14 @@ Counts = NDArray[np.uint8]
 MAX_SIGMA = 3.275
 PATCH = 8
 STOP = PATCH * 2 * 1.15
-"""OMP ends when the residual of a patch (grey values 0-255) is no longer than this: noise of sigma 2, gain 1.15."""
+"""OMP ends when the residual of a patch (grey values 0-255) is no longer than this: noise of sigma
+2, gain 1.15.
+"""
 MAX_ATOMS = 64
 TEXTURED = 3
-"""A patch that takes no more atoms than this says nothing by itself; its value comes from elsewhere."""
+"""A patch that takes no more atoms than this says nothing by itself; its value comes from
+elsewhere.
+"""
 LUMA = (0.2989, 0.5870, 0.1140)
 LEARNED = Path(__file__).with_name("jnb_dictionary.npz")
 
@@ -69,8 +78,8 @@ class Dictionary:
 
     Attributes:
         atoms: 64 x 128 float32; the columns are patches, row by row, with mean 0 and length 1.
-        logistic: (a, b, c, d) of the number of atoms expected at sigma (pixels): a / (1 + exp(b sigma + c)) + d, with
-            a, b > 0.
+        logistic: (a, b, c, d) of the number of atoms expected at sigma (pixels): a / (1 + exp(b
+            sigma + c)) + d, with a, b > 0.
         provenance: what both were learned from, and how.
     """
 
@@ -81,7 +90,9 @@ class Dictionary:
 
 @lru_cache
 def load(path: Path = LEARNED) -> Dictionary:
-    """Return a learned dictionary; raises OSError, KeyError or ValueError if the file is missing or is no such file."""
+    """Return a learned dictionary; raises OSError, KeyError or ValueError if the file is missing or
+    is no such file.
+    """
     with np.load(path, allow_pickle=False) as stored:
         a, b, c, d = (float(value) for value in stored["logistic"])
         atoms = np.ascontiguousarray(stored["atoms"], np.float32)
@@ -91,7 +102,8 @@ def load(path: Path = LEARNED) -> Dictionary:
 def estimate(image: Picture) -> Map:
     """Return the dense blur map: sigma in pixels, in [0, 3.275].
 
-    A picture narrower than a patch, and one in which no patch takes an atom (flat), counts as in focus.
+    A picture narrower than a patch, and one in which no patch takes an atom (flat), counts as in
+    focus.
     """
     if min(image.shape[:2]) < PATCH:
         return np.zeros(image.shape[:2], np.float32)
@@ -110,7 +122,8 @@ def luma(image: Picture) -> Array:
 
 
 def non_zeros(gray: Array, atoms: Array) -> Counts:
-    """Return how many atoms OMP takes for each 8 x 8 patch: (H - 7) x (W - 7), 0 to 64, high where sharp.
+    """Return how many atoms OMP takes for each 8 x 8 patch: (H - 7) x (W - 7), 0 to 64, high where
+    sharp.
 
     Args:
         gray: H x W on the 0-255 scale, at least 8 x 8.
@@ -128,17 +141,18 @@ def non_zeros(gray: Array, atoms: Array) -> Counts:
 def pursue(patches: Array, atoms: Array) -> tuple[Counts, Counts]:
     """Return the atoms that OMP takes for each patch without its mean.
 
-    Error-constrained batch OMP (Rubinstein, Zibulevsky and Elad, 2008) in single precision, one patch after the other,
-    compiled: the patches, the atoms' correlations with the residual and the orthogonalised atoms stay in the cache.
-    A patch costs time in proportion to the square of its number of atoms, a flat one nothing.
+    Error-constrained batch OMP (Rubinstein, Zibulevsky and Elad, 2008) in single precision, one
+    patch after the other, compiled: the patches, the atoms' correlations with the residual and the
+    orthogonalised atoms stay in the cache. A patch costs time in proportion to the square of its
+    number of atoms, a flat one nothing.
 
     Args:
         patches: M x N x 8 x 8 on the 0-255 scale; may be a sliding window.
         atoms: as in `Dictionary`.
 
     Returns:
-        The number of atoms, M x N, and their columns in the dictionary in the order in which they were taken, M x N x
-        64; entries beyond the number mean nothing.
+        The number of atoms, M x N, and their columns in the dictionary in the order in which they
+        were taken, M x N x 64; entries beyond the number mean nothing.
     """
     counts = np.zeros(patches.shape[:2], np.uint8)
     taken = np.zeros((*patches.shape[:2], MAX_ATOMS), np.uint8)
@@ -150,16 +164,23 @@ def pursue(patches: Array, atoms: Array) -> tuple[Counts, Counts]:
 def _compiled() -> Callable[..., None]:
     import numba
 
-    # Vectorising the search for the largest correlation takes leave to ignore NaN, which finite pictures do not make.
-    compiled: Callable[..., None] = numba.njit(nogil=True, fastmath={"contract", "nnan", "nsz"})(_pursue)
+    # Vectorising the search for the largest correlation takes leave to ignore NaN, which finite
+    # pictures do not make.
+    compiled: Callable[..., None] = numba.njit(nogil=True, fastmath={"contract", "nnan", "nsz"})(
+        _pursue
+    )
     return compiled
 
 
-def _pursue(patches: Array, atoms: Array, gram: Array, stop: float, counts: Counts, taken: Counts) -> None:  # noqa: C901
-    """Fill `counts` and `taken`: loops for the compiler, a few simple ones over all atoms at the bottom.
+def _pursue(  # noqa: C901
+    patches: Array, atoms: Array, gram: Array, stop: float, counts: Counts, taken: Counts
+) -> None:
+    """Fill `counts` and `taken`: loops for the compiler, a few simple ones over all atoms at the
+    bottom.
 
-    With q_1 ... q_k the taken atoms made orthonormal (Gram-Schmidt), row k of `spans` is D^T q_k, all that is needed of
-    q_k: the correlations D^T r fall by (q_k . r) D^T q_k, and the squared length of the residual r by (q_k . r)^2.
+    With q_1 ... q_k the taken atoms made orthonormal (Gram-Schmidt), row k of `spans` is D^T q_k,
+    all that is needed of q_k: the correlations D^T r fall by (q_k . r) D^T q_k, and the squared
+    length of the residual r by (q_k . r)^2.
     """
     pixels, width = atoms.shape
     side = patches.shape[2]
@@ -203,7 +224,9 @@ def _pursue(patches: Array, atoms: Array, gram: Array, stop: float, counts: Coun
                     share = spans[k, best]
                     for c in range(width):
                         span[c] -= share * spans[k, c]
-                if span[best] < 1e-6:  # the atom lies in the span of those taken: there is nothing left to explain
+                if (
+                    span[best] < 1e-6
+                ):  # the atom lies in the span of those taken: there is nothing left to explain
                     break
                 scale = np.float32(1 / np.sqrt(span[best]))
                 step = correlation[best] * scale
@@ -229,7 +252,8 @@ def propagate(counts: Counts, gray: Array) -> Array:
     if not mask.any():
         return recursive_filter(values, 10, 0.2, 3, guide).astype(np.float32)
     carried = recursive_filter(np.dstack([values * mask, mask]), 15, 0.15, 3, guide)
-    # Far from everything textured the weight leaves the range of floats; the count there is 0, the strongest blur.
+    # Far from everything textured the weight leaves the range of floats; the count there is 0, the
+    # strongest blur.
     weight = carried[..., 1]
     known = weight > np.finfo(np.float64).tiny
     dense = np.divide(carried[..., 0], weight, out=np.zeros_like(weight), where=known)
@@ -237,18 +261,28 @@ def propagate(counts: Counts, gray: Array) -> Array:
 
 
 def _guide(gray: Array) -> Array:
-    middle = np.clip(gray[PATCH // 2 - 1 : -(PATCH // 2), PATCH // 2 - 1 : -(PATCH // 2)] / 255, 0, 1)
+    middle = np.clip(
+        gray[PATCH // 2 - 1 : -(PATCH // 2), PATCH // 2 - 1 : -(PATCH // 2)] / 255, 0, 1
+    )
     return cv2.GaussianBlur(middle, (5, 5), 1, borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
 def _bilateral(values: Array, guide: Array, reach: int = 2, width: float = 0.1) -> Array:
-    """Return the joint bilateral filter over (2 reach + 1)^2 pixels inside the picture, Gaussian in the guide."""
+    """Return the joint bilateral filter over (2 reach + 1)^2 pixels inside the picture, Gaussian in
+    the guide.
+    """
     height, length = guide.shape
     total, weights = np.zeros_like(values), np.zeros_like(values)
     for down in range(-reach, reach + 1):
         for right in range(-reach, reach + 1):
-            here = slice(max(0, -down), max(0, height - down)), slice(max(0, -right), max(0, length - right))
-            there = slice(max(0, down), max(0, height + down)), slice(max(0, right), max(0, length + right))
+            here = (
+                slice(max(0, -down), max(0, height - down)),
+                slice(max(0, -right), max(0, length - right)),
+            )
+            there = (
+                slice(max(0, down), max(0, height + down)),
+                slice(max(0, right), max(0, length + right)),
+            )
             weight = np.exp(np.square(guide[here] - guide[there]) * np.float32(-0.5 / width**2))
             total[here] += weight * values[there]
             weights[here] += weight

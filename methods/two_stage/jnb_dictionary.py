@@ -1,11 +1,13 @@
-"""Learn what `benchmark.methods.two_stage.jnb` needs: the dictionary, and the sparsity expected at each sigma.
+"""Learn what `benchmark.methods.two_stage.jnb` needs: the dictionary, and the sparsity expected at
+each sigma.
 
     python -m benchmark.methods.two_stage.jnb_dictionary --source DIR --out FILE
 
-The dictionary is learned by K-SVD (Aharon, Elad and Bruckstein, IEEE Trans. Signal Processing 54(11), 2006) with the
-OMP of the estimator, as the JNB paper says, on 8 x 8 patches of sharp grey pictures blurred by Gaussians. The same
-pictures and the same seed give the same dictionary, up to the rounding of the numerical libraries (the file that ships
-came out twice, byte for byte in its atoms, on one machine). Atoms that almost equal another are kept.
+The dictionary is learned by K-SVD (Aharon, Elad and Bruckstein, IEEE Trans. Signal Processing
+54(11), 2006) with the OMP of the estimator, as the JNB paper says, on 8 x 8 patches of sharp grey
+pictures blurred by Gaussians. The same pictures and the same seed give the same dictionary, up to
+the rounding of the numerical libraries (the file that ships came out twice, byte for byte in its
+atoms, on one machine). Atoms that almost equal another are kept.
 """
 
 from __future__ import annotations
@@ -37,13 +39,18 @@ LADDER = np.arange(0.0, 4.01, 0.25)
 
 
 def blurred(gray: Array, sigma: float) -> Array:
-    """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the border."""
+    """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the
+    border.
+    """
     psf = kernel("gaussian", sigma)
     return cv2.filter2D(gray, -1, psf, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
 
-def sample_patches(pictures: Sequence[Array], random: np.random.Generator, each: int = PER_PICTURE) -> Array:
-    """Return textured patches of pictures, without their mean: N x 64, each picture blurred by two sigmas.
+def sample_patches(
+    pictures: Sequence[Array], random: np.random.Generator, each: int = PER_PICTURE
+) -> Array:
+    """Return textured patches of pictures, without their mean: N x 64, each picture blurred by two
+    sigmas.
 
     A patch that OMP would explain with no atom at all teaches nothing and is left out.
     """
@@ -61,10 +68,13 @@ def sample_patches(pictures: Sequence[Array], random: np.random.Generator, each:
     return textured
 
 
-def learn(patches: Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS) -> Array:
+def learn(
+    patches: Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS
+) -> Array:
     """Return a dictionary for patches by K-SVD: 64 x `width`, columns of length 1.
 
-    It starts from patches. An atom that fewer than two patches use is replaced by the patch explained worst.
+    It starts from patches. An atom that fewer than two patches use is replaced by the patch
+    explained worst.
 
     Args:
         patches: N x 64 without their mean, N >= `width`, none of them 0.
@@ -82,8 +92,12 @@ def learn(patches: Array, random: np.random.Generator, *, width: int = WIDTH, ro
 
 
 def encode(patches: Array, atoms: Array) -> Array:
-    """Return the coefficients of patches (N x 64, without their mean) under error-constrained OMP: N x width."""
-    counts, taken = (array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, PATCH, PATCH), atoms))
+    """Return the coefficients of patches (N x 64, without their mean) under error-constrained OMP:
+    N x width.
+    """
+    counts, taken = (
+        array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, PATCH, PATCH), atoms)
+    )
     codes = np.zeros((len(patches), atoms.shape[1]), np.float32)
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)
@@ -102,7 +116,9 @@ def _update(
     patches: Array,
     atom: int,
 ) -> None:
-    """Replace an atom, and its coefficients, by the best rank-one fit to what the others leave of its patches."""
+    """Replace an atom, and its coefficients, by the best rank-one fit to what the others leave of
+    its patches.
+    """
     users = np.flatnonzero(codes[:, atom])
     if len(users) < 2:
         worst = int(np.argmax(np.square(rest).sum(axis=1)))
@@ -122,8 +138,12 @@ def _unit(patches: Array) -> Array:
     return unit
 
 
-def typical_counts(pictures: Sequence[Array], atoms: Array, sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median number of atoms of the textured patches of all pictures, blurred by each sigma."""
+def typical_counts(
+    pictures: Sequence[Array], atoms: Array, sigmas: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the median number of atoms of the textured patches of all pictures, blurred by each
+    sigma.
+    """
     medians = []
     for sigma in sigmas:
         histogram = np.zeros(jnb.MAX_ATOMS + 1, np.int64)
@@ -138,8 +158,8 @@ def typical_counts(pictures: Sequence[Array], atoms: Array, sigmas: NDArray[np.f
 def grouped_median(histogram: NDArray[np.int64]) -> float:
     """Return the median of whole numbers, each taken as spread evenly over the unit around it.
 
-    Strong blurs differ by less than one atom, which the plain median would round away. Of no numbers at all the median
-    is that of the threshold of texture.
+    Strong blurs differ by less than one atom, which the plain median would round away. Of no
+    numbers at all the median is that of the threshold of texture.
     """
     total = histogram.sum()
     if total == 0:
@@ -150,11 +170,13 @@ def grouped_median(histogram: NDArray[np.int64]) -> float:
     return float(middle - 0.5 + (total / 2 - before) / histogram[middle])
 
 
-def fit_logistic(sigmas: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def fit_logistic(
+    sigmas: NDArray[np.float64], counts: NDArray[np.float64]
+) -> tuple[float, float, float, float]:
     """Return (a, b, c, d) of the paper's eq. (4), a / (1 + exp(b sigma + c)) + d; a, b > 0.
 
-    Least squares of the relative errors: the curve is steep where sharp and almost flat where blurred, and an atom too
-    many means little there and much here.
+    Least squares of the relative errors: the curve is steep where sharp and almost flat where
+    blurred, and an atom too many means little there and much here.
 
     Args:
         sigmas: in pixels, at least 4.
@@ -162,47 +184,69 @@ def fit_logistic(sigmas: NDArray[np.float64], counts: NDArray[np.float64]) -> tu
     """
     start = (float(np.ptp(counts)) + 1, 2.0, 0.0, float(counts.min()))
     bounds = ([1e-3, 1e-2, -20.0, 0.0], [1e3, 50.0, 20.0, 64.0])
-    a, b, c, d = curve_fit(_logistic, sigmas, counts, p0=start, sigma=counts, bounds=bounds, maxfev=20_000)[0]
+    a, b, c, d = curve_fit(
+        _logistic, sigmas, counts, p0=start, sigma=counts, bounds=bounds, maxfev=20_000
+    )[0]
     return float(a), float(b), float(c), float(d)
 
 
-def _logistic(sigma: NDArray[np.float64], a: float, b: float, c: float, d: float) -> NDArray[np.float64]:
+def _logistic(
+    sigma: NDArray[np.float64], a: float, b: float, c: float, d: float
+) -> NDArray[np.float64]:
     return a / (1 + np.exp(b * sigma + c)) + d
 
 
 def make(source: Path, seed: int, *, rounds: int = ROUNDS, fitted_on: int = 20) -> Dictionary:
-    """Return a dictionary, and the logistic function of `fitted_on` of the pictures, learned from a folder.
+    """Return a dictionary, and the logistic function of `fitted_on` of the pictures, learned from a
+    folder.
 
     Raises:
         DataError: if the folder holds too few pictures of 8 x 8 pixels or more to learn from.
     """
     random = np.random.default_rng(seed)
-    files = sorted(path for path in source.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    files = sorted(
+        path for path in source.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    )
     pictures = [jnb.luma(imageio.read(path)[0]) for path in files]
     pictures = [picture for picture in pictures if min(picture.shape) >= PATCH]
     patches = sample_patches(pictures, random) if pictures else np.zeros((0, PATCH**2), np.float32)
     if len(patches) < WIDTH:
         raise DataError(
-            f"{source}: {len(pictures)} pictures yield {len(patches)} textured patches, not the {WIDTH} that a "
-            "dictionary takes; give a folder of sharp pictures (BSDS500 train was used for the one that ships)"
+            f"{source}: {len(pictures)} pictures yield {len(patches)} textured patches, not the "
+            f"{WIDTH} that a "
+            "dictionary takes; give a folder of sharp pictures (BSDS500 train was used for the "
+            "one that ships)"
         )
     atoms = learn(patches, random, rounds=rounds)
     some = pictures[:: max(1, len(pictures) // fitted_on)]
     medians = typical_counts(some, atoms, LADDER)
     logistic = fit_logistic(LADDER, medians)
-    return Dictionary(atoms, logistic, _provenance(files, seed, rounds, len(patches), len(some), medians))
+    return Dictionary(
+        atoms, logistic, _provenance(files, seed, rounds, len(patches), len(some), medians)
+    )
 
 
 def _provenance(
-    files: Sequence[Path], seed: int, rounds: int, patches: int, fitted_on: int, medians: NDArray[np.float64]
+    files: Sequence[Path],
+    seed: int,
+    rounds: int,
+    patches: int,
+    fitted_on: int,
+    medians: NDArray[np.float64],
 ) -> str:
-    digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
+    digest = hashlib.sha256(
+        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    ).hexdigest()
     low, high = TRAINING_SIGMA
     return (
-        f"python -m benchmark.methods.two_stage.jnb_dictionary, seed {seed}. Pictures: {len(files)}, SHA-256 {digest}. "
-        f"Atoms: K-SVD, {rounds} rounds, {patches} patches blurred by Gaussians of sigma {low:g} to {high:g} px. "
-        f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma {LADDER[0]:g} to "
-        f"{LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the patches that take more than "
+        f"python -m benchmark.methods.two_stage.jnb_dictionary, seed {seed}. Pictures: "
+        f"{len(files)}, SHA-256 {digest}. "
+        f"Atoms: K-SVD, {rounds} rounds, {patches} patches blurred by Gaussians of sigma {low:g} "
+        f"to {high:g} px. "
+        f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma "
+        f"{LADDER[0]:g} to "
+        f"{LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the patches that "
+        f"take more than "
         f"{TEXTURED}: {' '.join(f'{median:.2f}' for median in medians)}."
     )
 
@@ -219,7 +263,9 @@ def save(learned: Dictionary, path: Path) -> None:
 
 
 def main(
-    source: Annotated[Path, typer.Option(help="Folder of sharp pictures; BSDS500/train for the one that ships.")],
+    source: Annotated[
+        Path, typer.Option(help="Folder of sharp pictures; BSDS500/train for the one that ships.")
+    ],
     out: Annotated[Path, typer.Option(help="File to write, .npz.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:

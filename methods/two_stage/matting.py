@@ -1,13 +1,14 @@
 """Propagation of sparse values by the closed-form matting Laplacian.
 
-Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image Matting", TPAMI 30(2), 2008: values that are an
-affine function of the colour within every 3 x 3 window cost nothing. The values d solve
+Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image Matting", TPAMI 30(2), 2008:
+values that are an affine function of the colour within every 3 x 3 window cost nothing. The values
+d solve
 
     (L + lambda D) d = lambda D d_known
 
-with D = 1 where a value is known (Zhuo and Sim 2011). The system is solved directly (sparse LU): lambda = 0.001
-and the smooth colours of defocused pictures make it so ill-conditioned that iterative solvers with incomplete
-factorisations took up to 141 steps or broke down.
+with D = 1 where a value is known (Zhuo and Sim 2011). The system is solved directly (sparse LU):
+lambda = 0.001 and the smooth colours of defocused pictures make it so ill-conditioned that
+iterative solvers with incomplete factorisations took up to 141 steps or broke down.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from benchmark.api import Map, Picture
 Array = NDArray[np.float64]
 
 MAX_PIXELS = 180_000
-"""Above this size a shrunken copy is solved: the factors take about 400 numbers per pixel, here about 1 GB."""
+"""Above this size a shrunken copy is solved: the factors take about 400 numbers per pixel, here
+about 1 GB.
+"""
 
 
-def propagate(guide: Picture, known: Array, strength: float, *, max_pixels: int = MAX_PIXELS) -> Map:
+def propagate(
+    guide: Picture, known: Array, strength: float, *, max_pixels: int = MAX_PIXELS
+) -> Map:
     """Return known values carried to every pixel.
 
-    A guide of more than `max_pixels` is shrunk by area averaging and the result enlarged bilinearly. Against the full
-    solution the blur maps of 481 x 321 pictures then differ by 0.09 px (half the width) or 0.13 px (3.5 times
-    narrower) on average, with an error 0.03 or 0.05 px larger (BSDS500 train, sigma 0 to 4, lambda 0.001).
+    A guide of more than `max_pixels` is shrunk by area averaging and the result enlarged
+    bilinearly. Against the full solution the blur maps of 481 x 321 pictures then differ by 0.09 px
+    (half the width) or 0.13 px (3.5 times narrower) on average, with an error 0.03 or 0.05 px
+    larger (BSDS500 train, sigma 0 to 4, lambda 0.001).
 
     Args:
         guide: H x W x 3 picture whose colours say which pixels belong together.
@@ -41,7 +47,9 @@ def propagate(guide: Picture, known: Array, strength: float, *, max_pixels: int 
         ValueError: if the shapes differ or nothing is known.
     """
     if known.shape != guide.shape[:2]:
-        raise ValueError(f"known values {known.shape} must have the size of the guide {guide.shape[:2]}")
+        raise ValueError(
+            f"known values {known.shape} must have the size of the guide {guide.shape[:2]}"
+        )
     weight = np.isfinite(known).astype(np.float64)
     if not weight.any():
         raise ValueError("nothing to propagate: no value is known")
@@ -60,9 +68,12 @@ def _solve_small(colours: Array, values: Array, weight: Array, shrink: float) ->
     height, width = values.shape
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
     small_weight = _shrunk(weight, size)
-    small_values = _shrunk(weight * values, size) / np.maximum(small_weight, np.finfo(np.float64).tiny)
-    # A coarse pixel stands for shrink^2 fine ones. The further factor is empirical: among powers of `shrink` it brings
-    # the coarse solution closest to the fine one (BSDS500 train; see `propagate` for what remains).
+    small_values = _shrunk(weight * values, size) / np.maximum(
+        small_weight, np.finfo(np.float64).tiny
+    )
+    # A coarse pixel stands for shrink^2 fine ones. The further factor is empirical: among powers of
+    # `shrink` it brings the coarse solution closest to the fine one (BSDS500 train; see `propagate`
+    # for what remains).
     dense = _solve(_shrunk(colours, size), small_values, small_weight * shrink**3)
     return cv2.resize(dense, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
@@ -78,12 +89,18 @@ def _solve(colours: Array, values: Array, weight: Array) -> Array:
     from scipy.sparse.linalg import splu
 
     height, width = values.shape
-    beyond = (0, max(0, 3 - height)), (0, max(0, 3 - width))  # the Laplacian needs at least one 3 x 3 window
+    beyond = (
+        (0, max(0, 3 - height)),
+        (0, max(0, 3 - width)),
+    )  # the Laplacian needs at least one 3 x 3 window
     held = np.pad(weight, beyond)
     laplacian = cf_laplacian(np.pad(colours, (*beyond, (0, 0)), mode="edge"))
     system = (laplacian + diags(held.ravel())).tocsc()
     system.sum_duplicates()
-    # Symmetric positive definite: diagonal pivots are safe, and this ordering halves time and memory.
-    factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    # Symmetric positive definite: diagonal pivots are safe, and this ordering halves time and
+    # memory.
+    factors = splu(
+        system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
     dense: Array = factors.solve((held * np.pad(values, beyond)).ravel()).reshape(held.shape)
     return dense[:height, :width]

@@ -15,7 +15,15 @@ from annotated_types import Ge, Gt, Le
 
 from benchmark.api import Iterate, Map, Method, MethodCard, Observation, Picture
 from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
-from benchmark.methods.two_stage.deconvolution import Bins, Constants, Deconvolver, Light, Name, Option, Psf
+from benchmark.methods.two_stage.deconvolution import (
+    Bins,
+    Constants,
+    Deconvolver,
+    Light,
+    Name,
+    Option,
+    Psf,
+)
 from benchmark.optics.light import to_linear, to_srgb
 
 MapSource = Literal["estimate", "oracle"]
@@ -24,7 +32,9 @@ _NO_MAP = "map=oracle needs the true blur map, which this sample does not have"
 
 
 class TwoStage(Method):
-    """A blur map, estimated or given, and a deconvolver. Subclasses say which by overriding the two stages."""
+    """A blur map, estimated or given, and a deconvolver. Subclasses say which by overriding the two
+    stages.
+    """
 
     variants = MappingProxyType({"oracle": ("map=oracle",)})
 
@@ -33,12 +43,15 @@ class TwoStage(Method):
 
         Args:
             map_source: `estimate`, or `oracle` for the true map of the sample.
-            light: the values that the deconvolver works on: sRGB codes or linear light. Estimators always see sRGB.
+            light: the values that the deconvolver works on: sRGB codes or linear light. Estimators
+                always see sRGB.
         """
         self._oracle = map_source == "oracle"
         self._linear = light == "linear"
         if self._oracle:
-            self.card = dataclasses.replace(self.card, title=f"{self.card.title} (true map)", oracle=True)
+            self.card = dataclasses.replace(
+                self.card, title=f"{self.card.title} (true map)", oracle=True
+            )
 
     @abstractmethod
     def estimate(self, image: Picture) -> Map:
@@ -46,11 +59,14 @@ class TwoStage(Method):
 
     @abstractmethod
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        """Return a picture in the light of the method, restored under a blur map (sigma in pixels)."""
+        """Return a picture in the light of the method, restored under a blur map (sigma in
+        pixels).
+        """
 
     def prepare(self, device: str) -> None:
-        # One small picture with an edge passes through both stages, which imports and compiles all that they need (the
-        # first time on a machine the matting Laplacian compiles for half a minute). Everything runs on the CPU.
+        # One small picture with an edge passes through both stages, which imports and compiles all
+        # that they need (the first time on a machine the matting Laplacian compiles for half a
+        # minute). Everything runs on the CPU.
         step = np.zeros((16, 16, 3), np.float32)
         step[:, 8:] = 1
         self.restore(Observation(image=step, blur_map=np.ones((16, 16), np.float32)))
@@ -70,7 +86,9 @@ class TwoStage(Method):
         return self.blur_map(observation)
 
     def restore(self, observation: Observation) -> Picture:
-        return self.out_of_light(self.deconvolve(self.in_light(observation.image), self.blur_map(observation)))
+        return self.out_of_light(
+            self.deconvolve(self.in_light(observation.image), self.blur_map(observation))
+        )
 
     def blur_map(self, observation: Observation) -> Map:
         """Return the map that the picture is restored under, estimated or true.
@@ -83,7 +101,9 @@ class TwoStage(Method):
         if observation.blur_map is None:
             raise ValueError(_NO_MAP)
         if observation.blur_map.min() < 0:
-            raise ValueError(f"the true blur map holds a negative sigma ({observation.blur_map.min():g} pixels)")
+            raise ValueError(
+                f"the true blur map holds a negative sigma ({observation.blur_map.min():g} pixels)"
+            )
         return observation.blur_map
 
     def in_light(self, image: Picture) -> Picture:
@@ -96,7 +116,9 @@ class TwoStage(Method):
 
 
 class Pipeline(TwoStage):
-    """A published estimator of the blur map, and any deconvolver; the default is what the published pipelines use."""
+    """A published estimator of the blur map, and any deconvolver; the default is what the published
+    pipelines use.
+    """
 
     def __init__(
         self,
@@ -117,19 +139,23 @@ class Pipeline(TwoStage):
 
         Args:
             map: `estimate`, or `oracle` for the true map of the sample.
-            deconvolution: `hyper-laplacian` (Krishnan and Fergus, as released with the published pipelines),
-                `richardson-lucy` (with the exact spatially varying operator) or `wiener`.
-            psf: family of the PSF; the published pipelines use Gaussians, a lens is nearer to a disk.
-            light: deconvolve sRGB codes, as the published pipelines do, or linear light, in which a lens blurs.
-            constants: hyper-laplacian: where its other options start from: `released` (the default), or `tuned`
-                on BSDS500 train with the true map.
+            deconvolution: `hyper-laplacian` (Krishnan and Fergus, as released with the published
+                pipelines), `richardson-lucy` (with the exact spatially varying operator) or
+                `wiener`.
+            psf: family of the PSF; the published pipelines use Gaussians, a lens is nearer to a
+                disk.
+            light: deconvolve sRGB codes, as the published pipelines do, or linear light, in which a
+                lens blurs.
+            constants: hyper-laplacian: where its other options start from: `released` (the
+                default), or `tuned` on BSDS500 train with the true map.
             alpha: hyper-laplacian: exponent of the prior on gradients (released: 1.5).
             weight: hyper-laplacian: lambda, the weight of the data (released for DPD: 16.8).
             bins: hyper-laplacian: `hard` masks (released) or `feathered` ones.
-            eight_bit: hyper-laplacian: round its input to 8 bits (released: true; false in linear light, whose shadows
-                need more).
+            eight_bit: hyper-laplacian: round its input to 8 bits (released: true; false in linear
+                light, whose shadows need more).
             iterations: richardson-lucy: largest number of iterations.
-            mismatch: wiener, hyper-laplacian: by how much the PSF is assumed wrong (released: 0); see their modules.
+            mismatch: wiener, hyper-laplacian: by how much the PSF is assumed wrong (released: 0);
+                see their modules.
         """
         super().__init__(map, light)
         options: dict[str, Option] = {
@@ -147,10 +173,14 @@ class Pipeline(TwoStage):
         return self._deconvolver(image, blur_map)
 
     def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
-        """Return the steps of an iterative deconvolver; the residual is the root mean square of y - B x."""
+        """Return the steps of an iterative deconvolver; the residual is the root mean square of y -
+        B x.
+        """
         if self._deconvolver.steps is None:
             return None
-        steps = self._deconvolver.steps(self.in_light(observation.image), self.blur_map(observation))
+        steps = self._deconvolver.steps(
+            self.in_light(observation.image), self.blur_map(observation)
+        )
         return (Iterate(self.out_of_light(picture), residual) for picture, residual in steps)
 
 
@@ -158,7 +188,8 @@ class ZhuoSim(Pipeline):
     """Blur map of Zhuo and Sim, then a deconvolver."""
 
     version = "2"
-    # With the true map the estimator does not matter: these are the bounds of the deconvolvers, for all pipelines.
+    # With the true map the estimator does not matter: these are the bounds of the deconvolvers, for
+    # all pipelines.
     variants = MappingProxyType(
         {
             "oracle": (
@@ -171,8 +202,10 @@ class ZhuoSim(Pipeline):
     card = MethodCard(
         title="Zhuo-Sim",
         family="classical",
-        paper="Zhuo and Sim, Defocus map estimation from a single image, Pattern Recognition 44(9), 2011",
-        notes="The paper makes the map only. It ends at sigma 5; above 180000 pixels it is propagated at that size.",
+        paper="Zhuo and Sim, Defocus map estimation from a single image, Pattern Recognition "
+        "44(9), 2011",
+        notes="The paper makes the map only. It ends at sigma 5; above 180000 pixels it is "
+        "propagated at that size.",
     )
 
     def estimate(self, image: Picture) -> Map:
@@ -188,7 +221,8 @@ class Jnb(Pipeline):
         family="classical",
         paper="Shi, Xu and Jia, Just noticeable defocus blur detection and estimation, CVPR 2015",
         trained_on=("BSDS500",),
-        notes="The authors' dictionary and their coefficients from sparsity to sigma are not available: both were "
+        notes="The authors' dictionary and their coefficients from sparsity to sigma are not "
+        "available: both were "
         "learned here on BSDS500 train.",
     )
 
@@ -206,8 +240,10 @@ class Ebdb(Pipeline):
     card = MethodCard(
         title="EBDB",
         family="classical",
-        paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale selection, TIP 27(3), 2018",
-        notes="All six steps with the parameters of the authors' program, rewritten, with the edge detector of GNU "
+        paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale "
+        "selection, TIP 27(3), 2018",
+        notes="All six steps with the parameters of the authors' program, rewritten, with the "
+        "edge detector of GNU "
         "Octave, under which figures of that program are at hand.",
     )
 
@@ -216,7 +252,9 @@ class Ebdb(Pipeline):
 
 
 class BlurPosterior(TwoStage):
-    """The best non-learned blind entry: deconvolution averaged over what the picture leaves open about its blur."""
+    """The best non-learned blind entry: deconvolution averaged over what the picture leaves open
+    about its blur.
+    """
 
     card = MethodCard(
         title="Blur posterior",
@@ -224,9 +262,12 @@ class BlurPosterior(TwoStage):
         paper="this suite; after ideas of Chakrabarti et al., CVPR 2010, and Zhu et al., TIP 2013",
         trained_on=("BSDS500",),
         reimplementation=False,
-        notes="A posterior over sigma at every pixel from the local spectrum, the mean of the Wiener filters under it, "
-        "and Richardson-Lucy iterations from there. No network: mean and covariance of sharp local spectra were "
-        "measured on BSDS500 train, five constants chosen there by hand. It may amplify noise in sharp pictures.",
+        notes="A posterior over sigma at every pixel from the local spectrum, the mean of the "
+        "Wiener filters under it, "
+        "and Richardson-Lucy iterations from there. No network: mean and covariance of sharp "
+        "local spectra were "
+        "measured on BSDS500 train, five constants chosen there by hand. It may amplify noise in "
+        "sharp pictures.",
     )
 
     def __init__(
@@ -254,7 +295,9 @@ class BlurPosterior(TwoStage):
         return blur_posterior.CONSTANTS
 
     def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        return blur_posterior.restore_under(image, blur_map, psf=self._psf, iterations=self._iterations)
+        return blur_posterior.restore_under(
+            image, blur_map, psf=self._psf, iterations=self._iterations
+        )
 
     def restore(self, observation: Observation) -> Picture:
         if self._oracle:

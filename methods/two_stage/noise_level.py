@@ -12,9 +12,10 @@ _NORMAL_MAD = 0.6744897501960817
 def noise_level(planes: NDArray[np.floating]) -> float:
     """Return the standard deviation of white noise, in the units of `planes`.
 
-    The robust estimate of Donoho and Johnstone (Biometrika 1994): the median absolute value of the finest diagonal
-    wavelet band, here of the Haar wavelet on disjoint 2 x 2 blocks. Fine texture counts as noise, and so does a little
-    of any sharp picture; noise that is smooth across pixels (demosaicked, JPEG) is underestimated.
+    The robust estimate of Donoho and Johnstone (Biometrika 1994): the median absolute value of the
+    finest diagonal wavelet band, here of the Haar wavelet on disjoint 2 x 2 blocks. Fine texture
+    counts as noise, and so does a little of any sharp picture; noise that is smooth across pixels
+    (demosaicked, JPEG) is underestimated.
 
     Args:
         planes: H x W or H x W x C.

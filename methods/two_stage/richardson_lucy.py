@@ -1,29 +1,33 @@
 """Richardson-Lucy deconvolution under a blur map.
 
-W. H. Richardson, JOSA 62(1), 1972, and L. B. Lucy, Astronomical Journal 79, 1974: the multiplicative iteration
+W. H. Richardson, JOSA 62(1), 1972, and L. B. Lucy, Astronomical Journal 79, 1974: the
+multiplicative iteration
 
     x <- x * B^T (y / B x) / B^T 1
 
-which climbs the Poisson likelihood and keeps x positive; here with the operator B of the whole blur map and its exact
-adjoint (`benchmark.optics.varying`), so that no layers are cut and pasted. It starts from the picture itself.
+which climbs the Poisson likelihood and keeps x positive; here with the operator B of the whole blur
+map and its exact adjoint (`benchmark.optics.varying`), so that no layers are cut and pasted. It
+starts from the picture itself.
 
 Taken over, and added:
 
-- Acceleration by the extrapolation of D. S. C. Biggs and M. Andrews, Applied Optics 36(8), 1997, first order: a step is
-  made from x + a (x - x before), cut at 0, with a in [0, 1] from the correlation of the last two steps. 20 steps gain
-  what 60 plain ones do (both 2.7 dB; 100 plain ones 2.9), but beyond them it decays faster (6 crops of 240 x 240 of
-  BSDS500 train, true map, disks, linear light); the likelihood may fall for a step.
-- Negative values, which noise leaves: the picture and x are raised together by as much as makes the least value 0. B
-  keeps a constant, so the model still holds and dark noise keeps its mean. A picture without negative values is treated
-  as published.
-- The iteration amplifies noise without end, so it stops where the residual y - B x is as small as the noise (the
-  discrepancy principle, see `STOP`), at the latest after `ITERATIONS`.
+- Acceleration by the extrapolation of D. S. C. Biggs and M. Andrews, Applied Optics 36(8), 1997,
+  first order: a step is made from x + a (x - x before), cut at 0, with a in [0, 1] from the
+  correlation of the last two steps. 20 steps gain what 60 plain ones do (both 2.7 dB; 100 plain
+  ones 2.9), but beyond them it decays faster (6 crops of 240 x 240 of BSDS500 train, true map,
+  disks, linear light); the likelihood may fall for a step.
+- Negative values, which noise leaves: the picture and x are raised together by as much as makes the
+  least value 0. B keeps a constant, so the model still holds and dark noise keeps its mean. A
+  picture without negative values is treated as published.
+- The iteration amplifies noise without end, so it stops where the residual y - B x is as small as
+  the noise (the discrepancy principle, see `STOP`), at the latest after `ITERATIONS`.
 
 Not done: damping, a total-variation term, and a model of what saturates.
 
-Gain over the input with the true map, disks of radius up to 8, 8 bits, 8 pictures of BSDS500 val: in linear light 3.2
-dB without noise and 1.6 dB under noise 3; on sRGB codes 1.8 and 1.1 dB. It can lose: 0.8 dB on the middle 120 x 120
-of a picture that is clear sky but for an aeroplane (val 3096), where it should have stopped after 3 steps.
+Gain over the input with the true map, disks of radius up to 8, 8 bits, 8 pictures of BSDS500 val:
+in linear light 3.2 dB without noise and 1.6 dB under noise 3; on sRGB codes 1.8 and 1.1 dB. It can
+lose: 0.8 dB on the middle 120 x 120 of a picture that is clear sky but for an aeroplane (val 3096),
+where it should have stopped after 3 steps.
 """
 
 from __future__ import annotations
@@ -44,10 +48,13 @@ from benchmark.optics.varying import Family, VaryingBlur
 Light = Literal["srgb", "linear"]
 
 ITERATIONS = 20
-"""Accelerated steps. Without noise they gain most on BSDS500 train: 16 to 18 in sRGB, 20 to 21 in linear light."""
+"""Accelerated steps. Without noise they gain most on BSDS500 train: 16 to 18 in sRGB, 20 to 21 in
+linear light.
+"""
 
 STOP = 0.9
-"""Share of the expected residual of noise alone at which the iteration ends; below 1, because x also fits some noise.
+"""Share of the expected residual of noise alone at which the iteration ends; below 1, because x
+also fits some noise.
 
 Chosen on BSDS500 train for noise 0, 1, 3 and 5 together.
 """
@@ -61,10 +68,11 @@ class Step(NamedTuple):
     Attributes:
         iteration: how many steps have been made; 0 is the picture itself.
         picture: H x W x 3, x.
-        residual: root mean square of y - B x over all pixels and channels. In the accelerated iteration x is here the
-            extrapolated point that the next step is made from.
-        misfit: the standard deviation of the same residual where the picture is blurred, from its mean absolute value,
-            which the few pixels that the model cannot explain do not rule; 0 if nothing is blurred.
+        residual: root mean square of y - B x over all pixels and channels. In the accelerated
+            iteration x is here the extrapolated point that the next step is made from.
+        misfit: the standard deviation of the same residual where the picture is blurred, from its
+            mean absolute value, which the few pixels that the model cannot explain do not rule; 0
+            if nothing is blurred.
     """
 
     iteration: int
@@ -74,9 +82,15 @@ class Step(NamedTuple):
 
 
 def deconvolve(
-    image: Picture, blur_map: Map, *, psf: Family, iterations: int = ITERATIONS, light: Light = "srgb"
+    image: Picture,
+    blur_map: Map,
+    *,
+    psf: Family,
+    iterations: int = ITERATIONS,
+    light: Light = "srgb",
 ) -> Picture:
-    """Return the picture restored under a blur map: H x W x 3, finite, nowhere below 0 and the picture's least value.
+    """Return the picture restored under a blur map: H x W x 3, finite, nowhere below 0 and the
+    picture's least value.
 
     Where the map is 0 everywhere the picture is returned as it is.
 
@@ -85,8 +99,9 @@ def deconvolve(
         blur_map: H x W, sigma in pixels, >= 0.
         psf: the family of the PSF; `gkm` ends at the paper's largest kernel.
         iterations: the most steps that are made; noise ends it earlier.
-        light: what the values of `image` are, sRGB codes or linear light. Noise and rounding are taken to be even in
-            codes, so in linear light the residual that they leave is larger where it is bright.
+        light: what the values of `image` are, sRGB codes or linear light. Noise and rounding are
+            taken to be even in codes, so in linear light the residual that they leave is larger
+            where it is bright.
 
     Raises:
         ValueError: if `iterations` is negative.
@@ -98,9 +113,15 @@ def deconvolve(
 
 
 def steps(
-    image: Picture, blur_map: Map, *, psf: Family, iterations: int = ITERATIONS, light: Light = "srgb"
+    image: Picture,
+    blur_map: Map,
+    *,
+    psf: Family,
+    iterations: int = ITERATIONS,
+    light: Light = "srgb",
 ) -> Iterator[tuple[Picture, float]]:
-    """Yield the pictures on the way, from the start to what `deconvolve` returns, and the residuals of `Step`.
+    """Yield the pictures on the way, from the start to what `deconvolve` returns, and the residuals
+    of `Step`.
 
     Arguments and errors as for `deconvolve`.
     """
@@ -114,7 +135,9 @@ def steps(
 
 
 def _noise(image: Picture, where: Mask, light: Light) -> float:
-    """Return the noise inside a mask, in units of the picture; at least that of rounding to 8 bits."""
+    """Return the noise inside a mask, in units of the picture; at least that of rounding
+    to 8 bits.
+    """
     codes = to_srgb(image) if light == "linear" else image
     noise = max(noise_level(codes), QUANTISATION)
     if light == "srgb" or not where.any():
@@ -125,7 +148,12 @@ def _noise(image: Picture, where: Mask, light: Light) -> float:
 
 
 def iterate(
-    image: Picture, blur_map: Map, *, psf: Family, accelerate: bool = True, start: Picture | None = None
+    image: Picture,
+    blur_map: Map,
+    *,
+    psf: Family,
+    accelerate: bool = True,
+    start: Picture | None = None,
 ) -> Iterator[Step]:
     """Yield the states of the iteration without end, from the start on.
 
@@ -133,9 +161,10 @@ def iterate(
         image: H x W x 3.
         blur_map: H x W, sigma in pixels, >= 0.
         psf: the family of the PSF.
-        accelerate: extrapolate; without it the iteration is the published one and the likelihood never falls.
-        start: H x W x 3, where to begin instead of at the picture; values below the least of the picture, or below 0,
-            count as that.
+        accelerate: extrapolate; without it the iteration is the published one and the likelihood
+            never falls.
+        start: H x W x 3, where to begin instead of at the picture; values below the least of the
+            picture, or below 0, count as that.
     """
     blur = VaryingBlur(blur_map, psf)
     pedestal = np.float32(max(0.0, -float(image.min())))
@@ -158,13 +187,17 @@ def iterate(
 
 
 def _blurred(blur_map: Map) -> Mask:
-    """Return where the picture is blurred: by more than half a pixel, or in a nearly sharp picture half its largest."""
+    """Return where the picture is blurred: by more than half a pixel, or in a nearly sharp picture
+    half its largest.
+    """
     where: Mask = blur_map > min(0.5, float(blur_map.max()) / 2)
     return where
 
 
 def _momentum(change: Picture, last: Picture) -> float:
-    """Return the extrapolation of Biggs and Andrews, in [0, 1]: how far this step goes in the last one's direction."""
+    """Return the extrapolation of Biggs and Andrews, in [0, 1]: how far this step goes in the last
+    one's direction.
+    """
     length = np.sum(np.square(last), dtype=np.float64)
     return float(np.clip(np.sum(change * last, dtype=np.float64) / length, 0, 1)) if length else 0.0
 
@@ -174,5 +207,9 @@ def _rms(off: Picture) -> float:
 
 
 def _deviation(off: Picture) -> float:
-    """Return the standard deviation of a normal variable of mean 0 that has this mean absolute value."""
-    return math.sqrt(math.pi / 2) * float(np.mean(np.abs(off), dtype=np.float64)) if off.size else 0.0
+    """Return the standard deviation of a normal variable of mean 0 that has this mean absolute
+    value.
+    """
+    return (
+        math.sqrt(math.pi / 2) * float(np.mean(np.abs(off), dtype=np.float64)) if off.size else 0.0
+    )

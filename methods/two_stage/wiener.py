@@ -1,17 +1,19 @@
 """Wiener deconvolution, for one PSF and for a blur map.
 
-Pictures are continued beyond their border by half-sample reflection, as in `benchmark.optics.gkm`. A convolution with a
-kernel that is its own mirror image in both axes is then diagonal in the cosine transform (DCT-II), so the filter is a
-product of two cosine transforms: no padding, no taper, and the border is treated exactly as the model treats it.
+Pictures are continued beyond their border by half-sample reflection, as in `benchmark.optics.gkm`.
+A convolution with a kernel that is its own mirror image in both axes is then diagonal in the cosine
+transform (DCT-II), so the filter is a product of two cosine transforms: no padding, no taper, and
+the border is treated exactly as the model treats it.
 
 The filter at a frequency where the PSF passes H is
 
     G = H / (H^2 + n P + m (1 - H^2)).
 
-n P is the noise-to-signal ratio of white noise and of a picture whose spectrum falls as 1 / P, where P is the
-eigenvalue of the negative discrete Laplacian (4 sin^2 per axis; f^2 at low frequencies); n is the noise variance over
-the mean squared gradient, both measured in the given picture. m is the share of the signal's power by which the PSF is
-wrong: an error of the PSF acts as noise in proportion to the signal, and is absent where the PSF passes everything.
+n P is the noise-to-signal ratio of white noise and of a picture whose spectrum falls as 1 / P,
+where P is the eigenvalue of the negative discrete Laplacian (4 sin^2 per axis; f^2 at low
+frequencies); n is the noise variance over the mean squared gradient, both measured in the given
+picture. m is the share of the signal's power by which the PSF is wrong: an error of the PSF acts as
+noise in proportion to the signal, and is absent where the PSF passes everything.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ STEP = 0.25
 """Distance of the layers in sigma, pixels."""
 
 MISMATCH = 0.1
-"""Gains most with the estimated maps of `zhuo_sim` on 10 pictures of BSDS500 train; with the true map and PSF, 0.01."""
+"""Gains most with the estimated maps of `zhuo_sim` on 10 pictures of BSDS500 train; with the true
+map and PSF, 0.01.
+"""
 
 QUANTISATION = 1 / (255 * math.sqrt(12))
 """Noise of rounding to 8 bits, the least that is assumed."""
@@ -45,8 +49,9 @@ QUANTISATION = 1 / (255 * math.sqrt(12))
 def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MISMATCH) -> Picture:
     """Return the picture restored under a blur map, layer by layer.
 
-    The picture is restored for every sigma of a ladder and each pixel takes the linear interpolation between the two
-    rungs next to its own sigma. The rung 0 is the picture itself. A rung is computed only where it is needed.
+    The picture is restored for every sigma of a ladder and each pixel takes the linear
+    interpolation between the two rungs next to its own sigma. The rung 0 is the picture itself. A
+    rung is computed only where it is needed.
 
     Args:
         image: H x W x 3.
@@ -68,11 +73,12 @@ def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MIS
 
 @lru_cache(maxsize=256)
 def layer_kernel(psf: Psf, sigma: float) -> Array:
-    """Return the kernel of a family for one sigma: odd-sized, its own mirror image in both axes, sum 1, read-only.
+    """Return the kernel of a family for one sigma: odd-sized, its own mirror image in both axes,
+    sum 1, read-only.
 
     Args:
-        psf: `gaussian` or `disk`, of any sigma; or `gkm`, the mixture of two Gaussians that the paper's bank makes of a
-            sigma, which ends at the bank's largest kernel.
+        psf: `gaussian` or `disk`, of any sigma; or `gkm`, the mixture of two Gaussians that the
+            paper's bank makes of a sigma, which ends at the bank's largest kernel.
         sigma: in pixels, >= 0. 0 gives the 1 x 1 delta.
 
     Raises:
@@ -84,7 +90,9 @@ def layer_kernel(psf: Psf, sigma: float) -> Array:
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {sigma}")
     bank = gkm.paper_bank()
     shares = gkm.coefficients(np.full((1, 1), sigma, np.float32), bank).ravel()
-    mixed = [(float(share), part) for share, part in zip(shares, bank.kernels, strict=True) if share > 0]
+    mixed = [
+        (float(share), part) for share, part in zip(shares, bank.kernels, strict=True) if share > 0
+    ]
     size = max(len(part) for _, part in mixed)
     found = np.zeros((size, size))
     for share, part in mixed:
@@ -99,8 +107,8 @@ def wiener(image: Picture, psf: Array, nsr: float, mismatch: float) -> Picture:
 
     Args:
         image: H x W x 3.
-        psf: odd-sized kernel, its own mirror image in both axes, sum 1. The 1 x 1 delta returns a copy of the picture,
-            so that what is in focus is not touched.
+        psf: odd-sized kernel, its own mirror image in both axes, sum 1. The 1 x 1 delta returns a
+            copy of the picture, so that what is in focus is not touched.
         nsr: n >= 0 of the module's formula.
         mismatch: m >= 0 of the module's formula; not both 0 where the PSF passes nothing.
     """
@@ -117,16 +125,24 @@ def wiener(image: Picture, psf: Array, nsr: float, mismatch: float) -> Picture:
 def noise_to_signal(image: Picture) -> float:
     """Return n of the module's formula, in (0, 1]: noise variance over mean squared gradient.
 
-    The gradient is that of the blurred picture, noise included; the sharp picture's is larger and unknown.
+    The gradient is that of the blurred picture, noise included; the sharp picture's is larger and
+    unknown.
     """
     noise = max(noise_level(image), QUANTISATION) ** 2
-    slope = sum(np.square(np.diff(image.astype(np.float64), axis=axis)).sum() for axis in (0, 1)) / image.size
+    slope = (
+        sum(np.square(np.diff(image.astype(np.float64), axis=axis)).sum() for axis in (0, 1))
+        / image.size
+    )
     return noise / max(float(slope), noise)
 
 
 def _transfer(psf: Array, shape: tuple[int, int]) -> Array:
-    """Return the factor by which a symmetric PSF multiplies each coefficient of the cosine transform."""
-    rows, columns = (_cosines(size, reach // 2) for size, reach in zip(shape, psf.shape, strict=True))
+    """Return the factor by which a symmetric PSF multiplies each coefficient of the cosine
+    transform.
+    """
+    rows, columns = (
+        _cosines(size, reach // 2) for size, reach in zip(shape, psf.shape, strict=True)
+    )
     passed: Array = rows @ psf @ columns.T
     return passed
 
@@ -149,7 +165,9 @@ def _margin(sigma: float) -> int:
 
 
 def _around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return the smallest rectangle that holds the mask, grown by the margin as far as the picture goes."""
+    """Return the smallest rectangle that holds the mask, grown by the margin as far as the picture
+    goes.
+    """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return _grown(rows, margin), _grown(columns, margin)
 

@@ -1,21 +1,26 @@
-"""The blur map of Zhuo and Sim, "Defocus map estimation from a single image", Pattern Recognition 44(9), 2011.
+"""The blur map of Zhuo and Sim, "Defocus map estimation from a single image", Pattern Recognition
+44(9), 2011.
 
-A step edge blurred by a Gaussian of sigma and re-blurred by a Gaussian of s has a gradient of height proportional to
-1 / sqrt(sigma^2 + s^2). So the ratio of the gradients after two re-blurs gives sigma at every edge in closed form,
-whatever the contrast; a matting Laplacian carries the values to the other pixels.
+A step edge blurred by a Gaussian of sigma and re-blurred by a Gaussian of s has a gradient of
+height proportional to 1 / sqrt(sigma^2 + s^2). So the ratio of the gradients after two re-blurs
+gives sigma at every edge in closed form, whatever the contrast; a matting Laplacian carries the
+values to the other pixels.
 
-The constants and the rule for which ratios count are those of the authors' released program (Canny threshold 0.1, first
-re-blur 1, second 1.5 times as wide, ratios in (1.01, 1.5], weight 0.001). Deviations:
+The constants and the rule for which ratios count are those of the authors' released program (Canny
+threshold 0.1, first re-blur 1, second 1.5 times as wide, ratios in (1.01, 1.5], weight 0.001).
+Deviations:
 
 - Values are cut at sigma 5, as later two-stage systems do, and not at 3.
-- The edge threshold does not fall below the noise (theirs is a share of the strongest gradient only).
-- Their joint bilateral filter on the sparse values is left out: an average over neighbouring edges changed the final
-  map by 0.03 px and its error by 0.001 px on average (10 pictures of BSDS500 train, disk blur, sigma 0 to 4).
+- The edge threshold does not fall below the noise (theirs is a share of the strongest gradient
+  only).
+- Their joint bilateral filter on the sparse values is left out: an average over neighbouring edges
+  changed the final map by 0.03 px and its error by 0.001 px on average (10 pictures of BSDS500
+  train, disk blur, sigma 0 to 4).
 
-The closed form holds for a Gaussian PSF and an edge alone. A lone edge blurred by a disk of radius r reads as more than
-r/2, and crowded edges read as less than they are; on photographs blurred by disks the two about cancel (median error of
-the sparse values +0.06 px on those pictures, against -0.38 px with the closed form of the disk), so there is no other
-form for disks.
+The closed form holds for a Gaussian PSF and an edge alone. A lone edge blurred by a disk of radius
+r reads as more than r/2, and crowded edges read as less than they are; on photographs blurred by
+disks the two about cancel (median error of the sparse values +0.06 px on those pictures, against
+-0.38 px with the closed form of the disk), so there is no other form for disks.
 """
 
 from __future__ import annotations
@@ -43,7 +48,9 @@ LUMA = (0.2989, 0.5870, 0.1140)
 
 
 def estimate(image: Picture) -> Map:
-    """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a single edge counts as in focus."""
+    """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a single edge counts
+    as in focus.
+    """
     known = sparse(image)
     if np.isnan(known).all():
         return np.zeros(known.shape, np.float32)
@@ -53,9 +60,12 @@ def estimate(image: Picture) -> Map:
 def sparse(image: Picture) -> NDArray[np.float64]:
     """Return sigma in pixels at the edges, in [0, 5], and NaN everywhere else (H x W)."""
     gray = np.asarray(image, dtype=np.float64) @ np.array(LUMA)
-    first, second = (gaussian_gradient_magnitude(gray, width, mode="nearest") for width in (FIRST, SECOND))
+    first, second = (
+        gaussian_gradient_magnitude(gray, width, mode="nearest") for width in (FIRST, SECOND)
+    )
     edges = _edges(gray, first)
-    # A ratio beyond 1.5 is sharper than a step. Near 1 the re-blur changed nothing: sigma is large and ill-determined.
+    # A ratio beyond 1.5 is sharper than a step. Near 1 the re-blur changed nothing: sigma is large
+    # and ill-determined.
     edges &= (first > SMALLEST_RATIO * second) & (first <= SECOND / FIRST * second)
     ratio = (first[edges] / second[edges]) ** 2
     known = np.full(gray.shape, np.nan)
@@ -75,5 +85,7 @@ def _edges(gray: NDArray[np.float64], slope: NDArray[np.float64]) -> Mask:
 
 
 def _noise_slope(gray: NDArray[np.float64]) -> float:
-    """Return the standard deviation, per axis, of the gradient that white noise leaves at Canny's scale."""
+    """Return the standard deviation, per axis, of the gradient that white noise leaves at Canny's
+    scale.
+    """
     return noise_level(gray) / (math.sqrt(8 * math.pi) * EDGE_SIGMA**2)

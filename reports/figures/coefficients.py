@@ -1,4 +1,6 @@
-"""The mixing coefficients of Gaussian kernel mixtures, kernel by kernel, and the blur they amount to."""
+"""The mixing coefficients of Gaussian kernel mixtures, kernel by kernel, and the blur they amount
+to.
+"""
 
 from __future__ import annotations
 
@@ -34,38 +36,49 @@ class _Found(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the coefficient maps of every method that has a mixture, for one picture without added noise.
+    """Draw the coefficient maps of every method that has a mixture, for one picture without added
+    noise.
 
     Raises:
-        Unavailable: if no method of the runs has one, with the reasons of those that might have; if the data set is not
-            there.
+        Unavailable: if no method of the runs has one, with the reasons of those that might have; if
+            the data set is not there.
     """
     name = source.samples[0]
     sample = source.load(source.adapter(), name)
     reasons: list[str] = []
     of_methods = list(_of_methods(source, sample, reasons))
     if not of_methods:
-        raise Unavailable("; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)")
+        raise Unavailable(
+            "; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)"
+        )
     found = [*_true(sample), *of_methods]
     titles = {each.title for each in of_methods}
     return Drawn(
         _figure(sample, found),
         [
-            f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the picture, its true blur "
-            "where it is known, and the effective sigma, the mean of the kernels' nominal sigmas weighted by |beta|. "
-            "Below: gamma of eq. (7) of GKMNet's paper, by the kernels' sigmas (px): gamma = 1 - beta for the delta "
-            "(0 px), -beta for the others, so that a pixel left as it is stays white. Each set of maps has one colour "
+            f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the "
+            f"picture, its true blur "
+            "where it is known, and the effective sigma, the mean of the kernels' nominal sigmas "
+            "weighted by |beta|. "
+            "Below: gamma of eq. (7) of GKMNet's paper, by the kernels' sigmas (px): gamma = 1 - "
+            "beta for the delta "
+            "(0 px), -beta for the others, so that a pixel left as it is stays white. Each set of "
+            "maps has one colour "
             "scale, symmetric about 0; the maps above have their own.",
             *(f"{each.title}: {each.note}." for each in found),
             *(f"Not shown: {reason}." for reason in reasons),
-            *source.about([name], [method for method in source.methods if source.title(method) in titles]),
+            *source.about(
+                [name], [method for method in source.methods if source.title(method) in titles]
+            ),
             drawn_by(),
         ],
     )
 
 
 def effective_sigma(mixture: Mixture) -> Map:
-    """Return the mean of the kernels' sigmas weighted by |beta|, H x W in px; 0 where all coefficients are 0."""
+    """Return the mean of the kernels' sigmas weighted by |beta|, H x W in px; 0 where all
+    coefficients are 0.
+    """
     weights = np.abs(mixture.beta, dtype=np.float64)
     total = weights.sum(axis=0)
     mean = np.tensordot(np.asarray(mixture.sigmas), weights, axes=1) / np.where(total > 0, total, 1)
@@ -84,7 +97,11 @@ def _true(sample: Sample) -> Iterator[_Found]:
     if sample.meta.get("psf") == "gkm" and sample.blur_map is not None:
         bank = gkm.paper_bank()
         mixture = Mixture(bank.sigmas, gkm.coefficients(sample.blur_map, bank))
-        yield _Found("true model", mixture, f"what the picture was blurred with, in linear light (bank: {bank.label})")
+        yield _Found(
+            "true model",
+            mixture,
+            f"what the picture was blurred with, in linear light (bank: {bank.label})",
+        )
 
 
 def _of_methods(source: Source, sample: Sample, reasons: list[str]) -> Iterator[_Found]:
@@ -92,7 +109,9 @@ def _of_methods(source: Source, sample: Sample, reasons: list[str]) -> Iterator[
     for name in source.methods:
         try:
             found = _of_method(source, sample, name)
-        except Exception as error:  # a plug-in may raise anything; the others are drawn all the same
+        except (
+            Exception
+        ) as error:  # a plug-in may raise anything; the others are drawn all the same
             reasons.append(f"{name}: {brief(error)}")
             continue
         if isinstance(found, _Found):
@@ -102,7 +121,9 @@ def _of_methods(source: Source, sample: Sample, reasons: list[str]) -> Iterator[
 
 
 def _of_method(source: Source, sample: Sample, name: str) -> _Found | str:
-    """Return the mixture of a method, or why there is none; an empty text for a method that never has any."""
+    """Return the mixture of a method, or why there is none; an empty text for a method that never
+    has any.
+    """
     method = create(METHODS, name)[0]
     if type(method).mixture is Method.mixture:
         return ""
@@ -113,7 +134,9 @@ def _of_method(source: Source, sample: Sample, name: str) -> _Found | str:
     if mixture is None:
         return lack or "mixes no Gaussian kernels"
     weights = method.weights_hash()
-    return _Found(source.title(name), mixture, f"weights SHA-256 {weights}" if weights else "without weights")
+    return _Found(
+        source.title(name), mixture, f"weights SHA-256 {weights}" if weights else "without weights"
+    )
 
 
 def _figure(sample: Sample, found: Sequence[_Found]) -> Figure:
@@ -139,7 +162,9 @@ def _figure(sample: Sample, found: Sequence[_Found]) -> Figure:
     return figure
 
 
-def _overview(part: SubFigure, panels: NDArray[Any], sample: Sample, maps: Mapping[str, Map]) -> None:
+def _overview(
+    part: SubFigure, panels: NDArray[Any], sample: Sample, maps: Mapping[str, Map]
+) -> None:
     _picture(panels[0], np.clip(sample.image, 0, 1), "input")
     for axes, (title, values) in zip(panels[1:], maps.items(), strict=False):
         shown = _picture(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
@@ -152,7 +177,9 @@ def _maps(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
     values = gammas(mixture)
     top = float(np.quantile(np.abs(values), 0.999)) or 1.0
     for axes, sigma, plane in zip(panels, mixture.sigmas, values, strict=False):
-        shown = _picture(axes, plane, f"{sigma:g}", cmap=f"{style.DIVERGING}_r", vmin=-top, vmax=top)
+        shown = _picture(
+            axes, plane, f"{sigma:g}", cmap=f"{style.DIVERGING}_r", vmin=-top, vmax=top
+        )
     for axes in panels[len(mixture.sigmas) :]:
         axes.set_visible(False)
     part.colorbar(shown, ax=panels.tolist(), label="gamma", shrink=0.8)

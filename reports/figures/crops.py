@@ -1,4 +1,6 @@
-"""Crops side by side, as Figure 3 of the GKMNet paper: what methods make of the place where defocus shows most."""
+"""Crops side by side, as Figure 3 of the GKMNet paper: what methods make of the place where defocus
+shows most.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class _Block(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the first pictures of the runs (or those asked for) at the lowest noise level, a block of crops for each.
+    """Draw the first pictures of the runs (or those asked for) at the lowest noise level, a block
+    of crops for each.
 
     Raises:
         Unavailable: if the runs kept no pictures.
@@ -56,7 +59,8 @@ def draw(source: Source) -> Drawn:
     return Drawn(
         figure,
         [
-            f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which shows the input.",
+            f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which "
+            f"shows the input.",
             *([_WITH_TARGET] if any(targets) else []),
             *([_WITHOUT] if not all(targets) else []),
             f"Pictures: {', '.join(block.sample for block in blocks)}"
@@ -67,11 +71,13 @@ def draw(source: Source) -> Drawn:
 
 
 _WITH_TARGET = (
-    "Box: where the input differs most from the target. Under each crop: its PSNR against the target, of the crop "
+    "Box: where the input differs most from the target. Under each crop: its PSNR against the "
+    "target, of the crop "
     "alone and of 8-bit pictures, so not the score that tables print."
 )
 _WITHOUT = (
-    "Without a target the box is where sharp and blurred texture meet most sharply in the input, or the middle where "
+    "Without a target the box is where sharp and blurred texture meet most sharply in the input, "
+    "or the middle where "
     "there is too little texture to tell."
 )
 
@@ -116,13 +122,19 @@ def _whole(axes: Axes, block: _Block, side: float) -> None:
     close = block.close
     corner = (close.left - 0.5, close.top - 0.5)
     for colour, width in (("white", 2.2), (style.VERMILION, 1.1)):  # the rim is seen on any picture
-        axes.add_patch(Rectangle(corner, close.width, close.height, fill=False, edgecolor=colour, linewidth=width))
+        axes.add_patch(
+            Rectangle(
+                corner, close.width, close.height, fill=False, edgecolor=colour, linewidth=width
+            )
+        )
     _head(axes, block.sample, _WHOLE * side)
 
 
 def _head(axes: Axes, text: str, width: float) -> None:
     """Write a name above a picture of that width in inches."""
-    axes.set_title(style.lines(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom")
+    axes.set_title(
+        style.lines(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom"
+    )
 
 
 def _picture(axes: Axes, picture: Picture) -> None:
@@ -135,4 +147,8 @@ def _picture(axes: Axes, picture: Picture) -> None:
 def _psnr(block: _Block, picture: Picture) -> str:
     assert block.views.target is not None
     target = block.close.of(block.views.target)
-    return f"{Psnr()(block.close.of(picture), target):.2f} dB" if picture.shape == block.views.target.shape else ""
+    return (
+        f"{Psnr()(block.close.of(picture), target):.2f} dB"
+        if picture.shape == block.views.target.shape
+        else ""
+    )

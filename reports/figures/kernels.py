@@ -1,4 +1,6 @@
-"""Predefined against learned kernels of the Gaussian convolution module, as Figure 4 of the GKMNet paper."""
+"""Predefined against learned kernels of the Gaussian convolution module, as Figure 4 of the GKMNet
+paper.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 Kernel = NDArray[np.float64]
 
-_LEARNED: Final = {"gaussian": "learned from Gaussians", "xavier": "learned from Xavier's initialisation"}
+_LEARNED: Final = {
+    "gaussian": "learned from Gaussians",
+    "xavier": "learned from Xavier's initialisation",
+}
 """Values of a network's parameter `kernels` under which they are learned."""
 _ENTRY: Final = re.compile(r"(?:.*\.)?gcm\.learned\.(\d+)")
 """How a checkpoint calls kernel k of its Gaussian convolution module."""
@@ -44,7 +49,9 @@ class Fit(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """A set of kernels with its name; `start` is what they were learned from, where that is known."""
+    """A set of kernels with its name; `start` is what they were learned from, where that
+    is known.
+    """
 
     title: str
     kernels: Sequence[Kernel]
@@ -52,17 +59,23 @@ class Kernels(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the predefined kernels and those of every checkpoint at hand that learned them, sorted by width.
+    """Draw the predefined kernels and those of every checkpoint at hand that learned them, sorted
+    by width.
 
     Raises:
         Unavailable: if no checkpoint learned its kernels.
         DataError: if a checkpoint is damaged.
     """
     cards = ((name, checkpoints.read_card(path), path) for name, path in _checkpoints())
-    learned = [(name, card, path) for name, card, path in cards if card.parameters.get("kernels") in _LEARNED]
+    learned = [
+        (name, card, path)
+        for name, card, path in cards
+        if card.parameters.get("kernels") in _LEARNED
+    ]
     if not learned:
         raise Unavailable(
-            "no checkpoint here has learned kernels; train one with `python -m benchmark train gkmnet:kernels=gaussian`"
+            "no checkpoint here has learned kernels; train one with `python -m benchmark train "
+            "gkmnet:kernels=gaussian`"
         )
     banks = {_bank(card): None for _, card, _ in learned}
     sets = [
@@ -72,18 +85,26 @@ def draw(source: Source) -> Drawn:
     return Drawn(
         _figure(sets),
         [
-            "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: sigma (px) of the "
-            "Gaussian of the same cut, of any height, that fits best, and how much of the kernel it misses (L2, "
-            "relative). Each kernel has its own colour scale, symmetric about 0: orange is positive, violet negative.",
+            "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: "
+            "sigma (px) of the "
+            "Gaussian of the same cut, of any height, that fits best, and how much of the kernel "
+            "it misses (L2, "
+            "relative). Each kernel has its own colour scale, symmetric about 0: orange is "
+            "positive, violet negative.",
             *map(_said, sets),
-            *(f"{name}: {card.source}. SHA-256 {checkpoints.sha256(path)}." for name, card, path in learned),
+            *(
+                f"{name}: {card.source}. SHA-256 {checkpoints.sha256(path)}."
+                for name, card, path in learned
+            ),
             drawn_by(),
         ],
     )
 
 
 def fitted(kernel: Kernel) -> Fit:
-    """Return the best Gaussian for an S x S kernel, S odd; the height is solved for, the width searched."""
+    """Return the best Gaussian for an S x S kernel, S odd; the height is solved for, the width
+    searched.
+    """
     from scipy.optimize import minimize_scalar
 
     size = len(kernel)
@@ -94,7 +115,9 @@ def fitted(kernel: Kernel) -> Fit:
 
     def missed(sigma: float) -> float:
         gaussian = np.exp(-squares / (2 * sigma**2))
-        share = np.vdot(kernel, gaussian) ** 2 / (np.vdot(kernel, kernel) * np.vdot(gaussian, gaussian))
+        share = np.vdot(kernel, gaussian) ** 2 / (
+            np.vdot(kernel, kernel) * np.vdot(gaussian, gaussian)
+        )
         return float(1 - share)
 
     ladder = np.geomspace(0.1, size, 100)
@@ -119,24 +142,36 @@ def _bank(card: checkpoints.Card) -> Bank:
 
 
 def _learned(name: str, card: checkpoints.Card, path: Path) -> Kernels:
-    held = {int(match[1]): value for key, value in checkpoints.load(path).items() if (match := _ENTRY.fullmatch(key))}
+    held = {
+        int(match[1]): value
+        for key, value in checkpoints.load(path).items()
+        if (match := _ENTRY.fullmatch(key))
+    }
     if not held:
         raise Unavailable(f"{path}: its card says that kernels were learned, but it holds none")
     how = str(card.parameters["kernels"])
     kernels = [held[index].double().numpy() for index in sorted(held)]
-    return Kernels(f"{_LEARNED[how]} ({name})", kernels, _bank(card).kernels if how == "gaussian" else ())
+    return Kernels(
+        f"{_LEARNED[how]} ({name})", kernels, _bank(card).kernels if how == "gaussian" else ()
+    )
 
 
 def _said(some: Kernels) -> str:
     """Return the numbers of a set as a sentence."""
     fits = [fitted(kernel) for kernel in some.kernels]
-    said = f"{some.title}: {len(fits)} kernels, median misfit {np.median([fit.error for fit in fits]):.1%}"
+    said = (
+        f"{some.title}: {len(fits)} kernels, median misfit "
+        f"{np.median([fit.error for fit in fits]):.1%}"
+    )
     if some.start:
         pairs = list(zip(some.kernels, some.start, strict=True))
-        moved = [float(np.linalg.norm(kernel - start) / np.linalg.norm(start)) for kernel, start in pairs]
+        moved = [
+            float(np.linalg.norm(kernel - start) / np.linalg.norm(start)) for kernel, start in pairs
+        ]
         wider = [abs(fitted(kernel).sigma - fitted(start).sigma) for kernel, start in pairs]
         said += (
-            f"; moved from where they started by {np.median(moved):.1%} (median, at most {max(moved):.1%}, L2), in "
+            f"; moved from where they started by {np.median(moved):.1%} (median, at most "
+            f"{max(moved):.1%}, L2), in "
             f"sigma by {np.median(wider):.3f} px (at most {max(wider):.3f} px)"
         )
     return f"{said}."
@@ -146,7 +181,9 @@ def _figure(sets: Sequence[Kernels]) -> Figure:
     from matplotlib.figure import Figure
 
     lines = [-(-len(some.kernels) // _ACROSS) for some in sets]
-    figure = Figure(figsize=(style.PAGE, sum(0.3 + 0.86 * count for count in lines)), layout="constrained")
+    figure = Figure(
+        figsize=(style.PAGE, sum(0.3 + 0.86 * count for count in lines)), layout="constrained"
+    )
     parts = figure.subfigures(len(sets), 1, height_ratios=lines, squeeze=False)[:, 0]
     for part, some, count in zip(parts, sets, lines, strict=True):
         _set(part, some, count)
@@ -157,7 +194,9 @@ def _set(part: SubFigure, some: Kernels, lines: int) -> None:
     part.suptitle(style.printable(some.title, 80), x=0.01, horizontalalignment="left", size=8)
     panels = part.subplots(lines, _ACROSS, squeeze=False).ravel()
     largest = max(map(len, some.kernels))
-    ordered = sorted(((fitted(kernel), kernel) for kernel in some.kernels), key=lambda pair: pair[0].sigma)
+    ordered = sorted(
+        ((fitted(kernel), kernel) for kernel in some.kernels), key=lambda pair: pair[0].sigma
+    )
     for axes, (fit, kernel) in zip(panels, ordered, strict=False):
         _kernel(axes, kernel, largest)
         axes.set_xlabel(f"{fit.sigma:.2f}\n{fit.error:.1%}", labelpad=1.5, size=6)

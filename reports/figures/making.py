@@ -1,4 +1,6 @@
-"""Which figures there are, and writing them: each as PDF and PNG with its caption, or one line why there is none."""
+"""Which figures there are, and writing them: each as PDF and PNG with its caption, or one line why
+there is none.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import Final
 
 from benchmark import imageio
 from benchmark.api import BenchmarkError, UsageError
-from benchmark.reports.figures import coefficients, crops, kernels, pareto, psf, radius, robustness, style
+from benchmark.reports.figures import (
+    coefficients,
+    crops,
+    kernels,
+    pareto,
+    psf,
+    radius,
+    robustness,
+    style,
+)
 from benchmark.reports.figures.source import Source, Wanted
 from benchmark.reports.figures.style import Drawn
 from benchmark.reports.grid import escape_markdown
@@ -29,22 +40,32 @@ ALL: Final = "all"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of a figure: its files (PDF, PNG, caption), or the reason in one line why there are none."""
+    """What became of a figure: its files (PDF, PNG, caption), or the reason in one line why there
+    are none.
+    """
 
     name: str
     files: tuple[Path, ...] = ()
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}: {f'not made: {self.reason}' if self.reason else ', '.join(map(str, self.files))}"
+        return (
+            f"{self.name}: "
+            f"{f'not made: {self.reason}' if self.reason else ', '.join(map(str, self.files))}"
+        )
 
 
 def write(
-    stores: Sequence[Store], folder: Path, names: Sequence[str] = (ALL,), wanted: Wanted | None = None
+    stores: Sequence[Store],
+    folder: Path,
+    names: Sequence[str] = (ALL,),
+    wanted: Wanted | None = None,
 ) -> list[Made]:
-    """Draw figures from runs and write each as NAME.pdf, NAME.png and NAME.md (the caption); return what became of it.
+    """Draw figures from runs and write each as NAME.pdf, NAME.png and NAME.md (the caption); return
+    what became of it.
 
-    A figure that cannot be made does not keep the others from being made; files of it that are there already stay.
+    A figure that cannot be made does not keep the others from being made; files of it that are
+    there already stay.
 
     Args:
         stores: the runs; what more than one of them holds is taken from the last one.

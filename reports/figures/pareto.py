@@ -37,10 +37,12 @@ class Point(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the protocol's first measure at the lowest noise level against seconds, parameters and MACs.
+    """Draw the protocol's first measure at the lowest noise level against seconds, parameters and
+    MACs.
 
     Raises:
-        Unavailable: without a cost pass, or if it has none of these methods, or if there is nothing to compare.
+        Unavailable: without a cost pass, or if it has none of these methods, or if there is nothing
+            to compare.
         DataError: if its files are damaged.
     """
     from matplotlib.figure import Figure
@@ -48,7 +50,9 @@ def draw(source: Source) -> Drawn:
     folder = find(source.folders, source.wanted.cost)
     if folder is None or not (folder / record.RECORD).is_file():
         where = f" in {folder}" if folder else ""
-        raise Unavailable(f"no cost pass{where}; measure one with `cost` and name its folder by --cost")
+        raise Unavailable(
+            f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
+        )
     kept, trials = record.read(folder)
     measure, level = next(iter(source.measures)), source.levels[0]
     scores = source.comparable(measure, [level])
@@ -61,14 +65,21 @@ def draw(source: Source) -> Drawn:
     for axes, panel in zip(row, panels, strict=True):
         _points(axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"]))
     row[0].set_ylabel(label)
-    named = {text: handle for axes in row for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    named = {
+        text: handle
+        for axes in row
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     style.legend(figure, named)
     return Drawn(
         figure,
         [
-            f"Quality on {source.dataset} at noise {level} against cost: {said} Bars: 95 % intervals of the mean over "
-            "pictures. Line: the front, the best that can be had at a cost, from means alone; hollow points do not "
-            f"compete. Costs are for a picture of {kept.size}, whatever the pictures that quality was measured on; "
+            f"Quality on {source.dataset} at noise {level} against cost: {said} Bars: 95 % "
+            f"intervals of the mean over "
+            "pictures. Line: the front, the best that can be had at a cost, from means alone; "
+            "hollow points do not "
+            f"compete. Costs are for a picture of {kept.size}, whatever the pictures that quality "
+            f"was measured on; "
             "MACs are those of a network's plain form.",
             *missing,
             *scores.notes,
@@ -81,13 +92,20 @@ def draw(source: Source) -> Drawn:
 def _quality(scores: pd.DataFrame, card: Mapping[str, Any]) -> tuple[dict[str, Interval], str, str]:
     """Return the mean of each method, the label of the axis, and a sentence for the caption.
 
-    Where the input is among the methods, it is the mean difference to it: its interval leaves out how pictures differ.
+    Where the input is among the methods, it is the mean difference to it: its interval leaves out
+    how pictures differ.
     """
     name = tables.heading(card)
     own = {str(method): values for method, values in scores.droplevel(1, axis=1).items()}
     if "input" not in own:
-        return {method: mean_interval(values.tolist()) for method, values in own.items()}, name, f"mean {name}."
-    made = {method: mean_interval((values - own["input"]).tolist()) for method, values in own.items()}
+        return (
+            {method: mean_interval(values.tolist()) for method, values in own.items()},
+            name,
+            f"mean {name}.",
+        )
+    made = {
+        method: mean_interval((values - own["input"]).tolist()) for method, values in own.items()
+    }
     mean = f"{own['input'].mean():.{card['digits']}f}"
     return made, f"{name}, change from input", f"mean change from the input's {name} (mean {mean})."
 
@@ -102,10 +120,17 @@ def front(points: Sequence[Point], *, higher_is_better: bool = True) -> list[Poi
     return best
 
 
-def _panels(kept: Record, trials: Sequence[Trial], methods: Sequence[str]) -> tuple[list[_Panel], list[str]]:
-    """Return the kinds of cost that are known of some of the methods, and a line on each that is not of all."""
+def _panels(
+    kept: Record, trials: Sequence[Trial], methods: Sequence[str]
+) -> tuple[list[_Panel], list[str]]:
+    """Return the kinds of cost that are known of some of the methods, and a line on each that is
+    not of all.
+    """
     found = [
-        *(_Panel(f"{device} time (s)", _seconds(kept, trials, methods, name)) for name, device in _DEVICES.items()),
+        *(
+            _Panel(f"{device} time (s)", _seconds(kept, trials, methods, name))
+            for name, device in _DEVICES.items()
+        ),
         *(_Panel(label, _counts(kept, methods, read)) for label, read in _COUNTS.items()),
     ]
     panels = [panel for panel in found if panel.costs]
@@ -126,7 +151,9 @@ _COUNTS: Final[Mapping[str, Callable[[Counted], float]]] = {
 }
 
 
-def _seconds(kept: Record, trials: Sequence[Trial], methods: Sequence[str], device: str) -> dict[str, float]:
+def _seconds(
+    kept: Record, trials: Sequence[Trial], methods: Sequence[str], device: str
+) -> dict[str, float]:
     from statistics import median
 
     found = {}
@@ -138,11 +165,19 @@ def _seconds(kept: Record, trials: Sequence[Trial], methods: Sequence[str], devi
     return found
 
 
-def _counts(kept: Record, methods: Sequence[str], read: Callable[[Counted], float]) -> dict[str, float]:
-    return {name: read(kept.counts[name]) for name in methods if name in kept.counts and kept.counts[name].forms}
+def _counts(
+    kept: Record, methods: Sequence[str], read: Callable[[Counted], float]
+) -> dict[str, float]:
+    return {
+        name: read(kept.counts[name])
+        for name in methods
+        if name in kept.counts and kept.counts[name].forms
+    }
 
 
-def _points(axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _Panel, higher: bool) -> None:
+def _points(
+    axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _Panel, higher: bool
+) -> None:
     for method, spent in panel.costs.items():
         mean = quality[method]
         _, _, bars = axes.errorbar(
@@ -157,7 +192,9 @@ def _points(axes: Axes, source: Source, quality: Mapping[str, Interval], panel: 
         for bar in bars:
             bar.set_alpha(0.5)
     competing = [
-        Point(name, spent, quality[name].mean) for name, spent in panel.costs.items() if source.looks[name].competes
+        Point(name, spent, quality[name].mean)
+        for name, spent in panel.costs.items()
+        if source.looks[name].competes
     ]
     if best := front(competing, higher_is_better=higher):
         costs = [*(point.cost for point in best), max(panel.costs.values())]
@@ -173,4 +210,7 @@ def _machine(kept: Record, trials: Sequence[Trial]) -> list[str]:
     subject = kept.subjects[0]
     gpus = sorted({each.gpu for each in kept.subjects if each.gpu})
     where = ", ".join([subject.processor, *gpus])
-    return [f"Seconds: median of the rounds, measured on {where}; threads: {subject.threads}; suite {subject.suite}."]
+    return [
+        f"Seconds: median of the rounds, measured on {where}; threads: {subject.threads}; suite "
+        f"{subject.suite}."
+    ]

@@ -1,4 +1,6 @@
-"""How well kernel models fit PSFs of ideal apertures and of a lens: the study of `benchmark.reports.psf_study` as one figure."""
+"""How well kernel models fit PSFs of ideal apertures and of a lens: the study of
+`benchmark.reports.psf_study` as one figure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-_COLOURS: Final = (style.ORANGE, style.BLACK, style.GREEN, style.SKY, style.BLUE, style.PURPLE, style.VERMILION)
+_COLOURS: Final = (
+    style.ORANGE,
+    style.BLACK,
+    style.GREEN,
+    style.SKY,
+    style.BLUE,
+    style.PURPLE,
+    style.VERMILION,
+)
 _MARKERS: Final = "os^vDPX"
 _ACROSS: Final = 3
 _LEAST: Final = 1e-3
@@ -33,7 +43,8 @@ class _Look(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the error of every model against the size of the blur, and its spread over measured PSFs if there are any.
+    """Draw the error of every model against the size of the blur, and its spread over measured PSFs
+    if there are any.
 
     Raises:
         UsageError: if there is no study in the folder that was named.
@@ -53,16 +64,25 @@ def draw(source: Source) -> Drawn:
     _apertures(parts[0], apertures, down)
     if measured:
         _measured(parts[1].subplots(), measured)
-    counts = [f"Measured PSFs, {name}: n = {some['name'].nunique()}." for name, some in measured.items()]
+    counts = [
+        f"Measured PSFs, {name}: n = {some['name'].nunique()}." for name, some in measured.items()
+    ]
     return Drawn(
         figure,
         [
-            "How well kernel models fit defocus PSFs: relative L2 error against the sigma of ideal apertures"
-            + (", and over measured PSFs (box: quartiles, line: median, whiskers: range). " if measured else ". ")
-            + "GKM: mixture of a bank of Gaussians up to M x M, with free or non-negative coefficients. Errors below "
+            "How well kernel models fit defocus PSFs: relative L2 error against the sigma of "
+            "ideal apertures"
+            + (
+                ", and over measured PSFs (box: quartiles, line: median, whiskers: range). "
+                if measured
+                else ". "
+            )
+            + "GKM: mixture of a bank of Gaussians up to M x M, with free or non-negative "
+            "coefficients. Errors below "
             f"{_LEAST:g} are drawn there.",
             *counts,
-            f"Fits: {psf_study.FITS}, SHA-256 {checkpoints.sha256(source.wanted.psf / psf_study.FITS)}.",
+            f"Fits: {psf_study.FITS}, SHA-256 "
+            f"{checkpoints.sha256(source.wanted.psf / psf_study.FITS)}.",
             drawn_by(),
         ],
     )

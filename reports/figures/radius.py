@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 EDGES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, np.inf)
-"""Edges of the bins of true sigma in px; a bin holds its upper edge, the first one its lower edge too."""
+"""Edges of the bins of true sigma in px; a bin holds its upper edge, the first one its lower edge
+too.
+"""
 LEAST: Final = 500
 """Pixels that a bin must have to be drawn; the PSNR of a handful says nothing."""
 _BINS: Final = len(EDGES) - 1
@@ -38,7 +40,8 @@ class Sums:
     Attributes:
         pixels, pictures: how many.
         sigma: sum of the true sigma over the pixels, px.
-        errors: method -> sum over pixels of the squared error (mean of the channels, [0, 1] scale, clamped output).
+        errors: method -> sum over pixels of the squared error (mean of the channels, [0, 1] scale,
+            clamped output).
     """
 
     pixels: Floats = field(default_factory=lambda: np.zeros(_BINS))
@@ -55,10 +58,14 @@ class Sums:
         self.sigma += np.bincount(which, blur_map.ravel(), _BINS)
         for method, output in outputs.items():
             error = np.square(np.clip(output, 0, 1) - target, dtype=np.float64).mean(axis=2)
-            self.errors[method] = self.errors.get(method, np.zeros(_BINS)) + np.bincount(which, error.ravel(), _BINS)
+            self.errors[method] = self.errors.get(method, np.zeros(_BINS)) + np.bincount(
+                which, error.ravel(), _BINS
+            )
 
     def psnr(self, method: str) -> Floats:
-        """Return the PSNR of the mean squared error over all pixels of each bin in dB, at most 100; NaN without any."""
+        """Return the PSNR of the mean squared error over all pixels of each bin in dB, at most 100;
+        NaN without any.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             found: Floats = -10 * np.log10(self.errors[method] / self.pixels)
             return np.minimum(found, CAP)
@@ -70,7 +77,8 @@ class Sums:
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the PSNR at the lowest noise level by true sigma, the gain over the input, and how many pixels there are.
+    """Draw the PSNR at the lowest noise level by true sigma, the gain over the input, and how many
+    pixels there are.
 
     Raises:
         Unavailable: without outputs, targets or true maps.
@@ -94,10 +102,14 @@ def draw(source: Source) -> Drawn:
     return Drawn(
         _figure(source, methods, sums),
         [
-            f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared error over all pixels "
-            "whose true sigma lies in a bin, of all pictures together, so that pictures count by their pixels. Outputs "
-            f"were clamped. Points stand at the mean sigma of their bin; bins of fewer than {LEAST} pixels are left "
-            f"out. Below: how many of the {sums.pixels.sum():,.0f} pixels a bin has; above the bars, in how many "
+            f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared "
+            f"error over all pixels "
+            "whose true sigma lies in a bin, of all pictures together, so that pictures count by "
+            "their pixels. Outputs "
+            f"were clamped. Points stand at the mean sigma of their bin; bins of fewer than "
+            f"{LEAST} pixels are left "
+            f"out. Below: how many of the {sums.pixels.sum():,.0f} pixels a bin has; above the "
+            f"bars, in how many "
             "pictures.",
             *notes,
             *source.about(common, methods),
@@ -115,7 +127,10 @@ def _summed(source: Source, kept: Mapping[str, Sequence[Kept]]) -> Sums:
         target = track.frame(sample.target)
         outputs = {each.cell.method: imageio.read_array(each.folder / each.output) for each in some}
         if {output.shape for output in outputs.values()} | {target.shape} != {sample.image.shape}:
-            raise Unavailable(f"input track {source.track} changes the size of pictures, so true maps do not fit them")
+            raise Unavailable(
+                f"input track {source.track} changes the size of pictures, so true maps do not "
+                f"fit them"
+            )
         seen = _columns(sample)
         sums.add(
             sample.blur_map[:, seen],
@@ -153,7 +168,11 @@ def _figure(source: Source, methods: Sequence[str], sums: Sums) -> Figure:
 def _curve(axes: Axes, source: Source, method: str, sums: Sums, values: Floats) -> None:
     there = sums.pixels >= LEAST
     axes.plot(
-        sums.middle()[there], values[there], label=source.title(method), markersize=3, **source.looks[method].of_lines()
+        sums.middle()[there],
+        values[there],
+        label=source.title(method),
+        markersize=3,
+        **source.looks[method].of_lines(),
     )
 
 
@@ -162,8 +181,12 @@ def _counts(axes: Axes, sums: Sums) -> None:
     lows = np.array(EDGES)[there]
     highs = np.minimum(np.array(EDGES)[there + 1], lows + 2)  # the last bin is open
     counts = sums.pixels[there] / 1000
-    axes.bar(lows, counts, highs - lows, align="edge", color="#bbbbbb", edgecolor="white", linewidth=0.5)
-    for middle, count, pictures in zip((lows + highs) / 2, counts, sums.pictures[there], strict=True):
+    axes.bar(
+        lows, counts, highs - lows, align="edge", color="#bbbbbb", edgecolor="white", linewidth=0.5
+    )
+    for middle, count, pictures in zip(
+        (lows + highs) / 2, counts, sums.pictures[there], strict=True
+    ):
         axes.text(middle, count, f"{pictures:.0f}", size=5.5, ha="center", va="bottom")
     axes.margins(y=0.25)
     axes.set_ylabel("pixels (thousand)")

@@ -21,7 +21,9 @@ _MOST: Final = 3
 
 
 class _Panel(NamedTuple):
-    """One measure: its card, method -> level -> interval, and the same for the change since the lowest level."""
+    """One measure: its card, method -> level -> interval, and the same for the change since the
+    lowest level.
+    """
 
     card: Mapping[str, Any]
     quality: dict[str, dict[str, Interval]]
@@ -29,7 +31,8 @@ class _Panel(NamedTuple):
 
 
 def draw(source: Source) -> Drawn:
-    """Draw the means of every method at each noise level, and below them their change since the lowest level.
+    """Draw the means of every method at each noise level, and below them their change since the
+    lowest level.
 
     Raises:
         Unavailable: if there is one level only, or nothing to compare.
@@ -53,9 +56,12 @@ def draw(source: Source) -> Drawn:
     return Drawn(
         figure,
         [
-            f"Quality against the noise level on {source.dataset}. Above: mean over pictures; below: mean of how much "
-            "each picture changed since the lowest level. Bars: 95 % intervals of these means; those above are mostly "
-            "about how pictures differ, those below are paired. All means are over the same pictures. Points are set "
+            f"Quality against the noise level on {source.dataset}. Above: mean over pictures; "
+            f"below: mean of how much "
+            "each picture changed since the lowest level. Bars: 95 % intervals of these means; "
+            "those above are mostly "
+            "about how pictures differ, those below are paired. All means are over the same "
+            "pictures. Points are set "
             "apart sideways so that bars can be seen.",
             *_other_kinds(source.levels, levels),
             *notes,
@@ -65,12 +71,16 @@ def draw(source: Source) -> Drawn:
 
 
 def _levels(known: Sequence[str]) -> tuple[list[str], str]:
-    """Return the levels of one kind of noise, and the kind: plain noise if there are several levels of it."""
+    """Return the levels of one kind of noise, and the kind: plain noise if there are several levels
+    of it.
+    """
     for kind in sorted({level.partition(" ")[2] for level in known}):
         levels = [level for level in known if level == "0" or level.partition(" ")[2] == kind]
         if len(levels) > 1:
             return levels, kind
-    raise Unavailable(f"the runs hold one noise level ({', '.join(known)}); run again with, say, --noise 0,1,3,5")
+    raise Unavailable(
+        f"the runs hold one noise level ({', '.join(known)}); run again with, say, --noise 0,1,3,5"
+    )
 
 
 def _other_kinds(known: Sequence[str], shown: Sequence[str]) -> list[str]:
@@ -88,14 +98,18 @@ def _panels(source: Source, levels: Sequence[str]) -> tuple[list[_Panel], list[s
             notes.append(f"{source.measures[measure]['title']} is not shown. {error}")
     if not found:
         raise Unavailable(notes[0])
-    panels = [_panel(source.measures[measure], made.values, levels) for measure, made in found.items()]
+    panels = [
+        _panel(source.measures[measure], made.values, levels) for measure, made in found.items()
+    ]
     samples = {str(sample) for made in found.values() for sample in made.values.index}
     notes += [note for made in found.values() for note in made.notes]
     return panels, sorted(samples), list(dict.fromkeys(notes))
 
 
 def _one_of_each_metric(measures: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the first measure of each metric, which the first words of titles name ("SSIM g11")."""
+    """Return the first measure of each metric, which the first words of titles name ("SSIM
+    g11").
+    """
     first: dict[str, str] = {}
     for key, card in measures.items():
         first.setdefault(card["title"].split()[0], key)
@@ -115,7 +129,9 @@ def _panel(card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str])
     return _Panel(card, quality, change)
 
 
-def _curves(axes: Axes, source: Source, levels: Sequence[str], curves: Mapping[str, Mapping[str, Interval]]) -> None:
+def _curves(
+    axes: Axes, source: Source, levels: Sequence[str], curves: Mapping[str, Mapping[str, Interval]]
+) -> None:
     sigmas = {level: float(level.split()[0]) for level in levels}
     apart = 0.012 * max(sigmas.values())
     for number, (method, means) in enumerate(curves.items()):

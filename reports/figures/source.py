@@ -1,4 +1,6 @@
-"""Runs narrowed to what one figure may show: one data set through one input track under one protocol."""
+"""Runs narrowed to what one figure may show: one data set through one input track under one
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Wanted:
 
 
 class Kept(NamedTuple):
-    """An output that a run kept: the folder of the run, the cell, the path of the output inside the folder."""
+    """An output that a run kept: the folder of the run, the cell, the path of the output inside the
+    folder.
+    """
 
     folder: Path
     cell: Cell
@@ -54,7 +58,8 @@ class Comparable(NamedTuple):
     """Scores of one measure that may be compared.
 
     Attributes:
-        values: one row per picture that all methods have at all levels, a column for each (method, level); no gaps.
+        values: one row per picture that all methods have at all levels, a column for each (method,
+            level); no gaps.
         notes: who is missing and why, and how many pictures were left out.
     """
 
@@ -73,15 +78,16 @@ class Source:
         levels: noise levels as texts, ascending.
         samples: ids of the pictures, in order.
         measures: measure key -> card (title, unit, direction, digits) of the protocol.
-        looks: method -> how it is drawn; the same in all figures of these runs, whichever methods are shown.
+        looks: method -> how it is drawn; the same in all figures of these runs, whichever methods
+            are shown.
     """
 
     def __init__(self, stores: Sequence[Store], wanted: Wanted) -> None:
         """Read the runs.
 
         Raises:
-            UsageError: runs without cells; a data set, protocol, method or picture that they do not hold; several data
-                sets and none chosen.
+            UsageError: runs without cells; a data set, protocol, method or picture that they do not
+                hold; several data sets and none chosen.
         """
         self.wanted, self._stores = wanted, stores
         self.folders = [store.folder for store in stores]
@@ -94,10 +100,14 @@ class Source:
         usual = runs.PREFERRED if runs.PREFERRED in known else None
         self.protocol = runs.chosen("protocol", wanted.protocol or usual, known, "--protocol")
         whole = self._summary()
-        ordered = sorted(dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input")
+        ordered = sorted(
+            dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input"
+        )
         aside = {row.method for row in whole.rows if row.oracle or row.noise_aware}
         self.methods = _some("method", wanted.methods, ordered)
-        scored = {row.method for row in whole.rows if any(entry.scores for entry in row.entries.values())}
+        scored = {
+            row.method for row in whole.rows if any(entry.scores for entry in row.entries.values())
+        }
         self.looks = style.looks(sorted(ordered, key=lambda name: name not in scored), aside)
         self._labels = style.labels({row.method: row.title for row in whole.rows})
         self._shown = self._summary(self.methods) if wanted.methods else whole
@@ -111,7 +121,8 @@ class Source:
         return self._labels[method]
 
     def comparable(self, measure: str, levels: Collection[str]) -> Comparable:
-        """Return the scores of a measure over the pictures that all methods have at all of these levels.
+        """Return the scores of a measure over the pictures that all methods have at all of these
+        levels.
 
         A method that failed or was skipped on a picture takes no part at that level.
 
@@ -123,17 +134,23 @@ class Source:
         rows = [row for row in self._shown.rows if row.level in levels]
         lacking = [row for row in rows if not row.entries[measure].scores]
         notes = self._left_out(lacking, measure)
-        table = pd.DataFrame({(r.method, r.level): r.entries[measure].scores for r in rows if r not in lacking})
+        table = pd.DataFrame(
+            {(r.method, r.level): r.entries[measure].scores for r in rows if r not in lacking}
+        )
         values = table.sort_index().dropna()
         if values.empty:
-            raise Unavailable(" ".join(notes) or f"there is no picture that all methods have a {measure} of")
+            raise Unavailable(
+                " ".join(notes) or f"there is no picture that all methods have a {measure} of"
+            )
         everything = self._frame["sample"].nunique()
         if len(values) < everything:
             notes.append(f"Over the {len(values)} of {everything} pictures that all have.")
         return Comparable(values, tuple(notes))
 
     def _left_out(self, rows: Sequence[frames.Row], measure: str) -> list[str]:
-        """Return who has no scores at which level, by reason, with what the tables say of failures."""
+        """Return who has no scores at which level, by reason, with what the tables say of
+        failures.
+        """
         levels: dict[tuple[str, str], list[str]] = {}
         for row in rows:
             levels.setdefault((row.method, row.entries[measure].note), []).append(row.level)
@@ -142,12 +159,16 @@ class Source:
             names.setdefault((", ".join(some), why), []).append(method)
         failures = tuple(f"{row.method}, noise " for row in rows)
         return [
-            *(f"Without scores at noise {at} ({why}): {', '.join(some)}." for (at, why), some in names.items()),
+            *(
+                f"Without scores at noise {at} ({why}): {', '.join(some)}."
+                for (at, why), some in names.items()
+            ),
             *(f"{note}." for note in self._shown.footnotes if note.startswith(failures)),
         ]
 
     def kept(self, level: str) -> dict[str, list[Kept]]:
-        """Return sample -> the outputs that the runs kept at a noise level, in the order of `methods`.
+        """Return sample -> the outputs that the runs kept at a noise level, in the order of
+        `methods`.
 
         Raises:
             Unavailable: if none was kept.
@@ -161,8 +182,14 @@ class Source:
                 if here and (number, cell.key) in current and cell.sample in found and known.output:
                     found[cell.sample][cell.method] = Kept(store.folder, cell, known.output)
         if not any(found.values()):
-            raise Unavailable("the runs kept no outputs (--no-save-images); run again without that option")
-        return {sample: [mine[name] for name in self.methods if name in mine] for sample, mine in found.items() if mine}
+            raise Unavailable(
+                "the runs kept no outputs (--no-save-images); run again without that option"
+            )
+        return {
+            sample: [mine[name] for name in self.methods if name in mine]
+            for sample, mine in found.items()
+            if mine
+        }
 
     def adapter(self) -> Dataset:
         """Return the data set itself, for what runs do not keep.
@@ -185,11 +212,14 @@ class Source:
         """
         [data] = self._frame.loc[self._frame["sample"] == sample, "data"].unique()
         if adapter.fingerprint(sample) != data:
-            raise Unavailable(f"{self.dataset}: {sample} is not what it was when it was run; run again")
+            raise Unavailable(
+                f"{self.dataset}: {sample} is not what it was when it was run; run again"
+            )
         return Track.parse(self.track).read(adapter.load(sample))
 
     def about(self, samples: Collection[str], methods: Collection[str] | None = None) -> list[str]:
-        """Return what every caption must say: data, n, fingerprint, track, protocol, training data, commits, marks.
+        """Return what every caption must say: data, n, fingerprint, track, protocol, training data,
+        commits, marks.
 
         Args:
             samples: the pictures that the figure covers.
@@ -200,14 +230,17 @@ class Source:
         shown = [row for row in self._shown.rows if methods is None or row.method in methods]
         sources = {row.method: self._shown.learned_from.get(row.method, "") for row in shown}
         return [
-            f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track {self.track}.",
+            f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track "
+            f"{self.track}.",
             *about.training(sources),
             *self._shown.origin,
             *(f"{text}." for text in about.explained(row.title for row in shown)),
         ]
 
     def _summary(self, methods: Sequence[str] | None = None) -> frames.Summary:
-        """Return the table that the figures stand beside: of the protocol's first input track that was used."""
+        """Return the table that the figures stand beside: of the protocol's first input track that
+        was used.
+        """
         tracks = next(
             cards[self.protocol]["tracks"]
             for store in self._stores

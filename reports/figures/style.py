@@ -1,4 +1,6 @@
-"""What all figures share: sizes for a paper, one palette, one look per method, files that are the same each time."""
+"""What all figures share: sizes for a paper, one palette, one look per method, files that are the
+same each time.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ DPI: Final = 220
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
 )  # fmt: skip
-"""Okabe and Ito's colours, which the colour-blind tell apart; without yellow, which is lost on white."""
+"""Okabe and Ito's colours, which the colour-blind tell apart; without yellow, which is lost on
+white.
+"""
 DIVERGING: Final = "PuOr"
 SEQUENTIAL: Final = "viridis"
 
@@ -39,7 +43,9 @@ _MARKERS = "osD^vPX*"
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 _SETTINGS: Final[Mapping[str, Any]] = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that figures are the same on every machine
+    "font.family": [
+        "DejaVu Sans"
+    ],  # comes with matplotlib, so that figures are the same on every machine
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -56,7 +62,8 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
     "image.interpolation": "nearest",
-    "text.parse_math": False,  # names of pictures and methods are text, also where they hold dollars
+    # names of pictures and methods are text, also where they hold dollars
+    "text.parse_math": False,
     "pdf.fonttype": 42,  # publishers refuse Type 3
 }
 
@@ -98,7 +105,8 @@ class Look:
 
 
 def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
-    """Return the look of each method in the order given, all different up to 48 of them; `input` is black.
+    """Return the look of each method in the order given, all different up to 48 of them; `input` is
+    black.
 
     Args:
         methods: ids.
@@ -109,7 +117,9 @@ def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
     made = {
         name: Look(
             _COLOURS[index % len(_COLOURS)],
-            _MARKERS[(index + index // 24) % len(_MARKERS)],  # colours and markers come round after 24
+            _MARKERS[
+                (index + index // 24) % len(_MARKERS)
+            ],  # colours and markers come round after 24
             _DASHES[index // len(_COLOURS) % len(_DASHES)],
             name not in hollow,
         )
@@ -126,7 +136,9 @@ def paper() -> AbstractContextManager[None]:
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write NAME.pdf and NAME.png, without dates, so that the same figure is the same bytes; return the files."""
+    """Write NAME.pdf and NAME.png, without dates, so that the same figure is the same bytes; return
+    the files.
+    """
     written = []
     for suffix, facts in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         content = io.BytesIO()
@@ -162,17 +174,23 @@ def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
     """Put a legend (label -> handle) below a figure, in as many columns as fit."""
     longest = max(map(len, entries), default=0)
     columns = int(figure.get_figwidth() / (_HANDLE + _LETTER * longest))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=max(1, columns))
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=max(1, columns)
+    )
 
 
 def labels(titles: Mapping[str, str]) -> dict[str, str]:
     """Return a label for each method, different for all of them.
 
     Args:
-        titles: id -> the id and the marks that captions explain. Long ids lose their middle, never their marks.
+        titles: id -> the id and the marks that captions explain. Long ids lose their middle, never
+            their marks.
     """
     for longest in (40, 60, 80):
-        made = {name: _shortened(name, title.removeprefix(name), longest) for name, title in titles.items()}
+        made = {
+            name: _shortened(name, title.removeprefix(name), longest)
+            for name, title in titles.items()
+        }
         if len(set(made.values())) == len(made):
             return made
     return {name: printable(title, 1000) for name, title in titles.items()}
@@ -188,14 +206,17 @@ def _shortened(name: str, marks: str, longest: int) -> str:
 
 
 def printable(text: str, longest: int = 40) -> str:
-    """Return a name as one line of at most `longest` characters that the font has; `?` stands for any other."""
+    """Return a name as one line of at most `longest` characters that the font has; `?` stands for
+    any other.
+    """
     known = _characters()
     plain = "".join(char if ord(char) in known else "?" for char in " ".join(text.split()))
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
 def lines(text: str, width: int, most: int = 2) -> str:
-    """Return a name broken into at most `most` lines of `width` characters, after punctuation where that is possible.
+    """Return a name broken into at most `most` lines of `width` characters, after punctuation where
+    that is possible.
 
     What is too long for them ends in an ellipsis.
     """

@@ -1,4 +1,6 @@
-"""The comparison page: tables that lead to the pictures behind every number, in one folder that needs no network."""
+"""The comparison page: tables that lead to the pictures behind every number, in one folder that
+needs no network.
+"""
 
 from benchmark.reports.page.builder import write
 

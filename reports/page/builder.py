@@ -1,7 +1,9 @@
-"""Writes the comparison page: `index.html` and, beside it, `comparison_files` with the pictures it shows.
+"""Writes the comparison page: `index.html` and, beside it, `comparison_files` with the pictures it
+shows.
 
-Style and script are part of `index.html`. Its content security policy names them by their hashes and allows no others,
-so that nothing a run is called can become code, and nothing is fetched from elsewhere.
+Style and script are part of `index.html`. Its content security policy names them by their hashes
+and allows no others, so that nothing a run is called can become code, and nothing is fetched from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -27,16 +29,20 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FILES = "comparison_files"
-"""Folder beside `index.html` with the pictures. It belongs to the page: whatever else lies in it is removed."""
+"""Folder beside `index.html` with the pictures. It belongs to the page: whatever else lies in it is
+removed.
+"""
 _GENERATOR = "defocus-bench comparison page"
 _HERE = Path(__file__).parent
 
 
-def write(stores: Sequence[Store], folder: Path, dataset: str | None = None, *, data: Path | None = None) -> Path:
+def write(
+    stores: Sequence[Store], folder: Path, dataset: str | None = None, *, data: Path | None = None
+) -> Path:
     """Write the comparison page of runs; return the path of its `index.html`.
 
-    Several runs are read as one, as in all tables. The folder can be moved, and opens from disk. Its pictures are hard
-    links to those of the runs where the file system allows it, else copies.
+    Several runs are read as one, as in all tables. The folder can be moved, and opens from disk.
+    Its pictures are hard links to those of the runs where the file system allows it, else copies.
 
     Args:
         stores: the runs, the most decisive last.
@@ -45,12 +51,15 @@ def write(stores: Sequence[Store], folder: Path, dataset: str | None = None, *, 
         data: data root in which true blur maps are looked for; None for no maps.
 
     Raises:
-        UsageError: if the runs hold nothing (of that data set) that was scored, or the folder holds another page.
+        UsageError: if the runs hold nothing (of that data set) that was scored, or the folder holds
+            another page.
         DataError: a damaged picture of a run or of a data set, or a folder that cannot be written.
     """
     index = folder / "index.html"
     if index.exists() and _GENERATOR not in index.read_text("utf-8", "replace"):
-        raise UsageError(f"{index}: another page is there, which would be overwritten; name another folder")
+        raise UsageError(
+            f"{index}: another page is there, which would be overwritten; name another folder"
+        )
     shown = views.read(stores, dataset)
     files = pictures.bring(stores, shown.galleries, folder / FILES, data)
     page = _html(shown, files, cards(stores, shown.origins))
@@ -76,7 +85,13 @@ def _sheets(shown: Shown, known: Cards) -> list[_Printed]:
             sheet,
             [known.runs[number] for number in sheet.runs],
             [
-                tables.table(next(numbers), view, shown.galleries[view.gallery], sheet.summary.measures, known)
+                tables.table(
+                    next(numbers),
+                    view,
+                    shown.galleries[view.gallery],
+                    sheet.summary.measures,
+                    known,
+                )
                 for view in sheet.views
             ],
         )
@@ -105,7 +120,11 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return made

@@ -1,4 +1,6 @@
-"""What the page says about methods, data sets, protocols and runs, from what the runs keep of them."""
+"""What the page says about methods, data sets, protocols and runs, from what the runs keep
+of them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ class Cards:
 
     def everything(self) -> list[Card]:
         """Return all of them."""
-        return [card for kind in (self.methods, self.datasets, self.protocols, self.runs) for card in kind.values()]
+        return [
+            card
+            for kind in (self.methods, self.datasets, self.protocols, self.runs)
+            for card in kind.values()
+        ]
 
 
 def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
@@ -50,9 +56,15 @@ def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
         origins: method -> number of the run whose card is shown.
     """
     kept = [store.cards("method") for store in stores]
-    methods = {name: _method(kept[run][name]) for name, run in sorted(origins.items()) if name in kept[run]}
-    datasets = {name: _dataset(card) for store in stores for name, card in store.cards("dataset").items()}
-    protocols = {name: _protocol(card) for store in stores for name, card in store.cards("protocol").items()}
+    methods = {
+        name: _method(kept[run][name]) for name, run in sorted(origins.items()) if name in kept[run]
+    }
+    datasets = {
+        name: _dataset(card) for store in stores for name, card in store.cards("dataset").items()
+    }
+    protocols = {
+        name: _protocol(card) for store in stores for name, card in store.cards("protocol").items()
+    }
     return Cards(
         methods=_made("method", methods),
         datasets=_made("dataset", datasets),
@@ -65,7 +77,10 @@ def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
 
 
 def _made(kind: str, known: Mapping[str, Mapping[str, str]]) -> dict[str, Card]:
-    return {name: Card(f"{kind}-{number}", name, _told(known[name])) for number, name in enumerate(known)}
+    return {
+        name: Card(f"{kind}-{number}", name, _told(known[name]))
+        for number, name in enumerate(known)
+    }
 
 
 def _told(lines: Mapping[str, str]) -> dict[str, str]:
@@ -73,7 +88,11 @@ def _told(lines: Mapping[str, str]) -> dict[str, str]:
 
 
 def _method(card: Facts) -> dict[str, str]:
-    extras = [text for key, text in (("oracle", "the true blur map"), ("noise_aware", "the noise level")) if card[key]]
+    extras = [
+        text
+        for key, text in (("oracle", "the true blur map"), ("noise_aware", "the noise level"))
+        if card[key]
+    ]
     trained_on = card["trained_on"]
     return {
         "Title": card["title"],
@@ -81,7 +100,9 @@ def _method(card: Facts) -> dict[str, str]:
         "Paper": card["paper"],
         "Sees": "dual-pixel views" if card["inputs"] == "views" else "the picture",
         "Is also given": " and ".join(extras),
-        "Trained or tuned on": "unknown" if trained_on is None else ", ".join(trained_on) or "nothing",
+        "Trained or tuned on": "unknown"
+        if trained_on is None
+        else ", ".join(trained_on) or "nothing",
         "Trained for": card.get("budget", ""),
         "Program": "re-implementation" if card["reimplementation"] else "the authors' own",
         "Licence": card["licence"],
@@ -105,7 +126,9 @@ def _protocol(card: Facts) -> dict[str, str]:
 
 
 def _run(store: Store) -> dict[str, str]:
-    """Return where a run's numbers come from; the command lines stay in the run, because they hold paths."""
+    """Return where a run's numbers come from; the command lines stay in the run, because they hold
+    paths.
+    """
     told = [json.loads(row["provenance"]) for row in store.rows("runs")]
     return {
         "Commit": _distinct(_commit(facts.get("git")) for facts in told),

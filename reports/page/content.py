@@ -1,4 +1,6 @@
-"""What the script of the comparison page reads: the pictures of galleries, and the scores of views."""
+"""What the script of the comparison page reads: the pictures of galleries, and the scores
+of views.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Cards = Mapping[str, Mapping[str, Any]]
 
 
 def content(shown: Shown, files: Files, folder: str) -> dict[str, Any]:
-    """Return galleries and views, ready for JSON; views in the order of the tables, URLs relative to `folder`."""
+    """Return galleries and views, ready for JSON; views in the order of the tables, URLs relative
+    to `folder`.
+    """
     return {
         "folder": f"{folder}/",
         "galleries": [_gallery(gallery, files) for gallery in shown.galleries],
@@ -30,7 +34,11 @@ def _gallery(gallery: Gallery, files: Files) -> dict[str, Any]:
     return {
         "methods": gallery.methods,
         "samples": [
-            {"name": sample, "target": files.url(gallery.targets[sample]), "map": _map(maps.get(sample))}
+            {
+                "name": sample,
+                "target": files.url(gallery.targets[sample]),
+                "map": _map(maps.get(sample)),
+            }
             for sample in gallery.samples
         ],
         "cells": [
@@ -54,7 +62,12 @@ def _view(view: View, gallery: Gallery, measures: Cards) -> dict[str, Any]:
     return {
         "gallery": view.gallery,
         "measures": [
-            {"title": card["title"], "unit": card["unit"], "higher": card["higher_is_better"], "digits": card["digits"]}
+            {
+                "title": card["title"],
+                "unit": card["unit"],
+                "higher": card["higher_is_better"],
+                "digits": card["digits"],
+            }
             for card in measures.values()
         ],
         "shared": [sample in shared for sample in gallery.samples],
@@ -63,7 +76,10 @@ def _view(view: View, gallery: Gallery, measures: Cards) -> dict[str, Any]:
                 "method": gallery.methods.index(row.method),
                 "notes": [row.entries[measure].note for measure in measures],
                 "scores": [
-                    [_rounded(view.scores.get((row.method, measure, sample)), card) for sample in gallery.samples]
+                    [
+                        _rounded(view.scores.get((row.method, measure, sample)), card)
+                        for sample in gallery.samples
+                    ]
                     for measure, card in measures.items()
                 ],
             }
@@ -73,5 +89,7 @@ def _view(view: View, gallery: Gallery, measures: Cards) -> dict[str, Any]:
 
 
 def _rounded(value: float | None, card: Mapping[str, Any]) -> float | None:
-    """Return a score with three digits more than are printed, so that differences are right to the printed digit."""
+    """Return a score with three digits more than are printed, so that differences are right to the
+    printed digit.
+    """
     return None if value is None else round(value, card["digits"] + 3)

@@ -1,4 +1,6 @@
-"""The files of the page: pictures as the runs kept them, their thumbnails, and true blur maps as overlays."""
+"""The files of the page: pictures as the runs kept them, their thumbnails, and true blur maps as
+overlays.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,15 @@ from benchmark.reports.page.views import Gallery, Source
 from benchmark.store import Store
 
 THUMBNAIL = 192
-"""Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens."""
+"""Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens.
+"""
 _QUALITY = 82
 
 
 class Overlay(NamedTuple):
-    """A blur map as a picture: its path in the folder of the files, and the sigma in px of its last colour."""
+    """A blur map as a picture: its path in the folder of the files, and the sigma in px of its last
+    colour.
+    """
 
     path: str
     top: float
@@ -56,11 +61,13 @@ class Files:
         return shown | {thumbnail_of(path) for path in shown} | drawn
 
 
-def bring(stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, data: Path | None) -> Files:
+def bring(
+    stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, data: Path | None
+) -> Files:
     """Bring everything that galleries show into a folder.
 
-    Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails where `thumbnail_of`
-    says, true blur maps to `maps`.
+    Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails
+    where `thumbnail_of` says, true blur maps to `maps`.
 
     Args:
         stores: the runs.
@@ -78,7 +85,9 @@ def bring(stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, d
     found = {source: _found(stores[source.run].folder, source.path) for source in sorted(wanted)}
     there = {source: path for source, path in found.items() if path.is_file()}
     # Threads, because it is decoding, outside the interpreter's lock.
-    Parallel(n_jobs=-1, prefer="threads")(delayed(_share)(path, folder, _place(s)) for s, path in there.items())
+    Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_share)(path, folder, _place(s)) for s, path in there.items()
+    )
     return Files(set(there), {} if data is None else _maps(galleries, folder, data))
 
 
@@ -92,17 +101,25 @@ def url(path: str) -> str:
     return quote(path)
 
 
-def _maps(galleries: Sequence[Gallery], folder: Path, data: Path) -> dict[tuple[str, str], dict[str, Overlay]]:
+def _maps(
+    galleries: Sequence[Gallery], folder: Path, data: Path
+) -> dict[tuple[str, str], dict[str, Overlay]]:
     samples: dict[tuple[str, str], dict[str, str]] = {}
     for gallery in galleries:
-        samples.setdefault((gallery.dataset, gallery.track), {}).update(gallery.samples)  # noise changes no map
+        samples.setdefault((gallery.dataset, gallery.track), {}).update(
+            gallery.samples
+        )  # noise changes no map
     return {place: overlays(*place, some, data, folder) for place, some in samples.items()}
 
 
-def overlays(dataset: str, track: str, samples: Mapping[str, str], data: Path, folder: Path) -> dict[str, Overlay]:
-    """Write the true blur maps of samples as pictures, in viridis, dark for sharp; return sample -> overlay.
+def overlays(
+    dataset: str, track: str, samples: Mapping[str, str], data: Path, folder: Path
+) -> dict[str, Overlay]:
+    """Write the true blur maps of samples as pictures, in viridis, dark for sharp; return sample ->
+    overlay.
 
-    A sample that has no map, or is no longer what the run saw, is left out. A data set that is not here gives none.
+    A sample that has no map, or is no longer what the run saw, is left out. A data set that is not
+    here gives none.
 
     Args:
         dataset: id of the data set.
@@ -134,7 +151,10 @@ def _place(source: Source) -> str:
 def _found(run: Path, path: str) -> Path:
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts:
-        raise DataError(f"{run}: the store names a picture outside the run ({path!r}); it was not written by `run`")
+        raise DataError(
+            f"{run}: the store names a picture outside the run ({path!r}); it was not written by "
+            f"`run`"
+        )
     return run / relative
 
 
@@ -166,10 +186,13 @@ def _small(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _true_maps(source: Dataset, track: Track, samples: Mapping[str, str]) -> Iterator[tuple[str, Map]]:
+def _true_maps(
+    source: Dataset, track: Track, samples: Mapping[str, str]
+) -> Iterator[tuple[str, Map]]:
     """Yield the maps that there are, in the geometry in which outputs are kept.
 
-    Either a data set has maps or it has none: if the first sample has none, the others are not read.
+    Either a data set has maps or it has none: if the first sample has none, the others are not
+    read.
     """
     names = [name for name in source.ids() if name in samples]
     if not names or source.load(names[0]).blur_map is None:

@@ -1,4 +1,6 @@
-"""Lines of the page's tables, ready to print: texts, what they are sorted by, and where the intervals lie."""
+"""Lines of the page's tables, ready to print: texts, what they are sorted by, and where the
+intervals lie.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ class Figure:
         bounds: its interval, or "".
         mean: to sort by; None without one.
         mark: "best", "second" or "", as in the other formats.
-        place: where lower bound, mean and upper bound lie between the least and the greatest of the column, in percent;
-            None without an interval.
+        place: where lower bound, mean and upper bound lie between the least and the greatest of the
+            column, in percent; None without an interval.
     """
 
     text: str
@@ -71,7 +73,13 @@ class Table:
     lines: tuple[Line, ...]
 
 
-def table(number: int, view: View, gallery: Gallery, measures: Mapping[str, Mapping[str, Any]], cards: Cards) -> Table:
+def table(
+    number: int,
+    view: View,
+    gallery: Gallery,
+    measures: Mapping[str, Mapping[str, Any]],
+    cards: Cards,
+) -> Table:
     """Return a view as a table.
 
     Args:
@@ -81,7 +89,10 @@ def table(number: int, view: View, gallery: Gallery, measures: Mapping[str, Mapp
         measures: measure key -> its card, one column each.
         cards: cards of the methods.
     """
-    columns = [_column([row.entries[key] for row in view.rows], card["digits"]) for key, card in measures.items()]
+    columns = [
+        _column([row.entries[key] for row in view.rows], card["digits"])
+        for key, card in measures.items()
+    ]
     lines = tuple(
         Line(
             title=row.title,
@@ -123,9 +134,13 @@ def _figure(entry: Entry, digits: int, span: tuple[float, float]) -> Figure:
     interval = entry.interval
     if interval is None:
         return Figure(entry.note, "", None, "", None)
-    bounds = "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    bounds = (
+        "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    )
     mark = "best" if entry.best else "second" if entry.second else ""
-    return Figure(f"{interval.mean:.{digits}f}", bounds, interval.mean, mark, _place(interval, span))
+    return Figure(
+        f"{interval.mean:.{digits}f}", bounds, interval.mean, mark, _place(interval, span)
+    )
 
 
 def _place(interval: Interval, span: tuple[float, float]) -> tuple[float, float, float] | None:
@@ -137,4 +152,8 @@ def _place(interval: Interval, span: tuple[float, float]) -> tuple[float, float,
 
 
 def _ends(interval: Interval) -> tuple[float, float, float] | tuple[()]:
-    return () if interval.low is None or interval.high is None else (interval.low, interval.mean, interval.high)
+    return (
+        ()
+        if interval.low is None or interval.high is None
+        else (interval.low, interval.mean, interval.high)
+    )

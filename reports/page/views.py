@@ -1,4 +1,5 @@
-"""What the comparison page shows, read from stored runs: tables, and the scores and pictures behind each number.
+"""What the comparison page shows, read from stored runs: tables, and the scores and pictures behind
+each number.
 
 Nothing here touches a file of the page; `builder` writes down what these records say.
 """
@@ -45,7 +46,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """The pictures of a data set through an input track at a noise level, shared by the tables of all protocols.
+    """The pictures of a data set through an input track at a noise level, shared by the tables of
+    all protocols.
 
     Attributes:
         dataset, track, level: where they come from; the level as the tables print it.
@@ -83,7 +85,9 @@ class View:
     @property
     def shared(self) -> set[str]:
         """The samples that the means are over."""
-        return {sample for row in self.rows for entry in row.entries.values() for sample in entry.scores}
+        return {
+            sample for row in self.rows for entry in row.entries.values() for sample in entry.scores
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +140,13 @@ def read(stores: Sequence[Store], dataset: str | None = None) -> Shown:
         held = ", ".join(sorted(frame["dataset"].unique()))
         raise UsageError(f"no scores of {dataset or 'any data set'} to show; the runs hold {held}")
     frame = frame[frame["dataset"] == dataset] if dataset is not None else frame
-    frame = frame.assign(level=[about.level(*level) for level in frame[_LEVEL].itertuples(index=False)])
+    frame = frame.assign(
+        level=[about.level(*level) for level in frame[_LEVEL].itertuples(index=False)]
+    )
     cells = {cell.key: cell for store in stores for cell, _ in store.cells()}
-    galleries = {place: _gallery(part, cells) for place, part in frame.groupby(_GALLERY, sort=False)}
+    galleries = {
+        place: _gallery(part, cells) for place, part in frame.groupby(_GALLERY, sort=False)
+    }
     numbers = {place: number for number, place in enumerate(galleries)}
     sheets = tuple(_sheet(frame, summary, numbers) for summary in found)
     origins = dict(zip(frame["method"], frame["store"].tolist(), strict=True))
@@ -153,16 +161,25 @@ def _gallery(part: pd.DataFrame, cells: Mapping[str, Cell]) -> Gallery:
         level=rows[0]["level"],
         methods=tuple(sorted({row["method"] for row in rows})),
         samples={row["sample"]: row["data"] for row in rows},
-        targets={row["sample"]: Source(row["store"], target_picture(cells[row["key"]])) for row in rows},
+        targets={
+            row["sample"]: Source(row["store"], target_picture(cells[row["key"]])) for row in rows
+        },
         kept={(row["method"], row["sample"]): _kept(row) for row in rows},
     )
 
 
 def _kept(row: Mapping[Any, Any]) -> Kept:
     if row["status"] != "ok":
-        return Kept(None, ": ".join(text for text in (row["status"], row["cell_reason"]) if isinstance(text, str)))
+        return Kept(
+            None,
+            ": ".join(
+                text for text in (row["status"], row["cell_reason"]) if isinstance(text, str)
+            ),
+        )
     output = row["output"]
-    return Kept(Source(row["store"], output_picture(output)) if isinstance(output, str) else None, "")
+    return Kept(
+        Source(row["store"], output_picture(output)) if isinstance(output, str) else None, ""
+    )
 
 
 def _sheet(frame: pd.DataFrame, summary: Summary, galleries: Mapping[Any, int]) -> Sheet:
@@ -183,13 +200,17 @@ def _sheet(frame: pd.DataFrame, summary: Summary, galleries: Mapping[Any, int]) 
         summary=summary,
         runs=tuple(sorted(part["store"].unique().tolist())),
         pictures=len(pictures),
-        fingerprint=combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True))),
+        fingerprint=combined_fingerprint(
+            dict(zip(pictures["sample"], pictures["data"], strict=True))
+        ),
         views=views,
     )
 
 
 def _newest(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the ruler that each measure was last scored with; a column of a table has only one."""
+    """Return the rows of the ruler that each measure was last scored with; a column of a table has
+    only one.
+    """
     ordered = scored.sort_values("scored_by", kind="stable")
     return ordered[ordered["ruler"] == ordered.groupby("measure")["ruler"].transform("last")]
 

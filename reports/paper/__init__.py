@@ -1,4 +1,6 @@
-"""The tables of the GKMNet paper, made again: printed numbers beside measured ones, from one or more runs."""
+"""The tables of the GKMNet paper, made again: printed numbers beside measured ones, from one or
+more runs.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +40,21 @@ def tables(
     protocols: Sequence[str] = (),
     cost_folder: Path | None = None,
 ) -> list[PaperTable]:
-    """Return tables of the paper, each in one or two halves: quality, and what it costs if the paper says that too.
+    """Return tables of the paper, each in one or two halves: quality, and what it costs if the
+    paper says that too.
 
     Args:
         stores: the runs; what several hold is taken from the last.
         numbers: keys of `TABLES`, or LATER.
-        dataset: id of the data set that takes the place of the paper's; None for the paper's own, or the only one.
-        protocols: to measure by; empty for `canonical`, or the first one where the runs were not scored under it.
+        dataset: id of the data set that takes the place of the paper's; None for the paper's own,
+            or the only one.
+        protocols: to measure by; empty for `canonical`, or the first one where the runs were not
+            scored under it.
         cost_folder: of a cost pass; None to look for one, see `benchmark.reports.paper.cost.find`.
 
     Raises:
-        UsageError: no such data set in the runs, a protocol that they were not scored under, no cost pass there.
+        UsageError: no such data set in the runs, a protocol that they were not scored under, no
+            cost pass there.
     """
     costs = cost.find([store.folder for store in stores], cost_folder)
     made: list[PaperTable] = []
@@ -68,22 +74,30 @@ def write(made: Sequence[PaperTable], form: grid.Format) -> str:
     import pandas as pd
 
     frame = pd.DataFrame([record for half in made for record in half.records()])
-    return frame.convert_dtypes().to_csv(index=False)  # counts stay whole beside lines that have none
+    return frame.convert_dtypes().to_csv(
+        index=False
+    )  # counts stay whole beside lines that have none
 
 
 def _qualities(
     stores: Sequence[Store], layout: Layout, dataset: str | None, protocols: Sequence[str]
 ) -> Iterator[QualityTable]:
-    """Yield the quality half: one per protocol and input track, or one of the printed numbers alone."""
+    """Yield the quality half: one per protocol and input track, or one of the printed numbers
+    alone.
+    """
     place = measured_on(stores, layout, dataset)
     chosen = protocols or _usual(stores)
-    held = {row["method"] for store in stores for row in store.rows("cells") if row["dataset"] == place}
+    held = {
+        row["method"] for store in stores for row in store.rows("cells") if row["dataset"] == place
+    }
     methods = {line.method for line in lines(layout.number, held) if line.method}
     found = frames.summaries(stores, chosen, place, methods, layout.levels) if methods else []
     if found:
         yield from (QualityTable(layout, summary) for summary in found)
     else:
-        yield QualityTable(layout, None, _lacking(stores, layout, place, chosen, some=bool(methods)))
+        yield QualityTable(
+            layout, None, _lacking(stores, layout, place, chosen, some=bool(methods))
+        )
 
 
 def _usual(stores: Sequence[Store]) -> list[str]:
@@ -92,15 +106,29 @@ def _usual(stores: Sequence[Store]) -> list[str]:
 
 
 def _lacking(
-    stores: Sequence[Store], layout: Layout, place: str | None, protocols: Sequence[str], *, some: bool
+    stores: Sequence[Store],
+    layout: Layout,
+    place: str | None,
+    protocols: Sequence[str],
+    *,
+    some: bool,
 ) -> str:
-    """Return why there is nothing measured to show; `some`: methods of the table were run there, but not like this."""
+    """Return why there is nothing measured to show; `some`: methods of the table were run there,
+    but not like this.
+    """
     held = runs.datasets(stores)
     if place is None and held:
         others = ", ".join(held)
-        return f"Nothing was measured on {layout.dataset}: the runs hold {others}; --dataset puts one in its place."
+        return (
+            f"Nothing was measured on {layout.dataset}: the runs hold {others}; --dataset puts "
+            f"one in its place."
+        )
     where = f" on {place}" if place else ""
     under = f" under {', '.join(protocols)}" if protocols else ""
     levels = ",".join(f"{level:g}" for level in layout.levels)
-    why = f"not at its noise levels; run with --noise {levels}" if some else "none of the methods of this table"
+    why = (
+        f"not at its noise levels; run with --noise {levels}"
+        if some
+        else "none of the methods of this table"
+    )
     return f"Nothing was measured{where}{under}: the runs hold {why}."

@@ -1,4 +1,6 @@
-"""The cost half of a table of the paper: printed figures beside what is counted and measured here."""
+"""The cost half of a table of the paper: printed figures beside what is counted and
+measured here.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,21 @@ _COUNTED: Mapping[str, Sequence[str]] = {
 }
 _SECONDS = ("CPU (s)", "GPU (s)")
 _PLACES = (Path("results/cost/1680x1120"), FOLDER.parent / "measured" / "cost")
-_ABSENT = "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
+_ABSENT = (
+    "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
+)
 _CONVENTION = (
-    "What the paper prints as FLOPs of SRN and most forms of GKMNet is what the tool thop calls so: MACs without the "
-    "Gaussian convolutions, with normalisation; the column thop-style is to be compared with it. No convention gives "
+    "What the paper prints as FLOPs of SRN and most forms of GKMNet is what the tool thop calls "
+    "so: MACs without the "
+    "Gaussian convolutions, with normalisation; the column thop-style is to be compared with it. "
+    "No convention gives "
     "its figures for DPDNet (see the report of `cost`). FLOPs here are 2 x MACs of every operation."
 )
 
 
 class _Line(NamedTuple):
-    """One line: a row of the paper, and a form of a network that stands for it, as `benchmark.reports.cost` shows it.
+    """One line: a row of the paper, and a form of a network that stands for it, as
+    `benchmark.reports.cost` shows it.
 
     Attributes:
         row: the row.
@@ -62,10 +69,14 @@ class _Line(NamedTuple):
 
 
 def find(runs: Sequence[Path], asked: Path | None) -> Path | None:
-    """Return the folder of a cost pass: the one asked for; else one kept with a run; else the usual one; else ours."""
+    """Return the folder of a cost pass: the one asked for; else one kept with a run; else the usual
+    one; else ours.
+    """
     if asked is not None:
         return asked
-    return next((folder for folder in (*runs, *_PLACES) if (folder / record.RECORD).is_file()), None)
+    return next(
+        (folder for folder in (*runs, *_PLACES) if (folder / record.RECORD).is_file()), None
+    )
 
 
 class CostTable:
@@ -78,7 +89,9 @@ class CostTable:
             UsageError, DataError: as `benchmark.cost.record.read` does.
         """
         self._layout = layout
-        self._lines: list[_Line] = [_Line(line.row, line.first) for line in lines(layout.number, ())]
+        self._lines: list[_Line] = [
+            _Line(line.row, line.first) for line in lines(layout.number, ())
+        ]
         self._size: Size | None = None
         self._notes: tuple[str, ...] = (_ABSENT,)
         if folder is not None:
@@ -88,15 +101,24 @@ class CostTable:
 
     def grid(self) -> Grid:
         """Return the table for people."""
-        number, what, printed = self._layout.number, self._layout.what, "published, {}x{}".format(*figures.SIZE)
+        number, what, printed = (
+            self._layout.number,
+            self._layout.what,
+            "published, {}x{}".format(*figures.SIZE),
+        )
         here = f"here, {self._size}" if self._size else "here"
         return Grid(
-            caption=f"Table {number} (cost). {what}: what a picture costs, as printed and as counted here.",
+            caption=f"Table {number} (cost). {what}: what a picture costs, as printed and as "
+            f"counted here.",
             columns=(
                 Column("model", label=True),
                 Column("counted as", label=True),
                 *(Column(_PRINTED[quantity], printed) for quantity in self._layout.costs),
-                *(Column(name, here) for quantity in self._layout.costs for name in _COUNTED[quantity]),
+                *(
+                    Column(name, here)
+                    for quantity in self._layout.costs
+                    for name in _COUNTED[quantity]
+                ),
             ),
             groups=(tuple(map(self._cells, self._lines)),),
             footnotes=(_CONVENTION, *self._notes),
@@ -126,7 +148,11 @@ class CostTable:
             Cell(line.row.model or "–"),
             Cell(line.name or "–"),
             *(self._published(line, quantity) for quantity in self._layout.costs),
-            *(Cell(_text(line, name)) for quantity in self._layout.costs for name in _COUNTED[quantity]),
+            *(
+                Cell(_text(line, name))
+                for quantity in self._layout.costs
+                for name in _COUNTED[quantity]
+            ),
         )
 
     def _published(self, line: _Line, quantity: str) -> Cell:
@@ -171,7 +197,15 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
     for line in found:
         forms = [pair for pair in shown if line.method and _is(str(pair[0]["method"]), line.method)]
         made += [
-            _Line(line.row, line.first and place == 0, str(texts["method"]), texts, values, place > 0, _lack(own, line))
+            _Line(
+                line.row,
+                line.first and place == 0,
+                str(texts["method"]),
+                texts,
+                values,
+                place > 0,
+                _lack(own, line),
+            )
             for place, (texts, values) in enumerate(forms)
         ] or [_Line(line.row, line.first)]
     suite = about.suite(kept.provenance["suite"], kept.provenance.get("git"))
@@ -183,5 +217,7 @@ def _lack(kept: Record, line: Line) -> str:
 
 
 def _is(name: str, method: str) -> bool:
-    """Return whether a line of the cost table is of this method: its id, or that and a form of its network."""
+    """Return whether a line of the cost table is of this method: its id, or that and a form of its
+    network.
+    """
     return name == method or name.startswith(f"{method} (")

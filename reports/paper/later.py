@@ -1,4 +1,6 @@
-"""What others printed after the paper: re-evaluations of its methods, and newer ones, source by source."""
+"""What others printed after the paper: re-evaluations of its methods, and newer ones, source by
+source.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,15 @@ class LaterTable:
 
     def __init__(self) -> None:
         """Read them."""
-        self._numbers = [number for number in published.quality() if number.source != published.PAPER]
+        self._numbers = [
+            number for number in published.quality() if number.source != published.PAPER
+        ]
 
     def grid(self) -> Grid:
         """Return the table for people, a group per source."""
         return Grid(
-            caption="Quality on the test pictures of public data sets, as printed by others after the GKMNet paper.",
+            caption="Quality on the test pictures of public data sets, as printed by others after "
+            "the GKMNet paper.",
             columns=(
                 *(Column(name, label=True) for name in ("source", "model", "data", "pictures")),
                 *(Column(title) for title in _MEASURES.values()),
@@ -33,9 +38,12 @@ class LaterTable:
                 for _, numbers in groupby(self._numbers, key=lambda number: number.source)
             ),
             footnotes=(
-                "Nothing here was measured by this suite. Sources measure differently: their numbers do not compare.",
+                "Nothing here was measured by this suite. Sources measure differently: their "
+                "numbers do not compare.",
                 *(
-                    ": ".join((source.source, ". ".join(filter(None, (source.reference, source.note)))))
+                    ": ".join(
+                        (source.source, ". ".join(filter(None, (source.reference, source.note))))
+                    )
                     for source in published.sources()
                     if source.source != published.PAPER
                 ),
@@ -48,7 +56,9 @@ class LaterTable:
 
 
 def _lines(numbers: list[Printed]) -> list[dict[str, Printed]]:
-    """Return measure -> number for each line: a model on some pictures, again for a number that differs otherwise."""
+    """Return measure -> number for each line: a model on some pictures, again for a number that
+    differs otherwise.
+    """
     made: list[dict[str, Printed]] = []
     places: dict[tuple[str, str, str], dict[str, Printed]] = {}
     for number in numbers:

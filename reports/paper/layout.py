@@ -45,22 +45,28 @@ TABLES: dict[str, Layout] = {
 
 
 class Line(NamedTuple):
-    """One line of a table: a row of the paper, the method of ours that stands for it, and whether it is the first."""
+    """One line of a table: a row of the paper, the method of ours that stands for it, and whether
+    it is the first.
+    """
 
     row: Row
     method: str | None
     first: bool
 
 
-def lines(number: TableNumber, methods: Collection[str], *, whatever_weights: bool = False) -> Iterator[Line]:
-    """Yield the lines of a table: for each row of the paper as many as methods stand for it, or one without any.
+def lines(
+    number: TableNumber, methods: Collection[str], *, whatever_weights: bool = False
+) -> Iterator[Line]:
+    """Yield the lines of a table: for each row of the paper as many as methods stand for it, or one
+    without any.
 
     A method that the paper does not have is left out where it was not run.
 
     Args:
         number: of the table.
         methods: ids that there is something to say of.
-        whatever_weights: take every method that has the network of a row, as for counting what it costs.
+        whatever_weights: take every method that has the network of a row, as for counting what it
+            costs.
     """
     for row in rows():
         if row.table == number:
@@ -74,7 +80,8 @@ def lines(number: TableNumber, methods: Collection[str], *, whatever_weights: bo
 def measured_on(stores: Sequence[Store], layout: Layout, asked: str | None) -> str | None:
     """Return the id of the data set that a table is measured on, None where there is none for it.
 
-    It is the one asked for; else the paper's own; else, where the runs hold one only, that one in its place.
+    It is the one asked for; else the paper's own; else, where the runs hold one only, that one in
+    its place.
 
     Raises:
         UsageError: as `benchmark.reports.runs.dataset` does.

@@ -1,4 +1,6 @@
-"""The quality half of a table of the paper: printed and measured numbers side by side, never in one column."""
+"""The quality half of a table of the paper: printed and measured numbers side by side, never in one
+column.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ class QualityTable:
 
         Args:
             layout: which table.
-            summary: what was measured, of the methods that stand for its rows and no others; None for nothing.
+            summary: what was measured, of the methods that stand for its rows and no others; None
+                for nothing.
             lacking: why nothing was measured; empty if something was.
         """
         self._layout, self._summary, self._lacking = layout, summary, lacking
@@ -64,7 +67,9 @@ class QualityTable:
         groups: dict[str, list[tuple[Cell, ...]]] = {}
         for at in self._levels():
             groups.setdefault(at.level, []).append(self._line(at))
-        return Grid(self._caption(), self._columns(), tuple(map(tuple, groups.values())), self._footnotes())
+        return Grid(
+            self._caption(), self._columns(), tuple(map(tuple, groups.values())), self._footnotes()
+        )
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield its numbers: a dictionary per line and measure."""
@@ -82,7 +87,9 @@ class QualityTable:
                     "published on": self._layout.dataset if number else "",
                     "published note": number.remark if number else "",
                     "method": at.line.method or "",
-                    "learned from": self._summary.learned_from.get(at.line.method or "", "") if self._summary else "",
+                    "learned from": self._summary.learned_from.get(at.line.method or "", "")
+                    if self._summary
+                    else "",
                     "dataset": self._summary.dataset if self._summary else "",
                     "protocol": self._summary.protocol if self._summary else "",
                     "track": self._summary.track if self._summary else "",
@@ -105,7 +112,10 @@ class QualityTable:
             row.model or "–",
             *([row.training or "–"] if self._several_trainings else []),
         ]
-        measured_as = Cell(at.row.title if at.row else at.line.method or "–", note=self._learned_from(at.line.method))
+        measured_as = Cell(
+            at.row.title if at.row else at.line.method or "–",
+            note=self._learned_from(at.line.method),
+        )
         entries = {name: at.entry(key) for name, key in self._keys.items()}
         return (
             *map(Cell, heads),
@@ -121,7 +131,11 @@ class QualityTable:
 
     def _number(self, at: _Level, measure: str) -> Printed | None:
         row = at.line.row
-        return self._printed.get((row.model, row.training, at.sigma, measure)) if at.line.first else None
+        return (
+            self._printed.get((row.model, row.training, at.sigma, measure))
+            if at.line.first
+            else None
+        )
 
     def _columns(self) -> tuple[Column, ...]:
         labels = [
@@ -141,7 +155,9 @@ class QualityTable:
 
     def _card(self, name: str) -> dict[str, Any]:
         key = self._keys[name]
-        return _MEASURES[name] if key is None or self._summary is None else self._summary.measures[key]
+        return (
+            _MEASURES[name] if key is None or self._summary is None else self._summary.measures[key]
+        )
 
     @property
     def _noisy(self) -> bool:
@@ -157,11 +173,17 @@ class QualityTable:
         start = f"Table {layout.number} (quality). {layout.what}"
         if found is None:
             return f"{start}, as printed for {own}; nothing was measured."
-        place = "" if found.dataset.partition(":")[0] == layout.dataset else f", which takes the place of {own}"
+        place = (
+            ""
+            if found.dataset.partition(":")[0] == layout.dataset
+            else f", which takes the place of {own}"
+        )
         learned = "; ".join(sorted(set(filter(None, found.learned_from.values()))))
         return (
-            f"{start}, as printed for {own}, and as measured on {found.dataset}{place} (protocol {found.protocol}, "
-            f"track {found.track}). Measured methods were trained or tuned on: {learned or 'nothing'}."
+            f"{start}, as printed for {own}, and as measured on {found.dataset}{place} (protocol "
+            f"{found.protocol}, "
+            f"track {found.track}). Measured methods were trained or tuned on: "
+            f"{learned or 'nothing'}."
         )
 
     def _footnotes(self) -> tuple[str, ...]:
@@ -172,7 +194,11 @@ class QualityTable:
 
 def _key(name: str, summary: Summary | None) -> str | None:
     """Return the first measure of a protocol that is of this kind: `ssim_u7` for `ssim`."""
-    return next((key for key in summary.measures if key.partition("_")[0] == name), None) if summary else None
+    return (
+        next((key for key in summary.measures if key.partition("_")[0] == name), None)
+        if summary
+        else None
+    )
 
 
 def _printed(number: Printed | None, line: Line) -> Cell:

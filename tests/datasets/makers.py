@@ -1,7 +1,8 @@
-"""Writers of small data sets on disk, complete in number and names, in every layout the adapters know.
+"""Writers of small data sets on disk, complete in number and names, in every layout the adapters
+know.
 
-The pictures are random textures; inputs are their blurred versions. Each maker returns the data root to hand to the
-adapter. Sizes are (width, height).
+The pictures are random textures; inputs are their blurred versions. Each maker returns the data
+root to hand to the adapter. Sizes are (width, height).
 """
 
 import csv
@@ -17,9 +18,19 @@ from benchmark.datasets import dpd as dpd_adapter
 
 Size = tuple[int, int]
 
-DPD_LAYOUTS = ("dd_dp_dataset_canon", "dd_dp_dataset_png", "dd_dp_dataset_canon/dd_dp_dataset_png", "DPDD", "test/DPDD")
+DPD_LAYOUTS = (
+    "dd_dp_dataset_canon",
+    "dd_dp_dataset_png",
+    "dd_dp_dataset_canon/dd_dp_dataset_png",
+    "DPDD",
+    "test/DPDD",
+)
 RTF_LAYOUTS = ("folders", "per noise", "flat")
-REALDOF_LAYOUTS = ("RealDOF/{source,target}", "test/RealDOF/{inputC,target}", "RealDOF/test/{input,target}")
+REALDOF_LAYOUTS = (
+    "RealDOF/{source,target}",
+    "test/RealDOF/{inputC,target}",
+    "RealDOF/test/{input,target}",
+)
 CUHK_LAYOUTS = ("original", "flat")
 
 
@@ -33,7 +44,9 @@ def blurred(picture: np.ndarray, sigma: float = 1.2) -> np.ndarray:
 
 
 def save(path: Path, picture: np.ndarray, bit_depth: int = 8) -> Path:
-    """Write a picture in [0, 1], H x W x 3 RGB or H x W, in the format of the suffix; folders are made."""
+    """Write a picture in [0, 1], H x W x 3 RGB or H x W, in the format of the suffix; folders are
+    made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     levels = np.rint(picture * (2**bit_depth - 1)).astype(np.uint8 if bit_depth == 8 else np.uint16)
     assert cv2.imwrite(str(path), levels[..., ::-1] if levels.ndim == 3 else levels)
@@ -43,7 +56,9 @@ def save(path: Path, picture: np.ndarray, bit_depth: int = 8) -> Path:
 def dpd_names(split: str) -> list[tuple[str, str]]:
     """Official (source, target) names of a split, read from the table itself."""
     with Path(dpd_adapter.__file__).with_name("dpd_splits.csv").open(newline="") as table:
-        return [(row["source"], row["target"]) for row in csv.DictReader(table) if row["split"] == split]
+        return [
+            (row["source"], row["target"]) for row in csv.DictReader(table) if row["split"] == split
+        ]
 
 
 def dpd(
@@ -57,7 +72,9 @@ def dpd(
     bit_depth: int = 16,
     size: Size = (48, 40),
 ) -> Path:
-    """DPD: the official names unless `names` are given; `labels` writes Restormer's index files (odd is indoor)."""
+    """DPD: the official names unless `names` are given; `labels` writes Restormer's index files
+    (odd is indoor).
+    """
     base = root / layout.replace("test", split)
     per_view = layout != "test/DPDD"
     place = {
@@ -81,11 +98,18 @@ def dpd(
 
 
 def rtf(
-    root: Path, layout: str = "folders", *, count: int = 22, maps: bool | None = None, size: Size = (48, 40)
+    root: Path,
+    layout: str = "folders",
+    *,
+    count: int = 22,
+    maps: bool | None = None,
+    size: Size = (48, 40),
 ) -> Path:
-    """RTF in the layout "folders" (GT/sharp_01.png), "per noise" (gt/{0,1,1.6}/sharp_01.png) or "flat" (no targets).
+    """RTF in the layout "folders" (GT/sharp_01.png), "per noise" (gt/{0,1,1.6}/sharp_01.png) or
+    "flat" (no targets).
 
-    Maps are written beside the targets if asked for, and always in the flat layout. Noise is N(0, folder name).
+    Maps are written beside the targets if asked for, and always in the flat layout. Noise is N(0,
+    folder name).
     """
     base = root / "RTF"
     for index in range(1, count + 1):
@@ -106,8 +130,17 @@ def rtf(
     return root
 
 
-def cuhk_bd(root: Path, layout: str = "original", *, count: int = 3, masks: bool = True, size: Size = (48, 40)) -> Path:
-    """CUHK-BD: "original" has motion blur among the pictures, "flat" has pictures in the folder itself and no masks."""
+def cuhk_bd(
+    root: Path,
+    layout: str = "original",
+    *,
+    count: int = 3,
+    masks: bool = True,
+    size: Size = (48, 40),
+) -> Path:
+    """CUHK-BD: "original" has motion blur among the pictures, "flat" has pictures in the folder
+    itself and no masks.
+    """
     base = root / "CUHK-BD"
     names = [f"out_of_focus{index:04d}" for index in range(1, count + 1)]
     for seed, name in enumerate([*names, "motion0001"] if layout == "original" else names):
@@ -124,7 +157,12 @@ def cuhk_bd(root: Path, layout: str = "original", *, count: int = 3, masks: bool
 
 
 def realdof(
-    root: Path, layout: str = REALDOF_LAYOUTS[0], *, count: int = 50, bit_depth: int = 8, size: Size = (48, 40)
+    root: Path,
+    layout: str = REALDOF_LAYOUTS[0],
+    *,
+    count: int = 50,
+    bit_depth: int = 8,
+    size: Size = (48, 40),
 ) -> Path:
     """RealDOF; the layout names its two folders in braces."""
     base, _, folders = layout.partition("{")
@@ -145,20 +183,30 @@ def pixel4(
     target: Size = (288, 216),
     frame: Size = (432, 324),
 ) -> Path:
-    """Pixel 4 scenes: the input lies (dy, dx) px away from the target and has 1 / gain of its light.
+    """Pixel 4 scenes: the input lies (dy, dx) px away from the target and has 1 / gain of its
+    light.
 
-    Left and right are shaded oppositely and have a disparity of 1 px, so that their mean is not either of them.
+    Left and right are shaded oppositely and have a disparity of 1 px, so that their mean is not
+    either of them.
     """
     base = root / "pixel4"
     for index in range(1, scenes + 1):
-        light = 0.05 + 0.5 * ndimage.gaussian_filter(np.random.default_rng(index).uniform(0, 1, frame[::-1]), 1.5)
+        light = 0.05 + 0.5 * ndimage.gaussian_filter(
+            np.random.default_rng(index).uniform(0, 1, frame[::-1]), 1.5
+        )
         top, left = (frame[1] - target[1]) // 2, (frame[0] - target[0]) // 2
         truth = light[top : top + target[1], left : left + target[0]]
         save(base / "gt_all_in_focus_im" / f"{index:03d}_gt.png", truth, 16)
         for side, sign in (("left", 1), ("right", -1)):
             dy, dx = displacement
-            moved = ndimage.shift(ndimage.gaussian_filter(light, 2), (dy, dx + sign / 2), order=5, mode="mirror")
-            save(base / f"{index:03d}_{side}.png", 1024 / 65535 + moved * (1 + 0.1 * sign) / gain / 4, 16)
+            moved = ndimage.shift(
+                ndimage.gaussian_filter(light, 2), (dy, dx + sign / 2), order=5, mode="mirror"
+            )
+            save(
+                base / f"{index:03d}_{side}.png",
+                1024 / 65535 + moved * (1 + 0.1 * sign) / gain / 4,
+                16,
+            )
     return root
 
 
@@ -170,7 +218,9 @@ def folder(
     suffix: str = ".png",
     size: Size = (48, 40),
 ) -> Path:
-    """Any pictures: a sub-folder for each role; without roles, the pictures lie in the folder itself."""
+    """Any pictures: a sub-folder for each role; without roles, the pictures lie in the folder
+    itself.
+    """
     for seed in range(count):
         sharp = texture(seed, size)
         save(root / f"p{seed}{suffix}", blurred(sharp)) if not roles else None

@@ -1,4 +1,6 @@
-"""What every adapter of files on disk owes: the contract, and an error that names the file for every kind of damage."""
+"""What every adapter of files on disk owes: the contract, and an error that names the file for
+every kind of damage.
+"""
 
 import re
 import shutil
@@ -25,7 +27,10 @@ SETS: dict[str, tuple[str, Make]] = {
     "cuhk_bd": ("cuhk_bd", lambda root: makers.cuhk_bd(root, count=2)),
     "realdof": ("realdof", lambda root: makers.realdof(root, count=2)),
     "pixel4": ("pixel4", lambda root: makers.pixel4(root, scenes=2)),
-    "folder": ("folder:path={root}", lambda root: makers.folder(root, roles=("input", "target", "left", "right"))),
+    "folder": (
+        "folder:path={root}",
+        lambda root: makers.folder(root, roles=("input", "target", "left", "right")),
+    ),
 }
 
 
@@ -63,7 +68,9 @@ def test_ids_and_fingerprints_do_not_depend_on_the_place(tmp_path: Path, name: s
     assert len(set(prints)) == len(prints)
 
 
-def test_every_file_of_a_sample_counts_in_its_fingerprint_and_in_no_other(tmp_path: Path, name: str) -> None:
+def test_every_file_of_a_sample_counts_in_its_fingerprint_and_in_no_other(
+    tmp_path: Path, name: str
+) -> None:
     dataset = made(name, tmp_path)
     changed, other = dataset.ids()[:2]
     for path in sample_files(dataset, changed).values():
@@ -72,7 +79,9 @@ def test_every_file_of_a_sample_counts_in_its_fingerprint_and_in_no_other(tmp_pa
         path.write_bytes(path.read_bytes() + b"\0")
         after = build(name, tmp_path)
         assert after.fingerprint(changed) != old[0], path
-        assert path in sample_files(dataset, other).values() or after.fingerprint(other) == old[1], path
+        assert (
+            path in sample_files(dataset, other).values() or after.fingerprint(other) == old[1]
+        ), path
 
 
 def test_the_fingerprint_follows_the_adapter_version(
@@ -121,7 +130,9 @@ def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_to_any_file_is_an_error_that_names_a_file(tmp_path: Path, name: str, damage: str) -> None:
+def test_damage_to_any_file_is_an_error_that_names_a_file(
+    tmp_path: Path, name: str, damage: str
+) -> None:
     dataset = made(name, tmp_path / "whole")
     for role, path in sample_files(dataset, dataset.ids()[1]).items():
         shutil.copytree(tmp_path / "whole", tmp_path / role)

@@ -75,11 +75,15 @@ def test_an_unpaired_mask_or_picture_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_published_masks_mark_the_blurred_part_in_white(data_root: Path) -> None:
-    """The black part has the stronger Laplacian, up to a few pictures whose sharp part is smooth."""
+    """The black part has the stronger Laplacian, up to a few pictures whose sharp part is
+    smooth.
+    """
     data = CuhkBd(data_root)
     sharper = []
     for sample_id in data.ids():
         sample = data.load(sample_id)
-        laplacian = np.abs(cv2.Laplacian(cv2.GaussianBlur(sample.image.mean(axis=2), (0, 0), 1), cv2.CV_32F))
+        laplacian = np.abs(
+            cv2.Laplacian(cv2.GaussianBlur(sample.image.mean(axis=2), (0, 0), 1), cv2.CV_32F)
+        )
         sharper.append(laplacian[~sample.mask].mean() > laplacian[sample.mask].mean())
     assert np.mean(sharper) > 0.9

@@ -39,21 +39,36 @@ def test_the_splits_have_the_official_sizes(tmp_path: Path, split: str, count: i
 
 
 def test_the_official_list_is_sound() -> None:
-    """Source and target differ, no name serves twice, and sorted order agrees (which renamed copies rely on)."""
-    everything = [name for split in ("train", "val", "test") for names in makers.dpd_names(split) for name in names]
+    """Source and target differ, no name serves twice, and sorted order agrees (which renamed copies
+    rely on).
+    """
+    everything = [
+        name
+        for split in ("train", "val", "test")
+        for names in makers.dpd_names(split)
+        for name in names
+    ]
     assert len(everything) == len(set(everything)) == 1000
     for split in ("train", "val", "test"):
         for column in zip(*makers.dpd_names(split), strict=True):
-            assert list(column) == sorted(column) == sorted(column, key=lambda name: natural_key(Path(name)))
+            assert (
+                list(column)
+                == sorted(column)
+                == sorted(column, key=lambda name: natural_key(Path(name)))
+            )
 
 
 def test_no_views_without_their_folders(tmp_path: Path) -> None:
     data = Dpd(makers.dpd(tmp_path, size=(6, 4)))
     assert data.load(data.ids()[0]).views is None
-    makers.save(tmp_path / "dd_dp_dataset_png/test_l/source/1P0A0917_L.png", makers.texture(0, (6, 4)), 16)
+    makers.save(
+        tmp_path / "dd_dp_dataset_png/test_l/source/1P0A0917_L.png", makers.texture(0, (6, 4)), 16
+    )
     with pytest.raises(DataError, match="without the other view"):
         Dpd(tmp_path)
-    makers.save(tmp_path / "dd_dp_dataset_png/test_r/source/1P0A0917_R.png", makers.texture(0, (6, 4)), 16)
+    makers.save(
+        tmp_path / "dd_dp_dataset_png/test_r/source/1P0A0917_R.png", makers.texture(0, (6, 4)), 16
+    )
     with pytest.raises(DataError, match=r"1P0A0933\.png: has no partner"):
         Dpd(tmp_path)
 
@@ -61,7 +76,8 @@ def test_no_views_without_their_folders(tmp_path: Path) -> None:
 def test_a_part_is_refused_unless_asked_for(tmp_path: Path) -> None:
     makers.dpd(tmp_path, names=[*NAMES[:3], *NAMES[5:]], size=(6, 4))
     with pytest.raises(
-        DataError, match=r"has 74 pictures.*has 76 \(2 are missing, the first is 1P0A0972\).*partial=true"
+        DataError,
+        match=r"has 74 pictures.*has 76 \(2 are missing, the first is 1P0A0972\).*partial=true",
     ):
         Dpd(tmp_path)
     data = Dpd(tmp_path, partial=True)
@@ -83,8 +99,12 @@ def test_an_unpaired_file_is_refused_even_in_a_part(tmp_path: Path, partial: boo
 
 def test_a_stranger_among_the_official_files_is_refused(tmp_path: Path) -> None:
     base = makers.dpd(tmp_path, size=(6, 4)) / "dd_dp_dataset_png/test_c"
-    makers.save(base / "source" / "1P0A0890.png", makers.texture(0, (6, 4)), 16)  # of the training split
-    with pytest.raises(DataError, match=r"1P0A0890\.png: is not one of the 76 files of the official test split"):
+    makers.save(
+        base / "source" / "1P0A0890.png", makers.texture(0, (6, 4)), 16
+    )  # of the training split
+    with pytest.raises(
+        DataError, match=r"1P0A0890\.png: is not one of the 76 files of the official test split"
+    ):
         Dpd(tmp_path)
 
 
@@ -108,8 +128,15 @@ def test_renamed_files_are_paired_by_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [75, 77])
 def test_renamed_files_must_have_the_official_count(tmp_path: Path, count: int) -> None:
-    makers.dpd(tmp_path, names=[(f"{i:03d}", f"sharp{i:03d}") for i in range(count)], labels=True, size=(6, 4))
-    with pytest.raises(DataError, match=f"has {count} pictures, but the official test split has 76"):
+    makers.dpd(
+        tmp_path,
+        names=[(f"{i:03d}", f"sharp{i:03d}") for i in range(count)],
+        labels=True,
+        size=(6, 4),
+    )
+    with pytest.raises(
+        DataError, match=f"has {count} pictures, but the official test split has 76"
+    ):
         Dpd(tmp_path)
     if count < 76:  # and then their positions mean nothing
         assert not Dpd(tmp_path, partial=True).load("007").meta
@@ -146,7 +173,9 @@ def test_settings_of_a_part_follow_the_official_positions(tmp_path: Path) -> Non
     assert Dpd(tmp_path, partial=True).entry(NAMES[1][0]).meta["setting"] == "outdoor"
 
 
-@pytest.mark.parametrize("indoor", [np.arange(1, 38), np.arange(0, 76, 2), np.array([{}], dtype=object)])
+@pytest.mark.parametrize(
+    "indoor", [np.arange(1, 38), np.arange(0, 76, 2), np.array([{}], dtype=object)]
+)
 def test_index_files_that_do_not_fit_are_refused(tmp_path: Path, indoor: np.ndarray) -> None:
     base = makers.dpd(tmp_path, labels=True, size=(6, 4)) / "dd_dp_dataset_png"
     np.save(base / "indoor_labels.npy", indoor, allow_pickle=True)

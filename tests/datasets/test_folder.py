@@ -12,7 +12,9 @@ from tests.datasets import makers
 
 
 def test_pairs_and_views(tmp_path: Path) -> None:
-    data = Folder(tmp_path, path=makers.folder(tmp_path, roles=("input", "target", "left", "right")))
+    data = Folder(
+        tmp_path, path=makers.folder(tmp_path, roles=("input", "target", "left", "right"))
+    )
     assert data.ids() == ("p0", "p1", "p2")
     sample = data.load("p1")
     np.testing.assert_allclose(sample.target, makers.texture(1), atol=0.51 / 255)
@@ -28,7 +30,9 @@ def test_pictures_directly_in_the_folder(tmp_path: Path, suffix: str) -> None:
     assert not data.card.has_target
 
 
-def test_the_path_is_relative_to_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_is_relative_to_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     makers.folder(tmp_path / "my pictures")
     monkeypatch.chdir(tmp_path)
     data, resolved = create(DATASETS, "folder:path=my pictures", root=Path("nowhere"))
@@ -48,7 +52,10 @@ def test_pairing(tmp_path: Path) -> None:
     for index in range(3):
         (tmp_path / f"target/p{index}.png").rename(tmp_path / f"target/sharp{2 - index}.png")
     for how in ("auto", "order"):
-        assert Folder(tmp_path, path=tmp_path, pair=how).entry("p0").files["target"].name == "sharp0.png"
+        assert (
+            Folder(tmp_path, path=tmp_path, pair=how).entry("p0").files["target"].name
+            == "sharp0.png"
+        )
     with pytest.raises(DataError, match=r"p0\.png: has no partner"):
         Folder(tmp_path, path=tmp_path, pair="name")
     (tmp_path / "target/sharp1.png").unlink()
@@ -61,13 +68,17 @@ def test_order_can_be_insisted_on_where_names_agree(tmp_path: Path) -> None:
     (tmp_path / "target/p0.png").rename(tmp_path / "target/p9.png")
     with pytest.raises(DataError, match=r"p0\.png: has no partner"):
         Folder(tmp_path, path=tmp_path)
-    assert Folder(tmp_path, path=tmp_path, pair="order").entry("p0").files["target"].name == "p1.png"
+    assert (
+        Folder(tmp_path, path=tmp_path, pair="order").entry("p0").files["target"].name == "p1.png"
+    )
 
 
 def test_sizes_are_checked_before_anything_runs(tmp_path: Path) -> None:
     makers.folder(tmp_path)
     makers.save(tmp_path / "target/p1.png", makers.texture(1, (48, 39)))
-    with pytest.raises(DataError, match=r"target.p1\.png: is 48x39 px, but .*input.p1\.png is 48x40"):
+    with pytest.raises(
+        DataError, match=r"target.p1\.png: is 48x39 px, but .*input.p1\.png is 48x40"
+    ):
         Folder(tmp_path, path=tmp_path)
 
 

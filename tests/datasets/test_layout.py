@@ -35,9 +35,26 @@ def test_the_order_is_total_whatever_the_names(names: list[str]) -> None:
 
 
 def test_only_pictures_are_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "b10.PNG", "b9.tiff", "a.jpeg", "c.TIF", "d.jpg", "notes.txt", "Thumbs.db", ".e.png", "f.npy")
+    touch(
+        tmp_path,
+        "b10.PNG",
+        "b9.tiff",
+        "a.jpeg",
+        "c.TIF",
+        "d.jpg",
+        "notes.txt",
+        "Thumbs.db",
+        ".e.png",
+        "f.npy",
+    )
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in layout.files(tmp_path)] == ["a.jpeg", "b9.tiff", "b10.PNG", "c.TIF", "d.jpg"]
+    assert [path.name for path in layout.files(tmp_path)] == [
+        "a.jpeg",
+        "b9.tiff",
+        "b10.PNG",
+        "c.TIF",
+        "d.jpg",
+    ]
     assert [path.name for path in layout.files(tmp_path, [".npy"])] == ["f.npy"]
 
 
@@ -53,25 +70,36 @@ def test_folders_are_found_in_order_and_in_any_case(tmp_path: Path) -> None:
 
 
 def test_pairing_by_name(tmp_path: Path) -> None:
-    images, targets = touch(tmp_path / "a", "1.png", "2.png"), touch(tmp_path / "b", "2.jpg", "1.jpg")
+    images, targets = (
+        touch(tmp_path / "a", "1.png", "2.png"),
+        touch(tmp_path / "b", "2.jpg", "1.jpg"),
+    )
     assert layout.pair(images, targets) == [targets[1], targets[0]]
     assert layout.pair(images, targets, "order") == targets
 
 
 def test_pairing_by_order_where_no_name_agrees(tmp_path: Path) -> None:
-    images, targets = touch(tmp_path / "a", "1.png", "2.png"), touch(tmp_path / "b", "x.png", "y.png")
+    images, targets = (
+        touch(tmp_path / "a", "1.png", "2.png"),
+        touch(tmp_path / "b", "x.png", "y.png"),
+    )
     assert layout.pair(images, targets) == targets
     with pytest.raises(DataError, match=r"1\.png: has no partner in .*b"):
         layout.pair(images, targets, "name")
 
 
 def test_one_agreeing_name_forbids_guessing_by_order(tmp_path: Path) -> None:
-    images, targets = touch(tmp_path / "a", "1.png", "2.png"), touch(tmp_path / "b", "1.png", "3.png")
+    images, targets = (
+        touch(tmp_path / "a", "1.png", "2.png"),
+        touch(tmp_path / "b", "1.png", "3.png"),
+    )
     with pytest.raises(DataError, match=r"2\.png: has no partner"):
         layout.pair(images, targets)
 
 
-@pytest.mark.parametrize(("left", "right"), [(["1.png"], []), (["1.png"], ["x.png", "y.png"]), ([], ["x.png"])])
+@pytest.mark.parametrize(
+    ("left", "right"), [(["1.png"], []), (["1.png"], ["x.png", "y.png"]), ([], ["x.png"])]
+)
 def test_unequal_counts_are_refused(tmp_path: Path, left: list[str], right: list[str]) -> None:
     with pytest.raises(DataError, match=r"has \d files"):
         layout.pair(touch(tmp_path / "a", *left), touch(tmp_path / "b", *right))

@@ -1,4 +1,6 @@
-"""Pixel 4: black level, scale, tone, registration and gain, against scenes whose displacement is known."""
+"""Pixel 4: black level, scale, tone, registration and gain, against scenes whose displacement is
+known.
+"""
 
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from tests.datasets import makers
 
 def srgb(linear: np.ndarray) -> np.ndarray:
     """IEC 61966-2-1, written out again."""
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+    return np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
+    )
 
 
 def stored(path: Path) -> np.ndarray:
@@ -26,8 +30,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("displacement", [(0.0, 0.0), (0.7, -1.6), (-2.3, 3.4)])
-def test_a_known_displacement_and_gain_are_undone(tmp_path: Path, displacement: tuple[float, float]) -> None:
-    """In linear light, the result is the target blurred as it was made, wherever it lay in the file."""
+def test_a_known_displacement_and_gain_are_undone(
+    tmp_path: Path, displacement: tuple[float, float]
+) -> None:
+    """In linear light, the result is the target blurred as it was made, wherever it lay in the
+    file.
+    """
     data = Pixel4(makers.pixel4(tmp_path, displacement=displacement, gain=1.12), tone="linear")
     sample = data.load("001")
     meta = sample.meta
@@ -48,7 +56,9 @@ def test_the_target_is_the_file_bit_for_bit(tmp_path: Path) -> None:
     makers.pixel4(tmp_path, displacement=(0.5, 0.5), gain=1.1)
     published = stored(tmp_path / "pixel4/gt_all_in_focus_im/001_gt.png")
     linear, encoded = (Pixel4(tmp_path, tone=tone).load("001") for tone in ("linear", "srgb"))
-    np.testing.assert_array_equal(np.rint(linear.target[..., 0].astype(np.float64) * 65535), published * 65535)
+    np.testing.assert_array_equal(
+        np.rint(linear.target[..., 0].astype(np.float64) * 65535), published * 65535
+    )
     np.testing.assert_allclose(encoded.target[..., 0], srgb(published), atol=1e-6)
 
 
@@ -57,7 +67,9 @@ def test_green_is_repeated_and_the_picture_is_the_mean_of_its_views(tmp_path: Pa
     sample = data.load("001")
     left, right = sample.views
     np.testing.assert_allclose(sample.image, (left + right) / 2, atol=1e-6)
-    assert left.mean() / right.mean() == pytest.approx(1.1 / 0.9, rel=0.01)  # vignetting is left alone
+    assert left.mean() / right.mean() == pytest.approx(
+        1.1 / 0.9, rel=0.01
+    )  # vignetting is left alone
     for picture in (sample.image, left, right, sample.target):
         assert (picture == picture[..., :1]).all()
     assert (sample.bit_depth, sample.image.shape) == (16, (216, 288, 3))
@@ -68,7 +80,10 @@ def test_the_views_keep_their_disparity(tmp_path: Path) -> None:
     sample = Pixel4(makers.pixel4(tmp_path, displacement=(0.0, 1.0)), tone="linear").load("001")
     inside = np.s_[8:-8, 8:-8, 0]
     left, right = sample.views
-    apart = {step: psnr(np.roll(right, step, axis=1)[inside] * 1.1 / 0.9, left[inside]) for step in (-1, 0, 1, 2)}
+    apart = {
+        step: psnr(np.roll(right, step, axis=1)[inside] * 1.1 / 0.9, left[inside])
+        for step in (-1, 0, 1, 2)
+    }
     assert max(apart, key=apart.__getitem__) == 1
 
 
@@ -83,7 +98,9 @@ def test_tone_is_applied_to_everything_and_fingerprinted(tmp_path: Path) -> None
 
 
 def paint(path: Path, value: int) -> None:
-    """Give a square one sensor value; inside the target it lies at rows and columns 46-86 and 28-68."""
+    """Give a square one sensor value; inside the target it lies at rows and columns 46-86 and
+    28-68.
+    """
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     picture[100:140, 100:140] = value
     assert cv2.imwrite(str(path), picture)
@@ -114,7 +131,9 @@ def test_another_scene_as_target_is_noticed(tmp_path: Path) -> None:
     base = makers.pixel4(tmp_path) / "pixel4"
     flat = np.full((216, 288), 0.4)
     makers.save(base / "gt_all_in_focus_im/001_gt.png", flat, 16)
-    with pytest.raises(DataError, match=r"001_left\.png.*without texture.*001_gt\.png the same scene"):
+    with pytest.raises(
+        DataError, match=r"001_left\.png.*without texture.*001_gt\.png the same scene"
+    ):
         Pixel4(tmp_path).load("001")
     makers.save(base / "gt_all_in_focus_im/001_gt.png", np.zeros((216, 288)), 16)
     with pytest.raises(DataError, match="001_gt"):
@@ -128,14 +147,21 @@ def test_a_displacement_beyond_reason_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [(286, 216), (288, 214), (432, 324)])
-def test_a_target_that_is_not_the_centre_is_refused(tmp_path: Path, target: tuple[int, int]) -> None:
+def test_a_target_that_is_not_the_centre_is_refused(
+    tmp_path: Path, target: tuple[int, int]
+) -> None:
     base = makers.pixel4(tmp_path) / "pixel4"
     makers.save(base / "gt_all_in_focus_im/001_gt.png", makers.texture(0, target)[..., 0], 16)
-    with pytest.raises(DataError, match=rf"001_gt\.png: is {target[0]}x{target[1]} px, which is not the central two"):
+    with pytest.raises(
+        DataError,
+        match=rf"001_gt\.png: is {target[0]}x{target[1]} px, which is not the central two",
+    ):
         Pixel4(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["DP_data_pixel_4", "dual_pixel_defocus_estimation_deblurring/DP_data_pixel_4"])
+@pytest.mark.parametrize(
+    "place", ["DP_data_pixel_4", "dual_pixel_defocus_estimation_deblurring/DP_data_pixel_4"]
+)
 def test_the_authors_folder_names(tmp_path: Path, place: str) -> None:
     made = makers.pixel4(tmp_path / "made", scenes=2) / "pixel4"
     (tmp_path / place).parent.mkdir(exist_ok=True, parents=True)
@@ -207,9 +233,13 @@ def test_half_of_the_calibration_is_not_enough(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_published_psfs(data_root: Path) -> None:
-    """48 places each; the left half of the lens sends its light to the other side of the centre than the right one."""
+    """48 places each; the left half of the lens sends its light to the other side of the centre
+    than the right one.
+    """
     found = Pixel4(data_root).psfs()
-    centroid = {name: float((psfs.sum(axis=1) @ np.arange(-30, 31)).mean()) for name, psfs in found.items()}
+    centroid = {
+        name: float((psfs.sum(axis=1) @ np.arange(-30, 31)).mean()) for name, psfs in found.items()
+    }
     assert {psfs.shape for psfs in found.values()} == {(48, 61, 61)}
     assert centroid["left"] < -2
     assert centroid["right"] > 0
@@ -217,7 +247,9 @@ def test_the_published_psfs(data_root: Path) -> None:
 
 @pytest.mark.data
 def test_the_published_scenes_register(data_root: Path) -> None:
-    """Displacements lie where an independent measurement found them: 1 to 2 px across, up to 1.3 px down or up."""
+    """Displacements lie where an independent measurement found them: 1 to 2 px across, up to 1.3 px
+    down or up.
+    """
     data = Pixel4(data_root)
     for sample_id in data.ids()[4:6]:
         sample = data.load(sample_id)

@@ -17,7 +17,9 @@ def test_50_pairs_in_every_layout(tmp_path: Path, layout: str) -> None:
     assert "50 of 50" in data.card.notes
     sample = data.load("07")
     np.testing.assert_allclose(sample.target, makers.texture(7, (12, 8)), atol=0.51 / 255)
-    np.testing.assert_allclose(sample.image, makers.blurred(makers.texture(7, (12, 8))), atol=0.51 / 255)
+    np.testing.assert_allclose(
+        sample.image, makers.blurred(makers.texture(7, (12, 8))), atol=0.51 / 255
+    )
 
 
 @pytest.mark.parametrize("bit_depth", [8, 16])

@@ -21,7 +21,9 @@ def moved(picture: np.ndarray, dy: float, dx: float) -> np.ndarray:
 
 @settings(max_examples=12, deadline=None)
 @given(st.floats(-4, 4), st.floats(-4, 4), st.floats(0, 3), st.floats(0.5, 2))
-def test_any_displacement_is_found_under_blur_and_gain(dy: float, dx: float, sigma: float, gain: float) -> None:
+def test_any_displacement_is_found_under_blur_and_gain(
+    dy: float, dx: float, sigma: float, gain: float
+) -> None:
     fixed = scene()
     moving = gain * ndimage.gaussian_filter(moved(fixed, dy, dx), sigma, mode="wrap")
     found = estimate_shift(moving, fixed)
@@ -40,8 +42,14 @@ def test_the_better_half_of_the_tiles_decides() -> None:
 
 def test_the_spread_tells_of_a_picture_that_is_also_scaled() -> None:
     fixed = scene()
-    zoomed = ndimage.affine_transform(fixed, [1.02, 1.02], offset=[-2.16, -2.88], order=3, mode="mirror")
-    assert estimate_shift(zoomed, fixed).spread > 0.3 > estimate_shift(moved(fixed, 1, 1), fixed).spread
+    zoomed = ndimage.affine_transform(
+        fixed, [1.02, 1.02], offset=[-2.16, -2.88], order=3, mode="mirror"
+    )
+    assert (
+        estimate_shift(zoomed, fixed).spread
+        > 0.3
+        > estimate_shift(moved(fixed, 1, 1), fixed).spread
+    )
 
 
 def test_what_cannot_be_registered_is_refused() -> None:

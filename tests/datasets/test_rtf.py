@@ -48,7 +48,9 @@ def test_radius_maps_become_sigma(tmp_path: Path, layout: str) -> None:
     data = Rtf(makers.rtf(tmp_path, layout, maps=True, count=22))
     for sample_id in data.ids():
         radius = 0.25 * (2 + int(sample_id) % 23)
-        np.testing.assert_allclose(data.load(sample_id).blur_map, dict(SIGMA_OF_RADIUS)[radius], rtol=1e-6)
+        np.testing.assert_allclose(
+            data.load(sample_id).blur_map, dict(SIGMA_OF_RADIUS)[radius], rtol=1e-6
+        )
 
 
 def test_no_blur_map_without_maps(tmp_path: Path) -> None:
@@ -82,7 +84,9 @@ def test_shipped_noise(tmp_path: Path) -> None:
     for data in (both, one):
         sample = data.load("02@1.6")
         assert (sample.scene, sample.meta["noise_folder"]) == ("02", "1.6")
-        np.testing.assert_allclose(sample.image, stored(tmp_path / "RTF/image/1.6/image_02.png"), atol=1e-7)
+        np.testing.assert_allclose(
+            sample.image, stored(tmp_path / "RTF/image/1.6/image_02.png"), atol=1e-7
+        )
         np.testing.assert_array_equal(sample.target, Rtf(tmp_path).load("02").target)
     assert create(DATASETS, "rtf:noise=files", root=tmp_path)[0].ids() == both.ids()
     with pytest.raises(UsageError, match="noise"):
@@ -132,7 +136,9 @@ def test_an_unpaired_map_is_named(tmp_path: Path) -> None:
         ({"blurMap": np.ones((48, 40))}, "is 40x48 px, but .*image_01.png is 48x40"),
     ],
 )
-def test_maps_that_are_no_radius_maps_are_refused(tmp_path: Path, content: dict[str, np.ndarray], message: str) -> None:
+def test_maps_that_are_no_radius_maps_are_refused(
+    tmp_path: Path, content: dict[str, np.ndarray], message: str
+) -> None:
     makers.rtf(tmp_path, "flat", count=1)
     savemat(tmp_path / "RTF/map_01.mat", content)
     with pytest.raises(DataError, match=rf"map_01\.mat.*{message}"):

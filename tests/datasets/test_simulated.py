@@ -1,4 +1,6 @@
-"""The simulated data set: bundled and found sources, truth of its maps, determinism, fingerprints, errors."""
+"""The simulated data set: bundled and found sources, truth of its maps, determinism, fingerprints,
+errors.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ NOWHERE = Path("there is no data root")
 
 def write(path: Path, size: tuple[int, int] = (48, 56), seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    coarse = np.random.default_rng(seed).integers(0, 256, (*(side // 4 for side in size), 3), np.uint8)
+    coarse = np.random.default_rng(seed).integers(
+        0, 256, (*(side // 4 for side in size), 3), np.uint8
+    )
     cv2.imwrite(str(path), cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC))
     return path
 
@@ -41,7 +45,9 @@ def write_depth(path: Path, values: NDArray[np.generic]) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a loose picture and a Middlebury scene: a near square before a far ground, both with some slope."""
+    """A folder with a loose picture and a Middlebury scene: a near square before a far ground, both
+    with some slope.
+    """
     write(tmp_path / "loose.png", seed=1)
     write(tmp_path / "Scene" / "view1.png", seed=2)
     depth = np.repeat(np.linspace(40, 60, 56).astype(np.uint8)[None], 48, axis=0)
@@ -56,10 +62,13 @@ def load(folder: Path, name: str = "loose", **options: object) -> Sample:
 
 def digest(sample: Sample) -> str:
     arrays = [sample.image, sample.target, sample.blur_map, *(sample.views or ())]
-    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+    ).hexdigest()
 
 
-# Sources --------------------------------------------------------------------------------------------------------------
+# Sources
+# --------------------------------------------------------------------------------------------------
 
 
 def test_default_pictures_need_no_data():
@@ -98,7 +107,11 @@ def test_finds_pictures_and_stereo_scenes_in_natural_order(folder):
     write(folder / "no depth" / "view1.png")
     data = Simulated(NOWHERE, source=folder)
     assert list(data.ids()) == ["2", "10", "a.jpg", "a.png", "Cones", "loose", "Scene"]
-    assert [data.load(name).meta["map"] for name in ("2", "Cones", "Scene")] == ["invented", "measured", "measured"]
+    assert [data.load(name).meta["map"] for name in ("2", "Cones", "Scene")] == [
+        "invented",
+        "measured",
+        "measured",
+    ]
 
 
 def test_source_may_be_one_stereo_scene(folder):
@@ -115,7 +128,10 @@ def test_source_is_relative_to_the_current_directory_once(folder, monkeypatch):
 
 
 def test_missing_and_empty_folders_show_the_expected_tree(tmp_path):
-    for source, why in ((tmp_path / "gone", "no such folder"), (tmp_path, "holds no sharp picture")):
+    for source, why in (
+        (tmp_path / "gone", "no such folder"),
+        (tmp_path, "holds no sharp picture"),
+    ):
         with pytest.raises(DataError, match=rf"(?s){source.name}: {why}.*view1\.png"):
             Simulated(NOWHERE, source=source)
 
@@ -140,7 +156,8 @@ def test_refuses_views_of_a_model_without_halves_and_unknown_ids(folder):
         load(folder, "lose")
 
 
-# What is rendered -----------------------------------------------------------------------------------------------------
+# What is rendered
+# --------------------------------------------------------------------------------------------------
 
 
 def test_target_is_the_sharp_picture_as_stored(folder):
@@ -171,7 +188,9 @@ def test_constant_disparity_is_in_focus(folder):
 
 @pytest.mark.parametrize("psf", ["disk", "gaussian", "polygon", "gkm"])
 def test_the_blur_map_is_the_true_blur(folder, psf):
-    """On two planes, one in focus, the other is the linear picture convolved with the kernel that its map names."""
+    """On two planes, one in focus, the other is the linear picture convolved with the kernel that
+    its map names.
+    """
     depth = np.full((48, 56), 20, np.uint8)
     depth[:, 28:] = 60
     write_depth(folder / "Scene" / "disp1.png", depth)
@@ -184,7 +203,9 @@ def test_the_blur_map_is_the_true_blur(folder, psf):
     assert sorted(float(side.max()) for side in sides) == [0, 1.5]
     kernel = equivalent(psf, 1.5)
     linear = light.to_linear(sample.target).astype(np.float64)
-    blurred = light.to_srgb(np.stack([ndimage.convolve(linear[..., c], kernel) for c in range(3)], axis=-1))
+    blurred = light.to_srgb(
+        np.stack([ndimage.convolve(linear[..., c], kernel) for c in range(3)], axis=-1)
+    )
     far_from_edge = np.abs(np.arange(56) - 27.5) > len(kernel) // 2 + 2
     expected = np.where(sample.blur_map[..., None] > 0, blurred, sample.target)[:, far_from_edge]
     np.testing.assert_allclose(sample.image[:, far_from_edge], expected, atol=2e-5)
@@ -195,7 +216,10 @@ def equivalent(psf: str, sigma: float) -> NDArray[np.float64]:
         return kernels.kernel(psf, sigma)  # type: ignore[arg-type]
     bank = gkm.paper_bank()
     beta = gkm.coefficients(np.full((1, 1), sigma, np.float32), bank)[:, 0, 0]
-    return sum(share * np.pad(one, 10 - len(one) // 2) for share, one in zip(beta, bank.kernels, strict=True))
+    return sum(
+        share * np.pad(one, 10 - len(one) // 2)
+        for share, one in zip(beta, bank.kernels, strict=True)
+    )
 
 
 def test_depth_edges_follow_those_of_the_picture(folder):
@@ -252,7 +276,8 @@ def test_meta_says_how_it_was_made(folder):
     assert dict(load(folder, "Scene", psf="gaussian", max_radius=5.0).meta) == expected
 
 
-# Determinism and identity ---------------------------------------------------------------------------------------------
+# Determinism and identity
+# ---------------------------------------------------------------------------------------------
 
 OPTIONS = [
     {"psf": "gaussian"},
@@ -270,7 +295,9 @@ OPTIONS = [
 def test_every_parameter_changes_pixels_and_fingerprint(folder, name):
     variants = [{}, *OPTIONS]
     assert len({digest(load(folder, name, **options)) for options in variants}) == len(variants)
-    prints = {Simulated(NOWHERE, source=folder, **options).fingerprint(name) for options in variants}
+    prints = {
+        Simulated(NOWHERE, source=folder, **options).fingerprint(name) for options in variants
+    }
     assert len(prints) == len(variants)
 
 
@@ -311,7 +338,9 @@ def test_equal_pictures_under_two_ids_are_two_scenes(folder):
 def test_fingerprint_follows_content_not_place(folder, tmp_path_factory):
     moved = tmp_path_factory.mktemp("moved") / "place"
     shutil.copytree(folder, moved)
-    before = {name: Simulated(NOWHERE, source=folder).fingerprint(name) for name in ("loose", "Scene")}
+    before = {
+        name: Simulated(NOWHERE, source=folder).fingerprint(name) for name in ("loose", "Scene")
+    }
     assert before == {name: Simulated(NOWHERE, source=moved).fingerprint(name) for name in before}
     depth = imageio.read(moved / "Scene" / "disp1.png")[0][..., 0] * 255
     depth[0, 0] += 1
@@ -333,7 +362,9 @@ def test_pixels_belong_to_this_version(folder):
     """If this fails on purpose, raise `Simulated.version` and write down the new levels."""
     assert Simulated.version == "1"
     y, x = np.mgrid[:48, :56]
-    picture = np.stack([x * 4 % 256, y * 5 % 256, (x // 8 + y // 8) % 2 * 255], axis=-1).astype(np.uint8)
+    picture = np.stack([x * 4 % 256, y * 5 % 256, (x // 8 + y // 8) % 2 * 255], axis=-1).astype(
+        np.uint8
+    )
     cv2.imwrite(str(folder / "fixed.png"), picture)
     image = load(folder, "fixed").image[::12, ::14]
     levels = np.rint(image * 255).astype(int).tolist()

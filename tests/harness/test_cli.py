@@ -25,7 +25,9 @@ def torch_sees_cuda() -> bool:
 def call(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     keep = {key: value for key, value in os.environ.items() if not key.startswith("BENCHMARK_")}
     command = [sys.executable, "-m", "benchmark", *words]
-    return subprocess.run(command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_help_teaches_and_imports_nothing_heavy() -> None:
@@ -51,10 +53,16 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         assert word in done.stdout
     code = (
         "import sys, benchmark.cli\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'skimage', 'cv2', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'skimage', 'cv2', 'matplotlib', 'pydantic'} & "
+        "set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+        ).returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,14 +75,53 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         (["run", "--methods", "input", "--dataset", "folder"], "folder:path=..."),
         (["run", "--methods", "input", "--dataset", "simulated", "--noise", "1,-2"], ">= 0"),
         (["run", "--methods", "input", "--dataset", "simulated", "--noise", "low"], "0,1,2.55"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--protocol", "cannonical"], "canonical"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--track", "u8", "--protocol", "dpdnet"], "u16 only"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--lpips-trunk", "absent.pth"], "no such file"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--plugin", "absent.py"], "no such Python file"),
+        (
+            ["run", "--methods", "input", "--dataset", "simulated", "--protocol", "cannonical"],
+            "canonical",
+        ),
+        (
+            [
+                "run",
+                "--methods",
+                "input",
+                "--dataset",
+                "simulated",
+                "--track",
+                "u8",
+                "--protocol",
+                "dpdnet",
+            ],
+            "u16 only",
+        ),
+        (
+            ["run", "--methods", "input", "--dataset", "simulated", "--lpips-trunk", "absent.pth"],
+            "no such file",
+        ),
+        (
+            ["run", "--methods", "input", "--dataset", "simulated", "--plugin", "absent.py"],
+            "no such Python file",
+        ),
         (["run", "--methods", "input", "--dataset", "simulated", "--noise", ","], "names nothing"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--protocol", ""], "names nothing"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--out", "/dev/null"], "/dev/null"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--seed", "99999999999999999999"], "--seed"),
+        (
+            ["run", "--methods", "input", "--dataset", "simulated", "--protocol", ""],
+            "names nothing",
+        ),
+        (
+            ["run", "--methods", "input", "--dataset", "simulated", "--out", "/dev/null"],
+            "/dev/null",
+        ),
+        (
+            [
+                "run",
+                "--methods",
+                "input",
+                "--dataset",
+                "simulated",
+                "--seed",
+                "99999999999999999999",
+            ],
+            "--seed",
+        ),
         (["simulate", "a.png", "--max-radius", "inf"], "--max-radius"),
         (["report", "nowhere"], "no run here"),
         (["report", "nowhere", "--table", "6"], "'all', 'later'"),
@@ -89,15 +136,21 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         (["psf", "--dataset", "pixel5"], "pixel4"),
     ],
 )
-def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(words: list[str], says: str, tmp_path: Path) -> None:
+def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(
+    words: list[str], says: str, tmp_path: Path
+) -> None:
     done = call(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "results").exists(), "nothing is made before the input is known to be good"
+    assert not (tmp_path / "results").exists(), (
+        "nothing is made before the input is known to be good"
+    )
 
 
 @pytest.mark.skipif(torch_sees_cuda(), reason="there is a CUDA device here")
-@pytest.mark.parametrize("words", [["run", "--dataset", "simulated", "--methods"], ["deblur", "a.png", "--method"]])
+@pytest.mark.parametrize(
+    "words", [["run", "--dataset", "simulated", "--methods"], ["deblur", "a.png", "--method"]]
+)
 def test_a_device_that_is_not_there_is_refused_at_once(words: list[str], tmp_path: Path) -> None:
     done = call(*words, "input", "--device", "cuda", cwd=tmp_path)
     assert done.returncode == 2 and "no CUDA device" in done.stderr
@@ -129,7 +182,11 @@ def test_datasets_shows_what_is_found_and_missing(tmp_path: Path) -> None:
     makers.rtf(tmp_path)
     done = call("datasets", "--data", str(tmp_path))
     assert done.returncode == 0
-    assert "rtf: 22 pictures" in done.stdout and "dpd: not found" in done.stdout and "{train,val,test}_c" in done.stdout
+    assert (
+        "rtf: 22 pictures" in done.stdout
+        and "dpd: not found" in done.stdout
+        and "{train,val,test}_c" in done.stdout
+    )
 
 
 def test_doctor() -> None:
@@ -140,7 +197,9 @@ def test_doctor() -> None:
 
 
 def test_a_package_called_datasets_does_not_matter(tmp_path: Path) -> None:
-    """The `datasets` of PyPI, also where it comes first on the path, is not ours and harms nothing."""
+    """The `datasets` of PyPI, also where it comes first on the path, is not ours and harms
+    nothing.
+    """
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").touch()
     done = call("list", "datasets", cwd=tmp_path)
@@ -152,7 +211,16 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Folders of two runs over the same pictures, of one method each."""
     folder = tmp_path_factory.mktemp("runs")
     for method in ("input", "unsharp"):
-        words = ["--dataset", "simulated:size=64", "--protocol", "dpdnet", "--jobs", "1", "--out", method]
+        words = [
+            "--dataset",
+            "simulated:size=64",
+            "--protocol",
+            "dpdnet",
+            "--jobs",
+            "1",
+            "--out",
+            method,
+        ]
         done = call("run", "--methods", method, *words, cwd=folder)
         assert done.returncode == 0, done.stderr
     return str(folder / "input"), str(folder / "unsharp")
@@ -161,16 +229,22 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def test_report_puts_several_runs_into_one_table(two_runs: tuple[str, str]) -> None:
     done = call("report", *two_runs)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("### ") == 1 and "| input" in done.stdout and "| unsharp" in done.stdout
+    assert (
+        done.stdout.count("### ") == 1 and "| input" in done.stdout and "| unsharp" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("words", [[], ["--table", "1"]])
-def test_report_asks_for_a_data_set_that_is_there(two_runs: tuple[str, str], words: list[str]) -> None:
+def test_report_asks_for_a_data_set_that_is_there(
+    two_runs: tuple[str, str], words: list[str]
+) -> None:
     done = call("report", *two_runs, *words, "--dataset", "rtf")
     assert done.returncode == 2 and "which hold simulated:size=64" in done.stderr
 
 
-def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(two_runs: tuple[str, str]) -> None:
+def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(
+    two_runs: tuple[str, str],
+) -> None:
     words = ["report", *two_runs, "--table", "all", "--dataset", "simulated", "--format", "html"]
     one, two = (call(*words, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert one.returncode == 0, one.stderr
@@ -179,9 +253,22 @@ def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(two_runs
     assert "measured, simulated:size=64" in one.stdout and "as printed by others" not in one.stdout
 
 
-def test_report_writes_the_tables_that_are_named_to_a_file(two_runs: tuple[str, str], tmp_path: Path) -> None:
+def test_report_writes_the_tables_that_are_named_to_a_file(
+    two_runs: tuple[str, str], tmp_path: Path
+) -> None:
     out = tmp_path / "deep" / "tables.tex"
-    done = call("report", two_runs[0], "--table", "later", "--table", "4", "--format", "latex", "--out", str(out))
+    done = call(
+        "report",
+        two_runs[0],
+        "--table",
+        "later",
+        "--table",
+        "4",
+        "--format",
+        "latex",
+        "--out",
+        str(out),
+    )
     assert done.returncode == 0 and done.stdout == ""
     captions = re.findall(r"caption\{(Table \d \(\w+\)|Quality)", out.read_text(encoding="utf-8"))
     assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
@@ -212,7 +299,9 @@ def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None
 
 def test_figures_says_what_it_drew(two_runs: tuple[str, str], tmp_path: Path) -> None:
     done = call("figures", *two_runs, "--figure", "crops,psf", "--out", str(tmp_path))
-    assert done.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in done.stdout.replace("\n", ""), done.stderr
+    assert done.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in done.stdout.replace(
+        "\n", ""
+    ), done.stderr
     assert "psf: not made" in done.stdout
     done = call("figures", *two_runs, "--figure", "psf", "--out", str(tmp_path))
     assert done.returncode == 1
@@ -234,7 +323,14 @@ def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: st
 
 def test_deblur_refuses_methods_that_need_the_truth(tmp_path: Path) -> None:
     imageio.write(tmp_path / "a.png", np.zeros((20, 20, 3), np.float32), 8)
-    done = call("deblur", str(tmp_path / "a.png"), "--method", "zhuo-sim:map=oracle", "--out", str(tmp_path / "out"))
+    done = call(
+        "deblur",
+        str(tmp_path / "a.png"),
+        "--method",
+        "zhuo-sim:map=oracle",
+        "--out",
+        str(tmp_path / "out"),
+    )
     assert done.returncode == 2 and "true blur map" in done.stderr
 
 
@@ -242,12 +338,23 @@ def test_simulate_writes_the_defocused_picture_and_its_map(tmp_path: Path) -> No
     picture = np.random.default_rng(0).random((40, 60, 3)).astype(np.float32)
     imageio.write(tmp_path / "sharp.png", picture, 8)
     done = call(
-        "simulate", str(tmp_path / "sharp.png"), "--psf", "gkm", "--max-radius", "4", "--out", str(tmp_path / "o")
+        "simulate",
+        str(tmp_path / "sharp.png"),
+        "--psf",
+        "gkm",
+        "--max-radius",
+        "4",
+        "--out",
+        str(tmp_path / "o"),
     )
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "o").iterdir()}
-    assert any(name.endswith(".png") for name in names) and any(name.endswith(".npy") for name in names)
-    blurred = imageio.read(next((tmp_path / "o").glob("sharp*disk*.png"), next((tmp_path / "o").glob("*.png"))))[0]
+    assert any(name.endswith(".png") for name in names) and any(
+        name.endswith(".npy") for name in names
+    )
+    blurred = imageio.read(
+        next((tmp_path / "o").glob("sharp*disk*.png"), next((tmp_path / "o").glob("*.png")))
+    )[0]
     assert blurred.shape == picture.shape and blurred.std() < picture.std()
 
 
@@ -260,7 +367,17 @@ def test_check_reports_and_exits(tmp_path: Path) -> None:
 
 
 def test_maps_scores_and_shows_blur_maps(tmp_path: Path) -> None:
-    words = ["maps", "--methods", "input,zhuo-sim", "--dataset", "simulated:size=64", "--limit", "2", "--jobs", "1"]
+    words = [
+        "maps",
+        "--methods",
+        "input,zhuo-sim",
+        "--dataset",
+        "simulated:size=64",
+        "--limit",
+        "2",
+        "--jobs",
+        "1",
+    ]
     done = call(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "zhuo-sim" in done.stdout and "makes no map" in done.stdout
@@ -271,14 +388,30 @@ def test_maps_scores_and_shows_blur_maps(tmp_path: Path) -> None:
 def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
     method = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
     data = ["--dataset", "simulated:size=64", "--dataset", "simulated:size=64,psf=gaussian"]
-    done = call("convergence", "--methods", method, *data, "--limit", "1", "--jobs", "1", cwd=tmp_path)
+    done = call(
+        "convergence", "--methods", method, *data, "--limit", "1", "--jobs", "1", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert "contraction" in done.stdout
-    assert {path.suffix for path in (tmp_path / "results" / "convergence").iterdir()} == {".csv", ".md", ".png", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "results" / "convergence").iterdir()} == {
+        ".csv",
+        ".md",
+        ".png",
+        ".pdf",
+    }
 
 
 def test_convergence_of_nothing_iterative_says_so(tmp_path: Path) -> None:
-    done = call("convergence", "--methods", "input", "--dataset", "simulated:size=64", "--limit", "1", cwd=tmp_path)
+    done = call(
+        "convergence",
+        "--methods",
+        "input",
+        "--dataset",
+        "simulated:size=64",
+        "--limit",
+        "1",
+        cwd=tmp_path,
+    )
     assert done.returncode == 1
     assert "is no iteration" in done.stdout
 
@@ -289,7 +422,13 @@ def test_psf_writes_the_study(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "apertures only" in done.stderr
     assert "M = 21" in done.stdout
-    assert {path.suffix for path in (tmp_path / "study").iterdir()} >= {".csv", ".md", ".tex", ".png", ".pdf"}
+    assert {path.suffix for path in (tmp_path / "study").iterdir()} >= {
+        ".csv",
+        ".md",
+        ".tex",
+        ".png",
+        ".pdf",
+    }
 
 
 def test_a_damaged_picture_is_a_row_of_maps_and_stops_nothing(tmp_path: Path) -> None:

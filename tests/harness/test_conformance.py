@@ -8,7 +8,9 @@ from benchmark.api import Dataset, Method, MethodCard, Mixture, Observation, Pic
 from benchmark.registry import METHODS
 
 
-@pytest.mark.parametrize("text", [*METHODS.names(), "zhuo-sim:map=oracle", "fixed-point:map=oracle"])
+@pytest.mark.parametrize(
+    "text", [*METHODS.names(), "zhuo-sim:map=oracle", "fixed-point:map=oracle"]
+)
 def test_our_methods_keep_the_contract(text: str) -> None:
     broken = [result for result in conformance.check_method(text) if not result.passed]
     assert broken == []

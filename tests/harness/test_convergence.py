@@ -21,7 +21,9 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     data = plan.select_dataset("simulated:size=64", folder, limit=2)
     methods = plan.select_methods([FAST, "input"])
-    return convergence.run(methods, [data], [Noise(0.0), Noise(3.0)], Settings(folder, folder), jobs=2), data.dataset
+    return convergence.run(
+        methods, [data], [Noise(0.0), Noise(3.0)], Settings(folder, folder), jobs=2
+    ), data.dataset
 
 
 def test_every_step_is_a_row_in_the_order_of_the_plan(rows):
@@ -35,7 +37,9 @@ def test_every_step_is_a_row_in_the_order_of_the_plan(rows):
 def test_the_start_is_the_input_and_steps_change_it(rows):
     made, dataset = rows
     sample = dataset.load(dataset.ids()[0])
-    first = [row for row in made if row["sample"] == sample.id and row["noise"] == 0 and "step" in row]
+    first = [
+        row for row in made if row["sample"] == sample.id and row["noise"] == 0 and "step" in row
+    ]
     assert first[0]["psnr"] == pytest.approx(Psnr()(sample.image, sample.target))
     assert first[1]["psnr"] != pytest.approx(first[0]["psnr"], abs=0.01)
     assert first[0]["residual"] > first[1]["residual"] > 0
@@ -50,7 +54,9 @@ def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
     assert list(table["noise"]) == [0.0, 3.0]
     assert (table["best gain (dB)"] >= 0).all()  # step 0 gains nothing
     written = report.write(made, tmp_path)
-    assert {path.name for path in written} == {f"convergence.{kind}" for kind in ("csv", "md", "png", "pdf")}
+    assert {path.name for path in written} == {
+        f"convergence.{kind}" for kind in ("csv", "md", "png", "pdf")
+    }
     assert all(path.stat().st_size > 100 for path in written)
     text = (tmp_path / "convergence.md").read_text()
     assert "contraction factor" in text and "input on simulated:size=64: is no iteration" in text
@@ -69,7 +75,16 @@ def test_a_method_that_stops_early_keeps_its_last_picture():
 
 def test_nothing_to_show_is_said(tmp_path: Path):
     made = report.frame(
-        [{"dataset": "d", "sample": "a", "noise": 0.0, "method": "m", "status": "skipped", "reason": "is no iteration"}]
+        [
+            {
+                "dataset": "d",
+                "sample": "a",
+                "noise": 0.0,
+                "method": "m",
+                "status": "skipped",
+                "reason": "is no iteration",
+            }
+        ]
     )
     report.write(made, tmp_path)
     assert "Nothing to show" in (tmp_path / "convergence.md").read_text()
@@ -79,9 +94,19 @@ def test_nothing_to_show_is_said(tmp_path: Path):
 
 def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
     base = {"dataset": "d", "noise": 0.0, "step": 0, "residual": 0.0, "status": "ok"}
-    rows = [{**base, "sample": name, "method": "m", "psnr": psnr} for name, psnr in (("a", 20.0), ("b", 30.0))]
+    rows = [
+        {**base, "sample": name, "method": "m", "psnr": psnr}
+        for name, psnr in (("a", 20.0), ("b", 30.0))
+    ]
     rows.append({**base, "sample": "a", "method": "other", "psnr": 10.0})
-    lost = {"dataset": "d", "noise": 0.0, "sample": "b", "method": "other", "status": "failed", "reason": "it broke"}
+    lost = {
+        "dataset": "d",
+        "noise": 0.0,
+        "sample": "b",
+        "method": "other",
+        "status": "failed",
+        "reason": "it broke",
+    }
     made = report.frame([*rows, lost])
     np.testing.assert_array_equal(report.curves(made)["psnr"], [20, 10])
     assert report.incomplete(made) and not report.incomplete(report.frame(rows))

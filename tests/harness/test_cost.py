@@ -32,7 +32,8 @@ def subject(method: str) -> Subject:
     return dataclasses.replace(SUBJECT, method=method)
 
 
-# The picture ----------------------------------------------------------------------------------------------------------
+# The picture
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 23), (3600, 8), (8, 900)])
@@ -48,12 +49,17 @@ def test_the_picture_has_any_size_and_is_the_same_each_time(size):
 
 def test_the_picture_shows_different_things():
     image = photographs(4000, 840)
-    parts = [image[:400, at : at + 400] for at in (0, 700, 1300, 1760, 2400)] + [image[400:800, :400]]
-    assert all(np.abs(one - other).mean() > 0.02 for one in parts for other in parts if one is not other)
+    parts = [image[:400, at : at + 400] for at in (0, 700, 1300, 1760, 2400)] + [
+        image[400:800, :400]
+    ]
+    assert all(
+        np.abs(one - other).mean() > 0.02 for one in parts for other in parts if one is not other
+    )
     assert np.array_equal(image[:400, :1752], image[400:800, 1752:3504])  # then it begins again
 
 
-# Sizes ----------------------------------------------------------------------------------------------------------------
+# Sizes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_size_is_width_by_height():
@@ -61,13 +67,16 @@ def test_a_size_is_width_by_height():
     assert str(parse_size("3x5")) == "3x5"
 
 
-@pytest.mark.parametrize("text", ["1680", "1680X1120", "0x5", "-3x5", "3x5x7", " 3x5", "3.5x5", "1680 x 1120", ""])
+@pytest.mark.parametrize(
+    "text", ["1680", "1680X1120", "0x5", "-3x5", "3x5x7", " 3x5", "3.5x5", "1680 x 1120", ""]
+)
 def test_any_other_size_is_refused(text):
     with pytest.raises(UsageError, match="1680x1120"):
         parse_size(text)
 
 
-# Raw samples ----------------------------------------------------------------------------------------------------------
+# Raw samples
+# --------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(), unique=True, max_size=6))
@@ -105,7 +114,8 @@ def test_the_warm_up_and_what_failed_are_no_rounds():
     assert rounds_done([warm_up, OK, failed, elsewhere]) == {SUBJECT: 1, elsewhere.subject: 1}
 
 
-# Measuring ------------------------------------------------------------------------------------------------------------
+# Measuring
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +132,11 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
         "misbehave:how=skip",
         "misbehave:how=nan",
     ]
-    taken = list(measure([subject(name) for name in names], scene, rounds=2, done={}, plugins=[toys], timeout=1.0))
+    taken = list(
+        measure(
+            [subject(name) for name in names], scene, rounds=2, done={}, plugins=[toys], timeout=1.0
+        )
+    )
     order = [(trial.round, trial.subject.method) for trial in taken]
     assert order[:6] == [(0, name) for name in names]
     assert order[6:] == [(1, "unsharp"), (1, "input"), (2, "unsharp"), (2, "input")]
@@ -137,7 +151,9 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
 
 def test_everything_a_method_may_ask_for_is_there(toys, scene):
     names = ["wants-views", "wants-noise", "echo:map=oracle"]
-    taken = list(measure([subject(name) for name in names], scene, rounds=1, done={}, plugins=[toys]))
+    taken = list(
+        measure([subject(name) for name in names], scene, rounds=1, done={}, plugins=[toys])
+    )
     assert [trial.status for trial in taken] == ["ok"] * 6
 
 
@@ -158,7 +174,9 @@ class Hungry:
         return observation.image * np.float32(held[-1])
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="memory is read from Linux's /proc")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="memory is read from Linux's /proc"
+)
 def test_memory_is_that_of_one_restoration(monkeypatch, scene):
     found = []
     for megabytes in (200, 1):
@@ -188,11 +206,14 @@ def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
     assert timing._restored(SUBJECT).gpu_peak is None and happened[4:] == ["restore"]
 
 
-# A whole pass ---------------------------------------------------------------------------------------------------------
+# A whole pass
+# --------------------------------------------------------------------------------------------------
 
 
 def pass_over(folder: Path, texts: list[str], rounds: int, **options) -> list[Trial]:
-    record.run(plan.select_methods(texts), Size(16, 12), folder, rounds=rounds, threads=1, **options)
+    record.run(
+        plan.select_methods(texts), Size(16, 12), folder, rounds=rounds, threads=1, **options
+    )
     return Trials(folder / record.SAMPLES).read()
 
 
@@ -215,13 +236,20 @@ def test_samples_taken_under_other_circumstances_stay_but_are_not_shown(tmp_path
     assert len(Trials(tmp_path / record.SAMPLES).read()) == 3
 
 
-def test_counting_alone_takes_no_samples_and_published_figures_have_their_own_size(tmp_path, toys, monkeypatch):
+def test_counting_alone_takes_no_samples_and_published_figures_have_their_own_size(
+    tmp_path, toys, monkeypatch
+):
     def network(self):
         from torch import nn
 
-        return Network(forms={"": lambda: nn.Conv2d(3, 1, 1)}, shapes=lambda height, width: ((1, 3, height, width),))
+        return Network(
+            forms={"": lambda: nn.Conv2d(3, 1, 1)},
+            shapes=lambda height, width: ((1, 3, height, width),),
+        )
 
-    figures = [Published(method, "x", "size", "1", "x", "") for method in ("echo:gain=0.5", "scribble")]
+    figures = [
+        Published(method, "x", "size", "1", "x", "") for method in ("echo:gain=0.5", "scribble")
+    ]
     monkeypatch.setattr(published, "read", lambda: figures)
     monkeypatch.setattr(METHODS.get("echo"), "network", network)
     assert pass_over(tmp_path, ["echo"], 0) == []
@@ -255,10 +283,16 @@ def test_the_size_of_the_file_of_weights_is_told(tmp_path, toys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("device", "cuda", "learned", "classical"),
-    [("auto", False, ["cpu"], ["cpu"]), ("auto", True, ["cpu", "cuda"], ["cpu"]), ("cuda", True, ["cuda"], ["cpu"]),
-     ("cpu", True, ["cpu"], ["cpu"])],
-)  # fmt: skip
-def test_learned_methods_are_measured_on_both_devices(monkeypatch, device, cuda, learned, classical):
+    [
+        ("auto", False, ["cpu"], ["cpu"]),
+        ("auto", True, ["cpu", "cuda"], ["cpu"]),
+        ("cuda", True, ["cuda"], ["cpu"]),
+        ("cpu", True, ["cpu"], ["cpu"]),
+    ],
+)
+def test_learned_methods_are_measured_on_both_devices(
+    monkeypatch, device, cuda, learned, classical
+):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -274,7 +308,8 @@ def test_no_pass_and_a_damaged_one_are_told_apart(tmp_path):
         record.read(tmp_path)
 
 
-# Published figures ----------------------------------------------------------------------------------------------------
+# Published figures
+# --------------------------------------------------------------------------------------------------
 
 
 def test_every_published_figure_names_a_method_that_is_here():
@@ -290,7 +325,9 @@ def test_published_figures_are_as_printed():
     assert table["DPDNet-D", "operations"] == "4048.6" and table["EBDB", "cpu_seconds"] == "929.7"
 
 
-@pytest.mark.parametrize("line", ["a,A,operations,12,M,s,", "a,A,wishes,12,M,s,", "a,A,size,many,MB,s,", "a,A,size"])
+@pytest.mark.parametrize(
+    "line", ["a,A,operations,12,M,s,", "a,A,wishes,12,M,s,", "a,A,size,many,MB,s,", "a,A,size"]
+)
 def test_a_damaged_file_of_figures_is_refused(tmp_path, line):
     path = tmp_path / "cost.csv"
     path.write_text(f"method,model,quantity,value,unit,source,note\n{line}\n")
@@ -300,7 +337,8 @@ def test_a_damaged_file_of_figures_is_refused(tmp_path, line):
         published.read(tmp_path / "none.csv")
 
 
-# The command ----------------------------------------------------------------------------------------------------------
+# The command
+# --------------------------------------------------------------------------------------------------
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
@@ -309,7 +347,10 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_measures_and_writes_the_tables_again(tmp_path, toys):
-    folder, words = str(tmp_path / "made"), ["--size", "9x7", "--threads", "1", "--plugin", str(toys)]
+    folder, words = (
+        str(tmp_path / "made"),
+        ["--size", "9x7", "--threads", "1", "--plugin", str(toys)],
+    )
     done = call("--methods", "input,misbehave", "--rounds", "1", "--out", folder, *words)
     assert done.returncode == 1  # misbehave failed
     assert "What a picture of 9x7 costs" in done.stdout and "it broke <b>badly</b>" in done.stdout
@@ -325,9 +366,12 @@ def test_the_command_measures_and_writes_the_tables_again(tmp_path, toys):
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["--size", "huge"], "expected WIDTHxHEIGHT"), (["--out", "nowhere"], "no cost pass here"),
-     (["--methods", "nothing"], "nothing")],
-)  # fmt: skip
+    [
+        (["--size", "huge"], "expected WIDTHxHEIGHT"),
+        (["--out", "nowhere"], "no cost pass here"),
+        (["--methods", "nothing"], "nothing"),
+    ],
+)
 def test_bad_usage_is_refused_with_exit_code_2(words, says):
     done = call(*words)
     assert done.returncode == 2 and says in done.stderr

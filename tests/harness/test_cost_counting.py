@@ -32,7 +32,9 @@ def network(build, *shapes) -> Network:
     """`shapes` with None for height and width, in this order."""
     return Network(
         forms={"": build},
-        shapes=lambda height, width: tuple(shape if shape[-1] else (*shape[:-2], height, width) for shape in shapes),
+        shapes=lambda height, width: tuple(
+            shape if shape[-1] else (*shape[:-2], height, width) for shape in shapes
+        ),
     )
 
 
@@ -40,17 +42,29 @@ def counted(build, height=8, width=12, channels=4):
     return count(network(build, (1, channels, None, None)), "", height, width)
 
 
-# A sum of products of ones is the number of products: with ones everywhere, a network adds up its own MACs.
+# A sum of products of ones is the number of products: with ones everywhere, a network adds up its
+# own MACs.
 
 
 @settings(max_examples=40)
 @given(
-    st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(1, 3),
     st.booleans(),
-)  # fmt: skip
-def test_any_convolution_is_counted_exactly(groups, inputs, outputs, kernel, stride, dilation, transposed):
+)
+def test_any_convolution_is_counted_exactly(
+    groups, inputs, outputs, kernel, stride, dilation, transposed
+):
     x = torch.ones(2, groups * inputs, 12, 11)
-    shape = (groups * inputs, outputs, kernel, 2) if transposed else (groups * outputs, inputs, kernel, 2)
+    shape = (
+        (groups * inputs, outputs, kernel, 2)
+        if transposed
+        else (groups * outputs, inputs, kernel, 2)
+    )
     function = F.conv_transpose2d if transposed else F.conv2d
     options = {"stride": stride, "dilation": dilation, "groups": groups}
     made = function(x, torch.ones(shape), **options)
@@ -78,7 +92,9 @@ def test_any_matrix_product_is_counted_exactly(function, shapes):
 
 
 def test_attention_is_counted_as_its_two_products():
-    made = count(network(lambda: Does(F.scaled_dot_product_attention), *[(1, 2, None, None)] * 3), "", 8, 12)
+    made = count(
+        network(lambda: Does(F.scaled_dot_product_attention), *[(1, 2, None, None)] * 3), "", 8, 12
+    )
     assert made.macs == 2 * (2 * 8 * 8 * 12)
     assert made.checks["torch"].ratio == 1
 
@@ -100,10 +116,18 @@ def test_products_of_tensors_are_counted_apart():
 
 def test_what_is_no_mac_is_silent_and_what_is_not_known_is_named():
     quiet = nn.Sequential(
-        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.GELU(),
-        nn.MaxPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.PixelShuffle(2), nn.AdaptiveAvgPool2d(1),
-        nn.Dropout(), nn.Softmax(1), nn.LeakyReLU(),
-    )  # fmt: skip
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+        nn.BatchNorm2d(4),
+        nn.GroupNorm(2, 4),
+        nn.GELU(),
+        nn.MaxPool2d(2),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.PixelShuffle(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Dropout(),
+        nn.Softmax(1),
+        nn.LeakyReLU(),
+    )
     assert counted(lambda: quiet).uncounted == {}
     loud = counted(lambda: Does(lambda x: torch.fft.rfft2(x).abs() + torch.fft.rfft2(x).real))
     assert loud.uncounted == {"_fft_r2c": 2}
@@ -182,7 +206,10 @@ def test_the_file_size_is_that_of_torch_save():
 
 
 @pytest.mark.parametrize(
-    ("layer", "printed"),  # as thop 0.0.31.post2005241907 printed them for a picture of 1 x 4 x 8 x 12
+    (
+        "layer",
+        "printed",
+    ),  # as thop 0.0.31.post2005241907 printed them for a picture of 1 x 4 x 8 x 12
     [
         (nn.Conv2d(4, 6, 3, padding=1), 21312),
         (nn.Conv2d(4, 6, 3, padding=1, bias=False), 20736),
@@ -214,7 +241,11 @@ def test_thop_is_blind_to_functional_calls():
 
 @pytest.mark.parametrize(
     ("parameters", "printed", "weights"),
-    [("", 603.5, 1_409_131), (",scales=1", 459.7, 1_409_131), (",memory=convolution", 418.7, 1_109_799)],
+    [
+        ("", 603.5, 1_409_131),
+        (",scales=1", 459.7, 1_409_131),
+        (",memory=convolution", 418.7, 1_109_799),
+    ],
 )
 def test_the_figures_of_the_gkmnet_paper_are_thops(parameters, printed, weights):
     method = create(METHODS, f"gkmnet:variant=official{parameters}")[0]
@@ -226,7 +257,9 @@ def test_the_figures_of_the_gkmnet_paper_are_thops(parameters, printed, weights)
 
 def test_the_filters_of_gkmnet_are_counted():
     method = create(METHODS, "gkmnet:variant=official")[0]
-    dense, separable = (count(method.network(), form, 112, 160) for form in ("dense GCM", "separable GCM"))
+    dense, separable = (
+        count(method.network(), form, 112, 160) for form in ("dense GCM", "separable GCM")
+    )
     steps = 112 * 160 * (1 + 1 / 4 + 1 / 16)
     assert dense.macs - separable.macs > 0.9 * 2 * 66 * 21 * 21 * steps - 2 * 66 * 2 * 21 * steps
     assert dense.thop == separable.thop

@@ -31,7 +31,9 @@ FEW = st.sampled_from([0.0, 0.5, 1.25, 3.0])
 @st.composite
 def two_maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     shape = draw(SHAPES)
-    return draw(arrays(np.float32, shape, elements=SIGMAS)), draw(arrays(np.float32, shape, elements=SIGMAS))
+    return draw(arrays(np.float32, shape, elements=SIGMAS)), draw(
+        arrays(np.float32, shape, elements=SIGMAS)
+    )
 
 
 @st.composite
@@ -42,7 +44,8 @@ def map_and_mask(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return draw(arrays(np.float32, shape, elements=st.one_of(FEW, SIGMAS))), mask
 
 
-# Scores ---------------------------------------------------------------------------------------------------------------
+# Scores
+# --------------------------------------------------------------------------------------------------
 
 
 @limits(max_examples=60)
@@ -53,7 +56,9 @@ def test_errors_are_those_of_exact_sums(maps: tuple[np.ndarray, np.ndarray]) -> 
     found = map_scores.against_map(estimate, truth)
     assert found.n == len(errors)
     assert found.mae == pytest.approx(math.fsum(map(abs, errors)) / len(errors), abs=1e-12)
-    assert found.rmse == pytest.approx(math.sqrt(math.fsum(e * e for e in errors) / len(errors)), abs=1e-12)
+    assert found.rmse == pytest.approx(
+        math.sqrt(math.fsum(e * e for e in errors) / len(errors)), abs=1e-12
+    )
     assert found.bias == pytest.approx(math.fsum(errors) / len(errors), abs=1e-12)
 
 
@@ -89,12 +94,16 @@ def test_a_constant_has_no_correlation_whatever_its_value() -> None:
 
 @limits(max_examples=60)
 @given(two_maps())
-def test_bins_share_the_pixels_out_and_add_up_to_the_whole(maps: tuple[np.ndarray, np.ndarray]) -> None:
+def test_bins_share_the_pixels_out_and_add_up_to_the_whole(
+    maps: tuple[np.ndarray, np.ndarray],
+) -> None:
     parts = [part for part in map_scores.by_blur(*maps).values() if part]
     whole = map_scores.against_map(*maps)
     assert sum(part.n for part in parts) == whole.n
     assert sum(part.n * part.mae for part in parts) / whole.n == pytest.approx(whole.mae, abs=1e-12)
-    assert sum(part.n * part.bias for part in parts) / whole.n == pytest.approx(whole.bias, abs=1e-12)
+    assert sum(part.n * part.bias for part in parts) / whole.n == pytest.approx(
+        whole.bias, abs=1e-12
+    )
 
 
 def test_a_bin_holds_its_lower_edge_and_an_empty_one_is_none() -> None:
@@ -108,7 +117,9 @@ def test_a_bin_holds_its_lower_edge_and_an_empty_one_is_none() -> None:
 @given(map_and_mask())
 def test_auc_is_the_share_of_pairs_in_the_right_order(case: tuple[np.ndarray, np.ndarray]) -> None:
     estimate, mask = case
-    pairs = [float(a > b) + (a == b) / 2 for a, b in itertools.product(estimate[mask], estimate[~mask])]
+    pairs = [
+        float(a > b) + (a == b) / 2 for a, b in itertools.product(estimate[mask], estimate[~mask])
+    ]
     assert map_scores.roc_auc(estimate, mask) == pytest.approx(np.mean(pairs), abs=1e-12)
     assert map_scores.roc_auc(estimate, ~mask) == pytest.approx(1 - np.mean(pairs), abs=1e-12)
 
@@ -119,14 +130,18 @@ def test_auc_agrees_with_scipy_and_sees_order_only() -> None:
     rng = np.random.default_rng(1)
     estimate = rng.gamma(2, 1, (80, 60)).astype(np.float32).round(1)
     mask = rng.random((80, 60)) < 0.2 + 0.1 * estimate
-    expected = mannwhitneyu(estimate[mask], estimate[~mask]).statistic / (mask.sum() * (~mask).sum())
+    expected = mannwhitneyu(estimate[mask], estimate[~mask]).statistic / (
+        mask.sum() * (~mask).sum()
+    )
     assert map_scores.roc_auc(estimate, mask) == pytest.approx(expected, abs=1e-12)
     assert map_scores.roc_auc(np.exp(estimate), mask) == map_scores.roc_auc(estimate, mask)
 
 
 @limits(max_examples=80)
 @given(map_and_mask(), st.sampled_from([0.3, 1.0, 4.0]))
-def test_best_f_is_the_best_of_all_thresholds(case: tuple[np.ndarray, np.ndarray], beta2: float) -> None:
+def test_best_f_is_the_best_of_all_thresholds(
+    case: tuple[np.ndarray, np.ndarray], beta2: float
+) -> None:
     estimate, mask = case
 
     def at(threshold: float) -> tuple[float, float, float]:
@@ -136,8 +151,12 @@ def test_best_f_is_the_best_of_all_thresholds(case: tuple[np.ndarray, np.ndarray
         return f, precision, recall
 
     found = map_scores.best_f(estimate, mask, beta2)
-    assert found.value == pytest.approx(max(at(threshold)[0] for threshold in np.unique(estimate)), abs=1e-12)
-    assert (found.value, found.precision, found.recall) == pytest.approx(at(np.float32(found.threshold)), abs=1e-12)
+    assert found.value == pytest.approx(
+        max(at(threshold)[0] for threshold in np.unique(estimate)), abs=1e-12
+    )
+    assert (found.value, found.precision, found.recall) == pytest.approx(
+        at(np.float32(found.threshold)), abs=1e-12
+    )
     assert map_scores.f_of_all(mask, beta2) == pytest.approx(at(estimate.min())[0], abs=1e-12)
 
 
@@ -155,7 +174,11 @@ def test_a_mask_of_one_class_gives_a_reason_and_no_number(value: bool) -> None:
         with pytest.raises(ValueError, match="everywhere"):
             broken(estimate, mask)
     found = map_scores.score(estimate, sample_of(np.zeros((2, 3), np.float32), mask=mask))
-    assert "auc" not in found and "everywhere" in str(found["auc_reason"]) and found["mask_share"] == value
+    assert (
+        "auc" not in found
+        and "everywhere" in str(found["auc_reason"])
+        and found["mask_share"] == value
+    )
 
 
 def test_other_shapes_are_refused() -> None:
@@ -193,7 +216,7 @@ def test_a_crop_that_makes_no_sense_is_refused(columns: object) -> None:
         map_scores.score(truth, sample_of(truth, meta={CROP_RIGHT: columns}))
 
 
-def test_reasons_say_whether_truth_or_estimate_is_constant_and_the_best_constant_map_is_the_median() -> None:
+def test_reasons_say_which_map_is_constant_and_the_best_constant_map_is_the_median() -> None:
     ramp, flat = np.array([[0, 1, 2, 7]], np.float32), np.ones((1, 4), np.float32)
     assert map_scores.score(ramp, sample_of(flat))["pearson_reason"] == map_scores.TRUTH_CONSTANT
     found = map_scores.score(flat, sample_of(ramp))
@@ -203,8 +226,14 @@ def test_reasons_say_whether_truth_or_estimate_is_constant_and_the_best_constant
 
 
 def test_a_sample_without_truth_has_reasons_only() -> None:
-    found = map_scores.score(np.ones((2, 2), np.float32), sample_of(np.ones((2, 2), np.float32), blur_map=None))
-    assert found == {"columns_dropped": 0, "pearson_reason": map_scores.NO_TRUTH, "auc_reason": map_scores.NO_MASK}
+    found = map_scores.score(
+        np.ones((2, 2), np.float32), sample_of(np.ones((2, 2), np.float32), blur_map=None)
+    )
+    assert found == {
+        "columns_dropped": 0,
+        "pearson_reason": map_scores.NO_TRUTH,
+        "auc_reason": map_scores.NO_MASK,
+    }
 
 
 def test_every_score_has_a_column() -> None:
@@ -228,7 +257,8 @@ def test_a_map_that_breaks_the_contract_is_refused(made: object, says: str) -> N
         map_scores.checked(made, Observation(np.zeros((4, 5, 3), np.float32)))
 
 
-# The run --------------------------------------------------------------------------------------------------------------
+# The run
+# --------------------------------------------------------------------------------------------------
 
 PLUGIN = '''
 import os
@@ -250,7 +280,10 @@ class ToyMap(Method):
     card = MethodCard(title="Toy", family="baseline")
 
     def __init__(
-        self, *, how: Literal["exact", "half", "constant", "none", "raise", "die"] = "exact", log: Path | None = None
+        self,
+        *,
+        how: Literal["exact", "half", "constant", "none", "raise", "die"] = "exact",
+        log: Path | None = None,
     ) -> None:
         self.how, self.log = how, log
 
@@ -280,7 +313,9 @@ class ToyMap(Method):
 class Ramps(Dataset):
     """Pictures that show their true maps."""
 
-    card = DatasetCard(title="Ramps", paper="", licence="none", source="made up", layout="none", notes="all made up")
+    card = DatasetCard(
+        title="Ramps", paper="", licence="none", source="made", layout="none", notes="all made up"
+    )
 
     def __init__(self, root: Path, *, n: int = 2) -> None:
         self.n = n
@@ -289,7 +324,8 @@ class Ramps(Dataset):
         return [f"ramp {i}" for i in range(self.n)]
 
     def load(self, sample_id):
-        truth = np.tile(np.linspace(0, 1 + int(sample_id.split()[1]), 20, dtype=np.float32), (12, 1))
+        most = 1 + int(sample_id.split()[1])
+        truth = np.tile(np.linspace(0, most, 20, dtype=np.float32), (12, 1))
         image = np.repeat(truth[..., None] / np.float32(10), 3, axis=2)
         return Sample(id=sample_id, image=image, blur_map=truth, mask=truth > 0.5)
 
@@ -358,13 +394,19 @@ def check_values(row: Row, folder: Path) -> None:
         shape, seed=3, dataset="ramps", sample=sample.id
     )
     expected = np.abs(noisy[..., 0] * 10) * (0.5 if "half" in str(row["method"]) else 1)
-    np.testing.assert_allclose(imageio.read_array(folder / str(row["map"])), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        imageio.read_array(folder / str(row["map"])), expected, rtol=1e-4, atol=1e-6
+    )
     assert row["mae_px"] == pytest.approx(np.abs(expected - sample.blur_map).mean(), abs=1e-5)
-    assert row["n_px"] == row["mask_px"] == 240 and row["mask_share"] == pytest.approx(sample.mask.mean())
+    assert row["n_px"] == row["mask_px"] == 240 and row["mask_share"] == pytest.approx(
+        sample.mask.mean()
+    )
     assert row["auc"] == 1 if row["noise"] == 0 else 0.5 < float(row["auc"] or 0) < 1
 
 
-def test_again_makes_only_what_is_missing_and_tries_failures_again(tmp_path: Path, plugin: Path) -> None:
+def test_again_makes_only_what_is_missing_and_tries_failures_again(
+    tmp_path: Path, plugin: Path
+) -> None:
     log = tmp_path / "log"
     names = f"toy-map:log={log},toy-map:how=raise,log={log}"
     first = run(tmp_path, plugin, names)
@@ -376,7 +418,9 @@ def test_again_makes_only_what_is_missing_and_tries_failures_again(tmp_path: Pat
     for one, other in zip(first, again, strict=True):
         same = set(COLUMNS) - {"seconds_seen", "traceback"}
         assert {key: one[key] for key in same} == {key: other[key] for key in same}
-        assert (one["seconds_seen"] is None) == (other["seconds_seen"] is None), "seconds of earlier commands are kept"
+        assert (one["seconds_seen"] is None) == (other["seconds_seen"] is None), (
+            "seconds of earlier commands are kept"
+        )
 
 
 def test_a_worker_that_dies_costs_its_own_cell_only(tmp_path: Path, plugin: Path) -> None:
@@ -387,7 +431,9 @@ def test_a_worker_that_dies_costs_its_own_cell_only(tmp_path: Path, plugin: Path
 def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_once(work: object, items: list[map_scores.Item], *_: object, **__: object) -> Iterator[object]:
+    def at_once(
+        work: object, items: list[map_scores.Item], *_: object, **__: object
+    ) -> Iterator[object]:
         return ((item, map_scores.Found("ok")) for item in items)
 
     monkeypatch.setattr(runner, "spread", at_once)
@@ -401,9 +447,13 @@ def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
 def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(work: object, items: list[map_scores.Item], *_: object, **__: object) -> Iterator[object]:
+    def stopped(
+        work: object, items: list[map_scores.Item], *_: object, **__: object
+    ) -> Iterator[object]:
         yield items[1], map_scores.Found("ok", values={"mae_px": 0.25})
-        seen.extend(table(tmp_path))  # at this moment, when a kill would leave nothing that waits in a buffer
+        seen.extend(
+            table(tmp_path)
+        )  # at this moment, when a kill would leave nothing that waits in a buffer
         raise KeyboardInterrupt
 
     seen: list[dict[str, str]] = []
@@ -416,7 +466,9 @@ def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x81", b'key\n"' + b"x" * 200_000])
-def test_a_table_that_is_none_is_not_overwritten(tmp_path: Path, plugin: Path, content: bytes) -> None:
+def test_a_table_that_is_none_is_not_overwritten(
+    tmp_path: Path, plugin: Path, content: bytes
+) -> None:
     (tmp_path / "maps.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"maps\.csv"):
         run(tmp_path, plugin, "toy-map")
@@ -432,7 +484,9 @@ def test_the_truth_of_real_data_scores_itself_perfectly(data_root: Path, name: s
         if sample.blur_map is not None:
             found = map_scores.score(sample.blur_map, sample)
             assert (found["mae_px"], found["pearson"]) == (0, pytest.approx(1))
-            assert 0.2 < float(found["constant_mae_px"] or 0) < 2, "real maps are in pixels and not constant"
+            assert 0.2 < float(found["constant_mae_px"] or 0) < 2, (
+                "real maps are in pixels and not constant"
+            )
         else:
             assert sample.mask is not None
             found = map_scores.score(sample.mask.astype(np.float32), sample)

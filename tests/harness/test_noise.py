@@ -19,14 +19,22 @@ def sample(name: str = "a", views: bool = False) -> Sample:
 def test_field_is_standard_normal() -> None:
     values = field((400, 400, 3), seed=0, dataset="d", sample="s").ravel()
     assert stats.kstest(values[:20000], "norm").pvalue > 1e-3
-    assert abs(values.mean()) < 5 / np.sqrt(values.size) and abs(values.std() - 1) < 5 / np.sqrt(2 * values.size)
+    assert abs(values.mean()) < 5 / np.sqrt(values.size) and abs(values.std() - 1) < 5 / np.sqrt(
+        2 * values.size
+    )
 
 
 def test_every_part_of_the_key_matters() -> None:
     base = {"seed": 0, "dataset": "d", "sample": "s", "repetition": 0, "part": "image"}
     first = field((8, 8, 3), **base)
     assert np.array_equal(first, field((8, 8, 3), **base))
-    for key, other in (("seed", 1), ("dataset", "e"), ("sample", "t"), ("repetition", 1), ("part", "left")):
+    for key, other in (
+        ("seed", 1),
+        ("dataset", "e"),
+        ("sample", "t"),
+        ("repetition", 1),
+        ("part", "left"),
+    ):
         changed = field((8, 8, 3), **(base | {key: other}))
         assert abs(np.corrcoef(first.ravel(), changed.ravel())[0, 1]) < 0.3, key
 
@@ -38,7 +46,9 @@ def test_levels_scale_one_field() -> None:
 
 
 def test_stream_is_pinned() -> None:
-    """A numpy that draws other numbers would silently change every noisy score; this must then fail."""
+    """A numpy that draws other numbers would silently change every noisy score; this must then
+    fail.
+    """
     first = field((1, 2, 3), seed=7, dataset="simulated", sample="coffee").ravel()
     expected = [
         0.7179552303394644,

@@ -14,38 +14,58 @@ from benchmark.registry import METHODS, PROTOCOLS
 
 pytestmark = pytest.mark.usefixtures("toys")
 
-CELL = plan.Cell("echo", "echo", None, "{}", "1", None, "tiny", "tiny", "s", "f00", "u8", Noise(1.0, seed=2))
+CELL = plan.Cell(
+    "echo", "echo", None, "{}", "1", None, "tiny", "tiny", "s", "f00", "u8", Noise(1.0, seed=2)
+)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"method_name": "x"}, {"checkpoint": "x"}, {"parameters": '{"a": 1}'}, {"method_version": "2"},
-        {"weights": "x"}, {"dataset_name": "x"}, {"sample": "x"}, {"data": "x"}, {"track": "u16"},
+        {"method_name": "x"},
+        {"checkpoint": "x"},
+        {"parameters": '{"a": 1}'},
+        {"method_version": "2"},
+        {"weights": "x"},
+        {"dataset_name": "x"},
+        {"sample": "x"},
+        {"data": "x"},
+        {"track": "u16"},
         {"precision": "bfloat16"},
-        {"noise": Noise(2.0, seed=2)}, {"noise": Noise(1.0, seed=3)}, {"noise": Noise(1.0, clip=True, seed=2)},
+        {"noise": Noise(2.0, seed=2)},
+        {"noise": Noise(1.0, seed=3)},
+        {"noise": Noise(1.0, clip=True, seed=2)},
         {"noise": Noise(1.0, round8=True, seed=2)},
     ],
-)  # fmt: skip
+)
 def test_every_field_of_the_identity_counts(change: dict[str, object]) -> None:
     assert dataclasses.replace(CELL, **change).key != CELL.key  # type: ignore[arg-type]
 
 
 def test_labels_and_paths_do_not_count() -> None:
-    assert dataclasses.replace(CELL, method="other label", dataset="simulated:source=/moved").key == CELL.key
+    assert (
+        dataclasses.replace(CELL, method="other label", dataset="simulated:source=/moved").key
+        == CELL.key
+    )
 
 
 def test_identity_is_pinned() -> None:
-    """A changed identity makes every stored result a stranger; if it must change, raise IDENTITY_VERSION."""
+    """A changed identity makes every stored result a stranger; if it must change, raise
+    IDENTITY_VERSION.
+    """
     assert CELL.key == "04555c13fbd71a5be573a74cfdc59914"
 
 
 def test_all_is_every_default_once_and_oracle_names_variants() -> None:
     names = [m.id.label for m in plan.select_methods(["all", "echo:gain=1,input"])]
-    assert len(names) == len(set(names)) and {"echo", "input", "zhuo-sim", "fixed-point"} <= set(names)
+    assert len(names) == len(set(names)) and {"echo", "input", "zhuo-sim", "fixed-point"} <= set(
+        names
+    )
     assert not any(m.card.oracle for m in plan.select_methods(["all"]))
     oracles = plan.select_methods(["oracle"])
-    assert {"echo:map=oracle", "zhuo-sim:map=oracle", "fixed-point:map=oracle"} <= {m.id.label for m in oracles}
+    assert {"echo:map=oracle", "zhuo-sim:map=oracle", "fixed-point:map=oracle"} <= {
+        m.id.label for m in oracles
+    }
     assert all(m.card.oracle for m in oracles)
     ablations = [m.id.label for m in plan.select_methods(["ablations"])]
     assert ablations[:2] == ["echo:gain=0.5", "echo:gain=0.25"]
@@ -55,7 +75,9 @@ def test_all_is_every_default_once_and_oracle_names_variants() -> None:
     assert {m.card.family for m in plan.select_methods(["classical"])} == {"classical"}
 
 
-def test_a_group_leaves_out_what_cannot_be_built_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_leaves_out_what_cannot_be_built_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Broken(METHODS.get("echo")):  # type: ignore[misc]
         def __init__(self) -> None:
             raise OSError("its weights are gone")

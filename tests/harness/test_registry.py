@@ -15,7 +15,9 @@ from benchmark.registry import DATASETS, METHODS, Registry, create, describe_par
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Method]]:
-    """A registry that sees the given entry points only: one good, one that fails to import, one that is no method."""
+    """A registry that sees the given entry points only: one good, one that fails to import, one
+    that is no method.
+    """
     module = types.ModuleType("good_module")
     module.Good = METHODS.get("input")  # type: ignore[attr-defined]
     module.number = 3  # type: ignore[attr-defined]
@@ -27,7 +29,9 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry[type[Method]]:
         metadata.EntryPoint("twice", "good_module:Good", "g"),
         metadata.EntryPoint("twice", "other_module:Good", "g"),
     ]
-    monkeypatch.setattr(metadata, "entry_points", lambda group: [p for p in points if p.group == group])
+    monkeypatch.setattr(
+        metadata, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
     return Registry("method", "g", Method)
 
 
@@ -36,7 +40,9 @@ def test_our_methods_come_through_entry_points() -> None:
     assert METHODS.origin("input") == "defocus-bench: benchmark.methods.do_nothing:DoNothing"
 
 
-def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing(registry: Registry[type[Method]]) -> None:
+def test_a_broken_plugin_is_listed_with_its_reason_and_breaks_nothing(
+    registry: Registry[type[Method]],
+) -> None:
     assert registry.names() == ["broken", "good", "number", "twice"]
     assert registry.get("good") is METHODS.get("input")
     problems = registry.problems()
@@ -54,7 +60,9 @@ def test_a_clash_names_both_sides(registry: Registry[type[Method]]) -> None:
 
 
 def test_unknown_names_get_a_suggestion(registry: Registry[type[Method]]) -> None:
-    with pytest.raises(UsageError, match=r"no method is called 'goood'; did you mean 'good'\?.*broken, good"):
+    with pytest.raises(
+        UsageError, match=r"no method is called 'goood'; did you mean 'good'\?.*broken, good"
+    ):
         registry.get("goood")
 
 
@@ -71,7 +79,9 @@ def test_parameters_are_validated(toys: Path) -> None:
     assert resolved.label == "echo:gain=2.0"
 
 
-@pytest.mark.parametrize("text", ["echo", "echo:gain=1", "echo:gain=1.0,map=estimate", "echo:map=estimate"])
+@pytest.mark.parametrize(
+    "text", ["echo", "echo:gain=1", "echo:gain=1.0,map=estimate", "echo:map=estimate"]
+)
 def test_ids_that_mean_the_same_are_one(toys: Path, text: str) -> None:
     resolved = create(METHODS, text)[1]
     assert resolved.label == "echo"
@@ -110,7 +120,9 @@ def test_checkpoints_are_chosen_by_name(toys: Path) -> None:
         "net.dpd",
     ]
     assert create(registry, "net.dpd")[0].checkpoint == "dpd"  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match=r"no checkpoint of net is called 'sym'; did you mean 'sim'"):
+    with pytest.raises(
+        UsageError, match=r"no checkpoint of net is called 'sym'; did you mean 'sim'"
+    ):
         create(registry, "net.sym")
     assert describe_parameters(Net) == {}
 
@@ -120,13 +132,17 @@ Width = Annotated[int, Le(64)]
 
 @pytest.fixture
 def shaped(toys: Path) -> Registry[type[Method]]:
-    """A registry of one method, whose checkpoints bring a width: `odd` another than the usual 8, `broken` none."""
+    """A registry of one method, whose checkpoints bring a width: `odd` another than the usual 8,
+    `broken` none.
+    """
 
     class Net(METHODS.get("echo")):  # type: ignore[misc]
         checkpoints = {"broken": "b", "odd": "o", "hostile": "h", "sim": "s", "wide": "w"}  # noqa: RUF012
         default_checkpoint = "sim"
 
-        def __init__(self, *, checkpoint: str | None = None, width: Width | None = None, gain: float = 1.0) -> None:
+        def __init__(
+            self, *, checkpoint: str | None = None, width: Width | None = None, gain: float = 1.0
+        ) -> None:
             super().__init__()
             self.checkpoint, self.width = checkpoint, width
 
@@ -163,7 +179,9 @@ def test_a_canonical_id_says_what_comes_with_a_checkpoint(
     assert create(shaped, label)[1] == resolved, "the label means the same"
 
 
-def test_ids_that_mean_the_same_weights_have_the_same_parameters(shaped: Registry[type[Method]]) -> None:
+def test_ids_that_mean_the_same_weights_have_the_same_parameters(
+    shaped: Registry[type[Method]],
+) -> None:
     first, second = (create(shaped, text)[1] for text in ("net.wide", "net:width=16"))
     assert first == second and first.parameters["width"] is None
     assert create(shaped, "net.wide:width=8")[1].parameters["width"] == 8
@@ -176,7 +194,10 @@ def test_a_method_can_be_made_without_weights(shaped: Registry[type[Method]]) ->
 
 
 def test_a_card_cannot_say_what_could_not_be_typed(shaped: Registry[type[Method]]) -> None:
-    with pytest.raises(DataError, match=r"net.hostile: its card is not one of net: no parameter of net is called 'os'"):
+    with pytest.raises(
+        DataError,
+        match=r"net.hostile: its card is not one of net: no parameter of net is called 'os'",
+    ):
         create(shaped, "net.hostile")
 
 
@@ -189,7 +210,11 @@ def test_a_damaged_checkpoint_matters_only_to_who_names_it(shaped: Registry[type
 def test_parameters_are_described() -> None:
     assert describe_parameters(METHODS.get("zhuo-sim"))["map"] == "estimate|oracle = estimate"
     simulated = describe_parameters(DATASETS.get("simulated"))
-    assert simulated["source"] == "Path" and simulated["size"] == "int" and simulated["views"] == "bool = false"
+    assert (
+        simulated["source"] == "Path"
+        and simulated["size"] == "int"
+        and simulated["views"] == "bool = false"
+    )
 
 
 def test_plugin_files(tmp_path: Path, toys: Path) -> None:
@@ -202,7 +227,8 @@ def test_plugin_files(tmp_path: Path, toys: Path) -> None:
         load_plugin(tmp_path / "absent.py")
     clash = tmp_path / "clash.py"
     clash.write_text(
-        "from benchmark.registry import METHODS\n@METHODS.register('input')\nclass A(METHODS.get('unsharp')): pass\n"
+        "from benchmark.registry import METHODS\n@METHODS.register('input')\nclass "
+        "A(METHODS.get('unsharp')): pass\n"
     )
     with pytest.raises(UsageError, match=r"claimed twice: by defocus-bench.*clash\.py"):
         load_plugin(clash)
@@ -225,13 +251,21 @@ def test_a_record_must_be_registered_under_its_own_id_and_is_found_by_its_line(t
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("    def __init__(self): raise OSError('no weights')", "cannot be built: OSError: no weights"),
+        (
+            "    def __init__(self): raise OSError('no weights')",
+            "cannot be built: OSError: no weights",
+        ),
         ("    pass", "has no card"),
     ],
 )
-def test_a_method_that_cannot_be_built_says_why(body: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_cannot_be_built_says_why(
+    body: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     space: dict[str, object] = {"Method": Method}
-    exec(f"class Odd(Method):\n{body}\n    def restore(self, observation): return observation.image", space)
+    exec(
+        f"class Odd(Method):\n{body}\n    def restore(self, observation): return observation.image",
+        space,
+    )
     if "OSError" in body:
         space["Odd"].card = METHODS.get("input").card  # type: ignore[attr-defined]
     METHODS.names()

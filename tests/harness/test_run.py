@@ -32,7 +32,16 @@ def invoke(*words: str, code: int = 0) -> Result:
 
 def run(out: Path, methods: str, *words: str, code: int = 0, dataset: str = "tiny") -> str:
     return invoke(
-        "run", "--methods", methods, "--dataset", dataset, "--out", str(out), *COMMON, *words, code=code
+        "run",
+        "--methods",
+        methods,
+        "--dataset",
+        dataset,
+        "--out",
+        str(out),
+        *COMMON,
+        *words,
+        code=code,
     ).output
 
 
@@ -71,15 +80,37 @@ def test_scores_are_those_of_a_direct_computation(tmp_path: Path, toys: Path) ->
         tmp_path, "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE measure = 'mae'"
     ):
         sample = data.load(name)
-        noisy = sample.image + 3 / 255 * field(sample.image.shape, seed=4, dataset="tiny", sample=name)
+        noisy = sample.image + 3 / 255 * field(
+            sample.image.shape, seed=4, dataset="tiny", sample=name
+        )
         expected = np.abs(np.clip(noisy * 0.5, 0, 1) - sample.target).mean()
         assert value == pytest.approx(expected, abs=1e-6)
 
 
 def test_order_subset_and_workers_change_nothing(tmp_path: Path) -> None:
     run(tmp_path / "a", "echo,input", "--noise", "0,1,5", "--jobs", "2", dataset="tiny:n=4")
-    run(tmp_path / "b", "input,echo", "--noise", "5,1", "--jobs", "1", "--limit", "2", dataset="tiny:n=4")
-    rest = run(tmp_path / "b", "input", "--methods", "echo", "--noise", "5,0,1", "--jobs", "1", dataset="tiny:n=4")
+    run(
+        tmp_path / "b",
+        "input,echo",
+        "--noise",
+        "5,1",
+        "--jobs",
+        "1",
+        "--limit",
+        "2",
+        dataset="tiny:n=4",
+    )
+    rest = run(
+        tmp_path / "b",
+        "input",
+        "--methods",
+        "echo",
+        "--noise",
+        "5,0,1",
+        "--jobs",
+        "1",
+        dataset="tiny:n=4",
+    )
     assert "24 cells, 8 already done" in rest
     assert score_rows(tmp_path / "a") == score_rows(tmp_path / "b")
 
@@ -109,7 +140,9 @@ def test_again_does_only_what_is_missing(tmp_path: Path) -> None:
 def test_what_goes_wrong_becomes_a_row_and_stops_nothing_else(
     tmp_path: Path, how: str, status: str, reason: str
 ) -> None:
-    text = run(tmp_path, f"misbehave:how={how},echo", "--jobs", "2", code=0 if status == "skipped" else 1)
+    text = run(
+        tmp_path, f"misbehave:how={how},echo", "--jobs", "2", code=0 if status == "skipped" else 1
+    )
     rows = query(tmp_path, "SELECT method_name, status, reason, traceback FROM cells")
     assert [row[1] for row in rows if row[0] == "echo"] == ["ok"] * 3
     bad = [row for row in rows if row[0] == "misbehave"]
@@ -123,8 +156,21 @@ def test_what_goes_wrong_becomes_a_row_and_stops_nothing_else(
 
 
 def test_a_timeout_ends_the_cell_only(tmp_path: Path) -> None:
-    text = run(tmp_path, "misbehave:how=sleep,echo", "--timeout", "6", "--limit", "1", "--jobs", "2", code=1)
-    assert dict(query(tmp_path, "SELECT method_name, status FROM cells")) == {"misbehave": "timeout", "echo": "ok"}
+    text = run(
+        tmp_path,
+        "misbehave:how=sleep,echo",
+        "--timeout",
+        "6",
+        "--limit",
+        "1",
+        "--jobs",
+        "2",
+        code=1,
+    )
+    assert dict(query(tmp_path, "SELECT method_name, status FROM cells")) == {
+        "misbehave": "timeout",
+        "echo": "ok",
+    }
     assert "took longer than 6 s" in text
 
 
@@ -141,7 +187,9 @@ def test_failures_are_retried_and_a_killed_worker_costs_its_cell(tmp_path: Path)
 
 def test_only_oracles_see_the_truth_and_only_who_asks_sees_the_noise(tmp_path: Path) -> None:
     run(tmp_path, "echo:map=oracle,wants-noise,wants-views", "--noise", "2", "--limit", "1")
-    rows = dict(query(tmp_path, "SELECT method_name, status || ': ' || IFNULL(reason, '') FROM cells"))
+    rows = dict(
+        query(tmp_path, "SELECT method_name, status || ': ' || IFNULL(reason, '') FROM cells")
+    )
     assert rows["wants-views"] == "skipped: needs dual-pixel views; the data set has none"
     assert rows["echo"] == "ok: " and rows["wants-noise"] == "ok: "
     [name] = (tmp_path / "outputs" / "wants-noise").rglob("*.npy")
@@ -168,7 +216,9 @@ def test_new_rulers_score_saved_outputs_without_running_methods(tmp_path: Path) 
     run(tmp_path / "b", "echo,input", "--noise", "0,1", "--protocol", "restormer")
     assert score_rows(tmp_path / "a") == score_rows(tmp_path / "b")
     report = (tmp_path / "a" / "report.md").read_text()
-    assert "### tiny, quick" in report and "### tiny, restormer" in report, "the report is of the whole run"
+    assert "### tiny, quick" in report and "### tiny, restormer" in report, (
+        "the report is of the whole run"
+    )
 
 
 def test_scoring_refuses_what_it_cannot_do(tmp_path: Path) -> None:
@@ -178,20 +228,28 @@ def test_scoring_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         ("restormer", "no outputs were kept"),
         ("gkmnet", "run them again: run ... --protocol gkmnet"),
     ):
-        result = CliRunner().invoke(app, ["score", str(tmp_path / "a"), "--protocol", protocol, "--plugin", str(TOYS)])
+        result = CliRunner().invoke(
+            app, ["score", str(tmp_path / "a"), "--protocol", protocol, "--plugin", str(TOYS)]
+        )
         assert result.exit_code != 0 and says in str(result.exception)
 
 
 def test_adding_a_protocol_without_outputs_runs_again_and_loses_nothing(tmp_path: Path) -> None:
     run(tmp_path, "echo", "--no-save-images")
     run(tmp_path, "echo", "--no-save-images", "--protocol", "restormer")
-    assert {row[0] for row in query(tmp_path, "SELECT DISTINCT protocol FROM scores")} == {"quick", "restormer"}
+    assert {row[0] for row in query(tmp_path, "SELECT DISTINCT protocol FROM scores")} == {
+        "quick",
+        "restormer",
+    }
 
 
 def test_a_new_track_is_new_cells(tmp_path: Path) -> None:
     run(tmp_path, "echo", "--track", "u8")
     run(tmp_path, "echo", "--track", "u16")
-    assert query(tmp_path, "SELECT track, COUNT(*) FROM cells GROUP BY track") == [("u16", 3), ("u8", 3)]
+    assert query(tmp_path, "SELECT track, COUNT(*) FROM cells GROUP BY track") == [
+        ("u16", 3),
+        ("u8", 3),
+    ]
 
 
 def test_hostile_sample_names_stay_inside(tmp_path: Path) -> None:
@@ -203,12 +261,24 @@ def test_hostile_sample_names_stay_inside(tmp_path: Path) -> None:
         Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(folder / "input" / f"{name}.png")
     text = run(tmp_path / "out", "input", dataset=f"folder:path={folder}")
     assert "3 ok" in text
-    files = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out" / "pictures").rglob("*.png")]
+    files = [
+        path.relative_to(tmp_path / "out")
+        for path in (tmp_path / "out" / "pictures").rglob("*.png")
+    ]
     assert len(files) == 3 and all("<" not in str(path) and "|" not in str(path) for path in files)
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmark", "run", "--methods", "echo", "--dataset", "tiny:n=200,slow=0.2"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        "run",
+        "--methods",
+        "echo",
+        "--dataset",
+        "tiny:n=200,slow=0.2",
+    ]
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path), "--jobs", "1", *COMMON],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -216,21 +286,30 @@ def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path: Path) -> None:
     _wait_for_progress(tmp_path, 0, process)
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "the same command does the rest" in told and "Traceback" not in told
+    assert (
+        process.returncode == 130
+        and "the same command does the rest" in told
+        and "Traceback" not in told
+    )
     assert query(tmp_path, "SELECT DISTINCT status FROM cells") == [("ok",)]
 
 
 def test_a_method_cannot_change_what_the_next_one_sees(tmp_path: Path) -> None:
     run(tmp_path / "alone", "echo")
     run(tmp_path / "behind", "scribble,echo", "--jobs", "1")
-    sql = "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE method = 'echo' ORDER BY 1, 2"
+    sql = (
+        "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE method = 'echo' ORDER "
+        "BY 1, 2"
+    )
     assert query(tmp_path / "alone", sql) == query(tmp_path / "behind", sql)
 
 
 def _photos(folder: Path, level: int) -> str:
     for name in ("a", "b"):
         for role in ("input", "target"):
-            picture = np.random.default_rng([level, len(role)]).random((40, 48, 3)).astype(np.float32)
+            picture = (
+                np.random.default_rng([level, len(role)]).random((40, 48, 3)).astype(np.float32)
+            )
             (folder / role).mkdir(parents=True, exist_ok=True)
             imageio.write(folder / role / f"{name}.png", picture, 8)
     return f"folder:path={folder}"
@@ -240,7 +319,9 @@ def test_old_outputs_are_never_scored_against_new_data(tmp_path: Path) -> None:
     dataset = _photos(tmp_path / "photos", 1)
     run(tmp_path / "out", "input", dataset=dataset)
     _photos(tmp_path / "photos", 2)
-    result = invoke("score", str(tmp_path / "out"), "--protocol", "restormer", "--plugin", str(TOYS), code=1)
+    result = invoke(
+        "score", str(tmp_path / "out"), "--protocol", "restormer", "--plugin", str(TOYS), code=1
+    )
     assert "is not what it was" in result.output
     assert {row[1] for row in score_rows(tmp_path / "out")} == {"quick"}
 
@@ -252,7 +333,9 @@ def test_tables_follow_what_was_asked_for_last(tmp_path: Path) -> None:
     second = run(tmp_path / "out", "input", dataset=dataset)
     _photos(tmp_path / "photos", 1)
     again = run(tmp_path / "out", "input", dataset=dataset)
-    tables = [[line for line in text.splitlines() if "│" in line] for text in (first, second, again)]
+    tables = [
+        [line for line in text.splitlines() if "│" in line] for text in (first, second, again)
+    ]
     assert tables[0] == tables[2] != tables[1] and "2 already done" in again
 
 
@@ -260,16 +343,29 @@ def test_editing_a_plugin_file_makes_its_results_new(tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     text = (
         "from benchmark.api import Method, MethodCard\nfrom benchmark.registry import METHODS\n"
-        "@METHODS.register('mine')\nclass Mine(Method):\n    card = MethodCard(title='m', family='baseline')\n"
+        "@METHODS.register('mine')\nclass Mine(Method):\n    card = MethodCard(title='m', "
+        "family='baseline')\n"
         "    def restore(self, observation):\n        return observation.image * FACTOR\n"
     )
-    command = [sys.executable, "-m", "benchmark", "run", "--methods", "mine", "--dataset", "tiny", *COMMON]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        "run",
+        "--methods",
+        "mine",
+        "--dataset",
+        "tiny",
+        *COMMON,
+    ]
     told = []
     for factor in ("1", "1", "0"):
         plugin.write_text(text.replace("FACTOR", factor))
         words = [*command, "--plugin", str(plugin), "--out", str(tmp_path / "out")]
         told.append(subprocess.run(words, check=True, capture_output=True, text=True).stderr)
-    assert all(f"3 cells, {done} already" in text for done, text in zip((0, 3, 0), told, strict=True))
+    assert all(
+        f"3 cells, {done} already" in text for done, text in zip((0, 3, 0), told, strict=True)
+    )
 
 
 def test_a_damaged_output_heals_in_run_and_fails_in_score(tmp_path: Path) -> None:
@@ -277,10 +373,15 @@ def test_a_damaged_output_heals_in_run_and_fails_in_score(tmp_path: Path) -> Non
     outputs = sorted((tmp_path / "outputs").rglob("*.npy"))
     outputs[0].write_bytes(outputs[0].read_bytes()[:50])
     outputs[1].unlink()
-    result = invoke("score", str(tmp_path), "--protocol", "restormer", "--plugin", str(TOYS), code=1)
+    result = invoke(
+        "score", str(tmp_path), "--protocol", "restormer", "--plugin", str(TOYS), code=1
+    )
     assert "no longer there" in result.output and "failed" in result.output
     assert "3 ok" in run(tmp_path, "echo", "--protocol", "restormer")
-    rows = query(tmp_path, "SELECT COUNT(*) FROM scores WHERE protocol = 'restormer' AND measure = 'psnr' AND value")
+    rows = query(
+        tmp_path,
+        "SELECT COUNT(*) FROM scores WHERE protocol = 'restormer' AND measure = 'psnr' AND value",
+    )
     assert rows == [(3,)]
 
 
@@ -290,8 +391,12 @@ def test_outputs_can_be_asked_for_later(tmp_path: Path) -> None:
     assert len(list((tmp_path / "outputs").rglob("*.npy"))) == 3
 
 
-@pytest.mark.parametrize(("option", "top"), [("--noise-clip", 1.0), ("--noise-round8", 1.0), (None, None)])
-def test_noise_options_reach_the_method(tmp_path: Path, option: str | None, top: float | None) -> None:
+@pytest.mark.parametrize(
+    ("option", "top"), [("--noise-clip", 1.0), ("--noise-round8", 1.0), (None, None)]
+)
+def test_noise_options_reach_the_method(
+    tmp_path: Path, option: str | None, top: float | None
+) -> None:
     run(tmp_path, "echo", "--noise", "40", *([option] if option else []), "--limit", "1")
     [path] = (tmp_path / "outputs").rglob("*.npy")
     output = imageio.read_array(path)
@@ -302,7 +407,9 @@ def test_noise_options_reach_the_method(tmp_path: Path, option: str | None, top:
 
 @pytest.mark.parametrize("protocol", ["gkmnet", "ifan", "dpdnet", "nrknet"])
 def test_tracks_are_measured_as_declared(tmp_path: Path, toys: Path, protocol: str) -> None:
-    """Odd-sized 16-bit pictures with noise: the scores are those of the definition, step by step."""
+    """Odd-sized 16-bit pictures with noise: the scores are those of the definition, step
+    by step.
+    """
     import dataclasses
 
     from benchmark import noise
@@ -313,7 +420,17 @@ def test_tracks_are_measured_as_declared(tmp_path: Path, toys: Path, protocol: s
         picture = np.random.default_rng(seed).random((45, 53, 3)).astype(np.float32)
         imageio.write(tmp_path / "photos" / role / "a.png", picture, 16)
     dataset = f"folder:path={tmp_path / 'photos'}"
-    words = ["run", "--methods", "input", "--dataset", dataset, "--noise", "5", "--protocol", protocol]
+    words = [
+        "run",
+        "--methods",
+        "input",
+        "--dataset",
+        dataset,
+        "--noise",
+        "5",
+        "--protocol",
+        protocol,
+    ]
     invoke(*words, "--out", str(tmp_path / "out"))
     chosen = PROTOCOLS.get(protocol)
     track = chosen.tracks[0]
@@ -325,7 +442,9 @@ def test_tracks_are_measured_as_declared(tmp_path: Path, toys: Path, protocol: s
     expected = chosen.score(output, track.frame(sample.target), "folder", create_metric)
     found = dict(query(tmp_path / "out", "SELECT measure, value FROM scores"))
     for score in expected:
-        assert found[score.key] == (pytest.approx(score.value) if score.value is not None else None), score.key
+        assert found[score.key] == (
+            pytest.approx(score.value) if score.value is not None else None
+        ), score.key
     assert found["psnr"] is not None
 
 
@@ -341,17 +460,28 @@ def test_reports_and_exports_go_where_they_are_told(tmp_path: Path) -> None:
     run(tmp_path / "run", "echo")
     for form, mark in (("markdown", "|:--"), ("latex", "\\toprule"), ("csv", "dataset,protocol")):
         assert mark in invoke("report", str(tmp_path / "run"), "--format", form).stdout
-        invoke("report", str(tmp_path / "run"), "--format", form, "--out", str(tmp_path / "deep" / form))
+        invoke(
+            "report",
+            str(tmp_path / "run"),
+            "--format",
+            form,
+            "--out",
+            str(tmp_path / "deep" / form),
+        )
         assert mark in (tmp_path / "deep" / form).read_text(encoding="utf-8")
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
         invoke("export", str(tmp_path / "run"), "--out", str(tmp_path / f"scores{suffix}"))
         frame = read(tmp_path / f"scores{suffix}")
-        assert len(frame) == 6 and sorted(frame["value"]) == sorted(row[3] for row in score_rows(tmp_path / "run"))
+        assert len(frame) == 6 and sorted(frame["value"]) == sorted(
+            row[3] for row in score_rows(tmp_path / "run")
+        )
 
 
 @pytest.mark.slow
 def test_kill_nine_at_random_moments_loses_nothing(tmp_path: Path) -> None:
-    """Five times SIGKILL to the whole process, then the same command: the rows of an uninterrupted run, bit for bit."""
+    """Five times SIGKILL to the whole process, then the same command: the rows of an uninterrupted
+    run, bit for bit.
+    """
     words = ["--noise", "0,3", "--jobs", "2"]
     run(tmp_path / "whole", "input,echo:gain=0.5", *words, dataset="tiny:n=40,size=64,slow=0.2")
     command = [
@@ -377,11 +507,17 @@ def test_kill_nine_at_random_moments_loses_nothing(tmp_path: Path) -> None:
 
 
 def _finished(out: Path) -> int:
-    return query(out, "SELECT COUNT(*) FROM cells WHERE status = 'ok'")[0][0] if (out / FILE_NAME).exists() else 0
+    return (
+        query(out, "SELECT COUNT(*) FROM cells WHERE status = 'ok'")[0][0]
+        if (out / FILE_NAME).exists()
+        else 0
+    )
 
 
 def _wait_for_progress(out: Path, before: int, process: subprocess.Popen) -> None:
-    """Let the run finish at least one more cell, so that the kill falls into its work and not into its start."""
+    """Let the run finish at least one more cell, so that the kill falls into its work and not into
+    its start.
+    """
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:

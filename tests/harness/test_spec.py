@@ -7,7 +7,10 @@ from benchmark.spec import Spec, parse, parse_list
 
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
 SPECS = st.builds(
-    Spec, WORD, st.none() | WORD, st.dictionaries(WORD, st.from_regex(r"[a-z0-9./]{1,6}", fullmatch=True))
+    Spec,
+    WORD,
+    st.none() | WORD,
+    st.dictionaries(WORD, st.from_regex(r"[a-z0-9./]{1,6}", fullmatch=True)),
 )
 
 
@@ -33,11 +36,20 @@ def test_an_item_with_equals_belongs_to_the_id_before_it() -> None:
 
 def test_checkpoint_and_path_values() -> None:
     assert parse("gkmnet.sim:bn=batch") == Spec("gkmnet", "sim", {"bn": "batch"})
-    assert parse("folder:path=C:\\x, y/b,pair=name").parameters == {"path": "C:\\x, y/b", "pair": "name"}
+    assert parse("folder:path=C:\\x, y/b,pair=name").parameters == {
+        "path": "C:\\x, y/b",
+        "pair": "name",
+    }
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [(":a=1", "no name"), ("a:b", "not key=value"), ("a:x=1,x=2", "twice"), ("a:=1", "not key=value")]
+    ("text", "says"),
+    [
+        (":a=1", "no name"),
+        ("a:b", "not key=value"),
+        ("a:x=1,x=2", "twice"),
+        ("a:=1", "not key=value"),
+    ],
 )
 def test_bad_ids_say_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):

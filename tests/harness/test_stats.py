@@ -1,4 +1,6 @@
-"""Statistics against hand-computed cases, scipy, published constants, and simulations with a known truth."""
+"""Statistics against hand-computed cases, scipy, published constants, and simulations with a known
+truth.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SHAPES: dict[str, Draw] = {
 
 
 def differences(n: int) -> st.SearchStrategy[Floats]:
-    """Differences in tenths: ties and zeros are frequent, and sums that are equal on paper differ by rounding."""
+    """Differences in tenths: ties and zeros are frequent, and sums that are equal on paper differ
+    by rounding.
+    """
     return arrays(np.float64, n, elements=st.integers(-8, 8).map(lambda value: value / 10))
 
 
@@ -35,7 +39,8 @@ def covers(interval: Interval, truth: float = 0.0) -> bool:
     return interval.low <= truth <= interval.high
 
 
-# Intervals ------------------------------------------------------------------------------------------------------------
+# Intervals
+# --------------------------------------------------------------------------------------------------
 
 
 def test_many_normal_values_have_the_interval_of_student() -> None:
@@ -60,7 +65,9 @@ def test_few_values_have_the_interval_of_student() -> None:
     assert found == (3.0, pytest.approx(3 - half), pytest.approx(3 + half), 3, "t")
 
 
-@pytest.mark.parametrize(("n", "kind"), [(3, "t"), (29, "t"), (30, "bootstrap"), (1000, "bootstrap"), (1001, "t")])
+@pytest.mark.parametrize(
+    ("n", "kind"), [(3, "t"), (29, "t"), (30, "bootstrap"), (1000, "bootstrap"), (1001, "t")]
+)
 def test_the_interval_says_which_it_is(n: int, kind: str) -> None:
     assert mean_interval(np.random.default_rng(n).normal(0, 1, n)).kind == kind
 
@@ -68,12 +75,16 @@ def test_the_interval_says_which_it_is(n: int, kind: str) -> None:
 def test_many_values_agree_with_the_bootstrap_of_fewer() -> None:
     values = np.random.default_rng(3).gamma(2, 3, 1000).tolist()
     few, many = mean_interval(values), mean_interval([*values, float(np.mean(values))])
-    assert few.low == pytest.approx(many.low, abs=0.03) and few.high == pytest.approx(many.high, abs=0.03)
+    assert few.low == pytest.approx(many.low, abs=0.03) and few.high == pytest.approx(
+        many.high, abs=0.03
+    )
 
 
 @pytest.mark.parametrize("shape", ["normal", pytest.param("skew 1.75", marks=pytest.mark.slow)])
 def test_intervals_of_a_known_effect_cover_it(shape: str) -> None:
-    """A method that is better by 0.3 dB on 76 pictures of very different difficulty, a thousand times."""
+    """A method that is better by 0.3 dB on 76 pictures of very different difficulty, a thousand
+    times.
+    """
     rng = np.random.default_rng(76)
     hits = 0
     for _ in range(1000):
@@ -93,7 +104,9 @@ def test_below_thirty_student_covers_better_than_the_bootstrap(n: int) -> None:
         chosen = np.mean([covers(mean_interval(sample)) for sample in samples])
         bounds = [_bca(sample, 0.95, 0) for sample in samples]
         bootstrap = np.mean([low <= 0 <= high for low, high in bounds])
-        assert abs(chosen - 0.95) < abs(bootstrap - 0.95), f"{name}: Student's {chosen}, bootstrap {bootstrap}"
+        assert abs(chosen - 0.95) < abs(bootstrap - 0.95), (
+            f"{name}: Student's {chosen}, bootstrap {bootstrap}"
+        )
 
 
 def test_it_is_the_same_each_time_and_in_any_order() -> None:
@@ -108,7 +121,9 @@ def test_more_confidence_is_a_wider_interval() -> None:
         assert wide.low < narrow.low < narrow.high < wide.high  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("values", [[3.0], [3.0, 4.0], [2.0] * 4, [0.3] * 40, [0.1 + 0.2, 0.3, 0.3]])
+@pytest.mark.parametrize(
+    "values", [[3.0], [3.0, 4.0], [2.0] * 4, [0.3] * 40, [0.1 + 0.2, 0.3, 0.3]]
+)
 def test_no_interval_where_there_is_none(values: list[float]) -> None:
     assert mean_interval(values) == (pytest.approx(np.mean(values)), None, None, len(values), "")
 
@@ -121,11 +136,14 @@ def test_bad_values_are_refused(values: list[float]) -> None:
         compare(values, values)
 
 
-# Pairs ----------------------------------------------------------------------------------------------------------------
+# Pairs
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_pair_by_hand() -> None:
-    """Differences 3, 2, 1, -1: of the 16 choices of signs 6 have a sum as far out, and 6 a sum of ranks as far out."""
+    """Differences 3, 2, 1, -1: of the 16 choices of signs 6 have a sum as far out, and 6 a sum of
+    ranks as far out.
+    """
     found = compare([4.0, 4.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0])
     assert (found.n, found.mean, found.wins, found.losses, found.ties) == (4, 1.25, 3, 1, 0)
     assert found.sign_flip == 6 / 16
@@ -135,7 +153,9 @@ def test_a_pair_by_hand() -> None:
 def test_a_lower_score_may_be_the_better_one() -> None:
     a, b = [0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.5, 0.3]
     found = compare(a, b, higher_is_better=False)
-    assert (found.wins, found.losses, found.ties) == (2, 1, 1) and found.mean == pytest.approx(-0.05)
+    assert (found.wins, found.losses, found.ties) == (2, 1, 1) and found.mean == pytest.approx(
+        -0.05
+    )
 
 
 @settings(max_examples=30)
@@ -153,7 +173,9 @@ def test_few_pictures_have_the_exact_p_of_scipy(difference: Floats) -> None:
 def test_many_sign_flips_agree_with_scipy_and_never_give_zero() -> None:
     difference = np.random.default_rng(2).normal(0.2, 1, 60)
     found = compare(difference, np.zeros(60)).sign_flip
-    oracle = stats.permutation_test((difference,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1)
+    oracle = stats.permutation_test(
+        (difference,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1
+    )
     assert found == pytest.approx(oracle.pvalue, rel=0.1) and 0.01 < found < 0.5
     assert compare(difference + 9, np.zeros(60)).sign_flip == 1 / 100_000
 
@@ -172,7 +194,11 @@ def test_swapping_the_methods_swaps_wins_and_signs_only(n: int) -> None:
     there, back = compare(a, b), compare(b, a)
     assert back.mean == pytest.approx(-there.mean)
     assert (back.wins, back.losses) == (there.losses, there.wins)
-    assert (back.wilcoxon, back.sign_flip, back.detectable) == (there.wilcoxon, there.sign_flip, there.detectable)
+    assert (back.wilcoxon, back.sign_flip, back.detectable) == (
+        there.wilcoxon,
+        there.sign_flip,
+        there.detectable,
+    )
     assert back.interval.low == pytest.approx(-there.interval.high, abs=0.03)  # type: ignore[operator]
 
 
@@ -187,7 +213,9 @@ def test_the_order_of_the_pictures_does_not_matter(order: list[int]) -> None:
 
 
 def test_equal_differences_are_a_certain_win_without_an_interval() -> None:
-    """0.3 everywhere, but for the rounding of the subtraction: no spread, so nothing to estimate it from."""
+    """0.3 everywhere, but for the rounding of the subtraction: no spread, so nothing to estimate it
+    from.
+    """
     b = np.random.default_rng(4).normal(26, 3, 10)
     found = compare(b + 0.3, b)
     assert found.interval == (pytest.approx(0.3), None, None, 10, "") and found.detectable is None
@@ -225,7 +253,9 @@ def test_other_pictures_are_refused() -> None:
 @pytest.mark.slow
 def test_the_sign_flip_test_errs_as_often_as_it_says() -> None:
     rng = np.random.default_rng(9)
-    errors = np.mean([compare(rng.normal(0, 1, 24), np.zeros(24)).sign_flip <= ALPHA for _ in range(1000)])
+    errors = np.mean(
+        [compare(rng.normal(0, 1, 24), np.zeros(24)).sign_flip <= ALPHA for _ in range(1000)]
+    )
     assert errors == pytest.approx(ALPHA, abs=0.02)
 
 
@@ -241,23 +271,30 @@ def test_a_detectable_difference_is_detected_four_times_in_five(n: int) -> None:
 
 
 def test_detectable_agrees_with_published_sample_sizes() -> None:
-    """34 pairs show an effect of half a standard deviation with a power of 80 % (Cohen's table; G*Power: 0.8078)."""
+    """34 pairs show an effect of half a standard deviation with a power of 80 % (Cohen's table;
+    G*Power: 0.8078).
+    """
     sample = np.resize([-1.0, 1.0], 34)
     found = compare(sample, np.zeros(34)).detectable
     assert found is not None and found / sample.std(ddof=1) == pytest.approx(0.495, abs=1e-3)
 
 
-# Families of tests ----------------------------------------------------------------------------------------------------
+# Families of tests
+# --------------------------------------------------------------------------------------------------
 
 
 def test_holm_by_hand() -> None:
-    """Holm's own arithmetic: the least p times 4, the next times 3 ..., and never less than the one before."""
+    """Holm's own arithmetic: the least p times 4, the next times 3 ..., and never less than the one
+    before.
+    """
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.5]) == [1.0, 1.0] and holm([]) == [] and holm([0.2]) == [0.2]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_the_order(raw: list[float]) -> None:
+def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_the_order(
+    raw: list[float],
+) -> None:
     adjusted = holm(raw)
     for p, q in zip(raw, adjusted, strict=True):
         assert p <= q <= min(1.0, p * len(raw))
@@ -270,13 +307,16 @@ def test_holm_refuses_what_is_no_probability(bad: float) -> None:
         holm([0.5, bad])
 
 
-# Many methods ---------------------------------------------------------------------------------------------------------
+# Many methods
+# --------------------------------------------------------------------------------------------------
 
 SCORES = [[30.0, 29.0, 20.0], [28.0, 27.0, 27.0], [31.0, 32.0, 25.0], [26.0, 25.0, 24.0]]
 
 
 def test_friedman_by_hand() -> None:
-    """Ranks 123, 1 2.5 2.5, 213, 123; rank sums 5, 7.5, 11.5, so 5.25 / (1 - 6 / (4 * 24)) with the tie."""
+    """Ranks 123, 1 2.5 2.5, 213, 123; rank sums 5, 7.5, 11.5, so 5.25 / (1 - 6 / (4 * 24)) with the
+    tie.
+    """
     found = friedman(SCORES)
     assert found.mean_ranks == (1.25, 1.875, 2.875) and (found.n, found.k) == (4, 3)
     uncorrected = 12 / (4 * 3 * 4) * (5**2 + 7.5**2 + 11.5**2) - 3 * 4 * 4
@@ -297,7 +337,9 @@ def test_friedman_is_that_of_scipy_and_turns_with_the_direction() -> None:
 def test_critical_differences_are_demsars(k: int, q: float) -> None:
     """Table 5(a) of Demsar (2006); his example, 4 classifiers on 14 data sets, has 1.25."""
     scores = np.random.default_rng(k).normal(0, 1, (14, k))
-    assert friedman(scores).critical_difference == pytest.approx(q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=5e-4)
+    assert friedman(scores).critical_difference == pytest.approx(
+        q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=5e-4
+    )
     if k == 4:
         assert friedman(scores).critical_difference == pytest.approx(1.25, abs=0.005)
 
@@ -307,7 +349,9 @@ def test_methods_that_never_differ_share_their_rank() -> None:
     assert (found.statistic, found.p, found.mean_ranks) == (0, 1, (2, 2, 2))
 
 
-@pytest.mark.parametrize("scores", [[[1.0, 2.0]] * 3, [[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0], [[1.0, 2.0, np.nan]] * 3])
+@pytest.mark.parametrize(
+    "scores", [[[1.0, 2.0]] * 3, [[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0], [[1.0, 2.0, np.nan]] * 3]
+)
 def test_friedman_refuses_what_it_cannot_rank(scores: object) -> None:
     with pytest.raises(ValueError, match="at least"):
         friedman(scores)  # type: ignore[arg-type]

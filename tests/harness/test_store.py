@@ -14,9 +14,26 @@ from benchmark.store import FILE_NAME, Outcome, Store
 
 pytestmark = pytest.mark.usefixtures("toys")
 
-CELL = Cell("m:a=1", "m", "sim", '{"a": 1}', "1", "ab", "d", "d", "s <é>", "f00", "u8", Noise(2.55, clip=True, seed=2))
+CELL = Cell(
+    "m:a=1",
+    "m",
+    "sim",
+    '{"a": 1}',
+    "1",
+    "ab",
+    "d",
+    "d",
+    "s <é>",
+    "f00",
+    "u8",
+    Noise(2.55, clip=True, seed=2),
+)
 GOOD = Outcome(
-    "ok", seconds=1.5, scene="s", output="outputs/x.npy", scores={"quick": [Score("psnr", 30.123456789, None)]}
+    "ok",
+    seconds=1.5,
+    scene="s",
+    output="outputs/x.npy",
+    scores={"quick": [Score("psnr", 30.123456789, None)]},
 )
 
 
@@ -37,7 +54,9 @@ def test_a_cell_comes_back_as_it_was_with_the_same_identity(tmp_path: Path) -> N
         assert store.rows("scores")[0]["value"] == 30.123456789
 
 
-def test_a_failure_never_replaces_a_success_but_a_success_replaces_a_failure(tmp_path: Path) -> None:
+def test_a_failure_never_replaces_a_success_but_a_success_replaces_a_failure(
+    tmp_path: Path,
+) -> None:
     with Store(tmp_path, create=True) as store:
         run = store.start_run({})
         store.put(run, CELL, Outcome("failed", reason="x", traceback="t"), RULERS)
@@ -61,7 +80,9 @@ def test_scores_of_another_protocol_are_added(tmp_path: Path) -> None:
 def test_a_score_is_not_lost_where_its_metric_is_not_available(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
         store.put(store.start_run({}), CELL, GOOD, RULERS)
-        absent = dataclasses.replace(GOOD, scores={"quick": [Score("psnr", None, "not available: gone")]})
+        absent = dataclasses.replace(
+            GOOD, scores={"quick": [Score("psnr", None, "not available: gone")]}
+        )
         store.put(store.start_run({}), CELL, absent, {("quick", "psnr"): "1/1/other"})
         [score] = store.rows("scores")
         assert (score["value"], score["ruler"], score["scored_by"]) == (30.123456789, "1/1/-", 1)
@@ -77,7 +98,12 @@ def test_asking_again_moves_the_labels_but_not_the_results(tmp_path: Path) -> No
 
 def test_text_that_is_no_unicode_is_kept_as_escapes(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
-        store.put(store.start_run({}), CELL, Outcome("failed", reason="caf\udce9", traceback="t\udce9"), RULERS)
+        store.put(
+            store.start_run({}),
+            CELL,
+            Outcome("failed", reason="caf\udce9", traceback="t\udce9"),
+            RULERS,
+        )
         assert store.rows("cells")[0]["reason"] == "caf\\udce9"
 
 

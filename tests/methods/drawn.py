@@ -1,4 +1,6 @@
-"""Checkpoints at random weights, in a folder of the test's own: they restore nothing, but they run."""
+"""Checkpoints at random weights, in a folder of the test's own: they restore nothing, but
+they run.
+"""
 
 from pathlib import Path
 
@@ -24,6 +26,8 @@ def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: flo
         elif name.endswith("running_var"):
             value.uniform_(0.5, 1.5)
     path = folder / f"{method.id}.{tag}.safetensors"
-    card = checkpoints.Card(method=method.id, parameters=dict(method.structure), source="drawn at random for a test")
+    card = checkpoints.Card(
+        method=method.id, parameters=dict(method.structure), source="drawn at random for a test"
+    )
     checkpoints.save(path, state, card)
     return path

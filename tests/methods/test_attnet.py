@@ -1,4 +1,6 @@
-"""The network in AttNet's place: its size, its parts, its fast form, and that nobody can take it for AttNet."""
+"""The network in AttNet's place: its size, its parts, its fast form, and that nobody can take it
+for AttNet.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,14 @@ def test_its_size_is_what_is_known_of_attnet() -> None:
 
     def count(layer: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-        filters, places = layer.weight[0, 0].numel() * layer.in_channels * layer.out_channels, made[0, 0].numel()
+        filters, places = (
+            layer.weight[0, 0].numel() * layer.in_channels * layer.out_channels,
+            made[0, 0].numel(),
+        )
         macs["thop"] += filters * places
-        macs["true"] += filters * (given[0][0, 0].numel() if isinstance(layer, nn.ConvTranspose2d) else places)
+        macs["true"] += filters * (
+            given[0][0, 0].numel() if isinstance(layer, nn.ConvTranspose2d) else places
+        )
 
     with torch.device("meta"):
         net = AttNet()
@@ -85,7 +92,9 @@ def test_a_gate_sees_each_pixel_alone() -> None:
     squeeze, expand = (layer.weight[..., 0, 0].numpy() for layer in (gate.squeeze, gate.expand))
     biases = [layer.bias.numpy() for layer in (gate.squeeze, gate.expand)]
     pixel = np.maximum(squeeze @ x[0, :, 2, 3].numpy() + biases[0], 0)
-    np.testing.assert_allclose(gate(x)[0, :, 2, 3].numpy(), expit(expand @ pixel + biases[1]), atol=1e-6)
+    np.testing.assert_allclose(
+        gate(x)[0, :, 2, 3].numpy(), expit(expand @ pixel + biases[1]), atol=1e-6
+    )
 
 
 def test_a_shut_gate_leaves_the_features_as_they_are() -> None:
@@ -118,7 +127,9 @@ def test_scales_come_coarse_to_fine_and_the_last_is_the_result(network: AttNet) 
     made = network.scales(x)
     assert [tuple(scale.shape) for scale in made] == [(2, 3, 8, 12), (2, 3, 16, 24), (2, 3, 32, 48)]
     assert torch.equal(network(x), made[-1])
-    assert all(torch.equal(before, after) for before, after in zip(made, network.scales(x), strict=True))
+    assert all(
+        torch.equal(before, after) for before, after in zip(made, network.scales(x), strict=True)
+    )
 
 
 def test_it_corrects_the_picture_at_every_scale(network: AttNet) -> None:
@@ -134,7 +145,10 @@ def test_each_scale_is_given_the_result_of_the_one_before(network: AttNet) -> No
     deaf.enter_fine[0].weight[:, 3:] += deaf.enter_fine[0].weight[:, :3]
     deaf.enter_fine[0].weight[:, :3] = 0
     x = torch.rand(1, 3, 32, 32)
-    same = [torch.allclose(a, b, atol=1e-5) for a, b in zip(network.scales(x), deaf.scales(x), strict=True)]
+    same = [
+        torch.allclose(a, b, atol=1e-5)
+        for a, b in zip(network.scales(x), deaf.scales(x), strict=True)
+    ]
     assert same == [True, False, False]  # at first the picture stands in for it
 
 
@@ -153,7 +167,9 @@ def _fast(network: AttNet) -> nn.Module:
 
 def test_the_fast_form_is_the_plain_one(network: AttNet) -> None:
     quick = _fast(network)
-    assert sum(isinstance(layer, WinogradConv2d) for layer in quick.modules()) == 26  # those of 64 and 128 channels
+    assert (
+        sum(isinstance(layer, WinogradConv2d) for layer in quick.modules()) == 26
+    )  # those of 64 and 128 channels
     x = torch.rand(1, 3, 48, 80)
     with torch.inference_mode():
         plain = network(x)

@@ -31,7 +31,9 @@ def rounded(picture: np.ndarray) -> np.ndarray:
 
 
 def psnr(picture: np.ndarray, target: np.ndarray) -> float:
-    return float(-10 * np.log10(np.square(np.clip(picture, 0, 1) - target, dtype=np.float64).mean()))
+    return float(
+        -10 * np.log10(np.square(np.clip(picture, 0, 1) - target, dtype=np.float64).mean())
+    )
 
 
 def blurred(sharp: np.ndarray, sigma: float) -> np.ndarray:
@@ -59,7 +61,9 @@ def test_a_wave_lands_in_its_own_band() -> None:
     wave = np.cos(2 * np.pi * spectra.CENTRES[3] * np.arange(256)).astype(np.float32)
     seen = spectra.energies(spectra.transform(np.tile(wave, (256, 1))[..., None])[..., 0])
     assert (seen[20:-20, 20:-20].argmax(axis=-1) == 3).all()
-    assert seen[20:-20, 20:-20, 3].mean() == pytest.approx(0.5, rel=0.02)  # the mean square of a wave
+    assert seen[20:-20, 20:-20, 3].mean() == pytest.approx(
+        0.5, rel=0.02
+    )  # the mean square of a wave
 
 
 @pytest.mark.parametrize("family", ["disk", "gaussian"])
@@ -88,8 +92,12 @@ def test_saturated_places_are_no_quiet_places() -> None:
     noisy = 0.5 + 4 / 255 * np.random.default_rng(4).standard_normal((160, 160, 3))
     noisy[:80] = 1
     noisy = noisy.astype(np.float32)
-    assert np.sqrt(spectra.noise(spectra.transform(noisy), noisy).channel) * 255 == pytest.approx(4, rel=0.1)
-    assert spectra.noise(spectra.transform(noisy * 0 + 1), noisy * 0 + 1).channel == pytest.approx(spectra.ROUNDING)
+    assert np.sqrt(spectra.noise(spectra.transform(noisy), noisy).channel) * 255 == pytest.approx(
+        4, rel=0.1
+    )
+    assert spectra.noise(spectra.transform(noisy * 0 + 1), noisy * 0 + 1).channel == pytest.approx(
+        spectra.ROUNDING
+    )
 
 
 # Posterior
@@ -112,8 +120,11 @@ def test_calibration_finds_the_spectrum_it_is_given(tmp_path: Path) -> None:
         imageio.write(tmp_path / f"{number}.png", rounded(noise), 8)
     found = blur_posterior_calibration.measure(sorted(tmp_path.iterdir()))
     white = np.log(spectra.white())
-    # Energies over windows scatter, and the mean of a log lies below the log of the mean, least in the finest bands.
-    assert np.array(found["shape"])[:4] + found["level"] == pytest.approx(white[:4] + np.log(0.01), abs=0.1)
+    # Energies over windows scatter, and the mean of a log lies below the log of the mean, least in
+    # the finest bands.
+    assert np.array(found["shape"])[:4] + found["level"] == pytest.approx(
+        white[:4] + np.log(0.01), abs=0.1
+    )
     assert found["pictures"] == 2
     with pytest.raises(ValueError, match="no pictures"):
         blur_posterior_calibration.measure([])
@@ -139,21 +150,27 @@ def test_the_likelihood_is_that_of_a_normal_vector() -> None:
         logs = []
         for level in blur_posterior.LEVELS:
             off = level - stored["level"]
-            sharp = np.exp(level + np.array(stored["shape"]) + off * np.array(stored["shape_per_level"]))
+            sharp = np.exp(
+                level + np.array(stored["shape"]) + off * np.array(stored["shape_per_level"])
+            )
             total = sharp * passed + noise * white
             share = np.diag(sharp * passed / total)
             scatter = 2 / np.maximum(1, 4 * np.pi * spectra.WINDOW**2 * white)
             covariance = share @ (np.array(stored["covariance"]) + 1 / 12) @ share
             covariance += np.diag((1 - np.diag(share)) ** 2 * scatter + blur_posterior._SLACK)
             normal = multivariate_normal(np.log(total), covariance)
-            logs.append(normal.logpdf(np.log(energies[0])) - 0.5 * (off / stored["level_width"]) ** 2)
+            logs.append(
+                normal.logpdf(np.log(energies[0])) - 0.5 * (off / stored["level_width"]) ** 2
+            )
         expected = logsumexp(logs, axis=0) + 4 * np.log(2 * np.pi)
         np.testing.assert_allclose(evidence[0, :, number], expected, rtol=1e-3, atol=2e-2)
 
 
 def test_more_blur_is_seen_as_more_blur() -> None:
     sharp = photograph()
-    seen = [float(np.median(blur_posterior.estimate(blurred(sharp, sigma)))) for sigma in (0, 1, 2, 3.5)]
+    seen = [
+        float(np.median(blur_posterior.estimate(blurred(sharp, sigma)))) for sigma in (0, 1, 2, 3.5)
+    ]
     assert seen == sorted(seen)
     assert seen[0] < 0.5
     assert seen[1] == pytest.approx(1, abs=0.35)
@@ -188,7 +205,9 @@ def test_it_gains_on_its_input_blind_and_with_the_true_map(name: str, noise: flo
 @pytest.mark.parametrize("name", SKIMAGE)
 def test_a_sharp_picture_is_left_alone(name: str) -> None:
     sharp = photograph(name)
-    np.testing.assert_allclose(blur_posterior.restore_under(sharp, np.zeros((160, 160), np.float32)), sharp, atol=1e-4)
+    np.testing.assert_allclose(
+        blur_posterior.restore_under(sharp, np.zeros((160, 160), np.float32)), sharp, atol=1e-4
+    )
 
 
 def test_refinement_brings_the_model_closer_to_the_picture() -> None:
@@ -200,7 +219,9 @@ def test_refinement_brings_the_model_closer_to_the_picture() -> None:
 
     def residual(iterations: int) -> float:
         out = blur_posterior.restore_under(seen, sigma, iterations=iterations)
-        return float(np.square(VaryingBlur(sigma, "disk").forward(to_linear(out)) - to_linear(seen)).mean())
+        return float(
+            np.square(VaryingBlur(sigma, "disk").forward(to_linear(out)) - to_linear(seen)).mean()
+        )
 
     assert residual(6) < residual(2) < residual(0)
 

@@ -16,7 +16,10 @@ from benchmark.methods.learned.gkmnet import GkmNet
     [
         ({}, ""),
         ({"megapixels": 26.02, "budget": "26 megapixels", "seed": 1}, "26 megapixels, seed 1"),
-        ({"megapixels": 72.0, "budget": "240 megapixels", "seed": 0}, "72 of 240 megapixels, seed 0"),
+        (
+            {"megapixels": 72.0, "budget": "240 megapixels", "seed": 0},
+            "72 of 240 megapixels, seed 0",
+        ),
         ({"megapixels": 3.5, "budget": "10 minutes", "seed": 0}, "4 megapixels, seed 0"),
         (
             {
@@ -31,7 +34,10 @@ from benchmark.methods.learned.gkmnet import GkmNet
         ({"megapixels": "many", "budget": "all megapixels"}, ""),
         ({"megapixels": 3.0, "budget": "all megapixels", "seed": 1}, "3 megapixels, seed 1"),
         ({"megapixels": 3.0, "data: noise": "none", "seed": 1}, "3 megapixels, seed 1"),
-        ({"megapixels": 3.0, "data: noise": "sigma 0 to 5", "seed": 1}, "3 megapixels, noise sigma 0 to 5, seed 1"),
+        (
+            {"megapixels": 3.0, "data: noise": "sigma 0 to 5", "seed": 1},
+            "3 megapixels, noise sigma 0 to 5, seed 1",
+        ),
     ],
 )
 def test_the_card_says_how_long_the_weights_were_trained(

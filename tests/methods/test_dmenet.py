@@ -1,4 +1,6 @@
-"""DMENet computes what its authors' TensorFlow program computes, and is a two-stage method like the others."""
+"""DMENet computes what its authors' TensorFlow program computes, and is a two-stage method like the
+others.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _batch(picture: NDArray[np.float32]) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def plain() -> dmenet.DmeNet:
-    """A network whose weights are random and whose every layer still works: its statistics fit a picture."""
+    """A network whose weights are random and whose every layer still works: its statistics fit a
+    picture.
+    """
     torch.manual_seed(0)
     network = dmenet.DmeNet().requires_grad_(False)
     for layer in network.modules():
@@ -61,7 +65,9 @@ def plain() -> dmenet.DmeNet:
     with torch.inference_mode():
         network(_batch(_picture(96, 96)))
         made = network.eval()(_batch(_picture(64, 64, seed=1)))
-    assert made.std() > 0.1 and 0.2 < made.mean() < 0.8  # else comparisons of its outputs would say nothing
+    assert (
+        made.std() > 0.1 and 0.2 < made.mean() < 0.8
+    )  # else comparisons of its outputs would say nothing
     return network
 
 
@@ -92,7 +98,8 @@ def ready(weights: Path) -> DmeNet:
     return made
 
 
-# The network ----------------------------------------------------------------------------------------------------------
+# The network
+# --------------------------------------------------------------------------------------------------
 
 
 def _count(*modules: nn.Module) -> int:
@@ -111,7 +118,9 @@ def test_parameters_are_those_of_the_authors_program() -> None:
 
 
 class Reference:
-    """The network in numpy and double precision, written down from its description with TensorFlow's operations."""
+    """The network in numpy and double precision, written down from its description with
+    TensorFlow's operations.
+    """
 
     def __init__(self, state: dict[str, torch.Tensor]) -> None:
         self._state = {name: value.double().numpy() for name, value in state.items()}
@@ -141,7 +150,8 @@ class Reference:
     def _unit(self, x: Array, name: str) -> Array:
         x = self._convolved(x, f"{name}.0")
         gain, bias, mean, var = (
-            self._state[f"{name}.1.{key}"] for key in ("weight", "bias", "running_mean", "running_var")
+            self._state[f"{name}.1.{key}"]
+            for key in ("weight", "bias", "running_mean", "running_var")
         )
         x = (x - mean) / np.sqrt(var + 1e-5) * gain + bias
         return np.where(x > 0, x, 0.2 * x)
@@ -156,7 +166,9 @@ class Reference:
 
 
 def _aligned(size: int) -> NDArray[np.int64]:
-    """Return where TensorFlow's nearest-neighbour resize with `align_corners` takes each of 2 n pixels from."""
+    """Return where TensorFlow's nearest-neighbour resize with `align_corners` takes each of 2 n
+    pixels from.
+    """
     step = np.float32(size - 1) / np.float32(2 * size - 1)
     return np.floor(np.arange(2 * size, dtype=np.float32) * step + np.float32(0.5)).astype(np.int64)
 
@@ -165,7 +177,9 @@ def test_it_computes_what_its_description_says(plain: dmenet.DmeNet) -> None:
     picture = _picture(32, 48, seed=2)
     with torch.inference_mode():
         made = plain(_batch(picture))[0, 0].numpy()
-    np.testing.assert_allclose(made, Reference(plain.state_dict())(picture.astype(np.float64)), atol=1e-4)
+    np.testing.assert_allclose(
+        made, Reference(plain.state_dict())(picture.astype(np.float64)), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,8 +197,12 @@ def test_the_resize_by_hand(size: int, sources: list[int]) -> None:
 
 @given(st.integers(1, 4000))
 def test_align_corners_makes_no_difference_to_doubling(size: int) -> None:
-    """Also in TensorFlow's single precision; so the map does not depend on the size of the picture, and tiles work."""
-    doubled = F.interpolate(torch.arange(size, dtype=torch.float64)[None, None], scale_factor=2, mode="nearest")
+    """Also in TensorFlow's single precision; so the map does not depend on the size of the picture,
+    and tiles work.
+    """
+    doubled = F.interpolate(
+        torch.arange(size, dtype=torch.float64)[None, None], scale_factor=2, mode="nearest"
+    )
     np.testing.assert_array_equal(doubled[0, 0].long().numpy(), _aligned(size))
 
 
@@ -208,7 +226,14 @@ def test_training_reaches_every_weight_and_its_checkpoint_is_the_network_alone()
     trained = dmenet.Supervised()
     picture = torch.rand(2, 3, 32, 48)
     maps = trained(picture)
-    assert [tuple(made.shape[2:]) for made in maps] == [(32, 48), (2, 3), (4, 6), (8, 12), (16, 24), (32, 48)]
+    assert [tuple(made.shape[2:]) for made in maps] == [
+        (32, 48),
+        (2, 3),
+        (4, 6),
+        (8, 12),
+        (16, 24),
+        (32, 48),
+    ]
     torch.stack([made.square().mean() for made in maps]).sum().backward()
     assert all(parameter.grad is not None for parameter in trained.parameters())
     inference = dmenet.DmeNet()
@@ -217,11 +242,14 @@ def test_training_reaches_every_weight_and_its_checkpoint_is_the_network_alone()
         assert torch.equal(inference.eval()(picture), trained.eval()(picture)[0])
 
 
-# Large pictures -------------------------------------------------------------------------------------------------------
+# Large pictures
+# --------------------------------------------------------------------------------------------------
 
 
 def _reach(position: int) -> int:
-    """Return how far away the furthest pixel is that the map at this position may depend on, along one axis."""
+    """Return how far away the furthest pixel is that the map at this position may depend on, along
+    one axis.
+    """
     low = high = position
     low, high = low - 3 - 7 * 2, high + 3 + 7 * 2  # head and blocks
     seen = []
@@ -248,10 +276,13 @@ def test_tiles_change_nothing(ready: DmeNet, weights: Path) -> None:
     np.testing.assert_allclose(tiled.apply(picture), ready.apply(picture), atol=1e-5)
 
 
-# The method -----------------------------------------------------------------------------------------------------------
+# The method
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("defocus", "pixels"), [(0, 0), (0.05, 0), (1 / 15, 0), (0.2, 1), (0.6, 4), (1, 7)])
+@pytest.mark.parametrize(
+    ("defocus", "pixels"), [(0, 0), (0.05, 0), (1 / 15, 0), (0.2, 1), (0.6, 4), (1, 7)]
+)
 def test_sigma_of_a_defocus_map(defocus: float, pixels: float) -> None:
     made = sigma(np.array([[defocus]], np.float32))
     assert made.dtype == np.float32
@@ -260,11 +291,15 @@ def test_sigma_of_a_defocus_map(defocus: float, pixels: float) -> None:
 
 @given(st.floats(0, 7, width=32))
 def test_sigma_undoes_the_authors_scale(pixels: float) -> None:
-    assert sigma(np.array([[(1 + 2 * pixels) / 15]], np.float32))[0, 0] == pytest.approx(pixels, abs=2e-6)
+    assert sigma(np.array([[(1 + 2 * pixels) / 15]], np.float32))[0, 0] == pytest.approx(
+        pixels, abs=2e-6
+    )
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (16, 40), (1, 1), (3, 70)])
-def test_the_map_of_any_picture_in_pixels(ready: DmeNet, plain: dmenet.DmeNet, shape: tuple[int, int]) -> None:
+def test_the_map_of_any_picture_in_pixels(
+    ready: DmeNet, plain: dmenet.DmeNet, shape: tuple[int, int]
+) -> None:
     picture = _picture(*shape, seed=5)
     height, width = shape
     around = np.pad(picture, ((0, -height % 16), (0, -width % 16), (0, 0)), mode="reflect")
@@ -281,7 +316,14 @@ def test_the_deconvolver_works_under_that_map(weights: Path) -> None:
     blur_map = default.estimate_blur(seen)
     assert np.ptp(blur_map) > 1
     expected = hyper_laplacian.deconvolve(
-        seen.image, blur_map, psf="gaussian", alpha=1.5, weight=16.8, mismatch=0, bins="hard", eight_bit=True
+        seen.image,
+        blur_map,
+        psf="gaussian",
+        alpha=1.5,
+        weight=16.8,
+        mismatch=0,
+        bins="hard",
+        eight_bit=True,
     )
     np.testing.assert_array_equal(default.restore(seen), expected)
     other = _prepared("dmenet.drawn:deconvolution=richardson-lucy,psf=disk,iterations=2")
@@ -310,9 +352,13 @@ def test_its_options_are_those_of_the_other_pipelines() -> None:
 )
 def test_every_option_reaches_the_deconvolver(options: str) -> None:
     rng = np.random.default_rng(0)
-    seen = Observation(image=_picture(32, 40), blur_map=rng.uniform(0, 3, (32, 40)).astype(np.float32))
+    seen = Observation(
+        image=_picture(32, 40), blur_map=rng.uniform(0, 3, (32, 40)).astype(np.float32)
+    )
     others, _ = create(METHODS, f"jnb:map=oracle,{options}")
-    np.testing.assert_array_equal(_prepared(f"dmenet:map=oracle,{options}").restore(seen), others.restore(seen))
+    np.testing.assert_array_equal(
+        _prepared(f"dmenet:map=oracle,{options}").restore(seen), others.restore(seen)
+    )
 
 
 def test_an_option_of_another_deconvolver_is_refused() -> None:
@@ -330,14 +376,18 @@ def test_it_keeps_the_contract_without_weights(text: str) -> None:
 def test_it_keeps_the_contract_with_weights() -> None:
     results = list(conformance.check_method("dmenet.drawn"))
     assert [result for result in results if not result.passed] == []
-    assert sum("does not apply" in result.detail for result in results) == 3  # no variants, no mixture, no oracle
+    assert (
+        sum("does not apply" in result.detail for result in results) == 3
+    )  # no variants, no mixture, no oracle
 
 
 @pytest.mark.usefixtures("no_weights")
 def test_without_weights_it_is_skipped_with_the_reason() -> None:
     seen = Observation(image=_picture(16, 16))
     bare = _prepared("dmenet")
-    assert "no weights" in (bare.skip(seen) or "") and "dmenet.TAG.safetensors" in (bare.skip(seen) or "")
+    assert "no weights" in (bare.skip(seen) or "") and "dmenet.TAG.safetensors" in (
+        bare.skip(seen) or ""
+    )
     with pytest.raises(UsageError, match="no weights"):
         bare.estimate_blur(seen)
     assert bare.weights_hash() is None
@@ -357,19 +407,26 @@ def test_the_card_says_what_weights_and_constants_saw(weights: Path) -> None:
     found = DmeNet(checkpoint="drawn")
     assert found.card.family == "learned" and not found.card.oracle
     assert found.card.trained_on == ("drawn pictures", "DPD test")
-    assert DmeNet(checkpoint="drawn", constants="tuned").card.trained_on == ("drawn pictures", "BSDS500")
+    assert DmeNet(checkpoint="drawn", constants="tuned").card.trained_on == (
+        "drawn pictures",
+        "BSDS500",
+    )
     assert "Drawn at random." in found.card.notes and "Krishnan" in found.card.notes
     assert found.weights_hash() == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert DmeNet.card.trained_on is None  # the class is not changed
 
 
-def test_unknown_training_data_stay_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_training_data_stay_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     checkpoints.save(tmp_path / "dmenet.found.safetensors", {}, checkpoints.Card(method="dmenet"))
     assert DmeNet(checkpoint="found").card.trained_on is None
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_do_not_fit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     state = {"head.2.bias": torch.zeros(2), "other": torch.zeros(1)}
     checkpoints.save(tmp_path / "dmenet.bad.safetensors", state, CARD)
@@ -387,21 +444,27 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.usefixtures("no_weights")
-def test_maps_without_weights_are_skipped(toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_without_weights_are_skipped(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = _maps("dmenet", toys, tmp_path, monkeypatch)
     assert {row["status"] for row in rows} == {"skipped"}
     assert all("no weights" in str(row["reason"]) for row in rows)
 
 
 @pytest.mark.usefixtures("weights")
-def test_maps_are_made_and_kept(toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_are_made_and_kept(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = _maps("dmenet.drawn", toys, tmp_path, monkeypatch)
     assert {row["status"] for row in rows} == {"ok"}
     found = imageio.read_array(tmp_path / str(rows[0]["map"]))
     assert found.min() >= 0 and found.max() <= 7 and np.ptp(found) > 0
 
 
-def _maps(text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[map_scores.Row]:
+def _maps(
+    text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[map_scores.Row]:
     """Run `maps` on the toy data set, in this process."""
 
     def here(work: Any, items: Any, settings: Settings, **_: object) -> Iterator[Any]:
@@ -411,4 +474,6 @@ def _maps(text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(runner, "spread", here)
     methods, data = plan.select_methods([text]), plan.select_dataset("tiny", folder)
-    return map_scores.run(methods, data, [Noise(0.0)], Settings(folder, folder, (toys,), device="cpu"))
+    return map_scores.run(
+        methods, data, [Noise(0.0)], Settings(folder, folder, (toys,), device="cpu")
+    )

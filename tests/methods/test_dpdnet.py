@@ -1,4 +1,6 @@
-"""DPDNet against its published size, hand-computed padding, and a U-Net written with concatenations in float64."""
+"""DPDNet against its published size, hand-computed padding, and a U-Net written with concatenations
+in float64.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ def test_the_fast_step_up_is_the_plain_one(height: int, width: int) -> None:
 
 
 def _keras(net: DpdNet, x: Tensor) -> Tensor:
-    """The U-Net as the authors' program lists it, with concatenations and whole filters, in float64.
+    """The U-Net as the authors' program lists it, with concatenations and whole filters, in
+    float64.
 
     torch, like Keras, pads an even filter of the same size at the bottom and the right.
     """
@@ -116,7 +119,11 @@ def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, drawn:
     copy = DpdNet(6).eval().requires_grad_(False)
     copy.load_state_dict(network.state_dict())
     with torch.inference_mode():
-        truth, plain, quick = _keras(network, x.double()), network(x), method.compiled(copy, "cpu")(x)
+        truth, plain, quick = (
+            _keras(network, x.double()),
+            network(x),
+            method.compiled(copy, "cpu")(x),
+        )
     assert truth.std() > 0.01  # the comparison is about something
     assert (plain - truth).abs().max() < 1e-5
     assert (quick - truth).abs().max() < 1e-5
@@ -147,7 +154,9 @@ def test_training_reaches_every_parameter() -> None:
 
 
 def test_the_reach_is_exactly_what_is_said() -> None:
-    """With all weights positive nothing cancels and nothing is cut off, so a change shows wherever it can."""
+    """With all weights positive nothing cancels and nothing is cut off, so a change shows wherever
+    it can.
+    """
     net = DpdNet(3).eval().requires_grad_(False).double()
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d):
@@ -157,14 +166,17 @@ def test_the_reach_is_exactly_what_is_said() -> None:
     for index, column in enumerate(columns, 1):
         x[index, :, :, column] = 1e6
     made = net(x)
-    reached = [(made[index] - made[0]).abs().amax((0, 1)).gt(1e-15).nonzero() for index in range(1, len(x))]
+    reached = [
+        (made[index] - made[0]).abs().amax((0, 1)).gt(1e-15).nonzero() for index in range(1, len(x))
+    ]
     first, last = ([int(places[end]) for places in reached] for end in (0, -1))
     assert columns[0] - first[0] == 123
     assert last[1] - columns[1] == 108
     halo = DpdNetS.halo
     assert halo is not None
     assert all(
-        column - halo <= low and high <= column + halo for column, low, high in zip(columns, first, last, strict=True)
+        column - halo <= low and high <= column + halo
+        for column, low, high in zip(columns, first, last, strict=True)
     )
 
 

@@ -37,14 +37,18 @@ def _across(angle: float, size: int) -> Array:
     return np.asarray(x * np.cos(angle) + y * np.sin(angle) + OFFSET)
 
 
-def _edge(sigma: float, *, angle: float = 0.0, low: float = 0.2, high: float = 0.8, size: int = 81) -> Picture:
+def _edge(
+    sigma: float, *, angle: float = 0.0, low: float = 0.2, high: float = 0.8, size: int = 81
+) -> Picture:
     """A straight edge blurred by a Gaussian in linear light, in closed form."""
     across = _across(angle, size)
     return _picture(low + (high - low) * (ndtr(across / sigma) if sigma else (across > 0)))
 
 
 def _reading(sigma: float, beside: Array, second: float) -> Array:
-    """What the closed form reads at a distance from the edge, where the gradients are Gaussians of the distance."""
+    """What the closed form reads at a distance from the edge, where the gradients are Gaussians of
+    the distance.
+    """
     narrow, wide = sigma**2 + 1, sigma**2 + second**2
     ratio = wide / narrow * np.exp(beside**2 * (1 / wide - 1 / narrow))  # of the squared gradients
     return np.asarray(np.sqrt((second**2 - ratio) / (ratio - 1)))
@@ -70,15 +74,22 @@ def _gray(image: Picture) -> Array:
     return np.asarray(luma**2.4)
 
 
-# The readings -------------------------------------------------------------------------------------------------------
+# The readings
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sigma", "worst"), [(0.7, 0.25), (1.0, 0.18), (2.0, 0.12), (3.0, 0.08), (4.0, 0.06)])
+@pytest.mark.parametrize(
+    ("sigma", "worst"), [(0.7, 0.25), (1.0, 0.18), (2.0, 0.12), (3.0, 0.08), (4.0, 0.06)]
+)
 @pytest.mark.parametrize("angle", [0.0, 0.4, np.pi / 2])
 def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float) -> None:
-    """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and then reads more."""
+    """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and
+    then reads more.
+    """
     known = ebdb.sparse(_edge(sigma, angle=angle), edges="matlab", connected=False)
-    rows, columns = (index + 20 for index in np.nonzero(np.isfinite(known[20:-20, 20:-20])))  # no border bends these
+    rows, columns = (
+        index + 20 for index in np.nonzero(np.isfinite(known[20:-20, 20:-20]))
+    )  # no border bends these
     beside = (columns - 40) * np.cos(angle) + (rows - 40) * np.sin(angle) + OFFSET
     assert rows.size >= 41 and np.abs(beside).max() < 0.75
     expected = _reading(sigma, beside, 2.5)  # a lone edge is found at every scale, up to 5
@@ -95,7 +106,9 @@ def test_sigma_does_not_depend_on_the_contrast(low: float, high: float) -> None:
 
 @pytest.mark.parametrize(("radius", "documented"), [(2, 1.13), (3, 1.88), (4, 2.76), (6, 4.88)])
 def test_a_step_blurred_by_a_disk_reads_as_documented(radius: int, documented: float) -> None:
-    """The line spread of a disk is a half circle; its product with the re-blur's Gaussian gives the gradients."""
+    """The line spread of a disk is a half circle; its product with the re-blur's Gaussian gives the
+    gradients.
+    """
 
     def slope(sigma: float) -> float:
         def integrand(x: float) -> float:
@@ -118,7 +131,9 @@ def test_values_end_at_five() -> None:
 
 
 def test_a_thin_line_is_no_step() -> None:
-    """Its gradient falls faster than that of any step: the closed form has no solution, and the value is 0."""
+    """Its gradient falls faster than that of any step: the closed form has no solution, and the
+    value is 0.
+    """
     line = np.full((60, 61), 0.2)
     line[:, 30] = 0.9
     beside = np.zeros(line.shape, np.bool_)
@@ -127,10 +142,14 @@ def test_a_thin_line_is_no_step() -> None:
 
 
 def _naive_reading(gray: Array, row: int, column: int, second: float) -> float:
-    """One reading from windows and two-dimensional kernels, on the picture mirrored by 21 pixels."""
+    """One reading from windows and two-dimensional kernels, on the picture mirrored by 21
+    pixels.
+    """
     reach = 2 * math.ceil(2 * second) + 1
     mirrored = np.pad(gray, 21, mode="symmetric")
-    window = mirrored[row + 21 - reach : row + 22 + reach, column + 21 - reach : column + 22 + reach]
+    window = mirrored[
+        row + 21 - reach : row + 22 + reach, column + 21 - reach : column + 22 + reach
+    ]
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
 
     def slope(s: float) -> float:
@@ -150,15 +169,20 @@ def test_readings_are_those_of_windows_and_two_dimensional_kernels() -> None:
     np.testing.assert_array_equal(np.isfinite(known), present[:4].all(axis=0))
     seconds = set()
     for row, column in np.argwhere(np.isfinite(known)):
-        drops = [i for i, (now, then) in enumerate(pairwise(present[:, row, column])) if now and not then]
+        drops = [
+            i for i, (now, then) in enumerate(pairwise(present[:, row, column])) if now and not then
+        ]
         second = 0.5 * (1 + 0.5 * (drops[0] if drops else 8))
         seconds.add(second)
-        assert known[row, column] == pytest.approx(_naive_reading(gray, row, column, second), abs=1e-7)
+        assert known[row, column] == pytest.approx(
+            _naive_reading(gray, row, column, second), abs=1e-7
+        )
     assert len(seconds) >= 4  # the adaptive scale is put to use, borders included
 
 
 @pytest.mark.parametrize(
-    ("missed", "second"), [((4,), 1.25), ((4, 5, 6, 7, 8), 1.25), ((6, 8), 1.75), ((8,), 2.25), ((), 2.5)]
+    ("missed", "second"),
+    [((4,), 1.25), ((4, 5, 6, 7, 8), 1.25), ((6, 8), 1.75), ((8,), 2.25), ((), 2.5)],
 )
 def test_the_second_reblur_follows_the_first_drop(missed: tuple[int, ...], second: float) -> None:
     present = np.ones((9, 1), np.bool_)
@@ -166,7 +190,8 @@ def test_the_second_reblur_follows_the_first_drop(missed: tuple[int, ...], secon
     assert ebdb._second(present) == second
 
 
-# The edge detector ---------------------------------------------------------------------------------------------------
+# The edge detector
+# --------------------------------------------------------------------------------------------------
 
 
 def _naive_canny(gray: Array, sigma: float) -> Mask:
@@ -194,7 +219,9 @@ def _naive_canny(gray: Array, sigma: float) -> Mask:
 
 
 def _is_peak(m: Array, r: int, c: int, gx: float, gy: float) -> bool:
-    """Walk one step along the gradient: to the neighbour on the axis, mixed with the one on the diagonal."""
+    """Walk one step along the gradient: to the neighbour on the axis, mixed with the one on the
+    diagonal.
+    """
     x, y = (1, abs(gy / gx)) if abs(gx) >= abs(gy) else (abs(gx / gy), 1)
     sx, sy = (1 if gx > 0 else -1), (1 if gy > 0 else -1)
     part = min(x, y)
@@ -213,7 +240,12 @@ def _grown(weak: Mask, strong: Mask) -> Mask:
         row, column = queue.popleft()
         for r in (row - 1, row, row + 1):
             for c in (column - 1, column, column + 1):
-                if 0 <= r < weak.shape[0] and 0 <= c < weak.shape[1] and weak[r, c] and not found[r, c]:
+                if (
+                    0 <= r < weak.shape[0]
+                    and 0 <= c < weak.shape[1]
+                    and weak[r, c]
+                    and not found[r, c]
+                ):
                     found[r, c] = True
                     queue.append((r, c))
     return found
@@ -221,9 +253,14 @@ def _grown(weak: Mask, strong: Mask) -> Mask:
 
 @settings(max_examples=25)
 @given(
-    height=st.integers(3, 24), width=st.integers(3, 24), sigma=st.sampled_from(ebdb.SCALES), seed=st.integers(0, 999)
+    height=st.integers(3, 24),
+    width=st.integers(3, 24),
+    sigma=st.sampled_from(ebdb.SCALES),
+    seed=st.integers(0, 999),
 )
-def test_canny_is_the_detector_written_out(height: int, width: int, sigma: float, seed: int) -> None:
+def test_canny_is_the_detector_written_out(
+    height: int, width: int, sigma: float, seed: int
+) -> None:
     gray = gaussian_filter(np.random.default_rng(seed).random((height, width)), 0.7)
     np.testing.assert_array_equal(ebdb.canny(gray, sigma, "matlab"), _naive_canny(gray, sigma))
 
@@ -276,8 +313,12 @@ def test_the_gradients_of_octave_written_out() -> None:
         padded = sum(weight * np.roll(padded, 7 - place, axis) for place, weight in enumerate(bell))
     inner = (slice(30, -30), slice(30, -30))
     across, down = ebdb._octave_gradients(gray, 1.5)
-    np.testing.assert_allclose(across[1:-1, 1:-1], (np.gradient(padded, axis=1)[inner])[1:-1, 1:-1], atol=1e-12)
-    np.testing.assert_allclose(down[1:-1, 1:-1], (np.gradient(padded, axis=0)[inner])[1:-1, 1:-1], atol=1e-12)
+    np.testing.assert_allclose(
+        across[1:-1, 1:-1], (np.gradient(padded, axis=1)[inner])[1:-1, 1:-1], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        down[1:-1, 1:-1], (np.gradient(padded, axis=0)[inner])[1:-1, 1:-1], atol=1e-12
+    )
 
 
 def test_a_ridge_two_pixels_wide_is_kept_whole() -> None:
@@ -288,17 +329,28 @@ def test_a_ridge_two_pixels_wide_is_kept_whole() -> None:
     np.testing.assert_array_equal(ridges, expected)
 
 
-# Connected edges -----------------------------------------------------------------------------------------------------
+# Connected edges
+# --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30)
-@given(height=st.integers(1, 9), width=st.integers(1, 9), share=st.floats(0.1, 0.9), seed=st.integers(0, 999))
-def test_connected_edges_are_solved_as_published(height: int, width: int, share: float, seed: int) -> None:
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    share=st.floats(0.1, 0.9),
+    seed=st.integers(0, 999),
+)
+def test_connected_edges_are_solved_as_published(
+    height: int, width: int, share: float, seed: int
+) -> None:
     """Component by component, by a dense matrix."""
     rng = np.random.default_rng(seed)
     edges = rng.random((height, width)) < share
     assume(edges.any())
-    readings, votes = rng.uniform(0, 5, edges.sum()), rng.integers(4, 10, edges.sum()).astype(np.float64)
+    readings, votes = (
+        rng.uniform(0, 5, edges.sum()),
+        rng.integers(4, 10, edges.sum()).astype(np.float64),
+    )
     places, components = np.argwhere(edges), label(edges, connectivity=2)[edges]
     expected = np.empty(len(places))
     for component in range(1, components.max() + 1):
@@ -317,7 +369,9 @@ def test_an_edge_has_a_vote_for_every_scale_that_finds_it() -> None:
     image = _photograph()
     raw = ebdb.sparse(image, connected=False)
     edges = np.isfinite(raw)
-    votes = sum(ebdb.canny(_gray(image), s)[edges].astype(np.float64) for s in np.arange(1, 5.1, 0.5))
+    votes = sum(
+        ebdb.canny(_gray(image), s)[edges].astype(np.float64) for s in np.arange(1, 5.1, 0.5)
+    )
     assert np.ptp(votes) > 1
     np.testing.assert_allclose(
         ebdb.sparse(image)[edges], ebdb._connect(edges, raw[edges], np.asarray(votes)), rtol=1e-9
@@ -325,14 +379,17 @@ def test_an_edge_has_a_vote_for_every_scale_that_finds_it() -> None:
 
 
 def test_connected_edges_agree_more_than_their_readings() -> None:
-    image = _photograph() + 0.005 * np.random.default_rng(0).standard_normal((80, 100, 3)).astype(np.float32)
+    image = _photograph() + 0.005 * np.random.default_rng(0).standard_normal((80, 100, 3)).astype(
+        np.float32
+    )
     raw, smooth = ebdb.sparse(image, connected=False), ebdb.sparse(image)
     np.testing.assert_array_equal(np.isfinite(raw), np.isfinite(smooth))
     assert np.nanmean(np.abs(np.diff(smooth))) < 0.5 * np.nanmean(np.abs(np.diff(raw)))
     assert np.nanmin(smooth) >= np.nanmin(raw) and np.nanmax(smooth) <= np.nanmax(raw)
 
 
-# The dense map -------------------------------------------------------------------------------------------------------
+# The dense map
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_dense_map_is_the_published_propagation() -> None:
@@ -340,7 +397,8 @@ def test_the_dense_map_is_the_published_propagation() -> None:
     known = ebdb.sparse(image)
     guide = recursive_filter(image, 7, 0.5, 5)
     weighted, weight = (
-        recursive_filter(plane, 80 / 8, 3.75, 5, guide) for plane in (np.nan_to_num(known), np.isfinite(known) * 1.0)
+        recursive_filter(plane, 80 / 8, 3.75, 5, guide)
+        for plane in (np.nan_to_num(known), np.isfinite(known) * 1.0)
     )
     np.testing.assert_allclose(ebdb.estimate(image), weighted / weight, atol=1e-6)
 
@@ -355,7 +413,9 @@ def test_the_dense_map_follows_two_depths() -> None:
 
 
 def test_a_pixel_out_of_reach_takes_the_nearest_value() -> None:
-    """The propagation of an 8 pixels high picture reaches 1 pixel a step: after 3000 nothing is left of the weights."""
+    """The propagation of an 8 pixels high picture reaches 1 pixel a step: after 3000 nothing is
+    left of the weights.
+    """
     image = np.full((8, 3000, 3), 0.2, np.float32)
     image[:, :21] = _edge(1.5, size=21)[:8]
     image[:, 21:] = image[0, 20]
@@ -376,17 +436,23 @@ def test_a_flat_picture_is_in_focus(value: float, height: int, width: int) -> No
 
 
 @given(
-    height=st.integers(1, 30), width=st.integers(1, 30), scale=st.sampled_from([1e-6, 1, 1e6]), seed=st.integers(0, 99)
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    scale=st.sampled_from([1e-6, 1, 1e6]),
+    seed=st.integers(0, 99),
 )
 @settings(max_examples=25)
 def test_any_picture_gets_a_map(height: int, width: int, scale: float, seed: int) -> None:
-    image = (scale * np.random.default_rng(seed).normal(0.5, 0.5, (height, width, 3))).astype(np.float32)
+    image = (scale * np.random.default_rng(seed).normal(0.5, 0.5, (height, width, 3))).astype(
+        np.float32
+    )
     blur_map = ebdb.estimate(image)
     assert blur_map.shape == (height, width) and blur_map.dtype == np.float32
     assert np.isfinite(blur_map).all() and blur_map.min() >= 0 and blur_map.max() <= 5
 
 
-# Real pictures -------------------------------------------------------------------------------------------------------
+# Real pictures
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.data
@@ -399,8 +465,12 @@ def test_any_picture_gets_a_map(height: int, width: int, scale: float, seed: int
         ("matlab", "05", 0.11, 0.91),
     ],
 )
-def test_maps_of_real_pictures(data_root: Path, edges: Any, sample: str, error: float, correlation: float) -> None:
-    """The two public pictures of RTF, without the last 20 columns, as the authors' demonstration."""
+def test_maps_of_real_pictures(
+    data_root: Path, edges: Any, sample: str, error: float, correlation: float
+) -> None:
+    """The two public pictures of RTF, without the last 20 columns, as the authors'
+    demonstration.
+    """
     from benchmark.datasets.rtf import Rtf
 
     loaded = Rtf(data_root).load(sample)

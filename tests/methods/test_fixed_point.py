@@ -19,7 +19,9 @@ Array = NDArray[np.float32]
 BANK = gkm.paper_bank()
 
 
-def _picture(shape: tuple[int, int] = (24, 30), band: int = 6, seed: int = 0) -> NDArray[np.float32]:
+def _picture(
+    shape: tuple[int, int] = (24, 30), band: int = 6, seed: int = 0
+) -> NDArray[np.float32]:
     """A band-limited picture: only the lowest `band` cosines of each axis."""
     spectrum = np.zeros((*shape, 3))
     spectrum[:band, :band] = np.random.default_rng(seed).standard_normal((band, band, 3))
@@ -41,7 +43,9 @@ PLAIN: dict[str, Any] = {"light": "srgb", "psf": "gaussian", "damping": 1.0, "no
 
 
 def test_equals_equation_6_written_out() -> None:
-    """beta_k[m, n] (g_k conv x)[m, n] summed in float64 by a library that shares no code with the operator."""
+    """beta_k[m, n] (g_k conv x)[m, n] summed in float64 by a library that shares no code with the
+    operator.
+    """
     y = np.random.default_rng(0).random((20, 26, 3)).astype(np.float32)
     blur_map = np.random.default_rng(1).uniform(0, 3, (20, 26)).astype(np.float32)
     beta = gkm.coefficients(blur_map, BANK)
@@ -61,8 +65,12 @@ def test_damping_reaches_its_own_fixed_point() -> None:
     y = rng.random((9, 8, 3)).astype(np.float32)
     beta = gkm.coefficients(rng.uniform(0, 2, (9, 8)).astype(np.float32), BANK)
     basis = np.eye(72, dtype=np.float32).reshape(72, 9, 8, 1).repeat(3, axis=3)
-    blur = np.stack([gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1).astype(np.float64)
-    exact = np.linalg.solve(np.eye(72) - 0.6 * (np.eye(72) - blur), y.reshape(72, 3).astype(np.float64))
+    blur = np.stack([gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1).astype(
+        np.float64
+    )
+    exact = np.linalg.solve(
+        np.eye(72) - 0.6 * (np.eye(72) - blur), y.reshape(72, 3).astype(np.float64)
+    )
     found = _last(y, beta, steps=200, enough=0, damping=0.6)
     np.testing.assert_allclose(found.reshape(72, 3), exact, atol=2e-5)
 
@@ -72,7 +80,9 @@ def test_the_spectral_radius_is_that_of_the_dense_matrix() -> None:
     for sigma in (blur_map, _constant((12, 12), 1.5)):
         beta = gkm.coefficients(sigma, BANK)
         basis = np.eye(144, dtype=np.float32).reshape(144, 12, 12, 1).repeat(3, axis=3)
-        blur = np.stack([gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1).astype(np.float64)
+        blur = np.stack(
+            [gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1
+        ).astype(np.float64)
         exact = np.abs(np.linalg.eigvals(np.eye(144) - blur)).max()
         assert spectral_radius(beta, BANK, steps=100) == pytest.approx(exact, rel=0.01)
         assert 0.9 * exact < spectral_radius(beta, BANK) < 1.1 * exact
@@ -97,7 +107,8 @@ def test_noise_is_taken_back_from_the_detail() -> None:
     noisy = (clean + 0.02 * rng.standard_normal(clean.shape)).astype(np.float32)
     beta = gkm.coefficients(_constant((64, 64), 1.5), BANK)
     plain, aware = (
-        _last(noisy, beta, steps=2, enough=0, damping=0.5, noise=noise) for noise in (None, _constant((64, 64), 0.02))
+        _last(noisy, beta, steps=2, enough=0, damping=0.5, noise=noise)
+        for noise in (None, _constant((64, 64), 0.02))
     )
     assert plain.std() > 1.5 * noisy.std() > 1.3 * aware.std()
 
@@ -106,7 +117,9 @@ def test_converges_to_the_truth() -> None:
     truth = _picture()
     beta = gkm.coefficients(_constant((24, 30), 1.2), BANK)
     y = gkm.blur(truth, beta, BANK)
-    start, five, twenty = (np.abs(_last(y, beta, steps=n, enough=0) - truth).max() for n in (0, 5, 20))
+    start, five, twenty = (
+        np.abs(_last(y, beta, steps=n, enough=0) - truth).max() for n in (0, 5, 20)
+    )
     assert start > 0.1 and five < 0.001 and twenty < 1e-5
 
 
@@ -121,7 +134,9 @@ def test_stops_when_the_step_is_small_enough() -> None:
 
 
 def test_stops_when_the_steps_no_longer_shrink() -> None:
-    """Under a map that jumps B is no contraction towards y; the steps bottom out and would grow without bound."""
+    """Under a map that jumps B is no contraction towards y; the steps bottom out and would grow
+    without bound.
+    """
     y = np.random.default_rng(0).random((24, 30, 3)).astype(np.float32)
     blur_map = np.where(np.indices((24, 30)).sum(axis=0) % 2, 0.0, 4.5).astype(np.float32)
     beta = gkm.coefficients(blur_map, BANK)
@@ -141,11 +156,21 @@ def test_plain_parameters_are_the_printed_iteration() -> None:
 
 
 def test_disk_coefficients_restore_a_disk_better() -> None:
-    """Up to the frequencies that the disk inverts in sign, where no mixture of Gaussians can follow."""
+    """Up to the frequencies that the disk inverts in sign, where no mixture of Gaussians can
+    follow.
+    """
     truth, blur_map = _picture((64, 80), band=8), _constant((64, 80), 2.5)
     seen = Observation(image=VaryingBlur(blur_map, "disk").forward(truth), blur_map=blur_map)
-    options: dict[str, Any] = {"light": "srgb", "damping": 0.9, "noise_weight": 0.0, "iterations": 8, "tolerance": 0.0}
-    disk, gaussian = (FixedPoint(map="oracle", psf=psf, **options).restore(seen) for psf in ("disk", "gaussian"))
+    options: dict[str, Any] = {
+        "light": "srgb",
+        "damping": 0.9,
+        "noise_weight": 0.0,
+        "iterations": 8,
+        "tolerance": 0.0,
+    }
+    disk, gaussian = (
+        FixedPoint(map="oracle", psf=psf, **options).restore(seen) for psf in ("disk", "gaussian")
+    )
     errors = [np.square(picture - truth).mean() for picture in (disk, gaussian, seen.image)]
     assert errors[0] < 0.2 * errors[1] < 0.02 * errors[2]
 
@@ -156,11 +181,15 @@ def test_coarse_to_fine_starts_each_scale_from_the_coarser_result() -> None:
     y = gkm.blur(truth, beta, BANK)
     seen = Observation(image=y, blur_map=blur_map)
     options = {"map": "oracle", "tolerance": 0.0, **PLAIN}
-    single, coarse = (FixedPoint(iterations=1, scales=scales, **options).restore(seen) for scales in (1, 2))
+    single, coarse = (
+        FixedPoint(iterations=1, scales=scales, **options).restore(seen) for scales in (1, 2)
+    )
     assert np.square(coarse - truth).mean() < np.square(single - truth).mean()
     half = cv2.resize(y, (40, 32), interpolation=cv2.INTER_AREA)
     half_beta = gkm.coefficients(_constant((32, 40), 1.5), BANK)
-    start = cv2.resize(_last(half, half_beta, steps=1, enough=0), (80, 64), interpolation=cv2.INTER_LINEAR)
+    start = cv2.resize(
+        _last(half, half_beta, steps=1, enough=0), (80, 64), interpolation=cv2.INTER_LINEAR
+    )
     np.testing.assert_allclose(coarse, y + start - gkm.blur(start, beta, BANK), atol=1e-6)
 
 
@@ -171,18 +200,30 @@ def test_its_steps_can_be_followed() -> None:
     np.testing.assert_allclose(steps[0].picture, seen.image, atol=1e-6)
     np.testing.assert_array_equal(steps[-1].picture, method.restore(seen))
     assert len(steps) == 5
-    assert all(0.5 < step.facts["contraction"] < 1.2 and 0 < step.facts["damping"] <= 0.9 for step in steps)
+    assert all(
+        0.5 < step.facts["contraction"] < 1.2 and 0 < step.facts["damping"] <= 0.9 for step in steps
+    )
     assert steps[0].residual > steps[-1].residual > 0
 
 
 def test_no_iterations_is_the_input() -> None:
     seen = Observation(image=_picture(), blur_map=_constant((24, 30), 2.0))
-    np.testing.assert_allclose(FixedPoint(map="oracle", iterations=0).restore(seen), seen.image, atol=1e-6)
+    np.testing.assert_allclose(
+        FixedPoint(map="oracle", iterations=0).restore(seen), seen.image, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["iterations=-1", "tolerance=-0.1", "psf=square", "damping=1.1", "scales=0", "noise_weight=-1", "map=guess"],
+    [
+        "iterations=-1",
+        "tolerance=-0.1",
+        "psf=square",
+        "damping=1.1",
+        "scales=0",
+        "noise_weight=-1",
+        "map=guess",
+    ],
 )
 def test_refuses_bad_parameters(text: str) -> None:
     with pytest.raises(UsageError, match="fixed-point"):

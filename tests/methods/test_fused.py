@@ -12,14 +12,22 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmark.methods.learned.networks import fused, strips
-from benchmark.methods.learned.networks.gkmnet import Form, GaussianConvolution, TripletAttention, Variant, layout
+from benchmark.methods.learned.networks.gkmnet import (
+    Form,
+    GaussianConvolution,
+    TripletAttention,
+    Variant,
+    layout,
+)
 from benchmark.methods.learned.networks.gkmnet_train import FusedAttention
 
 sizes = st.integers(1, 9)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_(True)
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).requires_grad_(True)
 
 
 def gradients(made: Tensor, inputs: list[Tensor]) -> list[Tensor]:
@@ -29,7 +37,9 @@ def gradients(made: Tensor, inputs: list[Tensor]) -> list[Tensor]:
 
 
 def same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    return all(torch.allclose(a, b, rtol=1e-6, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+    return all(
+        torch.allclose(a, b, rtol=1e-6, atol=1e-6) for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 @settings(deadline=None, max_examples=20)
@@ -74,7 +84,9 @@ def test_gating_is_the_product_with_the_mean_of_the_gates(
 
 @settings(deadline=None, max_examples=20)
 @given(count=st.integers(1, 2), kernels=sizes, height=sizes, width=sizes, seed=st.integers(0, 99))
-def test_mixing_is_the_sum_over_gated_responses(count: int, kernels: int, height: int, width: int, seed: int) -> None:
+def test_mixing_is_the_sum_over_gated_responses(
+    count: int, kernels: int, height: int, width: int, seed: int
+) -> None:
     inputs = [
         drawn(count, kernels, height, width, seed=seed),
         drawn(count, 3, kernels, height, width, seed=seed + 1),
@@ -87,7 +99,8 @@ def test_mixing_is_the_sum_over_gated_responses(count: int, kernels: int, height
 def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
     inputs = [drawn(1, 2, 50, 60, seed=1), drawn(1, 3, 2, 50, 60, seed=2), drawn(3, 3, 2, seed=3)]
     assert same(
-        gradients(fused.mixed(*inputs), inputs), gradients(torch.einsum("nkhw,nckhw,ock->nohw", *inputs), inputs)
+        gradients(fused.mixed(*inputs), inputs),
+        gradients(torch.einsum("nkhw,nckhw,ock->nohw", *inputs), inputs),
     )
 
 
@@ -113,7 +126,9 @@ def test_responses_that_need_no_gradient_get_none() -> None:
     threads=st.integers(1, 3),
     seed=st.integers(0, 99),
 )
-@example(variant="paper", count=1, height=60, width=70, threads=1, seed=0)  # more rows than go at a time
+@example(
+    variant="paper", count=1, height=60, width=70, threads=1, seed=0
+)  # more rows than go at a time
 def test_filtering_is_the_mixture_of_gated_responses(
     variant: Variant, count: int, height: int, width: int, threads: int, seed: int
 ) -> None:
@@ -124,7 +139,9 @@ def test_filtering_is_the_mixture_of_gated_responses(
     gates = drawn(count, kernels, height, width, seed=seed)
     picture = drawn(count, 3, height + 2 * rim, width + 2 * rim, seed=seed + 1)
     weight = drawn(3, len(order.gates), seed=seed + 2)
-    responses = F.conv2d(picture.flatten(0, 1)[:, None], gcm.dense()[:, None]).view(count, 3, -1, height, width)
+    responses = F.conv2d(picture.flatten(0, 1)[:, None], gcm.dense()[:, None]).view(
+        count, 3, -1, height, width
+    )
     seen = responses[:, list(order.colours), list(order.kernels)]
     plain = torch.einsum("nchw,nchw,oc->nohw", seen, gates[:, list(order.gates)], weight)
     inputs = [gates, picture, weight]
@@ -164,7 +181,11 @@ def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
-            found = list(strips.parallel(lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8))
+            found = list(
+                strips.parallel(
+                    lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8
+                )
+            )
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)

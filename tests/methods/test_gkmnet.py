@@ -1,6 +1,8 @@
-"""GKMNet, the plain network and the method, against its paper, a description of its release, and second computations.
+"""GKMNet, the plain network and the method, against its paper, a description of its release, and
+second computations.
 
-Whole networks are compared in `test_official.py` (the released one) and `test_gkmnet_fast.py` (the fast form).
+Whole networks are compared in `test_official.py` (the released one) and `test_gkmnet_fast.py` (the
+fast form).
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-# Parameters -----------------------------------------------------------------------------------------------------------
+# Parameters
+# --------------------------------------------------------------------------------------------------
 
 
 def _count(*modules: nn.Module) -> int:
@@ -70,7 +73,14 @@ def _meta(form: Form) -> GkmNet:
 def test_parameters_are_those_of_the_release() -> None:
     network = _meta(Form("official"))
     [sram] = network.srams
-    blocks = (sram.entrance, sram.encoder1, sram.encoder2, sram.bottleneck, sram.decoder1, sram.decoder2)
+    blocks = (
+        sram.entrance,
+        sram.encoder1,
+        sram.encoder2,
+        sram.bottleneck,
+        sram.decoder1,
+        sram.decoder2,
+    )
     state = network.state_dict()
     assert _count(*blocks) == 1_061_352
     assert _count(network) == 1_409_131
@@ -78,17 +88,21 @@ def test_parameters_are_those_of_the_release() -> None:
 
 
 def test_parameters_of_the_paper() -> None:
-    """One convolution in the second path and one mix, as released, but 21 kernels would make 1,384,923.
+    """One convolution in the second path and one mix, as released, but 21 kernels would make
+    1,384,923.
 
-    The paper has "two convolutional layers" there, and eq. (9) has weights for each of the three steps.
+    The paper has "two convolutional layers" there, and eq. (9) has weights for each of the three
+    steps.
     """
     second_convolution = 42 * 42 * 9 + 42
     two_more_mixes = 2 * (2 * 3 * 21 * 3 + 3)
-    assert _count(_meta(Form("paper"))) == 1_384_923 + second_convolution + two_more_mixes == 1_401_603
+    assert (
+        _count(_meta(Form("paper"))) == 1_384_923 + second_convolution + two_more_mixes == 1_401_603
+    )
 
 
-# Released and paper's form; Tables 4 and 5 print millions. The prints are those of the released form but for Table 5,
-# where they are cut off rather than rounded.
+# Released and paper's form; Tables 4 and 5 print millions. The prints are those of the released
+# form but for Table 5, where they are cut off rather than rounded.
 @pytest.mark.parametrize(
     ("options", "printed", "official", "paper"),
     [
@@ -99,25 +113,52 @@ def test_parameters_of_the_paper() -> None:
         ({"kernels": "gaussian"}, 1.41, 1_412_681, 1_405_144),
         ({"kernels": "xavier"}, 1.41, 1_412_681, 1_405_144),
         ({"scales": 1, "rounds": 3}, 1.41, 1_409_131, 1_401_603),
-        ({"scales": 2, "rounds": 3, "shared": False}, 4.22, 3 * 1_408_732 + 399, 3 * 1_400_460 + 6 * 381),
+        (
+            {"scales": 2, "rounds": 3, "shared": False},
+            4.22,
+            3 * 1_408_732 + 399,
+            3 * 1_400_460 + 6 * 381,
+        ),
         ({"rounds": 2, "shared": False}, 2.81, 2 * 1_408_732 + 399, 2 * 1_400_460 + 6 * 381),
     ],
 )
-def test_parameters_of_the_ablations(options: dict[str, Any], printed: float, official: int, paper: int) -> None:
+def test_parameters_of_the_ablations(
+    options: dict[str, Any], printed: float, official: int, paper: int
+) -> None:
     assert _count(_meta(Form("official", **options))) == official
     assert _count(_meta(Form("paper", **options))) == paper
     assert round(official / 1e6, 2) == printed or official // 10_000 / 100 == printed
     assert abs(paper / 1e6 - printed) < 0.02
 
 
-# The Gaussian convolution module --------------------------------------------------------------------------------------
+# The Gaussian convolution module
+# --------------------------------------------------------------------------------------
 
 PAPER_LADDER = [(0.0, 1), *(((m - step) / 4, m) for m in range(3, 22, 2) for step in (2, 1))]
 OFFICIAL_LADDER = [
-    (0.0, 1), (0.25, 3), (0.5, 3), (0.75, 3), (1.0, 5), (1.25, 5), (1.5, 7), (1.75, 7), (2.0, 9), (2.25, 9), (2.5, 11),
-    (2.75, 11), (3.0, 13), (3.25, 13), (3.5, 15), (3.75, 15), (4.0, 17), (4.25, 17), (4.5, 19), (4.75, 19), (5.0, 21),
+    (0.0, 1),
+    (0.25, 3),
+    (0.5, 3),
+    (0.75, 3),
+    (1.0, 5),
+    (1.25, 5),
+    (1.5, 7),
+    (1.75, 7),
+    (2.0, 9),
+    (2.25, 9),
+    (2.5, 11),
+    (2.75, 11),
+    (3.0, 13),
+    (3.25, 13),
+    (3.5, 15),
+    (3.75, 15),
+    (4.0, 17),
+    (4.25, 17),
+    (4.5, 19),
+    (4.75, 19),
+    (5.0, 21),
     (5.25, 21),
-]  # fmt: skip
+]
 LADDERS = {"paper": PAPER_LADDER, "official": OFFICIAL_LADDER, "v2": OFFICIAL_LADDER}
 BORDERS = {"paper": "symmetric", "official": "constant", "v2": "reflect"}
 
@@ -161,7 +202,11 @@ def test_the_kernels_are_those_of_the_ladder(variant: Variant) -> None:
     assert bank.sigmas == tuple(sigma for sigma, _ in LADDERS[variant])
     for kernel, rung in zip(bank.kernels, LADDERS[variant], strict=True):
         np.testing.assert_allclose(kernel, _gaussian(*rung), atol=1e-15)
-    assert Form(variant).gates == 2 * len(bank.kernels) == {"paper": 42, "official": 44, "v2": 44}[variant]
+    assert (
+        Form(variant).gates
+        == 2 * len(bank.kernels)
+        == {"paper": 42, "official": 44, "v2": 44}[variant]
+    )
 
 
 @pytest.mark.parametrize("filtering", ["dense", "separable", "banded"])
@@ -182,7 +227,11 @@ def test_a_point_in_one_colour_shows_which_channel_is_which(
 
 def test_released_red_sees_narrow_kernels_and_blue_no_delta() -> None:
     sigmas = [
-        {OFFICIAL_LADDER[_role("official", channel)[1]][0] for channel in range(66) if channel // 22 == colour}
+        {
+            OFFICIAL_LADDER[_role("official", channel)[1]][0]
+            for channel in range(66)
+            if channel // 22 == colour
+        }
         for colour in range(3)
     ]
     assert [(min(seen), max(seen)) for seen in sigmas] == [(0, 1.75), (1.75, 3.5), (3.5, 5.25)]
@@ -190,7 +239,9 @@ def test_released_red_sees_narrow_kernels_and_blue_no_delta() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_response_meets_its_gate(variant: Variant) -> None:
-    """With gates of known values, what is mixed is the responses of y and x times the values of their gates."""
+    """With gates of known values, what is mixed is the responses of y and x times the values of
+    their gates.
+    """
     form = Form(variant)
     network = GkmNet(form)
     count = form.gates // 2
@@ -203,7 +254,10 @@ def test_each_response_meets_its_gate(variant: Variant) -> None:
         network.step(y, x, None, 0)
         of_y, of_x = network.gcm(y), network.gcm(x)
     order = [_role(variant, channel)[2] for channel in range(3 * count)]
-    expected = [of_y * values[order].view(1, -1, 1, 1), of_x * values[[count + k for k in order]].view(1, -1, 1, 1)]
+    expected = [
+        of_y * values[order].view(1, -1, 1, 1),
+        of_x * values[[count + k for k in order]].view(1, -1, 1, 1),
+    ]
     torch.testing.assert_close(mixed[0], torch.cat(expected, 1))
 
 
@@ -243,7 +297,9 @@ def test_the_paper_s_module_is_the_operator_of_the_imaging_model() -> None:
     for k in range(21):
         beta = np.zeros((21, 17, 23), np.float32)
         beta[k] = 1
-        np.testing.assert_allclose(made[:, k], gkm.blur(picture, beta, form.bank).transpose(2, 0, 1), atol=1e-6)
+        np.testing.assert_allclose(
+            made[:, k], gkm.blur(picture, beta, form.bank).transpose(2, 0, 1), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -251,7 +307,9 @@ def test_learned_kernels_begin_as_the_fixed_ones(variant: Variant) -> None:
     picture = torch.rand(1, 3, 9, 12)
     learned = GaussianConvolution(Form(variant, kernels="gaussian"))
     torch.testing.assert_close(learned(picture), GaussianConvolution(Form(variant))(picture))
-    assert [tuple(kernel.shape) for kernel in learned.parameters()] == [(size, size) for _, size in LADDERS[variant]]
+    assert [tuple(kernel.shape) for kernel in learned.parameters()] == [
+        (size, size) for _, size in LADDERS[variant]
+    ]
     drawn = GaussianConvolution(Form(variant, kernels="xavier"))
     for kernel in drawn.parameters():
         bound = (6 / (2 * len(kernel))) ** 0.5
@@ -264,10 +322,13 @@ def test_gradients_of_the_module_are_exact() -> None:
     module = GaussianConvolution(Form("paper", kernels="gaussian")).double()
     picture = torch.rand(1, 3, 3, 4, dtype=torch.float64, requires_grad=True)
     kernels = list(module.parameters())[:3]  # delta and 3 x 3; the others take the same way
-    assert torch.autograd.gradcheck(lambda *_: module(picture).sum(1), (picture, *kernels), fast_mode=True)
+    assert torch.autograd.gradcheck(
+        lambda *_: module(picture).sum(1), (picture, *kernels), fast_mode=True
+    )
 
 
-# Attention, memory, gates ---------------------------------------------------------------------------------------------
+# Attention, memory, gates
+# ---------------------------------------------------------------------------------------------
 
 
 def _sigmoid(x: Array) -> Array:
@@ -296,24 +357,34 @@ def test_triplet_attention_pools_rows_columns_and_channels() -> None:
     x = np.random.default_rng(0).normal(size=(4, 5, 6))  # channels, rows, columns
 
     def gated(name: str, pooled_axis: int, layout: str) -> Array:
-        """Return the gate over what is left when one axis is pooled, with that axis back in its place."""
+        """Return the gate over what is left when one axis is pooled, with that axis back in its
+        place.
+        """
         gate = getattr(module, name)
         pooled = np.stack([x.max(pooled_axis), x.mean(pooled_axis)])
-        made = _convolved(pooled.transpose(0, *((1, 2) if layout == "kept" else (2, 1))), gate.conv.weight)[0]
+        made = _convolved(
+            pooled.transpose(0, *((1, 2) if layout == "kept" else (2, 1))), gate.conv.weight
+        )[0]
         gain, bias, mean, variance = (
-            value.item() for value in (gate.bn.weight, gate.bn.bias, gate.bn.running_mean, gate.bn.running_var)
+            value.item()
+            for value in (gate.bn.weight, gate.bn.bias, gate.bn.running_mean, gate.bn.running_var)
         )
         made = _sigmoid((made - mean) / np.sqrt(variance + 1e-5) * gain + bias)
         return np.expand_dims(made if layout == "kept" else made.T, pooled_axis)
 
-    # cw: pooled over rows, seen as channels x columns; hc: over columns, seen as rows x channels; hw: over channels
+    # cw: pooled over rows, seen as channels x columns; hc: over columns, seen as rows x channels;
+    # hw: over channels
     total = gated("cw", 1, "kept") + gated("hc", 2, "turned") + gated("hw", 0, "kept")
     made = module(torch.from_numpy(x).float()[None])[0].numpy()
     np.testing.assert_allclose(made, x * total / 3, atol=1e-5)
 
 
 def test_statistics_of_the_gates_move_slowly_in_training() -> None:
-    momenta = {name: m.momentum for name, m in _meta(Form()).named_modules() if isinstance(m, nn.BatchNorm2d)}
+    momenta = {
+        name: m.momentum
+        for name, m in _meta(Form()).named_modules()
+        if isinstance(m, nn.BatchNorm2d)
+    }
     assert {momentum for name, momentum in momenta.items() if "attention" in name} == {0.01}
     assert {momentum for name, momentum in momenta.items() if "attention" not in name} == {0.1}
 
@@ -321,8 +392,13 @@ def test_statistics_of_the_gates_move_slowly_in_training() -> None:
 def test_the_memory_s_gates_come_as_input_forget_output_candidate() -> None:
     module = ConvLstm(inputs=3, hidden=2).requires_grad_(False)
     module.conv.bias.normal_()
-    x, h, c = np.random.default_rng(0).normal(size=(3, 5, 6)), *np.random.default_rng(1).normal(size=(2, 2, 5, 6))
-    i, f, o, g = np.split(_convolved(np.concatenate([x, h]), module.conv.weight, module.conv.bias), 4)
+    x, h, c = (
+        np.random.default_rng(0).normal(size=(3, 5, 6)),
+        *np.random.default_rng(1).normal(size=(2, 2, 5, 6)),
+    )
+    i, f, o, g = np.split(
+        _convolved(np.concatenate([x, h]), module.conv.weight, module.conv.bias), 4
+    )
     cell = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
     hidden = _sigmoid(o) * np.tanh(cell)
     fed, old_h, old_c = (torch.from_numpy(array).float()[None] for array in (x, h, c))
@@ -331,7 +407,9 @@ def test_the_memory_s_gates_come_as_input_forget_output_candidate() -> None:
     np.testing.assert_allclose(new_h[0], hidden, atol=1e-5)
     assert made is new_h
     from_nothing, _ = module(fed, None)
-    torch.testing.assert_close(from_nothing, module(fed, (torch.zeros_like(old_h), torch.zeros_like(old_c)))[0])
+    torch.testing.assert_close(
+        from_nothing, module(fed, (torch.zeros_like(old_h), torch.zeros_like(old_c)))[0]
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -344,20 +422,29 @@ def test_coefficients_are_tanh_and_as_released_half_of_it(variant: Variant) -> N
     made, _ = sram(torch.rand(1, 3, 16, 16), None)
     u = seen["smooth"] * seen["detail"] + seen["smooth"]
     assert u.std() > 0.1
-    torch.testing.assert_close(made, torch.tanh(u) if variant == "paper" else 2 * torch.sigmoid(u) - 1)
-    assert (seen["detail"].min() < 0) == (variant == "paper"), "as released the path ends in a rectifier"
+    torch.testing.assert_close(
+        made, torch.tanh(u) if variant == "paper" else 2 * torch.sigmoid(u) - 1
+    )
+    assert (seen["detail"].min() < 0) == (variant == "paper"), (
+        "as released the path ends in a rectifier"
+    )
 
 
-# Scales ---------------------------------------------------------------------------------------------------------------
+# Scales
+# --------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 20), st.integers(2, 20), st.integers(0, 99))
 @hypothesis_settings(max_examples=30)
 def test_the_released_pyramid_is_that_of_pil(half_height: int, half_width: int, seed: int) -> None:
-    """PIL halves columns first; since version 13 rows, if a picture is more than twice as high as wide."""
+    """PIL halves columns first; since version 13 rows, if a picture is more than twice as high as
+    wide.
+    """
     height, width = 2 * min(half_height, 2 * half_width), 2 * half_width
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-    expected = PIL.Image.fromarray(picture).resize((width // 2, height // 2), PIL.Image.Resampling.BILINEAR)
+    expected = PIL.Image.fromarray(picture).resize(
+        (width // 2, height // 2), PIL.Image.Resampling.BILINEAR
+    )
     made = halved(_batch(picture) / 255, eight_bit=True)[0].permute(1, 2, 0)
     np.testing.assert_array_equal((255 * made).round().to(torch.uint8).numpy(), np.array(expected))
     torch.testing.assert_close(made, (255 * made).round() / 255, rtol=0, atol=1e-7)
@@ -369,7 +456,9 @@ def test_the_paper_s_pyramid_is_the_same_without_rounding() -> None:
     exact, released = GkmNet(Form("paper")).pyramid(fed), GkmNet(Form("v2")).pyramid(fed)
     assert [tuple(scale.shape[-2:]) for scale in exact] == [(8, 12), (16, 24), (32, 48)]
     for steps, (ours, theirs) in enumerate(zip(reversed(exact), reversed(released), strict=True)):
-        assert (ours - theirs).abs().max() <= steps / 255 + 1e-6, "half a level for each of two axes"
+        assert (ours - theirs).abs().max() <= steps / 255 + 1e-6, (
+            "half a level for each of two axes"
+        )
     taps = np.array([1, 3, 3, 1]) / 8
     inner = picture[3:7, 5:9, 0] / 255  # rows 3 to 6 lie under row 2 of the half
     assert exact[1][0, 0, 2, 3].item() == pytest.approx(taps @ inner @ taps, abs=1e-6)
@@ -432,7 +521,8 @@ def test_pictures_of_a_batch_do_not_meet() -> None:
     torch.testing.assert_close(network(batch)[1:], network(batch[1:]), rtol=0, atol=1e-5)
 
 
-# Ablations ------------------------------------------------------------------------------------------------------------
+# Ablations
+# --------------------------------------------------------------------------------------------------
 
 
 def _calls(form: Form) -> tuple[list[int], list[int]]:
@@ -473,7 +563,9 @@ def test_rounds_work_on_one_scale() -> None:
 def test_without_the_memory_a_convolution_stands_in() -> None:
     network = _drawn(Form("paper", memory="convolution"))
     memory = network.srams[0].memory
-    assert isinstance(memory, Convolution) and not any(isinstance(m, ConvLstm) for m in network.modules())
+    assert isinstance(memory, Convolution) and not any(
+        isinstance(m, ConvLstm) for m in network.modules()
+    )
     x = torch.rand(1, 32, 4, 5)
     made, state = memory(x, None)
     assert state is None
@@ -519,7 +611,8 @@ def test_initial_weights_are_xavier_s() -> None:
     assert network.mixes[0].bias.abs().max() == 0
 
 
-# The method -----------------------------------------------------------------------------------------------------------
+# The method
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -552,7 +645,11 @@ def _plain(path: Path, variant: Variant) -> GkmNet:
 def test_without_weights_it_is_skipped_with_the_reason() -> None:
     bare = _prepared("gkmnet")
     reason = bare.skip(_seen()) or ""
-    assert reason.startswith("no weights: ") and "import gkmnet-official" in reason and checkpoints.VARIABLE in reason
+    assert (
+        reason.startswith("no weights: ")
+        and "import gkmnet-official" in reason
+        and checkpoints.VARIABLE in reason
+    )
     assert bare.weights_hash() is None
     with pytest.raises(UsageError, match="no weights"):
         bare.restore(_seen())
@@ -566,7 +663,9 @@ def test_weights_of_another_structure_are_no_error_but_a_reason_to_skip(folder: 
     assert create(METHODS, "gkmnet.official")[0].skip(_seen()) is None
     assert create(METHODS, "gkmnet.official:variant=official,scales=3")[0].skip(_seen()) is None
     other = _prepared("gkmnet.official:variant=paper,rounds=2")
-    assert "no weights for variant=paper, rounds=2 (those of gkmnet.official have" in (other.skip(_seen()) or "")
+    assert "no weights for variant=paper, rounds=2 (those of gkmnet.official have" in (
+        other.skip(_seen()) or ""
+    )
 
 
 def test_ablations_are_skipped_until_they_are_trained(folder: Path) -> None:
@@ -590,14 +689,19 @@ def test_an_ablation_runs_from_its_own_weights(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"scales": 10_000_000}, {"variant": "mine"}, {"foo": 1}, {"kernels": "fixed; rm"}]
+    "parameters",
+    [{"scales": 10_000_000}, {"variant": "mine"}, {"foo": 1}, {"kernels": "fixed; rm"}],
 )
-def test_a_card_with_a_structure_that_does_not_exist_is_refused(folder: Path, parameters: dict[str, Scalar]) -> None:
+def test_a_card_with_a_structure_that_does_not_exist_is_refused(
+    folder: Path, parameters: dict[str, Scalar]
+) -> None:
     path = draw(folder, "gkmnet", "odd")
     card = checkpoints.read_card(path)
     held = {**card.parameters, **parameters}
     checkpoints.save(path, checkpoints.load(path), card.model_copy(update={"parameters": held}))
-    with pytest.raises(DataError, match=r"gkmnet\.odd: its card is not one of gkmnet: .*get the file again"):
+    with pytest.raises(
+        DataError, match=r"gkmnet\.odd: its card is not one of gkmnet: .*get the file again"
+    ):
         create(METHODS, "gkmnet.odd")
 
 
@@ -621,14 +725,18 @@ def test_an_ablation_finds_its_own_weights_and_is_called_what_it_is(folder: Path
         ("paper", ":bn=batch", True),
     ],
 )
-def test_which_statistics_normalise(folder: Path, variant: Variant, options: str, batch: bool) -> None:
+def test_which_statistics_normalise(
+    folder: Path, variant: Variant, options: str, batch: bool
+) -> None:
     path = draw(folder, f"gkmnet:variant={variant}")
     seen = _seen()
     expected = _plain(path, variant).train(batch)(_batch(seen.image))[0].permute(1, 2, 0).numpy()
     made = _prepared(f"gkmnet.drawn{options}").restore(seen)
     np.testing.assert_allclose(made, expected, atol=2e-4 * np.abs(expected).max())
     other = _plain(path, variant).train(not batch)(_batch(seen.image))[0].permute(1, 2, 0).numpy()
-    assert np.abs(made - other).max() > 0.01 * np.abs(expected).max(), "the statistics make a difference"
+    assert np.abs(made - other).max() > 0.01 * np.abs(expected).max(), (
+        "the statistics make a difference"
+    )
 
 
 def test_nothing_of_a_picture_is_kept(folder: Path) -> None:
@@ -642,7 +750,9 @@ def test_nothing_of_a_picture_is_kept(folder: Path) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(37, 53), (32, 17), (5, 70)])
 @pytest.mark.parametrize("pad", ["reflect", "black"])
-def test_any_size_is_continued_and_cut_again(folder: Path, height: int, width: int, pad: str) -> None:
+def test_any_size_is_continued_and_cut_again(
+    folder: Path, height: int, width: int, pad: str
+) -> None:
     path = draw(folder, "gkmnet")
     seen = _seen(height, width)
     rows, columns = -height % 16, -width % 16
@@ -668,7 +778,9 @@ def test_the_black_frame_of_rtf_is_four_pixels() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_keeps_the_contract_with_weights(folder: Path, variant: Variant) -> None:
     draw(folder, f"gkmnet:variant={variant}")
-    assert [result for result in conformance.check_method("gkmnet.drawn") if not result.passed] == []
+    assert [
+        result for result in conformance.check_method("gkmnet.drawn") if not result.passed
+    ] == []
 
 
 @pytest.mark.usefixtures("folder")
@@ -705,18 +817,37 @@ def test_the_list_shows_its_parameters() -> None:
     console = Console(width=400, file=io.StringIO())
     console.print(listing.table("methods"))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for line in ("variant: paper|official|v2", "kernels: fixed|gaussian|xavier", "bn: running|batch", "rounds: int"):
+    for line in (
+        "variant: paper|official|v2",
+        "kernels: fixed|gaussian|xavier",
+        "bn: running|batch",
+        "rounds: int",
+    ):
         assert line in text
 
 
 def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
     """Of DPDNet, as weights of GKMNet ship, and its own would be too large."""
-    words = ["run", "--methods", "dpdnet-s", "--dataset", "tiny:n=1", "--protocol", "quick", "--plugin", str(toys)]
+    words = [
+        "run",
+        "--methods",
+        "dpdnet-s",
+        "--dataset",
+        "tiny:n=1",
+        "--protocol",
+        "quick",
+        "--plugin",
+        str(toys),
+    ]
     environment = os.environ | {checkpoints.VARIABLE: str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-m", "benchmark", *words, "--jobs", "1", "--out", str(tmp_path / "run")],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     for words_said in ("0 failed", "1 skipped", "no weights: train them"):
         assert words_said in done.stdout

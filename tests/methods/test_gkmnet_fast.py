@@ -35,7 +35,9 @@ FORMS = {
 
 
 def network(form: Form, filtering: Filtering = "dense") -> GkmNet:
-    """Return a network whose every part matters: statistics that are not neutral, biases, strong mixing."""
+    """Return a network whose every part matters: statistics that are not neutral, biases, strong
+    mixing.
+    """
     torch.manual_seed(0)
     made = GkmNet(form, filtering)
     for name, value in [*made.named_parameters(), *made.named_buffers()]:
@@ -54,9 +56,13 @@ def picture(height: int = 48, width: int = 64, seed: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("kept", [0.0, 0.7, 4000.0], ids=["little kept", "some kept", "all kept"])
-def test_fast_and_plain_form_agree(form: Form, kept: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_and_plain_form_agree(
+    form: Form, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
-    monkeypatch.setattr(gkmnet_fast, "STRIP", 0.02)  # two rows at the full size, more at the coarser ones
+    monkeypatch.setattr(
+        gkmnet_fast, "STRIP", 0.02
+    )  # two rows at the full size, more at the coarser ones
     monkeypatch.setattr(gkmnet_fast, "KEPT", kept)
     plain = network(form)
     expected = plain(picture())
@@ -65,7 +71,9 @@ def test_fast_and_plain_form_agree(form: Form, kept: float, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("megabytes", [0.001, 0.05, 0.13, 100.0])
-def test_the_height_of_the_strips_changes_nothing(megabytes: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_height_of_the_strips_changes_nothing(
+    megabytes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
     monkeypatch.setattr(gkmnet_fast, "STRIP", megabytes)
     plain = network(Form())
@@ -80,7 +88,9 @@ def test_every_picture_of_a_batch_is_its_own() -> None:
 
 
 def test_batch_statistics_are_those_of_the_released_test_program() -> None:
-    """It never calls eval(), so each picture is normalised by its own statistics; running ones must not matter."""
+    """It never calls eval(), so each picture is normalised by its own statistics; running ones must
+    not matter.
+    """
     training = network(Form("official")).train()
     expected = training(picture())
     fast = gkmnet_fast.compiled(network(Form("official")), batch_statistics=True)
@@ -90,13 +100,18 @@ def test_batch_statistics_are_those_of_the_released_test_program() -> None:
     assert (running(picture()) - expected).abs().max() > 0.01
 
 
-def test_a_picture_without_statistics_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_without_statistics_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
     draw(tmp_path, "gkmnet:variant=official")
     small = Observation(np.zeros((16, 9, 3), np.float32))
     assert "bn=running" in (create(METHODS, "gkmnet.drawn")[0].skip(small) or "")
     assert create(METHODS, "gkmnet.drawn:bn=running")[0].skip(small) is None
-    assert create(METHODS, "gkmnet.drawn")[0].skip(Observation(np.zeros((16, 17, 3), np.float32))) is None
+    assert (
+        create(METHODS, "gkmnet.drawn")[0].skip(Observation(np.zeros((16, 17, 3), np.float32)))
+        is None
+    )
 
 
 @pytest.mark.parametrize("variant", ["paper", "official", "v2"])
@@ -111,7 +126,16 @@ def test_every_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
         x = picture(24, 32).double().requires_grad_(True)
         made(x).square().sum().backward()
         assert x.grad is not None
-        found.append([x.grad, *(value.grad for _, value in sorted(made.named_parameters()) if value.grad is not None)])
+        found.append(
+            [
+                x.grad,
+                *(
+                    value.grad
+                    for _, value in sorted(made.named_parameters())
+                    if value.grad is not None
+                ),
+            ]
+        )
     for gradients in found[1:]:
         assert len(gradients) == len(found[0]) > 50
         for a, b in zip(found[0], gradients, strict=True):
@@ -131,14 +155,18 @@ def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
         scales = made.scales(x)
         sum(scale.square().mean() for scale in scales).backward()  # type: ignore[union-attr]
         assert x.grad is not None
-        gradients = {name: value.grad for name, value in made.named_parameters() if value.grad is not None}
+        gradients = {
+            name: value.grad for name, value in made.named_parameters() if value.grad is not None
+        }
         found.append(([*(scale.detach() for scale in scales), x.grad], gradients))
     assert found[0][1].keys() == found[1][1].keys()
     for a, b in zip(*(outputs for outputs, _ in found), strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max()))
     largest = max(float(value.abs().max()) for value in found[0][1].values())
     for a, b in zip(*(gradients.values() for _, gradients in found), strict=True):
-        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6 * largest)  # biases before BatchNorm have none but rounding
+        assert torch.allclose(
+            a, b, rtol=1e-4, atol=1e-6 * largest
+        )  # biases before BatchNorm have none but rounding
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -147,15 +175,28 @@ def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> 
     exact = network(y)
     with torch.autocast("cpu", torch.bfloat16):
         coarse = network(y)
-        made = [network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5, dtype=kind), y, y)
-                for kind in (torch.float32, torch.bfloat16)] if form.head == "gkm" else []  # fmt: skip
+        made = (
+            [
+                network.mixed(
+                    network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5, dtype=kind), y, y
+                )
+                for kind in (torch.float32, torch.bfloat16)
+            ]
+            if form.head == "gkm"
+            else []
+        )
     coarse.float().square().mean().backward()
     assert not torch.equal(exact, coarse)
     assert (exact - coarse).norm() < 0.05 * exact.norm()
-    assert all(value.grad.isfinite().all() for value in network.parameters() if value.grad is not None)
+    assert all(
+        value.grad.isfinite().all() for value in network.parameters() if value.grad is not None
+    )
     assert all(part.dtype == torch.float32 and torch.equal(part, made[0]) for part in made)
     if made:
-        assert torch.equal(made[0], network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y))
+        assert torch.equal(
+            made[0],
+            network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y),
+        )
 
 
 def test_the_fast_form_keeps_its_weights_to_itself() -> None:
@@ -165,7 +206,9 @@ def test_the_fast_form_keeps_its_weights_to_itself() -> None:
     assert all(torch.equal(before[name], value) for name, value in plain.state_dict().items())
 
 
-@pytest.mark.parametrize("text", ["gkmnet", "gkmnet:variant=official", "gkmnet:variant=v2,pad=black"])
+@pytest.mark.parametrize(
+    "text", ["gkmnet", "gkmnet:variant=official", "gkmnet:variant=v2,pad=black"]
+)
 def test_contract_at_odd_sizes(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
     monkeypatch.setattr(networked, "SHIPPED", tmp_path)  # what ships has another structure
@@ -178,19 +221,25 @@ def test_contract_at_odd_sizes(text: str, tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
-CUTS = st.tuples(st.integers(0, 9), st.integers(7, 16)).map(lambda cut: (cut[0], cut[0] + min(cut[1], 16 - cut[0])))
+CUTS = st.tuples(st.integers(0, 9), st.integers(7, 16)).map(
+    lambda cut: (cut[0], cut[0] + min(cut[1], 16 - cut[0]))
+)
 
 
 @given(cut=CUTS, size=st.sampled_from([1, 3, 5, 7]), relu=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_a_convolved_strip_is_part_of_the_convolved_picture(cut: tuple[int, int], size: int, relu: bool) -> None:
+def test_a_convolved_strip_is_part_of_the_convolved_picture(
+    cut: tuple[int, int], size: int, relu: bool
+) -> None:
     torch.manual_seed(0)
     conv, bn = nn.Conv2d(3, 4, size, padding=size // 2), nn.BatchNorm2d(4).eval()
     nn.init.normal_(bn.running_mean)
     x = torch.rand(1, 3, 16, 9)
     with torch.no_grad():
         whole = bn(conv(x)).relu() if relu else bn(conv(x))
-        made = strips.Convolution(conv.eval(), bn, relu)(Strip(x[:, :, cut[0] : cut[1]], cut[0], 16))
+        made = strips.Convolution(conv.eval(), bn, relu)(
+            Strip(x[:, :, cut[0] : cut[1]], cut[0], 16)
+        )
     reach = size // 2
     assert made.first == (0 if cut[0] == 0 else cut[0] + reach)
     assert made.end == (16 if cut[1] == 16 else cut[1] - reach)
@@ -223,7 +272,9 @@ def test_doubled_strips_are_parts_of_the_doubled_picture(first: int, rows: int) 
     with torch.no_grad():
         strip = Doubling(conv, bn)(Whole(x).strip(first, first + rows))
         assert strip.first == 2 * first
-        assert torch.allclose(strip.rows, bn(conv(x)).relu()[:, :, strip.first : strip.end], atol=1e-6)
+        assert torch.allclose(
+            strip.rows, bn(conv(x)).relu()[:, :, strip.first : strip.end], atol=1e-6
+        )
 
 
 def test_a_convolution_padded_otherwise_is_refused() -> None:

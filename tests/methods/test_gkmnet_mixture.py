@@ -1,4 +1,6 @@
-"""The mixing coefficients that GKMNet reports, against the imaging model of `benchmark.optics.gkm`."""
+"""The mixing coefficients that GKMNet reports, against the imaging model of
+`benchmark.optics.gkm`.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def _colours_apart(network: GkmNet) -> None:
 
 @torch.no_grad()
 def test_the_last_step_is_that_of_the_model() -> None:
-    """Where x is y and colours are apart, the step is eq. (6): x <- y + x - B x, B by the suite's own operator."""
+    """Where x is y and colours are apart, the step is eq. (6): x <- y + x - B x, B by the suite's
+    own operator.
+    """
     network = GkmNet(Form("paper", scales=1)).eval()
     _colours_apart(network)
     y = torch.rand(1, 3, 32, 48)
@@ -62,16 +66,21 @@ def test_every_gate_counts_for_the_kernels_it_weights(variant: Variant) -> None:
     for half in (0, 1):
         for channel in range(len(order.gates)):
             omega = weight[order.colours[channel], half * len(order.gates) + channel]
-            gamma[order.kernels[channel]] += omega * gates[-1][0, half * count + order.gates[channel]] / 3
+            gamma[order.kernels[channel]] += (
+                omega * gates[-1][0, half * count + order.gates[channel]] / 3
+            )
     expected = -gamma
     expected[0] += 1
     torch.testing.assert_close(network.coefficients(y)[0], expected)
 
 
 @pytest.mark.parametrize(
-    ("text", "bank"), [("gkmnet", gkm.paper_bank()), ("gkmnet:variant=official", gkm.official_bank())]
+    ("text", "bank"),
+    [("gkmnet", gkm.paper_bank()), ("gkmnet:variant=official", gkm.official_bank())],
 )
-def test_the_method_reports_them_for_pictures_of_any_size(tmp_path: Path, text: str, bank: gkm.Bank) -> None:
+def test_the_method_reports_them_for_pictures_of_any_size(
+    tmp_path: Path, text: str, bank: gkm.Bank
+) -> None:
     draw(tmp_path, text)
     method = create(METHODS, "gkmnet.drawn")[0]
     method.prepare("cpu")
@@ -80,7 +89,9 @@ def test_the_method_reports_them_for_pictures_of_any_size(tmp_path: Path, text: 
     assert found is not None and found.sigmas == bank.sigmas
     assert found.beta.shape == (len(bank.sigmas), 35, 50)
     assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all()
-    np.testing.assert_array_equal(method.restore(Observation(PICTURE)), before, "asking changes no result")
+    np.testing.assert_array_equal(
+        method.restore(Observation(PICTURE)), before, "asking changes no result"
+    )
     whole = method.mixture(Observation(np.pad(PICTURE, ((0, 13), (0, 14), (0, 0)), mode="reflect")))
     assert whole is not None
     np.testing.assert_allclose(found.beta, whole.beta[:, :35, :50], atol=1e-6)

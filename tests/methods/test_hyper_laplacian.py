@@ -38,7 +38,8 @@ def _ramp(shape: tuple[int, int], top: float) -> Picture:
     return np.tile(line, (shape[0], 1))
 
 
-# The problem of one number --------------------------------------------------------------------------------------------
+# The problem of one number
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -51,19 +52,31 @@ def test_shrink_is_the_brute_force_minimum(alpha: float, beta: float) -> None:
     reached = np.abs(w) ** alpha + beta / 2 * (w - v) ** 2
     assert w.dtype == np.float64 and hl.shrink(v, alpha, beta).dtype == np.float32
     assert (reached - energy.min(axis=1)).max() < 2e-6
-    jumps = np.abs(np.abs(v) - hl.threshold(alpha, beta)) < 1e-3 if alpha <= 1 else np.zeros(v.shape, bool)
+    jumps = (
+        np.abs(np.abs(v) - hl.threshold(alpha, beta)) < 1e-3
+        if alpha <= 1
+        else np.zeros(v.shape, bool)
+    )
     np.testing.assert_allclose(w[~jumps], tried[energy.argmin(axis=1)][~jumps], atol=5e-4)
 
 
-@pytest.mark.parametrize(("closed", "near"), [(0.5, 0.5001), (2 / 3, 2 / 3 + 1e-4), (1.0, 1.0001), (1.5, 1.5001)])
+@pytest.mark.parametrize(
+    ("closed", "near"), [(0.5, 0.5001), (2 / 3, 2 / 3 + 1e-4), (1.0, 1.0001), (1.5, 1.5001)]
+)
 def test_closed_forms_agree_with_the_table(closed: float, near: float) -> None:
     beta = 8.0
     v = np.linspace(-1, 1, 4001).astype(np.float32)
     away = np.abs(np.abs(v) - hl.threshold(min(closed, 1), beta)) > 2e-3
-    np.testing.assert_allclose(hl.shrink(v, closed, beta)[away], hl.shrink(v, near, beta)[away], atol=3e-4)
+    np.testing.assert_allclose(
+        hl.shrink(v, closed, beta)[away], hl.shrink(v, near, beta)[away], atol=3e-4
+    )
 
 
-@given(v=st.floats(-1e4, 1e4, width=32), alpha=st.sampled_from(ALPHAS), beta=st.sampled_from([1.0, 22.6, 181.0]))
+@given(
+    v=st.floats(-1e4, 1e4, width=32),
+    alpha=st.sampled_from(ALPHAS),
+    beta=st.sampled_from([1.0, 22.6, 181.0]),
+)
 def test_shrink_shrinks(v: float, alpha: float, beta: float) -> None:
     one = np.full(1, v, np.float32)
     w = hl.shrink(one, alpha, beta)
@@ -71,7 +84,8 @@ def test_shrink_shrinks(v: float, alpha: float, beta: float) -> None:
     assert np.isfinite(w).all() and abs(w[0]) <= abs(one[0]) * (1 + 1e-6) and w[0] * one[0] >= 0
 
 
-# Half-quadratic splitting ---------------------------------------------------------------------------------------------
+# Half-quadratic splitting
+# ---------------------------------------------------------------------------------------------
 
 
 def _circular(psf: Array, shape: tuple[int, int]) -> Array:
@@ -82,17 +96,25 @@ def _circular(psf: Array, shape: tuple[int, int]) -> Array:
 
 def _differences(shape: tuple[int, int]) -> list[Array]:
     units = np.eye(math.prod(shape)).reshape(-1, *shape)
-    return [np.stack([(np.roll(u, -1, axis) - u).ravel() for u in units], axis=1) for axis in (0, 1)]
+    return [
+        np.stack([(np.roll(u, -1, axis) - u).ravel() for u in units], axis=1) for axis in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize("mismatch", [0.0, 0.02])
-@pytest.mark.parametrize(("alpha", "shape"), [(0.5, (9, 8)), (2 / 3, (8, 9)), (1.5, (9, 9)), (1.8, (8, 8))])
+@pytest.mark.parametrize(
+    ("alpha", "shape"), [(0.5, (9, 8)), (2 / 3, (8, 9)), (1.5, (9, 9)), (1.8, (8, 8))]
+)
 def test_against_dense_least_squares(alpha: float, shape: tuple[int, int], mismatch: float) -> None:
-    """The whole splitting with matrices, every x a least-squares solution and every w found by trying."""
+    """The whole splitting with matrices, every x a least-squares solution and every w found by
+    trying.
+    """
     weight, psf = 30.0, kernel("disk", 1.0)
     y = np.random.default_rng(3).random(shape)
     blur, (down, right) = _circular(psf, shape), _differences(shape)
-    transform = np.stack([np.fft.fft2(unit, norm="ortho").ravel() for unit in np.eye(y.size).reshape(-1, *shape)], 1)
+    transform = np.stack(
+        [np.fft.fft2(unit, norm="ortho").ravel() for unit in np.eye(y.size).reshape(-1, *shape)], 1
+    )
     h2 = np.abs(np.diag(transform @ blur @ transform.conj().T)) ** 2
     p = np.abs(np.diag(transform @ (down.T @ down + right.T @ right) @ transform.conj().T))
     data = 1 / (1 / weight + mismatch * np.append(0, (1 - h2[1:]) / p[1:]))
@@ -113,7 +135,9 @@ def test_against_dense_least_squares(alpha: float, shape: tuple[int, int], misma
     planes = np.stack([y, 1 - y]).astype(np.float32)
     found = hl.fast_deconv(planes, psf, alpha, weight, mismatch)
     np.testing.assert_allclose(found[0], x.reshape(shape), atol=5e-4)
-    np.testing.assert_allclose(found[1], 1 - x.reshape(shape), atol=5e-4)  # channels apart; the problem is odd in y
+    np.testing.assert_allclose(
+        found[1], 1 - x.reshape(shape), atol=5e-4
+    )  # channels apart; the problem is odd in y
 
 
 def _energy(x: Array, y: Array, psf: Array, alpha: float, weight: float) -> float:
@@ -122,15 +146,20 @@ def _energy(x: Array, y: Array, psf: Array, alpha: float, weight: float) -> floa
     return float(weight / 2 * data + prior)
 
 
-@pytest.mark.parametrize(("alpha", "weight"), [(1.5, 16.8), (1.5, 420.0), (1.0, 70.0), (2 / 3, 70.0), (0.5, 300.0)])
+@pytest.mark.parametrize(
+    ("alpha", "weight"), [(1.5, 16.8), (1.5, 420.0), (1.0, 70.0), (2 / 3, 70.0), (0.5, 300.0)]
+)
 def test_the_energy_falls(alpha: float, weight: float) -> None:
     sharp, psf = _picture((48, 64))[..., 0].astype(np.float64), kernel("disk", 1.5)
-    y = convolve(sharp, psf, mode="wrap") + 0.003 * np.random.default_rng(0).standard_normal(sharp.shape)
+    y = convolve(sharp, psf, mode="wrap") + 0.003 * np.random.default_rng(0).standard_normal(
+        sharp.shape
+    )
     x = hl.fast_deconv(y[None].astype(np.float32), psf, alpha, weight)[0].astype(np.float64)
     assert _energy(x, y, psf, alpha, weight) < _energy(y, y, psf, alpha, weight)
 
 
-# The border -----------------------------------------------------------------------------------------------------------
+# The border
+# --------------------------------------------------------------------------------------------------
 
 
 def test_taper_against_its_definition() -> None:
@@ -151,18 +180,25 @@ def test_taper_against_its_definition() -> None:
     np.testing.assert_allclose(tapered[:, 8:-8, 8:-8], planes[:, 8:-8, 8:-8], atol=1e-6)
 
 
-# Bins and boxes -------------------------------------------------------------------------------------------------------
+# Bins and boxes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_released_bins_by_hand() -> None:
-    """100 distinct values i c: the quantiles j / 33 lie, by MATLAB's rule, at the (100 j / 33 + 1/2)-th of them."""
+    """100 distinct values i c: the quantiles j / 33 lie, by MATLAB's rule, at the (100 j / 33 +
+    1/2)-th of them.
+    """
     step = 5 / 255
-    blur_map = (step * np.arange(100, dtype=np.float32)).reshape(4, 25).repeat(3, axis=0)  # repetition counts nothing
+    blur_map = (
+        (step * np.arange(100, dtype=np.float32)).reshape(4, 25).repeat(3, axis=0)
+    )  # repetition counts nothing
     sigmas, place = hl._bins(blur_map)
     edges = np.array([0, *(100 * np.arange(1, 33) / 33 - 0.5)]) * step
     np.testing.assert_allclose(sigmas, edges, atol=1e-6)
     taken = np.asarray(sigmas)[place.astype(int)]
-    below = np.array([max(edge for edge in edges if edge <= sigma + 1e-5) for sigma in blur_map.ravel()])
+    below = np.array(
+        [max(edge for edge in edges if edge <= sigma + 1e-5) for sigma in blur_map.ravel()]
+    )
     np.testing.assert_allclose(taken.ravel(), below, atol=1e-6)
 
 
@@ -174,7 +210,10 @@ def test_a_bin_is_at_most_its_pixels_and_none_is_empty(blur_map: Picture) -> Non
     assert (np.asarray(sigmas)[place.astype(int)] <= blur_map + hl.FILE_STEP).all()
 
 
-@given(arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.booleans()), st.integers(0, 12))
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.booleans()),
+    st.integers(0, 12),
+)
 def test_boxes_cover_the_mask_once(mask: NDArray[np.bool_], margin: int) -> None:
     covered = np.zeros(mask.shape, int)
     boxes = list(hl._boxes(mask, margin))
@@ -188,7 +227,10 @@ def test_boxes_cover_the_mask_once(mask: NDArray[np.bool_], margin: int) -> None
 
 def test_boxes_follow_a_diagonal() -> None:
     mask = np.eye(256, dtype=bool)
-    assert sum(hl._cost(box, 8) for box in hl._boxes(mask, 8)) < hl._cost((slice(0, 256), slice(0, 256)), 8) / 3
+    assert (
+        sum(hl._cost(box, 8) for box in hl._boxes(mask, 8))
+        < hl._cost((slice(0, 256), slice(0, 256)), 8) / 3
+    )
 
 
 def _full_frame(image: Picture, blur_map: Picture, psf: Psf, alpha: float, weight: float) -> Array:
@@ -230,7 +272,8 @@ def test_where_boxes_meet_nothing_shows(monkeypatch: pytest.MonkeyPatch) -> None
     assert off[16:-16, 16:-16].max() < 1.5 / 255
 
 
-# The pipeline ---------------------------------------------------------------------------------------------------------
+# The pipeline
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_constant_map_is_one_deconvolution() -> None:
@@ -246,21 +289,27 @@ def test_a_constant_map_is_one_deconvolution() -> None:
 def test_feathered_pixels_mix_two_rungs() -> None:
     image = _picture()
     low, middle, high = (
-        hl.deconvolve(image, np.full(image.shape[:2], sigma, np.float32), bins="feathered", eight_bit=False)
+        hl.deconvolve(
+            image, np.full(image.shape[:2], sigma, np.float32), bins="feathered", eight_bit=False
+        )
         for sigma in (1.0, 1.05, 1.25)
     )
     np.testing.assert_allclose(middle, 0.8 * low + 0.2 * high, atol=1e-5)
 
 
 def test_feathering_leaves_no_seams() -> None:
-    """A slow ramp of sigma over a periodic pattern: the result changes smoothly along it; hard bins jump."""
+    """A slow ramp of sigma over a periodic pattern: the result changes smoothly along it; hard bins
+    jump.
+    """
     shape = (48, 400)
     stripes = (0.5 + 0.3 * np.sin(np.arange(48) * 2 * np.pi / 8)).astype(np.float32)
     image = np.tile(stripes[:, None, None], (1, shape[1], 3))
     blur_map = 1 + _ramp(shape, 1.5)
     jumps = {}
     for bins in ("hard", "feathered"):
-        restored = hl.deconvolve(image, blur_map, psf="gaussian", weight=200, bins=bins, eight_bit=False)
+        restored = hl.deconvolve(
+            image, blur_map, psf="gaussian", weight=200, bins=bins, eight_bit=False
+        )
         jumps[bins] = float(np.abs(np.diff(restored[12:-12, 40:-40], axis=1)).max())
     assert jumps["feathered"] < jumps["hard"] / 3
 
@@ -333,7 +382,15 @@ def test_any_picture_has_a_finite_result(
 
 @pytest.mark.parametrize(
     ("alpha", "weight", "mismatch"),
-    [(0, 1, 0), (2.1, 1, 0), (math.nan, 1, 0), (1, 0, 0), (1, math.inf, 0), (1, 1, -0.1), (1, 1, math.inf)],
+    [
+        (0, 1, 0),
+        (2.1, 1, 0),
+        (math.nan, 1, 0),
+        (1, 0, 0),
+        (1, math.inf, 0),
+        (1, 1, -0.1),
+        (1, 1, math.inf),
+    ],
 )
 def test_constants_out_of_range_are_refused(alpha: float, weight: float, mismatch: float) -> None:
     with pytest.raises(ValueError, match="alpha must be"):
@@ -343,14 +400,17 @@ def test_constants_out_of_range_are_refused(alpha: float, weight: float, mismatc
 def test_mismatch_restores_less_where_the_psf_passes_little() -> None:
     image, blur_map = _picture(), np.full((40, 52), 2.0, np.float32)
     sure, unsure = (
-        hl.deconvolve(image, blur_map, weight=1000, mismatch=m, bins="feathered", eight_bit=False) for m in (0, 0.02)
+        hl.deconvolve(image, blur_map, weight=1000, mismatch=m, bins="feathered", eight_bit=False)
+        for m in (0, 0.02)
     )
     assert np.abs(unsure - image).mean() < 0.8 * np.abs(sure - image).mean()
     np.testing.assert_allclose(unsure.mean(), image.mean(), atol=0.02)
 
 
 def _gain(sharp: Picture, seen: Picture, restored: Picture) -> float:
-    return 10 * float(np.log10(np.mean((seen - sharp) ** 2) / np.mean((np.clip(restored, 0, 1) - sharp) ** 2)))
+    return 10 * float(
+        np.log10(np.mean((seen - sharp) ** 2) / np.mean((np.clip(restored, 0, 1) - sharp) ** 2))
+    )
 
 
 def test_the_true_map_recovers_detail() -> None:
@@ -358,13 +418,17 @@ def test_the_true_map_recovers_detail() -> None:
     blur_map = 0.5 + _ramp((96, 128), 2)
     image = VaryingBlur(blur_map, "disk").forward(sharp)
     restored = hl.deconvolve(image, blur_map, psf="disk", **asdict(hl.TUNED))
-    assert _gain(sharp, image, hl.deconvolve(image, blur_map, psf="disk", **asdict(hl.RELEASED))) > 1
+    assert (
+        _gain(sharp, image, hl.deconvolve(image, blur_map, psf="disk", **asdict(hl.RELEASED))) > 1
+    )
     assert _gain(sharp, image, restored) > 2
 
 
 @pytest.mark.data
 def test_photographs_gain(data_root: Path) -> None:
-    """Simulated disks on photographs that no constant was tuned on: what the module says, with room."""
+    """Simulated disks on photographs that no constant was tuned on: what the module says, with
+    room.
+    """
     from benchmark.datasets.simulated import Simulated
 
     scenes = Simulated(Path(), source=data_root / "BSDS500" / "val", seed=7, size=240)

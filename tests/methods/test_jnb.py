@@ -36,8 +36,12 @@ def _picture(gray: Array) -> Array:
     return np.repeat(gray[..., None] / np.float32(255), 3, axis=2)
 
 
-def _naive(patch: NDArray[np.float64], atoms: NDArray[np.float64], stop: float) -> tuple[int, list[int]]:
-    """OMP from its definition in double precision: project on the atoms taken, take the best for what is left."""
+def _naive(
+    patch: NDArray[np.float64], atoms: NDArray[np.float64], stop: float
+) -> tuple[int, list[int]]:
+    """OMP from its definition in double precision: project on the atoms taken, take the best for
+    what is left.
+    """
     signal = patch.ravel() - patch.mean()
     rest, taken = signal, []
     while np.linalg.norm(rest) > stop and len(taken) < 64:
@@ -47,7 +51,8 @@ def _naive(patch: NDArray[np.float64], atoms: NDArray[np.float64], stop: float) 
     return len(taken), taken
 
 
-# Orthogonal matching pursuit ------------------------------------------------------------------------------------------
+# Orthogonal matching pursuit
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("sigma", "noise"), [(0.0, 0.0), (0.7, 0.0), (1.5, 0.0), (1.5, 5.0)])
@@ -64,16 +69,21 @@ def test_omp_against_its_definition(sigma: float, noise: float) -> None:
         same = min(number, 12)
         assert list(taken[row, column, :same]) == columns[:same]
         wrong.append(abs(int(counts[row, column]) - number))
-    # After some thirty atoms that almost depend on each other, single precision may prefer another for the next.
+    # After some thirty atoms that almost depend on each other, single precision may prefer another
+    # for the next.
     assert np.count_nonzero(wrong) <= 0.02 * len(wrong) and max(wrong) <= 2
 
 
 def test_omp_with_orthonormal_atoms_counts_by_parseval() -> None:
-    """With an orthonormal basis OMP takes the largest coefficients until the others hold no more than the threshold."""
+    """With an orthonormal basis OMP takes the largest coefficients until the others hold no more
+    than the threshold.
+    """
     waves = np.kron(*[np.cos(np.pi / 8 * np.outer(np.arange(8) + 0.5, np.arange(8)))] * 2)
     atoms = np.ascontiguousarray(waves / np.linalg.norm(waves, axis=0), np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(_texture(40, 40), (8, 8))
-    energy = np.square(windows.reshape(-1, 64).astype(np.float64) @ atoms.astype(np.float64))[:, 1:]  # without the mean
+    energy = np.square(windows.reshape(-1, 64).astype(np.float64) @ atoms.astype(np.float64))[
+        :, 1:
+    ]  # without the mean
     left = np.cumsum(np.sort(energy, axis=1), axis=1)
     expected = 63 - (left <= 18.4**2).sum(axis=1)
     np.testing.assert_array_equal(jnb.pursue(windows, atoms)[0].ravel(), expected)
@@ -101,17 +111,22 @@ def test_counts_do_not_depend_on_brightness_or_sign(shift: int, flip: bool) -> N
     """Whole grey levels, so that the shifted picture is exact."""
     gray = np.rint(gaussian_filter(_texture(20, 20), 1.0))
     other = (-gray if flip else gray) + shift
-    expected, found = (jnb.non_zeros(each.astype(np.float32), LEARNED.atoms) for each in (gray, other))
+    expected, found = (
+        jnb.non_zeros(each.astype(np.float32), LEARNED.atoms) for each in (gray, other)
+    )
     np.testing.assert_array_equal(found, expected)
 
 
 def test_bands_make_no_seam() -> None:
     gray = _texture(60, 33)
     windows = np.lib.stride_tricks.sliding_window_view(gray, (8, 8))
-    np.testing.assert_array_equal(jnb.non_zeros(gray, LEARNED.atoms), jnb.pursue(windows, LEARNED.atoms)[0])
+    np.testing.assert_array_equal(
+        jnb.non_zeros(gray, LEARNED.atoms), jnb.pursue(windows, LEARNED.atoms)[0]
+    )
 
 
-# From counts to sigma -------------------------------------------------------------------------------------------------
+# From counts to sigma
+# -------------------------------------------------------------------------------------------------
 
 
 def test_sigma_inverts_the_logistic_function() -> None:
@@ -131,18 +146,25 @@ def test_more_atoms_mean_less_blur(counts: Array) -> None:
 
 def test_ends_of_the_scale() -> None:
     counts = np.array([0, LEARNED.logistic[3], 64], np.float32)
-    np.testing.assert_array_equal(jnb.sigma_of(counts, LEARNED.logistic), np.array([3.275, 3.275, 0], np.float32))
+    np.testing.assert_array_equal(
+        jnb.sigma_of(counts, LEARNED.logistic), np.array([3.275, 3.275, 0], np.float32)
+    )
 
 
-# Propagation ----------------------------------------------------------------------------------------------------------
+# Propagation
+# --------------------------------------------------------------------------------------------------
 
 
 def test_propagation_of_equal_counts_changes_nothing() -> None:
-    np.testing.assert_allclose(jnb.propagate(np.full((33, 43), 9, np.uint8), _texture(40, 50)), 9, rtol=1e-5)
+    np.testing.assert_allclose(
+        jnb.propagate(np.full((33, 43), 9, np.uint8), _texture(40, 50)), 9, rtol=1e-5
+    )
 
 
 def test_propagation_ignores_what_is_not_textured() -> None:
-    """Counts of 3 and less, and their neighbours up to two pixels away, take the value of the rest."""
+    """Counts of 3 and less, and their neighbours up to two pixels away, take the value of
+    the rest.
+    """
     counts = np.full((40, 60), 12, np.uint8)
     counts[:, 30:] = 3
     counts[:, 28:30] = 50
@@ -169,11 +191,14 @@ def test_bilateral_filter_against_its_definition() -> None:
     np.testing.assert_allclose(jnb._bilateral(values, guide), expected, rtol=1e-5)
 
 
-# The whole estimate ---------------------------------------------------------------------------------------------------
+# The whole estimate
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_stronger_blur_reads_as_stronger() -> None:
-    """Crowded rectangles take more atoms than photographs, so the strongest blur, 2.5, reads as 1.5."""
+    """Crowded rectangles take more atoms than photographs, so the strongest blur, 2.5, reads as
+    1.5.
+    """
     sharp = _texture(96, 96)
     pictures = (_picture(gaussian_filter(sharp, sigma)) for sigma in (0.5, 1.0, 1.5, 2.5))
     medians = [float(np.median(jnb.estimate(picture))) for picture in pictures]
@@ -183,7 +208,9 @@ def test_the_stronger_blur_reads_as_stronger() -> None:
 
 def test_two_depths_are_told_apart_where_they_are() -> None:
     sharp = _texture(80, 120)
-    image = _picture(np.concatenate([gaussian_filter(sharp, 0.5), gaussian_filter(sharp, 2.0)], axis=1))
+    image = _picture(
+        np.concatenate([gaussian_filter(sharp, 0.5), gaussian_filter(sharp, 2.0)], axis=1)
+    )
     blur_map = jnb.estimate(image)
     assert blur_map.shape == (80, 240) and blur_map.dtype == np.float32
     assert blur_map[:, 130:].mean() > blur_map[:, :110].mean() + 0.5
@@ -211,7 +238,9 @@ def test_any_picture_has_a_map(shape: tuple[int, int], low: float, high: float, 
     image = low + (high - low) * np.random.default_rng(seed).random((*shape, 3), np.float32)
     blur_map = jnb.estimate(np.asarray(image, np.float32))
     assert blur_map.shape == shape and blur_map.dtype == np.float32
-    assert np.isfinite(blur_map).all() and blur_map.min() >= 0 and blur_map.max() <= np.float32(3.275)
+    assert (
+        np.isfinite(blur_map).all() and blur_map.min() >= 0 and blur_map.max() <= np.float32(3.275)
+    )
 
 
 @given(value=st.floats(-2, 2, width=32), height=st.integers(1, 12), width=st.integers(1, 12))
@@ -221,7 +250,9 @@ def test_a_flat_picture_is_in_focus(value: float, height: int, width: int) -> No
 
 
 def test_texture_at_one_end_reaches_the_other() -> None:
-    """Many sharp steps of the guide away from all texture, the weights leave the range of single precision."""
+    """Many sharp steps of the guide away from all texture, the weights leave the range of single
+    precision.
+    """
     gray = np.zeros((24, 400), np.float32)
     gray[:, ::2] = 2
     gray[:, :30] = _texture(24, 30)
@@ -229,7 +260,8 @@ def test_texture_at_one_end_reaches_the_other() -> None:
     assert np.isfinite(blur_map).all()
 
 
-# Learning -------------------------------------------------------------------------------------------------------------
+# Learning
+# --------------------------------------------------------------------------------------------------
 
 
 def test_what_ships() -> None:
@@ -244,12 +276,16 @@ def test_what_ships() -> None:
 def test_codes_are_least_squares() -> None:
     patches = _patches(200)
     codes = jnb_dictionary.encode(patches, LEARNED.atoms)
-    counts, taken = (array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, 8, 8), LEARNED.atoms))
+    counts, taken = (
+        array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, 8, 8), LEARNED.atoms)
+    )
     rest = patches - codes @ LEARNED.atoms.T
     assert (np.linalg.norm(rest, axis=1) <= 18.4 + 1e-2).all()
     for row in range(0, 200, 20):
         chosen = taken[row, : counts[row]]
-        expected = np.linalg.lstsq(LEARNED.atoms[:, chosen].astype(np.float64), patches[row], rcond=None)[0]
+        expected = np.linalg.lstsq(
+            LEARNED.atoms[:, chosen].astype(np.float64), patches[row], rcond=None
+        )[0]
         np.testing.assert_allclose(codes[row, chosen], expected, rtol=1e-3, atol=0.05)
         assert np.count_nonzero(codes[row]) == counts[row]
 
@@ -288,15 +324,21 @@ def test_an_atom_that_nobody_uses_becomes_the_worst_patch() -> None:
 
 
 def test_ksvd_finds_the_atoms_that_made_the_patches() -> None:
-    """Each patch is a noisy multiple of one of ten atoms; learning averages the noise away, up to the sign."""
+    """Each patch is a noisy multiple of one of ten atoms; learning averages the noise away, up to
+    the sign.
+    """
     random = np.random.default_rng(0)
     truth = random.standard_normal((64, 10))
     truth -= truth.mean(axis=0)
     truth /= np.linalg.norm(truth, axis=0)
     strength = random.uniform(50, 100, 600) * random.choice([-1, 1], 600)
-    patches = strength[:, None] * truth.T[random.integers(0, 10, 600)] + random.normal(0, 1, (600, 64))
+    patches = strength[:, None] * truth.T[random.integers(0, 10, 600)] + random.normal(
+        0, 1, (600, 64)
+    )
     patches = (patches - patches.mean(axis=1, keepdims=True)).astype(np.float32)
-    start, found = (jnb_dictionary.learn(patches, np.random.default_rng(1), width=40, rounds=n) for n in (0, 3))
+    start, found = (
+        jnb_dictionary.learn(patches, np.random.default_rng(1), width=40, rounds=n) for n in (0, 3)
+    )
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=0), 1, atol=1e-5)
     wrong = [1 - np.abs(truth.T @ atoms).max(axis=1) for atoms in (start, found)]
@@ -307,7 +349,8 @@ def test_rounds_make_patches_sparser() -> None:
     patches = _patches(1500)
     first, last = (
         jnb.pursue(
-            patches.reshape(-1, 1, 8, 8), jnb_dictionary.learn(patches, np.random.default_rng(0), rounds=rounds)
+            patches.reshape(-1, 1, 8, 8),
+            jnb_dictionary.learn(patches, np.random.default_rng(0), rounds=rounds),
         )[0].mean()
         for rounds in (0, 4)
     )
@@ -338,7 +381,9 @@ def test_blur_is_the_gaussian_of_the_library() -> None:
     gray = _texture(40, 41)
     np.testing.assert_allclose(
         jnb_dictionary.blurred(gray, 2.0),
-        gaussian_filter(gray.astype(np.float64), np.sqrt(4 + 1 / 12), mode="reflect"),  # integrated over pixels
+        gaussian_filter(
+            gray.astype(np.float64), np.sqrt(4 + 1 / 12), mode="reflect"
+        ),  # integrated over pixels
         atol=0.05,
     )
 

@@ -49,7 +49,9 @@ def test_equal_values_fill_the_picture() -> None:
 
 
 def test_values_affine_in_colour_are_recovered() -> None:
-    """Known alpha: an affine function of the colour lies in the null space of L, so sparse samples of it fix all."""
+    """Known alpha: an affine function of the colour lies in the null space of L, so sparse samples
+    of it fix all.
+    """
     guide, known = _scene(3, (16, 18))
     truth = guide.astype(np.float64) @ [0.5, -1.0, 2.0] + 0.7
     dense = propagate(guide, np.where(np.isfinite(known), truth, np.nan), 0.001)
@@ -67,9 +69,13 @@ def test_values_stop_at_a_colour_edge() -> None:
 
 
 def _large() -> tuple[NDArray[np.float32], Array]:
-    """Smooth colours, and known values with an error, so that their weight against smoothness matters."""
+    """Smooth colours, and known values with an error, so that their weight against smoothness
+    matters.
+    """
     rng = np.random.default_rng(5)
-    guide = np.stack([gaussian_filter(rng.standard_normal((90, 120)), 4) for _ in range(3)], axis=-1)
+    guide = np.stack(
+        [gaussian_filter(rng.standard_normal((90, 120)), 4) for _ in range(3)], axis=-1
+    )
     ramp = np.linspace(1, 3, 120) + 0.5 * rng.standard_normal((90, 120))
     known = np.where(rng.random((90, 120)) < 0.1, ramp, np.nan)
     return ((guide - guide.min()) / np.ptp(guide)).astype(np.float32), known
@@ -86,7 +92,9 @@ def test_a_shrunken_solve_stays_close(pixels: int, most: float) -> None:
 
 def test_the_limit_is_inclusive() -> None:
     guide, known = _large()
-    np.testing.assert_array_equal(propagate(guide, known, 0.001, max_pixels=90 * 120), propagate(guide, known, 0.001))
+    np.testing.assert_array_equal(
+        propagate(guide, known, 0.001, max_pixels=90 * 120), propagate(guide, known, 0.001)
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20), (20, 2), (3, 3), (300, 1)])
@@ -95,7 +103,9 @@ def test_thin_pictures(shape: tuple[int, int], pixels: int) -> None:
     guide = np.random.default_rng(0).random((*shape, 3)).astype(np.float32)
     known = np.full(shape, np.nan)
     known[0, 0] = 1.25
-    np.testing.assert_allclose(propagate(guide, known, 0.001, max_pixels=pixels), np.full(shape, 1.25), atol=1e-4)
+    np.testing.assert_allclose(
+        propagate(guide, known, 0.001, max_pixels=pixels), np.full(shape, 1.25), atol=1e-4
+    )
 
 
 def test_nothing_known() -> None:

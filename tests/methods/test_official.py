@@ -1,7 +1,8 @@
 """The importer of the released GKMNet, and the command `import`.
 
-The authors' file was never at hand. What stands for it here is a state dict of the same names and shapes, and
-`Released`, their network written down by those names; both come from a description of their program.
+The authors' file was never at hand. What stands for it here is a state dict of the same names and
+shapes, and `Released`, their network written down by those names; both come from a description of
+their program.
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ from benchmark.registry import IMPORTERS, METHODS, create
 
 State = dict[str, Tensor]
 
-# What the authors' file holds -----------------------------------------------------------------------------------------
+# What the authors' file holds
+# -----------------------------------------------------------------------------------------
 
 
 def normalisation(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield from ((f"{name}.{leaf}", (width,)) for leaf in ("weight", "bias", "running_mean", "running_var"))
+    yield from (
+        (f"{name}.{leaf}", (width,)) for leaf in ("weight", "bias", "running_mean", "running_var")
+    )
     yield f"{name}.num_batches_tracked", ()
 
 
-def convolution(name: str, shape: tuple[int, ...], outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def convolution(
+    name: str, shape: tuple[int, ...], outputs: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"{name}.weight", shape
     yield f"{name}.bias", (outputs,)
 
@@ -88,7 +94,9 @@ def released() -> State:
 
 
 class Released:
-    """The released network, from its description; normalised by the picture's statistics, as its test program does."""
+    """The released network, from its description; normalised by the picture's statistics, as its
+    test program does.
+    """
 
     def __init__(self, state: State) -> None:
         self._state = {name: value.double() for name, value in state.items()}
@@ -98,16 +106,24 @@ class Released:
         for _ in range(2):
             size = (pictures[0].width // 2, pictures[0].height // 2)
             pictures.insert(0, pictures[0].resize(size, PIL.Image.Resampling.BILINEAR))
-        scales = [torch.from_numpy(np.array(scale)).permute(2, 0, 1)[None].double() / 255 for scale in pictures]
+        scales = [
+            torch.from_numpy(np.array(scale)).permute(2, 0, 1)[None].double() / 255
+            for scale in pictures
+        ]
         x = scales[0]
         height, width = x.shape[2] // 2, x.shape[3] // 2
         h = c = torch.zeros(1, 44, height, width, dtype=torch.float64)
         for number, y in enumerate(scales):
             if number:
-                x, h, c = (F.interpolate(t, scale_factor=2, mode="bilinear", align_corners=False) for t in (x, h, c))
+                x, h, c = (
+                    F.interpolate(t, scale_factor=2, mode="bilinear", align_corners=False)
+                    for t in (x, h, c)
+                )
             gates, h, c = self._attention(y, h, c)
             first, second = gates[:, :22].tile(1, 3, 1, 1), gates[:, 22:].tile(1, 3, 1, 1)
-            x = self._convolved(torch.cat([first * _mixture(y), second * _mixture(x)], 1), "SumLayer.conv")
+            x = self._convolved(
+                torch.cat([first * _mixture(y), second * _mixture(x)], 1), "SumLayer.conv"
+            )
         return x
 
     def _attention(self, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,7 +132,9 @@ class Released:
         )
         first = self._block(entrance, "conv_block1_1", stride=2)
         second = self._block(first, "conv_block2_1", stride=2)
-        up = self._block(self._block(second, "bottle_neck_1") + second, "conv_block3_1", transposed=True)
+        up = self._block(
+            self._block(second, "bottle_neck_1") + second, "conv_block3_1", transposed=True
+        )
         features = self._block(up + first, "conv_block4_1", transposed=True)
         detail = self._unit(features, "APU.conv.conv")
         fed = torch.cat([F.avg_pool2d(features, 2), h], 1)
@@ -128,7 +146,9 @@ class Released:
 
     def _block(self, x: Tensor, name: str, stride: int = 1, transposed: bool = False) -> Tensor:
         if transposed:
-            made = F.conv_transpose2d(x, self._state[f"{name}.conv.0.weight"], self._state[f"{name}.conv.0.bias"], 2)
+            made = F.conv_transpose2d(
+                x, self._state[f"{name}.conv.0.weight"], self._state[f"{name}.conv.0.bias"], 2
+            )
             x = self._normalised(made, f"{name}.conv.1").relu()
         else:
             x = self._unit(x, f"{name}.conv", stride)
@@ -144,31 +164,45 @@ class Released:
             turned = x.permute(order)
             pooled = torch.stack([turned.max(1).values, turned.mean(1)], 1)
             made = self._convolved(pooled, f"{name}.ta.{gate}.conv.conv", padding=3)
-            total += (turned * self._normalised(made, f"{name}.ta.{gate}.conv.bn").sigmoid()).permute(order)
+            total += (
+                turned * self._normalised(made, f"{name}.ta.{gate}.conv.bn").sigmoid()
+            ).permute(order)
         return total / 3
 
     def _unit(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
         return self._normalised(self._convolved(x, f"{name}.0", 1, stride), f"{name}.1").relu()
 
     def _convolved(self, x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
-        return F.conv2d(x, self._state[f"{name}.weight"], self._state.get(f"{name}.bias"), stride, padding)
+        return F.conv2d(
+            x, self._state[f"{name}.weight"], self._state.get(f"{name}.bias"), stride, padding
+        )
 
     def _normalised(self, x: Tensor, name: str) -> Tensor:
         mean = x.mean((0, 2, 3), keepdim=True)
         variance = (x - mean).square().mean((0, 2, 3), keepdim=True)
-        gain, bias = (self._state[f"{name}.{leaf}"].view(1, -1, 1, 1) for leaf in ("weight", "bias"))
+        gain, bias = (
+            self._state[f"{name}.{leaf}"].view(1, -1, 1, 1) for leaf in ("weight", "bias")
+        )
         return (x - mean) / (variance + 1e-5).sqrt() * gain + bias
 
 
 def _mixture(x: Tensor) -> Tensor:
-    """Return the responses as released: kernels repeated one by one, three groups of 22, zeros beyond the border."""
+    """Return the responses as released: kernels repeated one by one, three groups of 22, zeros
+    beyond the border.
+    """
     sizes = [1, 3, 3, 3, *(size for size in range(5, 22, 2) for _ in range(2))]
     kernels = torch.zeros(22, 1, 21, 21, dtype=torch.float64)
     for number, size in enumerate(sizes):
         offset = torch.arange(size, dtype=torch.float64) - size // 2
-        line = torch.exp(-offset.square() / (2 * (number / 4) ** 2)) if number else torch.ones(1, dtype=torch.float64)
+        line = (
+            torch.exp(-offset.square() / (2 * (number / 4) ** 2))
+            if number
+            else torch.ones(1, dtype=torch.float64)
+        )
         start = 10 - size // 2
-        kernels[number, 0, start : start + size, start : start + size] = torch.outer(line, line) / line.sum() ** 2
+        kernels[number, 0, start : start + size, start : start + size] = (
+            torch.outer(line, line) / line.sum() ** 2
+        )
     return F.conv2d(x, kernels.repeat_interleave(3, 0), padding=10, groups=3)
 
 
@@ -201,7 +235,8 @@ def _refused(path: Path, folder: Path) -> str:
     return str(error.value)
 
 
-# The mapping ----------------------------------------------------------------------------------------------------------
+# The mapping
+# --------------------------------------------------------------------------------------------------
 
 
 def test_every_entry_has_its_place() -> None:
@@ -209,7 +244,9 @@ def test_every_entry_has_its_place() -> None:
     assert len(theirs) == 240
     with torch.device("meta"):
         ours = GkmNet(Form("official")).state_dict()
-    assert sorted(map(tuple, theirs.values())) == sorted(tuple(value.shape) for value in ours.values())
+    assert sorted(map(tuple, theirs.values())) == sorted(
+        tuple(value.shape) for value in ours.values()
+    )
 
 
 def test_the_imported_network_computes_what_the_released_one_does(file: Path) -> None:
@@ -221,7 +258,9 @@ def test_the_imported_network_computes_what_the_released_one_does(file: Path) ->
         fed = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
         made = network.double().train()(fed.double())
     assert expected.std() > 0.1
-    torch.testing.assert_close(made, expected, rtol=0, atol=1e-6)  # our kernels are kept in single precision
+    torch.testing.assert_close(
+        made, expected, rtol=0, atol=1e-6
+    )  # our kernels are kept in single precision
 
 
 def test_counters_and_running_statistics_are_kept(file: Path) -> None:
@@ -233,7 +272,8 @@ def test_counters_and_running_statistics_are_kept(file: Path) -> None:
             assert torch.equal(ours[f"{our_name}.{leaf}"], theirs[f"{name}.{leaf}"])
 
 
-# The command ----------------------------------------------------------------------------------------------------------
+# The command
+# --------------------------------------------------------------------------------------------------
 
 
 def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> None:
@@ -245,8 +285,16 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
         "next: python -m benchmark run --methods gkmnet.official --dataset simulated",
     ]
     card = checkpoints.read_card(made.path)
-    assert card.method == "gkmnet" and card.parameters == {"variant": "official"} and card.licence == "not stated"
-    assert file.name in card.source and checkpoints.sha256(file) in card.source and str(file.parent) not in card.source
+    assert (
+        card.method == "gkmnet"
+        and card.parameters == {"variant": "official"}
+        and card.licence == "not stated"
+    )
+    assert (
+        file.name in card.source
+        and checkpoints.sha256(file) in card.source
+        and str(file.parent) not in card.source
+    )
     assert card.trained_on is not None and any("DPD test" in data for data in card.trained_on)
     for word in ("Selected on DPD test", "bn=batch", "not at hand"):
         assert word in card.notes
@@ -268,7 +316,9 @@ def test_what_was_imported_runs(file: Path, folder: Path) -> None:
     np.testing.assert_allclose(restorer.restore(seen), expected, atol=1e-3)
 
 
-def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(tmp_path: Path, folder: Path) -> None:
+def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
+    tmp_path: Path, folder: Path
+) -> None:
     from safetensors.torch import save_file
 
     state = released()
@@ -279,7 +329,9 @@ def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(tmp_pat
         for path in (parallel, tmp_path / "converted.safetensors")
     ]
     first, second = (checkpoints.load(path) for path in written)
-    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    assert first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> None:
@@ -296,7 +348,9 @@ def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> 
 def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path: Path) -> None:
     made = importing.run("gkmnet-official", file, tmp_path)
     assert made.path == tmp_path / "gkmnet.official.safetensors"
-    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in made.lines()[-1], "there it is not looked for"
+    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in made.lines()[-1], (
+        "there it is not looked for"
+    )
     named = importing.run("gkmnet-official", file, tmp_path / "new" / "gkmnet.theirs.safetensors")
     assert named.path.read_bytes() == made.path.read_bytes()
     with pytest.raises(UsageError, match=r"called gkmnet\.TAG\.safetensors"):
@@ -305,11 +359,15 @@ def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path
 
 
 def test_an_unknown_importer_gets_a_suggestion(file: Path) -> None:
-    with pytest.raises(UsageError, match=r"no importer is called 'gkmnet-offical'; did you mean 'gkmnet-official'\?"):
+    with pytest.raises(
+        UsageError,
+        match=r"no importer is called 'gkmnet-offical'; did you mean 'gkmnet-official'\?",
+    ):
         importing.run("gkmnet-offical", file)
 
 
-# What is refused ------------------------------------------------------------------------------------------------------
+# What is refused
+# --------------------------------------------------------------------------------------------------
 
 
 def test_all_entries_that_do_not_fit_are_named_in_one_error(tmp_path: Path, folder: Path) -> None:
@@ -328,27 +386,35 @@ def test_all_entries_that_do_not_fit_are_named_in_one_error(tmp_path: Path, fold
 
 
 @given(st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef")))
-def test_a_file_is_fitted_only_if_it_has_the_names_expected(found: set[str], wanted: set[str]) -> None:
+def test_a_file_is_fitted_only_if_it_has_the_names_expected(
+    found: set[str], wanted: set[str]
+) -> None:
     state, expected = ({name: torch.ones(2) for name in sorted(names)} for names in (found, wanted))
     if found == wanted:
         assert importing.fitted(state, expected, Path("f")).keys() == wanted
         return
     with pytest.raises(DataError) as error:
         importing.fitted(state, expected, Path("f"))
-    lines = {f"missing: {name}" for name in wanted - found} | {f"not expected: {name}" for name in found - wanted}
+    lines = {f"missing: {name}" for name in wanted - found} | {
+        f"not expected: {name}" for name in found - wanted
+    }
     assert {line.strip() for line in str(error.value).splitlines()[1:]} == lines
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_any_precision_become_single(dtype: torch.dtype) -> None:
     value = torch.tensor([1.5, -0.1], dtype=dtype)
-    [made] = importing.fitted({"a": value}, {"a": torch.empty(2, device="meta")}, Path("f")).values()
+    [made] = importing.fitted(
+        {"a": value}, {"a": torch.empty(2, device="meta")}, Path("f")
+    ).values()
     assert made.dtype == torch.float32 and made.tolist() == value.float().tolist()
 
 
 def test_counters_stay_integers() -> None:
     expected = {"a": torch.empty((), dtype=torch.int64, device="meta")}
-    [made] = importing.fitted({"a": torch.tensor(7, dtype=torch.int32)}, expected, Path("f")).values()
+    [made] = importing.fitted(
+        {"a": torch.tensor(7, dtype=torch.int32)}, expected, Path("f")
+    ).values()
     assert made.dtype == torch.int64 and made.item() == 7
 
 
@@ -368,9 +434,14 @@ def test_counters_stay_integers() -> None:
 def test_entries_that_are_no_weights_are_refused_together(value: Tensor, says: str) -> None:
     good = torch.ones(2)
     with pytest.raises(DataError) as error:
-        importing.fitted({"a": value, "b": good, "c": value}, {"a": good, "b": good, "c": good}, Path("f"))
+        importing.fitted(
+            {"a": value, "b": good, "c": value}, {"a": good, "b": good, "c": good}, Path("f")
+        )
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
-    assert [line.startswith(f"{name} {says}") for name, line in zip("ac", lines, strict=True)] == [True, True]
+    assert [line.startswith(f"{name} {says}") for name, line in zip("ac", lines, strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_a_fractional_counter_is_refused() -> None:
@@ -400,7 +471,9 @@ class Code:
 def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
     trap = tmp_path / "trap"
     text = _refused(_saved(tmp_path, released() | {"SumLayer.conv.bias": Code(trap)}), folder)
-    assert not trap.exists() and "weights_only" not in text, "torch's advice to trust the file is not handed on"
+    assert not trap.exists() and "weights_only" not in text, (
+        "torch's advice to trust the file is not handed on"
+    )
 
 
 @pytest.mark.parametrize(
@@ -414,14 +487,22 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
         ({3: torch.ones(2)}, "entry 3"),
     ],
 )
-def test_files_of_anything_but_named_tensors_are_refused(tmp_path: Path, folder: Path, held: object, says: str) -> None:
+def test_files_of_anything_but_named_tensors_are_refused(
+    tmp_path: Path, folder: Path, held: object, says: str
+) -> None:
     assert says in _refused(_saved(tmp_path, held), folder)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.5, 0.99])
-def test_truncated_files_are_refused(tmp_path: Path, folder: Path, zipped: bool, share: float) -> None:
-    path = _saved(tmp_path, {"a": torch.ones(3, 4), "b": torch.tensor(3)}, _use_new_zipfile_serialization=zipped)
+def test_truncated_files_are_refused(
+    tmp_path: Path, folder: Path, zipped: bool, share: float
+) -> None:
+    path = _saved(
+        tmp_path,
+        {"a": torch.ones(3, 4), "b": torch.tensor(3)},
+        _use_new_zipfile_serialization=zipped,
+    )
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     _refused(path, folder)
@@ -445,7 +526,11 @@ def test_other_files_folders_and_nothing_are_refused(tmp_path: Path, folder: Pat
 
 
 def test_the_command_line(
-    file: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file: Path,
+    tmp_path: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["benchmark", "import", "gkmnet-official"]
     few = _saved(tmp_path, {"SumLayer.conv.bias": torch.zeros(3)})
@@ -464,7 +549,8 @@ def _exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None
     return ended.value.code
 
 
-# Importers of plug-ins ------------------------------------------------------------------------------------------------
+# Importers of plug-ins
+# ------------------------------------------------------------------------------------------------
 
 
 class Renaming(Importer):
@@ -479,7 +565,10 @@ class Renaming(Importer):
     )
 
     def read(self, path: Path) -> State:
-        return {name.removeprefix("my."): value for name, value in checkpoints.read_foreign(path).items()}
+        return {
+            name.removeprefix("my."): value
+            for name, value in checkpoints.read_foreign(path).items()
+        }
 
 
 class Aimless(Renaming):
@@ -496,10 +585,18 @@ def importers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("importers")
 def test_a_plugin_brings_its_own_importer(tmp_path: Path, folder: Path) -> None:
-    state = {f"my.{name}": value for name, value in GkmNet(Form("official", scales=2)).state_dict().items()}
+    state = {
+        f"my.{name}": value
+        for name, value in GkmNet(Form("official", scales=2)).state_dict().items()
+    }
     made = importing.run("renaming", _saved(tmp_path, state))
     assert made.path.name == "gkmnet.renamed.safetensors" and made.parameters == 1_409_131
-    assert create(METHODS, "gkmnet.renamed")[0].skip(Observation(image=np.zeros((32, 32, 3), np.float32))) is None
+    assert (
+        create(METHODS, "gkmnet.renamed")[0].skip(
+            Observation(image=np.zeros((32, 32, 3), np.float32))
+        )
+        is None
+    )
     assert checkpoints.read_card(made.path).trained_on is None
 
 
@@ -513,7 +610,8 @@ def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: 
     assert not folder.exists()
 
 
-# What is listed -------------------------------------------------------------------------------------------------------
+# What is listed
+# --------------------------------------------------------------------------------------------------
 
 
 def _listed(kind: str) -> str:
@@ -524,7 +622,11 @@ def _listed(kind: str) -> str:
 
 def test_importers_are_listed() -> None:
     [row] = [line for line in _listed("importers").splitlines() if "gkmnet-official" in line]
-    assert "gkmnet.official" in row and "DPD test" in row and "benchmark.methods.learned.official" in row
+    assert (
+        "gkmnet.official" in row
+        and "DPD test" in row
+        and "benchmark.methods.learned.official" in row
+    )
 
 
 def test_checkpoints_are_listed(file: Path, folder: Path) -> None:
@@ -534,6 +636,11 @@ def test_checkpoints_are_listed(file: Path, folder: Path) -> None:
     (folder / "gkmnet.broken.safetensors").write_bytes(b"damaged")
     text = _listed("checkpoints")
     [row] = [line for line in text.splitlines() if "gkmnet.official " in line]
-    for word in ("variant=official", "DPD test", f"{made.path.stat().st_size / 1e6:.2f} MB", str(made.path)):
+    for word in (
+        "variant=official",
+        "DPD test",
+        f"{made.path.stat().st_size / 1e6:.2f} MB",
+        str(made.path),
+    ):
         assert word in row
     assert "not a readable safetensors file" in text, "a damaged one says so and hides no other"

@@ -23,7 +23,9 @@ Array = NDArray[np.float64]
 
 def _picture(shape: tuple[int, int] = (40, 52), seed: int = 0, size: float = 3) -> Picture:
     """A picture of flat patches with sharp edges, from 0.15 to 0.85."""
-    soft = gaussian_filter(np.random.default_rng(seed).standard_normal((*shape, 3)), (size, size, 0))
+    soft = gaussian_filter(
+        np.random.default_rng(seed).standard_normal((*shape, 3)), (size, size, 0)
+    )
     return (0.15 + 0.175 * np.clip(np.round(soft / soft.std() + 2), 0, 4)).astype(np.float32)
 
 
@@ -32,30 +34,41 @@ def _ramp(shape: tuple[int, int], top: float) -> Picture:
 
 
 def _gain(sharp: Picture, seen: Picture, restored: Picture) -> float:
-    return 10 * float(np.log10(np.mean((seen - sharp) ** 2) / np.mean((np.clip(restored, 0, 1) - sharp) ** 2)))
+    return 10 * float(
+        np.log10(np.mean((seen - sharp) ** 2) / np.mean((np.clip(restored, 0, 1) - sharp) ** 2))
+    )
 
 
 def _matrix(blur_map: Picture, psf: Family) -> Array:
     blur = VaryingBlur(blur_map, psf)
     units = np.eye(blur_map.size, dtype=np.float32).reshape(-1, *blur_map.shape)
     return np.stack(
-        [blur.forward(np.repeat(unit[..., None], 3, axis=2))[..., 0].ravel().astype(np.float64) for unit in units],
+        [
+            blur.forward(np.repeat(unit[..., None], 3, axis=2))[..., 0].ravel().astype(np.float64)
+            for unit in units
+        ],
         axis=1,
     )
 
 
 @pytest.mark.parametrize("sigma", [0.75, 1.5])
 def test_against_skimage_where_the_border_is_far(sigma: float) -> None:
-    """One PSF for all pixels, both from a constant. skimage continues by zeros, so only the middle is compared."""
+    """One PSF for all pixels, both from a constant. skimage continues by zeros, so only the middle
+    is compared.
+    """
     image = VaryingBlur(np.full((72, 80), sigma, np.float32), "disk").forward(_picture((72, 80)))
     flat = np.full_like(image, 0.5)
-    states = rl.iterate(image, np.full((72, 80), sigma, np.float32), psf="disk", accelerate=False, start=flat)
+    states = rl.iterate(
+        image, np.full((72, 80), sigma, np.float32), psf="disk", accelerate=False, start=flat
+    )
     ours = list(islice(states, 6))[-1]
     for channel in range(3):
         theirs = skimage_richardson_lucy(
             image[..., channel].astype(np.float64), kernel("disk", sigma), num_iter=5, clip=False
         )
-        np.testing.assert_allclose(ours.picture[32:-32, 32:-32, channel], theirs[32:-32, 32:-32], atol=2e-4)
+        np.testing.assert_allclose(
+            ours.picture[32:-32, 32:-32, channel], theirs[32:-32, 32:-32], atol=2e-4
+        )
     assert ours.iteration == 5
 
 
@@ -77,13 +90,19 @@ def test_against_matrices_in_float64(psf: Family, accelerate: bool) -> None:
         off = y - matrix @ point
         assert state.residual == pytest.approx(np.sqrt(np.mean(off**2)), abs=1e-5)
         where = (blur_map > 0.5).ravel()
-        assert state.misfit == pytest.approx(np.abs(off[where]).mean() * np.sqrt(np.pi / 2), abs=1e-5)
+        assert state.misfit == pytest.approx(
+            np.abs(off[where]).mean() * np.sqrt(np.pi / 2), abs=1e-5
+        )
         before, x = x, point * (matrix.T @ (y / (matrix @ point))) / received
         steps.append(x - point)
 
 
 @settings(max_examples=15)
-@given(seed=st.integers(0, 999), psf=st.sampled_from(["gaussian", "disk", "gkm"]), top=st.floats(0.25, 4, width=32))
+@given(
+    seed=st.integers(0, 999),
+    psf=st.sampled_from(["gaussian", "disk", "gkm"]),
+    top=st.floats(0.25, 4, width=32),
+)
 def test_positive_likelier_and_no_light_lost(seed: int, psf: Family, top: float) -> None:
     """What Richardson and Lucy proved of their iteration, for the operator of a map."""
     random = np.random.default_rng(seed)
@@ -107,7 +126,10 @@ def test_acceleration_arrives_earlier() -> None:
     sharp, blur_map = _picture((48, 64)), 0.5 + _ramp((48, 64), 1.5)
     image = VaryingBlur(blur_map, "disk").forward(sharp)
     fast = [state.residual for state in islice(rl.iterate(image, blur_map, psf="disk"), 16)]
-    slow = [state.residual for state in islice(rl.iterate(image, blur_map, psf="disk", accelerate=False), 31)]
+    slow = [
+        state.residual
+        for state in islice(rl.iterate(image, blur_map, psf="disk", accelerate=False), 31)
+    ]
     assert fast[-1] < slow[-1]
 
 
@@ -116,7 +138,8 @@ def test_acceleration_arrives_earlier() -> None:
 def test_brightness_is_only_a_scale(scale: float, seed: int) -> None:
     image, blur_map = _picture((12, 14), seed), _ramp((12, 14), 2)
     one, other = (
-        list(islice(rl.iterate(np.float32(c) * image, blur_map, psf="disk"), 5))[-1].picture for c in (1, scale)
+        list(islice(rl.iterate(np.float32(c) * image, blur_map, psf="disk"), 5))[-1].picture
+        for c in (1, scale)
     )
     np.testing.assert_allclose(other, np.float32(scale) * one, rtol=1e-4, atol=1e-5)
 
@@ -178,7 +201,9 @@ def test_noise_ends_the_iteration_early(light: rl.Light, monkeypatch: pytest.Mon
     monkeypatch.setattr(rl, "iterate", spy)
     counts, gains = [], []
     for noise in (0, 1, 3, 5):
-        seen = codes + np.float32(noise / 255) * np.random.default_rng(5).standard_normal(codes.shape, np.float32)
+        seen = codes + np.float32(noise / 255) * np.random.default_rng(5).standard_normal(
+            codes.shape, np.float32
+        )
         made.clear()
         given_light = to_linear(seen) if linear else seen
         restored = rl.deconvolve(given_light, blur_map, psf="disk", iterations=40, light=light)
@@ -189,16 +214,24 @@ def test_noise_ends_the_iteration_early(light: rl.Light, monkeypatch: pytest.Mon
 
 
 def test_steps_lead_to_the_result() -> None:
-    image, blur_map = VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()), _ramp((40, 52), 2)
+    image, blur_map = (
+        VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()),
+        _ramp((40, 52), 2),
+    )
     made = list(rl.steps(image, blur_map, psf="disk", iterations=3))
     states = list(islice(rl.iterate(image, blur_map, psf="disk"), 4))
     assert [residual for _, residual in made] == [state.residual for state in states]
     np.testing.assert_array_equal(made[0][0], image)
-    np.testing.assert_array_equal(made[-1][0], rl.deconvolve(image, blur_map, psf="disk", iterations=3))
+    np.testing.assert_array_equal(
+        made[-1][0], rl.deconvolve(image, blur_map, psf="disk", iterations=3)
+    )
 
 
 def test_iterations_are_the_most_that_are_made() -> None:
-    image, blur_map = VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()), _ramp((40, 52), 2)
+    image, blur_map = (
+        VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()),
+        _ramp((40, 52), 2),
+    )
     states = list(islice(rl.iterate(image, blur_map, psf="disk"), 4))
     for most in (0, 1, 3):
         restored = rl.deconvolve(image, blur_map, psf="disk", iterations=most)
@@ -209,7 +242,9 @@ def test_iterations_are_the_most_that_are_made() -> None:
 
 @pytest.mark.data
 def test_photographs_gain(data_root: Path) -> None:
-    """Simulated disks on photographs that no constant was chosen on: what the module says, with room."""
+    """Simulated disks on photographs that no constant was chosen on: what the module says, with
+    room.
+    """
     from benchmark.datasets.simulated import Simulated
 
     scenes = Simulated(Path(), source=data_root / "BSDS500" / "val", seed=7, size=120)

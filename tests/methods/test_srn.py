@@ -1,4 +1,6 @@
-"""SRN against its published size, Pillow's pyramid, a memory in numpy, and itself in its fast form."""
+"""SRN against its published size, Pillow's pyramid, a memory in numpy, and itself in its
+fast form.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,10 @@ def _convolved(x: NDArray[np.float64], layer: nn.Conv2d) -> NDArray[np.float64]:
     """The 5 x 5 'same' convolution of C x H x W, in numpy."""
     assert layer.bias is not None
     padded = np.pad(x, ((0, 0), (2, 2), (2, 2)))
-    planes = [correlate(padded, weight, mode="valid")[0] for weight in layer.weight.detach().numpy().astype(np.float64)]
+    planes = [
+        correlate(padded, weight, mode="valid")[0]
+        for weight in layer.weight.detach().numpy().astype(np.float64)
+    ]
     made: NDArray[np.float64] = np.stack(planes) + layer.bias.detach().numpy()[:, None, None]
     return made
 
@@ -78,7 +83,9 @@ def test_the_gates_of_the_memory_are_input_forget_output_candidate() -> None:
     torch.manual_seed(1)
     memory = ConvLstm(2).requires_grad_(False)
     x, hidden, cell = torch.randn(3, 2, 7, 6).double().numpy()
-    enter, forget, leave, candidate = np.split(_convolved(np.concatenate([x, hidden]), memory.gates), 4)
+    enter, forget, leave, candidate = np.split(
+        _convolved(np.concatenate([x, hidden]), memory.gates), 4
+    )
     cell_after = expit(forget) * cell + expit(enter) * np.tanh(candidate)
     hidden_after = expit(leave) * np.tanh(cell_after)
     got = memory(_batch(x), (_batch(hidden), _batch(cell)))
@@ -95,7 +102,9 @@ def test_a_residual_block_ends_with_the_sum() -> None:
     block = ResidualBlock(2).requires_grad_(False)
     x = torch.randn(2, 6, 5).double().numpy()
     inner = np.maximum(_convolved(x, block.first), 0)
-    np.testing.assert_allclose(block(_batch(x))[0].numpy(), x + _convolved(inner, block.second), atol=1e-5)
+    np.testing.assert_allclose(
+        block(_batch(x))[0].numpy(), x + _convolved(inner, block.second), atol=1e-5
+    )
 
 
 def test_a_deconvolution_puts_each_input_at_the_even_places() -> None:
@@ -121,11 +130,15 @@ def test_nothing_is_kept_between_calls(network: Srn) -> None:
     first = network.scales(x)
     network(torch.rand(1, 3, 32, 32))
     network(torch.rand(2, 3, 16, 48))
-    assert all(torch.equal(before, after) for before, after in zip(first, network.scales(x), strict=True))
+    assert all(
+        torch.equal(before, after) for before, after in zip(first, network.scales(x), strict=True)
+    )
 
 
 def _changed(network: Srn, weight: str, channels: slice) -> list[bool]:
-    """Say for each scale whether its result changes when some input channels of a layer are cut off."""
+    """Say for each scale whether its result changes when some input channels of a layer are cut
+    off.
+    """
     x = torch.rand(1, 3, 32, 32)
     cut = copy.deepcopy(network)
     cut.get_parameter(weight)[:, channels] = 0
@@ -168,7 +181,9 @@ def _fast(network: Srn) -> nn.Module:
 
 def test_the_fast_form_is_the_plain_one(network: Srn) -> None:
     quick = _fast(network)
-    assert sum(isinstance(layer, WinogradConv2d) for layer in quick.modules()) == 25  # 24 in blocks, one in the memory
+    assert (
+        sum(isinstance(layer, WinogradConv2d) for layer in quick.modules()) == 25
+    )  # 24 in blocks, one in the memory
     x = torch.rand(1, 3, 48, 80)
     with torch.inference_mode():
         plain = network(x)

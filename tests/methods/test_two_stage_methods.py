@@ -15,7 +15,15 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark.api import Observation, UsageError
 from benchmark.methods.fixed_point import FixedPoint
-from benchmark.methods.two_stage import blur_posterior, ebdb, hyper_laplacian, jnb, richardson_lucy, wiener, zhuo_sim
+from benchmark.methods.two_stage import (
+    blur_posterior,
+    ebdb,
+    hyper_laplacian,
+    jnb,
+    richardson_lucy,
+    wiener,
+    zhuo_sim,
+)
 from benchmark.methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSim
 from benchmark.methods.uniform_wiener import UniformWiener
 from benchmark.optics import gkm
@@ -24,14 +32,36 @@ from benchmark.optics.psf import kernel
 from benchmark.registry import METHODS, create
 
 Picture = NDArray[np.float32]
-CLASSES: list[Callable[..., TwoStage]] = [ZhuoSim, Ebdb, Jnb, UniformWiener, FixedPoint, BlurPosterior]
-METHODS_WITH_DEFAULTS = ["zhuo-sim", "ebdb", "jnb", "uniform-wiener", "fixed-point", "blur-posterior"]
+CLASSES: list[Callable[..., TwoStage]] = [
+    ZhuoSim,
+    Ebdb,
+    Jnb,
+    UniformWiener,
+    FixedPoint,
+    BlurPosterior,
+]
+METHODS_WITH_DEFAULTS = [
+    "zhuo-sim",
+    "ebdb",
+    "jnb",
+    "uniform-wiener",
+    "fixed-point",
+    "blur-posterior",
+]
 NAMES = ["hyper-laplacian", "richardson-lucy", "wiener"]
-PLAIN: dict[str, Any] = {"light": "srgb", "iterations": 2, "psf": "gaussian", "damping": 1.0, "noise_weight": 0.0}
+PLAIN: dict[str, Any] = {
+    "light": "srgb",
+    "iterations": 2,
+    "psf": "gaussian",
+    "damping": 1.0,
+    "noise_weight": 0.0,
+}
 
 
 def _scene(shape: tuple[int, int] = (96, 128), noise: float = 0.0) -> tuple[Picture, Observation]:
-    """Overlapping flat patches with sharp edges, blurred by Gaussians that widen from left to right."""
+    """Overlapping flat patches with sharp edges, blurred by Gaussians that widen from left to
+    right.
+    """
     rng = np.random.default_rng(7)
     sharp = np.full((*shape, 3), 0.5, np.float32)
     for _ in range(60):
@@ -79,7 +109,13 @@ def test_what_spatial_variation_buys() -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [ZhuoSim(deconvolution="wiener"), UniformWiener(), FixedPoint(), FixedPoint(map="oracle"), BlurPosterior()],
+    [
+        ZhuoSim(deconvolution="wiener"),
+        UniformWiener(),
+        FixedPoint(),
+        FixedPoint(map="oracle"),
+        BlurPosterior(),
+    ],
 )
 def test_noise_of_5_does_no_harm(method: TwoStage) -> None:
     sharp, seen = _scene(noise=5)
@@ -116,7 +152,9 @@ def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., 
 def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
     _, seen = _scene((16, 16))
     with pytest.raises(ValueError, match="negative sigma"):
-        make(map="oracle").restore(Observation(image=seen.image, blur_map=np.full((16, 16), -1, np.float32)))
+        make(map="oracle").restore(
+            Observation(image=seen.image, blur_map=np.full((16, 16), -1, np.float32))
+        )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +169,9 @@ def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
     ],
     ids=lambda value: value.card.title if isinstance(value, TwoStage) else value.__module__,
 )
-def test_estimators_see_the_codes_of_the_picture(method: TwoStage, estimate: Callable[[Picture], Picture]) -> None:
+def test_estimators_see_the_codes_of_the_picture(
+    method: TwoStage, estimate: Callable[[Picture], Picture]
+) -> None:
     """In whatever light the method deconvolves."""
     _, seen = _scene()
     np.testing.assert_array_equal(method.estimate_blur(seen), estimate(seen.image))
@@ -150,12 +190,16 @@ def test_estimated_maps_are_near_the_truth(estimator: Any, most: float) -> None:
 
 DECONVOLVERS: dict[str, Callable[[Picture, Picture], Picture]] = {
     "deconvolution=wiener": lambda y, m: wiener.deconvolve(y, m, psf="gaussian", mismatch=0.1),
-    "deconvolution=wiener,psf=gkm,mismatch=0.02": lambda y, m: wiener.deconvolve(y, m, psf="gkm", mismatch=0.02),
+    "deconvolution=wiener,psf=gkm,mismatch=0.02": lambda y, m: wiener.deconvolve(
+        y, m, psf="gkm", mismatch=0.02
+    ),
     "deconvolution=richardson-lucy,psf=disk,iterations=3": lambda y, m: richardson_lucy.deconvolve(
         y, m, psf="disk", iterations=3
     ),
-    "alpha=1,weight=50,bins=feathered,mismatch=0.01,eight_bit=false,psf=disk": lambda y, m: hyper_laplacian.deconvolve(
-        y, m, psf="disk", alpha=1, weight=50, mismatch=0.01, bins="feathered", eight_bit=False
+    "alpha=1,weight=50,bins=feathered,mismatch=0.01,eight_bit=false,psf=disk": lambda y, m: (
+        hyper_laplacian.deconvolve(
+            y, m, psf="disk", alpha=1, weight=50, mismatch=0.01, bins="feathered", eight_bit=False
+        )
     ),
     "constants=tuned": lambda y, m: hyper_laplacian.deconvolve(
         y, m, psf="gaussian", **dataclasses.asdict(hyper_laplacian.TUNED)
@@ -179,7 +223,9 @@ def test_any_estimator_combines_with_any_deconvolver(name: str, text: str) -> No
 def test_the_default_is_what_was_released() -> None:
     _, seen = _scene((48, 64))
     for make in (ZhuoSim, Ebdb, Jnb):
-        np.testing.assert_array_equal(make().restore(seen), make(constants="released").restore(seen))
+        np.testing.assert_array_equal(
+            make().restore(seen), make(constants="released").restore(seen)
+        )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +273,11 @@ def test_linear_light_wraps_the_deconvolution() -> None:
 
 ODD = [
     *METHODS_WITH_DEFAULTS,
-    *(f"zhuo-sim:map=oracle,deconvolution={name},light={light}" for name in NAMES for light in ("srgb", "linear")),
+    *(
+        f"zhuo-sim:map=oracle,deconvolution={name},light={light}"
+        for name in NAMES
+        for light in ("srgb", "linear")
+    ),
     "fixed-point:map=oracle,light=linear,scales=3",
     "uniform-wiener:map=oracle,light=linear",
 ]
@@ -267,7 +317,13 @@ def test_flat_pictures_come_back_flat(make: Callable[..., TwoStage]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["zhuo-sim:map=guess", "zhuo-sim:psf=square", "ebdb:weight=0", "uniform-wiener:light=gamma", "jnb:x=1"],
+    [
+        "zhuo-sim:map=guess",
+        "zhuo-sim:psf=square",
+        "ebdb:weight=0",
+        "uniform-wiener:light=gamma",
+        "jnb:x=1",
+    ],
 )
 def test_refuses_bad_parameters(text: str) -> None:
     with pytest.raises(UsageError, match=text.partition(":")[0]):
@@ -275,7 +331,9 @@ def test_refuses_bad_parameters(text: str) -> None:
 
 
 def test_importing_the_methods_does_not_compile() -> None:
-    """The matting library compiles on import; that must wait for `prepare`, which is never timed."""
+    """The matting library compiles on import; that must wait for `prepare`, which is never
+    timed.
+    """
     script = (
         "import sys, benchmark.methods.two_stage.methods as m\n"
         "assert not any(name.startswith(('pymatting', 'numba')) for name in sys.modules)\n"
@@ -284,35 +342,49 @@ def test_importing_the_methods_does_not_compile() -> None:
         "m.ZhuoSim().prepare('cpu')\n"
         "assert 'pymatting.laplacian.cf_laplacian' in sys.modules\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("make", [ZhuoSim, FixedPoint])
 def test_smoothing_beyond_the_largest_kernel_is_handled(make: Callable[..., TwoStage]) -> None:
     """A true map may exceed what the estimator or the kernel bank reaches."""
-    sharp = gaussian_filter(np.random.default_rng(0).random((40, 40, 3)), (2, 2, 0)).astype(np.float32)
+    sharp = gaussian_filter(np.random.default_rng(0).random((40, 40, 3)), (2, 2, 0)).astype(
+        np.float32
+    )
     seen = Observation(image=sharp, blur_map=np.full((40, 40), 12, np.float32))
     assert np.isfinite(make(map="oracle").restore(seen)).all()
 
 
-@pytest.mark.parametrize("name", ["zhuo-sim", "jnb", "ebdb", "uniform-wiener", "fixed-point", "blur-posterior"])
+@pytest.mark.parametrize(
+    "name", ["zhuo-sim", "jnb", "ebdb", "uniform-wiener", "fixed-point", "blur-posterior"]
+)
 def test_every_choice_of_every_option_works(name: str) -> None:
     _, seen = _scene((32, 40))
     hints = get_type_hints(METHODS.get(name).__init__, include_extras=True)
     for option, kind in hints.items():
-        choices = next((get_args(part) for part in (kind, *get_args(kind)) if get_origin(part) is Literal), ())
+        choices = next(
+            (get_args(part) for part in (kind, *get_args(kind)) if get_origin(part) is Literal), ()
+        )
         for choice in choices:
-            assert np.isfinite(create(METHODS, f"{name}:{option}={choice}")[0].restore(seen)).all(), (option, choice)
+            assert np.isfinite(
+                create(METHODS, f"{name}:{option}={choice}")[0].restore(seen)
+            ).all(), (option, choice)
 
 
-@pytest.mark.parametrize("text", ["zhuo-sim:weight=inf", "uniform-wiener:mismatch=nan", "fixed-point:noise_weight=inf"])
+@pytest.mark.parametrize(
+    "text", ["zhuo-sim:weight=inf", "uniform-wiener:mismatch=nan", "fixed-point:noise_weight=inf"]
+)
 def test_numbers_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="finite"):
         create(METHODS, text)
 
 
-def test_learned_constants_are_part_of_what_a_result_depends_on(monkeypatch: Any, tmp_path: Any) -> None:
+def test_learned_constants_are_part_of_what_a_result_depends_on(
+    monkeypatch: Any, tmp_path: Any
+) -> None:
     for text in ("jnb", "blur-posterior", "fixed-point", "fixed-point:map=jnb"):
         assert len(create(METHODS, text)[0].weights_hash() or "") == 64
     for text in ("jnb:map=oracle", "fixed-point:map=ebdb", "zhuo-sim"):
@@ -336,5 +408,10 @@ def test_cards_say_what_the_constants_saw() -> None:
 def test_in_linear_light_nothing_is_rounded_to_eight_bits() -> None:
     _, seen = _scene((32, 40))
     default = ZhuoSim(map="oracle", light="linear").restore(seen)
-    np.testing.assert_array_equal(default, ZhuoSim(map="oracle", light="linear", eight_bit=False).restore(seen))
-    assert np.abs(default - ZhuoSim(map="oracle", light="linear", eight_bit=True).restore(seen)).max() > 0
+    np.testing.assert_array_equal(
+        default, ZhuoSim(map="oracle", light="linear", eight_bit=False).restore(seen)
+    )
+    assert (
+        np.abs(default - ZhuoSim(map="oracle", light="linear", eight_bit=True).restore(seen)).max()
+        > 0
+    )

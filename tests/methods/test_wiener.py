@@ -21,8 +21,12 @@ def _picture(shape: tuple[int, int] = (40, 52), seed: int = 0, smooth: float = 1
     return ((soft - soft.min()) / np.ptp(soft)).astype(np.float32)
 
 
-def _fourier(image: Picture, psf: NDArray[np.float64], nsr: float, mismatch: float) -> NDArray[np.float64]:
-    """The module's formula by complex Fourier transforms of the periodic picture that mirroring makes, in float64."""
+def _fourier(
+    image: Picture, psf: NDArray[np.float64], nsr: float, mismatch: float
+) -> NDArray[np.float64]:
+    """The module's formula by complex Fourier transforms of the periodic picture that mirroring
+    makes, in float64.
+    """
     height, width, _ = image.shape
     mirrored = np.pad(image.astype(np.float64), ((0, height), (0, width), (0, 0)), mode="symmetric")
     padded = np.zeros(mirrored.shape[:2])
@@ -41,7 +45,9 @@ def _fourier(image: Picture, psf: NDArray[np.float64], nsr: float, mismatch: flo
 @pytest.mark.parametrize("family", ["gaussian", "disk"])
 @pytest.mark.parametrize("sigma", [0.6, 1.5, 3.0])
 @pytest.mark.parametrize(("nsr", "mismatch"), [(0.02, 0.1), (0.3, 0.0), (1e-4, 0.01)])
-def test_against_the_fourier_formula(family: Psf, sigma: float, nsr: float, mismatch: float) -> None:
+def test_against_the_fourier_formula(
+    family: Psf, sigma: float, nsr: float, mismatch: float
+) -> None:
     image, psf = _picture(), kernel(family, sigma)
     restored = wiener.wiener(image, psf, nsr, mismatch)
     np.testing.assert_allclose(restored, _fourier(image, psf, nsr, mismatch), atol=2e-5)
@@ -51,8 +57,13 @@ def test_against_the_fourier_formula(family: Psf, sigma: float, nsr: float, mism
 def test_inverts_the_blur_where_nothing_is_lost() -> None:
     """Without noise or doubt the filter is the inverse of the reflecting convolution."""
     sharp, psf = _picture(smooth=2.0), kernel("gaussian", 0.7)
-    blurred = np.stack([correlate(sharp[..., c].astype(np.float64), psf, mode="reflect") for c in range(3)], axis=-1)
-    np.testing.assert_allclose(wiener.wiener(blurred.astype(np.float32), psf, 1e-9, 0), sharp, atol=1e-4)
+    blurred = np.stack(
+        [correlate(sharp[..., c].astype(np.float64), psf, mode="reflect") for c in range(3)],
+        axis=-1,
+    )
+    np.testing.assert_allclose(
+        wiener.wiener(blurred.astype(np.float32), psf, 1e-9, 0), sharp, atol=1e-4
+    )
 
 
 def test_a_delta_returns_a_copy() -> None:
@@ -65,7 +76,9 @@ def test_a_delta_returns_a_copy() -> None:
 @pytest.mark.parametrize("sigma", [0.5, 2.25])
 def test_a_constant_map_is_the_plain_filter(sigma: float) -> None:
     image = _picture()
-    layered = wiener.deconvolve(image, np.full(image.shape[:2], sigma, np.float32), psf="disk", mismatch=0.05)
+    layered = wiener.deconvolve(
+        image, np.full(image.shape[:2], sigma, np.float32), psf="disk", mismatch=0.05
+    )
     plain = wiener.wiener(image, kernel("disk", sigma), wiener.noise_to_signal(image), 0.05)
     np.testing.assert_allclose(layered, plain, atol=1e-6)
 
@@ -74,7 +87,9 @@ def test_between_two_rungs_the_layers_are_mixed() -> None:
     image = _picture()
     nsr = wiener.noise_to_signal(image)
     low, high = (wiener.wiener(image, kernel("gaussian", sigma), nsr, 0.1) for sigma in (1.0, 1.25))
-    mixed = wiener.deconvolve(image, np.full(image.shape[:2], 1.05, np.float32), psf="gaussian", mismatch=0.1)
+    mixed = wiener.deconvolve(
+        image, np.full(image.shape[:2], 1.05, np.float32), psf="gaussian", mismatch=0.1
+    )
     np.testing.assert_allclose(mixed, 0.8 * low + 0.2 * high, atol=1e-5)
 
 
@@ -88,12 +103,16 @@ def test_in_focus_pixels_are_not_touched() -> None:
 
 
 @pytest.mark.parametrize("family", ["gaussian", "disk", "gkm"])
-def test_cropping_to_the_layer_changes_next_to_nothing(family: Psf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cropping_to_the_layer_changes_next_to_nothing(
+    family: Psf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = _picture((40, 240), smooth=1.5)
     blur_map = np.tile(np.linspace(0, 3, 240, dtype=np.float32), (40, 1))
     cropped = wiener.deconvolve(image, blur_map, psf=family, mismatch=0.1)
     monkeypatch.setattr(wiener, "_margin", lambda sigma: 1000)
-    np.testing.assert_allclose(cropped, wiener.deconvolve(image, blur_map, psf=family, mismatch=0.1), atol=1e-4)
+    np.testing.assert_allclose(
+        cropped, wiener.deconvolve(image, blur_map, psf=family, mismatch=0.1), atol=1e-4
+    )
 
 
 def test_a_layer_is_computed_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +129,10 @@ def test_a_layer_is_computed_only_where_it_is_needed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(wiener, "wiener", spy)
     wiener.deconvolve(image, blur_map, psf="gaussian", mismatch=0.1)
     margin = wiener._margin(1.0)
-    assert seen == [(60, 200, 3), (min(60, 20 + margin), 10 + 2 * margin, 3)]  # rung 0 and rung 4; the rest are empty
+    assert seen == [
+        (60, 200, 3),
+        (min(60, 20 + margin), 10 + 2 * margin, 3),
+    ]  # rung 0 and rung 4; the rest are empty
 
 
 @given(sigma=st.floats(0, 7))
@@ -118,7 +140,9 @@ def test_gkm_kernels_are_what_the_operator_does_to_a_point(sigma: float) -> None
     bank = gkm.paper_bank()
     point = np.zeros((43, 43, 3), np.float32)
     point[21, 21] = 1
-    spread = gkm.blur(point, gkm.coefficients(np.full((43, 43), sigma, np.float32), bank), bank)[..., 0]
+    spread = gkm.blur(point, gkm.coefficients(np.full((43, 43), sigma, np.float32), bank), bank)[
+        ..., 0
+    ]
     psf = wiener.layer_kernel("gkm", sigma)
     rim = (43 - len(psf)) // 2
     np.testing.assert_allclose(np.pad(psf, rim), spread, atol=1e-6)
@@ -157,14 +181,18 @@ def test_the_true_map_recovers_detail(noise: float, least: float) -> None:
     blur_map = np.tile(np.linspace(0.5, 2.5, 128, dtype=np.float32), (96, 1))
     bank = gkm.paper_bank()
     blurred = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
-    blurred += np.float32(noise / 255) * np.random.default_rng(1).standard_normal(blurred.shape, np.float32)
+    blurred += np.float32(noise / 255) * np.random.default_rng(1).standard_normal(
+        blurred.shape, np.float32
+    )
     restored = wiener.deconvolve(blurred, blur_map, psf="gaussian", mismatch=0.01)
     assert _gain(sharp, blurred, restored) > least
 
 
 def test_noise_to_signal_is_measured() -> None:
     clean = _picture((120, 160), smooth=3.0)
-    noisy = clean + np.float32(0.03) * np.random.default_rng(0).standard_normal(clean.shape, np.float32)
+    noisy = clean + np.float32(0.03) * np.random.default_rng(0).standard_normal(
+        clean.shape, np.float32
+    )
     slope = sum(np.mean(np.diff(noisy.astype(np.float64), axis=axis) ** 2) for axis in (0, 1))
     assert wiener.noise_to_signal(noisy) == pytest.approx(0.03**2 / slope, rel=0.05)
 

@@ -14,9 +14,14 @@ from benchmark.methods.learned.networks.winograd import TrainableWinograd, Winog
 
 @settings(max_examples=30)
 @given(
-    height=st.integers(1, 23), width=st.integers(1, 430), side=st.sampled_from((3, 5)), bias=st.booleans(),
-    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)), batch=st.integers(1, 2), seed=st.integers(0, 9),
-)  # fmt: skip
+    height=st.integers(1, 23),
+    width=st.integers(1, 430),
+    side=st.sampled_from((3, 5)),
+    bias=st.booleans(),
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    batch=st.integers(1, 2),
+    seed=st.integers(0, 9),
+)
 def test_it_is_the_convolution_at_any_size(
     height: int, width: int, side: int, bias: bool, channels: tuple[int, int], batch: int, seed: int
 ) -> None:
@@ -49,15 +54,26 @@ def test_rounding_stays_small(side: int) -> None:
 def _layers() -> nn.Sequential:
     same = {"padding": 2}
     return nn.Sequential(
-        nn.Conv2d(64, 96, 5, **same), nn.Conv2d(128, 128, 3, padding=1, bias=False),  # these two gain
-        nn.Conv2d(32, 64, 5, **same), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 64, 5, stride=2, **same),
-        nn.Conv2d(64, 64, 5, groups=2, **same), nn.Conv2d(64, 64, 5), nn.Conv2d(64, 64, 1),
-        nn.Conv2d(64, 64, 5, padding_mode="reflect", **same), nn.Conv2d(64, 64, 5, padding=4, dilation=2),
+        # these two gain
+        nn.Conv2d(64, 96, 5, **same),
+        nn.Conv2d(128, 128, 3, padding=1, bias=False),
+        nn.Conv2d(32, 64, 5, **same),
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.Conv2d(64, 64, 5, stride=2, **same),
+        nn.Conv2d(64, 64, 5, groups=2, **same),
+        nn.Conv2d(64, 64, 5),
+        nn.Conv2d(64, 64, 1),
+        nn.Conv2d(64, 64, 5, padding_mode="reflect", **same),
+        nn.Conv2d(64, 64, 5, padding=4, dilation=2),
         nn.ConvTranspose2d(64, 64, 5, padding=2),
-    )  # fmt: skip
+    )
 
 
 def test_only_wide_same_convolutions_are_replaced_and_only_on_a_cpu() -> None:
     made = fast(_layers(), "cpu")
-    assert [isinstance(layer, WinogradConv2d) for layer in made.children()] == [True, True] + [False] * 9
-    assert not any(isinstance(layer, WinogradConv2d) for layer in fast(_layers(), "cuda").children())
+    assert [isinstance(layer, WinogradConv2d) for layer in made.children()] == [True, True] + [
+        False
+    ] * 9
+    assert not any(
+        isinstance(layer, WinogradConv2d) for layer in fast(_layers(), "cuda").children()
+    )

@@ -25,18 +25,28 @@ def _edge(
 
 
 def _reading(sigma: float, beside: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the closed form reads at a distance from the edge, where the gradients are Gaussians of the distance."""
+    """What the closed form reads at a distance from the edge, where the gradients are Gaussians of
+    the distance.
+    """
     first, second = sigma**2 + 1, sigma**2 + 1.5**2
-    ratio = second / first * np.exp(beside**2 * (1 / second - 1 / first))  # of the squared gradients
+    ratio = (
+        second / first * np.exp(beside**2 * (1 / second - 1 / first))
+    )  # of the squared gradients
     return np.sqrt((1.5**2 - ratio) / (ratio - 1))
 
 
-@pytest.mark.parametrize(("sigma", "worst"), [(0.5, 0.30), (1.0, 0.17), (2.0, 0.09), (3.0, 0.06), (4.0, 0.05)])
+@pytest.mark.parametrize(
+    ("sigma", "worst"), [(0.5, 0.30), (1.0, 0.17), (2.0, 0.09), (3.0, 0.06), (4.0, 0.05)]
+)
 @pytest.mark.parametrize("angle", [0.0, 0.4, np.pi / 2])
 def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float) -> None:
-    """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and then reads more."""
+    """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and
+    then reads more.
+    """
     known = zhuo_sim.sparse(_edge(sigma, angle=angle))
-    rows, columns = (index + 15 for index in np.nonzero(np.isfinite(known[15:-15, 15:-15])))  # no border bends these
+    rows, columns = (
+        index + 15 for index in np.nonzero(np.isfinite(known[15:-15, 15:-15]))
+    )  # no border bends these
     beside = (columns - 30) * np.cos(angle) + (rows - 30) * np.sin(angle) + OFFSET
     assert rows.size >= 31 and np.abs(beside).max() < 0.75
     np.testing.assert_allclose(known[rows, columns], _reading(sigma, beside), atol=0.02)
@@ -60,13 +70,17 @@ def test_values_end_at_five() -> None:
 
 
 def test_a_blur_beyond_measure_is_left_out() -> None:
-    """At sigma 9 the re-blur changes the gradient by 0.8 %, less than the smallest ratio that counts."""
+    """At sigma 9 the re-blur changes the gradient by 0.8 %, less than the smallest ratio that
+    counts.
+    """
     known = zhuo_sim.sparse(_edge(9.0, size=121))
     assert np.isnan(known[30:-30, 30:-30]).all()
 
 
 def test_a_thin_line_is_no_step() -> None:
-    """Its gradient falls with the square of the re-blur, so the ratio exceeds that of any blurred step."""
+    """Its gradient falls with the square of the re-blur, so the ratio exceeds that of any blurred
+    step.
+    """
     line = np.zeros((40, 41, 3), np.float32)
     line[:, 20] = 1
     assert np.isnan(zhuo_sim.sparse(line)).all()
@@ -80,7 +94,9 @@ def test_values_stand_on_the_edge_only() -> None:
 
 @pytest.mark.parametrize(("between", "found"), [(0.07, True), (0.0, False)])
 def test_a_faint_edge_counts_as_the_end_of_a_strong_one(between: float, found: bool) -> None:
-    """Canny's two thresholds, 0.1 and 0.04 of the strongest gradient; the edge fades to 0.07, with or without a gap."""
+    """Canny's two thresholds, 0.1 and 0.04 of the strongest gradient; the edge fades to 0.07, with
+    or without a gap.
+    """
     contrast = np.interp(np.arange(100), [0, 20, 60, 70, 80], [1, 1, between, between, 0.07])
     edge = _edge(1.5, low=0.05, high=0.95)[30]
     known = zhuo_sim.sparse((0.5 + contrast[:, None, None] * (edge - 0.5)).astype(np.float32))
@@ -94,7 +110,9 @@ def test_noise_alone_yields_few_edges() -> None:
 
 
 def test_noise_does_not_hide_an_edge() -> None:
-    noisy = _edge(2.0) + (5 / 255) * np.random.default_rng(0).standard_normal((61, 61, 3)).astype(np.float32)
+    noisy = _edge(2.0) + (5 / 255) * np.random.default_rng(0).standard_normal((61, 61, 3)).astype(
+        np.float32
+    )
     known = zhuo_sim.sparse(noisy)
     assert np.nanmedian(known) == pytest.approx(2.0, abs=0.3)
 

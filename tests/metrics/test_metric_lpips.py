@@ -68,19 +68,25 @@ def pair(height=40, width=47, seed=0):
     return (target + 0.4 * rng.standard_normal(target.shape)).astype(np.float32), target
 
 
-@pytest.mark.parametrize(("range_", "order"), [*itertools.product(("unit", "raw01"), ("rgb", "bgr"))])
+@pytest.mark.parametrize(
+    ("range_", "order"), [*itertools.product(("unit", "raw01"), ("rgb", "bgr"))]
+)
 def test_it_is_the_distance_of_normalised_features(trunk, trunk_file, use, range_, order):
     use(trunk_file)
     output, target = pair()
     fed = [p[..., ::-1] if order == "bgr" else p for p in (output, target)]
     fed = [2 * p - 1 if range_ == "unit" else p for p in fed]
-    assert Lpips(range=range_, order=order)(output, target) == pytest.approx(lpips_direct(*fed, trunk), rel=1e-4)
+    assert Lpips(range=range_, order=order)(output, target) == pytest.approx(
+        lpips_direct(*fed, trunk), rel=1e-4
+    )
 
 
 def test_range_order_and_clamping_all_matter(trunk_file, use):
     use(trunk_file)
     output, target = pair()
-    values = [Lpips(range=r, order=o)(output, target) for r in ("unit", "raw01") for o in ("rgb", "bgr")]
+    values = [
+        Lpips(range=r, order=o)(output, target) for r in ("unit", "raw01") for o in ("rgb", "bgr")
+    ]
     values.append(Lpips()(output.clip(0, 1), target))
     assert min(abs(a - b) for a, b in itertools.combinations(values, 2)) > 1e-4
 
@@ -143,7 +149,9 @@ def test_safetensors_are_read_too(trunk, tmp_path, use):
     save_file(trunk, path)
     use(path)
     output, target = pair()
-    assert Lpips()(output, target) == pytest.approx(lpips_direct(2 * output - 1, 2 * target - 1, trunk), rel=1e-4)
+    assert Lpips()(output, target) == pytest.approx(
+        lpips_direct(2 * output - 1, 2 * target - 1, trunk), rel=1e-4
+    )
 
 
 def _without(trunk, key):
@@ -159,10 +167,15 @@ def _without(trunk, key):
             r"features.3.weight is \(192, 64, 3, 3\), not",
         ),
         (
-            lambda t: t | {"features.6.bias": torch.ones(384).index_fill(0, torch.tensor(7), torch.nan)},
+            lambda t: (
+                t | {"features.6.bias": torch.ones(384).index_fill(0, torch.tensor(7), torch.nan)}
+            ),
             "6.bias is not finite",
         ),
-        (lambda t: t | {"features.0.bias": torch.zeros(64, dtype=torch.int64)}, "0.bias is not finite"),
+        (
+            lambda t: t | {"features.0.bias": torch.zeros(64, dtype=torch.int64)},
+            "0.bias is not finite",
+        ),
         (lambda t: t | {"features.0.bias": "zero"}, "features.0.bias is missing"),
         (lambda t: list(t.values()), "holds a list, not named weights"),
         (lambda t: {}, "features.0.weight is missing; features.0.bias is missing"),
@@ -182,7 +195,9 @@ def _expect_refusal(reason):
 
 
 @pytest.mark.parametrize("name", ["damaged.pth", "damaged.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut short"], ids=["empty", "text", "zip"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights at all", b"PK\x03\x04 cut short"], ids=["empty", "text", "zip"]
+)
 def test_a_damaged_file_is_refused(tmp_path, use, name, content):
     (tmp_path / name).write_bytes(content)
     use(tmp_path / name)
@@ -204,7 +219,9 @@ class _Code:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))], ids=["torch", "pickle"])
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))], ids=["torch", "pickle"]
+)
 def test_code_in_a_file_is_refused_and_not_run(tmp_path, use, write):
     write({"features.0.weight": _Code(tmp_path / "ran")}, tmp_path / "code.pth")
     use(tmp_path / "code.pth")
@@ -212,10 +229,14 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, use, write):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_named_file_that_is_not_there_is_refused_though_torchvision_has_one(tmp_path, use, hub, trunk_file):
+def test_a_named_file_that_is_not_there_is_refused_though_torchvision_has_one(
+    tmp_path, use, hub, trunk_file
+):
     _fill(hub, trunk_file)
     use(tmp_path / "absent.pth")
-    with pytest.raises(Unavailable, match=r"BENCHMARK_LPIPS_TRUNK names .*absent.pth, which is no file"):
+    with pytest.raises(
+        Unavailable, match=r"BENCHMARK_LPIPS_TRUNK names .*absent.pth, which is no file"
+    ):
         resolve_trunk()
     _expect_refusal("absent.pth")
 
@@ -242,7 +263,9 @@ def test_the_variable_comes_before_torchvisions_copy(hub, trunk_file, use):
 
 
 def test_offline_it_says_what_to_do(hub):
-    with pytest.raises(Unavailable, match=r"cannot be fetched .*network is down.* set BENCHMARK_LPIPS_TRUNK"):
+    with pytest.raises(
+        Unavailable, match=r"cannot be fetched .*network is down.* set BENCHMARK_LPIPS_TRUNK"
+    ):
         resolve_trunk()
     assert "network is down" in Lpips().unavailable()
     with pytest.raises(Unavailable):
@@ -255,7 +278,9 @@ def test_a_download_has_a_time_limit_and_is_checked_against_its_digest(hub, monk
     seen = {}
 
     def fetch(url, place, hash_prefix, progress):
-        seen.update(url=url, prefix=hash_prefix, progress=progress, limit=socket.getdefaulttimeout())
+        seen.update(
+            url=url, prefix=hash_prefix, progress=progress, limit=socket.getdefaulttimeout()
+        )
         Path(place).write_bytes(b"weights")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
@@ -267,7 +292,9 @@ def test_a_download_has_a_time_limit_and_is_checked_against_its_digest(hub, monk
 
 def test_a_failed_download_is_tried_once_and_leaves_no_time_limit(hub, monkeypatch):
     tried = []
-    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: tried.append(a) or _down())
+    monkeypatch.setattr(
+        torch.hub, "download_url_to_file", lambda *a, **k: tried.append(a) or _down()
+    )
     for _ in range(3):
         assert Lpips().unavailable() is not None
     assert len(tried) == 1
@@ -299,7 +326,9 @@ def test_with_the_real_trunk_it_is_the_direct_evaluation(real_trunk, range_):
     target = data.astronaut()[100:228, 150:300] / 255.0
     output = gaussian_filter(target, (2, 2, 0))
     fed = [2 * p - 1 if range_ == "unit" else p for p in (output, target)]
-    assert Lpips(range=range_)(output, target) == pytest.approx(lpips_direct(*fed, real_trunk), rel=1e-5)
+    assert Lpips(range=range_)(output, target) == pytest.approx(
+        lpips_direct(*fed, real_trunk), rel=1e-5
+    )
 
 
 @pytest.mark.data

@@ -28,7 +28,10 @@ def test_psnr_is_that_of_scikit_image_and_of_the_definition(output, target):
 
 @given(pictures, pictures)
 def test_mae_is_the_mean_of_the_absolute_differences(output, target):
-    expected = sum(abs(float(a) - float(b)) for a, b in zip(output.ravel(), target.ravel(), strict=True)) / output.size
+    expected = (
+        sum(abs(float(a) - float(b)) for a, b in zip(output.ravel(), target.ravel(), strict=True))
+        / output.size
+    )
     assert Mae()(output, target) == pytest.approx(expected, abs=1e-12)
 
 

@@ -19,17 +19,28 @@ def pair(height, width, seed, spread=0.2):
 
 @pytest.mark.parametrize("window", WINDOWS)
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.01, 0.2, 1.0]))
+@given(
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.01, 0.2, 1.0]),
+)
 def test_it_is_the_sum_over_inner_windows(window, extra_rows, extra_columns, seed, spread):
-    output, target = pair(WINDOWS[window] + extra_rows, WINDOWS[window] + extra_columns, seed, spread)
-    assert Ssim(window=window)(output, target) == pytest.approx(ssim_direct(output, target, window), abs=1e-10)
+    output, target = pair(
+        WINDOWS[window] + extra_rows, WINDOWS[window] + extra_columns, seed, spread
+    )
+    assert Ssim(window=window)(output, target) == pytest.approx(
+        ssim_direct(output, target, window), abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_a_picture_below_the_window_is_refused(window):
     smallest = WINDOWS[window]
     Ssim(window=window)(*pair(smallest, smallest, 0))
-    with pytest.raises(ValueError, match=f"SSIM {window} needs at least {smallest}x{smallest} pixels"):
+    with pytest.raises(
+        ValueError, match=f"SSIM {window} needs at least {smallest}x{smallest} pixels"
+    ):
         Ssim(window=window)(*pair(smallest, smallest - 1, 0))
 
 
@@ -68,7 +79,9 @@ def astronaut():
 
 
 @pytest.mark.parametrize(
-    ("blur", "u7", "g11"), [(1, 0.9315, 0.9251), (2, 0.8218, 0.8099), (4, 0.6570, 0.6566)], ids=["1", "2", "4"]
+    ("blur", "u7", "g11"),
+    [(1, 0.9315, 0.9251), (2, 0.8218, 0.8099), (4, 0.6570, 0.6566)],
+    ids=["1", "2", "4"],
 )
 def test_known_values_for_gaussian_blur(astronaut, blur, u7, g11):
     """Values measured by others on the same picture, to the four digits they gave."""
@@ -77,11 +90,16 @@ def test_known_values_for_gaussian_blur(astronaut, blur, u7, g11):
     assert Ssim(window="g11")(blurred, astronaut) == pytest.approx(g11, abs=6e-5)
 
 
-@pytest.mark.parametrize(("blur", "noise", "u7", "g11"), [(0, 5, 0.8469, 0.8405), (2, 3, 0.7573, 0.7420)])
+@pytest.mark.parametrize(
+    ("blur", "noise", "u7", "g11"), [(0, 5, 0.8469, 0.8405), (2, 3, 0.7573, 0.7420)]
+)
 def test_known_values_with_noise(astronaut, blur, noise, u7, g11):
     """As above; their noise field is unknown, which moves the third digit."""
     rng = np.random.default_rng(0)
     blurred = gaussian_filter(astronaut, (blur, blur, 0), mode="nearest") if blur else astronaut
-    noisy = np.rint((blurred + noise / 255 * rng.standard_normal(astronaut.shape)).clip(0, 1) * 255) / 255
+    noisy = (
+        np.rint((blurred + noise / 255 * rng.standard_normal(astronaut.shape)).clip(0, 1) * 255)
+        / 255
+    )
     assert Ssim(window="u7")(noisy, astronaut) == pytest.approx(u7, abs=1e-3)
     assert Ssim(window="g11")(noisy, astronaut) == pytest.approx(g11, abs=1e-3)

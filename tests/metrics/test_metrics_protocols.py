@@ -1,5 +1,7 @@
-"""Each protocol against a transcription of its published evaluation, written on the scale and in the order of the
-original scripts, from the integers of the files to the scores, sharing no code with `benchmark.metrics`."""
+"""Each protocol against a transcription of its published evaluation, written on the scale and in
+the order of the original scripts, from the integers of the files to the scores, sharing no code
+with `benchmark.metrics`.
+"""
 
 import dataclasses
 import pickle
@@ -59,16 +61,23 @@ def trunk(tmp_path_factory):
 
 
 def files(height, width, bits=16, seed=0):
-    """The integers of a blurred and a sharp picture file, H x W x 3 RGB, smooth enough to look like pictures."""
+    """The integers of a blurred and a sharp picture file, H x W x 3 RGB, smooth enough to look like
+    pictures.
+    """
     rng = np.random.default_rng(seed)
     sharp = cv2.GaussianBlur(rng.random((height, width, 3)), (0, 0), 1.0)
     sharp = (sharp - sharp.min()) / np.ptp(sharp)
     blurred = cv2.GaussianBlur(sharp, (0, 0), 2.0)
-    return tuple(np.rint(p * (2**bits - 1)).astype(np.uint16 if bits == 16 else np.uint8) for p in (blurred, sharp))
+    return tuple(
+        np.rint(p * (2**bits - 1)).astype(np.uint16 if bits == 16 else np.uint8)
+        for p in (blurred, sharp)
+    )
 
 
 def restore(seen):
-    """A method: treats the channels differently, knows where it is, and leaves [0, 1] on both sides."""
+    """A method: treats the channels differently, knows where it is, and leaves [0, 1] on both
+    sides.
+    """
     rows = np.linspace(-0.1, 0.1, seen.shape[0], dtype=np.float32)[:, None, None]
     gains = np.array([1.5, 1.8, 2.1], np.float32)
     return (gains * seen - np.float32(0.45) + rows).astype(np.float32)
@@ -157,8 +166,12 @@ def dpdnet(blurred, sharp):
 
 
 def plain(blurred, sharp, prepare, peak):
-    """IFAN, DRBNet, Restormer, LaKDNet: RGB, clamped, not rounded; they differ in how the picture is sized."""
-    seen, label = (prepare((p if peak == 65535 else eight_bit(p)) / np.float32(peak)) for p in (blurred, sharp))
+    """IFAN, DRBNet, Restormer, LaKDNet: RGB, clamped, not rounded; they differ in how the picture
+    is sized.
+    """
+    seen, label = (
+        prepare((p if peak == 65535 else eight_bit(p)) / np.float32(peak)) for p in (blurred, sharp)
+    )
     height, width = label.shape[:2]
     output = restore(seen)[:height, :width].clip(0, 1)
     return {
@@ -188,10 +201,15 @@ def lakdnet(blurred, sharp, peak):
 
 def canonical(blurred, sharp, peak):
     expected = plain(blurred, sharp, lambda p: p, peak)
-    seen, label = ((p if peak == 65535 else eight_bit(p)) / np.float32(peak) for p in (blurred, sharp))
+    seen, label = (
+        (p if peak == 65535 else eight_bit(p)) / np.float32(peak) for p in (blurred, sharp)
+    )
     output = restore(seen).clip(0, 1)
     levels = np.round(output * np.float32(255)), np.round(label * np.float32(255))
-    return expected | {"psnr_rounded": psnr_direct(*levels, 255), "ssim_g11": ssim_direct(output, label, "g11")}
+    return expected | {
+        "psnr_rounded": psnr_direct(*levels, 255),
+        "ssim_g11": ssim_direct(output, label, "g11"),
+    }
 
 
 PEAKS = {"u8": 255, "u16": 65535}
@@ -232,7 +250,9 @@ def test_16_bit_tracks_measure_what_they_transcribe(protocol, transcription):
     blurred, sharp = files(41, 52)
     exact = measured(protocol, "u16", blurred, sharp)
     assert_same(exact, transcription(blurred, sharp))
-    assert exact["psnr"] != pytest.approx(measured(protocol, "u8", blurred, sharp)["psnr"], abs=1e-5)
+    assert exact["psnr"] != pytest.approx(
+        measured(protocol, "u8", blurred, sharp)["psnr"], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [(34, 50), (50, 34)], ids=["landscape", "portrait"])
@@ -299,7 +319,9 @@ def test_only_the_canonical_protocol_and_those_that_say_so_give_each_number():
 
 
 def test_the_black_frame_raises_gkmnets_psnr_by_its_share_of_the_area():
-    """On RTF (360 x 360, padded to 368 x 368): 10 log10(368^2 / 360^2) = 0.19 dB, if the frame comes back black."""
+    """On RTF (360 x 360, padded to 368 x 368): 10 log10(368^2 / 360^2) = 0.19 dB, if the frame
+    comes back black.
+    """
     rng = np.random.default_rng(0)
     target = rng.integers(0, 256, (360, 360, 3)).astype(np.float32) / np.float32(255)
     output = np.clip(target + np.float32(0.1), 0, 1)
@@ -316,7 +338,11 @@ def test_clamping_and_rounding_change_gkmnets_numbers():
     image, target = ((eight_bit(p) / np.float32(255)) for p in (blurred, sharp))
     free = GKMNET.score(restore(image), track.frame(target), "folder", metric)
     clamped = GKMNET.score(restore(image).clip(0, 1), track.frame(target), "folder", metric)
-    changed = [a.key for a, b in zip(free, clamped, strict=True) if a.value != pytest.approx(b.value, abs=1e-7)]
+    changed = [
+        a.key
+        for a, b in zip(free, clamped, strict=True)
+        if a.value != pytest.approx(b.value, abs=1e-7)
+    ]
     assert changed == ["ssim_g11", "lpips_raw01"]
 
 
@@ -359,13 +385,21 @@ def pair(size=40):
 
 def test_each_measure_gets_its_own_form_and_equal_forms_are_made_once():
     output, target = pair()
-    _, seen = spied(ruler((False, False), (True, False), (False, True), (True, True), (True, False)), output, target)
+    _, seen = spied(
+        ruler((False, False), (True, False), (False, True), (True, True), (True, False)),
+        output,
+        target,
+    )
     np.testing.assert_array_equal(seen[0][0], output)
     np.testing.assert_array_equal(seen[1][0], output.clip(0, 1))
     np.testing.assert_allclose(seen[2][0] * 255, np.round(output.astype(float) * 255), atol=1e-9)
-    np.testing.assert_allclose(seen[3][0] * 255, np.round(output.astype(float) * 255).clip(0, 255), atol=1e-9)
+    np.testing.assert_allclose(
+        seen[3][0] * 255, np.round(output.astype(float) * 255).clip(0, 255), atol=1e-9
+    )
     for index in (2, 3):
-        np.testing.assert_allclose(seen[index][1] * 255, np.round(target.astype(float) * 255), atol=1e-9)
+        np.testing.assert_allclose(
+            seen[index][1] * 255, np.round(target.astype(float) * 255), atol=1e-9
+        )
     np.testing.assert_array_equal(seen[0][1], target)
     assert seen[4][0] is seen[1][0]
 
@@ -424,7 +458,9 @@ def test_a_slice_that_holds_nothing_is_a_reason():
 
 
 def test_a_bug_in_a_metric_is_named_and_measured_again_later():
-    """It is the metric's failure, not the method's: "not available" is tried again by the next run."""
+    """It is the metric's failure, not the method's: "not available" is tried again by the
+    next run.
+    """
     scores, _ = spied(ruler((True, False)), *pair(), error=ZeroDivisionError("by nought"))
     assert scores == [Score("m0", None, "not available: ZeroDivisionError: by nought")]
 

@@ -84,7 +84,11 @@ def test_no_other_text_is_an_id(text):
 
 @pytest.mark.parametrize("size", ["crop", "pad-black", "pad-reflect"])
 def test_a_multiple_belongs_to_crops_and_pads_only(size):
-    for wrong in (lambda: Track("u8", size), lambda: Track("u8", "native", 8), lambda: Track("u8", "resize", 8)):
+    for wrong in (
+        lambda: Track("u8", size),
+        lambda: Track("u8", "native", 8),
+        lambda: Track("u8", "resize", 8),
+    ):
         with pytest.raises(ValueError, match="cannot have multiple"):
             wrong()
     with pytest.raises(ValueError, match="not 'gbr'"):
@@ -119,11 +123,20 @@ def test_u8_is_what_8_bit_readers_make_of_a_16_bit_file(reader, tmp_path):
 def test_u8_reads_everything_a_method_or_a_ruler_sees_alike():
     seen = observation(16, 18)
     sample = Sample(
-        "a", seen.image, picture(16, 18, 9), seen.views, seen.blur_map, bit_depth=16, scene="s", meta={"f": 4}
+        "a",
+        seen.image,
+        picture(16, 18, 9),
+        seen.views,
+        seen.blur_map,
+        bit_depth=16,
+        scene="s",
+        meta={"f": 4},
     )
     read = Track("u8").read(sample)
     for before, after in zip(
-        (sample.image, sample.target, *sample.views), (read.image, read.target, *read.views), strict=True
+        (sample.image, sample.target, *sample.views),
+        (read.image, read.target, *read.views),
+        strict=True,
     ):
         levels = np.rint(before.astype(np.float64) * 65535).astype(int) >> 8
         np.testing.assert_array_equal(np.rint(after * 255), levels)
@@ -155,10 +168,15 @@ def test_what_comes_back_untouched_lies_on_the_framed_picture(track, height, wid
     """A method that changes nothing must be scored on pixels that lie on those of the target."""
     seen = observation(height, width)
     fitted = track.fit(seen)
-    np.testing.assert_array_equal(track.finish(fitted.image, (height, width)), track.frame(seen.image))
+    np.testing.assert_array_equal(
+        track.finish(fitted.image, (height, width)), track.frame(seen.image)
+    )
     if track.size in ("crop", "pad-black", "pad-reflect"):
         assert {side % track.multiple for side in fitted.image.shape[:2]} == {0}
-    assert fitted.image.flags.c_contiguous and track.finish(fitted.image, (height, width)).flags.c_contiguous
+    assert (
+        fitted.image.flags.c_contiguous
+        and track.finish(fitted.image, (height, width)).flags.c_contiguous
+    )
     assert (fitted.bit_depth, fitted.noise_sigma) == (8, 2.0)
 
 
@@ -181,7 +199,9 @@ def test_where_one_bright_pixel_goes(height, width, multiple, data):
 def test_mirroring_is_that_of_torch(height, width, multiple):
     image = picture(height, width)
     padding = (0, -width % multiple, 0, -height % multiple)
-    expected = torch.nn.functional.pad(torch.from_numpy(image.transpose(2, 0, 1)), padding, mode="reflect")
+    expected = torch.nn.functional.pad(
+        torch.from_numpy(image.transpose(2, 0, 1)), padding, mode="reflect"
+    )
     fitted = Track("u8", "pad-reflect", multiple).fit(Observation(image)).image
     np.testing.assert_array_equal(fitted, expected.numpy().transpose(1, 2, 0))
 
@@ -199,13 +219,21 @@ def test_mirroring_is_cut_off_and_black_is_kept():
 
 def test_views_and_the_true_map_go_along():
     seen = observation(20, 23)
-    for track in (Track("u8", "crop", 8), Track("u8", "pad-black", 8, "bgr"), Track("u8", "pad-reflect", 8)):
+    for track in (
+        Track("u8", "crop", 8),
+        Track("u8", "pad-black", 8, "bgr"),
+        Track("u8", "pad-reflect", 8),
+    ):
         fitted = track.fit(seen)
-        for before, after in zip((seen.image, *seen.views), (fitted.image, *fitted.views), strict=True):
+        for before, after in zip(
+            (seen.image, *seen.views), (fitted.image, *fitted.views), strict=True
+        ):
             expected = track.fit(Observation(before)).image
             np.testing.assert_array_equal(after, expected)
         as_picture = np.repeat(seen.blur_map[..., None], 3, axis=2)
-        np.testing.assert_array_equal(fitted.blur_map, track.fit(Observation(as_picture)).image[..., 0])
+        np.testing.assert_array_equal(
+            fitted.blur_map, track.fit(Observation(as_picture)).image[..., 0]
+        )
 
 
 def test_bgr_reverses_what_is_seen_and_only_that():
@@ -228,7 +256,9 @@ def test_a_crop_that_leaves_nothing_is_refused():
         Track("u8", "crop", 32).fit(Observation(picture(20, 40)))
 
 
-@pytest.mark.parametrize("track", [Track("u8"), Track("u8", "crop", 8), Track("u8", "pad-black", 8)])
+@pytest.mark.parametrize(
+    "track", [Track("u8"), Track("u8", "crop", 8), Track("u8", "pad-black", 8)]
+)
 def test_an_output_of_another_size_is_refused(track):
     with pytest.raises(ValueError, match="expects"):
         track.finish(picture(17, 19), (20, 20))
@@ -253,7 +283,9 @@ def test_portraits_are_turned_counter_clockwise_and_stretched():
     assert track.finish(fitted, (90, 50)).shape == (1120, 1680, 3)
 
 
-@pytest.mark.parametrize(("height", "width", "factor"), [(560, 840, 2), (840, 560, 2), (280, 1680, 2)])
+@pytest.mark.parametrize(
+    ("height", "width", "factor"), [(560, 840, 2), (840, 560, 2), (280, 1680, 2)]
+)
 def test_the_blur_grows_with_the_picture(height, width, factor):
     blur = np.full((height, width), 1.5, np.float32)
     fitted = Track("u16", "resize").fit(Observation(picture(height, width), blur_map=blur))

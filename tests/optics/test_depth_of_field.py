@@ -1,4 +1,5 @@
-"""The depth-of-field renderer against plain convolution, the lens-sampling integral and a per-pixel reference.
+"""The depth-of-field renderer against plain convolution, the lens-sampling integral and a per-pixel
+reference.
 
 Everything is compared on linear light.
 """
@@ -32,7 +33,10 @@ def rendered(linear: Plane, radius: Plane, **options: object) -> Plane:
 
 
 def convolved(linear: Plane, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    channels = [ndimage.convolve(linear[..., c].astype(np.float64), kernel, mode="reflect") for c in range(3)]
+    channels = [
+        ndimage.convolve(linear[..., c].astype(np.float64), kernel, mode="reflect")
+        for c in range(3)
+    ]
     return np.stack(channels, axis=-1)
 
 
@@ -42,11 +46,14 @@ def circle(size: int, radius: float) -> NDArray[np.bool_]:
 
 
 def smooth(size: int, seed: int) -> Plane:
-    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((size, size, 3)), (2, 2, 0))
+    field = ndimage.gaussian_filter(
+        np.random.default_rng(seed).standard_normal((size, size, 3)), (2, 2, 0)
+    )
     return ((field - field.min()) / np.ptp(field)).astype(np.float32)
 
 
-# One surface ----------------------------------------------------------------------------------------------------------
+# One surface
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", ["disk", "gaussian", "polygon"])
@@ -57,7 +64,9 @@ def test_constant_radius_is_plain_convolution(family, half, radius):
     kernel = psf.kernel(family, abs(np.float32(radius)) / 2, half=half)
     expected = convolved(x, kernel if radius > 0 else kernel[::-1, ::-1])
     np.testing.assert_allclose(
-        rendered(x, np.full((48, 37), radius, np.float32), half=half, psf=family), expected, atol=1e-6
+        rendered(x, np.full((48, 37), radius, np.float32), half=half, psf=family),
+        expected,
+        atol=1e-6,
     )
 
 
@@ -81,10 +90,16 @@ def test_tiny_picture_in_focus(shape):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([None, "left"]), st.sampled_from(["disk", "gaussian", "polygon", "gkm"]))
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([None, "left"]),
+    st.sampled_from(["disk", "gaussian", "polygon", "gkm"]),
+)
 def test_constant_picture_stays_constant_for_any_map(seed, half, family):
     random = np.random.default_rng(seed)
-    radius = ndimage.gaussian_filter(random.standard_normal((40, 33)) * 40, random.choice([0.0, 1.0, 5.0]))
+    radius = ndimage.gaussian_filter(
+        random.standard_normal((40, 33)) * 40, random.choice([0.0, 1.0, 5.0])
+    )
     radius = np.clip(radius, -7, 7).astype(np.float32)
     x = np.broadcast_to(RED, (40, 33, 3)).copy()
     half = None if family == "gkm" else half
@@ -100,7 +115,9 @@ def scattered(linear: Plane, radius: Plane) -> NDArray[np.float64]:
     for i, j in np.ndindex(r.shape):
         kernel = psf.disk(abs(float(r[i, j])))
         reach = len(kernel) // 2
-        box = np.s_[i + margin - reach : i + margin + reach + 1, j + margin - reach : j + margin + reach + 1]
+        box = np.s_[
+            i + margin - reach : i + margin + reach + 1, j + margin - reach : j + margin + reach + 1
+        ]
         total[box] += kernel[..., None] * np.append(x[i, j], 1)
     inner = total[2 * margin : -2 * margin, 2 * margin : -2 * margin]
     return inner[..., :3] / inner[..., 3:]
@@ -113,16 +130,23 @@ def test_slanted_plane_agrees_with_spreading_every_pixel(ends):
     reference = scattered(x, radius)
     error = rendered(x, radius) - reference
     assert np.sqrt(np.mean(error**2)) < 0.002
-    assert np.abs(error).max() < 0.04  # white noise, where the PSF outgrows one pixel: nearer pixels go first here
+    assert (
+        np.abs(error).max() < 0.04
+    )  # white noise, where the PSF outgrows one pixel: nearer pixels go first here
     coarse = rendered(x, radius, fineness=4) - reference
     assert np.sqrt(np.mean(coarse**2)) > 3 * np.sqrt(np.mean(error**2))
 
 
-# Two surfaces: the exact integral over the lens -----------------------------------------------------------------------
+# Two surfaces: the exact integral over the lens
+# -----------------------------------------------------------------------
 
 
-def lens(near: float, far: float, half: str | None = None) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Yield by how many whole pixels (x, y of the near, x, y of the far plane) which share of the lens moves them."""
+def lens(
+    near: float, far: float, half: str | None = None
+) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Yield by how many whole pixels (x, y of the near, x, y of the far plane) which share of the
+    lens moves them.
+    """
     t = (np.arange(1600) + 0.5) / 800 - 1
     u, v = np.meshgrid(t, t)
     used = u**2 + v**2 <= 1
@@ -131,23 +155,41 @@ def lens(near: float, far: float, half: str | None = None) -> Iterator[tuple[tup
     moves = np.rint(np.stack([near * u, near * v, far * u, far * v])[:, used]).astype(int) + 16
     codes, counts = np.unique(np.ravel_multi_index(tuple(moves), (32,) * 4), return_counts=True)
     for code, count in zip(codes, counts, strict=True):
-        yield tuple(int(index) - 16 for index in np.unravel_index(code, (32,) * 4)), count / counts.sum()
+        yield (
+            tuple(int(index) - 16 for index in np.unravel_index(code, (32,) * 4)),
+            count / counts.sum(),
+        )
 
 
 def photographed(
-    front: Plane, mask: NDArray[np.bool_], back: Plane, near: float, far: float, half: str | None = None
+    front: Plane,
+    mask: NDArray[np.bool_],
+    back: Plane,
+    near: float,
+    far: float,
+    half: str | None = None,
 ) -> NDArray[np.float64]:
-    """Average hard-occlusion pictures of two fronto-parallel planes over the lens; both planes are known everywhere."""
+    """Average hard-occlusion pictures of two fronto-parallel planes over the lens; both planes are
+    known everywhere.
+    """
     total = np.zeros(front.shape)
     for (fx, fy, bx, by), share in lens(near, far, half):
         moved_mask = np.roll(mask, (fy, fx), (0, 1))[..., None]
-        total += share * np.where(moved_mask, np.roll(front, (fy, fx), (0, 1)), np.roll(back, (by, bx), (0, 1)))
+        total += share * np.where(
+            moved_mask, np.roll(front, (fy, fx), (0, 1)), np.roll(back, (by, bx), (0, 1))
+        )
     return total
 
 
-def two_planes(front: Plane, back: Plane, near: float, far: float) -> tuple[Plane, Plane, NDArray[np.bool_]]:
+def two_planes(
+    front: Plane, back: Plane, near: float, far: float
+) -> tuple[Plane, Plane, NDArray[np.bool_]]:
     mask = circle(72, 20)
-    return np.where(mask[..., None], front, back), np.where(mask, near, far).astype(np.float32), mask
+    return (
+        np.where(mask[..., None], front, back),
+        np.where(mask, near, far).astype(np.float32),
+        mask,
+    )
 
 
 def flat(colour: NDArray[np.float32]) -> Plane:
@@ -163,7 +205,9 @@ def test_textured_foreground_before_a_background_of_one_colour(near, far, half):
     front, back = noise(72, 72), flat(BLUE)
     x, radius, mask = two_planes(front, back, near, far)
     expected = photographed(front, mask, back, near, far, half)
-    np.testing.assert_allclose(rendered(x, radius, half=half), expected, atol=1e-3)  # the oracle's grid
+    np.testing.assert_allclose(
+        rendered(x, radius, half=half), expected, atol=1e-3
+    )  # the oracle's grid
 
 
 @pytest.mark.parametrize(("near", "far"), PLANES)
@@ -171,17 +215,27 @@ def test_textured_background_where_it_is_not_hidden(near, far):
     front, back = flat(RED), smooth(72, 1)
     x, radius, mask = two_planes(front, back, near, far)
     error = np.abs(rendered(x, radius) - photographed(front, mask, back, near, far))
-    # The lens looks round an edge by |far - near|; beyond that and the foreground's own spread all is known.
+    # The lens looks round an edge by |far - near|; beyond that and the foreground's own spread all
+    # is known.
     distance = ndimage.distance_transform_edt(~mask)
     clear = distance > abs(near) + abs(far) + 1
-    clear[:8], clear[-8:], clear[:, :8], clear[:, -8:] = False, False, False, False  # np.roll wraps there
+    clear[:8], clear[-8:], clear[:, :8], clear[:, -8:] = (
+        False,
+        False,
+        False,
+        False,
+    )  # np.roll wraps there
     assert clear.any()
     assert error[clear].max() < 1e-3
     inner = np.s_[8:-8, 8:-8]
-    # Next to the edge the hidden part is a guess, but a better one than blurring every pixel as if alone in the world.
-    gathered = np.where(mask[..., None], convolved(x, psf.disk(abs(near))), convolved(x, psf.disk(abs(far))))
+    # Next to the edge the hidden part is a guess, but a better one than blurring every pixel as if
+    # alone in the world.
+    gathered = np.where(
+        mask[..., None], convolved(x, psf.disk(abs(near))), convolved(x, psf.disk(abs(far)))
+    )
     shortcut = gathered - photographed(front, mask, back, near, far)
-    # It is worst where the two PSFs are equal but upside down: which part of the lens sees which is not kept.
+    # It is worst where the two PSFs are equal but upside down: which part of the lens sees which is
+    # not kept.
     limit = 0.8 if near == -far else 0.3
     assert np.sqrt(np.mean(error[inner] ** 2)) < limit * np.sqrt(np.mean(shortcut[inner] ** 2))
 
@@ -193,7 +247,9 @@ def test_sharp_foreground_keeps_its_edge_before_blurred_background():
     np.testing.assert_allclose(out[mask], x[mask], atol=1e-5)
     background = rendered(back, np.full((72, 72), 7.0, np.float32))
     just_outside = ndimage.binary_dilation(mask) & ~mask
-    assert np.abs(out - background)[just_outside].max() < 0.25  # no red from the foreground, only a guessed hidden part
+    assert (
+        np.abs(out - background)[just_outside].max() < 0.25
+    )  # no red from the foreground, only a guessed hidden part
 
 
 def test_sharp_foreground_does_not_leak_into_its_background():
@@ -214,10 +270,13 @@ def test_nearer_surface_has_the_smaller_radius_on_either_side_of_focus():
     for near, far in ((1.0, 6.0), (-6.0, -1.0)):
         x, radius, mask = two_planes(flat(RED), flat(BLUE), near, far)
         red = (rendered(x, radius) - BLUE)[..., 0] / (RED - BLUE)[0]
-        np.testing.assert_allclose(red, ndimage.convolve(mask.astype(float), psf.disk(abs(near))), atol=1e-4)
+        np.testing.assert_allclose(
+            red, ndimage.convolve(mask.astype(float), psf.disk(abs(near))), atol=1e-4
+        )
 
 
-# Dual pixels, families, options ---------------------------------------------------------------------------------------
+# Dual pixels, families, options
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("radius", [6.0, -6.0])
@@ -240,7 +299,8 @@ def test_triangular_aperture_turns_over_at_the_plane_of_focus():
     x = np.zeros((41, 41, 3), np.float32)
     x[20, 20] = 1
     behind, before = (
-        rendered(x, np.full((41, 41), r, np.float32), psf="polygon", blades=3)[..., 0] for r in (7.0, -7.0)
+        rendered(x, np.full((41, 41), r, np.float32), psf="polygon", blades=3)[..., 0]
+        for r in (7.0, -7.0)
     )
     np.testing.assert_allclose(behind, before[::-1], atol=1e-6)
     assert np.abs(behind - before).max() > 1e-3
@@ -258,7 +318,9 @@ def test_gkm_continues_the_ladder_for_a_large_radius():
     x = np.zeros((101, 101, 3), np.float32)
     x[50, 50] = 1
     spread = rendered(x, np.full((101, 101), 14, np.float32), psf="gkm")[..., 0].astype(np.float64)
-    assert (spread.sum(axis=0) @ (np.arange(101) - 50) ** 2) / spread.sum() == pytest.approx(49, rel=1e-3)
+    assert (spread.sum(axis=0) @ (np.arange(101) - 50) ** 2) / spread.sum() == pytest.approx(
+        49, rel=1e-3
+    )
 
 
 def test_few_radii_are_not_interpolated():

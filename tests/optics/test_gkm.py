@@ -1,4 +1,6 @@
-"""The Gaussian kernel mixture against eqs. (2) to (4) of the paper, evaluated pixel by pixel in float64."""
+"""The Gaussian kernel mixture against eqs. (2) to (4) of the paper, evaluated pixel by pixel in
+float64.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def reflected(index: int, size: int) -> int:
     return index if index < size else 2 * size - 1 - index
 
 
-def equation_2(x: NDArray[np.float32], beta: NDArray[np.float32], bank: gkm.Bank) -> NDArray[np.float64]:
+def equation_2(
+    x: NDArray[np.float32], beta: NDArray[np.float32], bank: gkm.Bank
+) -> NDArray[np.float64]:
     """Sum over the mixed kernel b_{m,n} of eq. (3) at every pixel."""
     reach = max(len(kernel) for kernel in bank.kernels) // 2
     stack = np.array([np.pad(kernel, reach - len(kernel) // 2) for kernel in bank.kernels])
@@ -43,7 +47,10 @@ def equation_2(x: NDArray[np.float32], beta: NDArray[np.float32], bank: gkm.Bank
     for m, n in np.ndindex(x.shape[:2]):
         b = np.einsum("k,kij->ij", beta[:, m, n].astype(np.float64), stack)
         for i, j in np.ndindex(b.shape):
-            row, column = reflected(m - (i - reach), x.shape[0]), reflected(n - (j - reach), x.shape[1])
+            row, column = (
+                reflected(m - (i - reach), x.shape[0]),
+                reflected(n - (j - reach), x.shape[1]),
+            )
             result[m, n] += b[i, j] * x[row, column]
     return result
 
@@ -59,9 +66,17 @@ def test_ladder_of_the_paper():
 def test_ladder_of_the_released_program():
     bank = gkm.official_bank()
     assert bank.sigmas == tuple(i / 4 for i in range(22))
-    assert [len(taps) for taps in bank.taps] == [1, 3, 3, 3, *(m for m in range(5, 22, 2) for _ in range(2))]
+    assert [len(taps) for taps in bank.taps] == [
+        1,
+        3,
+        3,
+        3,
+        *(m for m in range(5, 22, 2) for _ in range(2)),
+    ]
     assert {
-        s: round(math.sqrt(v), 2) for s, v in zip(bank.sigmas, bank.variances, strict=True) if s in (0.5, 2, 5.25)
+        s: round(math.sqrt(v), 2)
+        for s, v in zip(bank.sigmas, bank.variances, strict=True)
+        if s in (0.5, 2, 5.25)
     } == {
         0.5: 0.46,
         2.0: 1.85,
@@ -71,7 +86,9 @@ def test_ladder_of_the_released_program():
 
 @banks
 def test_kernels_are_sampled_gaussians_cut_and_normalised(bank):
-    for sigma, taps, kernel, variance in zip(bank.sigmas, bank.taps, bank.kernels, bank.variances, strict=True):
+    for sigma, taps, kernel, variance in zip(
+        bank.sigmas, bank.taps, bank.kernels, bank.variances, strict=True
+    ):
         assert kernel.sum() == pytest.approx(1, abs=1e-14)
         assert not kernel.flags.writeable
         assert not taps.flags.writeable
@@ -123,7 +140,9 @@ def test_blur_is_linear_in_any_coefficients():
 
 
 @banks
-@pytest.mark.parametrize("shape", [(40, 31), (7, 50), (3, 2), (1, 1)])  # the last ones are smaller than the kernels
+@pytest.mark.parametrize(
+    "shape", [(40, 31), (7, 50), (3, 2), (1, 1)]
+)  # the last ones are smaller than the kernels
 def test_adjoint_is_the_transpose_border_included(bank, shape):
     x, z = picture(*shape), picture(*shape, seed=1)
     beta = gkm.coefficients(some_map(*shape, 6.0), bank)
@@ -173,7 +192,10 @@ def threads():
 
 def test_tiles_and_threads_do_not_show(threads):
     bank = gkm.paper_bank()
-    x, beta = picture(400, 530), gkm.coefficients(some_map(400, 530, 5.0), bank)  # several tiles each way
+    x, beta = (
+        picture(400, 530),
+        gkm.coefficients(some_map(400, 530, 5.0), bank),
+    )  # several tiles each way
     beta[7] = 0
     threads(1)
     one = gkm.blur(x, beta, bank), gkm.adjoint(x, beta, bank)
@@ -181,10 +203,12 @@ def test_tiles_and_threads_do_not_show(threads):
     assert (gkm.blur(x, beta, bank) == one[0]).all()
     assert (gkm.adjoint(x, beta, bank) == one[1]).all()
     whole = sum(
-        w[..., None] * cv2.sepFilter2D(x, -1, t, t, borderType=gkm.BORDER) for w, t in zip(beta, bank.taps, strict=True)
+        w[..., None] * cv2.sepFilter2D(x, -1, t, t, borderType=gkm.BORDER)
+        for w, t in zip(beta, bank.taps, strict=True)
     )
     back = sum(
-        cv2.sepFilter2D(w[..., None] * x, -1, t, t, borderType=gkm.BORDER) for w, t in zip(beta, bank.taps, strict=True)
+        cv2.sepFilter2D(w[..., None] * x, -1, t, t, borderType=gkm.BORDER)
+        for w, t in zip(beta, bank.taps, strict=True)
     )
     np.testing.assert_allclose(one[0], whole, atol=1e-6)
     np.testing.assert_allclose(one[1], back, atol=2e-6)
@@ -198,7 +222,9 @@ def test_coefficients_in_a_corner_of_a_tile():
     np.testing.assert_allclose(gkm.blur(x, beta, bank), equation_2(x, beta, bank), atol=1e-6)
     z = picture(30, 45, seed=3)
     forward = np.vdot(gkm.blur(x, beta, bank).astype(np.float64), z.astype(np.float64))
-    assert np.vdot(x.astype(np.float64), gkm.adjoint(z, beta, bank)) == pytest.approx(forward, rel=1e-6)
+    assert np.vdot(x.astype(np.float64), gkm.adjoint(z, beta, bank)) == pytest.approx(
+        forward, rel=1e-6
+    )
 
 
 def test_takes_views_and_float64_pictures():
@@ -236,7 +262,9 @@ def test_nonnegative_fit_is_the_optimum_under_its_bounds(wanted, ridge):
         return np.sum((matrix @ beta - target) ** 2) + ridge**2 * np.sum(beta**2)
 
     stacked = np.vstack([matrix, ridge * np.eye(21), np.full((1, 21), 100.0)])
-    bounded = lsq_linear(stacked, np.concatenate([target, np.zeros(21), [100.0]]), (0, np.inf), tol=1e-14)
+    bounded = lsq_linear(
+        stacked, np.concatenate([target, np.zeros(21), [100.0]]), (0, np.inf), tol=1e-14
+    )
     assert (found >= 0).all()
     assert found.sum() == pytest.approx(1, abs=1e-6)
     assert cost(found) <= cost(np.maximum(bounded.x, 0)) + 1e-9
@@ -253,7 +281,9 @@ def test_nonnegative_fit_agrees_with_a_constrained_search():
         constraints={"type": "eq", "fun": lambda beta: beta.sum() - 1},
         options={"ftol": 1e-15, "maxiter": 500},
     )
-    assert np.sum((matrix @ gkm.fit(wanted, bank) - target) ** 2) == pytest.approx(searched.fun, abs=1e-7)
+    assert np.sum((matrix @ gkm.fit(wanted, bank) - target) ** 2) == pytest.approx(
+        searched.fun, abs=1e-7
+    )
 
 
 @shapes
@@ -266,13 +296,17 @@ def test_ridge_fit_solves_the_normal_equations_with_a_multiplier(wanted, ridge):
     bordered[:21, :21] = matrix.T @ matrix + ridge**2 * np.eye(21)
     bordered[21, 21] = 0
     exact = np.linalg.solve(bordered, np.append(matrix.T @ target, 1.0))[:21]
-    np.testing.assert_allclose(gkm.fit(wanted, bank, nonnegative=False, ridge=ridge), exact, atol=2e-5, rtol=1e-4)
+    np.testing.assert_allclose(
+        gkm.fit(wanted, bank, nonnegative=False, ridge=ridge), exact, atol=2e-5, rtol=1e-4
+    )
 
 
 def test_a_ridge_buys_small_coefficients_with_error():
     bank, wanted = gkm.paper_bank(), psf_kernel("disk", 2.0)
     matrix, target = embedded(bank.kernels, 21), embedded([wanted], 21).ravel()
-    fits = [gkm.fit(wanted, bank, nonnegative=False, ridge=ridge) for ridge in (0, 1e-4, 1e-3, 1e-2)]
+    fits = [
+        gkm.fit(wanted, bank, nonnegative=False, ridge=ridge) for ridge in (0, 1e-4, 1e-3, 1e-2)
+    ]
     errors = [np.linalg.norm(matrix @ found - target) / np.linalg.norm(target) for found in fits]
     largest = [np.abs(found).max() for found in fits]
     assert errors == sorted(errors)
@@ -285,7 +319,9 @@ def test_a_ridge_buys_small_coefficients_with_error():
 def test_fit_returns_a_mixture_of_the_bank():
     bank = gkm.paper_bank(9)
     share = np.array([0.2, 0, 0, 0, 0.5, 0, 0, 0.3, 0])
-    np.testing.assert_allclose(gkm.fit((embedded(bank.kernels, 9) @ share).reshape(9, 9), bank), share, atol=1e-6)
+    np.testing.assert_allclose(
+        gkm.fit((embedded(bank.kernels, 9) @ share).reshape(9, 9), bank), share, atol=1e-6
+    )
 
 
 def test_fit_refuses_what_is_no_psf_and_no_ridge():
@@ -315,7 +351,10 @@ def test_fitted_coefficients_are_the_fit_of_each_pixel(family, nonnegative):
         size = max(21, len(wanted))
         matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
         best = gkm.fit(wanted, bank, nonnegative=nonnegative, ridge=0 if nonnegative else gkm.RIDGE)
-        errors = [np.linalg.norm(matrix @ b - target) / np.linalg.norm(target) for b in (beta[:, *place], best)]
+        errors = [
+            np.linalg.norm(matrix @ b - target) / np.linalg.norm(target)
+            for b in (beta[:, *place], best)
+        ]
         assert errors[0] <= errors[1] + 0.02
 
 

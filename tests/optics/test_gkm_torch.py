@@ -1,4 +1,6 @@
-"""The differentiable operator against the plain one, numerical derivatives and what torch allocates."""
+"""The differentiable operator against the plain one, numerical derivatives and what torch
+allocates.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ operators = pytest.mark.parametrize("operator", OPERATORS)
 
 def tensors(count: int, shape: tuple[int, int], bank: gkm.Bank, dtype: torch.dtype = torch.float32):
     torch.manual_seed(0)
-    return torch.rand(count, 3, *shape, dtype=dtype), torch.randn(count, len(bank.taps), *shape, dtype=dtype)
+    return torch.rand(count, 3, *shape, dtype=dtype), torch.randn(
+        count, len(bank.taps), *shape, dtype=dtype
+    )
 
 
 @operators
@@ -42,7 +46,9 @@ def test_equals_the_plain_operator(operator, bank, shape):
 def test_gradient_through_picture_and_coefficients(operator, shape):
     x, beta = tensors(2, shape, SMALL, torch.float64)
     assert gradcheck(
-        lambda a, b: OPERATORS[operator][0](a, b, SMALL), (x.requires_grad_(), beta.requires_grad_()), fast_mode=False
+        lambda a, b: OPERATORS[operator][0](a, b, SMALL),
+        (x.requires_grad_(), beta.requires_grad_()),
+        fast_mode=False,
     )
 
 
@@ -109,7 +115,9 @@ def test_no_pass_holds_all_filtered_pictures(operator):
     beta.requires_grad_()
     padded = 3 * (48 + 20) * (64 + 20)
     with (
-        torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor.shape) or tensor, lambda kept: kept),
+        torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: held.append(tensor.shape) or tensor, lambda kept: kept
+        ),
         Largest(beta) as seen,
     ):
         result = OPERATORS[operator][0](x, beta, bank)
@@ -117,7 +125,9 @@ def test_no_pass_holds_all_filtered_pictures(operator):
     assert 0 < seen.most <= padded
     with Largest(beta) as seen:
         result.sum().backward()
-    assert 0 < seen.most <= max(padded, beta.numel())  # the slope in beta: K planes, a third of K pictures
+    assert (
+        0 < seen.most <= max(padded, beta.numel())
+    )  # the slope in beta: K planes, a third of K pictures
 
 
 @operators
@@ -149,4 +159,6 @@ def test_a_gpu_gives_the_same(operator):
     x, beta = tensors(2, (50, 60), bank)
     beta /= 21
     ours = OPERATORS[operator][0]
-    torch.testing.assert_close(ours(x.cuda(), beta.cuda(), bank).cpu(), ours(x, beta, bank), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours(x.cuda(), beta.cuda(), bank).cpu(), ours(x, beta, bank), atol=1e-5, rtol=0
+    )

@@ -17,7 +17,9 @@ def test_agrees_with_scikit_image():
     white = rgb2xyz(np.ones((1, 3)))
     luminance = rgb2xyz(grey)[:, 1] / white[0, 1]
     np.testing.assert_allclose(light.to_linear(codes), luminance, atol=1e-6)
-    np.testing.assert_allclose(light.to_srgb(codes), xyz2rgb(white * codes[:, None])[:, 1], atol=2e-6)
+    np.testing.assert_allclose(
+        light.to_srgb(codes), xyz2rgb(white * codes[:, None])[:, 1], atol=2e-6
+    )
 
 
 def test_known_values():

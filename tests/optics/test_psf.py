@@ -1,4 +1,6 @@
-"""PSF kernels against independent integration, closed-form moments and the laws that every PSF obeys."""
+"""PSF kernels against independent integration, closed-form moments and the laws that every PSF
+obeys.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from benchmark.optics import psf
 Array = NDArray[np.float64]
 
 families = st.sampled_from(["disk", "gaussian", "polygon", "generalised"])
-sigmas = st.floats(0, 8) | st.floats(0, 1e-3) | st.floats(0.2, 0.3)  # up to, at and beyond the size of a pixel
+sigmas = (
+    st.floats(0, 8) | st.floats(0, 1e-3) | st.floats(0.2, 0.3)
+)  # up to, at and beyond the size of a pixel
 blade_counts = st.integers(3, 11)
 
 
@@ -26,7 +30,9 @@ def offsets(kernel: Array) -> Array:
 
 def moments(kernel: Array) -> tuple[float, float]:
     """Return the second moments along x and y about the centre of the kernel."""
-    return float(kernel.sum(axis=0) @ offsets(kernel) ** 2), float(kernel.sum(axis=1) @ offsets(kernel) ** 2)
+    return float(kernel.sum(axis=0) @ offsets(kernel) ** 2), float(
+        kernel.sum(axis=1) @ offsets(kernel) ** 2
+    )
 
 
 def embedded(kernel: Array, size: int) -> Array:
@@ -59,7 +65,9 @@ def test_disk_pixels_agree_with_dense_integration():
             t = x + (np.arange(20000) + 0.5) / 20000 - 0.5
             reach = np.sqrt(np.maximum(0, radius**2 - t**2))
             for row, y in enumerate(offsets(kernel)):
-                area[row, column] = np.maximum(0, np.minimum(y + 0.5, reach) - np.maximum(y - 0.5, -reach)).mean()
+                area[row, column] = np.maximum(
+                    0, np.minimum(y + 0.5, reach) - np.maximum(y - 0.5, -reach)
+                ).mean()
         np.testing.assert_allclose(kernel, area / (np.pi * radius**2), atol=2e-6)
 
 
@@ -83,7 +91,9 @@ def test_polygon_pixels_agree_with_dense_sampling(blades):
     t = (np.arange(len(kernel) * fine) + 0.5) / fine - len(kernel) / 2
     angle = np.pi * (0.5 + (2 * np.arange(blades) + 1) / blades)  # of the normals of its sides
     apothem = radius * math.cos(math.pi / blades)
-    inside = np.all([t[None, :] * np.cos(a) + t[:, None] * np.sin(a) <= apothem for a in angle], axis=0)
+    inside = np.all(
+        [t[None, :] * np.cos(a) + t[:, None] * np.sin(a) <= apothem for a in angle], axis=0
+    )
     sampled = inside.reshape(len(kernel), fine, len(kernel), fine).mean(axis=(1, 3))
     np.testing.assert_allclose(kernel, sampled / sampled.sum(), atol=0.01 * kernel.max())
 
@@ -97,8 +107,11 @@ def test_gaussian_variance_is_that_of_the_psf_and_of_a_pixel(sigma):
 @settings(deadline=None)
 @given(st.floats(1, 25))
 def test_disk_variance_is_that_of_the_psf_and_of_a_pixel(radius):
-    # A sharp edge is not band-limited, so the sampled moment swings round the closed form, ever less as r grows.
-    assert moments(psf.disk(radius)) == pytest.approx([radius**2 / 4 + 1 / 12] * 2, abs=0.1 / math.sqrt(radius))
+    # A sharp edge is not band-limited, so the sampled moment swings round the closed form, ever
+    # less as r grows.
+    assert moments(psf.disk(radius)) == pytest.approx(
+        [radius**2 / 4 + 1 / 12] * 2, abs=0.1 / math.sqrt(radius)
+    )
 
 
 @pytest.mark.parametrize("blades", [3, 4, 5, 6, 7, 12])
@@ -121,14 +134,18 @@ def test_circumradius_has_the_closed_form_of_square_and_triangle():
 @given(families, st.floats(0, 6), blade_counts)
 def test_moves_continuously_with_its_size(family, sigma, blades):
     size, step = 81, 1e-6
-    here, there = (embedded(psf.kernel(family, s, blades=blades), size) for s in (sigma, sigma + step))
+    here, there = (
+        embedded(psf.kernel(family, s, blades=blades), size) for s in (sigma, sigma + step)
+    )
     assert np.abs(here - there).sum() < 30 * step
 
 
 @settings(deadline=None)
 @given(families, sigmas, blade_counts)
 def test_the_two_halves_mirror_each_other_and_make_the_whole(family, sigma, blades):
-    whole, left, right = (psf.kernel(family, sigma, blades=blades, half=half) for half in (None, "left", "right"))
+    whole, left, right = (
+        psf.kernel(family, sigma, blades=blades, half=half) for half in (None, "left", "right")
+    )
     np.testing.assert_allclose((left + right) / 2, whole, atol=1e-13)
     np.testing.assert_allclose(left[:, ::-1], right, atol=1e-13)
     assert left[:, len(left) // 2 + 1 :].sum() < 1e-12
@@ -168,15 +185,26 @@ def test_refuses_unknown_families_and_two_blades():
 
 def relative(found: Array, expected: Array) -> float:
     size = max(len(found), len(expected))
-    return float(np.linalg.norm(embedded(found, size) - embedded(expected, size)) / np.linalg.norm(expected))
+    return float(
+        np.linalg.norm(embedded(found, size) - embedded(expected, size)) / np.linalg.norm(expected)
+    )
 
 
 @settings(max_examples=25)
 @given(st.floats(0.1, 8), st.sampled_from([None, "left", "right"]))
 def test_generalised_gaussian_ends_in_the_gaussian_and_the_disk(sigma, half):
-    assert relative(psf.generalised_gaussian(sigma, 2.0, half=half), psf.gaussian(sigma, half=half)) < 1e-4
-    assert relative(psf.generalised_gaussian(sigma, 1e6, half=half), psf.disk(2 * sigma, half=half)) < 1e-6
-    assert psf.generalised_gaussian(sigma, math.inf, half=half).tolist() == psf.disk(2 * sigma, half=half).tolist()
+    assert (
+        relative(psf.generalised_gaussian(sigma, 2.0, half=half), psf.gaussian(sigma, half=half))
+        < 1e-4
+    )
+    assert (
+        relative(psf.generalised_gaussian(sigma, 1e6, half=half), psf.disk(2 * sigma, half=half))
+        < 1e-6
+    )
+    assert (
+        psf.generalised_gaussian(sigma, math.inf, half=half).tolist()
+        == psf.disk(2 * sigma, half=half).tolist()
+    )
 
 
 @pytest.mark.parametrize("shape", [1.0, 1.5, 3.0, 6.0])
@@ -192,11 +220,18 @@ def test_generalised_gaussian_pixels_agree_with_dense_sampling(shape):
 
 @pytest.mark.parametrize("shape", [0.5, 1.0, 3.0, 10.0])
 def test_generalised_gaussian_is_named_by_its_deviation(shape):
-    assert moments(psf.generalised_gaussian(4.0, shape)) == pytest.approx([16 + 1 / 12] * 2, rel=3e-3)
+    assert moments(psf.generalised_gaussian(4.0, shape)) == pytest.approx(
+        [16 + 1 / 12] * 2, rel=3e-3
+    )
 
 
 def test_the_shape_belongs_to_the_generalised_family():
     assert psf.kernel("generalised", 2.0, shape=3.0) is psf.kernel("generalised", 2.0, shape=3.0)
-    assert psf.kernel("generalised", 2.0, shape=3.0).tolist() == psf.generalised_gaussian(2.0, 3.0).tolist()
-    peaks = [psf.kernel("generalised", 2.0, shape=shape).max() for shape in (0.5, 1.0, 2.0, 4.0, 50.0)]
+    assert (
+        psf.kernel("generalised", 2.0, shape=3.0).tolist()
+        == psf.generalised_gaussian(2.0, 3.0).tolist()
+    )
+    peaks = [
+        psf.kernel("generalised", 2.0, shape=shape).max() for shape in (0.5, 1.0, 2.0, 4.0, 50.0)
+    ]
     assert peaks == sorted(peaks, reverse=True)

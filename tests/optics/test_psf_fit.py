@@ -1,4 +1,6 @@
-"""PSF fits against known members of each family, exhaustive search, and pictures that are really drawn and restored."""
+"""PSF fits against known members of each family, exhaustive search, and pictures that are really
+drawn and restored.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,10 @@ def test_a_generalised_gaussian_is_recovered(sigma, exponent):
 
 def test_the_generalised_gaussian_is_no_worse_than_its_special_cases():
     for made in (psf.disk(5.3), psf.polygon(6, 5), blob(0), blob(1)):
-        found = {family: psf_fit.fit(made, family).errors.l2 for family in ("gaussian", "disk", "generalised gaussian")}
+        found = {
+            family: psf_fit.fit(made, family).errors.l2
+            for family in ("gaussian", "disk", "generalised gaussian")
+        }
         # the exponent is bounded, so that the disk itself is only approached
         assert found["generalised gaussian"] <= min(found["gaussian"] + 1e-4, found["disk"] + 0.02)
 
@@ -83,7 +88,9 @@ def test_a_mixture_is_recovered():
         np.testing.assert_allclose(found.kernel, made, atol=1e-6)
         assert found.errors.l2 < 1e-5
         assert found.kernel.shape == (9, 9)
-    np.testing.assert_allclose(psf_fit.fit(made, "gkm >= 0", max_size=9).parameters, share, atol=1e-3)
+    np.testing.assert_allclose(
+        psf_fit.fit(made, "gkm >= 0", max_size=9).parameters, share, atol=1e-3
+    )
 
 
 @families
@@ -124,14 +131,18 @@ def test_registration_never_makes_the_error_larger(family, seed):
 
 
 def test_no_translation_and_size_nearby_is_better():
-    """Exhaustive search over size and both translations, with kernels from a closed form of their own."""
+    """Exhaustive search over size and both translations, with kernels from a closed form of their
+    own.
+    """
     made = blob(3)
     found = psf_fit.fit(made, "gaussian")
     room = np.pad(made, 12)
     for down in np.linspace(-0.6, 0.6, 7):
         for right in np.linspace(-0.6, 0.6, 7):
             for sigma in np.linspace(0.7, 1.4, 8) * found.parameters[0]:
-                rival = shifted_gaussian(sigma, down - found.shift[0], right - found.shift[1], len(room))
+                rival = shifted_gaussian(
+                    sigma, down - found.shift[0], right - found.shift[1], len(room)
+                )
                 error = np.linalg.norm(rival - room) / np.linalg.norm(made)
                 assert error > found.errors.l2 - 3e-3
 
@@ -148,7 +159,10 @@ def test_no_disk_of_a_dense_ladder_is_better(made):
     found = psf_fit.fit(made, "disk", register=False)
     size = 99
     target = np.pad(made, (size - len(made)) // 2)
-    ladder = [np.pad(k, (size - len(k)) // 2) for k in (psf.disk(2 * s) for s in np.linspace(0.05, 8, 800))]
+    ladder = [
+        np.pad(k, (size - len(k)) // 2)
+        for k in (psf.disk(2 * s) for s in np.linspace(0.05, 8, 800))
+    ]
     best = min(np.linalg.norm(kernel - target) for kernel in ladder) / np.linalg.norm(made)
     assert found.errors.l2 <= best + 1e-4
 
@@ -169,7 +183,9 @@ def test_more_freedom_fits_better(seed):
 
 def test_only_coefficients_of_both_signs_make_a_flat_top():
     made = psf.disk(8)
-    gaussian, nonnegative, free = (psf_fit.fit(made, family).errors.l2 for family in ("gaussian", "gkm >= 0", "gkm"))
+    gaussian, nonnegative, free = (
+        psf_fit.fit(made, family).errors.l2 for family in ("gaussian", "gkm >= 0", "gkm")
+    )
     assert nonnegative > 0.9 * gaussian
     assert free < 0.35 * gaussian
 
@@ -214,7 +230,8 @@ def test_refuses_an_unknown_family():
         psf_fit.fit(np.ones((3, 3)), "airy")
 
 
-# Errors ---------------------------------------------------------------------------------------------------------------
+# Errors
+# --------------------------------------------------------------------------------------------------
 
 
 def test_relative_errors_by_hand():
@@ -237,7 +254,9 @@ def test_no_filter_beats_the_one_made_from_the_true_psf(used, true):
 def test_a_smaller_misfit_costs_less():
     found = [psf_fit.errors(psf.gaussian(sigma), psf.gaussian(2)) for sigma in (2.05, 2.2, 2.6)]
     for name in ("l2", "tv", "loss"):
-        assert sorted(getattr(each, name) for each in found) == [getattr(each, name) for each in found]
+        assert sorted(getattr(each, name) for each in found) == [
+            getattr(each, name) for each in found
+        ]
     assert found[0].blur > found[1].blur > found[2].blur
 
 
@@ -253,7 +272,9 @@ def test_half_a_plane_of_the_spectrum_stands_for_all_of_it():
 
 
 def natural_picture(random: np.random.Generator) -> Array:
-    """A periodic picture of 1/f^2 power spectrum and the variance of the module, drawn in the full Fourier plane."""
+    """A periodic picture of 1/f^2 power spectrum and the variance of the module, drawn in the full
+    Fourier plane.
+    """
     size = psf_fit.GRID
     frequency = np.fft.fftfreq(size)
     squared = frequency[:, None] ** 2 + frequency**2
@@ -263,7 +284,9 @@ def natural_picture(random: np.random.Generator) -> Array:
     return np.fft.ifft2(np.fft.fft2(random.standard_normal((size, size))) * np.sqrt(power)).real
 
 
-@pytest.mark.parametrize("used", [psf.gaussian(1.9), psf.disk(3.6), psf.gaussian(2.2)], ids=["near", "disk", "wide"])
+@pytest.mark.parametrize(
+    "used", [psf.gaussian(1.9), psf.disk(3.6), psf.gaussian(2.2)], ids=["near", "disk", "wide"]
+)
 def test_blur_and_loss_are_those_of_pictures_blurred_and_restored(used):
     random = np.random.default_rng(0)
     true, size = psf.disk(4), psf_fit.GRID
@@ -280,7 +303,10 @@ def test_blur_and_loss_are_those_of_pictures_blurred_and_restored(used):
         power *= psf_fit.VARIANCE / power.mean()
         power[0, 0] = 1e9  # the mean is known
         return np.fft.ifft2(
-            np.fft.fft2(picture) * transfer.conj() * power / (abs(transfer) ** 2 * power + noise_variance)
+            np.fft.fft2(picture)
+            * transfer.conj()
+            * power
+            / (abs(transfer) ** 2 * power + noise_variance)
         ).real
 
     squared = {"blur": 0.0, "used": 0.0, "true": 0.0}
@@ -296,7 +322,8 @@ def test_blur_and_loss_are_those_of_pictures_blurred_and_restored(used):
     assert found.loss == pytest.approx(10 * math.log10(squared["used"] / squared["true"]), abs=0.15)
 
 
-# Tools ----------------------------------------------------------------------------------------------------------------
+# Tools
+# --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=20)
@@ -311,7 +338,9 @@ def test_translation_keeps_sum_and_energy_and_can_be_undone(seed, down, right):
 
 def test_translation_by_whole_pixels_is_exact():
     made = np.random.default_rng(0).uniform(0, 1, (9, 13))
-    np.testing.assert_allclose(psf_fit.translate(made, (2, -3)), np.roll(made, (2, -3), axis=(0, 1)), atol=1e-14)
+    np.testing.assert_allclose(
+        psf_fit.translate(made, (2, -3)), np.roll(made, (2, -3), axis=(0, 1)), atol=1e-14
+    )
 
 
 def test_moments_of_a_displaced_gaussian():

@@ -18,7 +18,8 @@ def disparity(*rows: list[float]) -> np.ndarray:
     return np.array(rows, np.float32)
 
 
-# Measured depth -------------------------------------------------------------------------------------------------------
+# Measured depth
+# --------------------------------------------------------------------------------------------------
 
 
 def test_radius_is_affine_in_disparity_and_grows_with_distance():
@@ -49,7 +50,9 @@ def test_some_pixel_is_always_in_focus(focus, seed):
 def test_depth_is_the_inverse_of_disparity():
     depth = np.random.default_rng(0).uniform(1, 9, (7, 8)).astype(np.float32)
     expected = scenes.radius_from_depth(1 / depth, 5.0)
-    np.testing.assert_allclose(scenes.radius_from_depth(depth, 5.0, kind="depth"), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        scenes.radius_from_depth(depth, 5.0, kind="depth"), expected, atol=1e-5
+    )
 
 
 def test_a_flat_scene_is_in_focus():
@@ -61,7 +64,9 @@ def test_unknown_pixels_take_the_farther_neighbour_of_their_row(unknown):
     """A row that knows nothing takes the values of the next row."""
     holes = disparity([8, unknown, unknown, 2, 4], [unknown, 3, 3, 3, unknown], [unknown] * 5)
     filled = disparity([8, 2, 2, 2, 4], [3, 3, 3, 3, 3], [3, 3, 3, 3, 3])
-    np.testing.assert_allclose(scenes.radius_from_depth(holes, 6), scenes.radius_from_depth(filled, 6))
+    np.testing.assert_allclose(
+        scenes.radius_from_depth(holes, 6), scenes.radius_from_depth(filled, 6)
+    )
 
 
 def test_refuses_numbers_out_of_range():
@@ -71,14 +76,17 @@ def test_refuses_numbers_out_of_range():
             scenes.radius_from_depth(*bad)
 
 
-# Alignment ------------------------------------------------------------------------------------------------------------
+# Alignment
+# --------------------------------------------------------------------------------------------------
 
 
 def board() -> tuple[np.ndarray, np.ndarray]:
     """Return a picture of a bright square before a dark ground, and its true radii."""
     radius = np.full((40, 40), 5.0, np.float32)
     radius[12:28, 12:28] = -3
-    picture = np.where(radius[..., None] < 0, 0.8, 0.1) + np.random.default_rng(0).normal(0, 0.02, (40, 40, 3))
+    picture = np.where(radius[..., None] < 0, 0.8, 0.1) + np.random.default_rng(0).normal(
+        0, 0.02, (40, 40, 3)
+    )
     return picture.astype(np.float32), radius
 
 
@@ -92,7 +100,9 @@ def test_aligned_moves_an_edge_back_to_that_of_the_picture(shift):
     picture, radius = board()
     off = np.roll(radius, shift, axis=1)
     right = scenes.aligned(off, picture) == radius
-    right[10:14, 10:14] = right[10:14, 26:30] = right[26:30, 10:14] = right[26:30, 26:30] = True  # corners may round
+    right[10:14, 10:14] = right[10:14, 26:30] = right[26:30, 10:14] = right[26:30, 26:30] = (
+        True  # corners may round
+    )
     assert right.all()
 
 
@@ -119,7 +129,10 @@ def test_aligned_prefers_the_nearest_where_colour_tells_nothing():
 
 def test_aligned_only_picks_radii_that_are_there():
     random = np.random.default_rng(0)
-    picture, radius = random.random((20, 21, 3), np.float32), random.integers(-4, 4, (20, 21)).astype(np.float32)
+    picture, radius = (
+        random.random((20, 21, 3), np.float32),
+        random.integers(-4, 4, (20, 21)).astype(np.float32),
+    )
     assert set(np.unique(scenes.aligned(radius, picture))) <= set(np.unique(radius))
 
 
@@ -129,7 +142,8 @@ def test_aligned_keeps_slopes():
     assert (scenes.aligned(slope, picture) == slope).all()
 
 
-# Files ----------------------------------------------------------------------------------------------------------------
+# Files
+# --------------------------------------------------------------------------------------------------
 
 GREY = np.arange(12).reshape(3, 4)
 
@@ -171,7 +185,16 @@ def damaged(folder: Path) -> dict[str, str]:
     np.save(folder / "three.npy", np.ones((2, 3, 4)))
     np.save(folder / "complex.npy", np.ones((3, 4), complex))
     cv2.imwrite(str(folder / "black.png"), np.zeros((3, 4), np.uint8))
-    unreadable = ("junk.png", "junk.npy", "junk.npz", "empty.npy", "empty.png", "cut.npy", "none.npz", "missing.png")
+    unreadable = (
+        "junk.png",
+        "junk.npy",
+        "junk.npz",
+        "empty.npy",
+        "empty.png",
+        "cut.npy",
+        "none.npz",
+        "missing.png",
+    )
     return dict.fromkeys(unreadable, "cannot be read") | {
         "three.npy": "one number per pixel",
         "complex.npy": "one number per pixel",
@@ -187,12 +210,16 @@ def test_damaged_files_are_named(tmp_path):
 
 def test_a_map_of_another_size_is_refused(tmp_path):
     np.save(tmp_path / "d.npy", np.ones((3, 4)))
-    assert scenes.read_depth(tmp_path / "d.npy", size_of=np.zeros((3, 4, 3), np.float32)).shape == (3, 4)
+    assert scenes.read_depth(tmp_path / "d.npy", size_of=np.zeros((3, 4, 3), np.float32)).shape == (
+        3,
+        4,
+    )
     with pytest.raises(DataError, match=r"is 4x3 px, but its picture is 3x4"):
         scenes.read_depth(tmp_path / "d.npy", size_of=np.zeros((4, 3, 3), np.float32))
 
 
-# Invention ------------------------------------------------------------------------------------------------------------
+# Invention
+# --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30, deadline=None)
@@ -207,7 +234,9 @@ def test_every_invented_scene_reaches_its_radius_on_slopes(seed, size):
 
 
 def test_almost_every_invented_scene_has_edges_both_signs_and_focus():
-    drawn = [scenes.invented_radius(96, 180, 8.0, np.random.default_rng(seed)) for seed in range(200)]
+    drawn = [
+        scenes.invented_radius(96, 180, 8.0, np.random.default_rng(seed)) for seed in range(200)
+    ]
     for holds in (
         lambda radius: (np.abs(np.diff(radius, axis=1)) > 1).any(),
         lambda radius: (radius < -0.5).mean() > 0.001,
@@ -223,7 +252,9 @@ def test_max_radius_only_scales():
 
 
 def test_same_generator_state_same_scene():
-    first, again, other = (scenes.invented_radius(60, 80, 8.0, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (
+        scenes.invented_radius(60, 80, 8.0, np.random.default_rng(s)) for s in (1, 1, 2)
+    )
     assert (first == again).all()
     assert np.abs(first - other).mean() > 0.5
 

@@ -1,4 +1,6 @@
-"""The operator of a blur map against kernels summed pixel by pixel in float64, its transpose, and the laws of blur."""
+"""The operator of a blur map against kernels summed pixel by pixel in float64, its transpose, and
+the laws of blur.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from benchmark.optics.varying import VaryingBlur, ladder
 
 FAMILIES = ("gaussian", "disk", "gkm")
 families = pytest.mark.parametrize("family", FAMILIES)
-shapes = pytest.mark.parametrize("shape", [(23, 31), (5, 40), (3, 2), (1, 1)])  # mostly smaller than the kernels
+shapes = pytest.mark.parametrize(
+    "shape", [(23, 31), (5, 40), (3, 2), (1, 1)]
+)  # mostly smaller than the kernels
 
 
 def picture(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
@@ -29,14 +33,18 @@ def rough(shape: tuple[int, int], top: float = 5.0, seed: int = 1) -> NDArray[np
 
 
 def scene(shape: tuple[int, int], top: float = 5.0) -> NDArray[np.float32]:
-    """A ramp with a sharp thing and a far thing before it: few rungs in most places, many at the edges."""
+    """A ramp with a sharp thing and a far thing before it: few rungs in most places, many at the
+    edges.
+    """
     ramp = np.linspace(0.2, 0.6 * top, shape[1], dtype=np.float32) * np.ones(shape, np.float32)
     ramp[shape[0] // 3 : shape[0] // 2, : shape[1] // 3] = 0
     ramp[: shape[0] // 5, shape[1] // 2 :] = top
     return ramp
 
 
-def per_pixel(x: NDArray[np.float32], blur_map: NDArray[np.float32], family: varying.Family) -> NDArray[np.float64]:
+def per_pixel(
+    x: NDArray[np.float32], blur_map: NDArray[np.float32], family: varying.Family
+) -> NDArray[np.float64]:
     """Gather at every pixel with its own kernel, made from the definition."""
     kernels, variances = ladder(family, float(blur_map.max()))
     reach = max(len(kernel) for kernel in kernels) // 2
@@ -48,7 +56,9 @@ def per_pixel(x: NDArray[np.float32], blur_map: NDArray[np.float32], family: var
         lower = min(int(place), len(kernels) - 1)
         upper = min(lower + 1, len(kernels) - 1)
         own = (1 - (place - lower)) * stack[lower] + (place - lower) * stack[upper]
-        result[m, n] = np.einsum("ij,ijc->c", own, wide[m : m + 2 * reach + 1, n : n + 2 * reach + 1])
+        result[m, n] = np.einsum(
+            "ij,ijc->c", own, wide[m : m + 2 * reach + 1, n : n + 2 * reach + 1]
+        )
     return result
 
 
@@ -56,7 +66,9 @@ def per_pixel(x: NDArray[np.float32], blur_map: NDArray[np.float32], family: var
 @shapes
 def test_forward_is_every_pixels_own_kernel(family, shape):
     x, blur_map = picture(shape), rough(shape)
-    np.testing.assert_allclose(VaryingBlur(blur_map, family).forward(x), per_pixel(x, blur_map, family), atol=2e-6)
+    np.testing.assert_allclose(
+        VaryingBlur(blur_map, family).forward(x), per_pixel(x, blur_map, family), atol=2e-6
+    )
 
 
 @families
@@ -64,7 +76,9 @@ def test_forward_is_every_pixels_own_kernel(family, shape):
 def test_adjoint_is_the_transpose_border_included(family, shape):
     x, z, blur = picture(shape), picture(shape, 2), VaryingBlur(rough(shape), family)
     forward = np.vdot(blur.forward(x).astype(np.float64), z.astype(np.float64))
-    assert np.vdot(x.astype(np.float64), blur.adjoint(z).astype(np.float64)) == pytest.approx(forward, rel=1e-6)
+    assert np.vdot(x.astype(np.float64), blur.adjoint(z).astype(np.float64)) == pytest.approx(
+        forward, rel=1e-6
+    )
 
 
 @families
@@ -81,7 +95,9 @@ def test_tiles_and_ways_to_apply_a_kernel_do_not_show(family, ways, monkeypatch)
     for rung, kernel in enumerate(kernels):
         weight = np.maximum(0, 1 - np.abs(place - rung))[..., None]
         if weight.any():
-            forward += weight * cv2.filter2D(x.astype(np.float64), -1, kernel, borderType=gkm.BORDER)
+            forward += weight * cv2.filter2D(
+                x.astype(np.float64), -1, kernel, borderType=gkm.BORDER
+            )
             backward += cv2.filter2D(weight * x, -1, kernel, borderType=gkm.BORDER)
     np.testing.assert_allclose(blur.forward(x), forward, atol=3e-6)
     np.testing.assert_allclose(blur.adjoint(x), backward, atol=3e-6)
@@ -100,9 +116,13 @@ def test_laws_on_any_size(family, shape, top, seed):
     np.testing.assert_allclose(blur.forward(np.full_like(x, 0.7)), 0.7, atol=1e-6)
     blurred, spread = blur.forward(x), blur.adjoint(z)
     assert blurred.dtype == spread.dtype == np.float32
-    assert spread.mean(dtype=np.float64) == pytest.approx(z.mean(dtype=np.float64), rel=1e-5)  # it moves light, no more
+    assert spread.mean(dtype=np.float64) == pytest.approx(
+        z.mean(dtype=np.float64), rel=1e-5
+    )  # it moves light, no more
     forward = np.vdot(blurred.astype(np.float64), z.astype(np.float64))
-    assert np.vdot(x.astype(np.float64), spread.astype(np.float64)) == pytest.approx(forward, rel=1e-6)
+    assert np.vdot(x.astype(np.float64), spread.astype(np.float64)) == pytest.approx(
+        forward, rel=1e-6
+    )
 
 
 @families

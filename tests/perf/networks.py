@@ -1,8 +1,10 @@
-"""What the fast forms of GKMNet and SRN gain on a CPU: seconds, peak memory and agreement, at weights drawn at random.
+"""What the fast forms of GKMNet and SRN gain on a CPU: seconds, peak memory and agreement, at
+weights drawn at random.
 
-`python -m tests.perf.networks` measures everything in one run on two threads. Every form runs in a process of its own,
-forms in turn, once to warm up and once timed; medians of the rounds. Peak memory is that of the process less what it
-held before the network was called. Other work on the machine disturbs it.
+`python -m tests.perf.networks` measures everything in one run on two threads. Every form runs in a
+process of its own, forms in turn, once to warm up and once timed; medians of the rounds. Peak
+memory is that of the process less what it held before the network was called. Other work on the
+machine disturbs it.
 """
 
 from __future__ import annotations
@@ -62,16 +64,21 @@ def report(name: str, found: dict[str, list[dict[str, float]]]) -> None:
     for form, rounds in found.items():
         say(
             f"  {form}: {seconds[form]:.2f} s, {peak[form] / 2**30:.2f} GiB; the fast form is "
-            f"{seconds[form] / seconds['fast']:.2f} times as fast, with {peak['fast'] / peak[form]:.2f} of the memory; "
+            f"{seconds[form] / seconds['fast']:.2f} times as fast, with "
+            f"{peak['fast'] / peak[form]:.2f} of the memory; "
             f"largest difference {max(one['difference'] for one in rounds):.1e}"
         )
     macs = own_macs(name)
     say(
-        f"  its own {macs / 1e9:.0f} GMAC need {macs / rate:.2f} s at the {rate / 1e9:.0f} GMAC/s of a 4096^3 matrix "
+        f"  its own {macs / 1e9:.0f} GMAC need {macs / rate:.2f} s at the {rate / 1e9:.0f} GMAC/s "
+        f"of a 4096^3 matrix "
         f"product; the fast form takes {seconds['fast'] * rate / macs:.2f} times that"
     )
     if name == "gkmnet":
-        say("  (targets: 4 times as fast, a third of the memory, difference 1e-4, 2.3 times the matrix product)")
+        say(
+            "  (targets: 4 times as fast, a third of the memory, difference 1e-4, 2.3 times the "
+            "matrix product)"
+        )
     else:
         say("  (target: 1.5 times as fast)")
 
@@ -84,7 +91,9 @@ def own_macs(name: str) -> float:
 
 
 def measured(name: str, form: str, folder: str) -> dict[str, float]:
-    """Return seconds, peak memory (bytes), rate of a matrix product (MAC/s) and difference to the first form."""
+    """Return seconds, peak memory (bytes), rate of a matrix product (MAC/s) and difference to the
+    first form.
+    """
     command = [sys.executable, "-m", "tests.perf.networks", name, form, folder]
     done = subprocess.run(
         command,
@@ -118,7 +127,16 @@ def measure(name: str, form: str, folder: Path) -> None:
         forward(x)
         seconds = time.perf_counter() - started
     peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - held)
-    say(json.dumps({"seconds": seconds, "peak": peak, "rate": rate(), "difference": difference(made, folder / name)}))
+    say(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "peak": peak,
+                "rate": rate(),
+                "difference": difference(made, folder / name),
+            }
+        )
+    )
 
 
 def difference(made: Tensor, path: Path) -> float:
@@ -142,7 +160,9 @@ def rate(size: int = 4096) -> float:
 
 
 class GroupedConvolution(GaussianConvolution):
-    """The GCM as it is usually written, and as it was released: one grouped convolution of the colours."""
+    """The GCM as it is usually written, and as it was released: one grouped convolution of the
+    colours.
+    """
 
     def _convolved(self, x: Tensor) -> Tensor:
         padded = continued(x, self._halo, self._border)
@@ -150,7 +170,9 @@ class GroupedConvolution(GaussianConvolution):
 
 
 def report_grouped() -> None:
-    """Print how much faster GKMNet is than with a grouped convolution; of a small picture, as that takes minutes."""
+    """Print how much faster GKMNet is than with a grouped convolution; of a small picture, as that
+    takes minutes.
+    """
     torch.set_num_threads(THREADS)
     method = create(METHODS, "gkmnet")[0]
     assert isinstance(method, GkmNet)
@@ -169,8 +191,10 @@ def report_grouped() -> None:
             made.append(forward(x))
             seconds.append(time.perf_counter() - started)
     say(
-        f"gkmnet, {width}x{height}, with the GCM as one grouped convolution (as released): {seconds[0]:.1f} s; the "
-        f"plain form is {seconds[0] / seconds[1]:.1f} times as fast, the fast one {seconds[0] / seconds[2]:.0f} times; "
+        f"gkmnet, {width}x{height}, with the GCM as one grouped convolution (as released): "
+        f"{seconds[0]:.1f} s; the "
+        f"plain form is {seconds[0] / seconds[1]:.1f} times as fast, the fast one "
+        f"{seconds[0] / seconds[2]:.0f} times; "
         f"largest difference {max(float((one - made[0]).abs().max()) for one in made):.1e}"
     )
 
@@ -185,15 +209,33 @@ def report_large() -> None:
         folder = Path(name)
         draw(folder, "gkmnet")
         width, height = LARGE
-        imageio.write(folder / "large.png", np.random.default_rng(0).random((height, width, 3), np.float32), 8)
-        command = [sys.executable, "-m", "benchmark", "deblur", "large.png", "--method", "gkmnet.drawn", "--out", "out"]
+        imageio.write(
+            folder / "large.png", np.random.default_rng(0).random((height, width, 3), np.float32), 8
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "benchmark",
+            "deblur",
+            "large.png",
+            "--method",
+            "gkmnet.drawn",
+            "--out",
+            "out",
+        ]
         started = time.perf_counter()
         subprocess.run(
-            command, cwd=folder, check=True, env={**os.environ, "BENCHMARK_CHECKPOINTS": name, "PYTHONPATH": str(ROOT)}
+            command,
+            cwd=folder,
+            check=True,
+            env={**os.environ, "BENCHMARK_CHECKPOINTS": name, "PYTHONPATH": str(ROOT)},
         )
         seconds = time.perf_counter() - started
     peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e9
-    say(f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the process (target < 6 GB)")
+    say(
+        f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the "
+        f"process (target < 6 GB)"
+    )
 
 
 def say(line: str) -> None:

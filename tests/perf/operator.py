@@ -1,8 +1,10 @@
-"""What the blur operators cost beside the plain ways to compute the same: time on two threads, and memory.
+"""What the blur operators cost beside the plain ways to compute the same: time on two threads, and
+memory.
 
-`python -m tests.perf.operator` measures everything in one run: rounds that take the candidates in turn, medians over
-the rounds. Other work on the machine disturbs it; run it alone. Memory is what the peak of a fresh process that does
-nothing else rises by, from the kernel's account of it (Linux).
+`python -m tests.perf.operator` measures everything in one run: rounds that take the candidates in
+turn, medians over the rounds. Other work on the machine disturbs it; run it alone. Memory is what
+the peak of a fresh process that does nothing else rises by, from the kernel's account of it
+(Linux).
 """
 
 from __future__ import annotations
@@ -44,8 +46,13 @@ def main() -> None:
 def report_memory() -> None:
     for operator in ("blur", "adjoint"):
         command = [sys.executable, "-m", "tests.perf.operator", operator]
-        extra = int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-        say(f"gkm.{operator}, peak memory beyond its arguments: {extra / PICTURE_BYTES:.1f} pictures (target < 6)")
+        extra = int(
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        )
+        say(
+            f"gkm.{operator}, peak memory beyond its arguments: {extra / PICTURE_BYTES:.1f} "
+            f"pictures (target < 6)"
+        )
 
 
 def report_gkm() -> None:
@@ -64,7 +71,8 @@ def report_gkm() -> None:
     say(f"gkm at {WIDTH} x {HEIGHT} x 3, K = 21, all coefficients in use, {THREADS} threads")
     for name in ("blur", "adjoint"):
         say(
-            f"  {name}: {results[name]:.3f} s; dense 21 x 21 torch convolution {results['dense']:.2f} s, "
+            f"  {name}: {results[name]:.3f} s; dense 21 x 21 torch convolution "
+            f"{results['dense']:.2f} s, "
             f"{results['dense'] / results[name]:.1f} times as long (target 2.5); "
             f"scipy's separable one (one thread, as it is) {results['scipy']:.2f} s, "
             f"{results['scipy'] / results[name]:.1f} times (target 5)"
@@ -81,7 +89,10 @@ def report_torch() -> None:
     bank = gkm.paper_bank()
     x, beta = example(bank)
     small, weights = x[:280, :420].copy(), beta[:, :280, :420].copy()
-    planes, mixed = torch.from_numpy(small.transpose(2, 0, 1).copy())[None], torch.from_numpy(weights)[None]
+    planes, mixed = (
+        torch.from_numpy(small.transpose(2, 0, 1).copy())[None],
+        torch.from_numpy(weights)[None],
+    )
     wanted = planes.clone().requires_grad_(), mixed.clone().requires_grad_()
 
     def both_ways() -> object:
@@ -94,7 +105,10 @@ def report_torch() -> None:
             "plain": lambda: gkm.blur(small, weights, bank),
         }
     )
-    say(f"420 x 280 x 3 on the CPU: {', '.join(f'{name} {1000 * value:.0f} ms' for name, value in results.items())}")
+    say(
+        f"420 x 280 x 3 on the CPU: "
+        f"{', '.join(f'{name} {1000 * value:.0f} ms' for name, value in results.items())}"
+    )
 
 
 def report_varying(height: int, width: int) -> None:
@@ -108,10 +122,16 @@ def report_varying(height: int, width: int) -> None:
             "rung by rung": lambda: rung_by_rung(x, blur_map),
         }
     )
-    say(f"VaryingBlur at {width} x {height} x 3, sigma up to {blur_map.max():.1f} px, {THREADS} threads")
+    say(
+        f"VaryingBlur at {width} x {height} x 3, sigma up to {blur_map.max():.1f} px, {THREADS} "
+        f"threads"
+    )
     say(f"  {', '.join(f'{name} {value:.3f} s' for name, value in results.items())}")
     ratios = [results["rung by rung"] / results[f"disk {way}"] for way in ("forward", "adjoint")]
-    say(f"  disks, cv2.filter2D of the picture by each rung: {ratios[0]:.1f} times forward, {ratios[1]:.1f} adjoint")
+    say(
+        f"  disks, cv2.filter2D of the picture by each rung: {ratios[0]:.1f} times forward, "
+        f"{ratios[1]:.1f} adjoint"
+    )
 
 
 def say(line: str) -> None:
@@ -120,7 +140,9 @@ def say(line: str) -> None:
 
 
 def timed(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median wall time of each candidate in seconds, over rounds that take them in turn."""
+    """Return the median wall time of each candidate in seconds, over rounds that take them
+    in turn.
+    """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for round_ in range(ROUNDS + 1):  # the first one warms up
         for name, run in candidates.items():
@@ -141,21 +163,27 @@ def example(bank: gkm.Bank) -> tuple[Array, Array]:
 
 
 def scene(height: int, width: int) -> Array:
-    """Return a map of a receding ground with a dozen things of their own depth before it, sigma up to 4.5 px."""
+    """Return a map of a receding ground with a dozen things of their own depth before it, sigma up
+    to 4.5 px.
+    """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     blur_map = np.abs(x - width / 3) / width * 6
     for _ in range(12):
         middle = rng.random(2) * (height, width)
         size = (0.03 + 0.2 * rng.random(2)) * (height, width)
-        blur_map[((y - middle[0]) / size[0]) ** 2 + ((x - middle[1]) / size[1]) ** 2 < 1] = 4.5 * rng.random()
+        blur_map[((y - middle[0]) / size[0]) ** 2 + ((x - middle[1]) / size[1]) ** 2 < 1] = (
+            4.5 * rng.random()
+        )
     return blur_map.astype(np.float32)
 
 
 def dense_convolution(x: Array, beta: Array, bank: gkm.Bank) -> Callable[[], object]:
-    """Return the operator as one dense convolution of each channel by all kernels, and the weighted sum.
+    """Return the operator as one dense convolution of each channel by all kernels, and the weighted
+    sum.
 
-    The channels go in as separate pictures: as one grouped convolution torch is far slower on a CPU.
+    The channels go in as separate pictures: as one grouped convolution torch is far slower on a
+    CPU.
     """
     import torch
 
@@ -166,12 +194,18 @@ def dense_convolution(x: Array, beta: Array, bank: gkm.Bank) -> Callable[[], obj
     weights = torch.from_numpy(beta)
 
     def run() -> object:
-        padded = torch.from_numpy(np.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric"))
+        padded = torch.from_numpy(
+            np.pad(x, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+        )
         planes = padded.permute(2, 0, 1).contiguous()[:, None, None]
-        return torch.stack([(torch.nn.functional.conv2d(plane, kernels)[0] * weights).sum(0) for plane in planes])
+        return torch.stack(
+            [(torch.nn.functional.conv2d(plane, kernels)[0] * weights).sum(0) for plane in planes]
+        )
 
     found = run().permute(1, 2, 0).numpy()  # type: ignore[attr-defined]
-    np.testing.assert_allclose(found, gkm.blur(x, beta, bank), atol=1e-4)  # the same thing is being timed
+    np.testing.assert_allclose(
+        found, gkm.blur(x, beta, bank), atol=1e-4
+    )  # the same thing is being timed
     return run
 
 
@@ -195,12 +229,16 @@ def rung_by_rung(x: Array, blur_map: Array) -> Array:
 
 
 def measure_memory(operator: str) -> int:
-    """Return by how many bytes the peak of this process rises above what it holds before the call."""
+    """Return by how many bytes the peak of this process rises above what it holds before
+    the call.
+    """
     cv2.setNumThreads(THREADS)
     bank = gkm.paper_bank()
     x, beta = example(bank)
     run = {"blur": gkm.blur, "adjoint": gkm.adjoint}[operator]
-    run(x[:300, :300].copy(), beta[:, :300, :300].copy(), bank)  # what is loaded on first use is not the operator's
+    run(
+        x[:300, :300].copy(), beta[:, :300, :300].copy(), bank
+    )  # what is loaded on first use is not the operator's
     before = from_status("VmRSS")
     result = run(x, beta, bank)
     assert result.shape == x.shape
@@ -208,7 +246,11 @@ def measure_memory(operator: str) -> int:
 
 
 def from_status(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    line = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith(f"{name}:")
+    )
     return 1024 * int(line.split()[1])
 
 

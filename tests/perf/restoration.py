@@ -1,8 +1,9 @@
-"""What whole classical methods cost: seconds on two threads at three sizes, growth with the pixels, and peak memory.
+"""What whole classical methods cost: seconds on two threads at three sizes, growth with the pixels,
+and peak memory.
 
-`python -m tests.perf.restoration` measures everything in one run, one fresh process per method and size, the sizes of a
-method in turn. Preparing (imports, compilation) is not timed. The picture is that of the command `cost`. Other work on
-the machine disturbs it.
+`python -m tests.perf.restoration` measures everything in one run, one fresh process per method and
+size, the sizes of a method in turn. Preparing (imports, compilation) is not timed. The picture is
+that of the command `cost`. Other work on the machine disturbs it.
 """
 
 from __future__ import annotations
@@ -46,14 +47,17 @@ def main() -> None:
         )
         say(
             f"{text}: {seconds} ({target or 'no target'}); {pixels:.0f} times the pixels take "
-            f"{full['seconds'] / small['seconds']:.1f} times as long; peak {full['peak'] / 2**30:.2f} GiB (target < 3)"
+            f"{full['seconds'] / small['seconds']:.1f} times as long; peak "
+            f"{full['peak'] / 2**30:.2f} GiB (target < 3)"
         )
 
     report_map()
 
 
 def report_map() -> None:
-    """Print the time of the map that the authors' program makes in 4.3 and 6.2 s, on another machine."""
+    """Print the time of the map that the authors' program makes in 4.3 and 6.2 s, on another
+    machine.
+    """
     from benchmark.methods.two_stage import ebdb
 
     image, _ = mosaic(360, 360)
@@ -64,17 +68,27 @@ def report_map() -> None:
         seconds.append(time.perf_counter() - started)
     taken = median(seconds)
     say(
-        f"map of ebdb, 360x360: {taken:.2f} s; the authors' program under GNU Octave took 4.3 and 6.2 s for pictures "
-        f"of this size on another machine, {4.3 / taken:.0f} and {6.2 / taken:.0f} times as long (target 10)"
+        f"map of ebdb, 360x360: {taken:.2f} s; the authors' program under GNU Octave took 4.3 and "
+        f"6.2 s for pictures "
+        f"of this size on another machine, {4.3 / taken:.0f} and {6.2 / taken:.0f} times as long "
+        f"(target 10)"
     )
 
 
 def measured(text: str, size: tuple[int, int]) -> dict[str, float]:
     """Return the median seconds and the peak memory (bytes) of a fresh process."""
-    threads = {name: str(THREADS) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    threads = {
+        name: str(THREADS)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    }
     command = [sys.executable, "-m", "tests.perf.restoration", text, *map(str, size)]
     done = subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}
+        command,
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **threads},
     )
     return dict(json.loads(done.stdout))
 

@@ -1,9 +1,11 @@
-"""What the shipped training step of GKMNet gains on a CPU over a straightforward one, and whether data keeps up.
+"""What the shipped training step of GKMNet gains on a CPU over a straightforward one, and whether
+data keeps up.
 
-`python -m tests.perf.training` prints crops of 128 x 128 a second: of the step that `train` takes, and of the eager
-NCHW form with a dense bank of 21 x 21 kernels, on the same crops at the same weights. Where the processor multiplies
-bfloat16, as the recipe `fast` then does, the step in single precision is measured too. Steps are taken in turn in one
-process; medians. Other work on the machine disturbs it.
+`python -m tests.perf.training` prints crops of 128 x 128 a second: of the step that `train` takes,
+and of the eager NCHW form with a dense bank of 21 x 21 kernels, on the same crops at the same
+weights. Where the processor multiplies bfloat16, as the recipe `fast` then does, the step in single
+precision is measured too. Steps are taken in turn in one process; medians. Other work on the
+machine disturbs it.
 """
 
 from __future__ import annotations
@@ -59,14 +61,19 @@ def main() -> None:
     taken = {name: median(found) for name, found in seconds.items()}
     say(f"gkmnet, one step of {BATCH} crops of {CROP}x{CROP}, {THREADS} threads:")
     for name, each in taken.items():
-        say(f"  {name}: {each:.3f} s, {BATCH / each:.2f} crops a second; first loss {losses[name]:.6f}")
+        say(
+            f"  {name}: {each:.3f} s, {BATCH / each:.2f} crops a second; first loss "
+            f"{losses[name]:.6f}"
+        )
         say(f"    {taken['straightforward'] / each:.2f} times as fast as the straightforward one")
     say("  target for the shipped step: 1.8")
     report_data(forms["shipped"])
 
 
 def straightforward() -> Step:
-    """Return a function that takes one step of the plain form on a batch and returns the loss before it."""
+    """Return a function that takes one step of the plain form on a batch and returns the loss
+    before it.
+    """
     return trained(gkmnet().build, torch.contiguous_format, fused=False, mixed=False)
 
 
@@ -82,7 +89,9 @@ def gkmnet() -> GkmNet:
     return method
 
 
-def trained(build: Callable[[], nn.Module], kept: torch.memory_format, fused: bool, mixed: bool) -> Step:
+def trained(
+    build: Callable[[], nn.Module], kept: torch.memory_format, fused: bool, mixed: bool
+) -> Step:
     """Return a function that takes one step of a network."""
     torch.manual_seed(0)
     network = build()
@@ -100,7 +109,9 @@ def trained(build: Callable[[], nn.Module], kept: torch.memory_format, fused: bo
 
 
 def report_data(take: Step) -> None:
-    """Print how much slower steps are when their crops are made meanwhile, by a process beside the network."""
+    """Print how much slower steps are when their crops are made meanwhile, by a process beside the
+    network.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(4):
@@ -117,7 +128,8 @@ def report_data(take: Step) -> None:
             beside.append(paced(take, batches))
     quiet, busy = median(alone), median(beside)
     say(
-        f"  with crops made by a process beside it a step takes {busy:.3f} s, on a batch that is there {quiet:.3f} s: "
+        f"  with crops made by a process beside it a step takes {busy:.3f} s, on a batch that is "
+        f"there {quiet:.3f} s: "
         f"the network keeps {quiet / busy:.1%} of the time (target 95 %)"
     )
 

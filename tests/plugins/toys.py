@@ -1,4 +1,6 @@
-"""A plug-in file for the tests: methods that behave and misbehave, a tiny generated data set, a quick protocol."""
+"""A plug-in file for the tests: methods that behave and misbehave, a tiny generated data set, a
+quick protocol.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,12 @@ class Echo(Method):
     card = MethodCard(title="Echo", family="baseline")
     variants = MappingProxyType({"oracle": ("map=oracle",), "ablations": ("gain=0.5", "gain=0.25")})
 
-    def __init__(self, *, gain: Annotated[float, Gt(0)] = 1.0, map: Literal["estimate", "oracle"] = "estimate") -> None:
+    def __init__(
+        self,
+        *,
+        gain: Annotated[float, Gt(0)] = 1.0,
+        map: Literal["estimate", "oracle"] = "estimate",
+    ) -> None:
         self.gain = gain
         self.card = replace(self.card, oracle=map == "oracle")
 
@@ -40,14 +47,18 @@ class Echo(Method):
 
 @METHODS.register("misbehave")
 class Misbehave(Method):
-    """Fails in a chosen way on the sample whose id is in the picture's mean... or on all of them."""
+    """Fails in a chosen way on the sample whose id is in the picture's mean...
+    or on all of them.
+    """
 
     card = MethodCard(title="Misbehave", family="classical", paper="none")
 
     def __init__(
         self,
         *,
-        how: Literal["raise", "exit", "long", "nan", "size", "dtype", "die", "sleep", "skip", "prepare"] = "raise",
+        how: Literal[
+            "raise", "exit", "long", "nan", "size", "dtype", "die", "sleep", "skip", "prepare"
+        ] = "raise",
         once: Path | None = None,
     ) -> None:
         self.how, self.once = how, once
@@ -87,7 +98,9 @@ class Misbehave(Method):
 
 @METHODS.register("scribble")
 class Scribble(Echo):
-    """Writes into its input behind numpy's back, as an in-place operation of another library on shared memory does."""
+    """Writes into its input behind numpy's back, as an in-place operation of another library on
+    shared memory does.
+    """
 
     variants = MappingProxyType({})
 
@@ -99,7 +112,9 @@ class Scribble(Echo):
 
 @METHODS.register("wants-views")
 class WantsViews(Method):
-    card = MethodCard(title="Views", family="learned", paper="none", inputs="views", trained_on=None)
+    card = MethodCard(
+        title="Views", family="learned", paper="none", inputs="views", trained_on=None
+    )
 
     def restore(self, observation: Observation) -> Picture:
         assert observation.views is not None

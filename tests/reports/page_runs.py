@@ -1,4 +1,6 @@
-"""Runs made by hand for the tests of the comparison page: plain colours, known scores, names that mean harm."""
+"""Runs made by hand for the tests of the comparison page: plain colours, known scores, names that
+mean harm.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ HOSTILE_SAMPLE = """写真 "1" <img src=x onerror=alert(2)> & #%?.png/../../../e
 REASON = "</script><b>no weights</b> & so on"
 SAMPLES = ("one", "two", "three", HOSTILE_SAMPLE)
 GREY = {"input": 0.2, "better": 0.6, HOSTILE_METHOD: 0.5, "truth:map=oracle": 0.7}
-"""Method -> grey of its pictures; their targets are 0.7, so that the difference to `better` is 0.1 everywhere."""
+"""Method -> grey of its pictures; their targets are 0.7, so that the difference to `better` is 0.1
+everywhere.
+"""
 TARGET = 0.7
 PSNR = {"input": 20.0, "better": 22.0, HOSTILE_METHOD: 19.0, "truth:map=oracle": 30.0}
 RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}
@@ -35,7 +39,9 @@ RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}
 class Ramps(Dataset):
     """Samples whose true sigma rises from 0 at the left to 4 px at the right."""
 
-    card = DatasetCard(title="Ramps", paper="", licence="none", source="made up", layout="none", notes="<i>&</i>")
+    card = DatasetCard(
+        title="Ramps", paper="", licence="none", source="made up", layout="none", notes="<i>&</i>"
+    )
 
     def __init__(self, root: Path, *, maps: bool = True) -> None:
         self._maps = maps
@@ -45,7 +51,9 @@ class Ramps(Dataset):
 
     def load(self, sample_id: str) -> Sample:
         ramp = np.tile(np.linspace(0, 4, SIZE[1], dtype=np.float32), (SIZE[0], 1))
-        return Sample(id=sample_id, image=grey(GREY["input"]), blur_map=ramp if self._maps else None)
+        return Sample(
+            id=sample_id, image=grey(GREY["input"]), blur_map=ramp if self._maps else None
+        )
 
     def fingerprint(self, sample_id: str) -> str:
         return f"f-{sample_id}"
@@ -61,13 +69,29 @@ def grey(level: float) -> Picture:
 def cell(method: str, sample: str, sigma: float = 0.0, **changes: object) -> Cell:
     """Return a cell of the data set `page-ramps`."""
     plain = Cell(
-        method, method, None, "{}", "1", None, "page-ramps", "page-ramps", sample, f"f-{sample}", "u8", Noise(sigma)
+        method,
+        method,
+        None,
+        "{}",
+        "1",
+        None,
+        "page-ramps",
+        "page-ramps",
+        sample,
+        f"f-{sample}",
+        "u8",
+        Noise(sigma),
     )
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def keep(
-    store: Store, run: int, what: Cell, level: float | None, psnr: float | None, reason: str | None = None
+    store: Store,
+    run: int,
+    what: Cell,
+    level: float | None,
+    psnr: float | None,
+    reason: str | None = None,
 ) -> None:
     """Put a cell that went well, with a picture of a grey level (None: not kept) and its target."""
     output = output_file(what) if level is not None else None
@@ -80,8 +104,15 @@ def keep(
     store.put(run, what, Outcome("ok", output=output, scores=scores), RULERS)
 
 
-def make(folder: Path, *, pictures: bool = True, methods: Sequence[str] = tuple(GREY), broken: bool = True) -> Store:
-    """Return a run of methods on four pictures at two noise levels, each picture adding its number to the PSNR.
+def make(
+    folder: Path,
+    *,
+    pictures: bool = True,
+    methods: Sequence[str] = tuple(GREY),
+    broken: bool = True,
+) -> Store:
+    """Return a run of methods on four pictures at two noise levels, each picture adding its number
+    to the PSNR.
 
     Args:
         folder: of the run.
@@ -100,9 +131,13 @@ def make(folder: Path, *, pictures: bool = True, methods: Sequence[str] = tuple(
                 # `better` gains 2 dB on average, most on the last picture, and loses on the first
                 gain = (number - 1.5) * 2 if name == "better" else 0
                 level = GREY[name] if pictures else None
-                keep(store, run, cell(name, sample, sigma), level, PSNR[name] + number - sigma + gain)
+                keep(
+                    store, run, cell(name, sample, sigma), level, PSNR[name] + number - sigma + gain
+                )
             if broken:
-                store.put(run, cell("broken", sample, sigma), Outcome("skipped", reason=REASON), RULERS)
+                store.put(
+                    run, cell("broken", sample, sigma), Outcome("skipped", reason=REASON), RULERS
+                )
     return store
 
 

@@ -55,11 +55,17 @@ def cell(method: str, sample: str, **changes: object) -> Cell:
 def scored(psnr: float | None, reason: str | None = None, scene: str | None = None) -> Outcome:
     """Scores; MAE falls as PSNR rises."""
     mae = None if psnr is None else (100 - psnr) / 1000
-    return Outcome("ok", scene=scene, scores={"quick": [Score("psnr", psnr, reason), Score("mae", mae, reason)]})
+    return Outcome(
+        "ok",
+        scene=scene,
+        scores={"quick": [Score("psnr", psnr, reason), Score("mae", mae, reason)]},
+    )
 
 
 def fill(store: Store, scores: Mapping[str, Sequence[float]], **changes: object) -> Store:
-    cards = {name: MethodCard(title=name, family="classical", oracle="truth" in name) for name in scores}
+    cards = {
+        name: MethodCard(title=name, family="classical", oracle="truth" in name) for name in scores
+    }
     store.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
     for name, values in scores.items():
         for index, value in enumerate(values):
@@ -76,14 +82,16 @@ def texts(found: Answer, table: int = 0) -> list[list[str]]:
     return [[cell.text for cell in line] for line in found.grids[table].lines]
 
 
-# Verdicts -------------------------------------------------------------------------------------------------------------
+# Verdicts
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_verdict_is_one_plain_sentence_whatever_the_order(run: Store) -> None:
     """By hand: 0.45 -+ 2.3646 * 0.2449 / sqrt(8); only 2 of 256 choices of signs reach the sum."""
     fill(run, {"a": BASE + UP, "b": BASE})
     expected = (
-        "a is better than b by 0.45 dB [0.25, 0.65] on 8 pictures, p = 0.0078; 8 wins, 0 losses (PSNR, protocol quick)."
+        "a is better than b by 0.45 dB [0.25, 0.65] on 8 pictures, p = 0.0078; 8 wins, 0 "
+        "losses (PSNR, protocol quick)."
     )
     assert ask(run, "a", "b").verdict == ask(run, "b", "a").verdict == expected
 
@@ -91,7 +99,8 @@ def test_the_verdict_is_one_plain_sentence_whatever_the_order(run: Store) -> Non
 def test_lower_may_be_better(run: Store) -> None:
     fill(run, {"a": BASE + UP, "b": BASE})
     assert ask(run, "b", "a", measure="mae").verdict == (
-        "a is better than b by 0.00045 [0.00025, 0.00065] on 8 pictures, p = 0.0078; 8 wins, 0 losses "
+        "a is better than b by 0.00045 [0.00025, 0.00065] on 8 pictures, p = 0.0078; 8 wins, 0 "
+        "losses "
         "(MAE, protocol quick)."
     )
 
@@ -101,7 +110,8 @@ def test_what_is_not_shown_is_not_claimed(run: Store) -> None:
     fill(run, {"a": BASE + UP - 0.4, "b": BASE})
     least = stats.compare(UP, np.full(8, 0.4)).detectable
     assert ask(run, "a", "b").verdict == (
-        "no difference shown: a − b is 0.05 dB [-0.15, 0.25] on 8 pictures, p = 0.67; 4 wins, 3 losses, 1 tie; "
+        "no difference shown: a − b is 0.05 dB [-0.15, 0.25] on 8 pictures, p = 0.67; 4 wins, 3 "
+        "losses, 1 tie; "
         f"8 pictures could have shown {least:.2f} dB (PSNR, protocol quick)."
     )
 
@@ -109,16 +119,23 @@ def test_what_is_not_shown_is_not_claimed(run: Store) -> None:
 def test_five_pictures_cannot_show_anything(run: Store) -> None:
     fill(run, {"a": BASE[:5] + UP[:5], "b": BASE[:5]})
     found = ask(run, "a", "b")
-    assert "no difference shown: a − b is 0.30 dB" in found.verdict and "5 wins, 0 losses" in found.verdict
+    assert (
+        "no difference shown: a − b is 0.30 dB" in found.verdict
+        and "5 wins, 0 losses" in found.verdict
+    )
     assert "so few pictures cannot show any at 5 %, as no p is less than 0.0625" in found.verdict
     assert texts(found)[0][-1] == "–"
 
 
 def test_equal_scores_are_equal(run: Store) -> None:
     fill(run, {"a": BASE, "b": BASE})
-    assert ask(run, "a", "b").verdict == "a and b score the same on 8 pictures (PSNR, protocol quick)."
+    assert (
+        ask(run, "a", "b").verdict == "a and b score the same on 8 pictures (PSNR, protocol quick)."
+    )
     fill(run, {"c": BASE[:1], "d": BASE[:1]}, dataset="one")
-    assert ask(run, "c", "d", dataset="one").verdict.startswith("c and d score the same on 1 picture (")
+    assert ask(run, "c", "d", dataset="one").verdict.startswith(
+        "c and d score the same on 1 picture ("
+    )
 
 
 def test_a_small_difference_shows_two_digits(run: Store) -> None:
@@ -127,13 +144,15 @@ def test_a_small_difference_shows_two_digits(run: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(1.0, "1.00"), (0.41, "0.41"), (0.0496, "0.0496"), (0.0004, "0.0004"), (1e-5, "< 0.0001")]
+    ("p", "text"),
+    [(1.0, "1.00"), (0.41, "0.41"), (0.0496, "0.0496"), (0.0004, "0.0004"), (1e-5, "< 0.0001")],
 )
 def test_p_values_as_people_read_them(p: float, text: str) -> None:
     assert pairs.p_value(p) == text
 
 
-# Tables ---------------------------------------------------------------------------------------------------------------
+# Tables
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_table_has_all_measures_with_holm_over_them(run: Store) -> None:
@@ -146,7 +165,9 @@ def test_the_table_has_all_measures_with_holm_over_them(run: Store) -> None:
     assert texts(found)[0][4] == f"0.28 [{expected.interval.low:.2f}, {expected.interval.high:.2f}]"
     assert found.numbers["p"].tolist() == [expected.sign_flip] * 2
     assert found.numbers["p_holm"].tolist() == stats.holm([expected.sign_flip] * 2)
-    assert found.numbers["difference"].tolist() == pytest.approx([expected.mean, -expected.mean / 1000])
+    assert found.numbers["difference"].tolist() == pytest.approx(
+        [expected.mean, -expected.mean / 1000]
+    )
     assert found.numbers[["wins", "losses", "ties"]].to_numpy().tolist() == [[7, 1, 0]] * 2
     assert found.numbers["interval"].tolist() == ["t", "t"]
 
@@ -175,13 +196,23 @@ def test_footnotes_carry_provenance_and_the_kind_of_interval(run: Store) -> None
     fill(run, {"a": BASE + UP, "truth": BASE})
     found = ask(run, "a", "truth")
     text = " ".join(found.grids[0].footnotes)
-    for word in ("set, 8 pictures", "fingerprint", "noise 0", "track u8", "quick (Quick)", "cccccccccccc", "Student's"):
+    for word in (
+        "set, 8 pictures",
+        "fingerprint",
+        "noise 0",
+        "track u8",
+        "quick (Quick)",
+        "cccccccccccc",
+        "Student's",
+    ):
         assert word in text
     assert "† given the true blur map" in text and "truth†" in found.verdict
     rng = np.random.default_rng(0)
     fill(run, {"a": rng.normal(20, 1, 40), "b": rng.normal(20, 1, 40)}, dataset="large")
     found = ask(run, "a", "b", dataset="large")
-    assert "BCa bootstrap" in found.grids[0].footnotes[0] and set(found.numbers["interval"]) == {"bootstrap"}
+    assert "BCa bootstrap" in found.grids[0].footnotes[0] and set(found.numbers["interval"]) == {
+        "bootstrap"
+    }
 
 
 def test_pictures_of_one_scene_are_pointed_out(run: Store) -> None:
@@ -191,7 +222,10 @@ def test_pictures_of_one_scene_are_pointed_out(run: Store) -> None:
         for index, value in enumerate(values):
             what = cell(name, f"p{index:02}", dataset="scenes")
             run.put(1, what, scored(float(value), scene=f"scene {index // 4}"), RULERS)
-    assert any("They show 2 scenes" in note for note in ask(run, "a", "b", dataset="scenes").grids[0].footnotes)
+    assert any(
+        "They show 2 scenes" in note
+        for note in ask(run, "a", "b", dataset="scenes").grids[0].footnotes
+    )
 
 
 def test_the_list_of_pictures_starts_where_the_first_is_furthest_ahead(run: Store) -> None:
@@ -205,7 +239,8 @@ def test_the_list_of_pictures_starts_where_the_first_is_furthest_ahead(run: Stor
     ]
 
 
-# Which pictures, which scores -----------------------------------------------------------------------------------------
+# Which pictures, which scores
+# -----------------------------------------------------------------------------------------
 
 
 def test_only_pictures_that_both_have_take_part_and_the_others_are_explained(run: Store) -> None:
@@ -231,17 +266,26 @@ def test_scores_by_an_older_ruler_take_no_part(run: Store) -> None:
     for name in ("a", "b"):
         for index in range(7):
             run.put_scores(
-                later, cell(name, f"p{index:02}").key, scored(20.0 + index).scores, dict.fromkeys(RULERS, "2")
+                later,
+                cell(name, f"p{index:02}").key,
+                scored(20.0 + index).scores,
+                dict.fromkeys(RULERS, "2"),
             )
     found = ask(run, "a", "b")
     assert found.verdict.startswith("a and b score the same on 7 pictures")
-    assert any("1 picture left out: a scored by an older ruler" in note for note in found.grids[0].footnotes)
+    assert any(
+        "1 picture left out: a scored by an older ruler" in note
+        for note in found.grids[0].footnotes
+    )
 
 
 def test_without_a_common_picture_there_is_nothing_to_say(run: Store) -> None:
     fill(run, {"a": BASE, "b": []})
     run.put(1, cell("b", "p00"), Outcome("skipped", reason="no weights"), RULERS)
-    with pytest.raises(UsageError, match=r"no picture has a score \(psnr\) of all of a, b.*b skipped \(no weights\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"no picture has a score \(psnr\) of all of a, b.*b skipped \(no weights\)",
+    ):
         ask(run, "a", "b")
 
 
@@ -263,20 +307,29 @@ def test_a_level_and_a_track_are_never_mixed_with_others(run: Store) -> None:
     assert ask(run, "a", "b", track="u16").verdict.startswith("b is better than a by 0.90")
 
 
-# Errors ---------------------------------------------------------------------------------------------------------------
+# Errors
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("methods", "where", "message"),
     [
-        (("alpha", "betta"), {}, "hold no method 'betta'. Did you mean 'beta'? They hold: alpha, beta"),
+        (
+            ("alpha", "betta"),
+            {},
+            "hold no method 'betta'. Did you mean 'beta'? They hold: alpha, beta",
+        ),
         (
             ("alpha", "beta"),
             {"dataset": "sett"},
             "--dataset sett: not in the runs, which hold set (did you mean 'set'?)",
         ),
         (("alpha", "beta"), {"protocol": "slow"}, "hold no protocol 'slow'. They hold: quick"),
-        (("alpha", "beta"), {"measure": "psn"}, "hold no measure 'psn'. Did you mean 'psnr'? They hold: psnr, mae"),
+        (
+            ("alpha", "beta"),
+            {"measure": "psn"},
+            "hold no measure 'psn'. Did you mean 'psnr'? They hold: psnr, mae",
+        ),
         (("alpha", "beta"), {"noise": "3"}, "hold no noise level '3'. They hold: 0"),
         (("alpha", "beta"), {"track": "u16"}, "hold no track 'u16'. They hold: u8"),
         (("alpha",), {}, "needs two methods, not alpha; the runs hold alpha, beta"),
@@ -294,7 +347,9 @@ def test_errors_name_what_the_run_does_hold(
 def test_several_data_sets_need_a_choice(run: Store) -> None:
     fill(run, {"a": BASE, "b": BASE})
     fill(run, {"a": BASE, "b": BASE}, dataset="other")
-    with pytest.raises(UsageError, match="several data sets: other, set; choose one with --dataset"):
+    with pytest.raises(
+        UsageError, match="several data sets: other, set; choose one with --dataset"
+    ):
         ask(run, "a", "b")
 
 
@@ -310,10 +365,14 @@ def test_methods_and_runs_are_told_apart(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mine" / FILE_NAME).touch()
     (tmp_path / "input").mkdir()  # a folder, but no run
     names = ["input", "ebdb:psf=disk", "folder:path=a/b", "mine", "runs/gone"]
-    assert split(names) == (["input", "ebdb:psf=disk", "folder:path=a/b"], [Path("mine"), Path("runs/gone")])
+    assert split(names) == (
+        ["input", "ebdb:psf=disk", "folder:path=a/b"],
+        [Path("mine"), Path("runs/gone")],
+    )
 
 
-# Many methods ---------------------------------------------------------------------------------------------------------
+# Many methods
+# --------------------------------------------------------------------------------------------------
 
 
 def three(run: Store) -> Store:
@@ -323,14 +382,25 @@ def three(run: Store) -> Store:
 def test_many_methods_are_ranked_and_tested_in_pairs(run: Store) -> None:
     found = ask(three(run))
     assert found.verdict == (
-        "high has the best mean rank of 3 methods, 1.00, on 8 pictures (Friedman, p = 0.0003); in paired tests it is "
+        "high has the best mean rank of 3 methods, 1.00, on 8 pictures (Friedman, p = 0.0003); in "
+        "paired tests it is "
         "better than every other one (PSNR, protocol quick)."
     )
-    assert [line[:2] for line in texts(found)] == [["high", "1.00"], ["mid", "2.00"], ["low", "3.00"]]
-    assert [line[:2] for line in texts(found, 1)] == [["high", "mid"], ["high", "low"], ["mid", "low"]]
+    assert [line[:2] for line in texts(found)] == [
+        ["high", "1.00"],
+        ["mid", "2.00"],
+        ["low", "3.00"],
+    ]
+    assert [line[:2] for line in texts(found, 1)] == [
+        ["high", "mid"],
+        ["high", "low"],
+        ["mid", "low"],
+    ]
     assert found.numbers["p_holm"].tolist() == stats.holm(found.numbers["p"].tolist())
     ranks = stats.friedman(np.stack([BASE, BASE + UP + 1, BASE + 0.5], axis=1))
-    assert any(f"{ranks.critical_difference:.2f} (Nemenyi" in note for note in found.grids[0].footnotes)
+    assert any(
+        f"{ranks.critical_difference:.2f} (Nemenyi" in note for note in found.grids[0].footnotes
+    )
     assert [line[1].mark for line in found.grids[0].lines] == ["best", "best", None]
 
 
@@ -338,7 +408,9 @@ def test_who_saw_the_truth_is_set_aside_unless_named(run: Store) -> None:
     found = ask(three(run))
     assert any("not among them: truth" in note for note in found.grids[0].footnotes)
     found = ask(run, "low", "mid", "truth")
-    assert found.verdict.startswith("truth† has the best mean rank") and texts(found)[0][0] == "truth†"
+    assert (
+        found.verdict.startswith("truth† has the best mean rank") and texts(found)[0][0] == "truth†"
+    )
 
 
 def test_all_of_two_competitors_is_a_pair(run: Store) -> None:
@@ -346,18 +418,33 @@ def test_all_of_two_competitors_is_a_pair(run: Store) -> None:
     run.put(1, cell("network", "p00"), Outcome("skipped", reason="no weights"), RULERS)
     found = ask(run)
     assert found.verdict.startswith("a is better than b")
-    assert any(note.startswith("Without scores") and "network" in note for note in found.grids[0].footnotes)
+    assert any(
+        note.startswith("Without scores") and "network" in note for note in found.grids[0].footnotes
+    )
 
 
 def test_ranks_claim_no_more_than_the_tests(run: Store) -> None:
     """Five pictures can make Friedman's test sure, but no paired one."""
     fill(run, {"a": BASE[:5] + 2 * UP[:5], "b": BASE[:5] + UP[:5], "c": BASE[:5]})
     assert "p = 0.0067); in paired tests it is better than none of the others" in ask(run).verdict
-    fill(run, {"c": BASE + 0.1, "d": BASE + UP, "e": BASE + UP + np.resize([0.1, -0.1], 8)}, dataset="eight")
+    fill(
+        run,
+        {"c": BASE + 0.1, "d": BASE + UP, "e": BASE + UP + np.resize([0.1, -0.1], 8)},
+        dataset="eight",
+    )
     verdict = ask(run, dataset="eight").verdict
-    assert verdict.startswith("d has the best mean rank") and "better than every other one but e" in verdict
-    fill(run, {name: BASE + np.roll(UP, shift) for name, shift in {"x": 0, "y": 3, "z": 6}.items()}, dataset="even")
-    assert ask(run, dataset="even").verdict.startswith("no difference shown between 3 methods on 8 pictures (Friedman")
+    assert (
+        verdict.startswith("d has the best mean rank")
+        and "better than every other one but e" in verdict
+    )
+    fill(
+        run,
+        {name: BASE + np.roll(UP, shift) for name, shift in {"x": 0, "y": 3, "z": 6}.items()},
+        dataset="even",
+    )
+    assert ask(run, dataset="even").verdict.startswith(
+        "no difference shown between 3 methods on 8 pictures (Friedman"
+    )
 
 
 def test_ranks_need_two_pictures(run: Store) -> None:
@@ -372,13 +459,16 @@ def test_pictures_of_many_methods_start_where_they_differ_most(run: Store) -> No
     assert spread == sorted(spread, reverse=True) and list(values.columns) == ["high", "mid", "low"]
 
 
-# Writing --------------------------------------------------------------------------------------------------------------
+# Writing
+# --------------------------------------------------------------------------------------------------
 
 
 def test_csv_is_numbers(run: Store) -> None:
     found = ask(fill(run, {"a": BASE + UP, "b": BASE}), "a", "b")
     tests = pd.read_csv(io.StringIO(write(found, "csv")))
-    assert tests["difference"].tolist() == pytest.approx([0.45, -0.00045]) and tests["n"].tolist() == [8, 8]
+    assert tests["difference"].tolist() == pytest.approx([0.45, -0.00045]) and tests[
+        "n"
+    ].tolist() == [8, 8]
     assert tests["p"].tolist() == [2 / 256] * 2
     pictures = pd.read_csv(io.StringIO(write(found, "csv", pictures=True)))
     assert sorted(pictures["difference"]) == pytest.approx(UP)
@@ -394,7 +484,9 @@ def test_markdown_escapes_and_is_the_same_each_time(run: Store) -> None:
         assert "p03" not in text and "p03" in write(ask(run, *methods), "markdown", pictures=True)
 
 
-def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(run: Store, tmp_path: Path) -> None:
+def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
+    run: Store, tmp_path: Path
+) -> None:
     fill(run, {"a": BASE + UP, "b": BASE})
     other = fill(made(tmp_path / "other"), {"a": BASE}, dataset="another set")
     for store, data in ((run, "these pictures"), (other, "those pictures")):
@@ -402,7 +494,9 @@ def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
         store.keep_cards("method", {"a": card})
     ground = Ground([run, other], "set")
     notes = ground.about([ground.column()], ["a", "b"], ["p00"])
-    assert any("from these pictures: a." in note for note in notes) and not any("those" in note for note in notes)
+    assert any("from these pictures: a." in note for note in notes) and not any(
+        "those" in note for note in notes
+    )
 
 
 def test_methods_joined_are_compared_by_their_mean_on_each_picture(run: Store) -> None:
@@ -420,4 +514,6 @@ def test_methods_joined_are_compared_by_their_mean_on_each_picture(run: Store) -
 def test_a_picture_that_one_of_joined_methods_lacks_is_left_out(run: Store) -> None:
     fill(run, {"a.0": BASE + UP, "a.1": (BASE + UP)[:5], "b.0": BASE})
     found = ask(run, "a.0+a.1", "b.0")
-    assert len(found.scores) == 5 and any("3 pictures left out: a.1 not run" in note for note in found.grids[0].notes)
+    assert len(found.scores) == 5 and any(
+        "3 pictures left out: a.1 not run" in note for note in found.grids[0].notes
+    )

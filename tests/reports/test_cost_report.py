@@ -16,7 +16,9 @@ from benchmark.cost.timing import Reading, Subject, Trial
 from benchmark.reports import cost, grid
 from benchmark.reports.cost import incomplete, measured, tables_of, ways
 
-SUBJECT = Subject("slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc")
+SUBJECT = Subject(
+    "slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc"
+)
 GPU = dataclasses.replace(SUBJECT, device="cuda", gpu="a GPU")
 CLASSIC = dataclasses.replace(SUBJECT, method="classic")
 COUNT = Count(
@@ -34,7 +36,9 @@ COUNT = Count(
 LEANER = dataclasses.replace(COUNT, operations={"convolution": 2_500_000_000})
 
 
-def trial(subject: Subject, number: int, seconds: float, before: int | None = 100, peak: int | None = 300) -> Trial:
+def trial(
+    subject: Subject, number: int, seconds: float, before: int | None = 100, peak: int | None = 300
+) -> Trial:
     gpu = 4_000_000 if subject.gpu else None
     return Trial(subject, number, "ok", None, Reading(seconds, before, peak, gpu), "")
 
@@ -43,14 +47,19 @@ def lost(subject: Subject, status: str, reason: str) -> Trial:
     return Trial(subject, 0, status, reason, None, "")
 
 
-def figure(quantity: str, value: str, method: str = "slow_net:paper=1", note: str = "") -> Published:
+def figure(
+    quantity: str, value: str, method: str = "slow_net:paper=1", note: str = ""
+) -> Published:
     return Published(method, "Slow*", quantity, value, "a paper, Table 1", note)
 
 
 KEPT = Record(
     size=Size(16, 12),
     subjects=[SUBJECT, GPU, CLASSIC],
-    counts={"slow_net": Counted({"plain": COUNT, "lean": LEANER}, 125_000_000), "classic": Counted()},
+    counts={
+        "slow_net": Counted({"plain": COUNT, "lean": LEANER}, 125_000_000),
+        "classic": Counted(),
+    },
     published=[],
     references={"slow_net:paper=1": Counted({"plain": COUNT, "lean": LEANER})},
     provenance={},
@@ -67,7 +76,8 @@ def published(*figures: Published) -> pd.DataFrame:
     return tables_of(dataclasses.replace(KEPT, published=figures), [])[2].texts
 
 
-# Costs ----------------------------------------------------------------------------------------------------------------
+# Costs
+# --------------------------------------------------------------------------------------------------
 
 
 def test_medians_come_from_the_raw_samples_without_the_warm_up():
@@ -91,7 +101,9 @@ def test_every_form_has_a_row_and_the_first_has_the_seconds():
     made = tables_of(KEPT, TRIALS)[0].numbers.set_index("method")
     assert list(made.index) == ["slow_net (plain)", "slow_net (lean)", "classic"]
     assert list(made["MACs (G)"][:2]) == [4.0, 2.5] and list(made["FLOPs (G)"][:2]) == [8.0, 5.0]
-    assert made["parameters (M)"].iloc[0] == 31.033423 and made["weights (MB)"].iloc[0] == 124.133692
+    assert (
+        made["parameters (M)"].iloc[0] == 31.033423 and made["weights (MB)"].iloc[0] == 124.133692
+    )
     assert made["file (MB)"].iloc[0] == 125 and made["thop-style (G)"].iloc[0] == 4.5
     assert made["CPU (s)"].notna().tolist() == [True, False, False]
 
@@ -99,9 +111,13 @@ def test_every_form_has_a_row_and_the_first_has_the_seconds():
 def test_reasons_are_told_once_for_all_that_share_them():
     other = dataclasses.replace(CLASSIC, method="other")
     kept = dataclasses.replace(
-        KEPT, subjects=[CLASSIC, other], counts={"classic": Counted(problem="broken"), "other": Counted()}
+        KEPT,
+        subjects=[CLASSIC, other],
+        counts={"classic": Counted(problem="broken"), "other": Counted()},
     )
-    notes = tables_of(kept, [lost(CLASSIC, "skipped", "no weights"), lost(other, "skipped", "no weights")])[0].notes
+    notes = tables_of(
+        kept, [lost(CLASSIC, "skipped", "no weights"), lost(other, "skipped", "no weights")]
+    )[0].notes
     assert "classic, other on cpu: skipped: no weights" in notes
     assert "classic cannot be counted: broken" in notes
     assert "Nothing was timed." in notes
@@ -120,21 +136,28 @@ def test_columns_that_nothing_fills_are_left_out():
     assert not {"GPU (s)", "GPU memory (MB)", "file (MB)"} & set(made[0].texts)
 
 
-@pytest.mark.parametrize(("status", "expected"), [("failed", True), ("timeout", True), ("skipped", False)])
+@pytest.mark.parametrize(
+    ("status", "expected"), [("failed", True), ("timeout", True), ("skipped", False)]
+)
 def test_a_pass_is_incomplete_if_a_method_failed_last(status, expected):
     assert incomplete(KEPT, [trial(SUBJECT, 1, 1.0), lost(SUBJECT, status, "x")]) is expected
     assert not incomplete(KEPT, [lost(SUBJECT, status, "x"), trial(SUBJECT, 1, 1.0)])
     assert incomplete(dataclasses.replace(KEPT, counts={"classic": Counted(problem="broken")}), [])
 
 
-# Operations -----------------------------------------------------------------------------------------------------------
+# Operations
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_networks_and_other_counters():
     made = tables_of(KEPT, TRIALS)[1]
     line = made.texts.iloc[0]
     assert line["picture"] == "1x3x16x32" and line["not counted"] == "_fft_r2c x 2"
-    assert (line["convolutions (G MACs)"], line["matrix products (G MACs)"], line["products (G)"]) == (
+    assert (
+        line["convolutions (G MACs)"],
+        line["matrix products (G MACs)"],
+        line["products (G)"],
+    ) == (
         "3",
         "1",
         "0.005",
@@ -144,7 +167,8 @@ def test_the_networks_and_other_counters():
     assert "slow_net (plain), fvcore: 2 MACs against 4" in made.notes
 
 
-# Published ------------------------------------------------------------------------------------------------------------
+# Published
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -166,13 +190,17 @@ def test_the_networks_and_other_counters():
 def test_a_published_figure_stands_beside_what_reproduces_it(quantity, value, verdict):
     line = published(figure(quantity, value)).iloc[0]
     assert line["published"] == value and line["reproduced by"] == verdict
-    computed = ways(quantity, KEPT.references["slow_net:paper=1"])[verdict.removeprefix("no convention; nearest: ")]
+    computed = ways(quantity, KEPT.references["slow_net:paper=1"])[
+        verdict.removeprefix("no convention; nearest: ")
+    ]
     assert line["computed / published"] == f"{computed / float(value):.4f}"
 
 
 def test_what_is_not_counted_here_is_said_to_be():
     kept = dataclasses.replace(
-        KEPT, published=[figure("parameters", "6.91", "gone")], references={"gone": Counted(problem="unknown method")}
+        KEPT,
+        published=[figure("parameters", "6.91", "gone")],
+        references={"gone": Counted(problem="unknown method")},
     )
     made = tables_of(kept, [])[2]
     assert made.texts["reproduced by"][0] == "not counted here" and made.texts["computed"][0] == "–"
@@ -180,8 +208,15 @@ def test_what_is_not_counted_here_is_said_to_be():
 
 
 def test_published_seconds_are_a_table_of_their_own():
-    figures = [figure("cpu_seconds", "43.9"), figure("gpu_seconds", "0.040", note="no waiting"), figure("size", "5.70")]
-    made = {table.name: table for table in tables_of(dataclasses.replace(KEPT, published=figures), TRIALS)}
+    figures = [
+        figure("cpu_seconds", "43.9"),
+        figure("gpu_seconds", "0.040", note="no waiting"),
+        figure("size", "5.70"),
+    ]
+    made = {
+        table.name: table
+        for table in tables_of(dataclasses.replace(KEPT, published=figures), TRIALS)
+    }
     assert list(made) == ["cost", "operations", "published", "published-seconds"]
     assert len(made["published"].texts) == 1
     line = made["published-seconds"].texts.iloc[0]
@@ -189,7 +224,8 @@ def test_published_seconds_are_a_table_of_their_own():
     assert "Slow* (published GPU (s)): no waiting" in made["published-seconds"].notes
 
 
-# Writing --------------------------------------------------------------------------------------------------------------
+# Writing
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -204,7 +240,10 @@ def test_markdown_has_every_table_and_note_escaped(made, tmp_path):
     assert text.count("### ") == 4
     assert "slow\\_net (plain)" in text and "no \\| bars" in text and "Slow\\*" in text
     tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
-    assert all(len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1 for table in tables)
+    assert all(
+        len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+        for table in tables
+    )
 
 
 def test_latex_is_balanced_and_escaped(made, tmp_path):
@@ -231,4 +270,8 @@ def test_the_terminal_shows_what_the_table_says(made):
     file = io.StringIO()
     Console(width=220, file=file).print(grid.terminal(made[0].grid))
     text = file.getvalue()
-    assert "What a picture of 16x12 costs" in text and "2.5 [1, 8]" in text and "slow_net (lean)" in text
+    assert (
+        "What a picture of 16x12 costs" in text
+        and "2.5 [1, 8]" in text
+        and "slow_net (lean)" in text
+    )

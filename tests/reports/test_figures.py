@@ -1,4 +1,6 @@
-"""Figures from runs: their lines and panels against second computations, honest gaps, the same bytes twice."""
+"""Figures from runs: their lines and panels against second computations, honest gaps, the same
+bytes twice.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark import imageio, registry
-from benchmark.api import DataError, Method, MethodCard, Mixture, Observation, Picture, Unavailable, UsageError
+from benchmark.api import (
+    DataError,
+    Method,
+    MethodCard,
+    Mixture,
+    Observation,
+    Picture,
+    Unavailable,
+    UsageError,
+)
 from benchmark.cost import record
 from benchmark.cost.counting import Count
 from benchmark.cost.record import Counted, Record, Size
@@ -30,7 +41,17 @@ from benchmark.plan import Cell
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.reports import crops as close_ups
 from benchmark.reports import psf_study
-from benchmark.reports.figures import coefficients, crops, kernels, making, pareto, psf, radius, robustness, style
+from benchmark.reports.figures import (
+    coefficients,
+    crops,
+    kernels,
+    making,
+    pareto,
+    psf,
+    radius,
+    robustness,
+    style,
+)
 from benchmark.reports.figures.source import Source, Wanted
 from benchmark.session import _protocol_card
 from benchmark.stats import mean_interval
@@ -53,10 +74,16 @@ class Run:
         self.dataset = dataset
         self.adapter = create(DATASETS, "tiny:size=64", root=folder)[0]
         cards = {
-            name: MethodCard(title=name, family="baseline" if name == "input" else "classical", oracle=name == ORACLE)
+            name: MethodCard(
+                title=name,
+                family="baseline" if name == "input" else "classical",
+                oracle=name == ORACLE,
+            )
             for name in METHODS_SHOWN
         }
-        self.store.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
+        self.store.keep_cards(
+            "method", {name: dataclasses.asdict(card) for name, card in cards.items()}
+        )
         self.store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
         self.number = self.store.start_run({"git": {"commit": "a" * 40, "dirty": False}})
 
@@ -65,7 +92,14 @@ class Run:
         plain = (method, method, None, "{}", "1", None, self.dataset, "tiny")
         return Cell(*plain, sample, data, "u8", Noise(sigma).canonical())
 
-    def put(self, method: str, sample: str, value: float | None, sigma: float = 0.0, output: str | None = None) -> None:
+    def put(
+        self,
+        method: str,
+        sample: str,
+        value: float | None,
+        sigma: float = 0.0,
+        output: str | None = None,
+    ) -> None:
         reason = "no target" if value is None else None
         scores = [Score("psnr", value, reason), Score("mae", value and 1 / value, reason)]
         self.store.put(
@@ -76,10 +110,17 @@ class Run:
         )
 
     def fail(self, method: str, sample: str, sigma: float = 0.0) -> None:
-        self.store.put(self.number, self.cell(method, sample, sigma), Outcome("failed", reason="broke"), RULERS)
+        self.store.put(
+            self.number, self.cell(method, sample, sigma), Outcome("failed", reason="broke"), RULERS
+        )
 
     def keep(
-        self, method: str, sample: str, picture: Picture, target: Picture | None, value: float | None = 20
+        self,
+        method: str,
+        sample: str,
+        picture: Picture,
+        target: Picture | None,
+        value: float | None = 20,
     ) -> None:
         """Keep an output with its pictures, as a worker does."""
         cell = self.cell(method, sample)
@@ -100,7 +141,9 @@ def run(tmp_path: Path, toys: Path) -> Run:
 
 @pytest.fixture
 def noisy(run: Run) -> Run:
-    """Four methods on three pictures at three levels; each loses half its noise level in dB, times its rank."""
+    """Four methods on three pictures at three levels; each loses half its noise level in dB, times
+    its rank.
+    """
     for rank, (method, value) in enumerate(METHODS_SHOWN.items()):
         for sigma in (0.0, 1.0, 4.0):
             for index, sample in enumerate(SAMPLES):
@@ -115,7 +158,9 @@ def shown(run: Run) -> Run:
         loaded = run.adapter.load(sample)
         assert loaded.target is not None
         run.keep("input", sample, loaded.image, loaded.target, 10.0)
-        run.keep("sharp", sample, loaded.target + np.float32(0.5 + 0.1 * index), loaded.target, 20.0)
+        run.keep(
+            "sharp", sample, loaded.target + np.float32(0.5 + 0.1 * index), loaded.target, 20.0
+        )
     return run
 
 
@@ -127,8 +172,14 @@ def lines(figure: Figure, panel: int) -> dict[str, tuple[list[float], list[float
     """Label -> (x, y) of the curves and error bars of a panel."""
     axes = figure.axes[panel]
     found = {c.get_label(): c.lines[0] for c in axes.containers if hasattr(c, "lines")}
-    found |= {line.get_label(): line for line in axes.get_lines() if not str(line.get_label()).startswith("_")}
-    return {str(name): (list(line.get_xdata()), list(line.get_ydata())) for name, line in found.items()}
+    found |= {
+        line.get_label(): line
+        for line in axes.get_lines()
+        if not str(line.get_label()).startswith("_")
+    }
+    return {
+        str(name): (list(line.get_xdata()), list(line.get_ydata())) for name, line in found.items()
+    }
 
 
 def bars(figure: Figure, panel: int, method: str) -> list[tuple[float, float]]:
@@ -137,7 +188,8 @@ def bars(figure: Figure, panel: int, method: str) -> list[tuple[float, float]]:
     return [tuple(segment[:, 1]) for segment in container.lines[2][0].get_segments()]  # type: ignore[attr-defined]
 
 
-# Source ---------------------------------------------------------------------------------------------------------------
+# Source
+# --------------------------------------------------------------------------------------------------
 
 
 def test_what_is_not_there_is_refused_by_name(noisy: Run) -> None:
@@ -182,7 +234,12 @@ def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
 
 def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
     whole = " ".join(source(noisy).about(SAMPLES))
-    for fact in (f"Data: {DATASET}, n = 3, fingerprint ", "track u8", "Protocol: quick (two quick metrics)", "a" * 12):
+    for fact in (
+        f"Data: {DATASET}, n = 3, fingerprint ",
+        "track u8",
+        "Protocol: quick (two quick metrics)",
+        "a" * 12,
+    ):
         assert fact in whole
     assert "† given the true blur map" in whole
     part = source(noisy).about(SAMPLES[:1])[0]
@@ -198,15 +255,21 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
     assert made.load(noisy.adapter, SAMPLES[1]).id == SAMPLES[1]
 
 
-# Style ----------------------------------------------------------------------------------------------------------------
+# Style
+# --------------------------------------------------------------------------------------------------
 
 
 def test_methods_are_told_apart_without_colour() -> None:
     names = [f"m{index}" for index in range(48)]
     looks = style.looks(["input", *names], aside=["m3"])
-    assert len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]}) == 25
+    assert (
+        len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]})
+        == 25
+    )
     assert len({(look.colour, look.marker, str(look.line)) for look in looks.values()}) == 49
-    assert len({(look.marker, str(look.line)) for look in looks.values()}) >= 13, "also in black and white"
+    assert len({(look.marker, str(look.line)) for look in looks.values()}) >= 13, (
+        "also in black and white"
+    )
     assert looks["input"].colour == style.BLACK
     assert [name for name, look in looks.items() if not look.competes] == ["m3"]
     assert looks["m3"].of_points()["markerfacecolor"] == "white"
@@ -223,7 +286,9 @@ def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
 
 def test_labels_differ_and_keep_the_marks_that_captions_explain() -> None:
     start = "zhuo-sim:map=oracle,deconvolution=richardson-lucy,psf="
-    titles = {name: f"{name}†" for name in (f"{start}disk,light=linear", f"{start}gkm,light=linear")}
+    titles = {
+        name: f"{name}†" for name in (f"{start}disk,light=linear", f"{start}gkm,light=linear")
+    }
     labels = style.labels({**titles, "input": "input"})
     assert labels["input"] == "input"
     assert len(set(labels.values())) == 3 and max(map(len, labels.values())) <= 80
@@ -258,7 +323,8 @@ def test_names_break_at_punctuation() -> None:
     assert style.lines("写真 <b>", 14) == "?? <b>"
 
 
-# Robustness -----------------------------------------------------------------------------------------------------------
+# Robustness
+# --------------------------------------------------------------------------------------------------
 
 
 def test_robustness_shows_means_and_paired_changes(noisy: Run) -> None:
@@ -298,7 +364,9 @@ def test_a_failure_leaves_a_gap_and_is_told(noisy: Run) -> None:
     made = robustness.draw(source(noisy))
     assert lines(made.figure, 0)["fragile"][1] == [40.0]
     assert lines(made.figure, 0)["input"][1] == pytest.approx([21.0] * 3)
-    assert any("fragile, noise 4: failed on 3 of 3 pictures (broke)" in line for line in made.caption)
+    assert any(
+        "fragile, noise 4: failed on 3 of 3 pictures (broke)" in line for line in made.caption
+    )
     assert "Without scores at noise 4 (failed): fragile." in made.caption
 
 
@@ -317,9 +385,12 @@ def test_one_level_is_no_robustness(run: Run) -> None:
         robustness.draw(source(run))
 
 
-# Pareto ---------------------------------------------------------------------------------------------------------------
+# Pareto
+# --------------------------------------------------------------------------------------------------
 
-POINTS = st.lists(st.builds(pareto.Point, st.text(max_size=2), st.integers(0, 9), st.integers(0, 9)), max_size=12)
+POINTS = st.lists(
+    st.builds(pareto.Point, st.text(max_size=2), st.integers(0, 9), st.integers(0, 9)), max_size=12
+)
 
 
 @given(POINTS, st.booleans())
@@ -329,18 +400,27 @@ def test_the_front_is_what_nothing_beats(points: list[pareto.Point], higher: boo
         return one.cost <= other.cost and better and one[1:] != other[1:]
 
     found = pareto.front(points, higher_is_better=higher)
-    assert {point[1:] for point in found} == {p[1:] for p in points if not any(beats(other, p) for other in points)}
+    assert {point[1:] for point in found} == {
+        p[1:] for p in points if not any(beats(other, p) for other in points)
+    }
     assert [point.cost for point in found] == sorted({point.cost for point in found})
 
 
 @pytest.fixture
 def cost(tmp_path: Path) -> Path:
-    """A cost pass: seconds of four methods, of two rounds after the warm-up, and counts of a network."""
+    """A cost pass: seconds of four methods, of two rounds after the warm-up, and counts of a
+    network.
+    """
     folder = tmp_path / "cost"
     folder.mkdir()
-    count = Count(2_000_000, 8_000_000, 0, 0, ((1, 3, 8, 8),), {"convolution": 5_000_000_000}, 0, 0, {}, {})
+    count = Count(
+        2_000_000, 8_000_000, 0, 0, ((1, 3, 8, 8),), {"convolution": 5_000_000_000}, 0, 0, {}, {}
+    )
     seconds = {"input": 0.001, "blurry": 0.1, "sharp": 1.0, ORACLE: 0.01}
-    subjects = {name: Subject(name, "1", None, "cpu", "8x8", "a CPU", None, 1, "torch", "0") for name in seconds}
+    subjects = {
+        name: Subject(name, "1", None, "cpu", "8x8", "a CPU", None, 1, "torch", "0")
+        for name in seconds
+    }
     counts = {name: Counted({"plain": count}) if name == "sharp" else Counted() for name in seconds}
     kept = Record(Size(8, 8), list(subjects.values()), counts, [], {}, {})
     (folder / record.RECORD).write_bytes(record._RECORD.dump_json(kept))
@@ -351,14 +431,25 @@ def cost(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(noisy: Run, cost: Path) -> None:
+def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
+    noisy: Run, cost: Path
+) -> None:
     made = pareto.draw(source(noisy, cost=cost))
     time, parameters, macs = made.figure.axes
-    assert [axes.get_xlabel() for axes in made.figure.axes] == ["CPU time (s)", "parameters (M)", "MACs (G)"]
+    assert [axes.get_xlabel() for axes in made.figure.axes] == [
+        "CPU time (s)",
+        "parameters (M)",
+        "MACs (G)",
+    ]
     found = lines(made.figure, 0)
-    assert found["sharp"] == ([1.0], [pytest.approx(3.0)]) and found["blurry"] == ([0.1], [pytest.approx(-1.0)])
+    assert found["sharp"] == ([1.0], [pytest.approx(3.0)]) and found["blurry"] == (
+        [0.1],
+        [pytest.approx(-1.0)],
+    )
     assert found[f"{ORACLE}†"][0] == [0.01]
-    assert found["front"][0] == [0.001, 1.0, 1.0] and found["front"][1] == pytest.approx([0.0, 3.0, 3.0])
+    assert found["front"][0] == [0.001, 1.0, 1.0] and found["front"][1] == pytest.approx(
+        [0.0, 3.0, 3.0]
+    )
     assert lines(made.figure, 1)["sharp"][0] == [2.0] and lines(made.figure, 2)["sharp"][0] == [5.0]
     hollow = {c.get_label(): c.lines[0].get_markerfacecolor() for c in time.containers}  # type: ignore[attr-defined]
     assert [name for name, colour in hollow.items() if colour == "white"] == [f"{ORACLE}†"]
@@ -389,14 +480,19 @@ def test_pareto_wants_costs_of_these_methods(noisy: Run, cost: Path, tmp_path: P
         pareto.draw(source(noisy, cost=cost, methods=["blurry"]))
 
 
-# Radius ---------------------------------------------------------------------------------------------------------------
+# Radius
+# --------------------------------------------------------------------------------------------------
 
 
 @given(
-    arrays(np.float32, (6, 7), elements=st.sampled_from(np.float32([0, 0.1, 0.25, 0.3, 1, 2.2, 8, 30]))),
+    arrays(
+        np.float32, (6, 7), elements=st.sampled_from(np.float32([0, 0.1, 0.25, 0.3, 1, 2.2, 8, 30]))
+    ),
     arrays(np.float32, (6, 7, 3), elements=st.floats(-1, 2, width=32)),
 )
-def test_errors_are_summed_by_blur(blur_map: NDArray[np.float32], output: NDArray[np.float32]) -> None:
+def test_errors_are_summed_by_blur(
+    blur_map: NDArray[np.float32], output: NDArray[np.float32]
+) -> None:
     target = np.full((6, 7, 3), 0.5, np.float32)
     sums = radius.Sums()
     for _ in range(2):
@@ -406,7 +502,9 @@ def test_errors_are_summed_by_blur(blur_map: NDArray[np.float32], output: NDArra
         assert sums.pixels[index] == 2 * inside.sum() and sums.pictures[index] == 2 * inside.any()
         if inside.any():
             mse = np.mean((output.clip(0, 1)[inside].astype(float) - 0.5) ** 2)
-            assert sums.psnr("m")[index] == pytest.approx(min(100, -10 * np.log10(mse)) if mse else 100)
+            assert sums.psnr("m")[index] == pytest.approx(
+                min(100, -10 * np.log10(mse)) if mse else 100
+            )
             assert sums.middle()[index] == pytest.approx(blur_map[inside].mean(), rel=1e-5)
         else:
             assert np.isnan(sums.psnr("m")[index])
@@ -480,15 +578,22 @@ def test_data_that_is_not_there_is_named(shown: Run, monkeypatch: pytest.MonkeyP
         radius.draw(source(shown, root=Path("here")))
 
 
-# Crops ----------------------------------------------------------------------------------------------------------------
+# Crops
+# --------------------------------------------------------------------------------------------------
 
 
 @given(arrays(np.float32, (9, 12, 3), elements=st.floats(0, 1, width=16)), st.integers(2, 9))
-def test_the_closest_look_is_where_the_error_is_largest(seen: NDArray[np.float32], side: int) -> None:
+def test_the_closest_look_is_where_the_error_is_largest(
+    seen: NDArray[np.float32], side: int
+) -> None:
     target = np.zeros_like(seen)
     found = close_ups.closest(seen, target, side)
     assert found.of(seen).shape == (side, side, 3)
-    sums = [seen[t : t + side, x : x + side].sum(dtype=float) for t in range(10 - side) for x in range(13 - side)]
+    sums = [
+        seen[t : t + side, x : x + side].sum(dtype=float)
+        for t in range(10 - side)
+        for x in range(13 - side)
+    ]
     assert found.of(seen).sum(dtype=float) == pytest.approx(max(sums), abs=1e-3)
 
 
@@ -513,7 +618,12 @@ def test_without_a_target_the_closest_look_is_where_sharp_meets_blurred(step: in
 def test_without_texture_the_middle_is_shown(side: int) -> None:
     flat = np.full((101, 201, 3), 0.5, np.float32)
     found = close_ups.closest(flat, None, side)
-    assert found == ((101 - found.height) // 2, (201 - found.width) // 2, min(side, 101), min(side, 201))
+    assert found == (
+        (101 - found.height) // 2,
+        (201 - found.width) // 2,
+        min(side, 101),
+        min(side, 201),
+    )
 
 
 def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
@@ -526,8 +636,14 @@ def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
         assert loaded.target is not None
         box = close_ups.closest(loaded.image, loaded.target, round(0.3 * 64))
         rim = whole.patches[-1]
-        assert (rim.get_x(), rim.get_y(), rim.get_width()) == (box.left - 0.5, box.top - 0.5, box.width)  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(panels[0].images[0].get_array(), np.rint(box.of(loaded.image) * 255))
+        assert (rim.get_x(), rim.get_y(), rim.get_width()) == (
+            box.left - 0.5,
+            box.top - 0.5,
+            box.width,
+        )  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(
+            panels[0].images[0].get_array(), np.rint(box.of(loaded.image) * 255)
+        )
         mse = np.mean((box.of(loaded.image).astype(float) - box.of(loaded.target)) ** 2)
         assert panels[0].get_xlabel() == f"{-10 * np.log10(mse):.2f} dB"
         assert panels[2].get_xlabel() == ""
@@ -539,7 +655,9 @@ def test_crops_without_targets_and_of_chosen_pictures(run: Run) -> None:
     made = crops.draw(source(run, samples=[SAMPLES[2]]))
     assert [axes.get_title() for axes in made.figure.axes] == [SAMPLES[2], "input"]
     assert [axes.get_xlabel() for axes in made.figure.axes] == ["", ""]
-    assert any("Without a target" in line for line in made.caption) and any("by hand" in line for line in made.caption)
+    assert any("Without a target" in line for line in made.caption) and any(
+        "by hand" in line for line in made.caption
+    )
 
 
 def test_many_methods_go_on_in_further_lines(run: Run) -> None:
@@ -560,10 +678,13 @@ def test_runs_without_pictures_have_no_crops(noisy: Run, shown: Run) -> None:
         crops.draw(source(shown))
 
 
-# Kernels --------------------------------------------------------------------------------------------------------------
+# Kernels
+# --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bank", [gkm.paper_bank(), gkm.official_bank()], ids=lambda bank: bank.label)
+@pytest.mark.parametrize(
+    "bank", [gkm.paper_bank(), gkm.official_bank()], ids=lambda bank: bank.label
+)
 def test_predefined_kernels_are_fitted_exactly(bank: gkm.Bank) -> None:
     for sigma, kernel in zip(bank.sigmas, bank.kernels, strict=True):
         found = kernels.fitted(-3 * kernel)
@@ -579,7 +700,9 @@ def test_no_gaussian_fits_better_than_the_fitted_one(kernel: NDArray[np.float64]
     for sigma in (0.2, 0.5, 1.0, 2.0, 4.0):
         gaussian = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * sigma**2))
         height = np.vdot(kernel, gaussian) / np.vdot(gaussian, gaussian)
-        error = np.linalg.norm(kernel - height * gaussian) / max(float(np.linalg.norm(kernel)), 1e-30)
+        error = np.linalg.norm(kernel - height * gaussian) / max(
+            float(np.linalg.norm(kernel)), 1e-30
+        )
         assert found.error <= error + 1e-3
 
 
@@ -600,13 +723,19 @@ def test_learned_kernels_stand_beside_the_predefined(
     ladder = [float(axes.get_xlabel().split("\n")[0]) for axes in predefined]
     assert ladder == sorted(ladder) and ladder[-1] == 5.0
     for one, other in zip(predefined, start, strict=True):
-        np.testing.assert_allclose(one.images[0].get_array(), other.images[0].get_array(), atol=1e-6)
+        np.testing.assert_allclose(
+            one.images[0].get_array(), other.images[0].get_array(), atol=1e-6
+        )
     text = " ".join(made.caption)
-    assert "learned from Gaussians (gkmnet.start)" in text and "moved from where they started by 0.0%" in text
+    assert (
+        "learned from Gaussians (gkmnet.start)" in text
+        and "moved from where they started by 0.0%" in text
+    )
     assert text.count("SHA-256") == 2 and "drawn at random for a test" in text
 
 
-# Coefficients ---------------------------------------------------------------------------------------------------------
+# Coefficients
+# --------------------------------------------------------------------------------------------------
 
 
 @given(arrays(np.float32, (3, 4, 5), elements=st.floats(-1, 1, width=16)))
@@ -651,7 +780,9 @@ class Broken(Mixing):
 def mixing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     METHODS.names()
     for name, kind in (("mixing", Mixing), ("mixing-broken", Broken)):
-        monkeypatch.setitem(METHODS._entries, name, registry._Entry("a test", lambda kind=kind: kind))
+        monkeypatch.setitem(
+            METHODS._entries, name, registry._Entry("a test", lambda kind=kind: kind)
+        )
     yield
 
 
@@ -660,7 +791,9 @@ def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
         shown.put(method, SAMPLES[0], 10.0)
     made = coefficients.draw(source(shown))
     light = shown.adapter.load(SAMPLES[0]).image.mean(axis=2)
-    named = {axes.get_title(): axes.images[0].get_array() for axes in made.figure.axes if axes.images}
+    named = {
+        axes.get_title(): axes.images[0].get_array() for axes in made.figure.axes if axes.images
+    }
     assert list(named) == ["input", "true blur", "effective sigma, mixing", "0", "2"]
     np.testing.assert_allclose(named["effective sigma, mixing"], 2 * light, rtol=1e-5)
     np.testing.assert_allclose(named["0"], light, atol=1e-6)
@@ -679,27 +812,47 @@ def test_methods_without_mixture_or_weights_are_told(
         coefficients.draw(source(shown, methods=["input", "gkmnet"]))
 
 
-def test_the_true_model_stands_beside_the_network(tmp_path: Path, toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_true_model_stands_beside_the_network(
+    tmp_path: Path, toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
     draw_checkpoint(tmp_path, "gkmnet", "drawn")
     run = Run(tmp_path / "gkm", "simulated:psf=gkm,size=32")
     adapter = create(DATASETS, run.dataset, root=tmp_path)[0]
     cell = run.cell("gkmnet.drawn", "coffee")
     cell = dataclasses.replace(cell, dataset_name="simulated", data=adapter.fingerprint("coffee"))
-    run.store.put(1, cell, Outcome("ok", scores={"quick": [Score("psnr", 9.0, None), Score("mae", 1.0, None)]}), RULERS)
+    run.store.put(
+        1,
+        cell,
+        Outcome("ok", scores={"quick": [Score("psnr", 9.0, None), Score("mae", 1.0, None)]}),
+        RULERS,
+    )
     figure = coefficients.draw(source(run)).figure
     titles = [axes.get_title() for axes in figure.axes if axes.images and axes.get_visible()]
-    assert titles[:4] == ["input", "true blur", "effective sigma, true model", "effective sigma, gkmnet.drawn"]
+    assert titles[:4] == [
+        "input",
+        "true blur",
+        "effective sigma, true model",
+        "effective sigma, gkmnet.drawn",
+    ]
     assert titles[4:] == [f"{sigma:g}" for sigma in gkm.paper_bank().sigmas] * 2
 
 
-# PSFs -----------------------------------------------------------------------------------------------------------------
+# PSFs
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     rows = [
-        {"kind": kind, "group": group, "name": f"{index:02d}", "sigma": index + 1.0, "model": model.label, "l2": error}
+        {
+            "kind": kind,
+            "group": group,
+            "name": f"{index:02d}",
+            "sigma": index + 1.0,
+            "model": model.label,
+            "l2": error,
+        }
         for kind, group in (("aperture", "disk"), ("aperture", "hexagon"), ("measured", "lens"))
         for place, model in enumerate(psf_study.MODELS)
         for index, error in enumerate((0.0, 0.1 + place / 10, 0.3 + place / 10))
@@ -721,7 +874,9 @@ def test_psf_fits_are_read_and_drawn(noisy: Run, study: Path) -> None:
     assert any("lens: n = 3" in line for line in made.caption)
 
 
-def test_a_psf_study_that_is_missing_or_damaged_is_named(noisy: Run, study: Path, tmp_path: Path) -> None:
+def test_a_psf_study_that_is_missing_or_damaged_is_named(
+    noisy: Run, study: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="python -m benchmark psf"):
         psf.draw(source(noisy, psf=tmp_path / "nowhere"))
     (study / psf_study.FITS).write_text("kind,group,name,sigma\nmeasured,a,b,c\n")
@@ -729,12 +884,16 @@ def test_a_psf_study_that_is_missing_or_damaged_is_named(noisy: Run, study: Path
         psf.draw(source(noisy, psf=study))
 
 
-# Writing --------------------------------------------------------------------------------------------------------------
+# Writing
+# --------------------------------------------------------------------------------------------------
 
 
 def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path: Path) -> None:
     wanted = Wanted(samples=SAMPLES[:1], cost=tmp_path)
-    made = {each.name: each for each in making.write([shown.store], tmp_path / "new" / "out", wanted=wanted)}
+    made = {
+        each.name: each
+        for each in making.write([shown.store], tmp_path / "new" / "out", wanted=wanted)
+    }
     assert list(made) == list(making.FIGURES)
     for name, each in made.items():
         assert bool(each.files) != bool(each.reason)
@@ -743,19 +902,28 @@ def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path:
             [f"{name}.pdf", f"{name}.png", f"{name}.md"] if each.files else []
         )
     assert {name for name, each in made.items() if each.files} >= {"crops", "radius"}
-    assert "one noise level" in made["robustness"].reason and "no cost pass" in made["pareto"].reason
+    assert (
+        "one noise level" in made["robustness"].reason and "no cost pass" in made["pareto"].reason
+    )
     with pytest.raises(UsageError, match=r"no figure is called 'corps'. Known: crops"):
         making.write([shown.store], tmp_path, ["corps"])
 
 
-def test_figures_are_the_same_bytes_each_time_and_carry_no_date(shown: Run, cost: Path, tmp_path: Path) -> None:
+def test_figures_are_the_same_bytes_each_time_and_carry_no_date(
+    shown: Run, cost: Path, tmp_path: Path
+) -> None:
     names, wanted = ["crops", "pareto"], Wanted(cost=cost, samples=SAMPLES[:1])
-    first, second = (making.write([shown.store], tmp_path / name, names, wanted) for name in ("one", "two"))
+    first, second = (
+        making.write([shown.store], tmp_path / name, names, wanted) for name in ("one", "two")
+    )
     for one, other in zip(first, second, strict=True):
         assert one.files, one.reason
         for path, again in zip(one.files, other.files, strict=True):
             assert path.read_bytes() == again.read_bytes(), path.name
-            assert b"CreationDate" not in path.read_bytes() and b"matplotlib version" not in path.read_bytes()
+            assert (
+                b"CreationDate" not in path.read_bytes()
+                and b"matplotlib version" not in path.read_bytes()
+            )
 
 
 def test_hostile_names_do_no_harm(tmp_path: Path, toys: Path) -> None:

@@ -1,4 +1,6 @@
-"""Tables ready to print: every writer keeps every text, escapes it once, and shows marks, notes, groups and heads."""
+"""Tables ready to print: every writer keeps every text, escapes it once, and shows marks, notes,
+groups and heads.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from rich.console import Console
 from benchmark.reports import grid
 from benchmark.reports.grid import Cell, Column, Grid
 
-HOSTILE = "</td><script>alert('x')</script>&amp; | *a* _b_ `c` [t](u) \\ {d} $e$ 5 % #~^ \"q\" -- é 模糊\nsecond line"
+HOSTILE = (
+    "</td><script>alert('x')</script>&amp; | *a* _b_ `c` [t](u) \\ {d} $e$ 5 % #~^ \"q\" -- "
+    "é 模糊\nsecond line"
+)
 COLUMNS = (
     Column("noise", label=True),
     Column("method", label=True),
@@ -37,7 +42,13 @@ TABLE = Grid(
     COLUMNS,
     (
         (
-            line("0", "a", Cell("25.47", note="Table 4 prints 25.46"), Cell("0.789"), Cell("26.0", "best")),
+            line(
+                "0",
+                "a",
+                Cell("25.47", note="Table 4 prints 25.46"),
+                Cell("0.789"),
+                Cell("26.0", "best"),
+            ),
             line("0", "b", Cell("24.61"), Cell("illegible", note="torn"), Cell("25.0", "second")),
         ),
         (line("1", "a", Cell("25.43", note="torn"), Cell("not printed"), Cell("not run")),),
@@ -101,7 +112,12 @@ def test_markdown_has_caption_heads_marks_letters_and_notes() -> None:
     lines = text.splitlines()
     assert lines[0] == "### A table & more"
     assert "published, DPD: PSNR (dB) ↑" in lines[2] and "measured: PSNR (dB) ↑" in lines[2]
-    assert "25.47 (a)" in lines[4] and "**26.0**" in lines[4] and "*25.0*" in lines[5] and "illegible (b)" in lines[5]
+    assert (
+        "25.47 (a)" in lines[4]
+        and "**26.0**" in lines[4]
+        and "*25.0*" in lines[5]
+        and "illegible (b)" in lines[5]
+    )
     assert lines[-3:] == ["- (a) Table 4 prints 25.46", "- (b) torn", "- A footnote, 5 %."]
 
 
@@ -110,7 +126,11 @@ def test_latex_has_rules_between_groups_and_under_the_names_of_columns() -> None
     assert text.count("\\midrule") == 2 and "\\toprule" in text and "\\bottomrule" in text
     assert "\\multicolumn{2}{c}{published, DPD} & \\multicolumn{1}{c}{measured}" in text
     assert "\\cmidrule(lr){3-4}\\cmidrule(lr){5-5}" in text
-    assert "\\textbf{26.0}" in text and "\\textit{25.0}" in text and "25.47\\textsuperscript{a}" in text
+    assert (
+        "\\textbf{26.0}" in text
+        and "\\textit{25.0}" in text
+        and "25.47\\textsuperscript{a}" in text
+    )
 
 
 def test_csv_is_the_texts_and_heads() -> None:
@@ -126,7 +146,9 @@ def test_html_is_semantic() -> None:
     assert read.bodies == 2 and read.tags.count("caption") == 1
     assert [tag for tag in read.tags if tag in ("strong", "em")] == ["strong", "em"]
     scopes = [attributes.get("scope") for attributes in read.attributes]
-    assert scopes.count("col") == 5 and scopes.count("colgroup") == 2 and scopes.count("row") == 2 * 3
+    assert (
+        scopes.count("col") == 5 and scopes.count("colgroup") == 2 and scopes.count("row") == 2 * 3
+    )
 
 
 def test_an_html_document_needs_nothing_from_elsewhere() -> None:
@@ -140,14 +162,21 @@ def test_the_terminal_shows_everything_but_notes() -> None:
     console = Console(width=200, record=True)
     console.print(grid.terminal(TABLE))
     text = console.export_text()
-    assert "A table & more" in text and "25.47 (a)" in text and "26.0" in text and "measured" in text
+    assert (
+        "A table & more" in text and "25.47 (a)" in text and "26.0" in text and "measured" in text
+    )
     styled = Console(width=200, force_terminal=True, color_system="standard", file=io.StringIO())
     styled.print(grid.terminal(TABLE))
     assert "\x1b[1m26.0" in styled.file.getvalue() and "\x1b[3m25.0" in styled.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_hostile_texts_are_escaped_everywhere() -> None:
-    table = Grid(HOSTILE, (Column(HOSTILE, HOSTILE, label=True),), (((Cell(HOSTILE, "best", HOSTILE),),),), (HOSTILE,))
+    table = Grid(
+        HOSTILE,
+        (Column(HOSTILE, HOSTILE, label=True),),
+        (((Cell(HOSTILE, "best", HOSTILE),),),),
+        (HOSTILE,),
+    )
     read = read_html(grid.write([table], "html"))
     assert "script" not in read.tags and read.lines[-1][0] == HOSTILE + "a"
     text = grid.markdown(table)
@@ -171,7 +200,9 @@ def test_any_text_stays_one_cell_of_markdown_and_latex(text: str) -> None:
     row = grid.markdown(table).split("\n")[4]
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) == 3
     body = grid.latex(table).split("\\midrule\n")[1].split("\\bottomrule")[0]
-    assert body.isascii() and body.rstrip("\n").isprintable(), "pdflatex stops at control characters"
+    assert body.isascii() and body.rstrip("\n").isprintable(), (
+        "pdflatex stops at control characters"
+    )
     assert body.count("\n") == 1 and len(re.findall(r"(?<!\\)&", body)) == 1
 
 
@@ -187,7 +218,11 @@ def test_latex_compiles_with_booktabs_alone(tmp_path: Path) -> None:
     hostile = grid.plain(HOSTILE, [Column(HOSTILE, HOSTILE, label=True)], starts, [HOSTILE])
     empty = grid.plain("nothing", [Column("x")], [])
     body = grid.write([TABLE, hostile, empty], "latex")
-    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        + body
+        + "\\end{document}\n"
+    )
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")

@@ -27,7 +27,14 @@ SIZE = (40, 60)
 class Ramps(Dataset):
     """Samples whose true sigma rises to 2, 4, 6 ... from left to right."""
 
-    card = DatasetCard(title="Ramps", paper="", licence="none", source="made up", layout="none", notes="all made up")
+    card = DatasetCard(
+        title="Ramps",
+        paper="",
+        licence="none",
+        source="made up",
+        layout="none",
+        notes="all made up",
+    )
 
     def __init__(self, truth: str = "map") -> None:
         self._truth = truth
@@ -54,7 +61,11 @@ def planned(name: str, **card: object) -> PlannedMethod:
     return PlannedMethod(Resolved(name, None, {}, name), MethodCard(**facts), "7", None)  # type: ignore[arg-type]
 
 
-METHODS = [planned("under", trained_on=("BSDS500",)), planned("over"), planned("truth:map=oracle", oracle=True)]
+METHODS = [
+    planned("under", trained_on=("BSDS500",)),
+    planned("over"),
+    planned("truth:map=oracle", oracle=True),
+]
 OFFSET = {"under": -0.25, "over": 0.5, "truth:map=oracle": 0.0}
 
 
@@ -67,26 +78,43 @@ def data_of(truth: str = "map", count: int = 4) -> PlannedDataset:
 def rows_of(
     folder: Path, data: PlannedDataset, methods: list[PlannedMethod] = METHODS, sigma: float = 0.0
 ) -> list[Row]:
-    """Return the rows of maps that are off by a constant, as a run makes them, with the maps in the folder."""
+    """Return the rows of maps that are off by a constant, as a run makes them, with the maps in the
+    folder.
+    """
     rows = []
     for sample_id in data.fingerprints:
         sample = data.dataset.load(sample_id)
-        ramp = sample.blur_map if sample.blur_map is not None else np.tile(np.arange(60, dtype=np.float32), (40, 1))
+        ramp = (
+            sample.blur_map
+            if sample.blur_map is not None
+            else np.tile(np.arange(60, dtype=np.float32), (40, 1))
+        )
         for method in methods:
             found = np.clip(ramp + np.float32(OFFSET[method.id.label]), 0, None)
             file = f"{len(list(folder.glob('*.npy')))}.npy"
             imageio.write_array(folder / file, found)
             facts: Row = {
-                "sample": sample_id, "noise": sigma, "clip": False, "round8": False, "seed": 0, "track": "u8",
-                "method": method.id.label, "version": "7", "status": "ok", "map": file,
-            }  # fmt: skip
+                "sample": sample_id,
+                "noise": sigma,
+                "clip": False,
+                "round8": False,
+                "seed": 0,
+                "track": "u8",
+                "method": method.id.label,
+                "version": "7",
+                "status": "ok",
+                "map": file,
+            }
             rows.append(dict.fromkeys(COLUMNS) | facts | map_scores.score(found, sample))
     return rows
 
 
 def lose(row: Row, status: str, reason: str) -> None:
     """Turn a row into one of a cell that gave no map."""
-    keep = {key: row[key] for key in ("sample", "noise", "clip", "round8", "seed", "track", "method", "version")}
+    keep = {
+        key: row[key]
+        for key in ("sample", "noise", "clip", "round8", "seed", "track", "method", "version")
+    }
     row |= dict.fromkeys(COLUMNS) | keep | {"status": status, "reason": reason}
 
 
@@ -99,7 +127,9 @@ def test_means_best_and_notes_of_maps(tmp_path: Path) -> None:
     whole, bins = maps.summaries(rows_of(tmp_path, data), METHODS, data)
     over = entry(whole, "over", "mae_px").interval
     assert over is not None and (over.mean, over.n) == (pytest.approx(0.5, abs=1e-6), 4)
-    best = {(row.method, key) for row in whole.rows for key, entry in row.entries.items() if entry.best}
+    best = {
+        (row.method, key) for row in whole.rows for key, entry in row.entries.items() if entry.best
+    }
     assert {("under", "mae_px"), ("under", "rmse_px"), ("under", "absolute_bias_px")} <= best
     assert ("over", "pearson") in best, "higher is better; `under` is clipped at zero"
     assert not any(method == "truth:map=oracle" for method, _ in best)
@@ -141,7 +171,9 @@ def test_means_of_masks_and_what_marking_everything_would_score(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout", "skipped"])
-def test_a_method_that_fails_a_picture_gets_no_mean_and_changes_nobodys(tmp_path: Path, status: str) -> None:
+def test_a_method_that_fails_a_picture_gets_no_mean_and_changes_nobodys(
+    tmp_path: Path, status: str
+) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data)
     before = maps.summaries(rows, METHODS, data)[0]
@@ -164,7 +196,9 @@ def test_a_method_without_maps_says_so(tmp_path: Path) -> None:
     assert entry(summary, "over", "mae_px").best
 
 
-def test_a_constant_estimate_has_no_correlation_and_a_constant_truth_drops_the_picture_for_all(tmp_path: Path) -> None:
+def test_a_constant_estimate_has_no_correlation_and_a_constant_truth_drops_the_picture_for_all(
+    tmp_path: Path,
+) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data)
     rows[0] |= {"pearson": None, "pearson_reason": map_scores.ESTIMATE_CONSTANT}
@@ -186,13 +220,19 @@ def test_noise_levels_are_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("form", "name", "says"),
-    [("markdown", "maps.md", "**0."), ("latex", "maps.tex", r"\textbf{0."), ("csv", "summary.csv", "True")],
+    [
+        ("markdown", "maps.md", "**0."),
+        ("latex", "maps.tex", r"\textbf{0."),
+        ("csv", "summary.csv", "True"),
+    ],
 )
 def test_every_format(tmp_path: Path, form: tables.Format, name: str, says: str) -> None:
     data = data_of()
     written = maps.write(rows_of(tmp_path, data), METHODS, data, tmp_path, form=form)
     text = (tmp_path / name).read_text(encoding="utf-8")
-    assert written.table == tmp_path / name and says in text and written.strip == tmp_path / "maps.png"
+    assert (
+        written.table == tmp_path / name and says in text and written.strip == tmp_path / "maps.png"
+    )
     if form == "csv":
         frame = pd.read_csv(io.StringIO(text))
         found = frame[(frame["method"] == "over") & (frame["measure"] == "mae_px")]
@@ -207,7 +247,8 @@ def test_a_data_set_without_truth_has_a_strip_but_no_scores(tmp_path: Path) -> N
     assert written.strip is not None and "under" in written.table.read_text(encoding="utf-8")
 
 
-# The strip ------------------------------------------------------------------------------------------------------------
+# The strip
+# --------------------------------------------------------------------------------------------------
 
 
 def viridis(share: float) -> np.ndarray:
@@ -233,7 +274,9 @@ def test_all_maps_share_one_colour_scale_that_ends_at_the_greatest_truth(tmp_pat
     assert np.abs(bar[6] - viridis(0)).max() < 6 and np.abs(bar[6 + 223] - viridis(1)).max() < 6
 
 
-def test_the_strip_shows_few_samples_at_the_lowest_noise_and_the_reason_for_a_missing_map(tmp_path: Path) -> None:
+def test_the_strip_shows_few_samples_at_the_lowest_noise_and_the_reason_for_a_missing_map(
+    tmp_path: Path,
+) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data) + rows_of(tmp_path, data, sigma=5)
     lose(rows[0], "failed", "it broke " * 40)
@@ -263,7 +306,8 @@ def test_pictures_of_any_size_fit(size: tuple[int, int]) -> None:
     assert max(shown.shape[:2]) == 224 and shown.shape[2] == 3
 
 
-# End to end -----------------------------------------------------------------------------------------------------------
+# End to end
+# --------------------------------------------------------------------------------------------------
 
 
 def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> None:
@@ -277,6 +321,8 @@ def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> N
     assert mine["mae_px"].between(0, 5).all() and (mine["rmse_px"] >= mine["mae_px"]).all()
     assert set(frame.loc[frame["method"] == "input", "reason"]) == {map_scores.NO_MAP}
     interval = entry(written.summaries[0], "zhuo-sim", "mae_px").interval
-    assert interval is not None and interval.mean == pytest.approx(mine[mine["noise"] == 0]["mae_px"].mean())
+    assert interval is not None and interval.mean == pytest.approx(
+        mine[mine["noise"] == 0]["mae_px"].mean()
+    )
     text = written.table.read_text(encoding="utf-8")
     assert "makes no map" in text and "MAE (px)" in text and written.strip is not None

@@ -25,7 +25,9 @@ def picture(level: float, corner: float | None = None) -> np.ndarray:
     return made
 
 
-def keep(store: Store, method: str, image: np.ndarray, target: np.ndarray | None, sigma: float = 0.0) -> None:
+def keep(
+    store: Store, method: str, image: np.ndarray, target: np.ndarray | None, sigma: float = 0.0
+) -> None:
     cell = Cell(method, method, None, "{}", "1", None, "d", "d", HOSTILE, "f", "u8", Noise(sigma))
     output = output_file(cell)
     for path, content in ((output_picture(output), image), (target_picture(cell), target)):
@@ -42,7 +44,9 @@ def store(tmp_path: Path, toys: Path) -> Store:
     return made
 
 
-def test_crops_are_taken_where_the_defocus_cost_most_input_first_target_last(store: Store, tmp_path: Path) -> None:
+def test_crops_are_taken_where_the_defocus_cost_most_input_first_target_last(
+    store: Store, tmp_path: Path
+) -> None:
     target = picture(0.2, corner=0.8)
     keep(store, "a-method", picture(0.4), target)
     keep(store, "input", picture(0.2), target)
@@ -51,7 +55,9 @@ def test_crops_are_taken_where_the_defocus_cost_most_input_first_target_last(sto
     assert made is not None
     sheet = np.asarray(Image.open(made))
     centres = [sheet[4 + 18 + 96, 4 + column * 196 + 96] for column in range(3)]
-    np.testing.assert_array_equal(np.array(centres)[:, 0], np.rint([0.2 * 255, 0.4 * 255, 0.8 * 255]))
+    np.testing.assert_array_equal(
+        np.array(centres)[:, 0], np.rint([0.2 * 255, 0.4 * 255, 0.8 * 255])
+    )
 
 
 def test_without_a_target_the_centre_is_shown(store: Store, tmp_path: Path) -> None:

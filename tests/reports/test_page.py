@@ -96,10 +96,16 @@ def read(folder: Path) -> Parsed:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_every_mean_with_its_interval_and_every_footnote_is_there(store: Store, parsed: Parsed) -> None:
+def test_every_mean_with_its_interval_and_every_footnote_is_there(
+    store: Store, parsed: Parsed
+) -> None:
     [summary] = frames.summaries(store)
     text = parsed.text()
     for row in summary.rows:
@@ -118,8 +124,14 @@ def test_every_mean_with_its_interval_and_every_footnote_is_there(store: Store, 
 def test_best_and_second_best_are_marked_as_in_the_tables(store: Store, parsed: Parsed) -> None:
     [summary] = frames.summaries(store)
     entries = [entry for row in summary.rows for entry in row.entries.values()]
-    classes = [str(tag["class"]).split() for tag in parsed.all("button") if "figure" in str(tag.get("class"))]
-    assert [("best" in names, "second" in names) for names in classes] == [(e.best, e.second) for e in entries]
+    classes = [
+        str(tag["class"]).split()
+        for tag in parsed.all("button")
+        if "figure" in str(tag.get("class"))
+    ]
+    assert [("best" in names, "second" in names) for names in classes] == [
+        (e.best, e.second) for e in entries
+    ]
     assert any("best" in names for names in classes) and any("second" in names for names in classes)
 
 
@@ -127,7 +139,9 @@ def test_the_header_says_what_was_measured_on_what_and_by_what(parsed: Parsed) -
     text = parsed.text()
     fingerprint = re.search(r"fingerprint (\w+)", text)
     assert fingerprint is not None
-    expected = f"Data set page-ramps Pictures 4 Fingerprint {fingerprint[1]} Input track u8 Protocol quick"
+    expected = (
+        f"Data set page-ramps Pictures 4 Fingerprint {fingerprint[1]} Input track u8 Protocol quick"
+    )
     assert f"{expected} Run a <run> at commit aaaaaaaaaaaa" in text
 
 
@@ -142,7 +156,9 @@ def test_cards_say_what_methods_were_trained_on(parsed: Parsed) -> None:
     assert "Is also given the true blur map" in text
     assert "Licence MIT <licence>" in text
     targets = {tag["popovertarget"] for tag in parsed.all("button") if "popovertarget" in tag}
-    assert targets <= {tag.get("id") for _, tag in parsed.tags} and len(targets) == 4 + 1 + 1 + 1 + 1
+    assert (
+        targets <= {tag.get("id") for _, tag in parsed.tags} and len(targets) == 4 + 1 + 1 + 1 + 1
+    )
 
 
 def test_a_method_that_was_skipped_shows_its_reason(parsed: Parsed) -> None:
@@ -158,12 +174,20 @@ def test_names_never_become_markup_or_code(parsed: Parsed, folder: Path) -> None
     assert HOSTILE_SAMPLE in [sample["name"] for sample in content["galleries"][0]["samples"]]
     assert len(parsed.all("script")) == 2
     assert not [tag for tag in parsed.all("img") if tag.get("src")]
-    assert not [name for _, tag in parsed.tags for name in tag if name.startswith("on") or name == "style"]
+    assert not [
+        name for _, tag in parsed.tags for name in tag if name.startswith("on") or name == "style"
+    ]
     assert all(path.resolve().is_relative_to(folder.resolve()) for path in folder.rglob("*"))
 
 
-def test_the_policy_allows_the_page_its_own_style_and_script_and_nothing_else(parsed: Parsed) -> None:
-    [policy] = [tag["content"] for tag in parsed.all("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
+def test_the_policy_allows_the_page_its_own_style_and_script_and_nothing_else(
+    parsed: Parsed,
+) -> None:
+    [policy] = [
+        tag["content"]
+        for tag in parsed.all("meta")
+        if tag.get("http-equiv") == "Content-Security-Policy"
+    ]
     rules = dict(rule.strip().split(" ", 1) for rule in str(policy).split(";"))
     assert rules["default-src"] == "'none'"
     for name in ("script", "style"):
@@ -174,19 +198,29 @@ def test_the_policy_allows_the_page_its_own_style_and_script_and_nothing_else(pa
 
 def test_nothing_is_asked_of_a_network(parsed: Parsed) -> None:
     loading = {"src", "href", "srcset", "data", "poster", "action", "formaction", "background"}
-    assert not [(tag, name) for tag, attributes in parsed.tags for name in attributes if name in loading]
+    assert not [
+        (tag, name) for tag, attributes in parsed.tags for name in attributes if name in loading
+    ]
     own = "".join(text for tag, text in parsed.texts if tag in ("script", "style"))
-    assert not re.search(r"https?:|//\w|url\(|@import|\bfetch\b|XMLHttpRequest|\bimport\b|eval\(|innerHTML", own)
+    assert not re.search(
+        r"https?:|//\w|url\(|@import|\bfetch\b|XMLHttpRequest|\bimport\b|eval\(|innerHTML", own
+    )
 
 
-def test_every_picture_it_names_is_there_with_a_thumbnail_and_no_other_file(parsed: Parsed, folder: Path) -> None:
+def test_every_picture_it_names_is_there_with_a_thumbnail_and_no_other_file(
+    parsed: Parsed, folder: Path
+) -> None:
     content = parsed.content()
     named: set[str] = set()
     for gallery in content["galleries"]:
-        urls = [one["picture"] for line in gallery["cells"] for one in line if one and one["picture"]]
+        urls = [
+            one["picture"] for line in gallery["cells"] for one in line if one and one["picture"]
+        ]
         urls += [sample["target"] for sample in gallery["samples"]]
         assert len(urls) == len(set(urls)) == 4 * len(GREY) + 4
-        named |= {unquote(url) for url in urls} | {unquote(f"thumbnails/{url[:-3]}jpg") for url in urls}
+        named |= {unquote(url) for url in urls} | {
+            unquote(f"thumbnails/{url[:-3]}jpg") for url in urls
+        }
         named |= {unquote(sample["map"]["picture"]) for sample in gallery["samples"]}
     assert named == set(files_of(folder / FILES))
     assert content["folder"] == f"{FILES}/"
@@ -204,7 +238,9 @@ def test_pictures_are_those_of_the_run_and_thumbnails_are_small(tmp_path: Path, 
     assert small.shape == (96, 192, 3)
     np.testing.assert_allclose(small, 0.5, atol=0.02)
     for path in shown.rglob("two-*.jpg"):
-        assert imageio.read(path)[0].shape[:2] == SIZE, "a picture that is small already is not enlarged"
+        assert imageio.read(path)[0].shape[:2] == SIZE, (
+            "a picture that is small already is not enlarged"
+        )
 
 
 def test_pictures_are_copied_where_they_cannot_be_linked(
@@ -248,7 +284,9 @@ def test_without_kept_pictures_there_are_numbers_only(tmp_path: Path, toys: Path
     with make(tmp_path / "run", pictures=False) as store:
         page.write([store], tmp_path / "page")
     content = read(tmp_path / "page").content()
-    assert all(one["picture"] is None for g in content["galleries"] for line in g["cells"] for one in line)
+    assert all(
+        one["picture"] is None for g in content["galleries"] for line in g["cells"] for one in line
+    )
     assert all(sample["target"] is None for g in content["galleries"] for sample in g["samples"])
     assert len(content["views"][0]["rows"]) == len(GREY) + 1
     assert set(files_of(tmp_path / "page")) == {"index.html"}
@@ -268,7 +306,9 @@ def test_the_scores_behind_a_mean_are_those_of_the_mean(store: Store, parsed: Pa
                     assert values == [None] * 4
                 else:
                     tolerance = 0.5 * 10.0 ** -(summary.measures[key]["digits"] + 3)
-                    assert np.mean(values) == pytest.approx(entry.interval.mean, abs=tolerance * 1.01)
+                    assert np.mean(values) == pytest.approx(
+                        entry.interval.mean, abs=tolerance * 1.01
+                    )
 
 
 def test_pictures_outside_the_mean_are_told_apart(tmp_path: Path, toys: Path) -> None:
@@ -277,21 +317,34 @@ def test_pictures_outside_the_mean_are_told_apart(tmp_path: Path, toys: Path) ->
         page.write([store], tmp_path / "page")
     content = read(tmp_path / "page").content()
     names = [sample["name"] for sample in content["galleries"][0]["samples"]]
-    assert [name for name, shared in zip(names, content["views"][0]["shared"], strict=True) if shared] == ["two"]
+    assert [
+        name for name, shared in zip(names, content["views"][0]["shared"], strict=True) if shared
+    ] == ["two"]
     late = content["galleries"][0]["methods"].index("late")
-    assert [one is None for one in content["galleries"][0]["cells"][late]] == [name != "two" for name in names]
+    assert [one is None for one in content["galleries"][0]["cells"][late]] == [
+        name != "two" for name in names
+    ]
 
 
 def test_scores_of_an_older_ruler_are_not_listed(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input", "better"], broken=False) as store:
         newer = {("quick", "psnr"): "1/2/-"}
-        store.put_scores(store.start_run({}), cell("input", "one").key, {"quick": [Score("psnr", 33.0, None)]}, newer)
+        store.put_scores(
+            store.start_run({}),
+            cell("input", "one").key,
+            {"quick": [Score("psnr", 33.0, None)]},
+            newer,
+        )
         page.write([store], tmp_path / "page")
     view = read(tmp_path / "page").content()["views"][0]
-    assert [value for row in view["rows"] for value in row["scores"][0] if value is not None] == [33.0]
+    assert [value for row in view["rows"] for value in row["scores"][0] if value is not None] == [
+        33.0
+    ]
 
 
-def test_reasons_without_scores_are_told_for_pictures_without_target(tmp_path: Path, toys: Path) -> None:
+def test_reasons_without_scores_are_told_for_pictures_without_target(
+    tmp_path: Path, toys: Path
+) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one"), 0.5, None, "no target")
         page.write([store], tmp_path / "page")
@@ -320,9 +373,13 @@ def test_one_data_set_of_several_can_be_asked_for(tmp_path: Path, toys: Path) ->
         keep(store, store.start_run({}), other, 0.5, 21.0)
         page.write([store], tmp_path / "page", "other")
         content = read(tmp_path / "page").content()
-        assert [sample["name"] for g in content["galleries"] for sample in g["samples"]] == ["elsewhere"]
+        assert [sample["name"] for g in content["galleries"] for sample in g["samples"]] == [
+            "elsewhere"
+        ]
         assert len(content["views"]) == 1
-        with pytest.raises(UsageError, match=r"no scores of elsewhere to show; the runs hold other, page-ramps"):
+        with pytest.raises(
+            UsageError, match=r"no scores of elsewhere to show; the runs hold other, page-ramps"
+        ):
             page.write([store], tmp_path / "page", "elsewhere")
 
 
@@ -342,11 +399,15 @@ def test_blur_maps_are_drawn_in_viridis_up_to_their_maximum(parsed: Parsed, fold
         {"data": "what the run saw is another picture"},
     ],
 )
-def test_without_a_true_blur_map_none_is_shown(tmp_path: Path, toys: Path, changes: dict[str, str]) -> None:
+def test_without_a_true_blur_map_none_is_shown(
+    tmp_path: Path, toys: Path, changes: dict[str, str]
+) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one", **changes), 0.5, 21.0)
         page.write([store], tmp_path / "page", data=tmp_path)
-    assert [sample["map"] for sample in read(tmp_path / "page").content()["galleries"][0]["samples"]] == [None]
+    assert [
+        sample["map"] for sample in read(tmp_path / "page").content()["galleries"][0]["samples"]
+    ] == [None]
     assert not (tmp_path / "page" / FILES / "maps").exists()
 
 
@@ -363,7 +424,12 @@ def test_a_store_cannot_lead_out_of_its_run(tmp_path: Path, toys: Path, output: 
     (tmp_path / "secret.png").write_bytes(b"secret")
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         scores = {"quick": [Score("psnr", 20.0, None), Score("mae", 0.1, None)]}
-        store.put(store.start_run({}), cell("sly", "one"), Outcome("ok", output=output, scores=scores), RULERS)
+        store.put(
+            store.start_run({}),
+            cell("sly", "one"),
+            Outcome("ok", output=output, scores=scores),
+            RULERS,
+        )
         with pytest.raises(DataError, match="outside the run"):
             page.write([store], tmp_path / "page")
 
@@ -383,7 +449,10 @@ def test_another_page_is_not_overwritten(store: Store, tmp_path: Path) -> None:
 
 
 def test_an_empty_run_is_refused(tmp_path: Path) -> None:
-    with Store(tmp_path / "run", create=True) as store, pytest.raises(UsageError, match="holds no cells"):
+    with (
+        Store(tmp_path / "run", create=True) as store,
+        pytest.raises(UsageError, match="holds no cells"),
+    ):
         page.write([store], tmp_path / "page")
 
 
@@ -396,7 +465,9 @@ def test_urls_lead_back_to_the_file_whatever_it_is_called(method: str, sample: s
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3), st.floats(0, 1e3), st.floats(0, 1e3))
-def test_intervals_lie_in_the_span_of_their_column(ends: list[float], below: float, above: float) -> None:
+def test_intervals_lie_in_the_span_of_their_column(
+    ends: list[float], below: float, above: float
+) -> None:
     from benchmark.stats import Interval
 
     low, mean, high = sorted(ends)

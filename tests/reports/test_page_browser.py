@@ -1,6 +1,8 @@
-"""The comparison page in a real browser, opened from disk: every control works, nothing is asked of a network.
+"""The comparison page in a real browser, opened from disk: every control works, nothing is asked of
+a network.
 
-Needs Playwright and a Chromium of the system. Screenshots are kept in the folder that BENCHMARK_SCREENSHOTS names.
+Needs Playwright and a Chromium of the system. Screenshots are kept in the folder that
+BENCHMARK_SCREENSHOTS names.
 """
 
 from __future__ import annotations
@@ -26,8 +28,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
+)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 LEVEL = {name: round(255 * grey) for name, grey in (GREY | {"target": TARGET}).items()}
 """What the pixels of a method's pictures are, left of their black third."""
 
@@ -54,7 +60,9 @@ class Opened:
     """A page that was opened, with all that went wrong since."""
 
     def __init__(self, browser: Browser, **context: Any) -> None:
-        self.context = browser.new_context(**({"viewport": {"width": 1200, "height": 800}} | context))
+        self.context = browser.new_context(
+            **({"viewport": {"width": 1200, "height": 800}} | context)
+        )
         self.page: Page = self.context.new_page()
         self.trouble: list[str] = []
         self.page.on("console", lambda message: self.trouble.append(message.text))
@@ -93,7 +101,9 @@ def open_picture(page: Page, name: str = "one", method: str = "better") -> None:
 
 
 def until(page: Page, condition: str) -> None:
-    """Wait until an expression is true. (`wait_for_function` needs `eval`, which the page's policy forbids.)"""
+    """Wait until an expression is true. (`wait_for_function` needs `eval`, which the page's policy
+    forbids.)
+    """
     for _ in range(200):
         if page.evaluate(condition):
             return
@@ -103,7 +113,10 @@ def until(page: Page, condition: str) -> None:
 
 def settle(page: Page) -> None:
     """Wait until what is shown is loaded."""
-    until(page, "[...document.querySelectorAll('#stage img')].every((one) => one.hidden || one.complete)")
+    until(
+        page,
+        "[...document.querySelectorAll('#stage img')].every((one) => one.hidden || one.complete)",
+    )
 
 
 def line(page: Page, method: str) -> Locator:
@@ -117,16 +130,23 @@ def names(page: Page) -> list[str]:
 
 def listed(page: Page) -> list[list[str]]:
     """Return name, value, other value and difference of every line of the list."""
-    return [one.locator("th, td.number").all_inner_texts() for one in page.locator("#list tbody tr").all()]
+    return [
+        one.locator("th, td.number").all_inner_texts()
+        for one in page.locator("#list tbody tr").all()
+    ]
 
 
 def pixels(page: Page) -> np.ndarray:
     """Return what the stage shows, H x W x 3."""
-    return np.asarray(Image.open(io.BytesIO(page.locator("#stage").screenshot())).convert("RGB")).astype(int)
+    return np.asarray(
+        Image.open(io.BytesIO(page.locator("#stage").screenshot())).convert("RGB")
+    ).astype(int)
 
 
 def grey_at(page: Page, offset: int) -> int:
-    """Return the grey that is shown some pixels right of the middle of the stage, above the knob of the slider."""
+    """Return the grey that is shown some pixels right of the middle of the stage, above the knob of
+    the slider.
+    """
     shown = pixels(page)
     red, green, blue = shown[shown.shape[0] // 4, shown.shape[1] // 2 + offset]
     assert max(red, green, blue) - min(red, green, blue) <= 1
@@ -135,7 +155,9 @@ def grey_at(page: Page, offset: int) -> int:
 
 def transform(page: Page) -> tuple[float, float, float]:
     """Return offset and scale of the pictures, which must be the same for all of them."""
-    shown = page.evaluate("[...document.querySelectorAll('#stage img')].map((one) => one.style.transform)")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('#stage img')].map((one) => one.style.transform)"
+    )
     assert len(set(shown)) == 1
     x, y, scale = map(float, re.findall(r"-?[\d.]+(?:e-?\d+)?", shown[0]))
     return x, y, scale
@@ -183,7 +205,10 @@ def test_a_number_leads_to_its_pictures_sorted_by_difference(page: Page) -> None
         ["one", "19.00", "20.00", "−1.00"],
     ]
     assert listed(page) == expected
-    sentence = "better is better than input on 3, worse on 1 and equal on 0 of 4 pictures; mean difference +2.00 dB."
+    sentence = (
+        "better is better than input on 3, worse on 1 and equal on 0 of 4 pictures; mean "
+        "difference +2.00 dB."
+    )
     assert page.locator("#verdict").inner_text() == sentence
     page.locator("#list-order").select_option("loss")
     assert listed(page) == expected[::-1]
@@ -247,7 +272,9 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     page.locator("#methods button", has_text="truth:map=oracle").click()
     settle(page)
     assert grey_at(page, 20) == LEVEL["truth:map=oracle"]
-    key = 1 + [button.inner_text() for button in page.locator("#left option").all()].index(HOSTILE_METHOD)
+    key = 1 + [button.inner_text() for button in page.locator("#left option").all()].index(
+        HOSTILE_METHOD
+    )
     page.keyboard.press(str(key))
     settle(page)
     assert grey_at(page, 20) == LEVEL[HOSTILE_METHOD]
@@ -266,7 +293,10 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     page.locator("#right").select_option(label="input")
     settle(page)
     assert grey_at(page, 20) == LEVEL["input"]
-    assert page.locator("#scores tr").nth(2).inner_text().split("\t")[:2] == ["right: input", "20.00"]
+    assert page.locator("#scores tr").nth(2).inner_text().split("\t")[:2] == [
+        "right: input",
+        "20.00",
+    ]
 
 
 def test_the_difference_is_the_absolute_error_times_the_gain(page: Page) -> None:
@@ -295,11 +325,16 @@ def test_zoom_and_pan_are_shared_and_keep_what_is_under_the_pointer(page: Page) 
     at = (200.0, 150.0)
     page.mouse.move(box["x"] + at[0], box["y"] + at[1])
     page.mouse.wheel(0, -600)
-    until(page, f"document.querySelector('#pair img').style.transform.indexOf('scale({fitted[2]})') < 0")
+    until(
+        page,
+        f"document.querySelector('#pair img').style.transform.indexOf('scale({fitted[2]})') < 0",
+    )
     x, y, scale = transform(page)
     assert scale > 2 * fitted[2]
     for axis in (0, 1):
-        assert ((at[axis] - (x, y)[axis]) / scale) == pytest.approx((at[axis] - fitted[axis]) / fitted[2], abs=0.1)
+        assert ((at[axis] - (x, y)[axis]) / scale) == pytest.approx(
+            (at[axis] - fitted[axis]) / fitted[2], abs=0.1
+        )
     page.mouse.down()
     page.mouse.move(box["x"] + at[0] + 30, box["y"] + at[1] - 20, steps=3)
     page.mouse.up()
@@ -392,12 +427,18 @@ def test_a_picture_is_fitted_when_it_is_loaded(page: Page, tmp_path: Path) -> No
     imageio.write(tmp_path / "half.png", np.ones((40, 60, 3), np.float32), 8)
     swap = "url => document.querySelectorAll('#pair img').forEach((one) => { one.src = url; })"
     page.evaluate(swap, (tmp_path / "half.png").as_uri())
-    until(page, "[...document.querySelectorAll('#pair img')].every((one) => one.naturalWidth === 60)")
+    until(
+        page, "[...document.querySelectorAll('#pair img')].every((one) => one.naturalWidth === 60)"
+    )
     assert transform(page)[2] == pytest.approx(2 * fitted, rel=1e-4)
 
 
-@pytest.mark.parametrize("hash_", ["#t=99&m=77&p=5", "#m=1&p=x&l=constructor", "#m=1&o=toString&w=<b>&k=-1", "#&&=%"])
-def test_an_address_that_makes_no_sense_shows_something_that_does(page: Page, index: Path, hash_: str) -> None:
+@pytest.mark.parametrize(
+    "hash_", ["#t=99&m=77&p=5", "#m=1&p=x&l=constructor", "#m=1&o=toString&w=<b>&k=-1", "#&&=%"]
+)
+def test_an_address_that_makes_no_sense_shows_something_that_does(
+    page: Page, index: Path, hash_: str
+) -> None:
     for _ in range(2):  # changed under the open page, then opened with it
         page.goto(index.as_uri() + hash_)
         assert page.locator("#overview:visible, #list:visible").count() == 1
@@ -412,7 +453,9 @@ def test_cards_open_and_close(page: Page) -> None:
     assert card.count() == 0
 
 
-def test_a_run_without_pictures_has_lists_but_nothing_to_open(browser: Browser, tmp_path: Path, toys: Path) -> None:
+def test_a_run_without_pictures_has_lists_but_nothing_to_open(
+    browser: Browser, tmp_path: Path, toys: Path
+) -> None:
     with make(tmp_path / "run", pictures=False) as store:
         made = comparison.write([store], tmp_path / "page")
     opened = Opened(browser)
@@ -424,7 +467,12 @@ def test_a_run_without_pictures_has_lists_but_nothing_to_open(browser: Browser, 
     assert opened.trouble == []
 
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 
 
 def test_fingers_move_the_slider_and_pinch(browser: Browser, index: Path) -> None:
@@ -455,7 +503,9 @@ def test_fingers_move_the_slider_and_pinch(browser: Browser, index: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("look", "context"), [("light", {}), ("dark", {"color_scheme": "dark"}), ("phone", PHONE)], ids=str
+    ("look", "context"),
+    [("light", {}), ("dark", {"color_scheme": "dark"}), ("phone", PHONE)],
+    ids=str,
 )
 def test_it_fits_the_screen_and_the_time_of_day(
     browser: Browser, index: Path, tmp_path: Path, look: str, context: dict[str, Any]
@@ -470,7 +520,9 @@ def test_it_fits_the_screen_and_the_time_of_day(
         shown = page.screenshot(path=folder / f"page-{look}-{screen}.png")
         ground = np.asarray(Image.open(io.BytesIO(shown)).convert("L"))[2, 2]
         assert ground < 60 if look == "dark" else ground > 200
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+            "nothing is cut off"
+        )
     opened.context.close()
     assert opened.trouble == []
 

@@ -1,4 +1,6 @@
-"""The PSF study: its apertures against closed forms, its findings against numbers set by hand, its files complete."""
+"""The PSF study: its apertures against closed forms, its findings against numbers set by hand, its
+files complete.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from PIL import Image
 
 from benchmark.optics import psf, psf_fit
 from benchmark.reports import psf_study
-from benchmark.reports.psf_study import DISK, FREE, GAUSSIAN, GENERALISED, LARGE, MODELS, NONNEGATIVE, Study
+from benchmark.reports.psf_study import (
+    DISK,
+    FREE,
+    GAUSSIAN,
+    GENERALISED,
+    LARGE,
+    MODELS,
+    NONNEGATIVE,
+    Study,
+)
 
 FILES = ["psf_fits.csv", "psf_study.md", "psf_study.tex"]
 FIGURES = ["psf_errors.png", "psf_errors.pdf", "psf_kernels.png", "psf_kernels.pdf"]
@@ -22,20 +33,39 @@ FIGURES = ["psf_errors.png", "psf_errors.pdf", "psf_kernels.png", "psf_kernels.p
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    """Two sizes of every aperture, and three PSFs "measured" under a name that an aperture has too."""
-    kernels = [np.pad(psf.kernel("polygon", sigma), (15 - len(psf.kernel("polygon", sigma))) // 2) for sigma in (2, 3)]
+    """Two sizes of every aperture, and three PSFs "measured" under a name that an aperture
+    has too.
+    """
+    kernels = [
+        np.pad(psf.kernel("polygon", sigma), (15 - len(psf.kernel("polygon", sigma))) // 2)
+        for sigma in (2, 3)
+    ]
     moved = np.roll(kernels[0], (1, -2), axis=(0, 1))
     return psf_study.measure({"disk": np.array([*kernels, 5 * moved])}, sigmas=(1.0, 3.0), jobs=1)
 
 
-def invented(l2: dict[str, list[float]], kind: str = "aperture", group: str = "disk") -> pd.DataFrame:
+def invented(
+    l2: dict[str, list[float]], kind: str = "aperture", group: str = "disk"
+) -> pd.DataFrame:
     """Rows of a study with errors set by hand, by model, at sigma 1, 2, 3 ..."""
-    return pd.DataFrame([
-        {"kind": kind, "group": group, "name": f"{index:02d}", "sigma": index + 1.0, "model": model, "l2": error,
-         "tv": error / 2, "blur": 40.0, "loss": 1.0, "coefficient": math.nan}
-        for model, errors in l2.items()
-        for index, error in enumerate(errors)
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "kind": kind,
+                "group": group,
+                "name": f"{index:02d}",
+                "sigma": index + 1.0,
+                "model": model,
+                "l2": error,
+                "tv": error / 2,
+                "blur": 40.0,
+                "loss": 1.0,
+                "coefficient": math.nan,
+            }
+            for model, errors in l2.items()
+            for index, error in enumerate(errors)
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", ["disk", "hexagon", "annulus", "cat's eye", "half disk"])
@@ -60,9 +90,15 @@ def test_the_annulus_has_the_sigma_asked_for_and_a_dark_middle() -> None:
 
 def test_the_cats_eye_has_the_area_of_two_circles_intersection() -> None:
     sigma = 8.0
-    kernel, radius, half = psf_study.apertures()["cat's eye"](sigma), 2 * sigma, psf_study.VIGNETTING * sigma
+    kernel, radius, half = (
+        psf_study.apertures()["cat's eye"](sigma),
+        2 * sigma,
+        psf_study.VIGNETTING * sigma,
+    )
     area = 2 * (radius**2 * math.acos(half / radius) - half * math.sqrt(radius**2 - half**2))
-    assert 1 / kernel.max() == pytest.approx(area, rel=1e-3)  # a full pixel has 1 / area of the light
+    assert 1 / kernel.max() == pytest.approx(
+        area, rel=1e-3
+    )  # a full pixel has 1 / area of the light
     rows = np.flatnonzero(kernel.sum(axis=1) > 1e-6)
     columns = np.flatnonzero(kernel.sum(axis=0) > 1e-6)
     assert len(rows) == pytest.approx(2 * math.sqrt(radius**2 - half**2), abs=2)
@@ -99,8 +135,12 @@ def test_a_displaced_and_brighter_psf_is_the_same_psf(study: Study) -> None:
     measured = study.rows[(study.rows["kind"] == "measured") & (study.rows["group"] == "disk")]
     here, there = (measured[measured["name"] == name].set_index("model") for name in ("00", "02"))
     np.testing.assert_allclose(there["l2"], here["l2"], atol=2e-3)
-    assert there["shift_down"].tolist() == pytest.approx((here["shift_down"] - 1).tolist(), abs=0.05)
-    assert there["shift_right"].tolist() == pytest.approx((here["shift_right"] + 2).tolist(), abs=0.05)
+    assert there["shift_down"].tolist() == pytest.approx(
+        (here["shift_down"] - 1).tolist(), abs=0.05
+    )
+    assert there["shift_right"].tolist() == pytest.approx(
+        (here["shift_right"] + 2).tolist(), abs=0.05
+    )
     assert here["sigma"].tolist() == pytest.approx(there["sigma"].tolist())
 
 
@@ -115,22 +155,30 @@ def test_a_displaced_and_brighter_psf_is_the_same_psf(study: Study) -> None:
 )
 def test_a_crossing_is_found_between_the_sizes(first: list[float], expected: float | None) -> None:
     rows = invented({FREE.label: first, GAUSSIAN.label: [0.25] * 4})
-    assert psf_study.crossing(rows, "disk", FREE, GAUSSIAN) == (expected and pytest.approx(expected))
+    assert psf_study.crossing(rows, "disk", FREE, GAUSSIAN) == (
+        expected and pytest.approx(expected)
+    )
     halved = invented({FREE.label: first, GAUSSIAN.label: [0.125] * 4})
-    assert psf_study.crossing(halved, "disk", FREE, GAUSSIAN, factor=2) == (expected and pytest.approx(expected))
+    assert psf_study.crossing(halved, "disk", FREE, GAUSSIAN, factor=2) == (
+        expected and pytest.approx(expected)
+    )
 
 
 def test_sentences_are_computed() -> None:
     flat = {model.label: [0.2, 0.2, 0.2] for model in MODELS}
     aperture = invented({**flat, FREE.label: [0.1, 0.1, 0.5], LARGE.label: [0.1, 0.1, 0.1]})
     errors = {
-        **flat, FREE.label: [0.1, 0.3, 0.3], NONNEGATIVE.label: [0.3, 0.3, 0.3], LARGE.label: [0.1, 0.1, 0.3],
+        **flat,
+        FREE.label: [0.1, 0.3, 0.3],
+        NONNEGATIVE.label: [0.3, 0.3, 0.3],
+        LARGE.label: [0.1, 0.1, 0.3],
         GENERALISED.label: [0.05, 0.05, 0.05],
-    }  # fmt: skip
+    }
     rows = pd.concat([aperture, invented(errors, "measured", "lens")])
     lines = psf_study.summary_lines(Study(rows, {}))
     assert lines == [
-        "disk: GKM free, M = 21 has over 10 % more L2 error than GKM free, M = 61 from sigma 2.0 px on, "
+        "disk: GKM free, M = 21 has over 10 % more L2 error than GKM free, M = 61 from sigma 2.0 "
+        "px on, "
         "and more than one Gaussian from sigma 2.2 px on.",
         "disk: GKM nonneg., M = 21 never has more L2 error than one Gaussian.",
         "lens (n = 3, sigma 1.0 to 3.0 px): median relative L2 error generalised gaussian 0.050, "
@@ -164,7 +212,9 @@ def test_the_aperture_table_has_a_line_per_aperture_and_model(study: Study) -> N
     assert len(table) == 13 + 4 * 7
     line = table[(table["aperture"] == "hexagon") & (table["model"] == FREE.label)]
     rows = study.rows
-    chosen = rows[(rows["group"] == "hexagon") & (rows["model"] == FREE.label) & (rows["sigma"] == 3)]
+    chosen = rows[
+        (rows["group"] == "hexagon") & (rows["model"] == FREE.label) & (rows["sigma"] == 3)
+    ]
     assert line["sigma 3"].item() == f"{chosen['l2'].item():.3f}"
 
 
@@ -187,10 +237,16 @@ def test_everything_is_written(study: Study, tmp_path: Path, same: bool) -> None
         with Image.open(tmp_path / "new/folder" / name) as picture:
             assert picture.width == width
             assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
-    assert all((tmp_path / "new/folder" / name).read_bytes().startswith(b"%PDF") for name in FIGURES if "pdf" in name)
+    assert all(
+        (tmp_path / "new/folder" / name).read_bytes().startswith(b"%PDF")
+        for name in FIGURES
+        if "pdf" in name
+    )
 
 
-@pytest.mark.parametrize(("size", "value", "what"), [(5, 0.0, "positive sum"), (5, np.nan, "finite"), (6, 1.0, "odd")])
+@pytest.mark.parametrize(
+    ("size", "value", "what"), [(5, 0.0, "positive sum"), (5, np.nan, "finite"), (6, 1.0, "odd")]
+)
 def test_a_damaged_psf_is_refused_at_once(size: int, value: float, what: str) -> None:
     with pytest.raises(ValueError, match=what):
         psf_study.measure({"lens": np.full((1, size, size), value)}, jobs=1)
@@ -203,7 +259,9 @@ def test_processes_change_nothing() -> None:
 
 @pytest.mark.data
 def test_a_published_psf_is_no_gaussian(data_root: Path) -> None:
-    """Off axis the measured PSF is flat and asymmetric; only a bank large enough and of both signs comes near it."""
+    """Off axis the measured PSF is flat and asymmetric; only a bank large enough and of both signs
+    comes near it.
+    """
     stored = np.load(data_root / "pixel4/calibration/blur_kernels_left.npy")[20:21]
     rows = psf_study.measure({"left": stored}, sigmas=(1.0,), jobs=1).rows
     error = rows[rows["group"] == "left"].set_index("model")["l2"]

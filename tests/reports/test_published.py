@@ -1,4 +1,6 @@
-"""Printed numbers: the files are as printed, doubts are noted, and a damaged file is refused by name and line."""
+"""Printed numbers: the files are as printed, doubts are noted, and a damaged file is refused by
+name and line.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_numbers_are_as_printed(row: tuple[str, ...], expected: str) -> None:
 
 
 def test_every_table_of_the_paper_is_complete() -> None:
-    """Rows x measures x noise levels, also of what cannot be read; a row that is dropped is seen here."""
+    """Rows x measures x noise levels, also of what cannot be read; a row that is dropped is seen
+    here.
+    """
     counts = dict.fromkeys("12345", 0)
     for number in published.quality():
         if number.source == PAPER:
@@ -121,7 +125,11 @@ def test_a_row_means_exactly_the_methods_it_names(methods: str, method: str, sta
 
 def test_a_row_counts_as_a_network_whatever_its_weights() -> None:
     row = Row(table="4", model="x", training="clean", methods="gkmnet.sim gkmnet.*:scales=1")
-    assert row.counts_as("gkmnet") and row.counts_as("gkmnet.other:scales=1") and not row.counts_as("gkmnet:scales=2")
+    assert (
+        row.counts_as("gkmnet")
+        and row.counts_as("gkmnet.other:scales=1")
+        and not row.counts_as("gkmnet:scales=2")
+    )
 
 
 @pytest.fixture
@@ -164,7 +172,11 @@ def test_a_damaged_number_is_refused(folder: Path, changes: dict[str, str], says
 
 
 def test_files_that_are_no_such_files_are_refused(folder: Path) -> None:
-    for name, read in (("quality", published.quality), ("sources", published.sources), ("rows", published.rows)):
+    for name, read in (
+        ("quality", published.quality),
+        ("sources", published.sources),
+        ("rows", published.rows),
+    ):
         path = folder / f"{name}.csv"
         text = path.read_text(encoding="utf-8")
         path.write_text(text + text.splitlines()[1] + "\n", encoding="utf-8")

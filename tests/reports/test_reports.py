@@ -28,22 +28,41 @@ VALUES = {"input": 20.0, "better": 22.0, "truth:map=oracle": 30.0}
 
 
 def cell(method: str, sample: str, sigma: float = 0.0, **changes: object) -> Cell:
-    plain = Cell(method, method, None, "{}", "1", None, "d_a%ta", "d", sample, f"f-{sample}", "u8", Noise(sigma))
+    plain = Cell(
+        method,
+        method,
+        None,
+        "{}",
+        "1",
+        None,
+        "d_a%ta",
+        "d",
+        sample,
+        f"f-{sample}",
+        "u8",
+        Noise(sigma),
+    )
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def scored(value: float | None, reason: str | None = None) -> Outcome:
     mae = None if value is None else 1 / value
-    return Outcome("ok", scores={"quick": [Score("psnr", value, reason), Score("mae", mae, reason)]})
+    return Outcome(
+        "ok", scores={"quick": [Score("psnr", value, reason), Score("mae", mae, reason)]}
+    )
 
 
 @pytest.fixture
 def store(tmp_path: Path, toys: Path) -> Store:
-    """Three methods (one of them an oracle) on four pictures at two levels, each picture adding its index."""
+    """Three methods (one of them an oracle) on four pictures at two levels, each picture adding its
+    index.
+    """
     made = Store(tmp_path, create=True)
     training = {"input": (), "better": ("BSDS500", "DPD train"), "truth:map=oracle": None}
     cards = {
-        name: MethodCard(title=name, family="classical", oracle="oracle" in name, trained_on=training[name])
+        name: MethodCard(
+            title=name, family="classical", oracle="oracle" in name, trained_on=training[name]
+        )
         for name in VALUES
     }
     made.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
@@ -67,8 +86,15 @@ def row(summary: frames.Summary, method: str, level: str = "0") -> frames.Row:
 def test_means_intervals_and_n(store: Store) -> None:
     [summary] = frames.summaries(store)
     entry = row(summary, "better", "2").entries["psnr"]
-    assert entry.interval is not None and entry.interval.mean == pytest.approx(22 + 1.5 - 2) and entry.interval.n == 4
-    assert entry.interval.low is not None and entry.interval.low < entry.interval.mean < entry.interval.high
+    assert (
+        entry.interval is not None
+        and entry.interval.mean == pytest.approx(22 + 1.5 - 2)
+        and entry.interval.n == 4
+    )
+    assert (
+        entry.interval.low is not None
+        and entry.interval.low < entry.interval.mean < entry.interval.high
+    )
 
 
 def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: Store) -> None:
@@ -90,26 +116,51 @@ def test_who_was_told_the_noise_level_does_not_compete(store: Store) -> None:
     told = row(summary, "told")
     assert told.noise_aware and told.title == "told‡" and not told.entries["psnr"].best
     assert row(summary, "better").entries["psnr"].best
-    assert "Methods that are given the true blur map or the noise level do not compete." in summary.footnotes
+    assert (
+        "Methods that are given the true blur map or the noise level do not compete."
+        in summary.footnotes
+    )
 
 
-def test_marks_are_within_significance_where_there_are_pictures_enough(tmp_path: Path, toys: Path) -> None:
-    """`near` is 0.01 below the best on average, now above, now below: it cannot be told from it; `third` can."""
+def test_marks_are_within_significance_where_there_are_pictures_enough(
+    tmp_path: Path, toys: Path
+) -> None:
+    """`near` is 0.01 below the best on average, now above, now below: it cannot be told from it;
+    `third` can.
+    """
     with Store(tmp_path, create=True) as store:
         store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
         run = store.start_run({})
         for index in range(12):
-            values = {"best": 25.0, "near": 24.99 + 0.5 * (-1) ** index, "third": 24.0, "last": 20.0}
+            values = {
+                "best": 25.0,
+                "near": 24.99 + 0.5 * (-1) ** index,
+                "third": 24.0,
+                "last": 20.0,
+            }
             for name, value in values.items():
                 put(store, run, cell(name, f"{index}"), scored(value + index))
         [summary] = frames.summaries(store)
     marked = {r.method: (r.entries["psnr"].best, r.entries["psnr"].second) for r in summary.rows}
-    assert marked == {"best": (True, False), "near": (True, False), "third": (False, True), "last": (False, False)}
-    assert any(note.startswith("Bold: the best mean, and every other") for note in summary.footnotes)
+    assert marked == {
+        "best": (True, False),
+        "near": (True, False),
+        "third": (False, True),
+        "last": (False, False),
+    }
+    assert any(
+        note.startswith("Bold: the best mean, and every other") for note in summary.footnotes
+    )
     text = tables.write([summary], "markdown")
     assert "**30.50 [" in text and "*29.50 [" in text
-    numbers = pd.read_csv(io.StringIO(tables.write([summary], "csv"))).query("measure == 'psnr'").set_index("method")
-    assert list(numbers["second"][numbers["second"]].index) == ["third"] and set(numbers["interval"]) == {"t"}
+    numbers = (
+        pd.read_csv(io.StringIO(tables.write([summary], "csv")))
+        .query("measure == 'psnr'")
+        .set_index("method")
+    )
+    assert list(numbers["second"][numbers["second"]].index) == ["third"] and set(
+        numbers["interval"]
+    ) == {"t"}
 
 
 def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
@@ -146,7 +197,9 @@ def test_a_mean_never_covers_other_pictures_than_its_neighbours(store: Store) ->
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout", "skipped"])
-def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(store: Store, status: str) -> None:
+def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(
+    store: Store, status: str
+) -> None:
     run = store.start_run({})
     for sample in SAMPLES[:3]:
         put(store, run, cell("fragile", sample), scored(40.0))
@@ -154,10 +207,15 @@ def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(store: S
     [summary] = frames.summaries(store)
     assert row(summary, "fragile").entries["psnr"] == frames.Entry(None, "incomplete")
     assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
-    assert any(f"fragile, noise 0: {status} on 1 of 4" in note and "why" in note for note in summary.footnotes)
+    assert any(
+        f"fragile, noise 0: {status} on 1 of 4" in note and "why" in note
+        for note in summary.footnotes
+    )
 
 
-def test_a_method_that_restored_nothing_says_so_in_its_cells_and_once_for_all_levels(store: Store) -> None:
+def test_a_method_that_restored_nothing_says_so_in_its_cells_and_once_for_all_levels(
+    store: Store,
+) -> None:
     run = store.start_run({})
     for sigma in (0.0, 2.0):
         for sample in SAMPLES:
@@ -169,12 +227,15 @@ def test_a_method_that_restored_nothing_says_so_in_its_cells_and_once_for_all_le
     assert "bare" not in summary.learned_from
 
 
-# Several runs ---------------------------------------------------------------------------------------------------------
+# Several runs
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def other(tmp_path: Path, toys: Path) -> Store:
-    """A second run, of one method that the first has and one that it has not, without provenance but its commit."""
+    """A second run, of one method that the first has and one that it has not, without provenance
+    but its commit.
+    """
     made = Store(tmp_path / "other", create=True)
     card = MethodCard(title="x", family="learned", trained_on=("Kodak",))
     made.keep_cards("method", {name: dataclasses.asdict(card) for name in ("better", "new")})
@@ -197,32 +258,47 @@ def test_runs_are_read_as_one_and_the_last_decides(store: Store, other: Store) -
     other.keep_cards("method", {"input": dataclasses.asdict(unused)})  # of no cell of this run
     [summary] = frames.summaries([store, other])
     assert (mean(summary, "input"), mean(summary, "new")) == (21.5, 31.5)
-    assert mean(summary, "better") == 41.5 and mean(frames.summaries([other, store])[0], "better") == 23.5
+    assert (
+        mean(summary, "better") == 41.5
+        and mean(frames.summaries([other, store])[0], "better") == 23.5
+    )
     assert mean(summary, "better", "2") == 21.5, "what only the first has stays"
     text = " ".join(summary.footnotes)
     assert "From 2 runs; what more than one holds is taken from the one named last." in text
     assert "aaaaaaaaaaaa (with uncommitted changes), eeeeeeeeeeee" in text
-    assert "Weights or constants from Kodak: better, new." in summary.footnotes, "the card is the deciding run's"
+    assert "Weights or constants from Kodak: better, new." in summary.footnotes, (
+        "the card is the deciding run's"
+    )
     assert "ffff" not in text and "Set5" not in text
 
 
-def test_another_version_in_a_later_run_replaces_all_of_the_earlier_one(store: Store, other: Store) -> None:
+def test_another_version_in_a_later_run_replaces_all_of_the_earlier_one(
+    store: Store, other: Store
+) -> None:
     run = other.start_run({})
     for sample in SAMPLES[:3]:
         put(other, run, cell("input", sample, method_version="2"), scored(10.0))
     [summary] = frames.summaries([store, other])
     assert mean(summary, "input") == 10.0 and row(summary, "new").entries["psnr"].interval.n == 3  # type: ignore[union-attr]
-    assert not [r for r in summary.rows if (r.method, r.level) == ("input", "2")], "version 1 is not mixed in"
+    assert not [r for r in summary.rows if (r.method, r.level) == ("input", "2")], (
+        "version 1 is not mixed in"
+    )
 
 
 def test_pictures_that_changed_between_runs_are_never_paired(store: Store, other: Store) -> None:
     run = other.start_run({})
     put(other, run, cell("new", "one", data="changed"), scored(30.0))
     [summary] = frames.summaries([store, other])
-    assert {r.entries["psnr"].interval.n for r in summary.rows if r.level == "0" and r.entries["psnr"].interval} == {3}
+    assert {
+        r.entries["psnr"].interval.n
+        for r in summary.rows
+        if r.level == "0" and r.entries["psnr"].interval
+    } == {3}
 
 
-def test_a_failure_in_a_later_run_hides_no_success_of_an_earlier_one(store: Store, other: Store) -> None:
+def test_a_failure_in_a_later_run_hides_no_success_of_an_earlier_one(
+    store: Store, other: Store
+) -> None:
     run = other.start_run({})
     put(other, run, cell("input", "one"), Outcome("failed", reason="full disk"))
     for order in ([store, other], [other, store]):
@@ -241,7 +317,9 @@ def test_scores_under_other_protocols_are_taken_together(store: Store, other: St
     assert mean(quick, "input") == 21.5 and mean(late, "input") == 33.0
 
 
-def test_runs_without_cells_are_no_obstacle_unless_all_are_empty(store: Store, tmp_path: Path) -> None:
+def test_runs_without_cells_are_no_obstacle_unless_all_are_empty(
+    store: Store, tmp_path: Path
+) -> None:
     with Store(tmp_path / "empty", create=True) as empty:
         assert mean(frames.summaries([empty, store])[0], "input") == 21.5
         with pytest.raises(UsageError, match="holds no cells"):
@@ -254,14 +332,23 @@ def test_only_the_newest_version_and_the_newest_data_are_tabulated(store: Store)
         put(store, run, cell("better", sample, method_version="2"), scored(50.0))
     [summary] = frames.summaries(store)
     assert row(summary, "better").entries["psnr"].interval.mean == 50  # type: ignore[union-attr]
-    assert not [r for r in summary.rows if r.method == "better" and r.level == "2"], "version 1 is not mixed in"
-    store.ask(store.start_run({}), [cell("better", sample, sigma) for sample in SAMPLES for sigma in (0.0, 2.0)])
+    assert not [r for r in summary.rows if r.method == "better" and r.level == "2"], (
+        "version 1 is not mixed in"
+    )
+    store.ask(
+        store.start_run({}),
+        [cell("better", sample, sigma) for sample in SAMPLES for sigma in (0.0, 2.0)],
+    )
     [summary] = frames.summaries(store)
-    assert row(summary, "better").entries["psnr"].interval.mean == 23.5, "asked for again: back to version 1"  # type: ignore[union-attr]
+    assert row(summary, "better").entries["psnr"].interval.mean == 23.5, (
+        "asked for again: back to version 1"
+    )  # type: ignore[union-attr]
     run = store.start_run({})
     put(store, run, cell("input", "one", data="changed"), scored(10.0))
     [summary] = frames.summaries(store)
-    assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(22), "the others lack the new 'one'"  # type: ignore[union-attr]
+    assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(22), (
+        "the others lack the new 'one'"
+    )  # type: ignore[union-attr]
     ones = frames.current(frames.scores(store)).query("sample == 'one'")
     assert set(ones["data"]) == {"changed"}
 
@@ -275,20 +362,28 @@ def test_changed_defaults_are_another_method(store: Store) -> None:
 
 
 def test_scores_of_an_older_ruler_are_not_mixed_in(store: Store) -> None:
-    """Another version of a metric, or other weights: its scores never share a column with the older ones."""
+    """Another version of a metric, or other weights: its scores never share a column with the older
+    ones.
+    """
     run = store.start_run({})
     first = cell("better", "one")
-    store.put_scores(run, first.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"})
+    store.put_scores(
+        run, first.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"}
+    )
     [summary] = frames.summaries(store)
     assert row(summary, "better").entries["psnr"] == frames.Entry(None, "not scored")
     for what, _ in list(store.cells()):
-        store.put_scores(run, what.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"})
+        store.put_scores(
+            run, what.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"}
+        )
     [summary] = frames.summaries(store)
     assert row(summary, "better").entries["psnr"].interval.mean == 33.0  # type: ignore[union-attr]
 
 
 def test_what_was_not_scored_under_a_protocol_does_not_enter_its_table(store: Store) -> None:
-    """A method run under another protocol on one picture must not shrink this table to that picture."""
+    """A method run under another protocol on one picture must not shrink this table to that
+    picture.
+    """
     put(store, store.start_run({}), cell("elsewhere", "one"), Outcome("ok"))
     [summary] = frames.summaries(store)
     assert "elsewhere" not in {r.method for r in summary.rows}
@@ -310,7 +405,14 @@ def test_footnotes_carry_the_provenance(store: Store) -> None:
     store.start_run({"git": {"commit": "b" * 40, "dirty": False}})  # computed nothing
     [summary] = frames.summaries(store)
     text = " ".join(summary.footnotes)
-    for word in ("d_a%ta", "4 pictures", "fingerprint", "track u8", "quick", "aaaaaaaaaaaa (with uncommitted changes)"):
+    for word in (
+        "d_a%ta",
+        "4 pictures",
+        "fingerprint",
+        "track u8",
+        "quick",
+        "aaaaaaaaaaaa (with uncommitted changes)",
+    ):
         assert word in text
     assert "bbbb" not in text
 
@@ -325,10 +427,17 @@ def test_footnotes_say_what_methods_were_trained_on(store: Store) -> None:
 
 
 def test_what_was_trained_says_how_long() -> None:
-    card = MethodCard(title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0")
+    card = MethodCard(
+        title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0"
+    )
     assert about.learned_from(dataclasses.asdict(card)) == "BSDS500/train (26 megapixels, seed 0)"
-    assert about.learned_from({"trained_on": None, "budget": "3 megapixels"}) == "unknown data (3 megapixels)"
-    assert about.learned_from({"trained_on": ["DPD train"]}) == "DPD train", "the card of an older run"
+    assert (
+        about.learned_from({"trained_on": None, "budget": "3 megapixels"})
+        == "unknown data (3 megapixels)"
+    )
+    assert about.learned_from({"trained_on": ["DPD train"]}) == "DPD train", (
+        "the card of an older run"
+    )
     assert about.learned_from({}) == about.learned_from({"trained_on": [], "budget": ""}) == ""
 
 
@@ -357,7 +466,9 @@ def test_markdown_renders_and_escapes(store: Store) -> None:
     text = tables.write(frames.summaries(store), "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert len(lines) == 2 + 7 and widths == {6}, "every line has the same cells, the pipe in the name is escaped"
+    assert len(lines) == 2 + 7 and widths == {6}, (
+        "every line has the same cells, the pipe in the name is escaped"
+    )
     assert "<script>" not in text.replace("\\<", "") and "**23.50" in text
 
 
@@ -376,7 +487,11 @@ def test_latex_compiles(store: Store, tmp_path: Path) -> None:
         put(store, run, cell("a_b:c=#1&{~^\\}", sample, dataset="d_a%ta"), scored(1.0))
     body = tables.write(frames.summaries(store), "latex")
     assert "\\toprule" in body and "\\textbf{" in body
-    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        + body
+        + "\\end{document}\n"
+    )
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -67,12 +67,15 @@ def scene_of(monkeypatch: pytest.MonkeyPatch, radius: float) -> None:
     """Let every scene be a plane of that radius."""
 
     def invent(size: int, most: float, random: np.random.Generator) -> scenes.Scene:
-        return scenes.Scene(np.full((size, size), radius, np.float32), np.zeros((size, size), np.uint8))
+        return scenes.Scene(
+            np.full((size, size), radius, np.float32), np.zeros((size, size), np.uint8)
+        )
 
     monkeypatch.setattr(scenes, "invent", invent)
 
 
-# What an example depends on -------------------------------------------------------------------------------------------
+# What an example depends on
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", VARIANTS)
@@ -87,13 +90,17 @@ def test_examples_are_pictures_of_one_size_on_eight_bits(folder, options):
             assert array.flags.c_contiguous
         clean = [example.sharp] if "noise" in options else arrays(example)
         for array in clean:
-            np.testing.assert_array_equal(array, np.rint(array * 255).astype(np.float32) / np.float32(255))
+            np.testing.assert_array_equal(
+                array, np.rint(array * 255).astype(np.float32) / np.float32(255)
+            )
             assert 0 <= array.min() <= array.max() <= 1
 
 
 @pytest.mark.parametrize("options", VARIANTS)
 def test_an_example_depends_on_its_index_not_on_the_order(folder, options):
-    made = {index: Simulated(folder, crop=20, seed=3, **options).example(index) for index in (5, 0, 17)}
+    made = {
+        index: Simulated(folder, crop=20, seed=3, **options).example(index) for index in (5, 0, 17)
+    }
     later = Simulated(folder, crop=20, seed=3, **options)
     for index in (0, 17, 3, 5):
         if index in made:
@@ -125,18 +132,23 @@ def test_what_is_pickled_for_a_worker_holds_no_pictures(folder):
 @settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(0, 10), st.integers(0, 100))
 def test_every_picture_comes_once_in_a_round(count, round_, seed):
-    visited = [data.turn(index, count, seed) for index in range(round_ * count, (round_ + 1) * count)]
+    visited = [
+        data.turn(index, count, seed) for index in range(round_ * count, (round_ + 1) * count)
+    ]
     assert sorted(visited) == list(range(count))
 
 
 def test_rounds_and_seeds_have_orders_of_their_own():
     orders = [
-        [data.turn(index, 30, seed) for index in range(first, first + 30)] for seed in (0, 1) for first in (0, 30)
+        [data.turn(index, 30, seed) for index in range(first, first + 30)]
+        for seed in (0, 1)
+        for first in (0, 30)
     ]
     assert len({tuple(order) for order in orders}) == 4
 
 
-# What is held out -----------------------------------------------------------------------------------------------------
+# What is held out
+# --------------------------------------------------------------------------------------------------
 
 
 def test_training_and_held_out_pictures_are_never_the_same(folder):
@@ -150,8 +162,12 @@ def test_training_and_held_out_pictures_are_never_the_same(folder):
 def test_validation_is_fixed_and_of_held_out_pictures(folder, monkeypatch):
     read = []
     remembered = pictures.remembered
-    monkeypatch.setattr(pictures, "remembered", lambda path: (read.append(path), remembered(path))[1])
-    one, other = (validation(Simulated(folder, crop=20, seed=seed, noise=(1.0, 2.0)), 4) for seed in (5, 6))
+    monkeypatch.setattr(
+        pictures, "remembered", lambda path: (read.append(path), remembered(path))[1]
+    )
+    one, other = (
+        validation(Simulated(folder, crop=20, seed=seed, noise=(1.0, 2.0)), 4) for seed in (5, 6)
+    )
     assert len(one) == 4
     assert all(same(a, b) for a, b in zip(one, other, strict=True))
     assert not same(one[0], one[1])
@@ -168,7 +184,8 @@ def test_held_out_examples_keep_every_setting(folder, options):
     assert {key for key in mine if mine[key] != theirs[key]} == changed
 
 
-# What is on an example ------------------------------------------------------------------------------------------------
+# What is on an example
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", scenes.FAMILIES)
@@ -188,8 +205,12 @@ def test_a_plane_out_of_focus_is_a_convolution_of_light(tmp_path, monkeypatch, r
     example = Simulated(tmp_path, crop=40, seed=0, max_radius=4.0, psfs=("disk",)).example(0)
     linear = light.to_linear(example.sharp).astype(np.float64)
     kernel = psf.disk(abs(radius))
-    seen = np.stack([ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1)
-    np.testing.assert_allclose(example.blurred, light.to_srgb(seen.astype(np.float32)), atol=0.51 / 255)
+    seen = np.stack(
+        [ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1
+    )
+    np.testing.assert_allclose(
+        example.blurred, light.to_srgb(seen.astype(np.float32)), atol=0.51 / 255
+    )
 
 
 def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
@@ -204,7 +225,9 @@ def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
         example = examples.example(index)
         linear = light.to_linear(example.sharp).astype(np.float64)
         kernel = psf.disk(6.0)
-        reflected = np.stack([ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1)
+        reflected = np.stack(
+            [ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1
+        )
         error = np.abs(example.blurred - light.to_srgb(reflected.astype(np.float32)))
         assert error[7:-7, 7:-7].max() < 0.51 / 255
         assert error.max() > 5 / 255  # at the border the picture goes on, and is not reflected
@@ -224,7 +247,9 @@ def test_a_grey_wall_stays_a_grey_wall(tmp_path, options):
 def test_most_examples_are_out_of_focus_and_some_are_not_at_all(folder):
     examples = Simulated(folder, crop=24, seed=0)
     made = [examples.example(index) for index in range(200)]
-    changed = np.asarray([(example.blurred != example.sharp).any(axis=2).mean() for example in made])
+    changed = np.asarray(
+        [(example.blurred != example.sharp).any(axis=2).mean() for example in made]
+    )
     assert np.mean(changed > 0.5) > 0.5
     assert 0.02 < np.mean(changed == 0) < 0.2
     assert np.mean((changed > 0) & (changed < 0.9)) > 0.02  # in focus somewhere
@@ -247,7 +272,9 @@ def test_the_mean_of_the_views_is_the_picture(folder):
         example = examples.example(index)
         left, right = (light.to_linear(view).astype(np.float64) for view in example.views)
         mean = light.to_srgb(((left + right) / 2).astype(np.float32))
-        np.testing.assert_allclose(example.blurred, mean, atol=1.6 / 255)  # all three are rounded to 8 bits
+        np.testing.assert_allclose(
+            example.blurred, mean, atol=1.6 / 255
+        )  # all three are rounded to 8 bits
         differ += not np.array_equal(*example.views)
     assert differ > 4
 
@@ -269,7 +296,9 @@ def test_noise_has_its_level_and_leaves_the_rest_alone(folder):
 
 def test_noise_levels_are_drawn_from_the_whole_range(folder):
     clean, noisy = (Simulated(folder, crop=32, seed=0, noise=noise) for noise in (None, (1.0, 5.0)))
-    levels = [float(np.std(noisy.example(i).blurred - clean.example(i).blurred) * 255) for i in range(40)]
+    levels = [
+        float(np.std(noisy.example(i).blurred - clean.example(i).blurred) * 255) for i in range(40)
+    ]
     assert 0.9 < min(levels) < 1.6
     assert 4.4 < max(levels) < 5.2
 
@@ -296,7 +325,9 @@ def test_jpeg_changes_as_many_examples_as_it_should(folder, monkeypatch):
     def changed(probability: float) -> float:
         examples = Simulated(folder, crop=32, seed=0, jpeg=probability)
         made = [examples.example(index) for index in range(60)]
-        return float(np.mean([not np.array_equal(example.blurred, example.sharp) for example in made]))
+        return float(
+            np.mean([not np.array_equal(example.blurred, example.sharp) for example in made])
+        )
 
     assert changed(0.0) == 0
     assert 0.3 < changed(0.5) < 0.7
@@ -305,13 +336,16 @@ def test_jpeg_changes_as_many_examples_as_it_should(folder, monkeypatch):
 
 def test_jpeg_keeps_the_picture_nearly(folder, monkeypatch):
     scene_of(monkeypatch, 3.0)
-    plain, packed = (Simulated(folder, crop=64, seed=0, jpeg=jpeg).example(2).blurred for jpeg in (0.0, 1.0))
+    plain, packed = (
+        Simulated(folder, crop=64, seed=0, jpeg=jpeg).example(2).blurred for jpeg in (0.0, 1.0)
+    )
     assert 0 < np.abs(plain - packed).mean() < 6 / 255
     means = packed.mean(axis=(0, 1)) - plain.mean(axis=(0, 1))
     assert np.abs(means).max() < 1.5 / 255  # colours are in their order
 
 
-# Cut-outs -------------------------------------------------------------------------------------------------------------
+# Cut-outs
+# --------------------------------------------------------------------------------------------------
 
 
 def test_cutouts_are_turned_in_all_ways(monkeypatch):
@@ -319,7 +353,11 @@ def test_cutouts_are_turned_in_all_ways(monkeypatch):
     picture = (texture(0, (20, 20)) * 255).astype(np.uint8)
     random = np.random.default_rng(0)
     seen = {data.cut(picture, 20, random).tobytes() for _ in range(100)}
-    ways = {np.rot90(way, quarter).tobytes() for way in (picture, picture.swapaxes(0, 1)) for quarter in range(4)}
+    ways = {
+        np.rot90(way, quarter).tobytes()
+        for way in (picture, picture.swapaxes(0, 1))
+        for quarter in range(4)
+    }
     assert seen == ways
 
 
@@ -341,7 +379,8 @@ def test_shrinking_averages_and_so_does_not_alias(monkeypatch):
     np.testing.assert_allclose(data.cut(chequered, 60, np.random.default_rng(0)), 127.5, atol=0.6)
 
 
-# Cards and refusals ---------------------------------------------------------------------------------------------------
+# Cards and refusals
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_card_names_the_folder_and_not_its_place(folder):
@@ -360,7 +399,9 @@ def test_the_card_names_the_folder_and_not_its_place(folder):
 def test_a_folder_that_is_called_after_a_part_is_named_with_the_set(tmp_path):
     for seed in range(2):
         save(tmp_path / "BSDS500" / "train" / f"{seed}.png", texture(seed))
-    assert Simulated(tmp_path / "BSDS500" / "train", crop=20, seed=0).trained_on == ("BSDS500/train",)
+    assert Simulated(tmp_path / "BSDS500" / "train", crop=20, seed=0).trained_on == (
+        "BSDS500/train",
+    )
 
 
 def test_the_card_covers_every_setting(folder):
@@ -377,7 +418,9 @@ def test_the_card_covers_every_setting(folder):
     ]
     cards = [Simulated(folder, **{**base, **change}).card() for change in ({}, *changes)]
     assert len({tuple(card.items()) for card in cards}) == len(cards)
-    assert {field.name for field in dataclasses.fields(data.Settings)} == {key for c in changes for key in c} - {"seed"}
+    assert {field.name for field in dataclasses.fields(data.Settings)} == {
+        key for c in changes for key in c
+    } - {"seed"}
 
 
 @pytest.mark.parametrize(
@@ -400,7 +443,9 @@ def test_settings_out_of_range_are_refused(folder, option, says):
 
 
 def test_a_picture_smaller_than_a_crop_is_named(folder):
-    with pytest.raises(DataError, match=r"p\d+\.png: is 80 px .* smaller than a crop of 90; take it out"):
+    with pytest.raises(
+        DataError, match=r"p\d+\.png: is 80 px .* smaller than a crop of 90; take it out"
+    ):
         Simulated(folder, crop=90, seed=0)
 
 
@@ -413,16 +458,22 @@ def test_a_damaged_picture_is_named(tmp_path):
         Simulated(tmp_path, crop=20, seed=0)
     (tmp_path / "1.png").write_bytes(good[:-20])  # the header is sound
     with pytest.raises(DataError, match=r"1\.png"):
-        for examples in (Simulated(tmp_path, crop=20, seed=0), Simulated(tmp_path, crop=20, seed=0, held_out=True)):
+        for examples in (
+            Simulated(tmp_path, crop=20, seed=0),
+            Simulated(tmp_path, crop=20, seed=0, held_out=True),
+        ):
             for index in range(3):
                 examples.example(index)
 
 
-# DPD ------------------------------------------------------------------------------------------------------------------
+# DPD
+# --------------------------------------------------------------------------------------------------
 
 
 def test_dpd_crops_are_cut_from_all_files_at_one_place(dpd_root):
-    example = DpdCrops(dpd_root, crop=20, seed=0).example(3)  # as high as the pictures, so only columns are drawn
+    example = DpdCrops(dpd_root, crop=20, seed=0).example(
+        3
+    )  # as high as the pictures, so only columns are drawn
     names = makers.dpd_names("train")
     candidates = [texture(seed, (24, 20)) for seed in range(len(names))]
     places = [
@@ -452,17 +503,25 @@ def test_dpd_is_validated_on_its_own_validation_split(dpd_root):
     assert (examples.trained_on, held_out.trained_on) == (("DPD train",), ("DPD val",))
     assert (examples.card()["pictures"], held_out.card()["pictures"]) == (350, 74)
     assert examples.card()["fingerprint"] != held_out.card()["fingerprint"]
-    assert all(same(a, b) for a, b in zip(validation(examples, 2), validation(held_out, 2), strict=True))
+    assert all(
+        same(a, b) for a, b in zip(validation(examples, 2), validation(held_out, 2), strict=True)
+    )
 
 
 def test_dpd_gets_noise_that_the_mean_of_its_views_explains(dpd_root):
-    clean, noisy = DpdCrops(dpd_root, crop=16, seed=0), DpdCrops(dpd_root, crop=16, seed=0, noise=(4, 4))
+    clean, noisy = (
+        DpdCrops(dpd_root, crop=16, seed=0),
+        DpdCrops(dpd_root, crop=16, seed=0, noise=(4, 4)),
+    )
     assert (clean.card()["noise"], noisy.card()["noise"]) == ("none", "sigma 4 to 4")
     added = []
     for index in range(40):
         a, b = clean.example(index), noisy.example(index)
         np.testing.assert_array_equal(a.sharp, b.sharp)
-        fields = [after - before for before, after in zip((a.blurred, *a.views), (b.blurred, *b.views), strict=True)]
+        fields = [
+            after - before
+            for before, after in zip((a.blurred, *a.views), (b.blurred, *b.views), strict=True)
+        ]
         np.testing.assert_allclose(fields[0], (fields[1] + fields[2]) / 2, atol=1e-6)
         added.append(fields)
     spread = 255 * np.std(np.array(added), axis=(0, 2, 3, 4))
@@ -493,7 +552,10 @@ def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path
         save(copies / f"new{number}.png", texture(100 + number))
     later = examples.at(24)
     assert later.example(0).sharp.shape == (24, 24, 3)
-    assert (later.sources, later.held_out().sources) == (examples.sources, examples.held_out().sources)
+    assert (later.sources, later.held_out().sources) == (
+        examples.sources,
+        examples.held_out().sources,
+    )
     assert known == {*later.sources, *later.held_out().sources}
     assert later.card() == examples.card() | {"crop": 24}
     with pytest.raises(DataError, match="smaller than a crop of 900"):
@@ -514,7 +576,9 @@ def test_another_crop_is_as_if_asked_for_at_once(folder, dpd_root):
 
 
 def test_views_of_dpd_are_kept_for_networks_that_take_them_only(dpd_root):
-    plain, both = (DpdCrops(dpd_root, crop=16, seed=0, views=views).example(5) for views in (False, True))
+    plain, both = (
+        DpdCrops(dpd_root, crop=16, seed=0, views=views).example(5) for views in (False, True)
+    )
     assert plain.views is None and both.views is not None
     assert (plain.blurred == both.blurred).all() and (plain.sharp == both.sharp).all()
 

@@ -1,4 +1,6 @@
-"""Pictures that are evaluated on are found among those to train on, in every guise, and others are not."""
+"""Pictures that are evaluated on are found among those to train on, in every guise, and others are
+not.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ import skimage.data
 from benchmark import imageio
 from benchmark.api import DataError
 from benchmark.methods.training import duplicates
-from benchmark.methods.training.duplicates import bundled_pictures, evaluated_pictures, refuse_duplicates
+from benchmark.methods.training.duplicates import (
+    bundled_pictures,
+    evaluated_pictures,
+    refuse_duplicates,
+)
 from tests.datasets.makers import save, texture
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -34,9 +40,14 @@ def resized(picture: np.ndarray, factor: float) -> np.ndarray:
     return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
-def cropped(picture: np.ndarray, top: float, bottom: float, left: float, right: float) -> np.ndarray:
+def cropped(
+    picture: np.ndarray, top: float, bottom: float, left: float, right: float
+) -> np.ndarray:
     height, width = picture.shape[:2]
-    return picture[round(top * height) : round((1 - bottom) * height), round(left * width) : round((1 - right) * width)]
+    return picture[
+        round(top * height) : round((1 - bottom) * height),
+        round(left * width) : round((1 - right) * width),
+    ]
 
 
 GUISES = {
@@ -46,7 +57,9 @@ GUISES = {
     "mirrored": lambda picture: picture[:, ::-1],
     "upside down": lambda picture: picture[::-1],
     "turned": lambda picture: np.rot90(picture),
-    "turned, mirrored, small": lambda picture: resized(np.ascontiguousarray(np.rot90(picture[:, ::-1], 3)), 0.6),
+    "turned, mirrored, small": lambda picture: resized(
+        np.ascontiguousarray(np.rot90(picture[:, ::-1], 3)), 0.6
+    ),
     "border lost": lambda picture: cropped(picture, 0.05, 0.05, 0.05, 0.05),
     "corner lost": lambda picture: cropped(picture, 0.04, 0, 0.05, 0),
     "brighter": lambda picture: picture**0.8,
@@ -59,7 +72,9 @@ GUISES = {
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_copy_is_refused_and_both_are_named(tmp_path, evaluated, name, guise):
     copy = save(tmp_path / "copy.png", np.clip(GUISES[guise](photograph(name)), 0, 1))
-    with pytest.raises(DataError, match=rf"copy\.png: is nearly the same picture as .*{name}\.png.*take it out"):
+    with pytest.raises(
+        DataError, match=rf"copy\.png: is nearly the same picture as .*{name}\.png.*take it out"
+    ):
         refuse_duplicates([copy], evaluated)
 
 
@@ -73,30 +88,43 @@ def test_a_recompressed_copy_is_refused(tmp_path, evaluated, quality):
 
 
 def test_the_copy_is_found_among_others(tmp_path, evaluated):
-    others = [save(tmp_path / f"{seed}.png", cv2.resize(texture(seed, (9, 7)), (90, 70))) for seed in range(4)]
+    others = [
+        save(tmp_path / f"{seed}.png", cv2.resize(texture(seed, (9, 7)), (90, 70)))
+        for seed in range(4)
+    ]
     copy = save(tmp_path / "copy.png", photograph("chelsea")[:, ::-1])
     with pytest.raises(DataError, match=r"copy\.png.*chelsea\.png"):
         refuse_duplicates([*others[:2], copy, *others[2:]], evaluated)
 
 
 def test_different_pictures_pass(tmp_path, evaluated):
-    others = [save(tmp_path / f"{seed}.png", cv2.resize(texture(seed, (9, 7)), (90, 70))) for seed in range(8)]
-    halves = [cropped(photograph(name), 0.5, 0, 0.5, 0) for name in PHOTOGRAPHS]  # another picture of the same scene
+    others = [
+        save(tmp_path / f"{seed}.png", cv2.resize(texture(seed, (9, 7)), (90, 70)))
+        for seed in range(8)
+    ]
+    halves = [
+        cropped(photograph(name), 0.5, 0, 0.5, 0) for name in PHOTOGRAPHS
+    ]  # another picture of the same scene
     quarters = [save(tmp_path / f"quarter{number}.png", half) for number, half in enumerate(halves)]
     for number, path in enumerate(evaluated):
         refuse_duplicates([path, *others, *quarters], evaluated[:number] + evaluated[number + 1 :])
 
 
 def test_flat_pictures_resemble_nothing(tmp_path):
-    flat = [save(tmp_path / f"{level}.png", np.full((30, 40, 3), level / 255)) for level in (0, 90, 255)]
+    flat = [
+        save(tmp_path / f"{level}.png", np.full((30, 40, 3), level / 255)) for level in (0, 90, 255)
+    ]
     refuse_duplicates(flat, flat[::-1])
 
 
 def test_an_alignment_that_goes_far_does_not_count():
-    """It would make any edge the edge of anything: here a half plane and the blown-up border of a disk."""
+    """It would make any edge the edge of anything: here a half plane and the blown-up border of a
+    disk.
+    """
     y, x = np.mgrid[:192, :192]
     plane, disk = (
-        (255 / (1 + np.exp(-distance / 8))).astype(np.uint8) for distance in (x - 96.0, 80 - np.hypot(x - 150, y - 96))
+        (255 / (1 + np.exp(-distance / 8))).astype(np.uint8)
+        for distance in (x - 96.0, 80 - np.hypot(x - 150, y - 96))
     )
     assert duplicates.correlation(plane, disk) == -1
     assert duplicates.correlation(disk, np.roll(disk, 10, axis=0)) > 0.99
@@ -110,13 +138,16 @@ def test_an_unreadable_picture_is_named(tmp_path, evaluated):
             refuse_duplicates(training, others)
 
 
-# Kodak24 --------------------------------------------------------------------------------------------------------------
+# Kodak24
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_table_of_kodak24_is_complete():
     with duplicates.KODAK24.open(newline="") as table:
         rows = list(csv.DictReader(table))
-    assert [row["picture"] for row in rows] == [f"kodim{number:02d}" for number in range(1, 25) for _ in range(3)]
+    assert [row["picture"] for row in rows] == [
+        f"kodim{number:02d}" for number in range(1, 25) for _ in range(3)
+    ]
     assert len({row["hash"] for row in rows}) == 72
     assert all(re.fullmatch(r"[0-9a-f]{36}", row["hash"]) for row in rows)
 
@@ -130,7 +161,9 @@ def test_a_picture_in_the_table_is_refused_without_its_original(tmp_path, monkey
             copy = save(tmp_path / "copy.png", np.clip(GUISES[guise](photograph("coffee")), 0, 1))
             with pytest.raises(DataError, match="the picture kodimcoffee of Kodak24"):
                 refuse_duplicates([copy], [])
-        refuse_duplicates([save(tmp_path / "other.png", photograph("camera")[..., None].repeat(3, 2))], [])
+        refuse_duplicates(
+            [save(tmp_path / "other.png", photograph("camera")[..., None].repeat(3, 2))], []
+        )
     finally:
         duplicates._known.cache_clear()
 
@@ -151,13 +184,16 @@ def test_kodak24_itself_is_refused_and_bsds500_is_not(data_root, tmp_path):
         with pytest.raises(DataError, match=r"of Kodak24"):
             refuse_duplicates([path], [])
         small = tmp_path / f"{path.stem}.jpg"
-        assert cv2.imwrite(str(small), resized(cv2.imread(str(path)), 0.5)[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
+        assert cv2.imwrite(
+            str(small), resized(cv2.imread(str(path)), 0.5)[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60]
+        )
         with pytest.raises(DataError, match=r"of Kodak24"):
             refuse_duplicates([small], [])
     refuse_duplicates(train, kodak)
 
 
-# What is evaluated on -------------------------------------------------------------------------------------------------
+# What is evaluated on
+# -------------------------------------------------------------------------------------------------
 
 
 def test_evaluated_pictures_are_those_under_the_root_but_training_parts(tmp_path):

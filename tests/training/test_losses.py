@@ -20,7 +20,9 @@ from benchmark.methods.training.step import Diverged, outputs, step
 
 def pictures(seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(2, 3, size, size, generator=generator), torch.rand(2, 3, size, size, generator=generator)
+    return torch.rand(2, 3, size, size, generator=generator), torch.rand(
+        2, 3, size, size, generator=generator
+    )
 
 
 @given(st.floats(-1, 1))
@@ -35,11 +37,20 @@ def test_ssim_is_that_of_skimage() -> None:
     maps = []
     for ours, theirs in zip(made.double().numpy(), sharp.double().numpy(), strict=True):
         _, found = structural_similarity(
-            ours, theirs, channel_axis=0, data_range=1.0, gaussian_weights=True, sigma=1.5, truncate=3.5,
-            use_sample_covariance=False, full=True,
-        )  # fmt: skip
+            ours,
+            theirs,
+            channel_axis=0,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            truncate=3.5,
+            use_sample_covariance=False,
+            full=True,
+        )
         maps.append(found[:, 5:-5, 5:-5])  # skimage continues the picture beyond its border
-    assert losses.ssim(made.double(), sharp.double()).item() == pytest.approx(1 - np.mean(maps), abs=1e-6)
+    assert losses.ssim(made.double(), sharp.double()).item() == pytest.approx(
+        1 - np.mean(maps), abs=1e-6
+    )
 
 
 def test_ssim_of_equal_pictures_is_no_loss() -> None:
@@ -50,9 +61,13 @@ def test_ssim_of_equal_pictures_is_no_loss() -> None:
 def test_scales_are_weighted_and_summed() -> None:
     sharp = pictures()[1]
     offsets = 0.3, 0.2, 0.1
-    made = [target + offset for target, offset in zip(losses.halvings(sharp, 3), offsets, strict=True)]
+    made = [
+        target + offset for target, offset in zip(losses.halvings(sharp, 3), offsets, strict=True)
+    ]
     assert losses.loss(made, sharp, "squared").item() == pytest.approx(0.09 + 0.04 + 0.01, rel=1e-4)
-    assert losses.loss(made, sharp, "squared", coarse=0.25).item() == pytest.approx(0.25 * 0.13 + 0.01, rel=1e-4)
+    assert losses.loss(made, sharp, "squared", coarse=0.25).item() == pytest.approx(
+        0.25 * 0.13 + 0.01, rel=1e-4
+    )
 
 
 def test_coarse_targets_are_halved_as_the_networks_halve_their_input() -> None:
@@ -72,7 +87,9 @@ class Linear(nn.Module):
         return self.factor * x
 
 
-def taken(network: Linear, sharp: float = 1.0, rate: float = 0.1, clip: float | None = None) -> float:
+def taken(
+    network: Linear, sharp: float = 1.0, rate: float = 0.1, clip: float | None = None
+) -> float:
     optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
     ones = torch.ones(1, 3, 16, 16)
     return step(network, optimiser, ones, sharp * ones, criterion="squared", rate=rate, clip=clip)

@@ -75,7 +75,8 @@ def test_a_file_that_is_no_picture_is_named(tmp_path):
             read(tmp_path / "a.png")
 
 
-# Held out -------------------------------------------------------------------------------------------------------------
+# Held out
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("count", "held"), [(2, 1), (10, 1), (11, 2), (25, 3)])
@@ -124,7 +125,8 @@ def test_a_file_that_has_gone_is_named(tmp_path):
         pictures.digest(tmp_path / "gone.png")
 
 
-# Remembered -----------------------------------------------------------------------------------------------------------
+# Remembered
+# --------------------------------------------------------------------------------------------------
 
 
 def test_arrays_are_kept_up_to_a_number_of_bytes():
@@ -136,7 +138,11 @@ def test_arrays_are_kept_up_to_a_number_of_bytes():
 
     kept = pictures.Kept(100)
     for _ in range(2):
-        for size in (30, 25, 20):  # together 150 bytes: the second does not fit any more, the third does
+        for size in (
+            30,
+            25,
+            20,
+        ):  # together 150 bytes: the second does not fit any more, the third does
             kept.get(size, lambda size=size: make(size))
     assert made == [30, 25, 20, 25]
 

@@ -1,4 +1,6 @@
-"""The recipes: section 4 of the paper at the steps where something changes, budgets, schedules, batches."""
+"""The recipes: section 4 of the paper at the steps where something changes, budgets, schedules,
+batches.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,18 @@ DPD = 350 // 4  # steps of an epoch
 @pytest.mark.parametrize(
     ("epoch", "criterion", "rate"),
     [
-        (0, "squared", 1e-4), (999, "squared", 1e-4), (1000, "ssim", 1e-4), (1499, "ssim", 1e-4),
-        (1500, "squared", 1e-4), (1999, "squared", 1e-4), (2000, "ssim", 1e-5), (2499, "ssim", 1e-5),
-        (2500, "squared", 1e-5), (2999, "squared", 1e-5),
+        (0, "squared", 1e-4),
+        (999, "squared", 1e-4),
+        (1000, "ssim", 1e-4),
+        (1499, "ssim", 1e-4),
+        (1500, "squared", 1e-4),
+        (1999, "squared", 1e-4),
+        (2000, "ssim", 1e-5),
+        (2499, "ssim", 1e-5),
+        (2500, "squared", 1e-5),
+        (2999, "squared", 1e-5),
     ],
-)  # fmt: skip
+)
 def test_the_papers_recipe_epoch_by_epoch(epoch: int, criterion: str, rate: float) -> None:
     for within in (0, DPD - 1):
         progress = Position(step=epoch * DPD + within).progress(PAPER.budget, DPD)
@@ -49,7 +58,9 @@ def test_the_networks_trained_by_the_papers_recipe_are_its_own() -> None:
 def test_rivals_get_the_same_data_but_their_own_losses(name: str) -> None:
     made = recipe("paper", name)
     assert made.budget == PAPER.budget
-    assert {(phase.crop, phase.batch, phase.criterion) for phase in made.phases} == {(256, 4, "squared")}
+    assert {(phase.crop, phase.batch, phase.criterion) for phase in made.phases} == {
+        (256, 4, "squared")
+    }
 
 
 def test_dpdnets_rate_is_halved_after_three_tenths() -> None:
@@ -91,7 +102,9 @@ def test_progress_counts_in_the_budgets_unit(step: int, pixels: int, seconds: fl
 
 
 def toy(budget: Budget) -> Recipe:
-    return Recipe("toy", (Phase(1, 64, 4, "squared", 1.0), Phase(3, 128, 2, "squared", 1.0)), budget)
+    return Recipe(
+        "toy", (Phase(1, 64, 4, "squared", 1.0), Phase(3, 128, 2, "squared", 1.0)), budget
+    )
 
 
 def test_batches_follow_the_phases_and_every_example_comes_once() -> None:
@@ -101,7 +114,9 @@ def test_batches_follow_the_phases_and_every_example_comes_once() -> None:
 
 
 def test_a_budget_in_pixels_counts_crops() -> None:
-    made = Schedule(toy(Budget(0.065536, "megapixels")), 1)  # a quarter is one batch of four 64 x 64, the rest 1.5
+    made = Schedule(
+        toy(Budget(0.065536, "megapixels")), 1
+    )  # a quarter is one batch of four 64 x 64, the rest 1.5
     sizes = [len(batch) * batch[0][0] ** 2 for batch in made.batches(Position(), lambda: 0.0)]
     assert sizes == [16384, 32768, 32768]
 
@@ -116,7 +131,10 @@ def test_batches_go_on_where_a_training_stopped(done: int) -> None:
 
 def test_processes_share_a_batch() -> None:
     whole = list(Schedule(toy(Budget(4, "steps")), 1).batches(Position(), lambda: 0.0))
-    parts = [list(Schedule(toy(Budget(4, "steps")), 1, rank, 2).batches(Position(), lambda: 0.0)) for rank in (0, 1)]
+    parts = [
+        list(Schedule(toy(Budget(4, "steps")), 1, rank, 2).batches(Position(), lambda: 0.0))
+        for rank in (0, 1)
+    ]
     assert [first + second for first, second in zip(*parts, strict=True)] == whole
 
 
@@ -147,7 +165,9 @@ def test_what_means_nothing_is_refused(make, message: str) -> None:
         make()
 
 
-@pytest.mark.parametrize(("name", "starts"), [("gkmnet", True), ("attnet", True), ("srn", False), ("dpdnet-s", False)])
+@pytest.mark.parametrize(
+    ("name", "starts"), [("gkmnet", True), ("attnet", True), ("srn", False), ("dpdnet-s", False)]
+)
 def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> None:
     import torch
 
@@ -175,7 +195,9 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     network = networked(name).trainable().eval()
     assert isinstance(network, DpdNet)
     seen: list[torch.Tensor] = []
-    network.out[1].register_forward_hook(lambda module, given, made: seen.append((made > 0).float().mean((0, 2, 3))))
+    network.out[1].register_forward_hook(
+        lambda module, given, made: seen.append((made > 0).float().mean((0, 2, 3)))
+    )
     pictures = torch.rand(2, fed, 32, 32)
     with torch.inference_mode():
         network(pictures)
@@ -206,38 +228,58 @@ def test_first_filters_whiten_what_the_network_is_fed() -> None:
     torch.manual_seed(0)
     network = networked("gkmnet").trainable().eval()
     assert isinstance(network, GkmNet)
-    pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(200, 3, 16, 16)  # brightness, and faint details
+    pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(
+        200, 3, 16, 16
+    )  # brightness, and faint details
     assert initial.whiten(network, pictures) == 1
     with torch.no_grad():
-        made = network.srams[0].get_submodule("entrance.conv")(pictures)[:, :, 1:-1, 1:-1].transpose(0, 1).flatten(1)
+        made = (
+            network.srams[0]
+            .get_submodule("entrance.conv")(pictures)[:, :, 1:-1, 1:-1]
+            .transpose(0, 1)
+            .flatten(1)
+        )
     assert made.mean(1).abs().max() < 0.01
-    assert (torch.corrcoef(made[:27]) - torch.eye(27)).abs().max() < 0.05  # the rims of the pictures are left out here
+    assert (
+        torch.corrcoef(made[:27]) - torch.eye(27)
+    ).abs().max() < 0.05  # the rims of the pictures are left out here
     strength = made.var(1)
-    assert strength[:3] == pytest.approx(1, abs=0.01)  # far above the floor; the others are at 1e-4 / 12
+    assert strength[:3] == pytest.approx(
+        1, abs=0.01
+    )  # far above the floor; the others are at 1e-4 / 12
     assert torch.all((strength[3:27] > 0.3) & (strength[3:27] < 0.7))
     assert torch.allclose(made[27:], -made[:5], atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("name", "fed", "beside"), [("srn", 3, 3), ("attnet", 3, 3), ("dpdnet-s", 3, 0), ("dpdnet-d", 6, 0)]
+    ("name", "fed", "beside"),
+    [("srn", 3, 3), ("attnet", 3, 3), ("dpdnet-s", 3, 0), ("dpdnet-d", 6, 0)],
 )
-def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(name: str, fed: int, beside: int) -> None:
+def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
+    name: str, fed: int, beside: int
+) -> None:
     import torch
 
     network = networked(name).trainable().eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert initial.whiten(network, torch.rand(2, fed, 32, 32)) == 1
-    changed = [key for key, value in network.state_dict().items() if not torch.equal(value, before[key])]
+    changed = [
+        key for key, value in network.state_dict().items() if not torch.equal(value, before[key])
+    ]
     weight, bias = sorted(changed, key=lambda key: key.endswith("bias"))
     layer, old = network.state_dict()[weight], before[weight]
     assert bias == weight.removesuffix("weight") + "bias"
     assert torch.equal(layer[:, fed:], old[:, fed:]) and layer.shape[1] == fed + beside
-    assert torch.equal(layer[18 * fed :], old[18 * fed :])  # there are 9 components for each channel, and both signs
+    assert torch.equal(
+        layer[18 * fed :], old[18 * fed :]
+    )  # there are 9 components for each channel, and both signs
     with torch.inference_mode():
         assert network(torch.rand(1, fed, 32, 32)).isfinite().all()
 
 
-@pytest.mark.parametrize("text", ["gkmnet:rounds=2,shared=false", "gkmnet:variant=official,head=sram"])
+@pytest.mark.parametrize(
+    "text", ["gkmnet:rounds=2,shared=false", "gkmnet:variant=official,head=sram"]
+)
 def test_every_network_that_sees_the_picture_whitens_it(text: str) -> None:
     import torch
 

@@ -1,4 +1,6 @@
-"""The training renderer against plain convolution, closed forms and the benchmark's own renderer; invented scenes."""
+"""The training renderer against plain convolution, closed forms and the benchmark's own renderer;
+invented scenes.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def two_planes(size: int, near: float, far: float) -> Scene:
 
 
 def convolved(linear: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return np.stack([ndimage.convolve(linear[..., c].astype(np.float64), kernel) for c in range(3)], axis=-1)
+    return np.stack(
+        [ndimage.convolve(linear[..., c].astype(np.float64), kernel) for c in range(3)], axis=-1
+    )
 
 
 def inner(array: np.ndarray, margin: int) -> np.ndarray:
@@ -52,7 +56,8 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean(np.square(one.astype(np.float64) - other)) + 1e-12))
 
 
-# Rendering ------------------------------------------------------------------------------------------------------------
+# Rendering
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("aperture", APERTURES, ids=lambda aperture: aperture.family)
@@ -64,12 +69,16 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
     if aperture.family == "cats-eye":
         kernel = scenes.cats_eye(sigma, aperture.cut, aperture.angle, half=half)
     else:
-        kernel = psf.kernel(aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half)
+        kernel = psf.kernel(
+            aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
+        )
     expected = convolved(x, kernel if radius > 0 else kernel[::-1, ::-1])
     margin = aperture.reach(radius)
     assert margin == len(kernel) // 2
     np.testing.assert_allclose(
-        inner(expose(x, flat(64, radius), aperture, half), margin), inner(expected, margin), atol=2e-6
+        inner(expose(x, flat(64, radius), aperture, half), margin),
+        inner(expected, margin),
+        atol=2e-6,
     )
 
 
@@ -87,7 +96,9 @@ def test_pixels_in_focus_away_from_a_blurred_foreground_stay_as_they_are():
 
 
 def test_what_is_in_focus_between_many_radii_stays_as_it_is():
-    """Interpolated between layers on both sides of the plane of focus it would be blurred a little."""
+    """Interpolated between layers on both sides of the plane of focus it would be blurred
+    a little.
+    """
     radius = np.repeat(np.linspace(-2, 2, 90)[None], 90, axis=0)
     radius = (np.rint(radius * 8) / 8).astype(np.float32)
     radius[:, 50:] = 0
@@ -99,14 +110,18 @@ def test_what_is_in_focus_between_many_radii_stays_as_it_is():
 
 def test_a_sharp_foreground_takes_no_light_from_the_blurred_background():
     scene = two_planes(80, 0.0, 7.0)
-    x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(3, np.float32)
+    x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(
+        3, np.float32
+    )
     seen = expose(x, scene, Aperture("disk"))
     np.testing.assert_allclose(seen[scene.surface == 1], 0.02, atol=1e-6)
 
 
 def test_the_background_does_not_take_the_colour_of_a_sharp_foreground():
     scene = two_planes(80, 0.0, 7.0)
-    x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(3, np.float32)
+    x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(
+        3, np.float32
+    )
     seen = expose(x, scene, Aperture("disk"))
     np.testing.assert_allclose(seen[scene.surface == 0], 0.9, atol=1e-6)
 
@@ -117,7 +132,9 @@ def test_a_blurred_foreground_covers_by_its_share_of_the_lens():
     x = np.where(scene.surface[..., None] == 1, near, far)
     share = ndimage.convolve(scene.surface.astype(np.float64), psf.disk(6.0))[..., None]
     expected = share * near + (1 - share) * far
-    np.testing.assert_allclose(inner(expose(x, scene, Aperture("disk")), 8), inner(expected, 8), atol=2e-6)
+    np.testing.assert_allclose(
+        inner(expose(x, scene, Aperture("disk")), 8), inner(expected, 8), atol=2e-6
+    )
 
 
 @settings(max_examples=25)
@@ -167,16 +184,22 @@ def test_scenes_with_edges_agree_with_the_benchmarks_renderer():
 
 
 def test_without_its_surfaces_a_scene_agrees_less():
-    """What is hidden matters: without it the background would take the foreground's place, darkened."""
+    """What is hidden matters: without it the background would take the foreground's place,
+    darkened.
+    """
     scene = two_planes(80, -7.0, 5.0)
     x = texture(80)
     reference = light.to_linear(render(light.to_srgb(x), scene.radius))
     one_surface = Scene(scene.radius, np.zeros_like(scene.surface))
     known, unknown = (expose(x, each, Aperture("disk")) for each in (scene, one_surface))
-    assert psnr(inner(known, 10), inner(reference, 10)) > psnr(inner(unknown, 10), inner(reference, 10)) + 3
+    assert (
+        psnr(inner(known, 10), inner(reference, 10))
+        > psnr(inner(unknown, 10), inner(reference, 10)) + 3
+    )
 
 
-# Views ----------------------------------------------------------------------------------------------------------------
+# Views
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("aperture", APERTURES, ids=lambda aperture: aperture.family)
@@ -186,7 +209,9 @@ def test_the_mean_of_the_views_of_a_plane_is_the_picture(aperture, radius):
     views = [expose(x, scene, aperture, half) for half in ("left", "right")]
     margin = aperture.reach(radius)
     np.testing.assert_allclose(
-        inner((views[0] + views[1]) / 2, margin), inner(expose(x, scene, aperture), margin), atol=2e-6
+        inner((views[0] + views[1]) / 2, margin),
+        inner(expose(x, scene, aperture), margin),
+        atol=2e-6,
     )
 
 
@@ -196,15 +221,20 @@ def test_the_background_moves_left_in_the_left_view_and_the_foreground_right(rad
     x[20, 20] = 1
     seen = expose(x, flat(41, radius), Aperture("disk"), "left")[..., 0]
     column = (seen.sum(axis=0) * np.arange(41)).sum() / seen.sum() - 20
-    assert column == pytest.approx(sign * 4 / (3 * math.pi) * 6, rel=0.02)  # centroid of a half disk
+    assert column == pytest.approx(
+        sign * 4 / (3 * math.pi) * 6, rel=0.02
+    )  # centroid of a half disk
 
 
-# Apertures ------------------------------------------------------------------------------------------------------------
+# Apertures
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.3, 4.0])
 def test_the_cats_eye_without_a_cut_is_the_disk(sigma):
-    np.testing.assert_allclose(scenes.cats_eye(sigma, 0.0, 0.3), psf.disk(2 * sigma), atol=4e-3 / sigma**2)
+    np.testing.assert_allclose(
+        scenes.cats_eye(sigma, 0.0, 0.3), psf.disk(2 * sigma), atol=4e-3 / sigma**2
+    )
 
 
 @given(st.floats(2.5, 6.0), st.floats(0.0, 1.5), st.floats(0.0, math.pi))
@@ -230,7 +260,10 @@ def test_the_cats_eye_that_fits_into_a_pixel_is_a_delta():
 
 def test_a_family_that_is_named_more_often_is_drawn_more_often():
     random = np.random.default_rng(0)
-    drawn = [scenes.draw_aperture(("disk", "disk", "disk", "cats-eye"), random).family for _ in range(400)]
+    drawn = [
+        scenes.draw_aperture(("disk", "disk", "disk", "cats-eye"), random).family
+        for _ in range(400)
+    ]
     assert 0.68 < drawn.count("disk") / 400 < 0.82
     assert drawn.count("cats-eye") == 400 - drawn.count("disk")
 
@@ -243,7 +276,8 @@ def test_apertures_of_a_family_differ_as_far_as_it_has_parameters(family):
     assert (len(drawn) > 3) == (family in {"polygon", "generalised", "cats-eye"})
 
 
-# Scenes ---------------------------------------------------------------------------------------------------------------
+# Scenes
+# --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=40)
@@ -263,7 +297,15 @@ def test_scenes_are_of_every_kind():
     assert min(single) < -4 < 4 < max(single)
     assert 0.05 < len(single) / 400 < 0.3
     assert np.mean(np.asarray(jumps) > 1) > 0.3  # abrupt
-    assert np.mean([np.ptp(radius) > 0.5 and jump <= 0.5 for radius, jump in zip(drawn, jumps, strict=True)]) > 0.1
+    assert (
+        np.mean(
+            [
+                np.ptp(radius) > 0.5 and jump <= 0.5
+                for radius, jump in zip(drawn, jumps, strict=True)
+            ]
+        )
+        > 0.1
+    )
     assert np.mean([(radius == 0).mean() > 0.05 for radius in drawn]) > 0.2  # in focus somewhere
     assert np.mean([radius.max() > 6 for radius in drawn]) > 0.1
     assert np.mean([radius.min() < -4 for radius in drawn]) > 0.1

@@ -68,7 +68,9 @@ def weights(job: Job) -> dict[str, torch.Tensor]:
 
 def same(one: Job, other: Job) -> bool:
     ours, theirs = weights(one), weights(other)
-    return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return list(ours) == list(theirs) and all(
+        torch.equal(ours[name], theirs[name]) for name in ours
+    )
 
 
 def start_of(path: Path) -> Start:
@@ -81,10 +83,13 @@ def curve(job: Job) -> list[list[str]]:
         return [row[:2] + row[3:] for row in csv.reader(file)]
 
 
-# Going on -------------------------------------------------------------------------------------------------------------
+# Going on
+# --------------------------------------------------------------------------------------------------
 
 
-def test_the_same_training_has_the_same_weights_and_another_seed_others(done: Job, tmp_path: Path) -> None:
+def test_the_same_training_has_the_same_weights_and_another_seed_others(
+    done: Job, tmp_path: Path
+) -> None:
     again, other = toy_job(tmp_path / "again"), toy_job(tmp_path / "other", seed=4)
     train(again)
     train(other)
@@ -93,15 +98,26 @@ def test_the_same_training_has_the_same_weights_and_another_seed_others(done: Jo
 
 
 def train_until_killed(folder: Path, *words: object) -> None:
-    """Train in a process of its own, on as many threads as here: sums in another order end in other bits."""
+    """Train in a process of its own, on as many threads as here: sums in another order end in other
+    bits.
+    """
     command = [sys.executable, "-m", "tests.training.toys", str(folder), *map(str, words)]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    died = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **threads})
+    died = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **threads},
+    )
     assert died.returncode == -signal.SIGKILL, died.stderr
 
 
 @pytest.mark.parametrize(("example", "step"), [(21, 5), (33, 10)])
-def test_killed_and_resumed_it_ends_with_the_same_weights(done: Job, tmp_path: Path, example: int, step: int) -> None:
+def test_killed_and_resumed_it_ends_with_the_same_weights(
+    done: Job, tmp_path: Path, example: int, step: int
+) -> None:
     train_until_killed(tmp_path, example)
     job = toy_job(tmp_path)
     assert job.files.state.exists()
@@ -148,12 +164,16 @@ def test_gkmnet_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path) -
     whole, job = (
         dataclasses.replace(
             toy_job(tmp_path / name, "gkmnet"),
-            recipe=dataclasses.replace(recipes.FAST.changed(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)),
+            recipe=dataclasses.replace(
+                recipes.FAST.changed(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)
+            ),
         )
         for name in ("whole", "stopped")
     )
     train(whole)
-    bad = dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, bad=5)))
+    bad = dataclasses.replace(
+        job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, bad=5))
+    )
     with pytest.raises(Diverged):
         train(bad)
     train(job, resume=True)
@@ -186,11 +206,22 @@ def test_a_state_of_another_training_is_refused_with_what_differs(tmp_path: Path
     job = stopped(tmp_path)
     others = [
         (dataclasses.replace(job, seed=5), "seed: 3 there, 5 here"),
-        (dataclasses.replace(job, method=jobs.networked("tiny:width=4")), "network's width: 8 there, 4 here"),
-        (dataclasses.replace(job, recipe=job.recipe.changed(batch=6)), "recipe's phases: .* there, .* here"),
-        (dataclasses.replace(job, recipe=job.recipe.changed(budget=Budget(9, "steps"))), "recipe's budget"),
         (
-            dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, seed=8))),
+            dataclasses.replace(job, method=jobs.networked("tiny:width=4")),
+            "network's width: 8 there, 4 here",
+        ),
+        (
+            dataclasses.replace(job, recipe=job.recipe.changed(batch=6)),
+            "recipe's phases: .* there, .* here",
+        ),
+        (
+            dataclasses.replace(job, recipe=job.recipe.changed(budget=Budget(9, "steps"))),
+            "recipe's budget",
+        ),
+        (
+            dataclasses.replace(
+                job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, seed=8))
+            ),
             "data's seed: 0 there, 8 here",
         ),
     ]
@@ -214,7 +245,10 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     job.files.state.mkdir()
-    with pytest.raises(DataError, match=r"training.pt: cannot be read \(Is a directory\); the training goes on once"):
+    with pytest.raises(
+        DataError,
+        match=r"training.pt: cannot be read \(Is a directory\); the training goes on once",
+    ):
         train(job, resume=True)
 
 
@@ -228,7 +262,9 @@ def test_a_state_that_lacks_something_is_refused(tmp_path: Path, lack: str) -> N
         train(job, resume=True)
 
 
-def test_a_state_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_of_another_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = stopped(tmp_path)
     monkeypatch.setattr(state, "FORMAT", state.FORMAT + 1)
     with pytest.raises(UsageError, match=r"the state of another version of the suite"):
@@ -270,7 +306,9 @@ class Lost(ToyExamples):
 
 def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
     job = toy_job(tmp_path, workers=1)
-    with pytest.raises(DataError, match=r"a process that makes examples has ended \(.*fewer --workers"):
+    with pytest.raises(
+        DataError, match=r"a process that makes examples has ended \(.*fewer --workers"
+    ):
         train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Lost)))
 
 
@@ -289,7 +327,8 @@ def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
     assert same(done, job)
 
 
-# Stopping -------------------------------------------------------------------------------------------------------------
+# Stopping
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_no_number_stops_it_and_leaves_the_last_good_state(tmp_path: Path) -> None:
@@ -303,11 +342,16 @@ def test_a_loss_that_is_no_number_stops_it_and_leaves_the_last_good_state(tmp_pa
 
 
 @pytest.mark.parametrize("what", ["state", "checkpoint"])
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     job = stopped(tmp_path)
     before = {path: path.read_bytes() for path in (job.files.state, job.files.checkpoint)}
 
-    replacing, target = imageio.replacing, job.files.state if what == "state" else job.files.checkpoint
+    replacing, target = (
+        imageio.replacing,
+        job.files.state if what == "state" else job.files.checkpoint,
+    )
 
     @contextmanager
     def full(path: Path) -> Iterator[BinaryIO]:
@@ -330,7 +374,8 @@ def test_a_folder_that_cannot_be_written_is_named_before_any_step(tmp_path: Path
         train(toy_job(tmp_path / "file"))
 
 
-# What it writes -------------------------------------------------------------------------------------------------------
+# What it writes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_checkpoint_is_found_and_restores(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,14 +389,23 @@ def test_the_checkpoint_is_found_and_restores(done: Job, monkeypatch: pytest.Mon
     network = TinyNet(8, 3).eval()
     network.load_state_dict(weights(done))
     with torch.inference_mode():
-        expected = network(torch.from_numpy(example.blurred).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+        expected = (
+            network(torch.from_numpy(example.blurred).permute(2, 0, 1)[None])[0]
+            .permute(1, 2, 0)
+            .numpy()
+        )
     assert np.allclose(made, expected, atol=1e-5)
 
 
 def test_its_files_can_be_read_by_whoever_reads_the_folder(done: Job, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
-    written = (done.files.checkpoint, done.files.checkpoint.with_suffix(".md"), done.files.table, done.files.figure)
+    written = (
+        done.files.checkpoint,
+        done.files.checkpoint.with_suffix(".md"),
+        done.files.table,
+        done.files.figure,
+    )
     assert {path.stat().st_mode for path in written} == {plain.stat().st_mode}
 
 
@@ -360,11 +414,23 @@ def test_the_card_is_complete(done: Job) -> None:
     assert card.method == "tiny" and card.parameters == {"width": 8, "plain": False}
     assert card.trained_on == ("noise",) and "CC0-1.0" in card.licence
     facts = dict(card.facts)
-    assert {"hours", "waiting for data", "hardware", "commit", "selection", "precision"} <= facts.keys()
+    assert {
+        "hours",
+        "waiting for data",
+        "hardware",
+        "commit",
+        "selection",
+        "precision",
+    } <= facts.keys()
     expected = {
-        "steps": 12, "megapixels": 0.18, "examples": 36, "seed": 3, "budget": "12 steps", "data: pictures": 8,
+        "steps": 12,
+        "megapixels": 0.18,
+        "examples": 36,
+        "seed": 3,
+        "budget": "12 steps",
+        "data: pictures": 8,
         "licence of the data": "CC0-1.0",
-    }  # fmt: skip
+    }
     assert expected.items() <= facts.items()
     assert "50% ssim, rate 0.003, 4 crops of 64x64" in str(facts["recipe"])
     assert str(ROOT) not in done.files.checkpoint.with_suffix(".md").read_text()
@@ -375,15 +441,17 @@ def test_the_best_validation_is_kept(done: Job) -> None:
     assert rows[0] == ["step", "pixels", "train_loss", "validation_psnr", "validation_gain"]
     gains = [float(row[-1]) for row in rows[1:]]
     assert [row[0] for row in rows[1:]] == [str(step) for step in range(1, 13)]
-    assert checkpoints.read_card(done.files.checkpoint).facts["validation gain in dB"] == pytest.approx(
-        max(gains), abs=1e-4
-    )
+    assert checkpoints.read_card(done.files.checkpoint).facts[
+        "validation gain in dB"
+    ] == pytest.approx(max(gains), abs=1e-4)
     assert max(gains) > gains[0]
 
 
 def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:
     ruinous = (Phase(1, 64, 4, "squared", 3e-3), Phase(1, 64, 4, "squared", 1.0))
-    recipe = dataclasses.replace(RECIPE, phases=ruinous, decay="constant", average=0.0, frozen=Fraction(1))
+    recipe = dataclasses.replace(
+        RECIPE, phases=ruinous, decay="constant", average=0.0, frozen=Fraction(1)
+    )
     job = dataclasses.replace(toy_job(tmp_path), recipe=recipe)
     train(job)
     psnrs = [float(row[3]) for row in curve(job)[1:]]
@@ -394,7 +462,9 @@ def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path: Pa
     assert validation.psnr(network.eval()) == pytest.approx(max(psnrs), abs=0.01)
 
 
-def test_a_card_names_all_commits_and_machines_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_names_all_commits_and_machines_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = stopped(tmp_path)
     first = cards.origin(job, "")
     for device in ("a GPU", "a GPU", ""):
@@ -406,12 +476,19 @@ def test_a_card_names_all_commits_and_machines_of_a_training(tmp_path: Path, mon
     facts = checkpoints.read_card(job.files.checkpoint).facts
     assert facts["commit"] == first["commit"]
     cores = first["hardware"].partition(", ")[2]
-    assert facts["hardware"] == f"{first['hardware']}, then a GPU, {cores}, then {first['hardware']}"
+    assert (
+        facts["hardware"] == f"{first['hardware']}, then a GPU, {cores}, then {first['hardware']}"
+    )
 
 
 def test_its_files_are_the_checkpoint_and_the_curves(done: Job) -> None:
     names = {path.name for path in done.files.checkpoint.parent.iterdir()}
-    assert names == {"tiny.toy.safetensors", "tiny.toy.md", "tiny.toy.curves.csv", "tiny.toy.curves.png"}
+    assert names == {
+        "tiny.toy.safetensors",
+        "tiny.toy.md",
+        "tiny.toy.curves.csv",
+        "tiny.toy.curves.png",
+    }
     assert done.files.figure.read_bytes().startswith(b"\x89PNG")
 
 
@@ -433,7 +510,9 @@ def test_half_precision_is_stored_where_it_costs_nothing(
     train(job)
     assert weights(job)["enter.weight"].dtype == torch.float32
     assert checkpoints.read_card(job.files.checkpoint).facts["numbers"] == "float32"
-    assert all(torch.equal(value, weights(done)[name]) for name, value in halved(weights(job)).items())
+    assert all(
+        torch.equal(value, weights(done)[name]) for name, value in halved(weights(job)).items()
+    )
 
 
 def test_a_network_of_views_is_trained_on_views(tmp_path: Path) -> None:
@@ -451,7 +530,8 @@ def test_views_are_fed_left_first_and_must_be_there() -> None:
         pair(Example(left, sharp), views=True)
 
 
-# Averages and statistics ----------------------------------------------------------------------------------------------
+# Averages and statistics
+# ----------------------------------------------------------------------------------------------
 
 
 def test_the_average_follows_its_rule(tmp_path: Path) -> None:
@@ -485,7 +565,10 @@ def test_statistics_are_those_of_the_training_examples() -> None:
     fed = torch.stack([torch.from_numpy(feed[64, index][0]) for index in range(16)])
     with torch.inference_mode():
         seen = torch.cat(
-            [network.enter(nn.functional.avg_pool2d(fed, 2)).mean((2, 3)), network.enter(fed).mean((2, 3))]
+            [
+                network.enter(nn.functional.avg_pool2d(fed, 2)).mean((2, 3)),
+                network.enter(fed).mean((2, 3)),
+            ]
         )
     assert torch.allclose(made.state_dict()["normal.running_mean"], seen.mean(0), atol=1e-5)
     assert not made.training
@@ -537,7 +620,8 @@ def test_pooled_psnr_is_that_of_the_mean_squared_error() -> None:
     assert pooled_psnr(pairs) == pytest.approx(-10 * np.log10(mse))
 
 
-# Hardware -------------------------------------------------------------------------------------------------------------
+# Hardware
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -545,12 +629,15 @@ def test_pooled_psnr_is_that_of_the_mean_squared_error() -> None:
     [
         (Hardware("cpu", devices=3), "--devices 3: a batch of 4 cannot be shared evenly"),
         pytest.param(
-            Hardware("cuda"), "--device cuda: torch finds no CUDA device",
+            Hardware("cuda"),
+            "--device cuda: torch finds no CUDA device",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
         ),
     ],
-)  # fmt: skip
-def test_hardware_that_is_not_there_is_refused(tmp_path: Path, hardware: Hardware, message: str) -> None:
+)
+def test_hardware_that_is_not_there_is_refused(
+    tmp_path: Path, hardware: Hardware, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         train(toy_job(tmp_path, hardware=hardware))
     assert not list(tmp_path.iterdir())
@@ -562,7 +649,9 @@ def test_a_budget_in_minutes_is_for_one_device(tmp_path: Path) -> None:
         train(dataclasses.replace(job, recipe=RECIPE.changed(budget=Budget(1, "minutes"))))
 
 
-def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(done: Job, tmp_path: Path) -> None:
+def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(
+    done: Job, tmp_path: Path
+) -> None:
     job = toy_job(tmp_path, hardware=Hardware("cpu", precision="bf16", workers=0))
     train(job)
     assert not same(done, job)
@@ -586,12 +675,19 @@ def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "asked", "multiplies", "settled"),
     [
-        ("fast", "auto", True, "bf16"), ("fast", "auto", False, "32"), ("paper", "auto", True, "32"),
-        ("fast", "32", True, "32"), ("paper", "bf16", False, "bf16"),
+        ("fast", "auto", True, "bf16"),
+        ("fast", "auto", False, "32"),
+        ("paper", "auto", True, "32"),
+        ("fast", "32", True, "32"),
+        ("paper", "bf16", False, "bf16"),
     ],
-)  # fmt: skip
+)
 def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
-    recipe: str, asked: jobs.Precision, multiplies: bool, settled: str, monkeypatch: pytest.MonkeyPatch
+    recipe: str,
+    asked: jobs.Precision,
+    multiplies: bool,
+    settled: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learners, "multiplies_bf16", lambda gpu: multiplies)
     for name in ("gkmnet", "srn"):
@@ -600,7 +696,8 @@ def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
 
 
 @pytest.mark.parametrize(
-    ("told", "multiplies"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)]
+    ("told", "multiplies"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)],
 )
 def test_a_processor_tells_whether_it_multiplies_bfloat16(
     told: dict[str, bool], multiplies: bool, monkeypatch: pytest.MonkeyPatch
@@ -625,16 +722,23 @@ def test_remaining_time_is_told_in_fitting_units() -> None:
     assert remaining(86400, Fraction(0), Fraction(1, 2)) == "24.0 h"
 
 
-# The command ----------------------------------------------------------------------------------------------------------
+# The command
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("input", "input is not a single network that restores pictures, so there is nothing to train"),
+        (
+            "input",
+            "input is not a single network that restores pictures, so there is nothing to train",
+        ),
         ("dmenet", "is not a single network that restores pictures"),
         ("gkmnett", "did you mean 'gkmnet'"),
-        ("tiny.sim", "name the method alone, the new checkpoint by --tag, and one to start from by --start"),
+        (
+            "tiny.sim",
+            "name the method alone, the new checkpoint by --tag, and one to start from by --start",
+        ),
         ("tiny:depth=3", "no parameter of tiny is called 'depth'"),
     ],
 )
@@ -668,17 +772,39 @@ def folder(tmp_path: Path) -> Path:
 
 def asked(*words: object) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["train", *map(str, words)])
-    return done.exit_code, done.output if done.exception is None or done.exit_code == 0 else str(done.exception)
+    return done.exit_code, done.output if done.exception is None or done.exit_code == 0 else str(
+        done.exception
+    )
 
 
 def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "made"
     code, text = asked(
-        "tiny", "--data", folder, "--steps", 2, "--crop", 64, "--batch", 2, "--out", out, "--device", "cpu",
-        "--workers", 0, "--noise", "0,5", "--root", tmp_path / "data",
-    )  # fmt: skip
+        "tiny",
+        "--data",
+        folder,
+        "--steps",
+        2,
+        "--crop",
+        64,
+        "--batch",
+        2,
+        "--out",
+        out,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+        "--noise",
+        "0,5",
+        "--root",
+        tmp_path / "data",
+    )
     assert code == 0, text
-    assert f"BENCHMARK_CHECKPOINTS={out} python -m benchmark run --methods tiny.sim-noise --dataset simulated" in text
+    assert (
+        f"BENCHMARK_CHECKPOINTS={out} python -m benchmark run --methods tiny.sim-noise --dataset "
+        f"simulated" in text
+    )
     card = checkpoints.read_card(out / "tiny.sim-noise.safetensors")
     assert card.facts["data: noise"] == "sigma 0 to 5" and card.trained_on == ("sharp",)
     assert str(tmp_path) not in (out / "tiny.sim-noise.md").read_text()
@@ -697,7 +823,10 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
             "--start gkmnet.sim: would be hidden by its own successor",
         ),
         (("tiny", "--data", "x", "--devices", "3"), "--devices 3: a batch of 1 cannot be shared"),
-        (("tiny", "--data", "x", "--steps", "5", "--minutes", "1"), "--steps and --minutes: give one budget"),
+        (
+            ("tiny", "--data", "x", "--steps", "5", "--minutes", "1"),
+            "--steps and --minutes: give one budget",
+        ),
         (("tiny", "--data", "x", "--tag", "a.b"), "--tag a.b: expected letters"),
         (("tiny", "--data", "x", "--noise", "0,5", "--tag", "mine"), "use --tag mine-noise"),
         (("tiny", "--data", "x", "--tag", "mine-noise"), "use --tag mine"),
@@ -715,26 +844,48 @@ def test_the_command_says_what_is_wrong(words: tuple[str, ...], message: str) ->
 @pytest.mark.slow
 def test_two_processes_train_as_one(folder: Path, tmp_path: Path) -> None:
     words = [
-        "tiny:plain=true", "--data", folder, "--steps", 4, "--crop", 64, "--batch", 2, "--device", "cpu",
-        "--workers", 0, "--root", tmp_path / "nothing", "--out",
-    ]  # fmt: skip
+        "tiny:plain=true",
+        "--data",
+        folder,
+        "--steps",
+        4,
+        "--crop",
+        64,
+        "--batch",
+        2,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+        "--root",
+        tmp_path / "nothing",
+        "--out",
+    ]
     code, text = asked(*words, tmp_path / "one")
     assert code == 0, text
     again = [sys.executable, "-m", "benchmark", "train", *words, tmp_path / "two", "--devices", 2]
     plugin = tmp_path / "tiny.py"
     plugin.write_text("from tests.training.toys import register\n\nregister()\n")
     done = subprocess.run(
-        list(map(str, [*again, "--plugin", plugin])), cwd=ROOT, capture_output=True, text=True, check=False
+        list(map(str, [*again, "--plugin", plugin])),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    one, two = (checkpoints.load(tmp_path / name / "tiny.sim.safetensors") for name in ("one", "two"))
+    one, two = (
+        checkpoints.load(tmp_path / name / "tiny.sim.safetensors") for name in ("one", "two")
+    )
     assert all(torch.allclose(value, two[name], rtol=0, atol=2e-4) for name, value in one.items())
 
 
 def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path) -> None:
     tested = tmp_path / "data" / "some set"
     tested.mkdir(parents=True)
-    imageio.write(tested / "copy.png", np.ascontiguousarray(imageio.read(folder / "1.png")[0][:, ::-1]), 8)
+    imageio.write(
+        tested / "copy.png", np.ascontiguousarray(imageio.read(folder / "1.png")[0][:, ::-1]), 8
+    )
     with pytest.raises(DataError, match=r"sharp/1.png: is nearly the same picture as .*copy.png"):
         command.job("tiny", str(folder), root=tmp_path / "data")
 
@@ -749,7 +900,8 @@ def test_rows_have_the_columns_of_the_table(done: Job) -> None:
         assert tuple(next(csv.reader(file))) == Row._fields
 
 
-# Starting from other weights ------------------------------------------------------------------------------------------
+# Starting from other weights
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_training_starts_from_the_weights_it_is_told_to(
@@ -757,12 +909,16 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
     start = jobs.started("tiny.toy", done.method)
-    still = dataclasses.replace(RECIPE.changed(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1))
+    still = dataclasses.replace(
+        RECIPE.changed(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1)
+    )
     job = dataclasses.replace(toy_job(tmp_path, start=start), recipe=still)
     train(job)
     ours, theirs = weights(job), weights(done)
     names = [name for name in ours if not name.startswith("normal.running")]  # measured anew
-    assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in names)
+    assert all(
+        torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in names
+    )
     card = checkpoints.read_card(job.files.checkpoint)
     assert str(card.facts["started from"]).startswith("tiny.toy (0.18 megapixels), SHA-256 ")
     assert card.trained_on == ("noise",)
@@ -770,15 +926,22 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
 
 def test_a_training_from_other_weights_is_another_training(done: Job, tmp_path: Path) -> None:
     assert "start" not in done.identity()
-    assert dataclasses.replace(done, start=start_of(done.files.checkpoint)).identity() != done.identity()
+    assert (
+        dataclasses.replace(done, start=start_of(done.files.checkpoint)).identity()
+        != done.identity()
+    )
 
 
-def test_it_starts_from_weights_of_the_same_network_only(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_starts_from_weights_of_the_same_network_only(
+    done: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
     with pytest.raises(UsageError, match=r"--start tiny: name a checkpoint, for example tiny\.sim"):
         jobs.started("tiny", done.method)
     for text, method in (("tiny.toy", "tiny:width=4"), ("tiny.toy", "tiny-views")):
-        with pytest.raises(UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"):
+        with pytest.raises(
+            UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"
+        ):
             jobs.started(text, jobs.networked(method))
     with pytest.raises(UsageError, match="nowhere"):
         jobs.started("tiny.nowhere", done.method)

@@ -36,7 +36,9 @@ class ToyExamples(Examples):
         self.crop, self.seed, self.bad = crop, seed, bad
 
     def example(self, index: int) -> Example:
-        noise = np.random.default_rng([self.seed, index, self.crop]).random((self.crop, self.crop, 3), np.float32)
+        noise = np.random.default_rng([self.seed, index, self.crop]).random(
+            (self.crop, self.crop, 3), np.float32
+        )
         sharp, blurred = cv2.GaussianBlur(noise, (0, 0), 0.7), cv2.GaussianBlur(noise, (0, 0), 1.4)
         if index == self.bad:
             sharp[0, 0, 0] = np.nan
@@ -53,9 +55,11 @@ class ToyExamples(Examples):
 
 
 class TinyNet(nn.Module):
-    """Normalised, with dropout, so that both are put to the test; adds to the picture at two scales.
+    """Normalised, with dropout, so that both are put to the test; adds to the picture at two
+    scales.
 
-    The plain one has neither, so that an example's gradient does not depend on the others of its batch.
+    The plain one has neither, so that an example's gradient does not depend on the others of its
+    batch.
     """
 
     def __init__(self, width: int, channels: int, plain: bool = False) -> None:
@@ -86,7 +90,9 @@ class Tiny(NetworkMethod):
     card = MethodCard(title="Tiny", family="learned", trained_on=None)
     defaults = {"width": 8, "plain": False}  # noqa: RUF012
 
-    def __init__(self, *, checkpoint: str | None = None, width: int | None = None, plain: bool | None = None) -> None:
+    def __init__(
+        self, *, checkpoint: str | None = None, width: int | None = None, plain: bool | None = None
+    ) -> None:
         super().__init__(checkpoint, {"width": width, "plain": plain})
 
     def build(self) -> nn.Module:
@@ -118,13 +124,19 @@ RECIPE = Recipe(
 )
 
 
-def toy_job(folder: Path, text: str = "tiny", bad: int | None = None, workers: int = 0, **changes: Any) -> Job:
+def toy_job(
+    folder: Path, text: str = "tiny", bad: int | None = None, workers: int = 0, **changes: Any
+) -> Job:
     """Return a training of 12 steps that takes a second."""
     method = jobs.networked(text)
     held_out = [ToyExamples(64, seed=9).example(index) for index in range(2)]
     source = Source(partial(ToyExamples, bad=bad), pictures=8, held_out=held_out)
     files = jobs.job_files(method, "toy", folder)
-    settings: dict[str, Any] = {"seed": 3, "hardware": Hardware("cpu", workers=workers), "save_every": 0.0}
+    settings: dict[str, Any] = {
+        "seed": 3,
+        "hardware": Hardware("cpu", workers=workers),
+        "save_every": 0.0,
+    }
     return Job(method=method, recipe=RECIPE, source=source, files=files, **(settings | changes))
 
 
@@ -142,8 +154,12 @@ class Deadly(ToyExamples):
 
 
 def rarely(job: Job) -> Job:
-    """Return a training that writes its state at validations only, which come at half of it and at its end."""
-    return dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, validations=2), save_every=1e9)
+    """Return a training that writes its state at validations only, which come at half of it and at
+    its end.
+    """
+    return dataclasses.replace(
+        job, recipe=dataclasses.replace(job.recipe, validations=2), save_every=1e9
+    )
 
 
 def train_until_killed(folder: Path, last: int, rare: bool) -> None:
@@ -151,7 +167,11 @@ def train_until_killed(folder: Path, last: int, rare: bool) -> None:
     from benchmark.methods.training.trainer import train
 
     job = rarely(toy_job(folder)) if rare else toy_job(folder)
-    train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))))
+    train(
+        dataclasses.replace(
+            job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))
+        )
+    )
 
 
 if __name__ == "__main__":

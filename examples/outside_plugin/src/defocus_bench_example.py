@@ -47,7 +47,12 @@ class Gradients(Dataset):
     """Generated edges, blurred by a box: a data set needs ids, samples and fingerprints."""
 
     card = DatasetCard(
-        title="Gradients", paper="", licence="CC0", source="generated", layout="(generated, no files)", count=3
+        title="Gradients",
+        paper="",
+        licence="CC0",
+        source="generated",
+        layout="(generated, no files)",
+        count=3,
     )
 
     def __init__(self, root: Path, *, size: Annotated[int, Gt(8)] = 48) -> None:
@@ -81,6 +86,9 @@ WORST_CASE = Protocol(
     source="this example",
     version="1",
     tracks=(Track("u8"),),
-    measures=(Measure("worst", "worst", clamp=True, round8=False), Measure("psnr", "psnr", clamp=True, round8=False)),
+    measures=(
+        Measure("worst", "worst", clamp=True, round8=False),
+        Measure("psnr", "psnr", clamp=True, round8=False),
+    ),
     slices=MappingProxyType({}),
 )

@@ -1,10 +1,12 @@
-"""The network of DMENet (Lee, Lee, Cho and Lee, CVPR 2019), which makes the defocus map of a picture.
+"""The network of DMENet (Lee, Lee, Cho and Lee, CVPR 2019), which makes the defocus map of a
+picture.
 
-The encoder is VGG19 up to conv5_4; the decoder brings its features back to full size, and seven residual blocks refine
-them there. Layers, widths and constants are those of the authors' program, also where TensorFlow is unlike torch:
-every convolution is preceded by symmetric padding, which by one pixel repeats the edge. Its other peculiarity, nearest
-neighbours with `align_corners`, is none: pixel i of 2n is taken from round(i (n - 1) / (2n - 1)), and that is i // 2
-for every n. Tensors are N x C x H x W.
+The encoder is VGG19 up to conv5_4; the decoder brings its features back to full size, and seven
+residual blocks refine them there. Layers, widths and constants are those of the authors' program,
+also where TensorFlow is unlike torch: every convolution is preceded by symmetric padding, which by
+one pixel repeats the edge. Its other peculiarity, nearest neighbours with `align_corners`, is none:
+pixel i of 2n is taken from round(i (n - 1) / (2n - 1)), and that is i // 2 for every n. Tensors are
+N x C x H x W.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ class Unit(nn.Sequential):
     """Convolution, batch normalisation, leaky rectifier of slope 0.2."""
 
     def __init__(self, inputs: int, width: int, size: int = 3) -> None:
-        super().__init__(_convolution(inputs, width, size), nn.BatchNorm2d(width), nn.LeakyReLU(0.2, inplace=True))
+        super().__init__(
+            _convolution(inputs, width, size),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
 
 
 class Refinement(nn.Module):
@@ -50,13 +56,17 @@ class Refinement(nn.Module):
 
 
 class DmeNet(nn.Module):
-    """A picture to its defocus map: N x 3 x H x W, RGB in [0, 1], to N x 1 x H x W in [0, 1]; H and W multiples of 16.
+    """A picture to its defocus map: N x 3 x H x W, RGB in [0, 1], to N x 1 x H x W in [0, 1]; H and
+    W multiples of 16.
 
-    The map is the diameter 1 + 2 sigma of the blur in units of 15 pixels, and at most 1/15 where the picture is sharp.
+    The map is the diameter 1 + 2 sigma of the blur in units of 15 pixels, and at most 1/15 where
+    the picture is sharp.
     """
 
     def __init__(self) -> None:
-        """Make the network at He's initialisation; the authors start their training from the encoder of VGG19."""
+        """Make the network at He's initialisation; the authors start their training from the
+        encoder of VGG19.
+        """
         super().__init__()
         self.register_buffer("mean", torch.tensor(VGG_MEAN).reshape(3, 1, 1), persistent=False)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
@@ -76,7 +86,9 @@ class DmeNet(nn.Module):
         return self.map(self.features(x)[-1])
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return u4, u3, u2, u1 and u0: features at 1/16, 1/8, 1/4, 1/2 and the full size of the picture."""
+        """Return u4, u3, u2, u1 and u0: features at 1/16, 1/8, 1/4, 1/2 and the full size of the
+        picture.
+        """
         made = 255 * x.flip(1) - self.get_buffer("mean")
         taps: list[Tensor] = []
         for stage in self.encoder:
@@ -105,7 +117,9 @@ class Supervised(nn.Module):
         self.network = DmeNet()
         seen = (ENCODER[-1][0], *(width for width, _ in DECODER))
         self.heads = nn.ModuleList(
-            nn.Sequential(Unit(inputs, width), _convolution(width, 1), nn.BatchNorm2d(1), nn.Sigmoid())
+            nn.Sequential(
+                Unit(inputs, width), _convolution(width, 1), nn.BatchNorm2d(1), nn.Sigmoid()
+            )
             for inputs, width in zip(seen, AUXILIARY, strict=True)
         )
         _initialise(self.heads)
@@ -113,7 +127,10 @@ class Supervised(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the map, N x 1 x H x W, and the auxiliary ones, from 1/16 to the full size."""
         features = self.network.features(x)
-        return [self.network.map(features[-1]), *(head(u) for head, u in zip(self.heads, features, strict=True))]
+        return [
+            self.network.map(features[-1]),
+            *(head(u) for head, u in zip(self.heads, features, strict=True)),
+        ]
 
 
 def fold(network: DmeNet) -> None:
@@ -127,7 +144,9 @@ def fold(network: DmeNet) -> None:
 
 
 def _convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="zeros" if size == 1 else "replicate")
+    return nn.Conv2d(
+        inputs, outputs, size, padding=size // 2, padding_mode="zeros" if size == 1 else "replicate"
+    )
 
 
 def _stage(inputs: int, width: int, count: int) -> nn.Sequential:

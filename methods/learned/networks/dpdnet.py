@@ -1,8 +1,9 @@
 """DPDNet as a network: a U-Net without normalisation.
 
-Abuolaim and Brown, Defocus deblurring using dual-pixel data, ECCV 2020; layers as in the authors' Keras program. All
-pads with zeros. A convolution of two concatenated tensors is written as the sum of two convolutions: the same function
-and parameters, without the copy, and the encoder's half is applied as soon as its input is there.
+Abuolaim and Brown, Defocus deblurring using dual-pixel data, ECCV 2020; layers as in the authors'
+Keras program. All pads with zeros. A convolution of two concatenated tensors is written as the sum
+of two convolutions: the same function and parameters, without the copy, and the encoder's half is
+applied as soon as its input is there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _DROPOUT = 0.4
 
 
 class DpdNet(nn.Module):
-    """N x `channels` x H x W in [0, 1] -> N x 3 x H x W in [0, 1], by a sigmoid; H and W multiples of 16.
+    """N x `channels` x H x W in [0, 1] -> N x 3 x H x W in [0, 1], by a sigmoid; H and W multiples
+    of 16.
 
     `channels` is 3 for one picture, 6 for the left and right views in this order.
     """
@@ -54,7 +56,8 @@ class DpdNet(nn.Module):
 
 
 class UpConv(nn.Module):
-    """Nearest-neighbour doubling, then a 2 x 2 convolution and ReLU: N x C x H x W -> N x O x 2H x 2W.
+    """Nearest-neighbour doubling, then a 2 x 2 convolution and ReLU: N x C x H x W -> N x O x 2H x
+    2W.
 
     Keras pads a 2 x 2 convolution of the same size at the bottom and the right.
     """
@@ -69,10 +72,12 @@ class UpConv(nn.Module):
 
 
 class FastUpConv(nn.Module):
-    """The same function as `UpConv` by one transposed 3 x 3 convolution on the small tensor; for inference.
+    """The same function as `UpConv` by one transposed 3 x 3 convolution on the small tensor; for
+    inference.
 
-    Doubling puts an input at 2i + s, s in {0, 1}; tap t of the convolution takes it to the output at 2i + s - t. So
-    entry s - t + 1 of the new filter, in each direction, gathers tap t for both s.
+    Doubling puts an input at 2i + s, s in {0, 1}; tap t of the convolution takes it to the output
+    at 2i + s - t. So entry s - t + 1 of the new filter, in each direction, gathers tap t for both
+    s.
     """
 
     weight: Tensor
@@ -82,7 +87,9 @@ class FastUpConv(nn.Module):
         super().__init__()
         taps = plain.conv.weight.detach().transpose(0, 1)
         spread = taps.new_tensor([[0, 1], [1, 1], [1, 0]])  # 3 entries from 2 taps
-        self.register_buffer("weight", torch.einsum("at,bu,iotu->ioab", spread, spread, taps).contiguous())
+        self.register_buffer(
+            "weight", torch.einsum("at,bu,iotu->ioab", spread, spread, taps).contiguous()
+        )
         assert plain.conv.bias is not None
         self.register_buffer("bias", plain.conv.bias.detach())
 
@@ -93,7 +100,9 @@ class FastUpConv(nn.Module):
 
 def with_fast_steps_up(network: DpdNet) -> DpdNet:
     """Return the network with its `UpConv`s replaced, in place, by `FastUpConv`s."""
-    network.up = nn.ModuleList(FastUpConv(plain) if isinstance(plain, UpConv) else plain for plain in network.up)
+    network.up = nn.ModuleList(
+        FastUpConv(plain) if isinstance(plain, UpConv) else plain for plain in network.up
+    )
     return network
 
 
@@ -107,7 +116,9 @@ def _pair(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _he_normal(conv: nn.Conv2d, halved: bool) -> None:
-    """Draw weights as He et al. (ICCV 2015), and no bias; half of a convolution counts the inputs of both halves."""
+    """Draw weights as He et al. (ICCV 2015), and no bias; half of a convolution counts the inputs
+    of both halves.
+    """
     inputs = conv.weight[0].numel() * (2 if halved else 1)
     nn.init.normal_(conv.weight, std=(2 / inputs) ** 0.5)
     if conv.bias is not None:

@@ -1,8 +1,10 @@
-"""What torch does in many passes over memory, in one or two: triplet attention and the GCM with its mixing, on a CPU.
+"""What torch does in many passes over memory, in one or two: triplet attention and the GCM with its
+mixing, on a CPU.
 
-Each function has the gradient of the plain form it stands for (`benchmark.methods.learned.networks.gkmnet`); where a maximum is
-reached more than once, the first place gets it all. Loops are compiled by numba at the first call, and run without
-Python's lock: those of the GCM on all of torch's threads, a strip of rows each, the others on one. Under autocast
+Each function has the gradient of the plain form it stands for
+(`benchmark.methods.learned.networks.gkmnet`); where a maximum is reached more than once, the first
+place gets it all. Loops are compiled by numba at the first call, and run without Python's lock:
+those of the GCM on all of torch's threads, a strip of rows each, the others on one. Under autocast
 triplet attention computes, and returns, single precision.
 """
 
@@ -22,7 +24,8 @@ from torch.autograd.function import once_differentiable
 
 from benchmark.methods.learned.networks import strips
 
-# Sums may be reordered, and maxima taken as if nothing were NaN: without that there are no vector instructions.
+# Sums may be reordered, and maxima taken as if nothing were NaN: without that there are no vector
+# instructions.
 _compiled: Callable[[Any], Callable[..., None]] = numba.njit(
     nogil=True, fastmath={"reassoc", "contract", "nnan", "nsz"}, cache=True
 )
@@ -35,7 +38,9 @@ Made = TypeVar("Made")
 
 
 def pooled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return maximum and mean of N x C x H x W over rows, columns, and channels: N x 2 x C x W, H x C, and H x W."""
+    """Return maximum and mean of N x C x H x W over rows, columns, and channels: N x 2 x C x W, H x
+    C, and H x W.
+    """
     return cast(tuple[Tensor, Tensor, Tensor], _Pooled.apply(_single(x)))
 
 
@@ -55,13 +60,16 @@ def mixed(gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
     return cast(Tensor, _Mixed.apply(gates, responses, weight))
 
 
-def rectified(branch: Tensor, trunk: Tensor, made: Tensor, of_columns: Tensor, of_channels: Tensor) -> Tensor:
+def rectified(
+    branch: Tensor, trunk: Tensor, made: Tensor, of_columns: Tensor, of_channels: Tensor
+) -> Tensor:
     """Add a rectified branch to the trunk, and pool the sum; for inference.
 
     Args:
         branch, trunk: 1 x C x H x W.
         made: receives the sum; stored in channels_last.
-        of_columns, of_channels: receive maximum and sum over columns, 2 x H x C, and over channels, 2 x H x W.
+        of_columns, of_channels: receive maximum and sum over columns, 2 x H x C, and over channels,
+            2 x H x W.
 
     Returns:
         Maximum and sum over rows, 2 x W x C.
@@ -73,7 +81,9 @@ def rectified(branch: Tensor, trunk: Tensor, made: Tensor, of_columns: Tensor, o
 
 
 def added(branch: Tensor, trunk: Tensor) -> Tensor:
-    """Return a rectified branch plus the trunk, 1 x C x H x W, in the memory of the branch; for inference."""
+    """Return a rectified branch plus the trunk, 1 x C x H x W, in the memory of the branch; for
+    inference.
+    """
     made = branch.contiguous(memory_format=torch.channels_last)
     _add_rectified(_stored(made).reshape(-1), _stored(trunk).reshape(-1))
     return made
@@ -82,7 +92,13 @@ def added(branch: Tensor, trunk: Tensor) -> Tensor:
 def attend(x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
     """Return 1 x C x H x W times the mean of the gates W x C, H x C and H x W; for inference."""
     made = torch.empty_like(x, memory_format=torch.channels_last)
-    _attend(_stored(x)[0], over_rows.numpy(), over_columns.numpy(), over_channels.numpy(), _stored(made)[0])
+    _attend(
+        _stored(x)[0],
+        over_rows.numpy(),
+        over_columns.numpy(),
+        over_channels.numpy(),
+        _stored(made)[0],
+    )
     return made
 
 
@@ -91,14 +107,17 @@ def filtered(gates: Tensor, picture: Tensor, weight: Tensor, filters: Filters) -
 
     Args:
         gates: N x K x H x W.
-        picture: N x 3 x (H + 2 h) x (W + 2 h), continued by the half size h of the largest filter on all sides.
+        picture: N x 3 x (H + 2 h) x (W + 2 h), continued by the half size h of the largest filter
+            on all sides.
         weight: 3 x C, how much of each channel every colour receives.
         filters: the C channels.
     """
     return cast(Tensor, _Filtered.apply(gates, picture, weight, filters))
 
 
-def add_filtered(made: Tensor, picture: Tensor, gates: Tensor, weight: Tensor, filters: Filters) -> None:
+def add_filtered(
+    made: Tensor, picture: Tensor, gates: Tensor, weight: Tensor, filters: Filters
+) -> None:
     """Add gated and mixed responses of a picture to Gaussian filters; for inference.
 
     Args:
@@ -143,13 +162,18 @@ class _Pooled(Function):
         gradients = [part.contiguous() for part in (of_rows.mT, of_columns, of_channels)]
         made = torch.empty(ctx.shape, memory_format=torch.channels_last)
         for one in range(ctx.shape[0]):
-            _pool_gradient(_stored(made)[one], *(part[one].numpy() for part in (*gradients, *ctx.saved_tensors)))
+            _pool_gradient(
+                _stored(made)[one],
+                *(part[one].numpy() for part in (*gradients, *ctx.saved_tensors)),
+            )
         return made
 
 
 class _Attended(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, over_rows: Tensor, over_columns: Tensor, over_channels: Tensor
+    ) -> Tensor:
         gates = [part[:, 0].contiguous() for part in (over_rows.mT, over_columns, over_channels)]
         made = torch.empty_like(x, memory_format=torch.channels_last)
         for one in range(len(x)):
@@ -171,7 +195,9 @@ class _Attended(Function):
 
 class _Filtered(Function):
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, picture: Tensor, weight: Tensor, filters: Filters) -> Tensor:
+    def forward(
+        ctx: Any, gates: Tensor, picture: Tensor, weight: Tensor, filters: Filters
+    ) -> Tensor:
         n, _, height, width = gates.shape
         rim = filters.taps.shape[1] - 1
         made = picture.new_empty(n, 3, height, width)
@@ -196,14 +222,24 @@ class _Filtered(Function):
         rim = ctx.filters.taps.shape[1] - 1
         wanted = ctx.needs_input_grad[1]
         of_gates = gates.new_empty(n, height, width, k)
-        of_picture, of_weight = torch.zeros_like(picture) if wanted else None, torch.zeros_like(weight)
+        of_picture, of_weight = (
+            torch.zeros_like(picture) if wanted else None,
+            torch.zeros_like(weight),
+        )
         for one in range(n):
 
             def strip(first: int, end: int, one: int = one) -> tuple[slice, Tensor, Tensor]:
                 rows = slice(first, end + 2 * rim)
                 seen = picture[one, :, rows].contiguous()
-                back, weights = torch.zeros_like(seen) if wanted else seen.new_zeros(3, 0, 0), torch.zeros_like(weight)
-                arrays = (gradient[one, :, first:end].contiguous(), seen, gates[one, :, first:end].permute(1, 2, 0))
+                back, weights = (
+                    torch.zeros_like(seen) if wanted else seen.new_zeros(3, 0, 0),
+                    torch.zeros_like(weight),
+                )
+                arrays = (
+                    gradient[one, :, first:end].contiguous(),
+                    seen,
+                    gates[one, :, first:end].permute(1, 2, 0),
+                )
                 made = (of_gates[one, first:end], back, weights)
                 _filter_gradient(*(part.numpy() for part in (*arrays, weight, *ctx.filters, *made)))
                 return rows, back, weights
@@ -219,7 +255,11 @@ class _Mixed(Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, responses: Tensor, weight: Tensor) -> Tensor:
         n, _, _, h, w = responses.shape
-        gates, responses, weight = gates.flatten(2).contiguous(), responses.flatten(3).contiguous(), weight.contiguous()
+        gates, responses, weight = (
+            gates.flatten(2).contiguous(),
+            responses.flatten(3).contiguous(),
+            weight.contiguous(),
+        )
         made = gates.new_zeros(n, 3, h * w)
         for one in range(n):
             _mix(gates[one].numpy(), responses[one].numpy(), weight.numpy(), made[one].numpy())
@@ -234,16 +274,24 @@ class _Mixed(Function):
         gradient = gradient.contiguous().view(n, 3, h * w)
         wanted = ctx.needs_input_grad[1]
         of_gates, of_weight = torch.empty_like(gates), torch.zeros_like(weight)
-        of_responses = torch.empty_like(responses) if wanted else responses.new_empty(n, 3, len(weight[0, 0]), 0)
+        of_responses = (
+            torch.empty_like(responses)
+            if wanted
+            else responses.new_empty(n, 3, len(weight[0, 0]), 0)
+        )
         for one in range(n):
-            parts = (part[one].numpy() for part in (gradient, gates, responses, of_gates, of_responses))
+            parts = (
+                part[one].numpy() for part in (gradient, gates, responses, of_gates, of_responses)
+            )
             _mix_gradient(*parts, weight.numpy(), of_weight.numpy())
         shaped = of_responses.view(n, 3, -1, h, w) if wanted else None
         return of_gates.view(n, -1, h, w), shaped, of_weight
 
 
 def _in_strips(make: Callable[[int, int], Made], height: int) -> list[Made]:
-    """Return what `make` makes of strips (first, end) of a picture, one on each of torch's threads."""
+    """Return what `make` makes of strips (first, end) of a picture, one on each of torch's
+    threads.
+    """
     return list(strips.parallel(make, height, -(-height // torch.get_num_threads())))
 
 
@@ -273,7 +321,9 @@ def _largest(x):  # type: ignore[no-untyped-def]
 
 
 def _largest_single(x):  # type: ignore[no-untyped-def]
-    """Return the largest of some float32, found among integers in the same order: for those it takes vectors."""
+    """Return the largest of some float32, found among integers in the same order: for those it
+    takes vectors.
+    """
     peak = _LEAST
     for i in range(x.size):
         bits = np.float32(x[i]).view(np.int32)
@@ -310,7 +360,9 @@ def _rectify(branch, trunk, made, of_rows, of_columns, of_channels):  # type: ig
 
 @_compiled
 def _pool(x, of_rows, of_columns, of_channels, row, column, channel):  # type: ignore[no-untyped-def]
-    """Fill maxima and means (2 x W x C, H x C, H x W) and the places of the maxima from H x W x C."""
+    """Fill maxima and means (2 x W x C, H x C, H x W) and the places of the maxima from H
+    x W x C.
+    """
     height, width, channels = x.shape
     of_rows[0], of_columns[0] = -np.inf, -np.inf
     of_rows[1], of_columns[1] = 0, 0
@@ -367,11 +419,15 @@ def _attend(x, over_rows, over_columns, over_channels, made):  # type: ignore[no
         for w in range(width):
             same = over_channels[h, w]
             for c in range(channels):
-                made[h, w, c] = x[h, w, c] * (over_rows[w, c] + over_columns[h, c] + same) * np.float32(1 / 3)
+                made[h, w, c] = (
+                    x[h, w, c] * (over_rows[w, c] + over_columns[h, c] + same) * np.float32(1 / 3)
+                )
 
 
 @_compiled
-def _attend_gradient(gradient, x, over_rows, over_columns, over_channels, of_rows, of_columns, of_channels, made):  # type: ignore[no-untyped-def]
+def _attend_gradient(  # type: ignore[no-untyped-def]
+    gradient, x, over_rows, over_columns, over_channels, of_rows, of_columns, of_channels, made
+):
     """Fill the gradient of x, and add those of the gates to theirs."""
     height, width, channels = x.shape
     third = np.float32(1 / 3)
@@ -400,13 +456,17 @@ def _mix(gates, responses, weight, made):  # type: ignore[no-untyped-def]
             for c in range(3):
                 a, b, d = weight[c, 0, k], weight[c, 1, k], weight[c, 2, k]
                 for p in range(first, end):
-                    mixture = a * responses[0, k, p] + b * responses[1, k, p] + d * responses[2, k, p]
+                    mixture = (
+                        a * responses[0, k, p] + b * responses[1, k, p] + d * responses[2, k, p]
+                    )
                     made[c, p] += gates[k, p] * mixture
 
 
 @_compiled
 def _mix_gradient(gradient, gates, responses, of_gates, of_responses, weight, of_weight):  # type: ignore[no-untyped-def]
-    """Fill the gradients of gates and (unless they have no pixels) responses, and add to that of the weights."""
+    """Fill the gradients of gates and (unless they have no pixels) responses, and add to that of
+    the weights.
+    """
     kernels, pixels = gates.shape
     wanted = of_responses.shape[2] > 0
     for first in range(0, pixels, _CHUNK):
@@ -435,16 +495,20 @@ def _mix_gradient(gradient, gates, responses, of_gates, of_responses, weight, of
 
 @_compiled
 def _add_filtered(made, picture, gates, weight, taps, halves, colours, gate):  # type: ignore[no-untyped-def]
-    """Add to 3 x H x W, a few rows after the others, so that all that they need stays in the fast caches.
+    """Add to 3 x H x W, a few rows after the others, so that all that they need stays in the fast
+    caches.
 
-    Rows lie one after the other with their rims, so that a filter along either axis is one loop over all of them. What
-    that makes of the rims is not used: gates are zero there.
+    Rows lie one after the other with their rims, so that a filter along either axis is one loop
+    over all of them. What that makes of the rims is not used: gates are zero there.
     """
     height, width = made.shape[1:]
     channels, reach = taps.shape[0], taps.shape[1] - 1
     side = width + 2 * reach
     most = max(1, min(height, _FLAT // side))
-    column, response = np.zeros(most * side + 2 * reach, picture.dtype), np.empty(most * side, picture.dtype)
+    column, response = (
+        np.zeros(most * side + 2 * reach, picture.dtype),
+        np.empty(most * side, picture.dtype),
+    )
     planes = np.zeros((gates.shape[2], most * side), picture.dtype)
     mixture = np.empty((3, most * side), picture.dtype)
     for first in range(0, height, most):
@@ -454,7 +518,15 @@ def _add_filtered(made, picture, gates, weight, taps, halves, colours, gate):  #
         mixture[:] = 0
         for c in range(channels):
             seen = picture[colours[c]].reshape(-1)
-            _respond(response[:size], column[: size + 2 * reach], seen, first + reach, side, taps[c], halves[c])
+            _respond(
+                response[:size],
+                column[: size + 2 * reach],
+                seen,
+                first + reach,
+                side,
+                taps[c],
+                halves[c],
+            )
             own = planes[gate[c], :size]
             _add_gated(mixture[0], mixture[1], mixture[2], weight[:, c], own, response)
         for row in range(rows):
@@ -464,8 +536,11 @@ def _add_filtered(made, picture, gates, weight, taps, halves, colours, gate):  #
 
 
 @_compiled
-def _filter_gradient(gradient, picture, gates, weight, taps, halves, colours, gate, of_gates, of_picture, of_weight):  # type: ignore[no-untyped-def]
-    """Fill the gradient of the gates, and add to those of the weights and (unless it has no pixels) the picture.
+def _filter_gradient(  # type: ignore[no-untyped-def]
+    gradient, picture, gates, weight, taps, halves, colours, gate, of_gates, of_picture, of_weight
+):
+    """Fill the gradient of the gates, and add to those of the weights and (unless it has no pixels)
+    the picture.
 
     Rows lie as in `_add_filtered`.
     """
@@ -473,7 +548,10 @@ def _filter_gradient(gradient, picture, gates, weight, taps, halves, colours, ga
     channels, reach = taps.shape[0], taps.shape[1] - 1
     side = width + 2 * reach
     most = max(1, min(height, _FLAT // side))
-    column, field = np.zeros(most * side + 2 * reach, picture.dtype), np.zeros(most * side + 2 * reach, picture.dtype)
+    column, field = (
+        np.zeros(most * side + 2 * reach, picture.dtype),
+        np.zeros(most * side + 2 * reach, picture.dtype),
+    )
     response = np.empty(most * side, picture.dtype)
     planes = np.zeros((gates.shape[2], most * side), picture.dtype)
     of_planes = np.empty_like(planes)
@@ -490,7 +568,13 @@ def _filter_gradient(gradient, picture, gates, weight, taps, halves, colours, ga
         for c in range(channels):
             kernel, half, colour, middle, k = taps[c], halves[c], colours[c], first + reach, gate[c]
             _respond(
-                response[:size], column[: size + 2 * reach], picture[colour].reshape(-1), middle, side, kernel, half
+                response[:size],
+                column[: size + 2 * reach],
+                picture[colour].reshape(-1),
+                middle,
+                side,
+                kernel,
+                half,
             )
             back = field[reach : reach + size]
             one, two, three = given[0, :size], given[1, :size], given[2, :size]
@@ -531,7 +615,8 @@ def _gate_gradient(red, green, blue, weight, gate, response, of_gate, of_respons
 
 @_compiled
 def _respond(response, column, picture, middle, side, taps, half):  # type: ignore[no-untyped-def]
-    """Fill rows, from `middle` on, of the response of a picture whose rows have `side` numbers; all lie flat.
+    """Fill rows, from `middle` on, of the response of a picture whose rows have `side` numbers; all
+    lie flat.
 
     `column` is for the sums down columns; it is `taps.size - 1` longer at both ends.
     """
@@ -546,7 +631,9 @@ def _respond(response, column, picture, middle, side, taps, half):  # type: igno
 
 @_compiled
 def _along(made, taps, half, row):  # type: ignore[no-untyped-def]
-    """Fill a row filtered along itself; the row it is made from is `taps.size - 1` longer at both ends."""
+    """Fill a row filtered along itself; the row it is made from is `taps.size - 1` longer at both
+    ends.
+    """
     rim = taps.size - 1
     _scale(made, taps[0], row[rim : rim + made.size])
     for i in range(1, half + 1):

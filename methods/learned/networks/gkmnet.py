@@ -1,15 +1,18 @@
-"""GKMNet (Quan, Wu and Ji, NeurIPS 2021): the network of the paper, the one that was released, and its correction.
+"""GKMNet (Quan, Wu and Ji, NeurIPS 2021): the network of the paper, the one that was released, and
+its correction.
 
-One step refines the picture by gated Gaussian filters (eqs. 8 and 9). With y the blurred picture of a scale, x the
-result so far and z_k = g(sigma_k) conv . the responses of the Gaussian convolution module (GCM),
+One step refines the picture by gated Gaussian filters (eqs. 8 and 9). With y the blurred picture of
+a scale, x the result so far and z_k = g(sigma_k) conv . the responses of the Gaussian convolution
+module (GCM),
 
     paper       x' = y + mix(gamma_k * z_k(y), gamma_{K+k} * z_k(x))
     released    x' =     mix(gamma_k * z_k(y), gamma_{K+k} * z_k(x))
 
-where mix is a 1 x 1 convolution and the gates gamma come from the scale-recurrent attention module (SRAM), which sees y
-alone. Steps run from the coarsest scale to the full one; x goes on bilinearly enlarged, and so does the memory of the
-SRAM. This is the plain form, one operation of torch after the other: the reference for every faster one, for training
-and for counting. Tensors are N x C x H x W, pictures RGB in [0, 1].
+where mix is a 1 x 1 convolution and the gates gamma come from the scale-recurrent attention module
+(SRAM), which sees y alone. Steps run from the coarsest scale to the full one; x goes on bilinearly
+enlarged, and so does the memory of the SRAM. This is the plain form, one operation of torch after
+the other: the reference for every faster one, for training and for counting. Tensors are N x C x H
+x W, pictures RGB in [0, 1].
 """
 
 from __future__ import annotations
@@ -44,14 +47,17 @@ class Form:
     """Which GKMNet.
 
     Attributes:
-        variant: `paper`; `official`, the released program; `v2`, its authors' later correction of the GCM.
+        variant: `paper`; `official`, the released program; `v2`, its authors' later correction of
+            the GCM.
         scales: S, from the coarsest of 2^-(S-1) up to the full one (the paper's T).
         rounds: R, steps at each scale (Table 5).
         shared: whether the rounds of a scale share one SRAM, or have one each.
-        memory: what the first path of the attention prediction unit has: a ConvLSTM, or one convolution of the same
-            size (row "w/o Conv-LSTM" of Table 4).
-        kernels: of the GCM: fixed Gaussians, or learned from Gaussians or from Xavier's initialisation.
-        head: `gkm`, or `sram` for row "SRAM*": no GCM, a 1 x 1 convolution and a sigmoid make the picture.
+        memory: what the first path of the attention prediction unit has: a ConvLSTM, or one
+            convolution of the same size (row "w/o Conv-LSTM" of Table 4).
+        kernels: of the GCM: fixed Gaussians, or learned from Gaussians or from Xavier's
+            initialisation.
+        head: `gkm`, or `sram` for row "SRAM*": no GCM, a 1 x 1 convolution and a sigmoid make the
+            picture.
     """
 
     variant: Variant = "paper"
@@ -75,7 +81,8 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which response each channel of a GCM holds: a colour filtered by a kernel, and the gate that weights it.
+    """Which response each channel of a GCM holds: a colour filtered by a kernel, and the gate that
+    weights it.
 
     Attributes:
         colours, kernels, gates: for every channel, as 1 x 1 mixing meets them.
@@ -89,10 +96,11 @@ class Layout:
 def layout(form: Form) -> Layout:
     """Return the order of the channels.
 
-    Paper: colour after colour, all K kernels each. Correction (v2): kernel after kernel, three colours each. The
-    released program repeats its kernels element by element and then groups by colour, so that channel c holds colour
-    c // 22 filtered by kernel c // 3 and weighted by gate c % 22: red sees the eight narrowest kernels only, blue the
-    eight widest. Its weights mean nothing in any other order.
+    Paper: colour after colour, all K kernels each. Correction (v2): kernel after kernel, three
+    colours each. The released program repeats its kernels element by element and then groups by
+    colour, so that channel c holds colour c // 22 filtered by kernel c // 3 and weighted by gate c
+    % 22: red sees the eight narrowest kernels only, blue the eight widest. Its weights mean nothing
+    in any other order.
     """
     count = len(form.bank.taps)
     channels = range(COLOURS * count)
@@ -108,8 +116,9 @@ def layout(form: Form) -> Layout:
 class GaussianConvolution(nn.Module):
     """The GCM: N x 3 x H x W to N x 3K x H x W.
 
-    Pictures are continued beyond their border by half-sample reflection (the paper is silent; this is what makes the
-    operator of eq. 4 symmetric), by zeros as released, or by whole-sample reflection as corrected.
+    Pictures are continued beyond their border by half-sample reflection (the paper is silent; this
+    is what makes the operator of eq. 4 symmetric), by zeros as released, or by whole-sample
+    reflection as corrected.
     """
 
     def __init__(self, form: Form, filtering: Filtering = "dense") -> None:
@@ -117,10 +126,11 @@ class GaussianConvolution(nn.Module):
 
         Args:
             form: says bank, order of the channels, border, and whether the kernels are learned.
-            filtering: three ways to the same result. `dense`: 21 x 21 kernels, as released. For fixed kernels only,
-                rows after columns, `separable`: by convolutions; `banded`: by products with matrices whose rows hold
-                the kernel at each place and what continues the picture. Those have the cheapest gradient for crops; for
-                large pictures nearly all of such a matrix is zeros.
+            filtering: three ways to the same result. `dense`: 21 x 21 kernels, as released. For
+                fixed kernels only, rows after columns, `separable`: by convolutions; `banded`: by
+                products with matrices whose rows hold the kernel at each place and what continues
+                the picture. Those have the cheapest gradient for crops; for large pictures nearly
+                all of such a matrix is zeros.
 
         Raises:
             ValueError: for kernels that are learned and not dense.
@@ -136,27 +146,35 @@ class GaussianConvolution(nn.Module):
         self._halo = max(self._halves)
         size = 2 * self._halo + 1
         if form.kernels == "fixed":
-            lines = torch.stack([F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps])
+            lines = torch.stack(
+                [F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps]
+            )
             self.register_buffer("lines", lines.float(), persistent=False)
             self._made: dict[int, Tensor] = {}  # matrices by side, for `banded`
             planes = lines[:, :, None] * lines[:, None, :]
             self.register_buffer("planes", planes.float(), persistent=False)
             return
-        # Each kernel is learned at its own size and for all colours together: the 3,541 numbers of the paper's bank
-        # are what its Table 4 has room for (1.41 M parameters in all); 21 x 21 for every kernel and colour are not.
-        learned = [nn.Parameter(torch.tensor(kernel, dtype=torch.float32)) for kernel in bank.kernels]
+        # Each kernel is learned at its own size and for all colours together: the 3,541 numbers of
+        # the paper's bank are what its Table 4 has room for (1.41 M parameters in all); 21 x 21 for
+        # every kernel and colour are not.
+        learned = [
+            nn.Parameter(torch.tensor(kernel, dtype=torch.float32)) for kernel in bank.kernels
+        ]
         if form.kernels == "xavier":
             for kernel in learned:
                 nn.init.xavier_uniform_(kernel)
         self.learned = nn.ParameterList(learned)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Filter each colour by all kernels, as pictures of one channel, then bring the channels into their order."""
+        """Filter each colour by all kernels, as pictures of one channel, then bring the channels
+        into their order.
+        """
         count = len(self._order.kernels) // COLOURS
         made = self._banded(x) if self._filtering == "banded" else self._convolved(x)
         responses = made.view(len(x), COLOURS * count, *x.shape[-2:])
         wanted = [
-            colour * count + kernel for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
+            colour * count + kernel
+            for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
         ]
         return responses if wanted == list(range(len(wanted))) else responses[:, wanted]
 
@@ -166,27 +184,36 @@ class GaussianConvolution(nn.Module):
         if self._filtering == "dense":
             return F.conv2d(colours, self.dense().to(x.dtype)[:, None])
         lines = self.get_buffer("lines").to(x.dtype)[:, None]
-        return F.conv2d(F.conv2d(colours, lines[:, :, None, :]), lines[:, :, :, None], groups=len(lines))
+        return F.conv2d(
+            F.conv2d(colours, lines[:, :, None, :]), lines[:, :, :, None], groups=len(lines)
+        )
 
     def _banded(self, x: Tensor) -> Tensor:
-        """Return the same by matrices: those of all kernels below one another for columns, then one each for rows."""
+        """Return the same by matrices: those of all kernels below one another for columns, then one
+        each for rows.
+        """
         down, across = (self._bands(side).to(x.dtype) for side in x.shape[-2:])
         columns = down.flatten(0, 1) @ x.flatten(0, 1)
         return columns.view(-1, *down.shape[:2], x.shape[-1]) @ across.mT
 
     def _bands(self, side: int) -> Tensor:
-        """Return for every kernel the matrix that filters a line of so many pixels, K x side x side."""
+        """Return for every kernel the matrix that filters a line of so many pixels, K x side x
+        side.
+        """
         lines = self.get_buffer("lines")
         held = self._made.get(side)
         if held is None or (held.device, held.dtype) != (lines.device, lines.dtype):
             points = continued(torch.eye(side).to(lines)[None], self._halo, self._border)[0]
             inside = points[:, self._halo : -self._halo]  # a point each, continued along its line
-            self._made[side] = F.conv1d(inside.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
+            self._made[side] = (
+                F.conv1d(inside.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
+            )
         return self._made[side]
 
     def channels(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return for every channel of fixed kernels the taps of one axis from the centre outwards, C x (h + 1) with
-        zeros beyond the kernel, the kernel's half size, the colour, and the gate that weights it.
+        """Return for every channel of fixed kernels the taps of one axis from the centre outwards,
+        C x (h + 1) with zeros beyond the kernel, the kernel's half size, the colour, and the gate
+        that weights it.
         """
         lines = self.get_buffer("lines")
         order = self._order
@@ -207,10 +234,15 @@ class GaussianConvolution(nn.Module):
 
 
 def continued(x: Tensor, halo: int, border: Border) -> Tensor:
-    """Return pictures continued by `halo` pixels on all sides, in the words of `numpy.pad`, however small they are."""
+    """Return pictures continued by `halo` pixels on all sides, in the words of `numpy.pad`, however
+    small they are.
+    """
     if border == "constant":
         return F.pad(x, [halo] * 4)
-    for axis in (-2, -1):  # by index, as torch's own reflection refuses pictures smaller than the halo
+    for axis in (
+        -2,
+        -1,
+    ):  # by index, as torch's own reflection refuses pictures smaller than the halo
         x = x.index_select(axis, continuation(x.shape[axis], halo, border).to(x.device))
     return x
 
@@ -221,7 +253,9 @@ def continuation(size: int, halo: int, border: Literal["symmetric", "reflect"]) 
 
 
 class Gate(nn.Module):
-    """A gate of triplet attention: N x A x B x C to N x 1 x B x C in (0, 1), from maximum and mean over A."""
+    """A gate of triplet attention: N x A x B x C to N x 1 x B x C in (0, 1), from maximum and mean
+    over A.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +272,9 @@ class Gate(nn.Module):
 
 
 class TripletAttention(nn.Module):
-    """Misra et al., WACV 2021: a picture times the mean of three gates, over columns, rows and channels."""
+    """Misra et al., WACV 2021: a picture times the mean of three gates, over columns, rows and
+    channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,7 +301,9 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """A convolution that changes width or size, two residual ones, and attention; the first block is bare of BN."""
+    """A convolution that changes width or size, two residual ones, and attention; the first block
+    is bare of BN.
+    """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalised: bool = True) -> None:
         super().__init__()
@@ -283,7 +321,9 @@ class Block(nn.Module):
 
 
 class ConvLstm(nn.Module):
-    """Convolutional LSTM, 5 x 5, gates in the order input, forget, output, candidate; no peepholes, no forget bias."""
+    """Convolutional LSTM, 5 x 5, gates in the order input, forget, output, candidate; no peepholes,
+    no forget bias.
+    """
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -299,7 +339,9 @@ class ConvLstm(nn.Module):
 
 
 class Convolution(nn.Module):
-    """What stands in for the ConvLSTM without memory: a convolution of the same size, shared over the scales."""
+    """What stands in for the ConvLSTM without memory: a convolution of the same size, shared over
+    the scales.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -310,7 +352,9 @@ class Convolution(nn.Module):
 
 
 class Sram(nn.Module):
-    """The SRAM: from N x 3 x H x W and the state to N x gates x H x W coefficients in (-1, 1) and the new state."""
+    """The SRAM: from N x 3 x H x W and the state to N x gates x H x W coefficients in (-1, 1) and
+    the new state.
+    """
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -324,7 +368,9 @@ class Sram(nn.Module):
         self.down = nn.AvgPool2d(2)
         self.memory = (ConvLstm if form.memory == "conv-lstm" else Convolution)(full, form.gates)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
-        self.detail = nn.Sequential(nn.Conv2d(full, form.gates, 3, padding=1), nn.BatchNorm2d(form.gates), nn.ReLU())
+        self.detail = nn.Sequential(
+            nn.Conv2d(full, form.gates, 3, padding=1), nn.BatchNorm2d(form.gates), nn.ReLU()
+        )
         if form.variant == "paper":  # "two convolutional layers"; the released program has one
             self.detail.append(nn.Conv2d(form.gates, form.gates, 3, padding=1))
         self.slope = 1.0 if form.variant == "paper" else 0.5  # 2 sigmoid(u) - 1 = tanh(u / 2)
@@ -339,7 +385,9 @@ class Sram(nn.Module):
 
 
 class GkmNet(nn.Module):
-    """The network. `forward` gives the restored picture, `scales` what training supervises; see the module."""
+    """The network. `forward` gives the restored picture, `scales` what training supervises; see the
+    module.
+    """
 
     def __init__(self, form: Form | None = None, filtering: Filtering = "dense") -> None:
         """Make the network at Xavier's initialisation, the paper's; `filtering` is the GCM's."""
@@ -359,11 +407,15 @@ class GkmNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Return the restored picture, N x 3 x H x W; H and W multiples of 2^(scales + 1). Not clamped."""
+        """Return the restored picture, N x 3 x H x W; H and W multiples of 2^(scales + 1). Not
+        clamped.
+        """
         return self.scales(y)[-1]
 
     def scales(self, y: Tensor) -> list[Tensor]:
-        """Return the result of every scale, coarse to fine: N x 3 x H/4 x W/4, H/2 x W/2, H x W for three scales."""
+        """Return the result of every scale, coarse to fine: N x 3 x H/4 x W/4, H/2 x W/2, H x W for
+        three scales.
+        """
         pictures = self.pyramid(y)
         results: list[Tensor] = []
         x, state = pictures[0], None
@@ -378,9 +430,10 @@ class GkmNet(nn.Module):
     def coefficients(self, y: Tensor) -> Tensor:
         """Return the mixing coefficients beta of the last step, N x K x H x W; not for head=sram.
 
-        By eq. (7), beta_1 = 1 - gamma_1 for the delta and beta_k = -gamma_k for the others. Here gamma is what the step
-        adds of kernel k, its gates times their weights omega of eq. (9): those of y and of x together, as if x were y,
-        and of the 1 x 1 mixing what stays within a colour, averaged over the three.
+        By eq. (7), beta_1 = 1 - gamma_1 for the delta and beta_k = -gamma_k for the others. Here
+        gamma is what the step adds of kernel k, its gates times their weights omega of eq. (9):
+        those of y and of x together, as if x were y, and of the 1 x 1 mixing what stays within a
+        colour, averaged over the three.
         """
         gates: list[Tensor] = []
         with self.srams[-1].register_forward_hook(lambda _, seen, made: gates.append(made[0])):
@@ -399,7 +452,8 @@ class GkmNet(nn.Module):
         return beta
 
     def pyramid(self, y: Tensor) -> list[Tensor]:
-        """Return the picture at every scale, coarse to fine, halved by the antialiased bilinear filter of PIL.
+        """Return the picture at every scale, coarse to fine, halved by the antialiased bilinear
+        filter of PIL.
 
         The released program halves 8-bit pictures; the paper's form does not round.
         """
@@ -425,7 +479,9 @@ class GkmNet(nn.Module):
         return made
 
     def _weighted(self, gates: Tensor, picture: Tensor) -> Tensor:
-        """Return the responses of a picture times their gates, N x 3K x H x W; a gate weights all three colours."""
+        """Return the responses of a picture times their gates, N x 3K x H x W; a gate weights all
+        three colours.
+        """
         kernel_by_kernel = self.form.variant == "v2"  # the others go colour by colour
         sides = (-1, COLOURS) if kernel_by_kernel else (COLOURS, -1)
         responses = self.gcm(picture).view(len(gates), *sides, *picture.shape[-2:])
@@ -434,10 +490,14 @@ class GkmNet(nn.Module):
 
 
 def halved(x: Tensor, eight_bit: bool = False) -> Tensor:
-    """Return a picture of even size at half its size; in 8-bit steps after each axis as PIL does, if wanted."""
+    """Return a picture of even size at half its size; in 8-bit steps after each axis as PIL does,
+    if wanted.
+    """
     for factors in ((1.0, 0.5), (0.5, 1.0)):
         x = F.interpolate(x, scale_factor=factors, mode="bilinear", antialias=True)
-        x = (255 * x + 0.501).floor().clamp(0, 255) / 255 if eight_bit else x  # ties go up, also after float rounding
+        x = (
+            (255 * x + 0.501).floor().clamp(0, 255) / 255 if eight_bit else x
+        )  # ties go up, also after float rounding
     return x
 
 

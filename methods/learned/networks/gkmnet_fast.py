@@ -1,12 +1,14 @@
-"""GKMNet for inference on a CPU: the plain form's results in a fraction of its time and memory, at any size.
+"""GKMNet for inference on a CPU: the plain form's results in a fraction of its time and memory, at
+any size.
 
-All layers but one see a neighbourhood only and run over strips (see `strips`), several at a time. The exception is the
-triplet attention after every block, one of whose gates pools all rows of the block's features. So every block is swept
-twice: once to pool, once to apply the gates, strip by strip, on behalf of the block after it. Features in between are
-kept when that is cheap, and computed again in the second sweep when they are too large to keep. BatchNorm is worked
-into the convolutions, filters of the GCM are separable, nothing is computed for a memory that is still zero. For
-inference and running statistics only: under the statistics of the picture every layer would need a sweep of its own, so
-then the plain form runs.
+All layers but one see a neighbourhood only and run over strips (see `strips`), several at a time.
+The exception is the triplet attention after every block, one of whose gates pools all rows of the
+block's features. So every block is swept twice: once to pool, once to apply the gates, strip by
+strip, on behalf of the block after it. Features in between are kept when that is cheap, and
+computed again in the second sweep when they are too large to keep. BatchNorm is worked into the
+convolutions, filters of the GCM are separable, nothing is computed for a memory that is still zero.
+For inference and running statistics only: under the statistics of the picture every layer would
+need a sweep of its own, so then the plain form runs.
 """
 
 from __future__ import annotations
@@ -37,35 +39,47 @@ from benchmark.methods.learned.networks.strips import Doubled, Source, Strip, Wh
 STRIP = 3.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
 LEAST = 32
-"""Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between to consume."""
+"""Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between
+to consume.
+"""
 WIDE = 4000
 """Pixels of a row from which on strips are half as high, and made one after the other."""
 _REACH = 3
 """Rows that the 7 x 7 convolutions of the gates reach."""
 KEPT = 3000.0
-"""Megabytes of features that may be kept at a time, before those that cost most memory are computed twice instead."""
+"""Megabytes of features that may be kept at a time, before those that cost most memory are computed
+twice instead.
+"""
 
 
 def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tensor]:
-    """Return the network as a function, N x 3 x H x W to the same; its weights are taken as they are now.
+    """Return the network as a function, N x 3 x H x W to the same; its weights are taken as they
+    are now.
 
     Args:
         network: in eval mode.
-        batch_statistics: normalise by the statistics of the very picture, as the released test program does.
+        batch_statistics: normalise by the statistics of the very picture, as the released test
+            program does.
     """
     if batch_statistics:
         for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):  # without running statistics BatchNorm falls back on the batch's
+            if isinstance(
+                module, nn.BatchNorm2d
+            ):  # without running statistics BatchNorm falls back on the batch's
                 module.running_mean = module.running_var = None
     if batch_statistics or next(network.parameters()).is_cuda:
         return whole(network)
     fast = FastGkmNet(network)
-    fast(torch.zeros(1, COLOURS, 32, 32))  # compiles the loops of `fused`, so that no call that is timed does
+    fast(
+        torch.zeros(1, COLOURS, 32, 32)
+    )  # compiles the loops of `fused`, so that no call that is timed does
     return fast
 
 
 def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
-    """Return the plain form with separable filters in channels_last, for a GPU and for batch statistics."""
+    """Return the plain form with separable filters in channels_last, for a GPU and for batch
+    statistics.
+    """
     if network.form.head == "gkm" and network.form.kernels == "fixed":
         device = next(network.parameters()).device
         network.gcm = GaussianConvolution(network.form, "separable").to(device)
@@ -84,7 +98,9 @@ class FastGate:
         self._conv = strips.Convolution(gate.conv, gate.bn)
 
     def __call__(self, pooled: Tensor) -> Tensor:
-        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B; a few rows at a time."""
+        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B; a few rows
+        at a time.
+        """
         height, width = pooled.shape[1:]
         made = torch.empty(height, width)
         for first, end in strips.spans(height, _rows(len(pooled), width)):
@@ -108,7 +124,9 @@ class FastBlock:
         else:
             self.conv = strips.Convolution(conv, bn, relu=bn is not None)
         residual, attention = block.residual, block.attention
-        self.first = strips.Convolution(residual.conv1, residual.bn1)  # both are rectified where they are added
+        self.first = strips.Convolution(
+            residual.conv1, residual.bn1
+        )  # both are rectified where they are added
         self.second = strips.Convolution(residual.conv2, residual.bn2)
         self.over_rows, self.over_columns = FastGate(attention.cw), FastGate(attention.hc)
         self.over_channels = FastGate(attention.hw)
@@ -119,7 +137,9 @@ class Features:
     """The output of a block, by rows: a source for the block after it."""
 
     def __init__(self, block: FastBlock, source: Source, keep: bool = True) -> None:
-        """Sweep over the source once, to pool the features for the three gates, and keep them or not."""
+        """Sweep over the source once, to pool the features for the three gates, and keep them or
+        not.
+        """
         self._block, self._source = block, source
         self.height, self.width = (self._size(side) for side in (source.height, source.width))
         size = (1, block.channels, self.height, self.width)
@@ -133,7 +153,9 @@ class Features:
                 made = torch.empty_like(branch, memory_format=torch.channels_last)
             else:
                 made = self._kept[..., first:end, :]
-            return fused.rectified(branch, trunk, made, of_columns[:, first:end], of_channels[:, first:end])
+            return fused.rectified(
+                branch, trunk, made, of_columns[:, first:end], of_channels[:, first:end]
+            )
 
         rows = _rows(block.channels, self.width)
         of_rows = torch.zeros(2, self.width, block.channels)
@@ -141,10 +163,19 @@ class Features:
         for peak, total in strips.parallel(sweep, self.height, rows, self.width > WIDE):
             torch.maximum(of_rows[0], peak, out=of_rows[0])
             of_rows[1] += total
-        for pooled, count in ((of_rows, self.height), (of_columns, self.width), (of_channels, block.channels)):
+        for pooled, count in (
+            (of_rows, self.height),
+            (of_columns, self.width),
+            (of_channels, block.channels),
+        ):
             pooled[1] /= count
-        self._over_rows = block.over_rows(of_rows.mT).T.contiguous()  # the plain form's gates lie C x W, H x C, H x W
-        self._over_columns, self._over_channels = block.over_columns(of_columns), block.over_channels(of_channels)
+        self._over_rows = block.over_rows(
+            of_rows.mT
+        ).T.contiguous()  # the plain form's gates lie C x W, H x C, H x W
+        self._over_columns, self._over_channels = (
+            block.over_columns(of_columns),
+            block.over_channels(of_channels),
+        )
         if keep:
             self._source = Whole(torch.empty(1, 0, 0, 0))  # so that what lies before can be let go
 
@@ -156,27 +187,37 @@ class Features:
             x = fused.added(branch, trunk)
         else:
             x = self._kept[..., first:end, :]
-        made = fused.attend(x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end])
+        made = fused.attend(
+            x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end]
+        )
         return Strip(made, first, self.height)
 
     def add(self, other: Source) -> Source:
-        """Return the sum with another picture, in the place of these features, which are gone then; they are kept."""
+        """Return the sum with another picture, in the place of these features, which are gone then;
+        they are kept.
+        """
         kept = self._kept
         assert kept is not None
 
         def sweep(first: int, end: int) -> None:
             kept[..., first:end, :] = self.strip(first, end).rows.add_(other.strip(first, end).rows)
 
-        for _ in strips.parallel(sweep, self.height, _rows(kept.shape[1], self.width), self.width > WIDE):
+        for _ in strips.parallel(
+            sweep, self.height, _rows(kept.shape[1], self.width), self.width > WIDE
+        ):
             pass
         return Whole(kept)
 
     def _parts(self, first: int, end: int) -> tuple[Tensor, Tensor]:
-        """Return what adds up to the features before the attention: the last branch, not rectified, and the trunk."""
+        """Return what adds up to the features before the attention: the last branch, not rectified,
+        and the trunk.
+        """
         block = self._block
         x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
         branch = block.first(x)
-        y = Strip(fused.added(branch.rows, x.part(branch.first, branch.end)), branch.first, branch.height)
+        y = Strip(
+            fused.added(branch.rows, x.part(branch.first, branch.end)), branch.first, branch.height
+        )
         return block.second(y).part(first, end), y.part(first, end)
 
     def _needs(self, first: int, end: int) -> tuple[int, int]:
@@ -191,7 +232,9 @@ class Features:
 
 
 class FastGcm:
-    """The GCM and its mixing for one of y and x: strips of gates and of the picture to 1 x 3 x rows x W."""
+    """The GCM and its mixing for one of y and x: strips of gates and of the picture to 1 x 3 x rows
+    x W.
+    """
 
     def __init__(self, network: GkmNet, mix: nn.Conv2d, of_x: bool) -> None:
         form = network.form
@@ -224,11 +267,16 @@ class FastGcm:
         return (made if self._bias is None else made.add_(self._bias))[None]
 
     def _continued(self, picture: Source, first: int, end: int) -> Tensor:
-        """Return the rows with a halo on all sides, 3 x rows x W, continued beyond the picture as the variant does."""
+        """Return the rows with a halo on all sides, 3 x rows x W, continued beyond the picture as
+        the variant does.
+        """
         halo, height = self._halo, picture.height
         if self._border == "constant":
             above, below = max(0, halo - first), max(0, end + halo - height)
-            return F.pad(picture.strip(first - halo, end + halo).rows[0].contiguous(), (halo, halo, above, below))
+            return F.pad(
+                picture.strip(first - halo, end + halo).rows[0].contiguous(),
+                (halo, halo, above, below),
+            )
         wanted = continuation(height, halo, self._border)[first : end + 2 * halo]
         seen = picture.strip(int(wanted.min()), int(wanted.max()) + 1)
         planes = seen.rows[0].contiguous()
@@ -242,7 +290,9 @@ Sources = tuple[Source, Source]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Hidden and cell state that a step leaves behind, 1 x gates x H/2 x W/2 each; both None where there is none."""
+    """Hidden and cell state that a step leaves behind, 1 x gates x H/2 x W/2 each; both None where
+    there is none.
+    """
 
     hidden: Tensor | None = None
     cell: Tensor | None = None
@@ -250,7 +300,12 @@ class State:
     @classmethod
     def empty(cls, gates: int, height: int, width: int) -> State:
         """Return a state to be filled by `keep`."""
-        return cls(*(torch.empty((1, gates, height, width), memory_format=torch.channels_last) for _ in range(2)))
+        return cls(
+            *(
+                torch.empty((1, gates, height, width), memory_format=torch.channels_last)
+                for _ in range(2)
+            )
+        )
 
     def keep(self, hidden: Tensor, cell: Tensor, rows: tuple[int, int]) -> None:
         """Write rows into the state, if it is one."""
@@ -259,7 +314,9 @@ class State:
             self.cell[..., rows[0] : rows[1], :] = cell
 
     def sources(self, grown: bool) -> Sources | None:
-        """Return hidden and cell state for the next step, at twice the size if it is one at a finer scale."""
+        """Return hidden and cell state for the next step, at twice the size if it is one at a finer
+        scale.
+        """
         if self.hidden is None or self.cell is None:
             return None
         kind = Doubled if grown else Whole
@@ -270,22 +327,33 @@ class FastSram:
     """The weights of an SRAM."""
 
     def __init__(self, sram: Sram) -> None:
-        self.blocks = {name: FastBlock(block) for name, block in sram.named_children() if isinstance(block, Block)}
+        self.blocks = {
+            name: FastBlock(block)
+            for name, block in sram.named_children()
+            if isinstance(block, Block)
+        }
         memory = sram.memory
         self.recurrent = isinstance(memory, ConvLstm)
         self._memory = strips.Convolution(memory.conv)
-        self._fresh = strips.Convolution(_without_memory(memory)) if isinstance(memory, ConvLstm) else self._memory
+        self._fresh = (
+            strips.Convolution(_without_memory(memory))
+            if isinstance(memory, ConvLstm)
+            else self._memory
+        )
         first, bn, _, *rest = sram.detail
         assert isinstance(first, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
         self._detail = [strips.Convolution(first, bn, relu=True)]
-        self._detail += [strips.Convolution(layer) for layer in rest if isinstance(layer, nn.Conv2d)]
+        self._detail += [
+            strips.Convolution(layer) for layer in rest if isinstance(layer, nn.Conv2d)
+        ]
         self._slope = sram.slope
 
     def features(self, y: Source) -> Features:
         """Return the output of the backbone.
 
-        In units of what the bottleneck's features take, those of the six blocks take 4, 2, 1, 1, 2 and 4. What is
-        alive at a time comes to 5 units in the first decoder and to 6 in the second if everything is kept.
+        In units of what the bottleneck's features take, those of the six blocks take 4, 2, 1, 1, 2
+        and 4. What is alive at a time comes to 5 units in the first decoder and to 6 in the second
+        if everything is kept.
         """
         block = self.blocks
         unit = 4e-6 * block["bottleneck"].channels * (y.height // 4) * (y.width // 4)
@@ -298,7 +366,9 @@ class FastSram:
         del first, low
         return Features(block["decoder2"], both, keep_full)
 
-    def memory(self, pooled: Strip, state: Sources | None, rows: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def memory(
+        self, pooled: Strip, state: Sources | None, rows: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Return hidden and cell state in these rows."""
         if not self.recurrent:
             made = self._memory(pooled).part(*rows)
@@ -310,11 +380,17 @@ class FastSram:
             h = state[0].strip(pooled.first, pooled.end)
             both = Strip(torch.cat([pooled.rows, h.rows], 1), pooled.first, pooled.height)
             i, f, o, g = self._memory(both).part(*rows).chunk(4, 1)
-            c = i.sigmoid_().mul_(g.tanh_()).addcmul_(f.sigmoid_(), state[1].strip(*rows).part(*rows))
+            c = (
+                i.sigmoid_()
+                .mul_(g.tanh_())
+                .addcmul_(f.sigmoid_(), state[1].strip(*rows).part(*rows))
+            )
         return o.sigmoid_().mul_(c.tanh()), c
 
     def gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
-        """Return the coefficient maps in these rows, from the features and the hidden state of the same rows."""
+        """Return the coefficient maps in these rows, from the features and the hidden state of the
+        same rows.
+        """
         reach = len(self._detail)  # rows
         top = max(features.first, first - reach)
         detail = Strip(features.part(top, min(features.end, end + reach)), top, features.height)
@@ -343,11 +419,17 @@ class FastGkmNet:
         self._mixes = [mix for mix in network.mixes if isinstance(mix, nn.Conv2d)]
         self._gcms: list[tuple[FastGcm, FastGcm]] = []
         if network.form.head == "gkm":
-            self._gcms = [(FastGcm(network, mix, False), FastGcm(network, mix, True)) for mix in self._mixes]
+            self._gcms = [
+                (FastGcm(network, mix, False), FastGcm(network, mix, True)) for mix in self._mixes
+            ]
 
     @torch.no_grad()
     def __call__(self, y: Tensor) -> Tensor:
-        return torch.cat([self._restored(picture[None]) for picture in y]) if len(y) > 1 else self._restored(y)
+        return (
+            torch.cat([self._restored(picture[None]) for picture in y])
+            if len(y) > 1
+            else self._restored(y)
+        )
 
     def _restored(self, y: Tensor) -> Tensor:
         form = self._plain.form
@@ -357,10 +439,14 @@ class FastGkmNet:
         for index in range(steps):
             grown = index > 0 and index % form.rounds == 0
             before = (Doubled(x) if grown else Whole(x), state.sources(grown))
-            x, state = self._step(pictures[index // form.rounds], *before, index, last=index == steps - 1)
+            x, state = self._step(
+                pictures[index // form.rounds], *before, index, last=index == steps - 1
+            )
         return x
 
-    def _step(self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool) -> tuple[Tensor, State]:
+    def _step(
+        self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool
+    ) -> tuple[Tensor, State]:
         form = self._plain.form
         sram = self._srams[0 if form.shared else index % form.rounds]
         picture = Whole(y)
@@ -371,7 +457,9 @@ class FastGkmNet:
             after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
 
         def sweep(first: int, end: int) -> None:
-            seen = features.strip(first - 4, end + 4)  # the 5 x 5 convolution at half the size reaches 4 rows
+            seen = features.strip(
+                first - 4, end + 4
+            )  # the 5 x 5 convolution at half the size reaches 4 rows
             pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
             rows = first // 2, end // 2
             h, c = sram.memory(pooled, state, rows)

@@ -1,7 +1,8 @@
 """GKMNet for training: the plain form's results, gradients and entries, in less time on a CPU.
 
-The 5 x 5 convolution of the memory is Winograd's; triplet attention, and the GCM with its mixing, are single passes
-(`fused`). On a GPU those are the plain form's, and the filters of the GCM banded matrices.
+The 5 x 5 convolution of the memory is Winograd's; triplet attention, and the GCM with its mixing,
+are single passes (`fused`). On a GPU those are the plain form's, and the filters of the GCM banded
+matrices.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ class TrainableGkmNet(GkmNet):
             return super().mixed(mix, gates, y, x)
         make = self._filtered if fixed else self._responded
         weights = mix.get_parameter("weight").view(COLOURS, 2, -1).unbind(1)
-        of_y, of_x = (make(*parts) for parts in zip(gates.chunk(2, 1), (y, x), weights, strict=True))
+        of_y, of_x = (
+            make(*parts) for parts in zip(gates.chunk(2, 1), (y, x), weights, strict=True)
+        )
         return of_y + of_x + mix.get_parameter("bias")[:, None, None]
 
     def _filtered(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
-        return fused.filtered(gates, self.gcm.continued(seen), weight, fused.Filters(*self.gcm.channels()))
+        return fused.filtered(
+            gates, self.gcm.continued(seen), weight, fused.Filters(*self.gcm.channels())
+        )
 
     def _responded(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
         responses = self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:])
@@ -57,5 +62,8 @@ class FusedAttention(TripletAttention):
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
             return super().forward(x)
-        gates = (gate.of(seen) for gate, seen in zip((self.cw, self.hc, self.hw), fused.pooled(x), strict=True))
+        gates = (
+            gate.of(seen)
+            for gate, seen in zip((self.cw, self.hc, self.hw), fused.pooled(x), strict=True)
+        )
         return fused.attended(x, *gates)

@@ -1,7 +1,8 @@
 """SRN as a network: one recurrent encoder-decoder, run at three scales from coarse to fine.
 
-Tao, Gao, Shen, Wang and Jia, Scale-recurrent network for deep image deblurring, CVPR 2018, in the form of the PyTorch
-port `iwtw/SRN-DeblurNet`, whose number of parameters is the one that GKMNet's paper prints.
+Tao, Gao, Shen, Wang and Jia, Scale-recurrent network for deep image deblurring, CVPR 2018, in the
+form of the PyTorch port `iwtw/SRN-DeblurNet`, whose number of parameters is the one that GKMNet's
+paper prints.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ State = tuple[Tensor, Tensor]
 
 
 def pyramid(x: Tensor) -> list[Tensor]:
-    """Return x at a quarter, a half and the whole of its size, coarse to fine; H and W are multiples of 4.
+    """Return x at a quarter, a half and the whole of its size, coarse to fine; H and W are
+    multiples of 4.
 
-    Each is half of the next by bilinear interpolation with its kernel widened to the step, as Pillow resizes.
+    Each is half of the next by bilinear interpolation with its kernel widened to the step, as
+    Pillow resizes.
     """
     sizes = [x]
     while len(sizes) < _SCALES:
@@ -63,9 +66,11 @@ class ResidualBlock(nn.Module):
 
 
 class ConvLstm(nn.Module):
-    """Long short-term memory with convolutions, its gates in the order input, forget, output, candidate.
+    """Long short-term memory with convolutions, its gates in the order input, forget, output,
+    candidate.
 
-    Shi et al., Convolutional LSTM network, NIPS 2015, without peepholes and without a bias of the forget gate.
+    Shi et al., Convolutional LSTM network, NIPS 2015, without peepholes and without a bias of the
+    forget gate.
     """
 
     def __init__(self, channels: int) -> None:
@@ -82,8 +87,9 @@ class ConvLstm(nn.Module):
 class Srn(nn.Module):
     """N x 3 x H x W in [0, 1] -> the same, not clamped; H and W multiples of 16.
 
-    Inside, the picture lies in [-1, 1]. Every scale is given the picture and the result of the scale before, at first
-    nought, and hands its result, hidden state and cell on at twice their size. Weights are the same at all scales.
+    Inside, the picture lies in [-1, 1]. Every scale is given the picture and the result of the
+    scale before, at first nought, and hands its result, hidden state and cell on at twice their
+    size. Weights are the same at all scales.
     """
 
     def __init__(self) -> None:
@@ -93,8 +99,12 @@ class Srn(nn.Module):
         self.enter_middle = self._stage(conv(fine, middle, stride=2), middle)
         self.enter_coarse = self._stage(conv(middle, coarse, stride=2), coarse)
         self.memory = ConvLstm(coarse)
-        self.leave_coarse = nn.Sequential(*self._blocks(coarse), deconv(coarse, middle), nn.ReLU(inplace=True))
-        self.leave_middle = nn.Sequential(*self._blocks(middle), deconv(middle, fine), nn.ReLU(inplace=True))
+        self.leave_coarse = nn.Sequential(
+            *self._blocks(coarse), deconv(coarse, middle), nn.ReLU(inplace=True)
+        )
+        self.leave_middle = nn.Sequential(
+            *self._blocks(middle), deconv(middle, fine), nn.ReLU(inplace=True)
+        )
         self.leave_fine = nn.Sequential(*self._blocks(fine), conv(fine, 3))
         xavier(self)
 
@@ -102,9 +112,11 @@ class Srn(nn.Module):
         return self.scales(x)[-1]
 
     def scales(self, x: Tensor) -> list[Tensor]:
-        """Return the results at a quarter, a half and the whole of the size, in [0, 1] and differentiable.
+        """Return the results at a quarter, a half and the whole of the size, in [0, 1] and
+        differentiable.
 
-        They belong to the pictures of `pyramid`. Gradients flow from each scale into those before it.
+        They belong to the pictures of `pyramid`. Gradients flow from each scale into those before
+        it.
         """
         made: list[Tensor] = []
         state: State | None = None
@@ -119,7 +131,9 @@ class Srn(nn.Module):
         fine = self.enter_fine(x)
         middle = self.enter_middle(fine)
         coarse = self.enter_coarse(middle)
-        hidden, cell = self.memory(coarse, state or (torch.zeros_like(coarse), torch.zeros_like(coarse)))
+        hidden, cell = self.memory(
+            coarse, state or (torch.zeros_like(coarse), torch.zeros_like(coarse))
+        )
         middle = self.leave_coarse(hidden) + middle
         fine = self.leave_middle(middle) + fine
         return self.leave_fine(fine), (hidden, cell)

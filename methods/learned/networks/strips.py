@@ -1,10 +1,11 @@
 """Convolutional layers over pictures that are given a strip of rows at a time.
 
-A whole feature map of a large picture is hundreds of megabytes: it leaves the cache, and on a CPU merely allocating it
-takes a good part of a layer's time. A strip of a few megabytes does neither. Here a strip knows where it lies, so that
-a convolution pads it with zeros where the picture ends and shortens it where it was merely cut: whatever chain of
-layers a strip passes through, the rows that come out are those of the whole picture. Tensors are 1 x C x rows x W in
-channels_last, for inference only.
+A whole feature map of a large picture is hundreds of megabytes: it leaves the cache, and on a CPU
+merely allocating it takes a good part of a layer's time. A strip of a few megabytes does neither.
+Here a strip knows where it lies, so that a convolution pads it with zeros where the picture ends
+and shortens it where it was merely cut: whatever chain of layers a strip passes through, the rows
+that come out are those of the whole picture. Tensors are 1 x C x rows x W in channels_last, for
+inference only.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Whole:
 
 
 class Doubled:
-    """A picture bilinearly enlarged to twice its size (align_corners=False), never held in whole."""
+    """A picture bilinearly enlarged to twice its size (align_corners=False), never held in
+    whole.
+    """
 
     def __init__(self, picture: Tensor) -> None:
         """Take the 1 x C x H x W picture to enlarge."""
@@ -88,16 +91,22 @@ class Doubled:
 
     def strip(self, first: int, end: int) -> Strip:
         first, end = max(0, first), min(self.height, end)
-        above = max(0, first // 2 - 1)  # one row more on each side, so that no cut passes for the picture's border
+        above = max(
+            0, first // 2 - 1
+        )  # one row more on each side, so that no cut passes for the picture's border
         part = self._picture[..., above : (end + 1) // 2 + 1, :]
         made = F.interpolate(part, scale_factor=2, mode="bilinear", align_corners=False)
         return Strip(made[..., first - 2 * above : end - 2 * above, :], first, self.height)
 
 
 class Convolution:
-    """A convolution with its normalisation worked in: size k, zero padding k // 2, stride 1 or 2 for odd k."""
+    """A convolution with its normalisation worked in: size k, zero padding k // 2, stride 1 or 2
+    for odd k.
+    """
 
-    def __init__(self, conv: nn.Conv2d, bn: nn.BatchNorm2d | None = None, relu: bool = False) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, bn: nn.BatchNorm2d | None = None, relu: bool = False
+    ) -> None:
         """Take the weights of a convolution and of the normalisation after it.
 
         Raises:
@@ -113,7 +122,9 @@ class Convolution:
         self._pad, self._stride, self._relu = size // 2, conv.stride[0], relu
 
     def __call__(self, x: Strip) -> Strip:
-        """Return all rows that can be had from a strip. A cut before a strided layer must fall on an odd row."""
+        """Return all rows that can be had from a strip. A cut before a strided layer must fall on
+        an odd row.
+        """
         pad, stride = self._pad, self._stride
         above, below = (pad if x.first == 0 else 0), (pad if x.end == x.height else 0)
         made = self._convolved(x.rows, above, below)
@@ -134,7 +145,10 @@ class Doubling:
     def __init__(self, conv: nn.ConvTranspose2d, bn: nn.BatchNorm2d) -> None:
         """Take the weights."""
         fused = fuse_conv_bn_eval(conv, bn, transpose=True)
-        self._weight, self._bias = fused.weight.detach(), None if fused.bias is None else fused.bias.detach()
+        self._weight, self._bias = (
+            fused.weight.detach(),
+            None if fused.bias is None else fused.bias.detach(),
+        )
 
     def __call__(self, x: Strip) -> Strip:
         """Return twice as many rows."""
@@ -147,12 +161,15 @@ def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
     return ((first, min(first + rows, height)) for first in range(0, height, rows))
 
 
-def parallel(make: Callable[[int, int], Made], height: int, rows: int, large: bool = False) -> Iterator[Made]:
+def parallel(
+    make: Callable[[int, int], Made], height: int, rows: int, large: bool = False
+) -> Iterator[Made]:
     """Yield what `make` makes of consecutive strips (first, end) of a picture, from top to bottom.
 
-    As many strips at a time as torch would use threads, each on one of them. That is faster than every layer on all
-    threads: they wait for each other once a strip, not once a layer, and each finds its strip in its own cache. Large
-    pictures have a strip at a time, as several take too much memory.
+    As many strips at a time as torch would use threads, each on one of them. That is faster than
+    every layer on all threads: they wait for each other once a strip, not once a layer, and each
+    finds its strip in its own cache. Large pictures have a strip at a time, as several take too
+    much memory.
     """
     threads = torch.get_num_threads()
     if threads == 1 or large:
@@ -177,16 +194,20 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
     pool = ThreadPoolExecutor(threads, "strips", initializer=alone)
     list(pool.map(lambda _: None, range(threads)))
-    torch.set_num_threads(threads)  # the number is a thread's own, but the one that new threads begin with is not
+    torch.set_num_threads(
+        threads
+    )  # the number is a thread's own, but the one that new threads begin with is not
     return pool
 
 
 def rows_of(megabytes: float, least: int, channels: int, width: int) -> int:
-    """Return how many rows of float32 features make a strip of about so many megabytes: an even number.
+    """Return how many rows of float32 features make a strip of about so many megabytes: an even
+    number.
 
     Args:
         megabytes: of a strip.
-        least: rows, however wide the picture; in lower strips the rows computed twice outweigh all else.
+        least: rows, however wide the picture; in lower strips the rows computed twice outweigh all
+            else.
         channels, width: of the features.
     """
     rows = max(least, int(megabytes * 1e6 / (4 * channels * width)))

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 
-def tiled(forward: Callable[[Tensor], Tensor], x: Tensor, tile: int, halo: int, multiple: int) -> Tensor:
+def tiled(
+    forward: Callable[[Tensor], Tensor], x: Tensor, tile: int, halo: int, multiple: int
+) -> Tensor:
     """Return forward(x), computed tile by tile where `x` is larger than a tile.
 
-    A tile is handed over with `halo` more pixels of the picture on every side that has them, and only its own pixels
-    are kept. Tiles begin at multiples of `multiple`, so that strided layers see the same grid as in the whole picture;
-    the result is then the same, up to rounding, if no output depends on anything further away than `halo`.
+    A tile is handed over with `halo` more pixels of the picture on every side that has them, and
+    only its own pixels are kept. Tiles begin at multiples of `multiple`, so that strided layers see
+    the same grid as in the whole picture; the result is then the same, up to rounding, if no output
+    depends on anything further away than `halo`.
 
     Args:
         forward: N x C x H x W -> N x D x H x W.
