@@ -380,8 +380,8 @@ class Importer(ABC):
         """Return the file's weights as `torch.Tensor`s under the names of the method's own network,
         every entry of it.
 
-        `benchmark.checkpoints.read_foreign` and `benchmark.importing.fitted` read and check a state
-        dict.
+        `benchmark.checkpoints.read_foreign` and `benchmark.checkpoint_import.fitted` read and check
+        a state dict.
 
         Raises:
             DataError: for a file that does not fit, with every entry that does not, by the file's

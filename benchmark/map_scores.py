@@ -33,10 +33,10 @@ from numpy.typing import NDArray
 from benchmark import console, imageio, plan, runner, worker
 from benchmark.api import DataError, Map, Mask, Method, Observation, Sample, Scalar, as_map
 from benchmark.metrics.tracks import Depth, Track
-from benchmark.names import output_file
 from benchmark.noise import Noise
 from benchmark.plan import Cell, PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
+from benchmark.run_layout import output_file
 from benchmark.runner import Lost
 from benchmark.worker import Settings
 

@@ -19,9 +19,9 @@ from benchmark import imageio, noise
 from benchmark.api import DataError, Dataset, Method, Observation, Picture, Sample, as_picture
 from benchmark.metrics.protocols import Protocol, Score
 from benchmark.metrics.tracks import Track
-from benchmark.names import output_file, output_picture, target_picture
 from benchmark.plan import Cell
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create, create_metric, load_plugin
+from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.store import Outcome
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.api import UsageError
-from benchmark.reports import grid, pairs, tables
+from benchmark.reports import grid, paired_tests, tables
 from benchmark.reports.grid import Cell, Grid
 from benchmark.reports.grid import Column as Head
-from benchmark.reports.ground import Card, Column, Ground, Shared, counted
-from benchmark.reports.pairs import Test
+from benchmark.reports.paired_tests import Test
+from benchmark.reports.selection import Card, Column, Ground, Shared, counted
 from benchmark.stats import ALPHA, Friedman, friedman, mean_interval
 from benchmark.store import FILE_NAME, Store
 
@@ -136,7 +136,7 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
     a, b = methods
     shared = _shared(ground, column, methods)
     cases, missing = _under_all_measures(ground, column, methods)
-    tests = pairs.tests(cases)
+    tests = paired_tests.tests(cases)
     [test] = [test for test in tests if test.column == column]
     first, second = _title(ground, a), _title(ground, b)
     about = (*notes, *shared.left_out, *ground.about([column], methods, shared.pictures))
@@ -144,10 +144,10 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
         f"{first} against {second}, {_place(ground, column)}",
         (
             Head("measure", label=True),
-            *map(Head, ("n", first, second, f"{first} − {second}", *pairs.HEADS)),
+            *map(Head, ("n", first, second, f"{first} − {second}", *paired_tests.HEADS)),
         ),
         (tuple(_measure_line(test) for test in tests),),
-        (*pairs.legend(tests, "measures"), *missing, *about),
+        (*paired_tests.legend(tests, "measures"), *missing, *about),
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
     best_first = scores.sort_values(
@@ -159,7 +159,7 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
         _verdict(ground, test),
         (table,),
         _pictures(ground, column, titles, best_first, (order, *about)),
-        pairs.numbers(ground, tests),
+        paired_tests.numbers(ground, tests),
         best_first.reset_index(),
     )
 
@@ -184,7 +184,7 @@ def _under_all_measures(
 def _measure_line(test: Test) -> grid.Line:
     means = [f"{test.scores[name].mean():.{test.card['digits']}f}" for name in test.names]
     heads = (tables.heading(test.card), str(test.found.n), *means)
-    return (*map(Cell, heads), *pairs.cells(test))
+    return (*map(Cell, heads), *paired_tests.cells(test))
 
 
 def _verdict(ground: Ground, test: Test) -> str:
@@ -222,7 +222,7 @@ def _tally(wins: int, losses: int, ties: int) -> str:
 
 def _amount(test: Test, sign: Literal[1, -1]) -> str:
     """Return `sign` times the difference with unit and interval."""
-    found, digits = test.found.interval, pairs.digits_of(test)
+    found, digits = test.found.interval, paired_tests.digits_of(test)
     text = f"{sign * found.mean:z.{digits}f}{_unit(test.card)}"
     if found.low is None or found.high is None:
         return text
@@ -232,11 +232,13 @@ def _amount(test: Test, sign: Literal[1, -1]) -> str:
 
 def _power(test: Test) -> str:
     """Return what the pictures could have shown."""
-    n, least = test.found.n, pairs.could_show(test.found)
+    n, least = test.found.n, paired_tests.could_show(test.found)
     if least is None:
-        p = pairs.p_value(pairs.least_p(n))
+        p = paired_tests.p_value(paired_tests.least_p(n))
         return f"so few pictures cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
-    return f"{n} pictures could have shown {least:.{pairs.digits_of(test)}f}{_unit(test.card)}"
+    return (
+        f"{n} pictures could have shown {least:.{paired_tests.digits_of(test)}f}{_unit(test.card)}"
+    )
 
 
 # Many methods
@@ -255,7 +257,9 @@ def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
         sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0]))
     )
     values = values[list(ranks)]
-    tests = pairs.tests([(column, card, values[list(two)]) for two in combinations(ranks, 2)])
+    tests = paired_tests.tests(
+        [(column, card, values[list(two)]) for two in combinations(ranks, 2)]
+    )
     about = (*notes, *shared.left_out, *ground.about([column], list(ranks), shared.pictures))
     spread = values.max(axis=1) - values.min(axis=1)
     widest_first = values.loc[spread.sort_values(ascending=False, kind="stable").index]
@@ -270,7 +274,7 @@ def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
             _pair_table(ground, column, tests, about),
         ),
         _pictures(ground, column, titles, widest_first, (order, *about)),
-        pairs.numbers(ground, tests),
+        paired_tests.numbers(ground, tests),
         widest_first.reset_index(),
     )
 
@@ -322,7 +326,7 @@ def _rank_table(
     lines = []
     for name, rank in ranks.items():
         near = rank - best <= found.critical_difference
-        mean = pairs.interval(intervals[name], card["digits"])
+        mean = paired_tests.interval(intervals[name], card["digits"])
         lines.append(
             (Cell(_title(ground, name)), Cell(f"{rank:.2f}", "best" if near else None), Cell(mean))
         )
@@ -331,7 +335,7 @@ def _rank_table(
         (Head("method", label=True), Head("mean rank"), Head(tables.heading(card))),
         (tuple(lines),),
         (
-            f"Mean over pictures{pairs.kinds(intervals.values())}; rank 1 is the best on a "
+            f"Mean over pictures{paired_tests.kinds(intervals.values())}; rank 1 is the best on a "
             f"picture.",
             f"Friedman: chi-squared {found.statistic:.2f}, {_p(found.p)}. Critical difference of "
             f"mean ranks "
@@ -350,15 +354,19 @@ def _pair_table(
         (
             *(Cell(_title(ground, name)) for name in test.names),
             Cell(str(test.found.n)),
-            *pairs.cells(test),
+            *paired_tests.cells(test),
         )
         for test in tests
     ]
     return Grid(
         f"Differences in pairs, {_place(ground, column)}",
-        (Head("a", label=True), Head("b", label=True), *map(Head, ("n", "a − b", *pairs.HEADS))),
+        (
+            Head("a", label=True),
+            Head("b", label=True),
+            *map(Head, ("n", "a − b", *paired_tests.HEADS)),
+        ),
         (tuple(lines),),
-        (*pairs.legend(tests, "pairs"), *about),
+        (*paired_tests.legend(tests, "pairs"), *about),
     )
 
 
@@ -415,5 +423,5 @@ def _unit(card: Card) -> str:
 
 
 def _p(p: float) -> str:
-    text = pairs.p_value(p)
+    text = paired_tests.p_value(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports import about, grid
+from benchmark.reports import footnotes, grid
 from benchmark.reports.grid import Grid
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def refused(made: pd.DataFrame) -> list[str]:
 
 def table(made: pd.DataFrame) -> Grid:
     """Return the summary as a table."""
-    notes = [*_EXPLANATION, *refused(made), f"Measured by {about.this_suite()}."]
+    notes = [*_EXPLANATION, *refused(made), f"Measured by {footnotes.this_suite()}."]
     lines = summary(made).map(
         lambda value: f"{value:.3f}" if isinstance(value, float) else str(value)
     )

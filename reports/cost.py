@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark import imageio
 from benchmark.cost.counting import Count
+from benchmark.cost.measurement import Counted, Record
 from benchmark.cost.published import SIZE, UNITS, Published
-from benchmark.cost.record import Counted, Record
 from benchmark.cost.timing import Subject, Trial
 from benchmark.reports import grid, tables
 from benchmark.reports.grid import Grid
@@ -60,7 +60,7 @@ def tables_of(kept: Record, trials: Sequence[Trial]) -> list[Table]:
     """Return the tables of a cost pass: costs always, the others where there is something to show.
 
     Args:
-        kept, trials: as `benchmark.cost.record.read` gives them.
+        kept, trials: as `benchmark.cost.measurement.read` gives them.
     """
     made = [_costs(kept, trials), _operations(kept), _published(kept), _published_seconds(kept)]
     return [table for table in made if len(table.numbers) or table.name == "cost"]
@@ -71,7 +71,7 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
 
     Args:
         made: as `tables_of` gives them.
-        folder: that of `benchmark.cost.record.run`.
+        folder: that of `benchmark.cost.measurement.run`.
         form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
             a table.
     """

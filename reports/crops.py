@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import Picture
-from benchmark.names import output_picture, target_picture
 from benchmark.plan import Cell
+from benchmark.run_layout import output_picture, target_picture
 
 _BLOCKS: Final = 4
 """A window is judged by _BLOCKS x _BLOCKS blocks of its pixels."""

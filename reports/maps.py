@@ -24,8 +24,8 @@ from benchmark.map_scores import ESTIMATE_CONSTANT, Row
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.reports import about, frames, tables
-from benchmark.reports.frames import Entry, Summary
+from benchmark.reports import footnotes, summaries, tables
+from benchmark.reports.summaries import Entry, Summary
 from benchmark.stats import mean_interval
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def write(
         form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has
             the pictures).
     """
-    made = summaries(rows, methods, data)
+    made = summarise_maps(rows, methods, data)
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
     with imageio.replacing(table) as file:
         file.write(tables.write(made, form).encode())
@@ -103,7 +103,7 @@ def write(
 # --------------------------------------------------------------------------------------------------
 
 
-def summaries(
+def summarise_maps(
     rows: Sequence[Row], methods: Sequence[PlannedMethod], data: PlannedDataset
 ) -> list[Summary]:
     """Return the tables that the truth of the data set allows: true maps (two of them), masks.
@@ -229,7 +229,7 @@ class _Tables:
     def _levels(self) -> Iterator[tuple[str, pd.DataFrame]]:
         level: Any  # pandas knows no types of keys
         for level, block in self._frame.groupby(_LEVEL):
-            yield about.level(*level), block
+            yield footnotes.level(*level), block
 
     def _row(
         self,
@@ -238,7 +238,7 @@ class _Tables:
         block: pd.DataFrame,
         measures: Mapping[str, Card],
         notes: list[str],
-    ) -> frames.Row:
+    ) -> summaries.Row:
         name = method.id.label
         mine = block[block["method"] == name]
         bad = mine[mine["status"] != "ok"]
@@ -253,12 +253,12 @@ class _Tables:
                     f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures "
                     f"({reason})"
                 )
-        title = name + about.marks(dataclasses.asdict(method.card))
-        notes += about.explained([title])
-        return frames.Row(level, name, title, method.card.oracle, entries)
+        title = name + footnotes.marks(dataclasses.asdict(method.card))
+        notes += footnotes.explained([title])
+        return summaries.Row(level, name, title, method.card.oracle, entries)
 
     def _provenance(self) -> list[str]:
-        data, suite = self._data, about.this_suite()
+        data, suite = self._data, footnotes.this_suite()
         return [
             f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
             f"{data.fingerprint()}; {suite}.",
@@ -275,8 +275,11 @@ class _Tables:
             "Versions: "
             + ", ".join(f"{method.id.label} {method.version}" for method in self._methods)
             + ".",
-            *about.training(
-                {m.id.label: about.learned_from(dataclasses.asdict(m.card)) for m in self._methods}
+            *footnotes.training(
+                {
+                    m.id.label: footnotes.learned_from(dataclasses.asdict(m.card))
+                    for m in self._methods
+                }
             ),
             *self._cropped(),
         ]
@@ -302,7 +305,7 @@ def _entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
     return Entry(mean_interval(values)) if values else Entry(None, "not available")
 
 
-def _with_best(rows: list[frames.Row], measures: Mapping[str, Card]) -> list[frames.Row]:
+def _with_best(rows: list[summaries.Row], measures: Mapping[str, Card]) -> list[summaries.Row]:
     """Mark the best mean of each measure among the methods that saw no truth."""
     for key, card in measures.items():
         means = [

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from benchmark import console, imageio
 from benchmark.api import DataError, UsageError
 from benchmark.optics import psf, psf_fit
-from benchmark.reports import about, grid
+from benchmark.reports import footnotes, grid
 from benchmark.reports.grid import Grid
 
 if TYPE_CHECKING:
@@ -479,7 +479,7 @@ def _grids(study: Study) -> list[Grid]:
         tables["Measured PSFs: medians, with the range of the L2 error in brackets"] = (
             measured_table(study.rows)
         )
-    notes = [*_NOTES, f"Measured by {about.this_suite()}."]
+    notes = [*_NOTES, f"Measured by {footnotes.this_suite()}."]
     *others, last = tables
     return [
         *(grid.framed(title, tables[title], _TEXTS) for title in others),

@@ -15,7 +15,7 @@ from benchmark.api import UsageError
 from benchmark.reports import runs, tables
 from benchmark.reports.grid import Cell, Grid, plain
 from benchmark.reports.grid import Column as Head
-from benchmark.reports.ground import Column, Ground
+from benchmark.reports.selection import Column, Ground
 from benchmark.store import Store
 
 if TYPE_CHECKING:

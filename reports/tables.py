@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.reports import grid
-from benchmark.reports.frames import Entry, Row, Summary
 from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.summaries import Entry, Row, Summary
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -39,7 +39,7 @@ def list_(
     the reason.
     """
     prepare(plugin, None)
-    from benchmark import listing
+    from benchmark.cli import listing
 
     console.wide().print(listing.table(kind.value))
 
@@ -48,7 +48,7 @@ def list_(
 def datasets(data: Data = Path("data"), plugin: Plugins = None) -> None:
     """Show which data sets are found under the data root, what is missing, and where it belongs."""
     prepare(plugin, None)
-    from benchmark import listing
+    from benchmark.cli import listing
 
     console.out.print(
         f"data root: {data} (change it with --data or BENCHMARK_DATA)\n",
@@ -102,7 +102,7 @@ def doctor(data: Data = Path("data"), lpips_trunk: Trunk = None, plugin: Plugins
     why.
     """
     prepare(plugin, lpips_trunk)
-    from benchmark import listing
+    from benchmark.cli import listing
 
     for line in listing.doctor(data):
         console.out.print(line, highlight=False)

@@ -189,14 +189,14 @@ def figures(
 ) -> None:
     """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""
     prepare(plugin, None)
-    from benchmark.reports.figures import making
-    from benchmark.reports.figures.source import Wanted
+    from benchmark.reports.figures import figure_set
+    from benchmark.reports.figures.figure_data import Wanted
     from benchmark.spec import parse_list
 
     chosen = [str(spec) for spec in parse_list(methods)] if methods else []
     wanted = Wanted(dataset, protocol, chosen, sample or [], data, cost, psf)
     with opened(folders) as stores:
-        made = making.write(stores, out or folders[-1] / "figures", names(figure), wanted)
+        made = figure_set.write(stores, out or folders[-1] / "figures", names(figure), wanted)
     for each in made:
         console.out.print(str(each), highlight=False, markup=False)
     raise typer.Exit(0 if any(each.files for each in made) else 1)

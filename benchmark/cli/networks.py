@@ -56,9 +56,9 @@ def import_(
     code in it is run.
     """
     prepare(plugin, None)
-    from benchmark import importing
+    from benchmark import checkpoint_import
 
-    for line in importing.run(importer, file, out, force).lines():
+    for line in checkpoint_import.run(importer, file, out, force).lines():
         console.out.print(line, highlight=False, markup=False)
 
 
@@ -204,15 +204,15 @@ def cost(
     prepare(plugin, None)
     check_device(device)
     from benchmark import plan
-    from benchmark.cost import record
+    from benchmark.cost import measurement
     from benchmark.reports import cost as report
     from benchmark.reports import grid
 
-    asked = record.parse_size(size)
+    asked = measurement.parse_size(size)
     folder = out or default_folder(str(asked), "cost")
     if methods:
         planned = plan.select_methods(methods, console.note)
-        record.run(
+        measurement.run(
             planned,
             asked,
             folder,
@@ -222,7 +222,7 @@ def cost(
             plugins=plugin or [],
             timeout=timeout,
         )
-    kept, trials = record.read(folder)
+    kept, trials = measurement.read(folder)
     made = report.tables_of(kept, trials)
     for table in made:
         console.wide().print(grid.terminal(table.grid))

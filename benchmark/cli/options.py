@@ -167,7 +167,7 @@ def noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
 
 def default_folder(dataset: str, kind: str = "runs") -> Path:
     """Return where results go unless --out says otherwise."""
-    from benchmark.names import file_name
+    from benchmark.run_layout import file_name
 
     return Path("results") / kind / file_name(dataset)
 

@@ -28,10 +28,10 @@ def deblur(
     """Restore your own photographs; bit depth and orientation are kept."""
     prepare(plugin, None)
     check_device(device)
-    from benchmark import photographs
+    from benchmark.cli import own_pictures
 
     for source, made in console.track(
-        photographs.deblur(images, method, out, device.value), total=len(images), what="restoring"
+        own_pictures.deblur(images, method, out, device.value), total=len(images), what="restoring"
     ):
         console.out.print(f"{source} -> {made}", highlight=False, markup=False)
 
@@ -57,7 +57,7 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("simulated"),
 ) -> None:
     """Defocus your own picture with the imaging model; writes the picture and its true blur map."""
-    from benchmark import photographs
+    from benchmark.cli import own_pictures
 
-    for made in photographs.simulate(image, psf, depth, max_radius, focus, seed, out):
+    for made in own_pictures.simulate(image, psf, depth, max_radius, focus, seed, out):
         console.out.print(str(made), highlight=False, markup=False)

@@ -125,17 +125,17 @@ def report(
                 f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}"
             )
         else:
-            from benchmark.reports import frames, tables
+            from benchmark.reports import summaries, tables
 
-            emit(tables.write(frames.summaries(stores, chosen, dataset), written), out)
+            emit(tables.write(summaries.summaries(stores, chosen, dataset), written), out)
         if figures is not None:
-            from benchmark.reports.figures import making
-            from benchmark.reports.figures.source import Wanted
+            from benchmark.reports.figures import figure_set
+            from benchmark.reports.figures.figure_data import Wanted
 
             wanted = Wanted(
                 dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost
             )
-            for made_figure in making.write(stores, figures, ["all"], wanted):
+            for made_figure in figure_set.write(stores, figures, ["all"], wanted):
                 console.note(str(made_figure))
 
 
@@ -145,14 +145,14 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
 ) -> None:
     """Write every score of a run with its provenance, for sharing or for your own statistics."""
-    from benchmark.reports import frames
+    from benchmark.reports import summaries
     from benchmark.store import Store
 
     writers = {".csv": "to_csv", ".parquet": "to_parquet"}
     if out.suffix not in writers:
         raise UsageError(f"--out {out}: the ending decides the format; use .csv or .parquet")
     with Store(run) as store:
-        frame = frames.export(store)
+        frame = summaries.export(store)
     out.parent.mkdir(parents=True, exist_ok=True)
     getattr(frame, writers[out.suffix])(out, index=False)
     console.note(f"{len(frame)} rows -> {out}")

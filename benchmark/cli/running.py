@@ -136,11 +136,11 @@ def score(
 
 def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
     """Print the tables that a command asked for; write the report of the whole run beside it."""
-    from benchmark.reports import frames, overview, tables
+    from benchmark.reports import overview, summaries, tables
     from benchmark.store import Store
 
     with Store(folder) as store:
-        everything = frames.summaries(store)
+        everything = summaries.summaries(store)
         seen = overview.write(store, folder / "overview.png", dataset)
     for summary in everything:
         if summary.protocol in protocols and dataset in (None, summary.dataset):

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Metric, MetricCard, Unavailable
-from benchmark.metrics.pairs import as_pair
+from benchmark.metrics.inputs import as_pair
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

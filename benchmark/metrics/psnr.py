@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Metric, MetricCard
-from benchmark.metrics.pairs import as_pair
+from benchmark.metrics.inputs import as_pair
 
 CAP = 100.0
 """Score in dB of identical pictures, and the highest there is: a mean over images stays finite.

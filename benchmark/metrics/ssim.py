@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Metric, MetricCard
-from benchmark.metrics.pairs import as_pair
+from benchmark.metrics.inputs import as_pair
 
 Window = Literal["u7", "g11"]
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from benchmark import checkpoints
 from benchmark.api import UsageError
-from benchmark.methods.training import learner, recipes, sources
+from benchmark.methods.training import learner, picture_folders, recipes
 from benchmark.methods.training.job import Hardware, Job, job_files, networked, started
 from benchmark.methods.training.recipes import Budget, Unit
 from benchmark.methods.training.trainer import train
@@ -59,8 +59,8 @@ def job(
         raise UsageError(f"{' and '.join(f'--{one.unit}' for one in given)}: give one budget")
     own = recipes.recipe(recipe, trained.id)
     chosen = own.changed(crop, batch, budget=given[0] if given else None)
-    levels = None if noise is None else sources.noise_range(noise)
-    usual = ("dpd" if data == sources.DPD else "sim") + (
+    levels = None if noise is None else picture_folders.noise_range(noise)
+    usual = ("dpd" if data == picture_folders.DPD else "sim") + (
         checkpoints.NOISE_TRAINED if levels else ""
     )
     files = job_files(trained, _tag(tag or usual, noisy=levels is not None), out)
@@ -74,7 +74,7 @@ def job(
     learner.require(chosen, where)
     files.require(resume, force)
     views = trained.card.inputs == "views"
-    source = sources.source(data, root, chosen, views=views, noise=levels, seed=seed)
+    source = picture_folders.source(data, root, chosen, views=views, noise=levels, seed=seed)
     return Job(trained, chosen, source, files, seed, where, start=first)
 
 

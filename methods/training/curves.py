@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.methods.training import state
+from benchmark.methods.training import resume_state
 
 
 class Row(NamedTuple):
@@ -39,7 +39,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         (row.step, row.pixels, f"{row.seconds:.1f}", *(f"{value:.6g}" for value in row[3:]))
         for row in rows
     )
-    state.write(path, text.getvalue().encode())
+    resume_state.write(path, text.getvalue().encode())
 
 
 def write_figure(path: Path, rows: Sequence[Row], title: str) -> None:
@@ -56,4 +56,4 @@ def write_figure(path: Path, rows: Sequence[Row], title: str) -> None:
     lower.set(xlabel="megapixels", ylabel="gain on held-out\npictures (dB)")
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=120)
-    state.write(path, drawn.getvalue())
+    resume_state.write(path, drawn.getvalue())

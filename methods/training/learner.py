@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import UsageError
-from benchmark.methods.training import initial
+from benchmark.methods.training import start_weights
 from benchmark.methods.training.job import Hardware
 from benchmark.methods.training.recipes import Criterion, Recipe
 from benchmark.methods.training.step import step
@@ -46,8 +46,8 @@ class Learner:
         torch.manual_seed(seed)
         self._plain = build()
         if recipe.identity:
-            initial.identity(self._plain)
-            initial.opened(self._plain)
+            start_weights.identity(self._plain)
+            start_weights.opened(self._plain)
         self._plain.to(memory_format=torch.channels_last)
         adam = torch.optim.Adam(self._plain.parameters(), fused=True)
         self._network, self._optimiser = self._fabric.setup(self._plain, adam)
@@ -106,8 +106,8 @@ class Learner:
         self._plain.load_state_dict(tensors)
 
     def whiten(self, pictures: Tensor) -> None:
-        """Whiten what the network sees, before the first step; see `initial.whiten`."""
-        initial.whiten(self._plain.eval(), self._moved(pictures))
+        """Whiten what the network sees, before the first step; see `start_weights.whiten`."""
+        start_weights.whiten(self._plain.eval(), self._moved(pictures))
         self._plain.train()
 
     def freeze(self, calibrate: Callable[[nn.Module], None]) -> None:

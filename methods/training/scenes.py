@@ -9,7 +9,7 @@ continued under the nearer one. It differs where training can do with less:
   ring by ring).
 * Apertures can be vignetted (`cats-eye`) and generalised Gaussians have any exponent.
 
-`tests/training/test_scenes.py` states how far the two renderers agree.
+`tests/methods/training/test_scenes.py` states how far the two renderers agree.
 """
 
 from __future__ import annotations

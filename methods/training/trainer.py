@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import checkpoints
 from benchmark.api import DataError
+from benchmark.checkpoint_import import fitted
 from benchmark.checkpoints import Card
-from benchmark.importing import fitted
-from benchmark.methods.training import cards, curves, state
+from benchmark.methods.training import cards, curves, resume_state
 from benchmark.methods.training.curves import Row
-from benchmark.methods.training.feed import Feed, Schedule, loader
 from benchmark.methods.training.job import Job
 from benchmark.methods.training.learner import Learner
+from benchmark.methods.training.loader import Feed, Schedule, loader
 from benchmark.methods.training.progress import Reporter
 from benchmark.methods.training.recipes import Criterion, Position
 from benchmark.methods.training.step import Diverged
@@ -81,7 +81,7 @@ def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None
 
 
 def _unfinished(job: Job) -> dict[str, Any]:
-    held = state.load(job.files.state, job.identity())
+    held = resume_state.load(job.files.state, job.identity())
     if held.get("rows") and not job.files.checkpoint.exists():
         raise DataError(
             f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, "
@@ -129,7 +129,7 @@ class _Session:
     def alone(self) -> AbstractContextManager[None]:
         """Return a context in which no other training writes the same files."""
         return (
-            state.locked(self._files.lock, self._files.name)
+            resume_state.locked(self._files.lock, self._files.name)
             if self._learner.first
             else nullcontext()
         )
@@ -240,7 +240,7 @@ class _Session:
                 "origin": self._origin,
                 **self._learner.state(),
             }
-            state.save(self._files.state, held)
+            resume_state.save(self._files.state, held)
         self._saved = time.monotonic()
 
     def _restore(self, held: dict[str, Any]) -> None:
@@ -252,7 +252,7 @@ class _Session:
             curves.write_figure(self._files.figure, self._rows, self._files.name)
 
     def _write(self, tensors: dict[str, Tensor], card: Card) -> None:
-        with state.advising():
+        with resume_state.advising():
             checkpoints.save(self._files.checkpoint, tensors, card)
 
     def _store(self, card: Card) -> Card:

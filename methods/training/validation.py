@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.methods.training.feed import Feed, Pair, pair
+from benchmark.methods.training.loader import Feed, Pair, pair
 from benchmark.methods.training.recipes import Phase
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from benchmark.metrics.tracks import Track
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.figure_data import Source, drawn_by
 from benchmark.reports.figures.style import Drawn
 from benchmark.worker import brief, unmet
 

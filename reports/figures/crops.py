@@ -14,7 +14,7 @@ from benchmark.metrics.psnr import Psnr
 from benchmark.reports import crops
 from benchmark.reports.crops import Close, Views
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.figure_data import Source
 from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:

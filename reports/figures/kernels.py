@@ -17,7 +17,7 @@ from benchmark.api import Unavailable, UsageError
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
 from benchmark.registry import METHODS
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.figure_data import Source, drawn_by
 from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:

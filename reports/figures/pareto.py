@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
-from benchmark.cost import record
-from benchmark.cost.record import Counted, Record
+from benchmark.cost import measurement
+from benchmark.cost.measurement import Counted, Record
 from benchmark.cost.timing import Trial
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.figure_data import Source
 from benchmark.reports.figures.style import Drawn
 from benchmark.reports.paper.cost import find
 from benchmark.stats import Interval, mean_interval
@@ -48,12 +48,12 @@ def draw(source: Source) -> Drawn:
     from matplotlib.figure import Figure
 
     folder = find(source.folders, source.wanted.cost)
-    if folder is None or not (folder / record.RECORD).is_file():
+    if folder is None or not (folder / measurement.RECORD).is_file():
         where = f" in {folder}" if folder else ""
         raise Unavailable(
             f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
         )
-    kept, trials = record.read(folder)
+    kept, trials = measurement.read(folder)
     measure, level = next(iter(source.measures)), source.levels[0]
     scores = source.comparable(measure, [level])
     quality, label, said = _quality(scores.values, source.measures[measure])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from benchmark import checkpoints
 from benchmark.reports import psf_study
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source, drawn_by
+from benchmark.reports.figures.figure_data import Source, drawn_by
 from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:

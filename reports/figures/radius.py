@@ -15,7 +15,7 @@ from benchmark.map_scores import CROP_RIGHT
 from benchmark.metrics.psnr import CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Kept, Source
+from benchmark.reports.figures.figure_data import Kept, Source
 from benchmark.reports.figures.style import Drawn
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from benchmark.api import Unavailable
 from benchmark.reports import tables
 from benchmark.reports.figures import style
-from benchmark.reports.figures.source import Source
+from benchmark.reports.figures.figure_data import Source
 from benchmark.reports.figures.style import Drawn
 from benchmark.stats import Interval, mean_interval
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark import __version__, imageio
 from benchmark.api import UsageError
-from benchmark.reports.page import pictures, tables, views
+from benchmark.reports.page import galleries, pictures, tables
 from benchmark.reports.page.cards import Card, Cards, cards
-from benchmark.reports.page.content import content
+from benchmark.reports.page.galleries import Sheet, Shown
+from benchmark.reports.page.payload import content
 from benchmark.reports.page.pictures import Files
 from benchmark.reports.page.tables import Table
-from benchmark.reports.page.views import Sheet, Shown
 from benchmark.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def write(
         raise UsageError(
             f"{index}: another page is there, which would be overwritten; name another folder"
         )
-    shown = views.read(stores, dataset)
+    shown = galleries.read(stores, dataset)
     files = pictures.bring(stores, shown.galleries, folder / FILES, data)
     page = _html(shown, files, cards(stores, shown.origins))
     folder.mkdir(parents=True, exist_ok=True)

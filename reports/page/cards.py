@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.reports import about
+from benchmark.reports import footnotes
 from benchmark.store import Store
 
 Facts = Mapping[str, Any]
@@ -141,7 +141,7 @@ def _run(store: Store) -> dict[str, str]:
 
 
 def _commit(git: Facts | None) -> str:
-    return "" if git is None else about.commit(git)
+    return "" if git is None else footnotes.commit(git)
 
 
 def _listed(packages: Mapping[str, str | None]) -> str:

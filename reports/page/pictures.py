@@ -18,9 +18,9 @@ import numpy as np
 from benchmark import imageio
 from benchmark.api import BenchmarkError, DataError, Dataset, Map, Observation, Picture
 from benchmark.metrics.tracks import Track
-from benchmark.names import file_name
 from benchmark.registry import DATASETS, create
-from benchmark.reports.page.views import Gallery, Source
+from benchmark.reports.page.galleries import Gallery, Source
+from benchmark.run_layout import file_name
 from benchmark.store import Store
 
 THUMBNAIL = 192

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.reports.frames import Entry, Row
 from benchmark.reports.page.cards import Card, Cards
-from benchmark.reports.page.views import Gallery, View
+from benchmark.reports.page.galleries import Gallery, View
+from benchmark.reports.summaries import Entry, Row
 from benchmark.stats import Interval
 
 FAMILIES = {

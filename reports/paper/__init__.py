@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmark.reports import frames, grid, runs
+from benchmark.reports import grid, runs, summaries
 from benchmark.reports.paper import cost
 from benchmark.reports.paper.cost import CostTable
 from benchmark.reports.paper.later import LaterTable
@@ -91,7 +91,7 @@ def _qualities(
         row["method"] for store in stores for row in store.rows("cells") if row["dataset"] == place
     }
     methods = {line.method for line in lines(layout.number, held) if line.method}
-    found = frames.summaries(stores, chosen, place, methods, layout.levels) if methods else []
+    found = summaries.summaries(stores, chosen, place, methods, layout.levels) if methods else []
     if found:
         yield from (QualityTable(layout, summary) for summary in found)
     else:

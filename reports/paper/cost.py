@@ -9,11 +9,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmark.cost import measurement
 from benchmark.cost import published as figures
-from benchmark.cost import record
+from benchmark.cost.measurement import Record, Size
 from benchmark.cost.published import Published
-from benchmark.cost.record import Record, Size
-from benchmark.reports import about, cost
+from benchmark.reports import cost, footnotes
 from benchmark.reports.grid import Cell, Column, Grid
 from benchmark.reports.paper.layout import Layout, Line, lines
 from benchmark.reports.published import FOLDER, PAPER, Row
@@ -75,7 +75,7 @@ def find(runs: Sequence[Path], asked: Path | None) -> Path | None:
     if asked is not None:
         return asked
     return next(
-        (folder for folder in (*runs, *_PLACES) if (folder / record.RECORD).is_file()), None
+        (folder for folder in (*runs, *_PLACES) if (folder / measurement.RECORD).is_file()), None
     )
 
 
@@ -86,7 +86,7 @@ class CostTable:
         """Make the table from the cost pass in a folder; None for none.
 
         Raises:
-            UsageError, DataError: as `benchmark.cost.record.read` does.
+            UsageError, DataError: as `benchmark.cost.measurement.read` does.
         """
         self._layout = layout
         self._lines: list[_Line] = [
@@ -179,7 +179,7 @@ def _text(line: _Line, column: str) -> str:
 
 def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str, ...]]:
     """Return the lines of a table, the size of the picture, and what must be said beside them."""
-    kept, trials = record.read(folder)
+    kept, trials = measurement.read(folder)
     # What was counted to compare it with printed figures is for the size that these are for.
     counts = {**(kept.references if kept.size == Size(*figures.SIZE) else {}), **kept.counts}
     found = list(lines(layout.number, counts, whatever_weights=True))
@@ -208,7 +208,7 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
             )
             for place, (texts, values) in enumerate(forms)
         ] or [_Line(line.row, line.first)]
-    suite = about.suite(kept.provenance["suite"], kept.provenance.get("git"))
+    suite = footnotes.suite(kept.provenance["suite"], kept.provenance.get("git"))
     return made, kept.size, (f"Counted by {suite}.", *table.notes)
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.reports import published, tables
-from benchmark.reports.frames import Entry, Row, Summary
 from benchmark.reports.grid import Cell, Column, Grid
 from benchmark.reports.paper.layout import Layout, Line, lines
 from benchmark.reports.published import Printed
+from benchmark.reports.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
 _MEASURES: dict[str, dict[str, Any]] = {

@@ -31,7 +31,7 @@ from benchmark.methods.learned.method import Networked
 from benchmark.methods.learned.networks import gkmnet
 from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, continued
 from benchmark.registry import METHODS, create
-from tests.methods.drawn import draw
+from tests.methods.random_weights import draw
 
 ROOT = Path(__file__).parents[2]
 THREADS = 2

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmark.cost.picture import mosaic
+from benchmark.cost.mosaic import mosaic
 
 ROOT = Path(__file__).parents[2]
 THREADS = 2

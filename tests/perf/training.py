@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from benchmark import imageio
 from benchmark.methods.learned.gkmnet import GkmNet
-from benchmark.methods.training import initial, learner
+from benchmark.methods.training import learner, start_weights
 from benchmark.methods.training.data import Simulated
-from benchmark.methods.training.feed import Feed, loader
+from benchmark.methods.training.loader import Feed, loader
 from benchmark.methods.training.step import step
 from benchmark.registry import METHODS, create
 
@@ -95,7 +95,7 @@ def trained(
     """Return a function that takes one step of a network."""
     torch.manual_seed(0)
     network = build()
-    initial.identity(network)
+    start_weights.identity(network)
     network.to(memory_format=kept)
     adam = torch.optim.Adam(network.parameters(), fused=fused)
     network.train()

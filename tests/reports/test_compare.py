@@ -17,9 +17,9 @@ from benchmark.api import MethodCard, UsageError
 from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.plan import Cell
-from benchmark.reports import pairs
+from benchmark.reports import paired_tests
 from benchmark.reports.compare import Answer, Asked, answer, split, write
-from benchmark.reports.ground import Ground
+from benchmark.reports.selection import Ground
 from benchmark.store import FILE_NAME, Outcome, Store
 
 MEASURES = {
@@ -148,7 +148,7 @@ def test_a_small_difference_shows_two_digits(run: Store) -> None:
     [(1.0, "1.00"), (0.41, "0.41"), (0.0496, "0.0496"), (0.0004, "0.0004"), (1e-5, "< 0.0001")],
 )
 def test_p_values_as_people_read_them(p: float, text: str) -> None:
-    assert pairs.p_value(p) == text
+    assert paired_tests.p_value(p) == text
 
 
 # Tables

@@ -17,7 +17,7 @@ from benchmark.map_scores import COLUMNS, Row
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import Resolved
-from benchmark.reports import frames, maps, tables
+from benchmark.reports import maps, summaries, tables
 from benchmark.worker import Settings
 
 HOSTILE = "<b>写真|_x"
@@ -118,13 +118,13 @@ def lose(row: Row, status: str, reason: str) -> None:
     row |= dict.fromkeys(COLUMNS) | keep | {"status": status, "reason": reason}
 
 
-def entry(summary: frames.Summary, method: str, key: str) -> frames.Entry:
+def entry(summary: summaries.Summary, method: str, key: str) -> summaries.Entry:
     return next(row for row in summary.rows if row.method == method).entries[key]
 
 
 def test_means_best_and_notes_of_maps(tmp_path: Path) -> None:
     data = data_of()
-    whole, bins = maps.summaries(rows_of(tmp_path, data), METHODS, data)
+    whole, bins = maps.summarise_maps(rows_of(tmp_path, data), METHODS, data)
     over = entry(whole, "over", "mae_px").interval
     assert over is not None and (over.mean, over.n) == (pytest.approx(0.5, abs=1e-6), 4)
     best = {
@@ -155,14 +155,14 @@ def test_means_best_and_notes_of_maps(tmp_path: Path) -> None:
 
 def test_an_oracle_is_not_best_even_where_it_is_as_good(tmp_path: Path) -> None:
     data = data_of("mask")
-    summary = maps.summaries(rows_of(tmp_path, data), METHODS, data)[0]
+    summary = maps.summarise_maps(rows_of(tmp_path, data), METHODS, data)[0]
     assert [row.entries["auc"].interval.mean for row in summary.rows] == [1, 1, 1]  # type: ignore[union-attr]
     assert [row.entries["auc"].best for row in summary.rows] == [True, True, False]
 
 
 def test_means_of_masks_and_what_marking_everything_would_score(tmp_path: Path) -> None:
     data = data_of("mask")
-    [summary] = maps.summaries(rows_of(tmp_path, data, METHODS[:2]), METHODS[:2], data)
+    [summary] = maps.summarise_maps(rows_of(tmp_path, data, METHODS[:2]), METHODS[:2], data)
     found = entry(summary, "over", "auc")
     assert found.interval is not None and found.interval.mean == 1 and found.best
     share = float(np.mean([data.dataset.load(name).mask.mean() for name in data.fingerprints]))  # type: ignore[union-attr]
@@ -176,10 +176,10 @@ def test_a_method_that_fails_a_picture_gets_no_mean_and_changes_nobodys(
 ) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data)
-    before = maps.summaries(rows, METHODS, data)[0]
+    before = maps.summarise_maps(rows, METHODS, data)[0]
     lose(rows[0], status, "it broke")
-    after = maps.summaries(rows, METHODS, data)[0]
-    assert entry(after, "under", "mae_px") == frames.Entry(None, "incomplete")
+    after = maps.summarise_maps(rows, METHODS, data)[0]
+    assert entry(after, "under", "mae_px") == summaries.Entry(None, "incomplete")
     assert entry(after, "over", "mae_px").interval == entry(before, "over", "mae_px").interval
     notes = "\n".join(after.footnotes)
     assert f"under, noise 0: {status} on 1 of 4 pictures (it broke)" in notes
@@ -191,7 +191,7 @@ def test_a_method_without_maps_says_so(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, data)
     for row in rows[::3]:
         lose(row, "skipped", map_scores.NO_MAP)
-    summary = maps.summaries(rows, METHODS, data)[0]
+    summary = maps.summarise_maps(rows, METHODS, data)[0]
     assert entry(summary, "under", "mae_px").note == "makes no map"
     assert entry(summary, "over", "mae_px").best
 
@@ -204,7 +204,7 @@ def test_a_constant_estimate_has_no_correlation_and_a_constant_truth_drops_the_p
     rows[0] |= {"pearson": None, "pearson_reason": map_scores.ESTIMATE_CONSTANT}
     for row in rows[3:6]:
         row |= {"pearson": None, "pearson_reason": map_scores.TRUTH_CONSTANT}
-    summary = maps.summaries(rows, METHODS, data)[0]
+    summary = maps.summarise_maps(rows, METHODS, data)[0]
     assert entry(summary, "under", "pearson").note == "undefined"
     interval = entry(summary, "over", "pearson").interval
     assert interval is not None and interval.n == 3
@@ -214,7 +214,7 @@ def test_a_constant_estimate_has_no_correlation_and_a_constant_truth_drops_the_p
 def test_noise_levels_are_blocks(tmp_path: Path) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data, sigma=2.55) + rows_of(tmp_path, data)
-    summary = maps.summaries(rows, METHODS, data)[0]
+    summary = maps.summarise_maps(rows, METHODS, data)[0]
     assert [row.level for row in summary.rows] == ["0"] * 3 + ["2.55"] * 3
 
 

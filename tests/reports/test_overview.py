@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from benchmark import imageio
-from benchmark.names import output_file, output_picture, target_picture
 from benchmark.noise import Noise
 from benchmark.plan import Cell
 from benchmark.reports import overview
+from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.store import Outcome, Store
 
 HOSTILE = "<b>../写真 'x'"

@@ -1,0 +1,83 @@
+"""Weights that the authors of networks published, under the names of our networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from benchmark import checkpoint_import, checkpoints
+from benchmark.api import Importer, ImporterCard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BLOCKS = MappingProxyType(
+    {
+        "entrance": "in_block", "encoder1": "conv_block1_1", "encoder2": "conv_block2_1",
+        "bottleneck": "bottle_neck_1", "decoder1": "conv_block3_1", "decoder2": "conv_block4_1",
+    }
+)  # fmt: skip
+_INSIDE = MappingProxyType(
+    {
+        "conv": "conv.0", "bn": "conv.1",
+        "residual.conv1": "res_block.conv.0", "residual.bn1": "res_block.conv.1",
+        "residual.conv2": "res_block.conv1.0", "residual.bn2": "res_block.conv1.1",
+        **{f"attention.{gate}.conv": f"ta.{gate}.conv.conv" for gate in ("cw", "hc", "hw")},
+        **{f"attention.{gate}.bn": f"ta.{gate}.conv.bn" for gate in ("cw", "hc", "hw")},
+    }
+)  # fmt: skip
+_LAYERS = MappingProxyType(
+    {
+        **{
+            f"srams.0.{block}.{inside}": f"{its_block}.{its_inside}"
+            for block, its_block in _BLOCKS.items()
+            for inside, its_inside in _INSIDE.items()
+        },
+        "srams.0.memory.conv": "APU.conv_atten.conv",
+        "srams.0.detail.0": "APU.conv.conv.0",
+        "srams.0.detail.1": "APU.conv.conv.1",
+        "mixes.0": "SumLayer.conv",
+    }
+)
+"""Our name of each layer of the released GKMNet -> its authors' name."""
+
+
+class GkmNetOfficial(Importer):
+    """The released GKMNet: 240 entries, 1,409,131 parameters."""
+
+    card = ImporterCard(
+        title="GKMNet, the authors' weights",
+        method="gkmnet",
+        tag="official",
+        source="the authors' release, https://github.com/csZcWu/GKMNet "
+        "(checkpoints/GKMNet_epoch2819.pth)",
+        parameters=MappingProxyType({"variant": "official"}),
+        trained_on=("DPD train", "DPD test (choice of the checkpoint)"),
+        notes="Selected on DPD test: the authors' training program validates on the DPD test set "
+        "and keeps the best "
+        "checkpoint. Neither it nor their test program ever leaves training mode, so every "
+        "picture is normalised by "
+        "its own statistics (bn=batch, the default for these weights); the stored running "
+        "statistics (bn=running) mix "
+        "training crops with whole test pictures. The file was not at hand when its importer was "
+        "written: names and "
+        "shapes of all entries are checked, its results were not compared with the authors' own.",
+    )
+
+    def read(self, path: Path) -> Mapping[str, Tensor]:
+        import torch
+
+        from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
+
+        with torch.device("meta"):
+            ours = GkmNet(Form("official")).state_dict()
+        expected = {_official(name): tensor for name, tensor in ours.items()}
+        state = checkpoint_import.fitted(checkpoints.read_foreign(path), expected, path)
+        return {name: state[_official(name)] for name in ours}
+
+
+def _official(name: str) -> str:
+    layer, _, leaf = name.rpartition(".")
+    return f"{_LAYERS[layer]}.{leaf}"

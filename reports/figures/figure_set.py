@@ -1,0 +1,97 @@
+"""Which figures there are, and writing them: each as PDF and PNG with its caption, or one line why
+there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmark import imageio
+from benchmark.api import BenchmarkError, UsageError
+from benchmark.reports.figures import (
+    coefficients,
+    crops,
+    kernels,
+    pareto,
+    psf,
+    radius,
+    robustness,
+    style,
+)
+from benchmark.reports.figures.figure_data import Source, Wanted
+from benchmark.reports.figures.style import Drawn
+from benchmark.reports.grid import escape_markdown
+from benchmark.store import Store
+
+FIGURES: Final[Mapping[str, Callable[[Source], Drawn]]] = {
+    "crops": crops.draw,
+    "kernels": kernels.draw,
+    "coefficients": coefficients.draw,
+    "robustness": robustness.draw,
+    "pareto": pareto.draw,
+    "radius": radius.draw,
+    "psf": psf.draw,
+}
+ALL: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a figure: its files (PDF, PNG, caption), or the reason in one line why there
+    are none.
+    """
+
+    name: str
+    files: tuple[Path, ...] = ()
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: "
+            f"{f'not made: {self.reason}' if self.reason else ', '.join(map(str, self.files))}"
+        )
+
+
+def write(
+    stores: Sequence[Store],
+    folder: Path,
+    names: Sequence[str] = (ALL,),
+    wanted: Wanted | None = None,
+) -> list[Made]:
+    """Draw figures from runs and write each as NAME.pdf, NAME.png and NAME.md (the caption); return
+    what became of it.
+
+    A figure that cannot be made does not keep the others from being made; files of it that are
+    there already stay.
+
+    Args:
+        stores: the runs; what more than one of them holds is taken from the last one.
+        folder: is made if it is not there.
+        names: keys of `FIGURES`, or `all`.
+        wanted: data set, methods and so on; None for the defaults.
+
+    Raises:
+        UsageError: an unknown figure; what `Source` raises.
+    """
+    unknown = [name for name in names if name not in (*FIGURES, ALL)]
+    if unknown:
+        raise UsageError(f"no figure is called {unknown[0]!r}. Known: {', '.join(FIGURES)}, {ALL}")
+    source = Source(stores, wanted or Wanted())
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_made(name, source, folder) for name in FIGURES if ALL in names or name in names]
+
+
+def _made(name: str, source: Source, folder: Path) -> Made:
+    try:
+        with style.paper():
+            drawn = FIGURES[name](source)
+            files = style.save(drawn.figure, folder, name)
+    except BenchmarkError as error:
+        return Made(name, reason=str(error).strip().partition("\n")[0])
+    caption = folder / f"{name}.md"
+    with imageio.replacing(caption) as file:
+        file.write("\n\n".join(map(escape_markdown, drawn.caption)).encode() + b"\n")
+    return Made(name, (*files, caption))

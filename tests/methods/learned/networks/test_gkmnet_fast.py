@@ -1,0 +1,282 @@
+"""The fast GKMNet against the plain one; strips of layers against whole pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from benchmark.api import Observation
+from benchmark.conformance import check_method
+from benchmark.methods.learned import method as networked
+from benchmark.methods.learned.networks import gkmnet_fast, strips
+from benchmark.methods.learned.networks.gkmnet import Filtering, Form, GkmNet
+from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
+from benchmark.methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
+from benchmark.registry import METHODS, create
+from tests.methods.random_weights import draw
+
+FORMS = {
+    "paper": Form(),
+    "official": Form("official"),
+    "v2": Form("v2"),
+    "sram": Form(head="sram"),
+    "one scale": Form(scales=1),
+    "three rounds at one scale": Form(scales=1, rounds=3),
+    "unshared rounds": Form(scales=2, rounds=2, shared=False),
+    "learned kernels": Form(kernels="xavier"),
+    "learned kernels, official": Form("official", kernels="gaussian"),
+    "no memory": Form(memory="convolution"),
+}
+
+
+def network(form: Form, filtering: Filtering = "dense") -> GkmNet:
+    """Return a network whose every part matters: statistics that are not neutral, biases, strong
+    mixing.
+    """
+    torch.manual_seed(0)
+    made = GkmNet(form, filtering)
+    for name, value in [*made.named_parameters(), *made.named_buffers()]:
+        if name.endswith(("bias", "running_mean")):
+            nn.init.normal_(value, std=0.1)
+        elif name.endswith("running_var"):
+            nn.init.uniform_(value, 0.5, 1.5)
+        elif name.startswith("mixes"):
+            nn.init.normal_(value, std=0.4)
+    return made.eval().requires_grad_(False)
+
+
+def picture(height: int = 48, width: int = 64, seed: int = 1) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("kept", [0.0, 0.7, 4000.0], ids=["little kept", "some kept", "all kept"])
+def test_fast_and_plain_form_agree(
+    form: Form, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
+    monkeypatch.setattr(
+        gkmnet_fast, "STRIP", 0.02
+    )  # two rows at the full size, more at the coarser ones
+    monkeypatch.setattr(gkmnet_fast, "KEPT", kept)
+    plain = network(form)
+    expected = plain(picture())
+    assert expected.std() > 0.02
+    assert torch.allclose(gkmnet_fast.compiled(plain, False)(picture()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("megabytes", [0.001, 0.05, 0.13, 100.0])
+def test_the_height_of_the_strips_changes_nothing(
+    megabytes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
+    monkeypatch.setattr(gkmnet_fast, "STRIP", megabytes)
+    plain = network(Form())
+    x = picture(96, 32)
+    assert torch.allclose(gkmnet_fast.FastGkmNet(plain)(x), plain(x), atol=1e-5)
+
+
+def test_every_picture_of_a_batch_is_its_own() -> None:
+    fast = gkmnet_fast.FastGkmNet(network(Form()))
+    pair = torch.cat([picture(seed=1), picture(seed=2)])
+    assert torch.equal(fast(pair), torch.cat([fast(picture(seed=1)), fast(picture(seed=2))]))
+
+
+def test_batch_statistics_are_those_of_the_released_test_program() -> None:
+    """It never calls eval(), so each picture is normalised by its own statistics; running ones must
+    not matter.
+    """
+    training = network(Form("official")).train()
+    expected = training(picture())
+    fast = gkmnet_fast.compiled(network(Form("official")), batch_statistics=True)
+    fast(picture(seed=2))
+    assert torch.allclose(fast(picture()), expected, atol=1e-5)
+    running = gkmnet_fast.compiled(network(Form("official")), batch_statistics=False)
+    assert (running(picture()) - expected).abs().max() > 0.01
+
+
+def test_a_picture_without_statistics_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    draw(tmp_path, "gkmnet:variant=official")
+    small = Observation(np.zeros((16, 9, 3), np.float32))
+    assert "bn=running" in (create(METHODS, "gkmnet.drawn")[0].skip(small) or "")
+    assert create(METHODS, "gkmnet.drawn:bn=running")[0].skip(small) is None
+    assert (
+        create(METHODS, "gkmnet.drawn")[0].skip(Observation(np.zeros((16, 17, 3), np.float32)))
+        is None
+    )
+
+
+@pytest.mark.parametrize("variant", ["paper", "official", "v2"])
+def test_every_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
+    form = Form(variant, scales=2)  # type: ignore[arg-type]
+    plain = network(form)
+    forms = [plain, network(form, "separable"), network(form, "banded")]
+    found = []
+    for made in forms:
+        made.load_state_dict(plain.state_dict())
+        made.double().requires_grad_(True)
+        x = picture(24, 32).double().requires_grad_(True)
+        made(x).square().sum().backward()
+        assert x.grad is not None
+        found.append(
+            [
+                x.grad,
+                *(
+                    value.grad
+                    for _, value in sorted(made.named_parameters())
+                    if value.grad is not None
+                ),
+            ]
+        )
+    for gradients in found[1:]:
+        assert len(gradients) == len(found[0]) > 50
+        for a, b in zip(found[0], gradients, strict=True):
+            assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max() + 1e-12))
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
+    plain = network(form)
+    trained = TrainableGkmNet(form)
+    assert trained.state_dict().keys() == plain.state_dict().keys()
+    trained.load_state_dict(plain.state_dict())
+    found = []
+    for made in (plain, trained):
+        made.train().double().requires_grad_(True)
+        x = torch.cat([picture(32, 48), picture(32, 48).flip(2)]).double().requires_grad_(True)
+        scales = made.scales(x)
+        sum(scale.square().mean() for scale in scales).backward()  # type: ignore[union-attr]
+        assert x.grad is not None
+        gradients = {
+            name: value.grad for name, value in made.named_parameters() if value.grad is not None
+        }
+        found.append(([*(scale.detach() for scale in scales), x.grad], gradients))
+    assert found[0][1].keys() == found[1][1].keys()
+    for a, b in zip(*(outputs for outputs, _ in found), strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max()))
+    largest = max(float(value.abs().max()) for value in found[0][1].values())
+    for a, b in zip(*(gradients.values() for _, gradients in found), strict=True):
+        assert torch.allclose(
+            a, b, rtol=1e-4, atol=1e-6 * largest
+        )  # biases before BatchNorm have none but rounding
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> None:
+    network, y = TrainableGkmNet(form), torch.cat([picture(32, 48), picture(32, 48).flip(2)])
+    exact = network(y)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = network(y)
+        made = (
+            [
+                network.mixed(
+                    network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5, dtype=kind), y, y
+                )
+                for kind in (torch.float32, torch.bfloat16)
+            ]
+            if form.head == "gkm"
+            else []
+        )
+    coarse.float().square().mean().backward()
+    assert not torch.equal(exact, coarse)
+    assert (exact - coarse).norm() < 0.05 * exact.norm()
+    assert all(
+        value.grad.isfinite().all() for value in network.parameters() if value.grad is not None
+    )
+    assert all(part.dtype == torch.float32 and torch.equal(part, made[0]) for part in made)
+    if made:
+        assert torch.equal(
+            made[0],
+            network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y),
+        )
+
+
+def test_the_fast_form_keeps_its_weights_to_itself() -> None:
+    plain = network(Form(scales=1))
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    gkmnet_fast.FastGkmNet(plain)(picture())
+    assert all(torch.equal(before[name], value) for name, value in plain.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "text", ["gkmnet", "gkmnet:variant=official", "gkmnet:variant=v2,pad=black"]
+)
+def test_contract_at_odd_sizes(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(networked, "SHIPPED", tmp_path)  # what ships has another structure
+    draw(tmp_path, text)
+    results = list(check_method(text))
+    assert [result for result in results if not result.passed] == []
+    assert [r.name for r in results if r.detail.startswith("does not apply")] == [
+        "The blur map, if it makes one, is H x W float32, finite and not negative",
+        "It asks for the truth on its card before it uses it",
+    ]
+
+
+CUTS = st.tuples(st.integers(0, 9), st.integers(7, 16)).map(
+    lambda cut: (cut[0], cut[0] + min(cut[1], 16 - cut[0]))
+)
+
+
+@given(cut=CUTS, size=st.sampled_from([1, 3, 5, 7]), relu=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_convolved_strip_is_part_of_the_convolved_picture(
+    cut: tuple[int, int], size: int, relu: bool
+) -> None:
+    torch.manual_seed(0)
+    conv, bn = nn.Conv2d(3, 4, size, padding=size // 2), nn.BatchNorm2d(4).eval()
+    nn.init.normal_(bn.running_mean)
+    x = torch.rand(1, 3, 16, 9)
+    with torch.no_grad():
+        whole = bn(conv(x)).relu() if relu else bn(conv(x))
+        made = strips.Convolution(conv.eval(), bn, relu)(
+            Strip(x[:, :, cut[0] : cut[1]], cut[0], 16)
+        )
+    reach = size // 2
+    assert made.first == (0 if cut[0] == 0 else cut[0] + reach)
+    assert made.end == (16 if cut[1] == 16 else cut[1] - reach)
+    assert torch.allclose(made.rows, whole[:, :, made.first : made.end], atol=1e-5)
+
+
+@given(first=st.integers(0, 7), rows=st.integers(1, 8))
+@settings(max_examples=20, deadline=None)
+def test_a_strided_convolution_of_a_strip(first: int, rows: int) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(2, 3, 3, stride=2, padding=1)
+    x = torch.rand(1, 2, 16, 8)
+    end = min(8, first + rows)
+    with torch.no_grad():
+        made = strips.Convolution(conv)(Whole(x).strip(2 * first - 1, 2 * end))
+        assert (made.first, made.end, made.height) == (first, end, 8)
+        assert torch.allclose(made.rows, conv(x)[:, :, first:end], atol=1e-6)
+
+
+@given(first=st.integers(0, 7), rows=st.integers(1, 8))
+@settings(max_examples=20, deadline=None)
+def test_doubled_strips_are_parts_of_the_doubled_picture(first: int, rows: int) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 2, 8, 5)
+    whole = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    made = Doubled(x).strip(2 * first - 1, 2 * (first + rows) + 1)
+    assert torch.equal(made.rows, whole[:, :, made.first : made.end])
+    conv, bn = nn.ConvTranspose2d(2, 3, 2, stride=2).eval(), nn.BatchNorm2d(3).eval()
+    nn.init.uniform_(bn.running_var, 0.5, 1.5)
+    with torch.no_grad():
+        strip = Doubling(conv, bn)(Whole(x).strip(first, first + rows))
+        assert strip.first == 2 * first
+        assert torch.allclose(
+            strip.rows, bn(conv(x)).relu()[:, :, strip.first : strip.end], atol=1e-6
+        )
+
+
+def test_a_convolution_padded_otherwise_is_refused() -> None:
+    with pytest.raises(ValueError, match="padded by half"):
+        strips.Convolution(nn.Conv2d(3, 3, 3))

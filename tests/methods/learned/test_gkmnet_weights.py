@@ -1,0 +1,651 @@
+"""The importer of the released GKMNet, and the command `import`.
+
+The authors' file was never at hand. What stands for it here is a state dict of the same names and
+shapes, and `Released`, their network written down by those names; both come from a description of
+their program.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from torch import Tensor, nn
+
+from benchmark import checkpoint_import, checkpoints, cli
+from benchmark.api import DataError, Importer, ImporterCard, Observation, UsageError
+from benchmark.cli import listing
+from benchmark.methods.learned import method
+from benchmark.methods.learned.gkmnet_weights import GkmNetOfficial
+from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
+from benchmark.registry import IMPORTERS, METHODS, create
+
+State = dict[str, Tensor]
+
+# What the authors' file holds
+# -----------------------------------------------------------------------------------------
+
+
+def normalisation(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield from (
+        (f"{name}.{leaf}", (width,)) for leaf in ("weight", "bias", "running_mean", "running_var")
+    )
+    yield f"{name}.num_batches_tracked", ()
+
+
+def convolution(
+    name: str, shape: tuple[int, ...], outputs: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{name}.weight", shape
+    yield f"{name}.bias", (outputs,)
+
+
+def entries() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of all entries, in the order of the authors' state dict."""
+    blocks: dict[str, tuple[int, tuple[int, ...]]] = {
+        "in_block": (32, (32, 3, 3, 3)),
+        "conv_block1_1": (64, (64, 32, 3, 3)),
+        "conv_block2_1": (128, (128, 64, 3, 3)),
+        "bottle_neck_1": (128, (128, 128, 3, 3)),
+        "conv_block3_1": (64, (128, 64, 2, 2)),
+        "conv_block4_1": (32, (64, 32, 2, 2)),
+    }
+    for block, (width, shape) in blocks.items():
+        yield from convolution(f"{block}.conv.0", shape, width)
+        if block != "in_block":
+            yield from normalisation(f"{block}.conv.1", width)
+        for gate in ("cw", "hc", "hw"):
+            yield f"{block}.ta.{gate}.conv.conv.weight", (1, 2, 7, 7)
+            yield from normalisation(f"{block}.ta.{gate}.conv.bn", 1)
+        for inside in ("conv", "conv1"):
+            yield from convolution(f"{block}.res_block.{inside}.0", (width, width, 3, 3), width)
+            yield from normalisation(f"{block}.res_block.{inside}.1", width)
+    yield from convolution("APU.conv.conv.0", (44, 32, 3, 3), 44)
+    yield from normalisation("APU.conv.conv.1", 44)
+    yield from convolution("APU.conv_atten.conv", (176, 76, 5, 5), 176)
+    yield from convolution("SumLayer.conv", (3, 132, 1, 1), 3)
+
+
+def released() -> State:
+    """Return weights under the authors' names, drawn so that every layer does something."""
+    draw = torch.Generator().manual_seed(0)
+    state: State = {}
+    for name, shape in entries():
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(len(state))
+            continue
+        value = torch.randn(shape, generator=draw)
+        if len(shape) == 4:
+            value *= (2 / value[0].numel()) ** 0.5
+        elif not name.endswith(".bias"):
+            value = 1 + 0.2 * value.clamp(-3, 3)  # gains and variances
+        state[name] = value
+    return state
+
+
+class Released:
+    """The released network, from its description; normalised by the picture's statistics, as its
+    test program does.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = {name: value.double() for name, value in state.items()}
+
+    def __call__(self, picture: np.ndarray) -> Tensor:
+        pictures = [PIL.Image.fromarray(picture)]
+        for _ in range(2):
+            size = (pictures[0].width // 2, pictures[0].height // 2)
+            pictures.insert(0, pictures[0].resize(size, PIL.Image.Resampling.BILINEAR))
+        scales = [
+            torch.from_numpy(np.array(scale)).permute(2, 0, 1)[None].double() / 255
+            for scale in pictures
+        ]
+        x = scales[0]
+        height, width = x.shape[2] // 2, x.shape[3] // 2
+        h = c = torch.zeros(1, 44, height, width, dtype=torch.float64)
+        for number, y in enumerate(scales):
+            if number:
+                x, h, c = (
+                    F.interpolate(t, scale_factor=2, mode="bilinear", align_corners=False)
+                    for t in (x, h, c)
+                )
+            gates, h, c = self._attention(y, h, c)
+            first, second = gates[:, :22].tile(1, 3, 1, 1), gates[:, 22:].tile(1, 3, 1, 1)
+            x = self._convolved(
+                torch.cat([first * _mixture(y), second * _mixture(x)], 1), "SumLayer.conv"
+            )
+        return x
+
+    def _attention(self, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        entrance = self._attended(
+            self._residual(self._convolved(y, "in_block.conv.0", padding=1), "in_block"), "in_block"
+        )
+        first = self._block(entrance, "conv_block1_1", stride=2)
+        second = self._block(first, "conv_block2_1", stride=2)
+        up = self._block(
+            self._block(second, "bottle_neck_1") + second, "conv_block3_1", transposed=True
+        )
+        features = self._block(up + first, "conv_block4_1", transposed=True)
+        detail = self._unit(features, "APU.conv.conv")
+        fed = torch.cat([F.avg_pool2d(features, 2), h], 1)
+        i, f, o, g = self._convolved(fed, "APU.conv_atten.conv", padding=2).split(44, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        smooth = F.interpolate(h, scale_factor=2, mode="nearest")
+        return 2 * (smooth * detail + smooth).sigmoid() - 1, h, c
+
+    def _block(self, x: Tensor, name: str, stride: int = 1, transposed: bool = False) -> Tensor:
+        if transposed:
+            made = F.conv_transpose2d(
+                x, self._state[f"{name}.conv.0.weight"], self._state[f"{name}.conv.0.bias"], 2
+            )
+            x = self._normalised(made, f"{name}.conv.1").relu()
+        else:
+            x = self._unit(x, f"{name}.conv", stride)
+        return self._attended(self._residual(x, name), name)
+
+    def _residual(self, x: Tensor, name: str) -> Tensor:
+        x = x + self._unit(x, f"{name}.res_block.conv")
+        return x + self._unit(x, f"{name}.res_block.conv1")
+
+    def _attended(self, x: Tensor, name: str) -> Tensor:
+        total = torch.zeros_like(x)
+        for gate, order in {"cw": (0, 2, 1, 3), "hc": (0, 3, 2, 1), "hw": (0, 1, 2, 3)}.items():
+            turned = x.permute(order)
+            pooled = torch.stack([turned.max(1).values, turned.mean(1)], 1)
+            made = self._convolved(pooled, f"{name}.ta.{gate}.conv.conv", padding=3)
+            total += (
+                turned * self._normalised(made, f"{name}.ta.{gate}.conv.bn").sigmoid()
+            ).permute(order)
+        return total / 3
+
+    def _unit(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
+        return self._normalised(self._convolved(x, f"{name}.0", 1, stride), f"{name}.1").relu()
+
+    def _convolved(self, x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
+        return F.conv2d(
+            x, self._state[f"{name}.weight"], self._state.get(f"{name}.bias"), stride, padding
+        )
+
+    def _normalised(self, x: Tensor, name: str) -> Tensor:
+        mean = x.mean((0, 2, 3), keepdim=True)
+        variance = (x - mean).square().mean((0, 2, 3), keepdim=True)
+        gain, bias = (
+            self._state[f"{name}.{leaf}"].view(1, -1, 1, 1) for leaf in ("weight", "bias")
+        )
+        return (x - mean) / (variance + 1e-5).sqrt() * gain + bias
+
+
+def _mixture(x: Tensor) -> Tensor:
+    """Return the responses as released: kernels repeated one by one, three groups of 22, zeros
+    beyond the border.
+    """
+    sizes = [1, 3, 3, 3, *(size for size in range(5, 22, 2) for _ in range(2))]
+    kernels = torch.zeros(22, 1, 21, 21, dtype=torch.float64)
+    for number, size in enumerate(sizes):
+        offset = torch.arange(size, dtype=torch.float64) - size // 2
+        line = (
+            torch.exp(-offset.square() / (2 * (number / 4) ** 2))
+            if number
+            else torch.ones(1, dtype=torch.float64)
+        )
+        start = 10 - size // 2
+        kernels[number, 0, start : start + size, start : start + size] = (
+            torch.outer(line, line) / line.sum() ** 2
+        )
+    return F.conv2d(x, kernels.repeat_interleave(3, 0), padding=10, groups=3)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("release") / "GKMNet_epoch2819.pth"
+    torch.save(released(), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own folder of checkpoints, which is not there yet; none ship."""
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path / "mine"))
+    monkeypatch.setattr(method, "SHIPPED", tmp_path / "none")
+    return tmp_path / "mine"
+
+
+def _saved(tmp_path: Path, held: object, **how: Any) -> Path:
+    path = tmp_path / "found.pth"
+    torch.save(held, path, **how)
+    return path
+
+
+def _refused(path: Path, folder: Path) -> str:
+    with pytest.raises(DataError) as error:
+        checkpoint_import.run("gkmnet-official", path)
+    assert str(path) in str(error.value)
+    assert not folder.exists(), "nothing is written"
+    return str(error.value)
+
+
+# The mapping
+# --------------------------------------------------------------------------------------------------
+
+
+def test_every_entry_has_its_place() -> None:
+    theirs = dict(entries())
+    assert len(theirs) == 240
+    with torch.device("meta"):
+        ours = GkmNet(Form("official")).state_dict()
+    assert sorted(map(tuple, theirs.values())) == sorted(
+        tuple(value.shape) for value in ours.values()
+    )
+
+
+def test_the_imported_network_computes_what_the_released_one_does(file: Path) -> None:
+    network = GkmNet(Form("official"))
+    network.load_state_dict(dict(GkmNetOfficial().read(file)))
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    with torch.inference_mode():
+        expected = Released(torch.load(file))(picture)
+        fed = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+        made = network.double().train()(fed.double())
+    assert expected.std() > 0.1
+    torch.testing.assert_close(
+        made, expected, rtol=0, atol=1e-6
+    )  # our kernels are kept in single precision
+
+
+def test_counters_and_running_statistics_are_kept(file: Path) -> None:
+    theirs, ours = released(), GkmNetOfficial().read(file)
+    of_block = "conv_block2_1.res_block.conv1.1", "srams.0.encoder2.residual.bn2"
+    of_gate = "bottle_neck_1.ta.hc.conv.bn", "srams.0.bottleneck.attention.hc.bn"
+    for name, our_name in (of_block, of_gate, ("APU.conv.conv.1", "srams.0.detail.1")):
+        for leaf in ("running_mean", "running_var", "num_batches_tracked"):
+            assert torch.equal(ours[f"{our_name}.{leaf}"], theirs[f"{name}.{leaf}"])
+
+
+# The command
+# --------------------------------------------------------------------------------------------------
+
+
+def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> None:
+    made = checkpoint_import.run("gkmnet-official", file)
+    assert made.path == folder / "gkmnet.official.safetensors"
+    assert made.lines() == [
+        f"imported: 240 entries, 1,409,131 parameters, from {file}",
+        f"written: {made.path}",
+        "next: python -m benchmark run --methods gkmnet.official --dataset simulated",
+    ]
+    card = checkpoints.read_card(made.path)
+    assert (
+        card.method == "gkmnet"
+        and card.parameters == {"variant": "official"}
+        and card.licence == "not stated"
+    )
+    assert (
+        file.name in card.source
+        and checkpoints.sha256(file) in card.source
+        and str(file.parent) not in card.source
+    )
+    assert card.trained_on is not None and any("DPD test" in data for data in card.trained_on)
+    for word in ("Selected on DPD test", "bn=batch", "not at hand"):
+        assert word in card.notes
+    assert card.notes in made.path.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_what_was_imported_runs(file: Path, folder: Path) -> None:
+    assert create(METHODS, "gkmnet")[1].checkpoint is None
+    checkpoint_import.run("gkmnet-official", file)
+    restorer, resolved = create(METHODS, "gkmnet")
+    assert resolved.label == "gkmnet.official:variant=official"
+    assert restorer.card.trained_on == GkmNetOfficial.card.trained_on
+    picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+    seen = Observation(image=(picture / 255).astype(np.float32))
+    assert restorer.skip(seen) is None
+    restorer.prepare("cpu")
+    with torch.inference_mode():
+        expected = Released(released())(picture)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(restorer.restore(seen), expected, atol=1e-3)
+
+
+def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
+    tmp_path: Path, folder: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    state = released()
+    parallel = _saved(tmp_path, {f"module.{name}": value for name, value in state.items()})
+    save_file(state, tmp_path / "converted.safetensors")
+    written = [
+        checkpoint_import.run(
+            "gkmnet-official", path, folder / f"gkmnet.{path.stem}.safetensors"
+        ).path
+        for path in (parallel, tmp_path / "converted.safetensors")
+    ]
+    first, second = (checkpoints.load(path) for path in written)
+    assert first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
+
+
+def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> None:
+    folder.mkdir()
+    there = folder / "gkmnet.official.safetensors"
+    there.write_bytes(b"damaged")  # what is there need not even be readable
+    with pytest.raises(UsageError, match=r"gkmnet\.official\.safetensors exists already.*--force"):
+        checkpoint_import.run("gkmnet-official", file)
+    assert there.read_bytes() == b"damaged"
+    checkpoint_import.run("gkmnet-official", file, force=True)
+    assert checkpoints.read_card(there).method == "gkmnet"
+
+
+def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path: Path) -> None:
+    made = checkpoint_import.run("gkmnet-official", file, tmp_path)
+    assert made.path == tmp_path / "gkmnet.official.safetensors"
+    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in made.lines()[-1], (
+        "there it is not looked for"
+    )
+    named = checkpoint_import.run(
+        "gkmnet-official", file, tmp_path / "new" / "gkmnet.theirs.safetensors"
+    )
+    assert named.path.read_bytes() == made.path.read_bytes()
+    with pytest.raises(UsageError, match=r"called gkmnet\.TAG\.safetensors"):
+        checkpoint_import.run("gkmnet-official", file, tmp_path / "weights.safetensors")
+    assert not (tmp_path / "weights.safetensors").exists() and not folder.exists()
+
+
+def test_an_unknown_importer_gets_a_suggestion(file: Path) -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"no importer is called 'gkmnet-offical'; did you mean 'gkmnet-official'\?",
+    ):
+        checkpoint_import.run("gkmnet-offical", file)
+
+
+# What is refused
+# --------------------------------------------------------------------------------------------------
+
+
+def test_all_entries_that_do_not_fit_are_named_in_one_error(tmp_path: Path, folder: Path) -> None:
+    state = released()
+    missing = ["in_block.conv.0.bias", "conv_block4_1.ta.hc.conv.bn.weight"]
+    for name in missing:
+        del state[name]
+    state["SumLayer.conv.weight"] = torch.zeros(3, 126, 1, 1)
+    state["srams.0.entrance.conv.bias"] = torch.zeros(32)
+    text = _refused(_saved(tmp_path, state), folder)
+    assert text.splitlines()[1:] == [
+        *(f"  missing: {name}" for name in missing),
+        "  not expected: srams.0.entrance.conv.bias",
+        "  wrong shape: SumLayer.conv.weight is (3, 126, 1, 1), expected (3, 132, 1, 1)",
+    ]
+
+
+@given(st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef")))
+def test_a_file_is_fitted_only_if_it_has_the_names_expected(
+    found: set[str], wanted: set[str]
+) -> None:
+    state, expected = ({name: torch.ones(2) for name in sorted(names)} for names in (found, wanted))
+    if found == wanted:
+        assert checkpoint_import.fitted(state, expected, Path("f")).keys() == wanted
+        return
+    with pytest.raises(DataError) as error:
+        checkpoint_import.fitted(state, expected, Path("f"))
+    lines = {f"missing: {name}" for name in wanted - found} | {
+        f"not expected: {name}" for name in found - wanted
+    }
+    assert {line.strip() for line in str(error.value).splitlines()[1:]} == lines
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_any_precision_become_single(dtype: torch.dtype) -> None:
+    value = torch.tensor([1.5, -0.1], dtype=dtype)
+    [made] = checkpoint_import.fitted(
+        {"a": value}, {"a": torch.empty(2, device="meta")}, Path("f")
+    ).values()
+    assert made.dtype == torch.float32 and made.tolist() == value.float().tolist()
+
+
+def test_counters_stay_integers() -> None:
+    expected = {"a": torch.empty((), dtype=torch.int64, device="meta")}
+    [made] = checkpoint_import.fitted(
+        {"a": torch.tensor(7, dtype=torch.int32)}, expected, Path("f")
+    ).values()
+    assert made.dtype == torch.int64 and made.item() == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (torch.tensor([1.0, torch.nan]), "holds NaN or infinite values"),
+        (torch.tensor([-torch.inf, 0.0]), "holds NaN or infinite values"),
+        (torch.tensor([1e300, 0.0], dtype=torch.float64), "holds NaN or infinite values"),
+        (torch.tensor([1, 2]), "holds integer numbers, expected floating-point ones"),
+        (torch.tensor([True, False]), "holds bool numbers"),
+        (torch.tensor([1j, 0]), "holds complex64 numbers"),
+        (torch.tensor([0.0, 1.0]).to_sparse(), "is not an ordinary tensor"),
+        (torch.empty(2, device="meta"), "is not an ordinary tensor"),
+    ],
+)
+def test_entries_that_are_no_weights_are_refused_together(value: Tensor, says: str) -> None:
+    good = torch.ones(2)
+    with pytest.raises(DataError) as error:
+        checkpoint_import.fitted(
+            {"a": value, "b": good, "c": value}, {"a": good, "b": good, "c": good}, Path("f")
+        )
+    lines = [line.strip() for line in str(error.value).splitlines()[1:]]
+    assert [line.startswith(f"{name} {says}") for name, line in zip("ac", lines, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_fractional_counter_is_refused() -> None:
+    with pytest.raises(DataError, match="a holds floating-point numbers, expected integer ones"):
+        checkpoint_import.fitted({"a": torch.tensor(7.5)}, {"a": torch.tensor(7)}, Path("f"))
+
+
+def test_weights_that_share_memory_are_written_apart(tmp_path: Path, folder: Path) -> None:
+    state = released()
+    state["in_block.conv.0.bias"] = torch.tensor(0.25).expand(32)
+    state["conv_block1_1.conv.0.bias"] = state["conv_block1_1.conv.1.bias"]
+    made = checkpoints.load(checkpoint_import.run("gkmnet-official", _saved(tmp_path, state)).path)
+    assert torch.equal(made["srams.0.entrance.conv.bias"], torch.full((32,), 0.25))
+    assert torch.equal(made["srams.0.encoder1.conv.bias"], made["srams.0.encoder1.bn.bias"])
+
+
+class Code:
+    """Leaves a file behind when it is unpickled with trust."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
+    trap = tmp_path / "trap"
+    text = _refused(_saved(tmp_path, released() | {"SumLayer.conv.bias": Code(trap)}), folder)
+    assert not trap.exists() and "weights_only" not in text, (
+        "torch's advice to trust the file is not handed on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (nn.Linear(2, 2), "expected a state dict"),
+        ([torch.ones(2)], "holds a list"),
+        (torch.ones(2), "holds a Tensor"),
+        ({}, "not a state dict"),
+        ({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, "'state_dict' is a dict"),
+        ({3: torch.ones(2)}, "entry 3"),
+    ],
+)
+def test_files_of_anything_but_named_tensors_are_refused(
+    tmp_path: Path, folder: Path, held: object, says: str
+) -> None:
+    assert says in _refused(_saved(tmp_path, held), folder)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.5, 0.99])
+def test_truncated_files_are_refused(
+    tmp_path: Path, folder: Path, zipped: bool, share: float
+) -> None:
+    path = _saved(
+        tmp_path,
+        {"a": torch.ones(3, 4), "b": torch.tensor(3)},
+        _use_new_zipfile_serialization=zipped,
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    _refused(path, folder)
+
+
+@pytest.mark.parametrize("cut", range(1, 350, 17))
+def test_wherever_an_old_file_is_cut_it_is_a_data_error(tmp_path: Path, cut: int) -> None:
+    path = _saved(tmp_path, {"a": torch.ones(3, 4)}, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(DataError, match="refused"):
+        checkpoints.read_foreign(path)
+
+
+def test_other_files_folders_and_nothing_are_refused(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "text.pth").write_text("not weights")
+    (tmp_path / "text.safetensors").write_text("not weights")
+    _refused(tmp_path / "text.pth", folder)
+    assert "not a readable safetensors file" in _refused(tmp_path / "text.safetensors", folder)
+    assert "Is a directory" in _refused(tmp_path, folder)
+    assert "No such file" in _refused(tmp_path / "absent.pth", folder)
+
+
+def test_the_command_line(
+    file: Path,
+    tmp_path: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["benchmark", "import", "gkmnet-official"]
+    few = _saved(tmp_path, {"SumLayer.conv.bias": torch.zeros(3)})
+    assert _exit_code(monkeypatch, *words, str(few)) == 2
+    assert capsys.readouterr().err.count("missing: ") == 239 and not folder.exists()
+    assert _exit_code(monkeypatch, *words, str(file)) == 0
+    assert _exit_code(monkeypatch, *words, str(file)) == 2
+    assert _exit_code(monkeypatch, *words, str(file), "--force", "--out", str(folder)) == 0
+    assert capsys.readouterr().out.count("imported: 240 entries") == 2
+
+
+def _exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", list(words))
+    with pytest.raises(SystemExit) as ended:
+        cli.app_main()
+    return ended.value.code
+
+
+# Importers of plug-ins
+# ------------------------------------------------------------------------------------------------
+
+
+class Renaming(Importer):
+    """An importer that trusts its file."""
+
+    card = ImporterCard(
+        title="Renaming",
+        method="gkmnet",
+        tag="renamed",
+        source="a test",
+        parameters={"variant": "official", "scales": 2},
+    )
+
+    def read(self, path: Path) -> State:
+        return {
+            name.removeprefix("my."): value
+            for name, value in checkpoints.read_foreign(path).items()
+        }
+
+
+class Aimless(Renaming):
+    card = ImporterCard(title="Aimless", method="input", tag="renamed", source="a test")
+
+
+@pytest.fixture
+def importers(monkeypatch: pytest.MonkeyPatch) -> None:
+    IMPORTERS.names()
+    monkeypatch.setattr(IMPORTERS, "_entries", dict(IMPORTERS._entries))
+    IMPORTERS.add("renaming", Renaming)
+    IMPORTERS.add("aimless", Aimless)
+
+
+@pytest.mark.usefixtures("importers")
+def test_a_plugin_brings_its_own_importer(tmp_path: Path, folder: Path) -> None:
+    state = {
+        f"my.{name}": value
+        for name, value in GkmNet(Form("official", scales=2)).state_dict().items()
+    }
+    made = checkpoint_import.run("renaming", _saved(tmp_path, state))
+    assert made.path.name == "gkmnet.renamed.safetensors" and made.parameters == 1_409_131
+    assert (
+        create(METHODS, "gkmnet.renamed")[0].skip(
+            Observation(image=np.zeros((32, 32, 3), np.float32))
+        )
+        is None
+    )
+    assert checkpoints.read_card(made.path).trained_on is None
+
+
+@pytest.mark.usefixtures("importers")
+def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: Path) -> None:
+    path = _saved(tmp_path, {"my.mixes.0.bias": torch.zeros(3)})
+    with pytest.raises(DataError, match=r"missing: srams\.0\.entrance\.conv\.weight"):
+        checkpoint_import.run("renaming", path)
+    with pytest.raises(UsageError, match="input has no network"):
+        checkpoint_import.run("aimless", path)
+    assert not folder.exists()
+
+
+# What is listed
+# --------------------------------------------------------------------------------------------------
+
+
+def _listed(kind: str) -> str:
+    console = Console(width=400, file=io.StringIO())
+    console.print(listing.table(kind))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_importers_are_listed() -> None:
+    [row] = [line for line in _listed("importers").splitlines() if "gkmnet-official" in line]
+    assert (
+        "gkmnet.official" in row
+        and "DPD test" in row
+        and "benchmark.methods.learned.gkmnet_weights" in row
+    )
+
+
+def test_checkpoints_are_listed(file: Path, folder: Path) -> None:
+    bare = _listed("checkpoints")
+    assert "gkmnet.official" not in bare and str(folder) in bare
+    made = checkpoint_import.run("gkmnet-official", file)
+    (folder / "gkmnet.broken.safetensors").write_bytes(b"damaged")
+    text = _listed("checkpoints")
+    [row] = [line for line in text.splitlines() if "gkmnet.official " in line]
+    for word in (
+        "variant=official",
+        "DPD test",
+        f"{made.path.stat().st_size / 1e6:.2f} MB",
+        str(made.path),
+    ):
+        assert word in row
+    assert "not a readable safetensors file" in text, "a damaged one says so and hides no other"

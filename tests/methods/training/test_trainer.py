@@ -1,0 +1,965 @@
+"""The trainer: what it writes, how it goes on, when it stops."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from benchmark import checkpoints, imageio
+from benchmark.api import DataError, Observation, UsageError
+from benchmark.cli import app
+from benchmark.methods.training import (
+    cards,
+    command,
+    curves,
+    picture_folders,
+    recipes,
+    resume_state,
+)
+from benchmark.methods.training import job as jobs
+from benchmark.methods.training import learner as learners
+from benchmark.methods.training.curves import Row
+from benchmark.methods.training.data import Example
+from benchmark.methods.training.job import Hardware, Job, Start
+from benchmark.methods.training.learner import Learner, averaging
+from benchmark.methods.training.loader import Feed, pair
+from benchmark.methods.training.progress import remaining
+from benchmark.methods.training.recipes import Budget, Phase
+from benchmark.methods.training.step import Diverged
+from benchmark.methods.training.trainer import halved, train
+from benchmark.methods.training.validation import Validation, pooled_psnr
+from benchmark.registry import METHODS, create
+from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[None]:
+    """The toy methods are known here, and nowhere else."""
+    METHODS.names()
+    before = dict(METHODS._entries)
+    register()
+    yield
+    METHODS._entries = before
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A training that was not interrupted."""
+    job = toy_job(tmp_path_factory.mktemp("done"))
+    train(job)
+    return job
+
+
+def weights(job: Job) -> dict[str, torch.Tensor]:
+    return checkpoints.load(job.files.checkpoint)
+
+
+def same(one: Job, other: Job) -> bool:
+    ours, theirs = weights(one), weights(other)
+    return list(ours) == list(theirs) and all(
+        torch.equal(ours[name], theirs[name]) for name in ours
+    )
+
+
+def start_of(path: Path) -> Start:
+    return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))
+
+
+def curve(job: Job) -> list[list[str]]:
+    """Return the rows of the curves but for the seconds, which are never the same."""
+    with job.files.table.open(newline="") as file:
+        return [row[:2] + row[3:] for row in csv.reader(file)]
+
+
+# Going on
+# --------------------------------------------------------------------------------------------------
+
+
+def test_the_same_training_has_the_same_weights_and_another_seed_others(
+    done: Job, tmp_path: Path
+) -> None:
+    again, other = toy_job(tmp_path / "again"), toy_job(tmp_path / "other", seed=4)
+    train(again)
+    train(other)
+    assert same(done, again) and curve(done) == curve(again)
+    assert not same(done, other)
+
+
+def train_until_killed(folder: Path, *words: object) -> None:
+    """Train in a process of its own, on as many threads as here: sums in another order end in other
+    bits.
+    """
+    command = [sys.executable, "-m", "tests.methods.training.toys", str(folder), *map(str, words)]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    died = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **threads},
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+
+@pytest.mark.parametrize(("example", "step"), [(21, 5), (33, 10)])
+def test_killed_and_resumed_it_ends_with_the_same_weights(
+    done: Job, tmp_path: Path, example: int, step: int
+) -> None:
+    train_until_killed(tmp_path, example)
+    job = toy_job(tmp_path)
+    assert job.files.state.exists()
+    held = resume_state.load(job.files.state, job.identity())
+    assert held["position"]["step"] == step
+    train(job, resume=True)
+    assert same(done, job) and curve(done) == curve(job)
+
+
+def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) -> None:
+    whole, job = (rarely(toy_job(tmp_path / name)) for name in ("whole", "killed"))
+    train(whole)
+    train_until_killed(tmp_path / "killed", 33, "rarely")
+    held = resume_state.load(job.files.state, job.identity())
+    assert held["position"]["step"] == 6 and held["rows"], "it was killed in step 10"
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+@pytest.mark.parametrize("where", ["curves", "state"])
+def test_stopped_between_two_files_of_a_validation_it_ends_with_the_same_weights(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    job = toy_job(tmp_path)
+    module, name = (curves, "write_csv") if where == "curves" else (resume_state, "save")
+    write, calls = getattr(module, name), iter(range(100))
+
+    def stop(*given: object) -> None:
+        if next(calls) == 6:
+            raise KeyboardInterrupt
+        write(*given)
+
+    monkeypatch.setattr(module, name, stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(job)
+    monkeypatch.undo()
+    train(job, resume=True)
+    assert same(done, job) and curve(done) == curve(job)
+
+
+@pytest.mark.slow
+def test_gkmnet_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    """The real network, in the form that trains fastest, with every part of the recipe `fast`."""
+    whole, job = (
+        dataclasses.replace(
+            toy_job(tmp_path / name, "gkmnet"),
+            recipe=dataclasses.replace(
+                recipes.FAST.changed(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)
+            ),
+        )
+        for name in ("whole", "stopped")
+    )
+    train(whole)
+    bad = dataclasses.replace(
+        job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, bad=5))
+    )
+    with pytest.raises(Diverged):
+        train(bad)
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+def test_two_trainings_do_not_write_the_same_files(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    busy = pytest.raises(UsageError, match=r"tiny\.toy is being trained by another process.*--tag")
+    with resume_state.locked(job.files.lock, job.files.name), busy:
+        train(job)
+    train(job)
+
+
+def test_workers_make_the_same_training(done: Job, tmp_path: Path) -> None:
+    job = toy_job(tmp_path, workers=1)
+    train(job)
+    assert same(done, job)
+
+
+def stopped(folder: Path, **changes: object) -> Job:
+    """Return a training that was interrupted after a few steps."""
+    job = toy_job(folder, **changes)
+    with pytest.raises(Diverged):
+        train(toy_job(folder, bad=21))
+    return job
+
+
+def test_a_state_of_another_training_is_refused_with_what_differs(tmp_path: Path) -> None:
+    job = stopped(tmp_path)
+    others = [
+        (dataclasses.replace(job, seed=5), "seed: 3 there, 5 here"),
+        (
+            dataclasses.replace(job, method=jobs.networked("tiny:width=4")),
+            "network's width: 8 there, 4 here",
+        ),
+        (
+            dataclasses.replace(job, recipe=job.recipe.changed(batch=6)),
+            "recipe's phases: .* there, .* here",
+        ),
+        (
+            dataclasses.replace(job, recipe=job.recipe.changed(budget=Budget(9, "steps"))),
+            "recipe's budget",
+        ),
+        (
+            dataclasses.replace(
+                job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, seed=8))
+            ),
+            "data's seed: 0 there, 8 here",
+        ),
+    ]
+    for other, message in others:
+        with pytest.raises(UsageError, match=message):
+            train(other, resume=True)
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist, so there is no unfinished training"):
+        train(toy_job(tmp_path), resume=True)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    job.files.state.write_bytes(b"PK\x03\x04 no more")
+    with pytest.raises(DataError, match="not a readable training state; train again with --force"):
+        train(job, resume=True)
+
+
+def test_a_state_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    job.files.state.mkdir()
+    with pytest.raises(
+        DataError,
+        match=r"training.pt: cannot be read \(Is a directory\); the training goes on once",
+    ):
+        train(job, resume=True)
+
+
+@pytest.mark.parametrize("lack", ["position", "network", "rows"])
+def test_a_state_that_lacks_something_is_refused(tmp_path: Path, lack: str) -> None:
+    job = stopped(tmp_path)
+    held = resume_state.load(job.files.state, job.identity())
+    del held[lack]
+    resume_state.save(job.files.state, held)
+    with pytest.raises(DataError, match=r"training.pt: not a training state .*--force"):
+        train(job, resume=True)
+
+
+def test_a_state_of_another_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stopped(tmp_path)
+    monkeypatch.setattr(resume_state, "FORMAT", resume_state.FORMAT + 1)
+    with pytest.raises(UsageError, match=r"the state of another version of the suite"):
+        train(job, resume=True)
+
+
+def test_the_best_weights_must_be_there(tmp_path: Path) -> None:
+    job = stopped(tmp_path)
+    job.files.checkpoint.unlink()
+    with pytest.raises(DataError, match=r"tiny.toy.safetensors: is gone"):
+        train(job, resume=True)
+
+
+class Damaged(ToyExamples):
+    """One of them cannot be read."""
+
+    def example(self, index: int) -> Example:
+        if index == 5:
+            raise DataError("five.png: cannot be read")
+        return super().example(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, workers: int) -> None:
+    job = toy_job(tmp_path, workers=workers)
+    with pytest.raises(DataError) as caught:
+        train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Damaged)))
+    assert str(caught.value) == "five.png: cannot be read"
+
+
+class Lost(ToyExamples):
+    """One of them ends the process that makes it."""
+
+    def example(self, index: int) -> Example:
+        if index == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().example(index)
+
+
+def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
+    job = toy_job(tmp_path, workers=1)
+    with pytest.raises(
+        DataError, match=r"a process that makes examples has ended \(.*fewer --workers"
+    ):
+        train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Lost)))
+
+
+def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--resume and --force"):
+        train(toy_job(tmp_path), resume=True, force=True)
+
+
+def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exists already; overwrite it with --force"):
+        train(done)
+    job = stopped(tmp_path)
+    with pytest.raises(UsageError, match="an unfinished training; go on with --resume"):
+        train(job)
+    train(job, force=True)
+    assert same(done, job)
+
+
+# Stopping
+# --------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_stops_it_and_leaves_the_last_good_state(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    with pytest.raises(Diverged, match=r"tiny.toy, step 5: the loss is nan.*is kept in"):
+        train(toy_job(tmp_path, bad=21))  # of the sixth batch of four
+    held = resume_state.load(job.files.state, job.identity())
+    assert held["position"]["step"] == 5
+    assert all(value.isfinite().all() for value in held["network"].values())
+    assert all(value.isfinite().all() for value in weights(job).values())
+
+
+@pytest.mark.parametrize("what", ["state", "checkpoint"])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    job = stopped(tmp_path)
+    before = {path: path.read_bytes() for path in (job.files.state, job.files.checkpoint)}
+
+    replacing, target = (
+        imageio.replacing,
+        job.files.state if what == "state" else job.files.checkpoint,
+    )
+
+    @contextmanager
+    def full(path: Path) -> Iterator[BinaryIO]:
+        with replacing(path) as file:
+            yield file
+            if path == target:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(imageio, "replacing", full)
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\).*--resume"):
+        train(job, resume=True)
+    assert before[job.files.checkpoint] == job.files.checkpoint.read_bytes()
+    assert resume_state.load(job.files.state, job.identity())["position"]["step"] == 5
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_any_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file: cannot be written to \(.*--out"):
+        train(toy_job(tmp_path / "file"))
+
+
+# What it writes
+# --------------------------------------------------------------------------------------------------
+
+
+def test_the_checkpoint_is_found_and_restores(done: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = done.files.checkpoint.parent
+    monkeypatch.setenv(checkpoints.VARIABLE, str(folder))
+    method, resolved = create(METHODS, "tiny")
+    assert resolved.checkpoint == "toy"
+    method.prepare("cpu")
+    example = done.source.held_out[0]
+    made = method.restore(Observation(example.blurred))
+    network = TinyNet(8, 3).eval()
+    network.load_state_dict(weights(done))
+    with torch.inference_mode():
+        expected = (
+            network(torch.from_numpy(example.blurred).permute(2, 0, 1)[None])[0]
+            .permute(1, 2, 0)
+            .numpy()
+        )
+    assert np.allclose(made, expected, atol=1e-5)
+
+
+def test_its_files_can_be_read_by_whoever_reads_the_folder(done: Job, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    written = (
+        done.files.checkpoint,
+        done.files.checkpoint.with_suffix(".md"),
+        done.files.table,
+        done.files.figure,
+    )
+    assert {path.stat().st_mode for path in written} == {plain.stat().st_mode}
+
+
+def test_the_card_is_complete(done: Job) -> None:
+    card = checkpoints.read_card(done.files.checkpoint)
+    assert card.method == "tiny" and card.parameters == {"width": 8, "plain": False}
+    assert card.trained_on == ("noise",) and "CC0-1.0" in card.licence
+    facts = dict(card.facts)
+    assert {
+        "hours",
+        "waiting for data",
+        "hardware",
+        "commit",
+        "selection",
+        "precision",
+    } <= facts.keys()
+    expected = {
+        "steps": 12,
+        "megapixels": 0.18,
+        "examples": 36,
+        "seed": 3,
+        "budget": "12 steps",
+        "data: pictures": 8,
+        "licence of the data": "CC0-1.0",
+    }
+    assert expected.items() <= facts.items()
+    assert "50% ssim, rate 0.003, 4 crops of 64x64" in str(facts["recipe"])
+    assert str(ROOT) not in done.files.checkpoint.with_suffix(".md").read_text()
+
+
+def test_the_best_validation_is_kept(done: Job) -> None:
+    rows = curve(done)
+    assert rows[0] == ["step", "pixels", "train_loss", "validation_psnr", "validation_gain"]
+    gains = [float(row[-1]) for row in rows[1:]]
+    assert [row[0] for row in rows[1:]] == [str(step) for step in range(1, 13)]
+    assert checkpoints.read_card(done.files.checkpoint).facts[
+        "validation gain in dB"
+    ] == pytest.approx(max(gains), abs=1e-4)
+    assert max(gains) > gains[0]
+
+
+def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path: Path) -> None:
+    ruinous = (Phase(1, 64, 4, "squared", 3e-3), Phase(1, 64, 4, "squared", 1.0))
+    recipe = dataclasses.replace(
+        RECIPE, phases=ruinous, decay="constant", average=0.0, frozen=Fraction(1)
+    )
+    job = dataclasses.replace(toy_job(tmp_path), recipe=recipe)
+    train(job)
+    psnrs = [float(row[3]) for row in curve(job)[1:]]
+    assert psnrs[-1] < max(psnrs) - 1
+    network = TinyNet(8, 3)
+    network.load_state_dict(weights(job))
+    validation = Validation(job.source.held_out, Feed(ToyExamples, views=False), ruinous[-1], 2)
+    assert validation.psnr(network.eval()) == pytest.approx(max(psnrs), abs=0.01)
+
+
+def test_a_card_names_all_commits_and_machines_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = stopped(tmp_path)
+    first = cards.origin(job, "")
+    for device in ("a GPU", "a GPU", ""):
+        with pytest.raises(Diverged):
+            monkeypatch.setattr(Learner, "device", device)
+            train(toy_job(tmp_path, bad=21), resume=True)
+    monkeypatch.undo()
+    train(job, resume=True)
+    facts = checkpoints.read_card(job.files.checkpoint).facts
+    assert facts["commit"] == first["commit"]
+    cores = first["hardware"].partition(", ")[2]
+    assert (
+        facts["hardware"] == f"{first['hardware']}, then a GPU, {cores}, then {first['hardware']}"
+    )
+
+
+def test_its_files_are_the_checkpoint_and_the_curves(done: Job) -> None:
+    names = {path.name for path in done.files.checkpoint.parent.iterdir()}
+    assert names == {
+        "tiny.toy.safetensors",
+        "tiny.toy.md",
+        "tiny.toy.curves.csv",
+        "tiny.toy.curves.png",
+    }
+    assert done.files.figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_resuming_draws_the_curves_so_far(tmp_path: Path) -> None:
+    job = stopped(tmp_path)
+    assert not job.files.figure.exists()
+    with pytest.raises(Diverged):
+        train(toy_job(tmp_path, bad=21), resume=True)
+    assert job.files.figure.exists()
+
+
+def test_half_precision_is_stored_where_it_costs_nothing(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights(done)["enter.weight"].dtype == torch.float16
+    assert weights(done)["normal.num_batches_tracked"].dtype == torch.int64
+    monkeypatch.setattr("benchmark.methods.training.trainer.HALF_COSTS", -1.0)
+    job = toy_job(tmp_path)
+    train(job)
+    assert weights(job)["enter.weight"].dtype == torch.float32
+    assert checkpoints.read_card(job.files.checkpoint).facts["numbers"] == "float32"
+    assert all(
+        torch.equal(value, weights(done)[name]) for name, value in halved(weights(job)).items()
+    )
+
+
+def test_a_network_of_views_is_trained_on_views(tmp_path: Path) -> None:
+    job = toy_job(tmp_path, "tiny-views")
+    train(job)
+    assert weights(job)["enter.weight"].shape[1] == 6
+
+
+def test_views_are_fed_left_first_and_must_be_there() -> None:
+    left, right, sharp = (np.full((2, 4, 3), value, np.float32) for value in (0.1, 0.2, 0.3))
+    fed, target = pair(Example(left, sharp, (left, right)), views=True)
+    assert (fed[:3] == np.float32(0.1)).all() and (fed[3:] == np.float32(0.2)).all()
+    assert target.shape == (3, 2, 4)
+    with pytest.raises(DataError, match="no dual-pixel views"):
+        pair(Example(left, sharp), views=True)
+
+
+# Averages and statistics
+# ----------------------------------------------------------------------------------------------
+
+
+def test_the_average_follows_its_rule(tmp_path: Path) -> None:
+    learner = Learner(partial(TinyNet, 4, 3), RECIPE, Hardware("cpu"), seed=0)
+    feed = Feed(ToyExamples, views=False)
+    kept: list[np.ndarray] = []
+    for number in range(40):
+        fed, sharp = (torch.from_numpy(part)[None] for part in feed[64, number])
+        learner.learn(fed, sharp, "squared", 1e-3, number)
+        kept.append(learner.state()["network"]["enter.weight"].double().numpy())
+    expected = kept[0]
+    for count, new in enumerate(kept[1:], start=1):
+        expected = expected + (new - expected) * max(0.1, 10 / (10 + count))
+    averaged = learner.averaged.state_dict()["enter.weight"]
+    assert np.allclose(averaged.numpy(), expected, atol=1e-6)
+    assert not np.allclose(averaged.numpy(), kept[-1], atol=1e-5)
+
+
+def test_an_average_without_decay_is_the_last_weights() -> None:
+    old, new = torch.rand(50), torch.rand(50)
+    averaging(0.0)([old], [new], 7)
+    assert torch.equal(old, new)
+
+
+def test_statistics_are_those_of_the_training_examples() -> None:
+    network = TinyNet(4, 3)
+    feed = Feed(ToyExamples, views=False)
+    validation = Validation([ToyExamples(64).example(0)], feed, Phase(1, 64, 4, "squared", 1.0), 2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    made = validation.calibrated(network)
+    fed = torch.stack([torch.from_numpy(feed[64, index][0]) for index in range(16)])
+    with torch.inference_mode():
+        seen = torch.cat(
+            [
+                network.enter(nn.functional.avg_pool2d(fed, 2)).mean((2, 3)),
+                network.enter(fed).mean((2, 3)),
+            ]
+        )
+    assert torch.allclose(made.state_dict()["normal.running_mean"], seen.mean(0), atol=1e-5)
+    assert not made.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_frozen_statistics_are_measured_once_and_then_kept() -> None:
+    learner = Learner(partial(TinyNet, 4, 3), RECIPE, Hardware("cpu"), seed=0)
+    feed = Feed(ToyExamples, views=False)
+    validation = Validation([ToyExamples(64).example(0)], feed, RECIPE.phases[0], 2)
+    fed, sharp = (torch.from_numpy(part)[None] for part in feed[64, 40])
+    held = []
+    for number in range(4):
+        if number == 2:
+            learner.freeze(validation.calibrate)
+        learner.learn(fed, sharp, "squared", 1e-3, number)
+        held.append({name: value.clone() for name, value in learner.state()["network"].items()})
+    mean = "normal.running_mean"
+    assert not torch.equal(held[0][mean], held[1][mean])
+    assert not torch.equal(held[1][mean], held[2][mean])
+    assert torch.equal(held[2][mean], held[3][mean])
+    assert not torch.equal(held[2]["enter.weight"], held[3]["enter.weight"])
+    again = Learner(partial(TinyNet, 4, 3), RECIPE, Hardware("cpu"), seed=1)
+    again.restore(learner.state())
+    again.learn(fed, sharp, "squared", 1e-3, 4)
+    assert torch.equal(again.state()["network"][mean], held[3][mean])
+
+
+def test_validation_cuts_to_sizes_the_network_takes_and_pools_errors() -> None:
+    sharp = np.full((67, 70, 3), 0.5, np.float32)
+    examples = [Example(sharp + np.float32(0.1), sharp), Example(sharp, sharp)]
+    validation = Validation(examples, Feed(ToyExamples, views=False), RECIPE.phases[0], 16)
+    assert validation.input_psnr == pytest.approx(-10 * np.log10(0.01 / 2), abs=1e-4)
+    seen = []
+
+    class Watcher(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(x.shape))
+            return x
+
+    assert validation.psnr(Watcher(1, 1, 1)) == pytest.approx(validation.input_psnr)
+    assert seen == [(1, 3, 64, 64)] * 2
+
+
+def test_pooled_psnr_is_that_of_the_mean_squared_error() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [tuple(rng.random((2, 3, 5, 5), np.float32)) for _ in range(3)]
+    mse = np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in pairs])
+    assert pooled_psnr(pairs) == pytest.approx(-10 * np.log10(mse))
+
+
+# Hardware
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hardware", "message"),
+    [
+        (Hardware("cpu", devices=3), "--devices 3: a batch of 4 cannot be shared evenly"),
+        pytest.param(
+            Hardware("cuda"),
+            "--device cuda: torch finds no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device"),
+        ),
+    ],
+)
+def test_hardware_that_is_not_there_is_refused(
+    tmp_path: Path, hardware: Hardware, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(toy_job(tmp_path, hardware=hardware))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_budget_in_minutes_is_for_one_device(tmp_path: Path) -> None:
+    job = toy_job(tmp_path, hardware=Hardware("cpu", devices=2))
+    with pytest.raises(UsageError, match="--minutes: the clocks of several devices differ"):
+        train(dataclasses.replace(job, recipe=RECIPE.changed(budget=Budget(1, "minutes"))))
+
+
+def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(
+    done: Job, tmp_path: Path
+) -> None:
+    job = toy_job(tmp_path, hardware=Hardware("cpu", precision="bf16", workers=0))
+    train(job)
+    assert not same(done, job)
+    assert [float(row[2]) for row in curve(job)[1:]] == pytest.approx(
+        [float(row[2]) for row in curve(done)[1:]], rel=0.1
+    )
+
+
+def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
+    coarse = Hardware("cpu", precision="bf16", workers=0)
+    whole, job = (toy_job(tmp_path / name, hardware=coarse) for name in ("whole", "stopped"))
+    train(whole)
+    with pytest.raises(Diverged):
+        train(toy_job(tmp_path / "stopped", bad=21, hardware=coarse))
+    with pytest.raises(UsageError, match="precision: bf16 there, 32 here"):
+        train(toy_job(tmp_path / "stopped"), resume=True)
+    train(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "multiplies", "settled"),
+    [
+        ("fast", "auto", True, "bf16"),
+        ("fast", "auto", False, "32"),
+        ("paper", "auto", True, "32"),
+        ("fast", "32", True, "32"),
+        ("paper", "bf16", False, "bf16"),
+    ],
+)
+def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
+    recipe: str,
+    asked: jobs.Precision,
+    multiplies: bool,
+    settled: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learners, "multiplies_bf16", lambda gpu: multiplies)
+    for name in ("gkmnet", "srn"):
+        made = learners.settled(recipes.recipe(recipe, name), Hardware("cpu", 2, asked))
+        assert made == Hardware("cpu", 2, settled)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("told", "multiplies"),
+    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)],
+)
+def test_a_processor_tells_whether_it_multiplies_bfloat16(
+    told: dict[str, bool], multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert learners.multiplies_bf16(gpu=False) is multiplies
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not learners.multiplies_bf16(gpu=False), "an older torch does not tell"
+
+
+def test_a_budget_in_minutes_ends(tmp_path: Path) -> None:
+    job = toy_job(tmp_path)
+    trained = train(dataclasses.replace(job, recipe=RECIPE.changed(budget=Budget(0.02, "minutes"))))
+    assert trained is not None and trained.card.facts["steps"] > 0
+
+
+def test_remaining_time_is_told_in_fitting_units() -> None:
+    from fractions import Fraction
+
+    assert remaining(10, Fraction(0), Fraction(1, 4)) == "30 s"
+    assert remaining(600, Fraction(1, 2), Fraction(3, 4)) == "10 min"
+    assert remaining(86400, Fraction(0), Fraction(1, 2)) == "24.0 h"
+
+
+# The command
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "input",
+            "input is not a single network that restores pictures, so there is nothing to train",
+        ),
+        ("dmenet", "is not a single network that restores pictures"),
+        ("gkmnett", "did you mean 'gkmnet'"),
+        (
+            "tiny.sim",
+            "name the method alone, the new checkpoint by --tag, and one to start from by --start",
+        ),
+        ("tiny:depth=3", "no parameter of tiny is called 'depth'"),
+    ],
+)
+def test_what_is_no_network_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        jobs.networked(text)
+
+
+def test_structure_is_as_the_id_says_whatever_checkpoints_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
+    train(toy_job(tmp_path, "tiny:width=4"))
+    assert create(METHODS, "tiny")[0].structure["width"] == 4
+    assert jobs.networked("tiny").structure["width"] == 8
+
+
+@pytest.mark.parametrize(("text", "levels"), [("5", (5, 5)), ("0,5", (0, 5))])
+def test_a_range_of_noise(text: str, levels: tuple[float, float]) -> None:
+    assert picture_folders.noise_range(text) == levels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "sharp"
+    made.mkdir()
+    for index in range(3):
+        imageio.write(made / f"{index}.png", ToyExamples(144, seed=index).example(0).sharp, 8)
+    return made
+
+
+def asked(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["train", *map(str, words)])
+    return done.exit_code, done.output if done.exception is None or done.exit_code == 0 else str(
+        done.exception
+    )
+
+
+def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    code, text = asked(
+        "tiny",
+        "--data",
+        folder,
+        "--steps",
+        2,
+        "--crop",
+        64,
+        "--batch",
+        2,
+        "--out",
+        out,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+        "--noise",
+        "0,5",
+        "--root",
+        tmp_path / "data",
+    )
+    assert code == 0, text
+    assert (
+        f"BENCHMARK_CHECKPOINTS={out} python -m benchmark run --methods tiny.sim-noise --dataset "
+        f"simulated" in text
+    )
+    card = checkpoints.read_card(out / "tiny.sim-noise.safetensors")
+    assert card.facts["data: noise"] == "sigma 0 to 5" and card.trained_on == ("sharp",)
+    assert str(tmp_path) not in (out / "tiny.sim-noise.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
+        (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
+        (("tiny", "--data", "x", "--noise", "a,b"), "--noise a,b: expected LEAST,MOST"),
+        (("tiny", "--data", "x", "--noise", "0"), "--noise 0: is no noise"),
+        (("tiny", "--data", "x", "--resume"), "does not exist, so there is no unfinished training"),
+        (
+            ("gkmnet", "--data", "x", "--start", "gkmnet.sim"),
+            "--start gkmnet.sim: would be hidden by its own successor",
+        ),
+        (("tiny", "--data", "x", "--devices", "3"), "--devices 3: a batch of 1 cannot be shared"),
+        (
+            ("tiny", "--data", "x", "--steps", "5", "--minutes", "1"),
+            "--steps and --minutes: give one budget",
+        ),
+        (("tiny", "--data", "x", "--tag", "a.b"), "--tag a.b: expected letters"),
+        (("tiny", "--data", "x", "--noise", "0,5", "--tag", "mine"), "use --tag mine-noise"),
+        (("tiny", "--data", "x", "--tag", "mine-noise"), "use --tag mine"),
+        (("tiny", "--data", "x", "--tag", "-noise"), "use --tag sim"),
+        (("tiny", "--data", "x", "--recipe", "slow"), "--recipe slow"),
+        (("input", "--data", "x"), "nothing to train"),
+    ],
+)
+def test_the_command_says_what_is_wrong(words: tuple[str, ...], message: str) -> None:
+    code, text = asked(*words)
+    assert code != 0
+    assert message in text
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(folder: Path, tmp_path: Path) -> None:
+    words = [
+        "tiny:plain=true",
+        "--data",
+        folder,
+        "--steps",
+        4,
+        "--crop",
+        64,
+        "--batch",
+        2,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
+        "--root",
+        tmp_path / "nothing",
+        "--out",
+    ]
+    code, text = asked(*words, tmp_path / "one")
+    assert code == 0, text
+    again = [sys.executable, "-m", "benchmark", "train", *words, tmp_path / "two", "--devices", 2]
+    plugin = tmp_path / "tiny.py"
+    plugin.write_text("from tests.methods.training.toys import register\n\nregister()\n")
+    done = subprocess.run(
+        list(map(str, [*again, "--plugin", plugin])),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (
+        checkpoints.load(tmp_path / name / "tiny.sim.safetensors") for name in ("one", "two")
+    )
+    assert all(torch.allclose(value, two[name], rtol=0, atol=2e-4) for name, value in one.items())
+
+
+def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path) -> None:
+    tested = tmp_path / "data" / "some set"
+    tested.mkdir(parents=True)
+    imageio.write(
+        tested / "copy.png", np.ascontiguousarray(imageio.read(folder / "1.png")[0][:, ::-1]), 8
+    )
+    with pytest.raises(DataError, match=r"sharp/1.png: is nearly the same picture as .*copy.png"):
+        command.job("tiny", str(folder), root=tmp_path / "data")
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no picture"):
+        command.job("tiny", str(tmp_path))
+
+
+def test_rows_have_the_columns_of_the_table(done: Job) -> None:
+    with done.files.table.open() as file:
+        assert tuple(next(csv.reader(file))) == Row._fields
+
+
+# Starting from other weights
+# ------------------------------------------------------------------------------------------
+
+
+def test_a_training_starts_from_the_weights_it_is_told_to(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
+    start = jobs.started("tiny.toy", done.method)
+    still = dataclasses.replace(
+        RECIPE.changed(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1)
+    )
+    job = dataclasses.replace(toy_job(tmp_path, start=start), recipe=still)
+    train(job)
+    ours, theirs = weights(job), weights(done)
+    names = [name for name in ours if not name.startswith("normal.running")]  # measured anew
+    assert all(
+        torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in names
+    )
+    card = checkpoints.read_card(job.files.checkpoint)
+    assert str(card.facts["started from"]).startswith("tiny.toy (0.18 megapixels), SHA-256 ")
+    assert card.trained_on == ("noise",)
+
+
+def test_a_training_from_other_weights_is_another_training(done: Job, tmp_path: Path) -> None:
+    assert "start" not in done.identity()
+    assert (
+        dataclasses.replace(done, start=start_of(done.files.checkpoint)).identity()
+        != done.identity()
+    )
+
+
+def test_it_starts_from_weights_of_the_same_network_only(
+    done: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
+    with pytest.raises(UsageError, match=r"--start tiny: name a checkpoint, for example tiny\.sim"):
+        jobs.started("tiny", done.method)
+    for text, method in (("tiny.toy", "tiny:width=4"), ("tiny.toy", "tiny-views")):
+        with pytest.raises(
+            UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"
+        ):
+            jobs.started(text, jobs.networked(method))
+    with pytest.raises(UsageError, match="nowhere"):
+        jobs.started("tiny.nowhere", done.method)
+
+
+def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) -> None:
+    other = tmp_path / "tiny.other.safetensors"
+    for seen, said in ((("DPD train",), ("DPD train", "noise")), (None, None)):
+        card = checkpoints.read_card(done.files.checkpoint).model_copy(update={"trained_on": seen})
+        checkpoints.save(other, weights(done), card)
+        brief = RECIPE.changed(budget=Budget(1, "steps"))
+        job = dataclasses.replace(toy_job(tmp_path / "out", start=start_of(other)), recipe=brief)
+        train(job, force=True)
+        assert checkpoints.read_card(job.files.checkpoint).trained_on == said

@@ -1,0 +1,554 @@
+"""The paper's tables made again: printed beside measured and never mixed, gaps that say why, the
+same each time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.api import MethodCard, UsageError
+from benchmark.cost.counting import Check, Count
+from benchmark.cost.measurement import _RECORD, RECORD, Counted, Record, Size
+from benchmark.cost.timing import Subject
+from benchmark.metrics.protocols import Score
+from benchmark.noise import Noise
+from benchmark.plan import Cell
+from benchmark.registry import PROTOCOLS
+from benchmark.reports import grid, paper
+from benchmark.reports.paper import TABLES
+from benchmark.reports.paper.cost import CostTable, find
+from benchmark.reports.paper.layout import lines
+from benchmark.session import _protocol_card
+from benchmark.spec import parse
+from benchmark.store import Outcome, Store
+
+PICTURES = 12
+RULERS = {("dpdnet", "psnr"): "1", ("dpdnet", "ssim_u7"): "1", ("dpdnet", "mae"): "1"}
+LEARNED = {
+    "gkmnet.sim": ("simulated: BSDS500",),
+    "gkmnet.sim-noise": ("simulated: BSDS500",),
+    "jnb": ("BSDS500",),
+}
+
+
+class Runs:
+    """Stores made by hand, scored under the protocol `dpdnet`: PSNR, SSIM, MAE, and no LPIPS."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stores: list[Store] = []
+
+    def add(
+        self,
+        methods: Mapping[str, float] | Sequence[str],
+        dataset: str = "dpd",
+        noise: Sequence[float] = (0,),
+        status: str = "ok",
+        pictures: int = PICTURES,
+        budgets: Mapping[str, str] | None = None,
+    ) -> Store:
+        """Add a run of methods; each scores its own number plus the picture's index."""
+        store = Store(self.folder / str(len(self.stores)), create=True)
+        self.stores.append(store)
+        run = store.start_run({"git": {"commit": "c" * 40, "dirty": False}})
+        cards = {
+            name: dataclasses.asdict(
+                MethodCard(
+                    title=name,
+                    family="learned",
+                    trained_on=LEARNED.get(name, ()),
+                    budget=(budgets or {}).get(name, ""),
+                )
+            )
+            for name in methods
+        }
+        store.keep_cards("method", cards)
+        store.keep_cards("protocol", {"dpdnet": _protocol_card(PROTOCOLS.get("dpdnet"))})
+        for sigma in noise:
+            for name in methods:
+                value = methods[name] if isinstance(methods, Mapping) else 20.0
+                for index in range(pictures):
+                    store.put(
+                        run,
+                        cell(name, dataset, index, sigma),
+                        outcome(value + index, status),
+                        RULERS,
+                    )
+        return store
+
+
+def cell(method: str, dataset: str, index: int, sigma: float) -> Cell:
+    spec, track = parse(method), "u16-resize-bgr"
+    what = (
+        method,
+        spec.name,
+        spec.checkpoint,
+        json.dumps(spec.parameters),
+        "1",
+        None,
+        dataset,
+        parse(dataset).name,
+    )
+    return Cell(*what, f"{index}", f"data {index}", track, Noise(sigma))
+
+
+def outcome(value: float, status: str) -> Outcome:
+    if status != "ok":
+        return Outcome(status, reason="no weights")  # type: ignore[arg-type]
+    scores = [
+        Score("psnr", value, None),
+        Score("ssim_u7", value / 100, None),
+        Score("mae", 1 / value, None),
+    ]
+    return Outcome("ok", scores={"dpdnet": scores})
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cost pass of a developer is found."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with ExitStack() as stack:
+        made = Runs(tmp_path)
+        yield made
+        for store in made.stores:
+            stack.push(store)
+
+
+def quality(runs: Runs, number: str, **options: object) -> grid.Grid:
+    """The quality half of a table."""
+    return paper.tables(runs.stores, [number], cost_folder=None, **options)[0].grid()  # type: ignore[arg-type]
+
+
+def texts(table: grid.Grid, model: str, *, noise: str = "", method: str = "") -> dict[str, str]:
+    """One line of a table: head -> text."""
+    heads = [f"{column.group.partition(',')[0]} {column.title}".strip() for column in table.columns]
+    found = [dict(zip(heads, (cell.text for cell in line), strict=True)) for line in table.lines]
+    [line] = [
+        line
+        for line in found
+        if line["model"] == model
+        and noise in ("", line.get("noise"))
+        and method in ("", line["measured as"])
+    ]
+    return line
+
+
+def test_published_and_measured_stand_in_columns_of_their_own(runs: Runs) -> None:
+    runs.add({"input": 20.0, "jnb": 21.0, "gkmnet.sim": 24.0})
+    table = quality(runs, "1")
+    assert {column.group for column in table.columns} == {"", "published, DPD", "measured, dpd"}
+    line = texts(table, "GKMNet")
+    assert line["measured as"] == "gkmnet.sim"
+    assert (line["published PSNR (dB) ↑"], line["published SSIM ↑"], line["published LPIPS ↓"]) == (
+        "25.47",
+        "0.789",
+        "0.219",
+    )
+    assert line["measured PSNR (dB) ↑"].startswith("29.50 [") and line["measured n"] == str(
+        PICTURES
+    )
+    assert line["measured LPIPS ↓"] == "not in this protocol"
+    published = [
+        cell
+        for line in table.lines
+        for cell, column in zip(line, table.columns, strict=True)
+        if "pub" in column.group
+    ]
+    assert {cell.mark for cell in published} == {None}, (
+        "there are no pictures to test published numbers with"
+    )
+
+
+def test_gaps_say_why(runs: Runs) -> None:
+    runs.add({"input": 20.0})
+    runs.add(["srn"], status="skipped")
+    runs.add(["gkmnet.sim"], noise=(5,))
+    table = quality(runs, "1")
+    assert (
+        texts(table, "EBDB")["measured PSNR (dB) ↑"] == "not run"
+        and texts(table, "EBDB")["measured n"] == "–"
+    )
+    assert texts(table, "SRN")["measured PSNR (dB) ↑"] == "skipped"
+    assert any(
+        "srn, noise 0: skipped on 12 of 12 pictures (no weights)" in note for note in table.notes
+    )
+    assert texts(table, "–")["published PSNR (dB) ↑"] == "not printed"
+    assert (
+        texts(quality(runs, "2"), "GKMNet", noise="1", method="gkmnet.sim")["measured SSIM u7 ↑"]
+        == "not run at this noise"
+    )
+
+
+def test_what_cannot_be_read_is_illegible_with_the_reason(runs: Runs) -> None:
+    table = quality(runs, "2")
+    heads = [column.title for column in table.columns]
+    [line] = [
+        line for line in table.lines if [cell.text for cell in line[:3]] == ["5", "GKMNet", "noise"]
+    ]
+    cell = line[heads.index("PSNR (dB) ↑")]
+    assert (cell.text, cell.note) == ("illegible", "illegible in our copy of the paper")
+
+
+def test_noise_trained_weights_stand_beside_the_clean_ones(runs: Runs) -> None:
+    runs.add({"gkmnet.sim": 24.0, "gkmnet.sim-noise": 25.0}, noise=(1, 3, 5))
+    table = quality(runs, "2")
+    clean = texts(table, "GKMNet", noise="3", method="gkmnet.sim")
+    noisy = texts(table, "GKMNet", noise="3", method="gkmnet.sim-noise")
+    assert (clean["trained on"], noisy["trained on"]) == ("clean", "noise")
+    assert (
+        clean["published PSNR (dB) ↑"] == "25.02" and noisy["published PSNR (dB) ↑"] == "illegible"
+    )
+    assert [len(group) for group in table.groups] == [8, 8, 8], "a group per noise level"
+
+
+def test_any_tag_that_ends_in_noise_is_noise_trained(runs: Runs) -> None:
+    runs.add({"gkmnet.mine-noise": 24.0, "srn.other-noise": 23.0}, noise=(0, 1, 3, 5))
+    for model, method in (("GKMNet", "gkmnet.mine-noise"), ("SRN", "srn.other-noise")):
+        assert texts(quality(runs, "2"), model, noise="1", method=method)["trained on"] == "noise"
+    assert not any("-noise" in cell.text for line in quality(runs, "4").lines for cell in line)
+
+
+def test_every_line_says_what_its_weights_were_trained_on_and_how_long(runs: Runs) -> None:
+    budgets = {
+        "gkmnet.sim": "240 megapixels, seed 0",
+        "gkmnet.sim-26-1:head=sram": "26 megapixels, seed 1",
+    }
+    runs.add(
+        {"input": 20.0, "gkmnet.sim": 24.0, "gkmnet.sim-26-1:head=sram": 23.0}, budgets=budgets
+    )
+    table = quality(runs, "4")
+    [cell] = [cell for line in table.lines for cell in line if cell.text == "gkmnet.sim"]
+    assert cell.note == "Weights or constants from simulated: BSDS500 (240 megapixels, seed 0)."
+    assert all(not cell.note for line in table.lines for cell in line if cell.text == "input")
+    frame = pd.read_csv(io.StringIO(paper.write(paper.tables(runs.stores, ["4"]), "csv")))
+    assert "simulated: BSDS500 (240 megapixels, seed 0)" in set(frame["learned from"])
+
+
+def test_weights_trained_for_different_times_are_set_beside_each_other_with_a_warning(
+    runs: Runs,
+) -> None:
+    budgets = {"gkmnet.sim": "240 megapixels, seed 0", "jnb": "26 megapixels, seed 1"}
+    runs.add({"gkmnet.sim": 24.0, "jnb": 21.0}, budgets=budgets)
+    warning = (
+        "Weights were trained for different times (240 megapixels, 26 megapixels), which "
+        "the marks do not weigh."
+    )
+    assert warning in quality(runs, "1").footnotes
+    runs.add(
+        {"gkmnet.sim": 24.0, "jnb": 21.0}, budgets={**budgets, "jnb": "240 megapixels, seed 1"}
+    )
+    assert not any("different times" in note for note in quality(runs, "1").footnotes), (
+        "the last run counts"
+    )
+
+
+def test_a_table_of_noise_levels_that_were_not_run_says_which(runs: Runs) -> None:
+    runs.add({"gkmnet.sim": 24.0}, noise=(0,))
+    assert any(
+        "not at its noise levels; run with --noise 1,3,5." in note
+        for note in quality(runs, "2").footnotes
+    )
+
+
+def test_another_data_set_takes_the_place_and_the_caption_says_so(runs: Runs) -> None:
+    runs.add({"input": 20.0, "gkmnet.sim": 24.0}, dataset="simulated:size=64")
+    table = quality(runs, "1")
+    assert "as measured on simulated:size=64, which takes the place of DPD" in table.caption
+    assert "were trained or tuned on: simulated: BSDS500." in table.caption
+    assert {column.group for column in table.columns} >= {
+        "published, DPD",
+        "measured, simulated:size=64",
+    }
+    assert "takes the place of RTF" in quality(runs, "3").caption
+
+
+def test_the_data_set_of_the_paper_comes_first_and_others_must_be_asked_for(runs: Runs) -> None:
+    runs.add({"input": 20.0})
+    runs.add({"input": 30.0}, dataset="simulated")
+    assert (
+        "takes the place" not in (caption := quality(runs, "1").caption)
+        and "measured on dpd" in caption
+    )
+    assert "measured on simulated, which takes" in quality(runs, "1", dataset="simulated").caption
+    nothing = quality(runs, "3")
+    assert "nothing was measured" in nothing.caption
+    assert any("the runs hold dpd, simulated; --dataset" in note for note in nothing.footnotes)
+    with pytest.raises(
+        UsageError, match=r"--dataset rtf: not in the runs, which hold dpd, simulated$"
+    ):
+        quality(runs, "1", dataset="rtf")
+
+
+def test_a_name_that_means_two_data_sets_is_refused(runs: Runs) -> None:
+    runs.add({"input": 20.0}, dataset="simulated:size=32")
+    runs.add({"input": 30.0}, dataset="simulated:size=64")
+    with pytest.raises(UsageError, match="simulated:size=32 and simulated:size=64; name one"):
+        quality(runs, "1", dataset="simulated")
+    assert "on simulated:size=64, which" in quality(runs, "1", dataset="simulated:size=64").caption
+
+
+def test_means_marks_and_notes_are_those_of_the_table_alone(runs: Runs) -> None:
+    """A method that no row means, with fewer pictures, at another noise: nothing of it is seen."""
+    runs.add({"input": 20.0, "gkmnet.sim": 24.0})
+    runs.add({"foreign": 90.0}, pictures=3)
+    runs.add({"input": 20.0}, noise=(2,), pictures=2)
+    runs.add({"gkmnet.sim": 20.0}, noise=(2,), pictures=1)
+    table = quality(runs, "1")
+    assert texts(table, "GKMNet")["measured n"] == str(PICTURES)
+    best = [line for line in table.lines if any(cell.mark == "best" for cell in line)]
+    assert [line[1].text for line in best] == ["gkmnet.sim"]
+    assert not any("foreign" in note or "noise 2" in note for note in table.notes)
+
+
+def test_several_methods_may_stand_for_a_row_and_the_print_stands_once(runs: Runs) -> None:
+    runs.add({"gkmnet.sim": 24.0, "gkmnet.official": 25.0})
+    table = quality(runs, "1")
+    assert texts(table, "GKMNet", method="gkmnet.official")["published PSNR (dB) ↑"] == "25.47"
+    assert texts(table, "GKMNet", method="gkmnet.sim")["published PSNR (dB) ↑"] == "″"
+
+
+@pytest.mark.parametrize("number", sorted(TABLES))
+def test_every_table_names_protocol_n_data_and_commit(runs: Runs, number: str) -> None:
+    methods = [line.row.methods.split()[-1].replace("*", "t") for line in lines(number, ())] + [
+        "input"
+    ]  # type: ignore[arg-type]
+    runs.add(methods, dataset=TABLES[number].dataset, noise=(0, 1, 3))
+    table = quality(runs, number)
+    text = " ".join(table.notes)
+    for word in (
+        "12 pictures, fingerprint",
+        "Protocol: dpdnet",
+        "Suite at commit cccccccccccc",
+        "NeurIPS 2021",
+    ):
+        assert word in text
+    measured = [line for line in table.lines if line[-1].text == str(PICTURES)]
+    assert len(measured) >= len(methods) // 2
+
+
+def test_without_runs_that_hold_anything_the_printed_numbers_stand_alone(runs: Runs) -> None:
+    runs.add([])
+    for table in (quality(runs, number) for number in TABLES):
+        assert "nothing was measured" in table.caption
+        assert {line[-1].text for line in table.lines} == {"–"}
+        assert any(note.startswith("Nothing was measured") for note in table.footnotes)
+
+
+def test_a_run_that_was_cut_short_gives_means_over_what_all_have(runs: Runs) -> None:
+    runs.add({"input": 20.0})
+    runs.add({"gkmnet.sim": 24.0}, pictures=5)
+    table = quality(runs, "1")
+    assert {texts(table, model)["measured n"] for model in ("–", "GKMNet")} == {"5"}
+    assert any("means over the 5 of 12 pictures all have" in note for note in table.notes)
+
+
+def test_a_protocol_that_was_not_scored_is_refused(runs: Runs) -> None:
+    runs.add({"input": 20.0})
+    with pytest.raises(UsageError, match="not scored under canonical"):
+        quality(runs, "1", protocols=["canonical"])
+
+
+# Costs
+# --------------------------------------------------------------------------------------------------
+
+COUNT = Count(
+    1_410_000,
+    5_640_000,
+    0,
+    5_700_000,
+    ((1, 3, 2, 2),),
+    {"convolution": 700_000_000_000},
+    0,
+    603_500_000_000,
+    {},
+    {"torch": Check(1.0), "fvcore": Check(1.0)},
+)
+
+
+def costs(
+    folder: Path, size: Size, counts: Mapping[str, Counted], references: Mapping[str, Counted]
+) -> Path:
+    """Keep a cost pass in a folder."""
+    subjects = [
+        Subject(name, "1", None, "cpu", str(size), "processor", None, 2, "torch 0", "0.1.0")
+        for name in counts
+    ]
+    kept = Record(
+        size,
+        subjects,
+        counts,
+        [],
+        references,
+        {"suite": "0.1.0", "git": {"commit": "d" * 40, "dirty": True}},
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).write_bytes(_RECORD.dump_json(kept))
+    return folder
+
+
+def cost_lines(table: grid.Grid) -> dict[str, list[str]]:
+    return {line[1].text: [cell.text for cell in line] for line in table.lines}
+
+
+def test_costs_stand_beside_the_printed_ones_in_the_convention_that_is_stated(
+    tmp_path: Path,
+) -> None:
+    counts = {"gkmnet": Counted({"dense GCM": COUNT, "separable GCM": COUNT}), "jnb": Counted()}
+    table = CostTable(TABLES["1"], costs(tmp_path, Size(1680, 1120), counts, {})).grid()
+    heads = [f"{column.group.partition(',')[0]} {column.title}".strip() for column in table.columns]
+    found = cost_lines(table)
+    line = dict(zip(heads, found["gkmnet (dense GCM)"], strict=True))
+    assert line["published FLOPs as printed (G)"] == line["here thop-style (G)"] == "603.5"
+    assert line["here FLOPs (G)"] == "1400" and line["here CPU (s)"] == "not timed"
+    assert found["gkmnet (separable GCM)"][2:7] == ["″"] * 5
+    assert found["gkmnet (separable GCM)"][-2:] == ["″"] * 2, (
+        "seconds are the method's, not a form's"
+    )
+    assert found["jnb"][-3:] == ["no network", "not timed", "not timed"] and "843.1" in found["jnb"]
+    assert any("dddddddddddd (with uncommitted changes)" in note for note in table.notes)
+    assert any("what the tool thop" in note.lower() for note in table.notes)
+
+
+def test_a_network_that_cannot_be_counted_is_not_called_none(tmp_path: Path) -> None:
+    counts = {"srn": Counted(problem="no memory"), "jnb": Counted()}
+    found = cost_lines(CostTable(TABLES["1"], costs(tmp_path, Size(1680, 1120), counts, {})).grid())
+    assert found["srn"][-3] == "cannot be counted" and found["jnb"][-3] == "no network"
+
+
+def test_networks_counted_for_the_printed_figures_fill_in_at_their_size_only(
+    tmp_path: Path,
+) -> None:
+    reference = {"gkmnet:variant=official,scales=1": Counted({"dense GCM": COUNT})}
+    same = CostTable(
+        TABLES["4"], costs(tmp_path / "a", Size(1680, 1120), {"jnb": Counted()}, reference)
+    ).grid()
+    assert "gkmnet:variant=official,scales=1 (dense GCM)" in cost_lines(same)
+    other = CostTable(
+        TABLES["4"], costs(tmp_path / "b", Size(64, 64), {"jnb": Counted()}, reference)
+    ).grid()
+    assert all(line[-1].text == "not counted" for line in other.lines)
+    assert {column.group for column in other.columns} == {"", "published, 1680x1120", "here, 64x64"}
+
+
+def test_without_a_cost_pass_the_printed_figures_stand_alone() -> None:
+    table = CostTable(TABLES["5"], None).grid()
+    assert [line[0].text for line in table.lines] == [
+        "S=1, R=3",
+        "S=2, R=3",
+        "S=3, R=2",
+        "S=3, R=1",
+    ]
+    assert {line[-1].text for line in table.lines} == {"not counted"} and "--cost" in " ".join(
+        table.notes
+    )
+
+
+def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Path) -> None:
+    kept = costs(tmp_path / "run", Size(1680, 1120), {"jnb": Counted()}, {})
+    assert find([kept], None) == kept and find([kept], tmp_path) == tmp_path
+    shipped = find([tmp_path], None)
+    assert shipped is not None and shipped.parts[-2:] == ("measured", "cost")
+    usual = costs(Path("results/cost/1680x1120"), Size(1680, 1120), {"jnb": Counted()}, {})
+    assert find([tmp_path], None) == usual
+
+
+# All of them
+# --------------------------------------------------------------------------------------------------
+
+
+def everything(runs: Runs) -> list[paper.PaperTable]:
+    return paper.tables(runs.stores, [*TABLES, paper.LATER])
+
+
+def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
+    runs.add(
+        {"input": 20.0, "gkmnet.sim": 24.0, "gkmnet.sim-noise": 23.0, "jnb": 24.0},
+        noise=(0, 1, 3, 5),
+    )
+    made, again = everything(runs), everything(runs)
+    for form in ("markdown", "latex", "csv", "html"):
+        first, second = paper.write(made, form), paper.write(again, form)  # type: ignore[arg-type]
+        assert first == second
+        captions = re.findall(r"Table \d \((?:quality|cost)\)", first)
+        assert form == "csv" or sorted(captions) == sorted(
+            [*(f"Table {n} (quality)" for n in "12345"), *(f"Table {n} (cost)" for n in "145")]
+        )
+
+
+def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
+    runs.add({"input": 20.0, "gkmnet.official": 25.0, "gkmnet.sim": 24.0})
+    frame = pd.read_csv(
+        io.StringIO(paper.write(everything(runs), "csv")), keep_default_na=False, dtype=str
+    )
+    quality = frame.query(
+        "table == '1' and half == 'quality' and model == 'GKMNet' and measure == 'psnr'"
+    )
+    line, other = quality.to_dict("records")
+    assert (line["published"], line["published on"], line["method"]) == (
+        "25.47",
+        "dpd",
+        "gkmnet.official",
+    )
+    assert (other["published"], other["published on"], other["method"]) == ("", "", "gkmnet.sim"), (
+        "printed once"
+    )
+    assert (
+        float(line["mean"]) == 30.5 and line["n"] == str(PICTURES) and line["protocol"] == "dpdnet"
+    )
+    unmeasured = frame.query("table == '1' and model == 'EBDB' and measure == 'psnr'").to_dict(
+        "records"
+    )[0]
+    assert (unmeasured["published"], unmeasured["mean"], unmeasured["note"]) == (
+        "23.45",
+        "",
+        "not run",
+    )
+    cost = frame.query(
+        "table == '1' and half == 'cost' and model == 'SRN' and measure == 'thop-style (G)'"
+    )
+    assert cost["published"].item() == "3117.6" and float(cost["mean"].item()) == pytest.approx(
+        3118, abs=1
+    )
+
+
+def test_later_prints_are_grouped_by_source_and_never_called_measured(runs: Runs) -> None:
+    [table] = paper.tables(runs.stores, [paper.LATER])
+    shown = table.grid()
+    assert len({group[0][0].text for group in shown.groups}) == len(shown.groups) > 5
+    ours = [
+        [cell.text for cell in line]
+        for line in shown.lines
+        if line[1].text == "DRBNet" and "issue" in line[0].text
+    ]
+    assert [line[4] for line in ours] == ["24.94", "24.98"], "8 and 16 bits are two lines"
+    assert "Nothing here was measured by this suite" in shown.footnotes[0]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_of_all_tables_compiles(runs: Runs, tmp_path: Path) -> None:
+    runs.add({"input": 20.0, "gkmnet.sim": 24.0, "jnb": 24.0}, dataset="a_b%c", noise=(0, 1))
+    body = paper.write(everything(runs), "latex")
+    document = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        + body
+        + "\\end{document}\n"
+    )
+    (tmp_path / "t.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
