@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from benchmark import console, plan, worker
 from benchmark.api import Scalar
+from benchmark.cells import Cell
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
-from benchmark.plan import Cell, PlannedDataset, PlannedMethod
+from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.runner import Lost, spread
 from benchmark.worker import Settings
 

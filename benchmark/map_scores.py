@@ -32,9 +32,10 @@ from numpy.typing import NDArray
 
 from benchmark import console, imageio, plan, runner, worker
 from benchmark.api import DataError, Map, Mask, Method, Observation, Sample, Scalar, as_map
+from benchmark.cells import Cell
 from benchmark.metrics.tracks import Depth, Track
 from benchmark.noise import Noise
-from benchmark.plan import Cell, PlannedDataset, PlannedMethod
+from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
 from benchmark.run_layout import output_file
 from benchmark.runner import Lost

@@ -1,9 +1,4 @@
-"""From names to cells: methods x data set x noise x tracks x samples, each with one versioned
-identity.
-
-The identity of a cell is computed here and nowhere else, from the same fields whether they come
-from a plan or from a stored row, so planned and finished work always match.
-"""
+"""From names to cells: methods x data set x noise x tracks x samples."""
 
 from __future__ import annotations
 
@@ -14,65 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.api import DataError, Dataset, Method, MethodCard, UsageError
+from benchmark.cells import Cell
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, GROUPS, METHODS, Resolved, create, plugin_hash
 from benchmark.spec import Spec, parse_list
-
-IDENTITY_VERSION = 1
-"""Raised when the meaning of an identity field changes, so that old cells are not mistaken for new
-ones.
-"""
-PRECISION = "float32"
-_IDENTITY = (
-    "method_name",
-    "checkpoint",
-    "parameters",
-    "method_version",
-    "weights",
-    "dataset_name",
-    "sample",
-    "data",
-    "track",
-    "precision",
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cell:
-    """One unit of work: a method on a sample at a noise level through an input track.
-
-    Attributes:
-        method: canonical id, for people and for rebuilding the method; not part of the identity.
-        method_name, checkpoint, parameters, method_version, weights: what the method is.
-        dataset: canonical id of the data set; not part of the identity (it may hold a path).
-        dataset_name, sample, data: what the picture is; `data` is the sample's content fingerprint.
-        track: id of the input track.
-        noise: canonical noise.
-        precision: arithmetic of the method.
-    """
-
-    method: str
-    method_name: str
-    checkpoint: str | None
-    parameters: str
-    method_version: str
-    weights: str | None
-    dataset: str
-    dataset_name: str
-    sample: str
-    data: str
-    track: str
-    noise: Noise
-    precision: str = PRECISION
-
-    @property
-    def key(self) -> str:
-        """Hex digest of the identity."""
-        noise = [self.noise.sigma, self.noise.clip, self.noise.round8, self.noise.seed]
-        text = json.dumps([IDENTITY_VERSION, *(getattr(self, name) for name in _IDENTITY), *noise])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmark.plan import Cell
+    from benchmark.cells import Cell
 
 _LONGEST = 50
 

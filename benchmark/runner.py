@@ -19,11 +19,11 @@ from typing import Literal, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from benchmark import worker
+from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
-from benchmark.plan import Cell
 from benchmark.registry import create_metric
-from benchmark.store import Done, Outcome, Store
-from benchmark.worker import Settings, Task
+from benchmark.store import Store
+from benchmark.worker import Settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -88,7 +88,7 @@ def _wanted(
 
 def _task(
     cell: Cell,
-    done: Done | None,
+    done: StoredCell | None,
     names: list[str],
     wanted: Mapping[str, Mapping[tuple[str, str], str | None]],
     folder: Path,
@@ -105,7 +105,7 @@ def _task(
     return Task(cell, lacking, output=kept) if lacking else None
 
 
-def _scored(wanted: Mapping[tuple[str, str], str | None], done: Done) -> bool:
+def _scored(wanted: Mapping[tuple[str, str], str | None], done: StoredCell) -> bool:
     return all(
         key in done.scores and (ruler is None or done.scores[key] == (ruler, True))
         for key, ruler in wanted.items()

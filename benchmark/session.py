@@ -11,12 +11,13 @@ from typing import Any
 
 from benchmark import console, runner
 from benchmark.api import UsageError
+from benchmark.cells import Cell, Outcome, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
-from benchmark.plan import Cell, PlannedDataset, PlannedMethod
+from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import create_metric
-from benchmark.store import Outcome, Store
-from benchmark.worker import Settings, Task
+from benchmark.store import Store
+from benchmark.worker import Settings
 
 _MOST_JOBS = 4
 

@@ -19,13 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.api import UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score, StoredCell
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 
 FILE_NAME = "run.sqlite"
 SCHEMA_VERSION = 1
-Status = Literal["ok", "failed", "skipped", "timeout"]
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -82,45 +80,6 @@ Rulers = Mapping[tuple[str, str], str]
 """(protocol, measure) -> text that changes whenever its scores may: protocol and metric versions,
 metric weights.
 """
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a cell.
-
-    Attributes:
-        status: ok, failed, skipped or timeout.
-        reason: one line for people; None when ok.
-        traceback: full text for failures.
-        seconds: wall time of `restore` inside the run. Runs share the machine, so it never enters a
-            table of costs.
-        scene: the sample's scene, for clustered statistics.
-        output: path of the stored output relative to the run's folder, or None if it was not kept.
-        scores: protocol id -> scores.
-    """
-
-    status: Status
-    reason: str | None = None
-    traceback: str | None = None
-    seconds: float | None = None
-    scene: str | None = None
-    output: str | None = None
-    scores: Mapping[str, Sequence[Score]] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Done:
-    """What the store knows of a finished cell.
-
-    Attributes:
-        status: ok, failed, skipped or timeout.
-        output: path of the stored output, or None.
-        scores: (protocol, measure) -> (ruler it was scored with, whether the metric was available).
-    """
-
-    status: Status
-    output: str | None
-    scores: Mapping[tuple[str, str], tuple[str, bool]]
 
 
 class Store:
@@ -263,7 +222,7 @@ class Store:
                 "UPDATE cells SET asked = ?, method = ?, dataset = ? WHERE key = ?", rows
             )
 
-    def done(self) -> dict[str, Done]:
+    def done(self) -> dict[str, StoredCell]:
         """Return key -> what is known, for every stored cell."""
         scored: dict[str, dict[tuple[str, str], tuple[str, bool]]] = {}
         for key, protocol, measure, ruler, there in self._db.execute(
@@ -273,11 +232,11 @@ class Store:
             scored.setdefault(key, {})[protocol, measure] = (ruler, bool(there))
         cells = self._db.execute("SELECT key, status, output FROM cells")
         return {
-            row["key"]: Done(row["status"], row["output"], scored.get(row["key"], {}))
+            row["key"]: StoredCell(row["status"], row["output"], scored.get(row["key"], {}))
             for row in cells
         }
 
-    def cells(self) -> Iterator[tuple[Cell, Done]]:
+    def cells(self) -> Iterator[tuple[Cell, StoredCell]]:
         """Return every stored cell with what is known of it, in the order of data set, sample,
         noise and method.
         """

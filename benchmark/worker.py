@@ -17,12 +17,11 @@ from typing import NamedTuple
 
 from benchmark import imageio, noise
 from benchmark.api import DataError, Dataset, Method, Observation, Picture, Sample, as_picture
-from benchmark.metrics.protocols import Protocol, Score
+from benchmark.cells import Cell, Outcome, Score, Task
+from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
-from benchmark.plan import Cell
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create, create_metric, load_plugin
 from benchmark.run_layout import output_file, output_picture, target_picture
-from benchmark.store import Outcome
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,17 +45,6 @@ class Settings:
     save: bool = True
     rerun: bool = True
     threads: int = 1
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Task:
-    """A cell to do: run it, or, if `output` is set, only score the stored output under
-    `protocols`.
-    """
-
-    cell: Cell
-    protocols: tuple[str, ...]
-    output: str | None = None
 
 
 _LONGEST_REASON = 300

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import Picture
-from benchmark.plan import Cell
+from benchmark.cells import Cell
 from benchmark.run_layout import output_picture, target_picture
 
 _BLOCKS: Final = 4

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark import imageio
 from benchmark.api import Picture
-from benchmark.plan import Cell
+from benchmark.cells import Cell
 from benchmark.reports import crops
 from benchmark.store import Store
 

@@ -30,9 +30,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark import runner, worker
 from benchmark.api import DataError, Map, Method, Observation, Picture, Sample
+from benchmark.cells import Status
 from benchmark.registry import METHODS, create
 from benchmark.runner import Lost
-from benchmark.store import Status
 from benchmark.worker import Settings
 
 T = TypeVar("T")

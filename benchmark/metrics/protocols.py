@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Metric, Picture, Unavailable
+from benchmark.cells import Score
 from benchmark.metrics.tracks import Track
 
 Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -40,17 +41,6 @@ class Measure:
     metric: str
     clamp: bool
     round8: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A measured value, or the reason why there is none ("no target", "not available: ...", or what
-    did not fit).
-    """
-
-    key: str
-    value: float | None
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

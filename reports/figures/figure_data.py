@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import DataError, Dataset, Sample, Unavailable
+from benchmark.cells import Cell
 from benchmark.metrics.tracks import Track
-from benchmark.plan import Cell, combined_fingerprint
+from benchmark.plan import combined_fingerprint
 from benchmark.registry import DATASETS, create
 from benchmark.reports import footnotes, runs, summaries
 from benchmark.reports.figures import style

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
-from benchmark.plan import Cell, combined_fingerprint
+from benchmark.cells import Cell
+from benchmark.plan import combined_fingerprint
 from benchmark.reports import footnotes, summaries
 from benchmark.reports.summaries import Row, Summary
 from benchmark.run_layout import output_picture, target_picture

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.api import UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
-from benchmark.store import FILE_NAME, Outcome, Store
+from benchmark.store import FILE_NAME, Store
 
 pytestmark = pytest.mark.usefixtures("toys")
 

@@ -14,13 +14,12 @@ import pytest
 
 from benchmark import stats
 from benchmark.api import MethodCard, UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.reports import paired_tests
 from benchmark.reports.compare import Answer, Asked, answer, split, write
 from benchmark.reports.selection import Ground
-from benchmark.store import FILE_NAME, Outcome, Store
+from benchmark.store import FILE_NAME, Store
 
 MEASURES = {
     "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from benchmark import imageio
+from benchmark.cells import Cell, Outcome
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.reports import overview
 from benchmark.run_layout import output_file, output_picture, target_picture
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 
 HOSTILE = "<b>../写真 'x'"
 

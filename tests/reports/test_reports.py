@@ -14,13 +14,12 @@ import pandas as pd
 import pytest
 
 from benchmark.api import MethodCard, UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import footnotes, summaries, tables
 from benchmark.session import _protocol_card
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 
 SAMPLES = ("one", "two", "three", "four")
 RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}

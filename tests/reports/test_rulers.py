@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 
 from benchmark.api import MethodCard, UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.reports import grid, rulers
 from benchmark.reports.grid import Grid
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 
 SAMPLES = ("one", "two")
 Means = Mapping[str, Mapping[str, float]]

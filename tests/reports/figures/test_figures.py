@@ -28,15 +28,14 @@ from benchmark.api import (
     Unavailable,
     UsageError,
 )
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.cost import measurement
 from benchmark.cost.counting import Count
 from benchmark.cost.measurement import Counted, Record, Size
 from benchmark.cost.timing import Reading, Subject, Trial, Trials
 from benchmark.methods.learned import method as networked
-from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
 from benchmark.optics import gkm
-from benchmark.plan import Cell
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.reports import crops as close_ups
 from benchmark.reports import psf_study
@@ -55,7 +54,7 @@ from benchmark.reports.figures.figure_data import Source, Wanted
 from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.session import _protocol_card
 from benchmark.stats import mean_interval
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 from tests.methods.random_weights import draw as draw_checkpoint
 
 DATASET = "tiny:size=64"

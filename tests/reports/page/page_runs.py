@@ -12,13 +12,12 @@ import numpy as np
 
 from benchmark import imageio
 from benchmark.api import Dataset, DatasetCard, MethodCard, Picture, Sample
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.registry import DATASETS, PROTOCOLS
 from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.session import _protocol_card
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 
 SIZE = (80, 120)
 """Height and width of the pictures."""

@@ -20,13 +20,13 @@ from matplotlib import colormaps
 
 from benchmark import imageio
 from benchmark.api import DataError, UsageError
-from benchmark.metrics.protocols import Score
+from benchmark.cells import Outcome, Score
 from benchmark.reports import page, summaries
 from benchmark.reports.page import pictures
 from benchmark.reports.page.builder import FILES
 from benchmark.reports.page.tables import _place
 from benchmark.run_layout import file_name, output_picture
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 from tests.reports.page.page_runs import (
     GREY,
     HOSTILE_METHOD,

@@ -18,12 +18,11 @@ import pandas as pd
 import pytest
 
 from benchmark.api import MethodCard, UsageError
+from benchmark.cells import Cell, Outcome, Score
 from benchmark.cost.counting import Check, Count
 from benchmark.cost.measurement import _RECORD, RECORD, Counted, Record, Size
 from benchmark.cost.timing import Subject
-from benchmark.metrics.protocols import Score
 from benchmark.noise import Noise
-from benchmark.plan import Cell
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
@@ -31,7 +30,7 @@ from benchmark.reports.paper.cost import CostTable, find
 from benchmark.reports.paper.layout import lines
 from benchmark.session import _protocol_card
 from benchmark.spec import parse
-from benchmark.store import Outcome, Store
+from benchmark.store import Store
 
 PICTURES = 12
 RULERS = {("dpdnet", "psnr"): "1", ("dpdnet", "ssim_u7"): "1", ("dpdnet", "mae"): "1"}
