@@ -32,6 +32,11 @@ _IDENTITY = (
     "precision",
 )
 Status = Literal["ok", "failed", "skipped", "timeout"]
+ScoreStatus = Literal["ok", "skipped", "unavailable", "failed"]
+"""What became of a score: `skipped`: there is nothing to measure (no target, a picture that does
+not fit the metric); `unavailable`: the metric cannot be computed here, and is tried again elsewhere;
+`failed`: the metric broke, or gave no finite number.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,13 +88,20 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Score:
-    """A measured value, or the reason why there is none ("no target", "not available: ...", or what
-    did not fit).
+    """A measured value, or what became of it and why ("no target", "not available: ...").
+
+    Raises:
+        ValueError: unless there is a reason exactly where it is not ok.
     """
 
     key: str
     value: float | None
-    reason: str | None
+    reason: str | None = None
+    status: ScoreStatus = "ok"
+
+    def __post_init__(self) -> None:
+        if (self.reason is None) != (self.status == "ok"):
+            raise ValueError(f"score {self.key!r} is {self.status}, reason {self.reason}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,9 +135,9 @@ class StoredCell:
     Attributes:
         status: ok, failed, skipped or timeout.
         output: path of the stored output, or None.
-        scores: (protocol, measure) -> (ruler it was scored with, whether the metric was available).
+        scores: (protocol, measure) -> (ruler it was scored with, what became of it).
     """
 
     status: Status
     output: str | None
-    scores: Mapping[tuple[str, str], tuple[str, bool]]
+    scores: Mapping[tuple[str, str], tuple[str, ScoreStatus]]

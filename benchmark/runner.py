@@ -106,10 +106,14 @@ def _task(
 
 
 def _scored(wanted: Mapping[tuple[str, str], str | None], done: StoredCell) -> bool:
-    return all(
-        key in done.scores and (ruler is None or done.scores[key] == (ruler, True))
-        for key, ruler in wanted.items()
-    )
+    return all(_has_score(done, key, ruler) for key, ruler in wanted.items())
+
+
+def _has_score(done: StoredCell, key: tuple[str, str], ruler: str | None) -> bool:
+    if key not in done.scores:
+        return False
+    stored_ruler, status = done.scores[key]
+    return ruler is None or (stored_ruler == ruler and status != "unavailable")
 
 
 def run(

@@ -4,7 +4,6 @@ of it.
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +14,8 @@ from benchmark.cells import Cell, Outcome, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.registry import create_metric
 from benchmark.store import Store
+from benchmark.stored_cards import describe_protocol
 from benchmark.worker import Settings
 
 _MOST_JOBS = 4
@@ -50,8 +49,8 @@ class Session:
     def begin(self) -> None:
         """Record the command; not before everything that it could be refused for was checked."""
         self._number = self.store.start_run(self._provenance)
-        cards = {name: _protocol_card(protocol) for name, protocol in self._protocols.items()}
-        self.store.keep_cards("protocol", cards)
+        protocols = self._protocols.items()
+        self.store.put_cards({name: describe_protocol(protocol) for name, protocol in protocols})
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is KeyboardInterrupt:
@@ -60,10 +59,10 @@ class Session:
             self.store.finish_run(self._number)
         self.store.__exit__()
 
-    def keep_cards(self, methods: Sequence[PlannedMethod], data: PlannedDataset) -> None:
-        """Keep the cards of what is run, so that a report needs none of the plug-ins."""
-        self.store.keep_cards("method", {m.id.label: dataclasses.asdict(m.card) for m in methods})
-        self.store.keep_cards("dataset", {data.id.label: dataclasses.asdict(data.dataset.card)})
+    def put_cards(self, methods: Sequence[PlannedMethod], data: PlannedDataset) -> None:
+        """Write the cards of what is run, so that a report needs none of the plug-ins."""
+        self.store.put_cards({method.id.label: method.card for method in methods})
+        self.store.put_cards({data.id.label: data.dataset.card})
 
     def missing(self, cells: Sequence[Cell], tracks: Mapping[str, Track]) -> list[Task]:
         """Return what the run still lacks of these cells."""
@@ -156,8 +155,25 @@ class Session:
         ]
         for line in console.tally(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
+        self._report_failed_scores(keys)
         console.out.print(_paces(rows), highlight=False, markup=False)
         return counts["failed"] + counts["timeout"]
+
+    def _report_failed_scores(self, keys: set[str]) -> None:
+        """Print how many scores of these cells failed, and why."""
+        failed = [
+            row
+            for row in self.store.rows("scores")
+            if row["cell"] in keys and row["status"] == "failed"
+        ]
+        if not failed:
+            return
+        console.out.print(f"{len(failed)} scores failed", highlight=False)
+        reasons = [
+            ("failed", f"{row['protocol']} {row['measure']}", row["reason"]) for row in failed
+        ]
+        for line in console.tally(reasons):
+            console.out.print(f"  {line}", highlight=False, markup=False)
 
 
 def _paces(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -184,21 +200,6 @@ def _told(task: Task, outcome: Outcome) -> bool:
         where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
         console.note(f"{outcome.status}: {where}: {outcome.reason}")
     return bad
-
-
-def _protocol_card(protocol: Protocol) -> dict[str, Any]:
-    """Return what a table must say about a protocol: each measure with the facts of its metric,
-    titles made unique.
-    """
-    measures: dict[str, dict[str, Any]] = {}
-    for measure in protocol.measures:
-        card = dataclasses.asdict(create_metric(measure.metric).card)
-        taken = card["title"] in {known["title"] for known in measures.values()}
-        suffix = measure.key.removeprefix(measure.metric.partition(":")[0]).replace("_", " ")
-        measures[measure.key] = card | {"title": card["title"] + suffix} if taken else card
-    tracks = [track.id for track in protocol.tracks]
-    facts = {"title": protocol.title, "source": protocol.source, "version": protocol.version}
-    return facts | {"tracks": tracks, "measures": measures}
 
 
 def workers(jobs: int, tasks: int) -> int:

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.api import UsageError
-from benchmark.cells import Cell, Outcome, Score, StoredCell
+from benchmark.cells import Cell, Outcome, Score, ScoreStatus, StoredCell
 from benchmark.noise import Noise
+from benchmark.stored_cards import CARD_KINDS, AnyCard, CardT, card_from_json, card_to_json
 
 FILE_NAME = "run.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: scores have a status; a store of version 1 is brought up to it when it is opened."""
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -41,8 +43,18 @@ CREATE TABLE cells (
 CREATE TABLE scores (
     cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, protocol TEXT NOT NULL, measure
     TEXT NOT NULL, value REAL, reason TEXT, ruler TEXT NOT NULL, scored_by INTEGER NOT NULL
-    REFERENCES runs (id), PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
+    REFERENCES runs (id), status TEXT NOT NULL DEFAULT 'ok',
+    PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
 """
+_FROM_VERSION_1 = """
+ALTER TABLE scores ADD COLUMN status TEXT NOT NULL DEFAULT 'ok';
+UPDATE scores SET status = CASE
+    WHEN reason LIKE 'not available%' THEN 'unavailable'
+    WHEN reason LIKE '% returned nan' OR reason LIKE '% returned %inf' THEN 'failed'
+    ELSE 'skipped' END
+    WHERE reason IS NOT NULL;
+"""
+"""Version 1 said by the words of a reason alone what had become of a score."""
 _CELL_COLUMNS = [
     "method",
     "method_name",
@@ -75,6 +87,16 @@ _PUT_COLUMNS = [
     "output",
     "finished",
     "asked",
+]
+_SCORE_COLUMNS = [
+    "cell",
+    "protocol",
+    "measure",
+    "value",
+    "reason",
+    "ruler",
+    "scored_by",
+    "status",
 ]
 Rulers = Mapping[tuple[str, str], str]
 """(protocol, measure) -> text that changes whenever its scores may: protocol and metric versions,
@@ -116,15 +138,20 @@ class Store:
         with self._transaction():
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                self._change_schema(_SCHEMA)
+            elif version == 1:
+                self._change_schema(_FROM_VERSION_1)
             elif version != SCHEMA_VERSION:
                 raise UsageError(
                     f"{self.folder / FILE_NAME}: schema {version}, but this version reads "
                     f"{SCHEMA_VERSION}; "
                     "use another --out"
                 )
+
+    def _change_schema(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -151,18 +178,22 @@ class Store:
         """Record the end of a command; for information only."""
         self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), number))
 
-    def keep_cards(self, kind: str, cards: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keep what tables must say about methods, data sets and protocols, so that reports need no
-        plug-in.
+    def put_cards(self, cards: Mapping[str, AnyCard]) -> None:
+        """Write what tables must say about methods, data sets and protocols, so that reports need
+        no plug-in.
+
+        Args:
+            cards: id -> card; each takes the place of an earlier one of its kind and id.
         """
-        rows = [(kind, name, json.dumps(card)) for name, card in cards.items()]
+        rows = [(CARD_KINDS[type(card)], name, card_to_json(card)) for name, card in cards.items()]
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?, ?)", rows)
 
-    def cards(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return name -> card of one kind."""
-        rows = self._db.execute("SELECT name, card FROM cards WHERE kind = ?", (kind,))
-        return {row["name"]: json.loads(row["card"]) for row in rows}
+    def cards(self, kind: type[CardT]) -> dict[str, CardT]:
+        """Return id -> card of one kind; raises UsageError for a card that cannot be read."""
+        query = "SELECT name, card FROM cards WHERE kind = ?"
+        rows = self._db.execute(query, (CARD_KINDS[kind],))
+        return {row["name"]: card_from_json(row["card"], kind) for row in rows}
 
     def put(self, run: int, cell: Cell, outcome: Outcome, rulers: Rulers) -> None:
         """Write a finished cell and its scores in one transaction.
@@ -193,20 +224,16 @@ class Store:
     def _insert_scores(
         self, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers, run: int
     ) -> None:
-        for name, values in scores.items():
+        for protocol, values in scores.items():
             for score in values:
-                row = (
-                    key,
-                    name,
-                    score.key,
-                    score.value,
-                    _text(score.reason),
-                    rulers[name, score.key],
-                    run,
-                )
+                ruler = rulers[protocol, score.key]
+                reason = _text(score.reason)
+                row = (key, protocol, score.key, score.value, reason, ruler, run, score.status)
                 # What was measured where the metric was available is not lost where it is not.
-                verb = "IGNORE" if (score.reason or "").startswith("not available") else "REPLACE"
-                insert = f"INSERT OR {verb} INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+                verb = "IGNORE" if score.status == "unavailable" else "REPLACE"
+                columns = ", ".join(_SCORE_COLUMNS)
+                marks = ", ".join("?" * len(_SCORE_COLUMNS))
+                insert = f"INSERT OR {verb} INTO scores ({columns}) VALUES ({marks})"  # noqa: S608
                 self._db.execute(insert, row)
 
     def ask(self, run: int, cells: Iterable[Cell]) -> None:
@@ -224,12 +251,10 @@ class Store:
 
     def done(self) -> dict[str, StoredCell]:
         """Return key -> what is known, for every stored cell."""
-        scored: dict[str, dict[tuple[str, str], tuple[str, bool]]] = {}
-        for key, protocol, measure, ruler, there in self._db.execute(
-            "SELECT cell, protocol, measure, ruler, reason IS NULL OR reason NOT LIKE 'not "
-            "available%' FROM scores"
-        ):
-            scored.setdefault(key, {})[protocol, measure] = (ruler, bool(there))
+        scored: dict[str, dict[tuple[str, str], tuple[str, ScoreStatus]]] = {}
+        query = "SELECT cell, protocol, measure, ruler, status FROM scores"
+        for key, protocol, measure, ruler, status in self._db.execute(query):
+            scored.setdefault(key, {})[protocol, measure] = (ruler, status)
         cells = self._db.execute("SELECT key, status, output FROM cells")
         return {
             row["key"]: StoredCell(row["status"], row["output"], scored.get(row["key"], {}))

@@ -94,7 +94,7 @@ def run(
     }
     with Session(settings, protocols, provenance.collect(**facts)) as session:
         session.begin()
-        session.keep_cards(planned, chosen)
+        session.put_cards(planned, chosen)
         unwell = session.do(
             session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring"
         )

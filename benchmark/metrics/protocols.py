@@ -43,7 +43,6 @@ class Measure:
     round8: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Protocol:
     """How a paper, or this benchmark, measures.
 
@@ -96,7 +95,7 @@ class Protocol:
                 instead.
         """
         if target is None:
-            return [Score(measure.key, None, "no target") for measure in self.measures]
+            return [Score(measure.key, None, "no target", "skipped") for measure in self.measures]
         if output.shape != target.shape:
             raise ValueError(
                 f"output {output.shape} and target {target.shape} are not in one scoring geometry"
@@ -119,20 +118,19 @@ def _prepared(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floatin
 def _measured(measure: Measure, pair: Pair, metric: Metric) -> Score:
     lack = metric.unavailable()
     if lack is not None:
-        return Score(measure.key, None, f"not available: {lack}")
+        return Score(measure.key, None, f"not available: {lack}", "unavailable")
     try:
         value = float(metric(*pair))
     except Unavailable as error:
-        return Score(measure.key, None, f"not available: {error}")
+        return Score(measure.key, None, f"not available: {error}", "unavailable")
     except ValueError as error:
-        return Score(measure.key, None, str(error))
-    except (
-        Exception
-    ) as error:  # a metric that breaks must not take the method's other scores with it
-        return Score(measure.key, None, f"not available: {type(error).__name__}: {error}")
+        return Score(measure.key, None, str(error), "skipped")
+    except Exception as error:
+        # A metric that breaks must not take the method's other scores with it.
+        return Score(measure.key, None, f"failed: {type(error).__name__}: {error}", "failed")
     if not math.isfinite(value):
-        return Score(measure.key, None, f"{measure.metric} returned {value}")
-    return Score(measure.key, value, None)
+        return Score(measure.key, None, f"{measure.metric} returned {value}", "failed")
+    return Score(measure.key, value)
 
 
 _PSNR = Measure("psnr", "psnr", clamp=True, round8=False)

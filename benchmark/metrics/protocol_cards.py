@@ -1,0 +1,54 @@
+"""What a table must say about a protocol and about each of its measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureCard:
+    """Facts about one number of a protocol.
+
+    Attributes:
+        metric: registered name of the metric, without parameters ("ssim").
+        quantity: what the metric measures, for people ("SSIM"); the same for every measure of it.
+        title: of a column of a table, unique in the protocol ("SSIM u7").
+        unit: empty if it has none.
+        higher_is_better: the direction.
+        digits: decimals that a table prints.
+        paper: the paper or library that defines the metric.
+        version: of the metric; empty in runs of releases that did not keep it.
+    """
+
+    metric: str
+    quantity: str
+    title: str
+    unit: str = ""
+    higher_is_better: bool = True
+    digits: int = 3
+    paper: str = ""
+    version: str = ""
+
+    @property
+    def unit_in_brackets(self) -> str:
+        """The unit as it follows a name: " (dB)", or nothing."""
+        return f" ({self.unit})" if self.unit else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolCard:
+    """Facts about a protocol.
+
+    Attributes:
+        title: for tables.
+        source, version: as in `Protocol`; empty in runs that kept less.
+        tracks: ids of the input tracks, the protocol's own order.
+        measures: measure key -> its card, in the order of the columns.
+    """
+
+    title: str
+    source: str = ""
+    version: str = ""
+    tracks: tuple[str, ...]
+    measures: Mapping[str, MeasureCard]
