@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.api import UsageError
 from benchmark.reports import grid, paired_tests, tables
-from benchmark.reports.grid import Cell, Grid
-from benchmark.reports.grid import Column as Head
+from benchmark.reports.grid import Grid, TableCell
+from benchmark.reports.grid import TableColumn as Head
 from benchmark.reports.paired_tests import Test
 from benchmark.reports.selection import Card, Column, Ground, Shared, counted
 from benchmark.stats import ALPHA, Friedman, friedman, mean_interval
@@ -123,9 +123,8 @@ def write(found: Answer, form: Literal["markdown", "csv"], *, pictures: bool = F
     """
     if form == "csv":
         return (found.scores if pictures else found.numbers).to_csv(index=False)
-    return (
-        f"{grid.escape_markdown(found.verdict)}\n\n{grid.write(found.shown(pictures), 'markdown')}"
-    )
+    tables = grid.format_grids(found.shown(pictures), "markdown")
+    return f"{grid.escape_markdown(found.verdict)}\n\n{tables}"
 
 
 # Two methods
@@ -181,10 +180,10 @@ def _under_all_measures(
     return cases, missing
 
 
-def _measure_line(test: Test) -> grid.Line:
+def _measure_line(test: Test) -> grid.TableLine:
     means = [f"{test.scores[name].mean():.{test.card['digits']}f}" for name in test.names]
     heads = (tables.heading(test.card), str(test.found.n), *means)
-    return (*map(Cell, heads), *paired_tests.cells(test))
+    return (*map(TableCell, heads), *paired_tests.cells(test))
 
 
 def _verdict(ground: Ground, test: Test) -> str:
@@ -328,7 +327,11 @@ def _rank_table(
         near = rank - best <= found.critical_difference
         mean = paired_tests.interval(intervals[name], card["digits"])
         lines.append(
-            (Cell(_title(ground, name)), Cell(f"{rank:.2f}", "best" if near else None), Cell(mean))
+            (
+                TableCell(_title(ground, name)),
+                TableCell(f"{rank:.2f}", "best" if near else None),
+                TableCell(mean),
+            )
         )
     return Grid(
         f"{found.k} methods ranked, {_place(ground, column)}",
@@ -352,8 +355,8 @@ def _pair_table(
 ) -> Grid:
     lines = [
         (
-            *(Cell(_title(ground, name)) for name in test.names),
-            Cell(str(test.found.n)),
+            *(TableCell(_title(ground, name)) for name in test.names),
+            TableCell(str(test.found.n)),
             *paired_tests.cells(test),
         )
         for test in tests
@@ -395,7 +398,7 @@ def _pictures(
     notes: Sequence[str],
 ) -> Grid:
     card = ground.card(column)
-    return grid.plain(
+    return grid.grid_from_texts(
         f"{tables.heading(card)} of every picture, {_place(ground, column)}",
         (Head("picture", label=True), *map(Head, titles)),
         (

@@ -14,11 +14,11 @@ from benchmark.reports.grid import Grid
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = Mapping[str, Any]
-GROUP = ["dataset", "noise", "method"]
+StepRow = Mapping[str, Any]
+CURVE_KEY = ["dataset", "noise", "method"]
 
 
-def frame(rows: Iterable[Row]) -> pd.DataFrame:
+def convergence_frame(rows: Iterable[StepRow]) -> pd.DataFrame:
     """Return the rows of `benchmark.convergence.run` as a frame."""
     import pandas as pd
 
@@ -29,12 +29,12 @@ def frame(rows: Iterable[Row]) -> pd.DataFrame:
     return made
 
 
-def incomplete(made: pd.DataFrame) -> bool:
+def is_convergence_incomplete(made: pd.DataFrame) -> bool:
     """Return whether something failed, or there was nothing to follow."""
     return bool((made["status"] == "failed").any() or not (made["status"] == "ok").any())
 
 
-def curves(made: pd.DataFrame) -> pd.DataFrame:
+def mean_curves(made: pd.DataFrame) -> pd.DataFrame:
     """Return mean PSNR and residual per step.
 
     Means are over the pictures that every followed method got through, and a method that stopped
@@ -48,7 +48,7 @@ def curves(made: pd.DataFrame) -> pd.DataFrame:
     known = made.dropna(subset="step")
     known = known[~pd.MultiIndex.from_frame(known[["dataset", "noise", "sample"]]).isin(lost)]
     parts = []
-    for key, group in known.groupby(GROUP, sort=False):
+    for key, group in known.groupby(CURVE_KEY, sort=False):
         table = {
             name: group.pivot(index="step", columns="sample", values=name).ffill()
             for name in ("psnr", "residual")
@@ -59,28 +59,28 @@ def curves(made: pd.DataFrame) -> pd.DataFrame:
         mean["gain"] = mean["psnr"] - mean["psnr"].iloc[0]
         mean["n"] = table["residual"].shape[1]
         mean = mean.reset_index()
-        for column, (name, value) in enumerate(zip(GROUP, key, strict=True)):
+        for column, (name, value) in enumerate(zip(CURVE_KEY, key, strict=True)):
             mean.insert(column, name, str(value) if name != "noise" else float(str(value)))
         parts.append(mean)
-    columns = [*GROUP, "step", "psnr", "gain", "residual", "n"]
+    columns = [*CURVE_KEY, "step", "psnr", "gain", "residual", "n"]
     return (
         pd.concat(parts)[columns].reset_index(drop=True) if parts else pd.DataFrame(columns=columns)
     )
 
 
-def summary(made: pd.DataFrame) -> pd.DataFrame:
+def summarise_convergence(made: pd.DataFrame) -> pd.DataFrame:
     """Return one line per data set, noise and method: start, best and last quality, and the
     contraction factor.
     """
     import pandas as pd
 
     lines = []
-    for key, curve in curves(made).groupby(GROUP, sort=False):
-        own = made[(made[GROUP] == list(key)).all(axis=1)]
+    for key, curve in mean_curves(made).groupby(CURVE_KEY, sort=False):
+        own = made[(made[CURVE_KEY] == list(key)).all(axis=1)]
         best = curve.dropna(subset="gain").nlargest(1, "gain")
         lines.append(
             {
-                **dict(zip(GROUP, key, strict=True)),
+                **dict(zip(CURVE_KEY, key, strict=True)),
                 "n": int(curve["n"].iloc[0]),
                 "start PSNR (dB)": curve["psnr"].iloc[0],
                 "best gain (dB)": best["gain"].iloc[0] if len(best) else None,
@@ -97,7 +97,7 @@ def summary(made: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def refused(made: pd.DataFrame) -> list[str]:
+def list_refusals(made: pd.DataFrame) -> list[str]:
     """Return one line per method that could not be followed, with the reason."""
     bare = made.dropna(subset="reason").drop_duplicates(["dataset", "method", "reason"])
     lines = [f"{row.method} on {row.dataset}: {row.reason}" for row in bare.itertuples()]
@@ -107,27 +107,27 @@ def refused(made: pd.DataFrame) -> list[str]:
     )
 
 
-def table(made: pd.DataFrame) -> Grid:
+def convergence_grid(made: pd.DataFrame) -> Grid:
     """Return the summary as a table."""
-    notes = [*_EXPLANATION, *refused(made), f"Measured by {footnotes.this_suite()}."]
-    lines = summary(made).map(
+    notes = [*_EXPLANATION, *list_refusals(made), f"Measured by {footnotes.this_suite()}."]
+    lines = summarise_convergence(made).map(
         lambda value: f"{value:.3f}" if isinstance(value, float) else str(value)
     )
-    return grid.framed(
-        "Gain after each step" if len(lines) else "Nothing to show", lines, GROUP, notes
+    return grid.grid_from_frame(
+        "Gain after each step" if len(lines) else "Nothing to show", lines, CURVE_KEY, notes
     )
 
 
-def write(made: pd.DataFrame, folder: Path) -> list[Path]:
+def write_convergence_report(made: pd.DataFrame, folder: Path) -> list[Path]:
     """Write `convergence.csv` (every step), `convergence.md` and the figure (PNG and PDF); return
     what was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "convergence.csv", folder / "convergence.md"]
     made.to_csv(written[0], index=False)
-    shown = table(made)
-    written[1].write_text(grid.write([shown], "markdown"), encoding="utf-8")
-    return written + (_draw(curves(made), folder) if shown.groups else [])
+    shown = convergence_grid(made)
+    written[1].write_text(grid.format_grids([shown], "markdown"), encoding="utf-8")
+    return written + (_write_convergence_figure(mean_curves(made), folder) if shown.groups else [])
 
 
 _EXPLANATION = (
@@ -141,7 +141,7 @@ _EXPLANATION = (
 )
 
 
-def _draw(means: pd.DataFrame, folder: Path) -> list[Path]:
+def _write_convergence_figure(means: pd.DataFrame, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     panels = list(means.groupby(["dataset", "noise"], sort=False))

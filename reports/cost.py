@@ -29,11 +29,19 @@ TOLERANCE = 0.005
 """A way of counting reproduces a published figure if the two differ by at most this part of it."""
 ADAM = 3
 """Numbers that a training file of Adam holds per parameter: itself and two moments."""
-_LABELS = ("method", "picture", "not counted", "model", "quantity", "reproduced by", "source")
+_LABEL_COLUMNS = (
+    "method",
+    "picture",
+    "not counted",
+    "model",
+    "quantity",
+    "reproduced by",
+    "source",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CostReportTable:
     """One table.
 
     Attributes:
@@ -53,24 +61,31 @@ class Table:
     @property
     def grid(self) -> Grid:
         """The table for people."""
-        return grid.framed(self.title, self.texts, _LABELS, self.notes)
+        return grid.grid_from_frame(self.title, self.texts, _LABEL_COLUMNS, self.notes)
 
 
-def tables_of(kept: Record, trials: Sequence[Trial]) -> list[Table]:
+def build_cost_tables(kept: Record, trials: Sequence[Trial]) -> list[CostReportTable]:
     """Return the tables of a cost pass: costs always, the others where there is something to show.
 
     Args:
         kept, trials: as `benchmark.cost.measurement.read` gives them.
     """
-    made = [_costs(kept, trials), _operations(kept), _published(kept), _published_seconds(kept)]
+    made = [
+        _cost_table(kept, trials),
+        _operations_table(kept),
+        _published_table(kept),
+        _published_seconds_table(kept),
+    ]
     return [table for table in made if len(table.numbers) or table.name == "cost"]
 
 
-def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path]:
+def write_cost_tables(
+    made: Sequence[CostReportTable], folder: Path, form: tables.Format
+) -> list[Path]:
     """Write the tables of a cost pass into its folder; return the files.
 
     Args:
-        made: as `tables_of` gives them.
+        made: as `build_cost_tables` gives them.
         folder: that of `benchmark.cost.measurement.run`.
         form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
             a table.
@@ -81,7 +96,9 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
         }
     else:
         ending = {"markdown": "md", "latex": "tex"}[form]
-        contents = {folder / f"cost.{ending}": grid.write([table.grid for table in made], form)}
+        contents = {
+            folder / f"cost.{ending}": grid.format_grids([table.grid for table in made], form)
+        }
     for path, content in contents.items():
         with imageio.replacing(path) as file:
             file.write(content.encode())
@@ -92,7 +109,7 @@ def write(made: Sequence[Table], folder: Path, form: tables.Format) -> list[Path
 # --------------------------------------------------------------------------------------------------
 
 
-class Measured(NamedTuple):
+class SubjectTotals(NamedTuple):
     """What the raw samples of a method on a device come to.
 
     Attributes:
@@ -110,73 +127,75 @@ class Measured(NamedTuple):
     trouble: str
 
 
-_NOTHING = Measured([], None, None, None, "")
+_NO_TRIALS = SubjectTotals([], None, None, None, "")
 
 
-def measured(trials: Iterable[Trial]) -> Measured:
+def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
     """Return what raw samples of one subject come to."""
     some = list(trials)
     readings = [trial.reading for trial in some if trial.reading is not None]
     lost = some[-1] if some and some[-1].status != "ok" else None
-    return Measured(
+    return SubjectTotals(
         seconds=[
             trial.reading.seconds for trial in some if trial.reading is not None and trial.round > 0
         ],
-        working=_largest(
+        working=_largest_or_none(
             r.peak - r.before for r in readings if r.peak is not None and r.before is not None
         ),
-        peak=_largest(r.peak for r in readings if r.peak is not None),
-        gpu_peak=_largest(r.gpu_peak for r in readings if r.gpu_peak is not None),
+        peak=_largest_or_none(r.peak for r in readings if r.peak is not None),
+        gpu_peak=_largest_or_none(r.gpu_peak for r in readings if r.gpu_peak is not None),
         trouble="" if lost is None else f"{lost.status}: {lost.reason}",
     )
 
 
-def _largest(values: Iterable[int]) -> int | None:
+def _largest_or_none(values: Iterable[int]) -> int | None:
     return max(values, default=None)
 
 
-def _costs(kept: Record, trials: Sequence[Trial]) -> Table:
+def _cost_table(kept: Record, trials: Sequence[Trial]) -> CostReportTable:
     import pandas as pd
 
     found = {
-        subject: measured(trial for trial in trials if trial.subject == subject)
+        subject: summarise_trials(trial for trial in trials if trial.subject == subject)
         for subject in kept.subjects
     }
     lines = [
         line
         for method, counted in kept.counts.items()
-        for line in _cost_lines(method, counted, _of(method, found))
+        for line in _cost_lines(method, counted, _totals_by_device(method, found))
     ]
-    numbers = pd.DataFrame(lines, columns=["method", *_COUNTED, *_TIMED])
-    notes = (*_circumstances(kept, found.values()), *_CONVENTIONS, *_troubles(kept, found))
-    return Table(
-        "cost", f"What a picture of {kept.size} costs", numbers, _shown_costs(numbers), notes
+    numbers = pd.DataFrame(lines, columns=["method", *_COUNT_COLUMNS, *_TIME_COLUMNS])
+    notes = (*_timing_notes(kept, found.values()), *_COST_NOTES, *_failure_notes(kept, found))
+    return CostReportTable(
+        "cost", f"What a picture of {kept.size} costs", numbers, _format_costs(numbers), notes
     )
 
 
-def _of(method: str, found: Mapping[Subject, Measured]) -> dict[str, Measured]:
+def _totals_by_device(
+    method: str, found: Mapping[Subject, SubjectTotals]
+) -> dict[str, SubjectTotals]:
     return {subject.device: what for subject, what in found.items() if subject.method == method}
 
 
 def _cost_lines(
-    method: str, counted: Counted, own: Mapping[str, Measured]
+    method: str, counted: Counted, own: Mapping[str, SubjectTotals]
 ) -> Iterator[dict[str, float | str | None]]:
     """Yield a line for every form of a network; what was measured is the method's, and stands in
     the first.
     """
     file = {"file (MB)": counted.checkpoint_bytes and counted.checkpoint_bytes / 1e6}
     if not counted.forms:
-        yield {"method": method, **_times(own)}
+        yield {"method": method, **_time_columns(own)}
     for number, (form, count) in enumerate(counted.forms.items()):
         yield {
-            "method": _named(method, form),
+            "method": _name_form(method, form),
             **file,
-            **_counts(count),
-            **_times({} if number else own),
+            **_count_columns(count),
+            **_time_columns({} if number else own),
         }
 
 
-_COUNTED = (
+_COUNT_COLUMNS = (
     "parameters (M)",
     "weights (MB)",
     "file (MB)",
@@ -184,7 +203,7 @@ _COUNTED = (
     "FLOPs (G)",
     "thop-style (G)",
 )
-_TIMED = (
+_TIME_COLUMNS = (
     "CPU "
     "(s)", "CPU lowest "
            "(s)", "CPU highest (s)", "CPU rounds", "working memory (MB)", "peak memory (MB)",
@@ -192,7 +211,7 @@ _TIMED = (
 )  # fmt: skip
 
 
-def _counts(count: Count) -> dict[str, float]:
+def _count_columns(count: Count) -> dict[str, float]:
     return {
         "parameters (M)": count.parameters / 1e6,
         "weights (MB)": count.weight_bytes / 1e6,
@@ -202,8 +221,8 @@ def _counts(count: Count) -> dict[str, float]:
     }
 
 
-def _times(own: Mapping[str, Measured]) -> dict[str, float | None]:
-    cpu, gpu = own.get("cpu", _NOTHING), own.get("cuda", _NOTHING)
+def _time_columns(own: Mapping[str, SubjectTotals]) -> dict[str, float | None]:
+    cpu, gpu = own.get("cpu", _NO_TRIALS), own.get("cuda", _NO_TRIALS)
     line: dict[str, float | None] = {
         "working memory (MB)": cpu.working and cpu.working / 1e6,
         "peak memory (MB)": cpu.peak and cpu.peak / 1e6,
@@ -217,8 +236,8 @@ def _times(own: Mapping[str, Measured]) -> dict[str, float | None]:
     return line
 
 
-def _shown_costs(numbers: pd.DataFrame) -> pd.DataFrame:
-    texts = numbers.map(_text)
+def _format_costs(numbers: pd.DataFrame) -> pd.DataFrame:
+    texts = numbers.map(_format_number)
     for name in ("CPU", "GPU"):
         spread = [f"{name} lowest (s)", f"{name} highest (s)"]
         several = numbers[f"{name} rounds"] > 1
@@ -226,30 +245,30 @@ def _shown_costs(numbers: pd.DataFrame) -> pd.DataFrame:
         texts[f"{name} (s)"] = texts[f"{name} (s)"].where(~several, texts[f"{name} (s)"] + brackets)
         texts = texts.drop(columns=[*spread, f"{name} rounds"])
     optional = ["file (MB)", "GPU (s)", "GPU memory (MB)"]
-    return texts.drop(columns=[name for name in optional if (texts[name] == _NONE).all()])
+    return texts.drop(columns=[name for name in optional if (texts[name] == _NO_VALUE).all()])
 
 
-_NONE = "–"
+_NO_VALUE = "–"
 
 
-def _text(value: Any) -> str:
+def _format_number(value: Any) -> str:
     """Return a number with four digits, and all digits before the point."""
     if isinstance(value, str):
         return value
     if value is None or math.isnan(value):
-        return _NONE
+        return _NO_VALUE
     return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def _ratio(value: float | None) -> str:
-    return _NONE if value is None or math.isnan(value) else f"{value:.4f}"
+def _format_ratio(value: float | None) -> str:
+    return _NO_VALUE if value is None or math.isnan(value) else f"{value:.4f}"
 
 
-def _named(method: str, form: str) -> str:
+def _name_form(method: str, form: str) -> str:
     return f"{method} ({form})" if form else method
 
 
-_CONVENTIONS = (
+_COST_NOTES = (
     "MACs: multiply-accumulates of all convolutions and matrix products, whether modules or "
     "functional calls, of the "
     "padded picture; FLOPs are 2 x MACs.",
@@ -266,7 +285,7 @@ _CONVENTIONS = (
 )
 
 
-def _circumstances(kept: Record, found: Iterable[Measured]) -> Iterator[str]:
+def _timing_notes(kept: Record, found: Iterable[SubjectTotals]) -> Iterator[str]:
     counts = sorted({len(what.seconds) for what in found if what.seconds})
     if not counts:
         yield "Nothing was timed."
@@ -285,16 +304,16 @@ def _circumstances(kept: Record, found: Iterable[Measured]) -> Iterator[str]:
     )
 
 
-def _troubles(kept: Record, found: Mapping[Subject, Measured]) -> Iterator[str]:
-    yield from _grouped(
+def _failure_notes(kept: Record, found: Mapping[Subject, SubjectTotals]) -> Iterator[str]:
+    yield from _group_remarks(
         (what.problem, name, "cannot be counted") for name, what in kept.counts.items()
     )
-    yield from _grouped(
+    yield from _group_remarks(
         (what.trouble, subject.method, f"on {subject.device}") for subject, what in found.items()
     )
 
 
-def _grouped(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _group_remarks(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Yield "names, what: text" once for every (text, what) of (text, name, what); an empty text
     says nothing.
     """
@@ -306,7 +325,7 @@ def _grouped(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
         yield f"{', '.join(dict.fromkeys(some))} {what}: {text}"
 
 
-def incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
+def is_cost_incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
     """Return whether a method could not be counted, or failed or took too long when it was tried
     last.
     """
@@ -320,11 +339,11 @@ def incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-def _operations(kept: Record) -> Table:
+def _operations_table(kept: Record) -> CostReportTable:
     import pandas as pd
 
     counts = {
-        _named(method, form): count
+        _name_form(method, form): count
         for method, counted in kept.counts.items()
         for form, count in counted.forms.items()
     }
@@ -346,10 +365,10 @@ def _operations(kept: Record) -> Table:
             if check.difference
         ),
     ]
-    texts = numbers.map(_text)
+    texts = numbers.map(_format_number)
     for name in ("torch / ours", "fvcore / ours") if counts else ():
-        texts[name] = numbers[name].map(_ratio)
-    return Table("operations", "The networks behind it", numbers, texts, tuple(notes))
+        texts[name] = numbers[name].map(_format_ratio)
+    return CostReportTable("operations", "The networks behind it", numbers, texts, tuple(notes))
 
 
 def _operation_line(count: Count) -> dict[str, float | str | None]:
@@ -371,7 +390,7 @@ def _operation_line(count: Count) -> dict[str, float | str | None]:
 # --------------------------------------------------------------------------------------------------
 
 
-def ways(quantity: str, counted: Counted) -> dict[str, float]:
+def counting_conventions(quantity: str, counted: Counted) -> dict[str, float]:
     """Return what a published quantity may have meant: way of counting -> value in the published
     unit.
 
@@ -380,13 +399,13 @@ def ways(quantity: str, counted: Counted) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for number, (form, count) in enumerate(counted.forms.items()):
-        for way, value in _WAYS[quantity](count).items():
+        for way, value in _CONVENTIONS_BY_QUANTITY[quantity](count).items():
             if value not in found.values():  # forms that agree are one way
-                found[_named(way, form) if number else way] = value
+                found[_name_form(way, form) if number else way] = value
     return found
 
 
-_WAYS: Mapping[str, Callable[[Count], Mapping[str, float]]] = {
+_CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[Count], Mapping[str, float]]] = {
     "parameters": lambda count: {"parameters": count.parameters / 1e6},
     "operations": lambda count: {
         "MACs": count.macs / 1e9, "FLOPs = 2 x "
@@ -401,10 +420,10 @@ _WAYS: Mapping[str, Callable[[Count], Mapping[str, float]]] = {
 }  # fmt: skip
 
 
-def _published(kept: Record) -> Table:
+def _published_table(kept: Record) -> CostReportTable:
     import pandas as pd
 
-    figures = [figure for figure in kept.published if figure.quantity in _WAYS]
+    figures = [figure for figure in kept.published if figure.quantity in _CONVENTIONS_BY_QUANTITY]
     numbers = pd.DataFrame(
         [_published_line(figure, kept.references[figure.method]) for figure in figures]
     )
@@ -412,20 +431,22 @@ def _published(kept: Record) -> Table:
         f"Published: as printed, for a picture of {SIZE[0]}x{SIZE[1]}. A convention reproduces a "
         f"figure if it comes "
         f"within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often something else.",
-        *_grouped((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
-        *_grouped(
+        *_group_remarks((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
+        *_group_remarks(
             (what.problem, name, "cannot be counted") for name, what in kept.references.items()
         ),
     )
-    texts = numbers.map(_text)
+    texts = numbers.map(_format_number)
     if figures:
-        texts["computed / published"] = numbers["computed / published"].map(_ratio)
-    return Table("published", "Figures that papers print, and what they are", numbers, texts, notes)
+        texts["computed / published"] = numbers["computed / published"].map(_format_ratio)
+    return CostReportTable(
+        "published", "Figures that papers print, and what they are", numbers, texts, notes
+    )
 
 
 def _published_line(figure: Published, counted: Counted) -> dict[str, float | str | None]:
     value = float(figure.value)
-    found = ways(figure.quantity, counted)
+    found = counting_conventions(figure.quantity, counted)
     nearest = min(found, key=lambda way: abs(found[way] - value), default=None)
     verdict, computed = "not counted here", None
     if nearest is not None:
@@ -444,26 +465,29 @@ def _published_line(figure: Published, counted: Counted) -> dict[str, float | st
     }
 
 
-def _published_seconds(kept: Record) -> Table:
+def _published_seconds_table(kept: Record) -> CostReportTable:
     import pandas as pd
 
-    figures = [figure for figure in kept.published if figure.quantity in _SECONDS]
+    figures = [figure for figure in kept.published if figure.quantity in _SECONDS_COLUMNS]
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for figure in figures:
         line = lines.setdefault(
-            (figure.model, figure.method, figure.source), dict.fromkeys(_SECONDS.values(), _NONE)
+            (figure.model, figure.method, figure.source),
+            dict.fromkeys(_SECONDS_COLUMNS.values(), _NO_VALUE),
         )
-        line[_SECONDS[figure.quantity]] = figure.value
+        line[_SECONDS_COLUMNS[figure.quantity]] = figure.value
     rows = [
         {"model": model, "method": method, **seconds, "source": source}
         for (model, method, source), seconds in lines.items()
     ]
     numbers = pd.DataFrame(rows)
-    remarks = _grouped(
-        (figure.note, figure.model, f"({_SECONDS[figure.quantity]})") for figure in figures
+    remarks = _group_remarks(
+        (figure.note, figure.model, f"({_SECONDS_COLUMNS[figure.quantity]})") for figure in figures
     )
     notes = ("On other machines than ours: not comparable with what is measured here.", *remarks)
-    return Table("published-seconds", "Seconds that papers print", numbers, numbers, notes)
+    return CostReportTable(
+        "published-seconds", "Seconds that papers print", numbers, numbers, notes
+    )
 
 
-_SECONDS = {"cpu_seconds": "published CPU (s)", "gpu_seconds": "published GPU (s)"}
+_SECONDS_COLUMNS = {"cpu_seconds": "published CPU (s)", "gpu_seconds": "published GPU (s)"}

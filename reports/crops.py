@@ -26,7 +26,7 @@ _LEAST_CONTRAST: Final = 2 / 255
 """Mean absolute contrast at a scale of 1 to 4 px from which on a block shows something."""
 
 
-class Close(NamedTuple):
+class CropWindow(NamedTuple):
     """Where a close look is taken: the upper left corner and the size of a window, in pixels."""
 
     top: int
@@ -39,7 +39,7 @@ class Close(NamedTuple):
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-class Views(NamedTuple):
+class SamplePictures(NamedTuple):
     """The 8-bit pictures of one sample, H x W x 3 in [0, 1]: by method, `input` first, and the
     target or None.
     """
@@ -59,7 +59,7 @@ class Views(NamedTuple):
         return self.made if self.target is None else {**self.made, "target": self.target}
 
 
-def views(kept: Sequence[tuple[Path, Cell, str]]) -> Views | None:
+def read_sample_pictures(kept: Sequence[tuple[Path, Cell, str]]) -> SamplePictures | None:
     """Return the pictures kept of one sample, or None if none is there any more.
 
     Args:
@@ -73,13 +73,13 @@ def views(kept: Sequence[tuple[Path, Cell, str]]) -> Views | None:
         None,
     )
     return (
-        Views({**first, **made}, None if target is None else imageio.read(target)[0])
+        SamplePictures({**first, **made}, None if target is None else imageio.read(target)[0])
         if made
         else None
     )
 
 
-def closest(seen: Picture, target: Picture | None, side: int) -> Close:
+def find_crop_window(seen: Picture, target: Picture | None, side: int) -> CropWindow:
     """Return the square window that shows the defocus best.
 
     With a target it is where the mean absolute error of the input is largest. Without one it is
@@ -94,21 +94,21 @@ def closest(seen: Picture, target: Picture | None, side: int) -> Close:
     """
     height, width = (min(side, extent) for extent in seen.shape[:2])
     if target is not None and target.shape == seen.shape:
-        top, left = _largest(np.abs(seen - target).mean(axis=2), height, width)
+        top, left = _largest_error_corner(np.abs(seen - target).mean(axis=2), height, width)
     else:
         middle = (seen.shape[0] - height) // 2, (seen.shape[1] - width) // 2
-        top, left = _mixed(seen, min(height, width)) or middle
-    return Close(top, left, height, width)
+        top, left = _mixed_sharpness_corner(seen, min(height, width)) or middle
+    return CropWindow(top, left, height, width)
 
 
-def _largest(error: NDArray[np.float32], height: int, width: int) -> tuple[int, int]:
+def _largest_error_corner(error: NDArray[np.float32], height: int, width: int) -> tuple[int, int]:
     means = cv2.boxFilter(error, -1, (width, height), anchor=(0, 0))
     valid = means[: error.shape[0] - height + 1, : error.shape[1] - width + 1]
     top, left = divmod(int(valid.argmax()), valid.shape[1])
     return top, left
 
 
-def _mixed(seen: Picture, side: int) -> tuple[int, int] | None:
+def _mixed_sharpness_corner(seen: Picture, side: int) -> tuple[int, int] | None:
     """Return the corner of the window in which the sharpness of textured blocks differs most, or
     None.
     """

@@ -26,7 +26,7 @@ Mark = Literal["best", "second"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One cell.
 
     Attributes:
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """The head of a column.
 
     Attributes:
@@ -58,7 +58,7 @@ class Column:
     label: bool = False
 
 
-Line = tuple[Cell, ...]
+TableLine = tuple[TableCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class Grid:
     """
 
     caption: str
-    columns: tuple[Column, ...]
-    groups: tuple[tuple[Line, ...], ...]
+    columns: tuple[TableColumn, ...]
+    groups: tuple[tuple[TableLine, ...], ...]
     footnotes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Grid:
             )
 
     @property
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[TableLine]:
         """The lines of all groups."""
         return (line for group in self.groups for line in group)
 
@@ -96,7 +96,7 @@ class Grid:
         the cells.
         """
         found = dict.fromkeys(cell.note for line in self.lines for cell in line if cell.note)
-        return {note: _letter(number) for number, note in enumerate(found)}
+        return {note: _note_letter(number) for number, note in enumerate(found)}
 
     @property
     def notes(self) -> list[str]:
@@ -106,48 +106,52 @@ class Grid:
         return [*(f"({letter}) {note}" for note, letter in self.letters.items()), *self.footnotes]
 
 
-def plain(
+def grid_from_texts(
     caption: str,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     lines: Iterable[Iterable[str]],
     footnotes: Sequence[str] = (),
 ) -> Grid:
     """Return a table of bare texts in one group."""
-    group = tuple(tuple(map(Cell, line)) for line in lines)
+    group = tuple(tuple(map(TableCell, line)) for line in lines)
     return Grid(caption, tuple(columns), (group,) if group else (), tuple(footnotes))
 
 
-def framed(
+def grid_from_frame(
     caption: str, texts: pd.DataFrame, labels: Collection[str], footnotes: Sequence[str] = ()
 ) -> Grid:
     """Return a frame of texts as a table; the columns named in `labels` name the lines."""
-    columns = [Column(str(name), label=name in labels) for name in texts]
-    return plain(caption, columns, texts.to_numpy().tolist(), footnotes)
+    columns = [TableColumn(str(name), label=name in labels) for name in texts]
+    return grid_from_texts(caption, columns, texts.to_numpy().tolist(), footnotes)
 
 
-def write(grids: Sequence[Grid], form: Format) -> str:
+def format_grids(grids: Sequence[Grid], form: Format) -> str:
     """Return tables as one text: a document for `html`, parts of one for `markdown` and `latex`.
 
     Several tables in `csv` are blocks with an empty line between them.
     """
     if form == "html":
-        return _templates().get_template("tables.html").render(grids=grids)
-    return "\n".join(map({"markdown": markdown, "latex": latex, "csv": csv}[form], grids))
+        return _html_templates().get_template("tables.html").render(grids=grids)
+    return "\n".join(
+        map({"markdown": grid_to_markdown, "latex": grid_to_latex, "csv": grid_to_csv}[form], grids)
+    )
 
 
 # Markdown
 # --------------------------------------------------------------------------------------------------
 
 
-def markdown(grid: Grid) -> str:
+def grid_to_markdown(grid: Grid) -> str:
     """Return a table with its caption as heading and its notes as list; a group's name precedes its
     columns' titles.
     """
     from tabulate import tabulate
 
     marks = {"best": "**{}**", "second": "*{}*"}
-    lines = [_texts(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines]
-    heads = [escape_markdown(_head(column, ": ")) for column in grid.columns]
+    lines = [
+        _format_cells(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines
+    ]
+    heads = [escape_markdown(_column_heading(column, ": ")) for column in grid.columns]
     align = ["left" if column.label else "right" for column in grid.columns]
     table = tabulate(
         lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None
@@ -167,12 +171,14 @@ def escape_markdown(text: str) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-def latex(grid: Grid) -> str:
+def grid_to_latex(grid: Grid) -> str:
     """Return a table as LaTeX that needs booktabs and nothing else."""
     marks = {"best": r"\textbf{{{}}}", "second": r"\textit{{{}}}"}
     groups = [
         "".join(
-            _latex_line(_texts(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}"))
+            _latex_line(
+                _format_cells(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}")
+            )
             for line in group
         )
         for group in grid.groups
@@ -196,12 +202,12 @@ def latex(grid: Grid) -> str:
     )
 
 
-def _latex_groups(columns: Sequence[Column]) -> str:
+def _latex_groups(columns: Sequence[TableColumn]) -> str:
     """Return the line of group names with rules under them; nothing where no column has a group."""
     if not any(column.group for column in columns):
         return ""
     names, rules = [], []
-    for name, start, span in _spans(columns):
+    for name, start, span in _group_spans(columns):
         names.append(f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(name)}}}")
         rules += [f"\\cmidrule(lr){{{start + 1}-{start + span}}}"] if name else []
     return f"{_latex_line(names)}{''.join(rules)}\n"
@@ -215,7 +221,7 @@ def _latex_line(texts: Sequence[str]) -> str:
     return f"{guard}{line} \\\\\n"
 
 
-_LATEX = {
+_LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
@@ -250,7 +256,7 @@ def escape_latex(text: str) -> str:
     becomes `?`.
     """
     plain = (
-        _LATEX.get(char, char if char.isascii() and char.isprintable() else "?")
+        _LATEX_ESCAPES.get(char, char if char.isascii() and char.isprintable() else "?")
         for char in _one_line(text)
     )
     return re.sub("-(?=-)", "-{}", "".join(plain))  # two hyphens stay two
@@ -260,11 +266,11 @@ def escape_latex(text: str) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-def csv(grid: Grid) -> str:
+def grid_to_csv(grid: Grid) -> str:
     """Return the texts as one line per line of the table; caption, notes and marks are left out."""
     file = io.StringIO()
     out = csv_writer(file, lineterminator="\n")
-    out.writerow(_head(column, ": ") for column in grid.columns)
+    out.writerow(_column_heading(column, ": ") for column in grid.columns)
     out.writerows([cell.text for cell in line] for line in grid.lines)
     return file.getvalue()
 
@@ -273,13 +279,13 @@ def csv(grid: Grid) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-def html(grid: Grid) -> str:
+def grid_to_html(grid: Grid) -> str:
     """Return a table with its notes as a `<figure>`, to stand in any document."""
-    return _templates().get_template("table.html").render(grid=grid)
+    return _html_templates().get_template("table.html").render(grid=grid)
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
+def _html_templates() -> jinja2.Environment:
     import jinja2
 
     made = jinja2.Environment(
@@ -288,7 +294,7 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["spans"] = _spans
+    made.globals["spans"] = _group_spans
     return made
 
 
@@ -296,7 +302,7 @@ def _templates() -> jinja2.Environment:
 # --------------------------------------------------------------------------------------------------
 
 
-def terminal(grid: Grid) -> Table:
+def grid_to_terminal(grid: Grid) -> Table:
     """Return a table for the terminal, with a line between groups; `Grid.notes` are left to the
     caller.
     """
@@ -306,12 +312,13 @@ def terminal(grid: Grid) -> Table:
     made = Table(title=escape(grid.caption), title_justify="left")
     for column in grid.columns:
         justify: Literal["left", "right"] = "left" if column.label else "right"
-        made.add_column(escape(_head(column, "\n")), justify=justify, overflow="fold")
+        made.add_column(escape(_column_heading(column, "\n")), justify=justify, overflow="fold")
     marks = {"best": "[bold]{}[/bold]", "second": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:
             made.add_row(
-                *_texts(line, escape, marks, grid.letters, " ({})"), end_section=line is group[-1]
+                *_format_cells(line, escape, marks, grid.letters, " ({})"),
+                end_section=line is group[-1],
             )
     return made
 
@@ -320,8 +327,8 @@ def terminal(grid: Grid) -> Table:
 # -----------------------------------------------------------------------------------------------
 
 
-def _texts(
-    line: Line,
+def _format_cells(
+    line: TableLine,
     escape: Callable[[str], str],
     marks: Mapping[str, str],
     letters: Mapping[str, str],
@@ -339,11 +346,11 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
-def _head(column: Column, joint: str) -> str:
+def _column_heading(column: TableColumn, joint: str) -> str:
     return f"{column.group}{joint}{column.title}" if column.group else column.title
 
 
-def _spans(columns: Sequence[Column]) -> list[tuple[str, int, int]]:
+def _group_spans(columns: Sequence[TableColumn]) -> list[tuple[str, int, int]]:
     """Return (group, first column, how many) of neighbours that share a group."""
     start, spans = 0, []
     for name, some in groupby(column.group for column in columns):
@@ -353,7 +360,7 @@ def _spans(columns: Sequence[Column]) -> list[tuple[str, int, int]]:
     return spans
 
 
-def _letter(number: int) -> str:
+def _note_letter(number: int) -> str:
     """Return a, b ... z, aa, ab ... for 0, 1 ..."""
     more, last = divmod(number, len(ascii_lowercase))
-    return (_letter(more - 1) if more else "") + ascii_lowercase[last]
+    return (_note_letter(more - 1) if more else "") + ascii_lowercase[last]

@@ -31,8 +31,8 @@ from benchmark.stats import mean_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-Bytes = NDArray[np.uint8]
-Card = dict[str, Any]
+ByteImage = NDArray[np.uint8]
+MeasureCard = dict[str, Any]
 
 _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
@@ -43,31 +43,33 @@ _NUMBERS = [
 ]
 
 
-def _card(title: str, unit: str = "", *, higher: bool = False, digits: int = 3) -> Card:
+def _measure_card(
+    title: str, unit: str = "", *, higher: bool = False, digits: int = 3
+) -> MeasureCard:
     return {"title": title, "unit": unit, "higher_is_better": higher, "digits": digits}
 
 
-_MAP: Final = {
-    "mae_px": _card("MAE", "px"),
-    "rmse_px": _card("RMSE", "px"),
-    "absolute_bias_px": _card("absolute bias", "px"),
-    "pearson": _card("Pearson r", higher=True),
+_MAP_MEASURES: Final = {
+    "mae_px": _measure_card("MAE", "px"),
+    "rmse_px": _measure_card("RMSE", "px"),
+    "absolute_bias_px": _measure_card("absolute bias", "px"),
+    "pearson": _measure_card("Pearson r", higher=True),
 }
-_MASK: Final = {
-    "auc": _card("ROC AUC", higher=True),
-    "f03": _card("best F0.3", higher=True),
-    "f1": _card("best F1", higher=True),
+_MASK_MEASURES: Final = {
+    "auc": _measure_card("ROC AUC", higher=True),
+    "f03": _measure_card("best F0.3", higher=True),
+    "f1": _measure_card("best F1", higher=True),
 }
-_BINS: Final = {
-    column: _card(f"MAE at {column.removeprefix('mae_px ')}", "px")
+_BIN_MEASURES: Final = {
+    column: _measure_card(f"MAE at {column.removeprefix('mae_px ')}", "px")
     for column in map_scores.COLUMNS
     if column.startswith("mae_px ")
 }
 
 
-class Written(NamedTuple):
-    """What `write` made: the summaries (for the terminal), the table file, and the strip if there
-    was a map to show.
+class MapReport(NamedTuple):
+    """What `write_map_report` wrote: the summaries (for the terminal), the table file, and the
+    strip if there was a map to show.
     """
 
     summaries: list[Summary]
@@ -75,14 +77,14 @@ class Written(NamedTuple):
     strip: Path | None
 
 
-def write(
+def write_map_report(
     rows: Sequence[Row],
     methods: Sequence[PlannedMethod],
     data: PlannedDataset,
     folder: Path,
     *,
     form: tables.Format = "markdown",
-) -> Written:
+) -> MapReport:
     """Write the tables and the picture strip of `map_scores.run` into its folder.
 
     Args:
@@ -96,7 +98,7 @@ def write(
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
     with imageio.replacing(table) as file:
         file.write(tables.write(made, form).encode())
-    return Written(made, table, strip(rows, data, folder, folder / "maps.png"))
+    return MapReport(made, table, write_map_strip(rows, data, folder, folder / "maps.png"))
 
 
 # Tables
@@ -116,22 +118,24 @@ def summarise_maps(
     frame = pd.DataFrame(rows)
     frame[_NUMBERS] = frame[_NUMBERS].astype("float64")
     frame["absolute_bias_px"] = frame["bias_px"].abs()
-    maker = _Tables(frame, methods, data)
+    maker = _MapTables(frame, methods, data)
     facts = maker.facts()
     found: list[Summary] = []
     if frame["n_px"].notna().any():
         found.append(
             maker.table(
-                "blur maps", _MAP, [_ABOUT_MAP, *maker.constant(), *maker.signed_bias(), *facts]
+                "blur maps",
+                _MAP_MEASURES,
+                [_MAP_NOTE, *maker.constant(), *maker.signed_bias(), *facts],
             )
         )
-        found.append(maker.table("blur maps by true sigma", _BINS, maker.bin_counts()))
+        found.append(maker.table("blur maps by true sigma", _BIN_MEASURES, maker.bin_counts()))
     if frame["mask_px"].notna().any():
         found.append(
             maker.table(
                 "out-of-focus detection",
-                _MASK,
-                [_ABOUT_MASK, *maker.chance(), *(() if found else facts)],
+                _MASK_MEASURES,
+                [_MASK_NOTE, *maker.chance(), *(() if found else facts)],
             )
         )
     return found or [
@@ -141,19 +145,19 @@ def summarise_maps(
     ]
 
 
-_ABOUT_MAP = (
+_MAP_NOTE = (
     "Sigma of the Gaussian-equivalent blur in pixels, no scale or offset fitted; absolute bias: "
     "mean over pictures of "
     "the absolute value of each picture's mean error."
 )
-_ABOUT_MASK = (
+_MASK_NOTE = (
     "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an "
     "upper bound for any "
     "rule; F0.3 has beta^2 = 0.3."
 )
 
 
-class _Tables:
+class _MapTables:
     """Makes the tables of one set of rows."""
 
     def __init__(
@@ -161,13 +165,15 @@ class _Tables:
     ) -> None:
         self._frame, self._methods, self._data = frame, methods, data
 
-    def table(self, what: str, measures: Mapping[str, Card], about: Sequence[str]) -> Summary:
+    def table(
+        self, what: str, measures: Mapping[str, MeasureCard], about: Sequence[str]
+    ) -> Summary:
         """Return one table; `about` are footnotes of its own."""
         notes: list[str] = []
         rows = [
             row
             for level, block in self._levels()
-            for row in _with_best(
+            for row in _mark_best(
                 [self._row(level, method, block, measures, notes) for method in self._methods],
                 measures,
             )
@@ -194,7 +200,7 @@ class _Tables:
         different pictures.
         """
         pictures = self._frame[self._frame["n_px"].notna()].drop_duplicates("sample")
-        names = [column.removeprefix("mae_px ") for column in _BINS]
+        names = [column.removeprefix("mae_px ") for column in _BIN_MEASURES]
         counts = ", ".join(f"{name}: {int((pictures[f'n_px {name}'] > 0).sum())}" for name in names)
         return [
             f"True sigma in px; a column averages the pictures that have such pixels ({counts})."
@@ -236,14 +242,16 @@ class _Tables:
         level: str,
         method: PlannedMethod,
         block: pd.DataFrame,
-        measures: Mapping[str, Card],
+        measures: Mapping[str, MeasureCard],
         notes: list[str],
     ) -> summaries.Row:
         name = method.id.label
         mine = block[block["method"] == name]
         bad = mine[mine["status"] != "ok"]
         if bad.empty:
-            entries = {key: _entry(mine, key, f"{name}, noise {level}", notes) for key in measures}
+            entries = {
+                key: _mean_entry(mine, key, f"{name}, noise {level}", notes) for key in measures
+            }
         elif (mine["reason"] == map_scores.NO_MAP).all():
             entries = dict.fromkeys(measures, Entry(None, map_scores.NO_MAP))
         else:
@@ -294,7 +302,7 @@ class _Tables:
             )
 
 
-def _entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
+def _mean_entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
     constant = mine["pearson_reason"] == ESTIMATE_CONSTANT
     if key == "pearson" and constant.any():
         notes.append(
@@ -305,7 +313,9 @@ def _entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
     return Entry(mean_interval(values)) if values else Entry(None, "not available")
 
 
-def _with_best(rows: list[summaries.Row], measures: Mapping[str, Card]) -> list[summaries.Row]:
+def _mark_best(
+    rows: list[summaries.Row], measures: Mapping[str, MeasureCard]
+) -> list[summaries.Row]:
     """Mark the best mean of each measure among the methods that saw no truth."""
     for key, card in measures.items():
         means = [
@@ -327,7 +337,7 @@ def _with_best(rows: list[summaries.Row], measures: Mapping[str, Card]) -> list[
 # --------------------------------------------------------------------------------------------------
 
 _PICTURES = 5
-_CELL = 224
+_TILE_SIDE = 224
 _MARGIN = 6
 _LABEL = 36
 _BAR = 62
@@ -337,17 +347,17 @@ _SMALLEST_SCALE = 0.5
 """
 
 
-class _Cell(NamedTuple):
+class _Tile(NamedTuple):
     """One picture of the strip with its two lines of text; a text instead of a picture says why
     there is none.
     """
 
     label: str
     caption: str
-    shown: Bytes | str
+    shown: ByteImage | str
 
 
-class _Line(NamedTuple):
+class _StripLine(NamedTuple):
     """What the strip shows of one sample: what was seen, its truth, and (row of the method, map or
     None).
     """
@@ -357,7 +367,7 @@ class _Line(NamedTuple):
     maps: list[tuple[Row, Map | None]]
 
 
-def strip(
+def write_map_strip(
     rows: Sequence[Row], data: PlannedDataset, folder: Path, path: Path, *, most: int = _PICTURES
 ) -> Path | None:
     """Write a picture of the first `most` samples: picture, truth and every map in one colour
@@ -367,40 +377,40 @@ def strip(
     true maps, at the greatest 99th percentile of the estimates; what exceeds it has its last
     colour. None if there is no map to show.
     """
-    first = min((_level(row) for row in rows), default=None)
+    first = min((_noise_level(row) for row in rows), default=None)
     by_sample: dict[str, list[Row]] = {}
     for row in rows:
-        if _level(row) == first and row["reason"] != map_scores.NO_MAP:
+        if _noise_level(row) == first and row["reason"] != map_scores.NO_MAP:
             by_sample.setdefault(str(row["sample"]), []).append(row)
     # A sample without any map may be one that cannot be read at all.
     shown = [some for some in by_sample.values() if any(row["status"] == "ok" for row in some)]
-    lines = [_line(some, data, folder) for some in shown[:most]]
+    lines = [_read_strip_line(some, data, folder) for some in shown[:most]]
     if not any(found is not None for line in lines for _, found in line.maps):
         return None
-    top = _top(lines)
-    sheet = _sheet([list(_cells(line, top)) for line in lines], top)
+    top = _scale_end(lines)
+    sheet = _draw_map_sheet([list(_strip_tiles(line, top)) for line in lines], top)
     with imageio.replacing(path) as file:
         sheet.save(file, "PNG")
     return path
 
 
-def _level(row: Row) -> tuple[Any, ...]:
+def _noise_level(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in _LEVEL)
 
 
-def _line(rows: list[Row], data: PlannedDataset, folder: Path) -> _Line:
+def _read_strip_line(rows: list[Row], data: PlannedDataset, folder: Path) -> _StripLine:
     row = rows[0]
-    sigma, clip, round8, seed = _level(row)
+    sigma, clip, round8, seed = _noise_level(row)
     sample = Track.parse(str(row["track"])).read(data.dataset.load(str(row["sample"])))
     seen = noise.add(sample, Noise(sigma, clip, round8, seed), data.id.name)
     maps = [
         (row, imageio.read_array(folder / str(row["map"])) if row["status"] == "ok" else None)
         for row in rows
     ]
-    return _Line(seen, f"noise {sigma:g}" if sigma else "", maps)
+    return _StripLine(seen, f"noise {sigma:g}" if sigma else "", maps)
 
 
-def _top(lines: Sequence[_Line]) -> float:
+def _scale_end(lines: Sequence[_StripLine]) -> float:
     truths = [float(line.seen.blur_map.max()) for line in lines if line.seen.blur_map is not None]
     estimates = [
         float(np.percentile(found, 99))
@@ -411,21 +421,21 @@ def _top(lines: Sequence[_Line]) -> float:
     return max(_SMALLEST_SCALE, *(truths or estimates))
 
 
-def _cells(line: _Line, top: float) -> Iterator[_Cell]:
+def _strip_tiles(line: _StripLine, top: float) -> Iterator[_Tile]:
     sample = line.seen
-    yield _Cell(sample.id, line.noise, _fitted(_bytes(sample.image)))
+    yield _Tile(sample.id, line.noise, _fit_tile(_to_bytes(sample.image)))
     if sample.blur_map is not None:
         least, most = sample.blur_map.min(), sample.blur_map.max()
-        yield _Cell("true map", f"{least:.2f} to {most:.2f} px", _coloured(sample.blur_map, top))
+        yield _Tile("true map", f"{least:.2f} to {most:.2f} px", _colour_map(sample.blur_map, top))
     if sample.mask is not None:
         grey = np.repeat(sample.mask[..., None].astype(np.uint8) * 255, 3, axis=2)
-        yield _Cell("mask", "white: out of focus", _fitted(grey))
+        yield _Tile("mask", "white: out of focus", _fit_tile(grey))
     for row, found in line.maps:
-        shown = f"{row['status']}: {row['reason']}" if found is None else _coloured(found, top)
-        yield _Cell(str(row["method"]), _caption(row), shown)
+        shown = f"{row['status']}: {row['reason']}" if found is None else _colour_map(found, top)
+        yield _Tile(str(row["method"]), _score_caption(row), shown)
 
 
-def _caption(row: Row) -> str:
+def _score_caption(row: Row) -> str:
     parts = [
         f"{name} {value:.{digits}f}{unit}"
         for key, name, digits, unit in (
@@ -439,13 +449,13 @@ def _caption(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _bytes(picture: NDArray[np.float32]) -> Bytes:
+def _to_bytes(picture: NDArray[np.float32]) -> ByteImage:
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
-def _fitted(shown: Bytes) -> Bytes:
+def _fit_tile(shown: ByteImage) -> ByteImage:
     """Return a picture scaled to fit a cell."""
-    scale = _CELL / max(shown.shape[:2])
+    scale = _TILE_SIDE / max(shown.shape[:2])
     size = tuple(max(1, round(extent * scale)) for extent in shown.shape[1::-1])
     return np.asarray(
         cv2.resize(shown, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST),
@@ -453,39 +463,39 @@ def _fitted(shown: Bytes) -> Bytes:
     )
 
 
-def _coloured(blur_map: Map, top: float) -> Bytes:
+def _colour_map(blur_map: Map, top: float) -> ByteImage:
     """Return a map in viridis, dark for sharp; scaled down before it is coloured, so that no colour
     is invented.
     """
-    small = _fitted(np.rint(np.clip(blur_map / top, 0, 1) * 255).astype(np.uint8))
+    small = _fit_tile(np.rint(np.clip(blur_map / top, 0, 1) * 255).astype(np.uint8))
     return np.asarray(cv2.applyColorMap(small, cv2.COLORMAP_VIRIDIS)[..., ::-1])
 
 
-def _sheet(lines: Sequence[Sequence[_Cell]], top: float) -> Image.Image:
-    step = _CELL + _MARGIN
+def _draw_map_sheet(lines: Sequence[Sequence[_Tile]], top: float) -> Image.Image:
+    step = _TILE_SIDE + _MARGIN
     columns = max(len(line) for line in lines)
-    heights = [_LABEL + max(_height(cell) for cell in line) + _MARGIN for line in lines]
+    heights = [_LABEL + max(_tile_height(cell) for cell in line) + _MARGIN for line in lines]
     sheet = Image.new("RGB", (columns * step + _MARGIN, sum(heights) + _MARGIN + _BAR), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
     above = _MARGIN
     for line, height in zip(lines, heights, strict=True):
         for column, cell in enumerate(line):
-            _draw(sheet, draw, font, cell, (_MARGIN + column * step, above))
+            _draw_tile(sheet, draw, font, cell, (_MARGIN + column * step, above))
         above += height
-    _colour_bar(sheet, draw, font, above, top)
+    _draw_colour_bar(sheet, draw, font, above, top)
     return sheet
 
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def _height(cell: _Cell) -> int:
+def _tile_height(cell: _Tile) -> int:
     return _REASON_LINES * 18 if isinstance(cell.shown, str) else int(cell.shown.shape[0])
 
 
-def _draw(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, cell: _Cell, corner: tuple[int, int]
+def _draw_tile(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, cell: _Tile, corner: tuple[int, int]
 ) -> None:
     left, above = corner
     draw.text((left, above), _printable(cell.label, font), fill="black", font=font)
@@ -509,16 +519,16 @@ def _draw(
         )  # a white region of a mask must not merge with the page
 
 
-def _colour_bar(
+def _draw_colour_bar(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, above: int, top: float
 ) -> None:
     """Draw the colour scale under the pictures, as wide as a cell."""
     ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
-    wide = cv2.resize(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1], (_CELL, 16))
+    wide = cv2.resize(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1], (_TILE_SIDE, 16))
     sheet.paste(Image.fromarray(wide), (_MARGIN, above))
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
         draw.text(
-            (_MARGIN + share * _CELL, above + 18),
+            (_MARGIN + share * _TILE_SIDE, above + 18),
             f"{share * top:.2g}",
             fill="black",
             font=font,
@@ -532,6 +542,6 @@ def _colour_bar(
 def _printable(text: str, font: _Font) -> str:
     """Return as much of a text as fits above a cell; the built-in font knows Latin letters only."""
     plain = text.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")
-    while font.getlength(plain) > _CELL:
+    while font.getlength(plain) > _TILE_SIDE:
         plain = plain[:-2] + "…" if plain.endswith("…") else plain[:-1] + "…"
     return plain

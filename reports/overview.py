@@ -24,31 +24,33 @@ _MARGIN = 4
 _LABEL = 18
 
 
-class _Strip(NamedTuple):
+class _CropLine(NamedTuple):
     """One line of the overview: labels and crops."""
 
     sample: str
     crops: list[tuple[str, NDArray[np.uint8]]]
 
 
-def write(store: Store, path: Path, dataset: str | None = None) -> Path | None:
+def write_overview(store: Store, path: Path, dataset: str | None = None) -> Path | None:
     """Write the overview of a run; return its path, or None if the run kept no pictures.
 
     Each line is one picture at the lowest noise level of the run, cropped where the defocus cost
     most (where there is a target) or at its centre, at its own pixel size.
     """
     strips = [
-        strip for cells in _first_samples(store, dataset) if (strip := _strip(store.folder, cells))
+        strip
+        for cells in _first_outputs(store, dataset)
+        if (strip := _crop_line(store.folder, cells))
     ]
     if not strips:
         return None
-    sheet = _sheet(strips)
+    sheet = _draw_crop_sheet(strips)
     with imageio.replacing(path) as file:
         sheet.save(file, "PNG")
     return path
 
 
-def _first_samples(store: Store, dataset: str | None) -> list[list[tuple[Cell, str]]]:
+def _first_outputs(store: Store, dataset: str | None) -> list[list[tuple[Cell, str]]]:
     """Return (cell, output) of the first data set (or the one named), by sample."""
     kept = [
         (cell, known.output)
@@ -70,12 +72,12 @@ def _first_samples(store: Store, dataset: str | None) -> list[list[tuple[Cell, s
     ]
 
 
-def _strip(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _Strip | None:
-    views = crops.views([(folder, cell, output) for cell, output in cells])
+def _crop_line(folder: Path, cells: Sequence[tuple[Cell, str]]) -> _CropLine | None:
+    views = crops.read_sample_pictures([(folder, cell, output) for cell, output in cells])
     if views is None:
         return None
-    close = crops.closest(views.seen, views.target, _CROP)
-    return _Strip(
+    close = crops.find_crop_window(views.seen, views.target, _CROP)
+    return _CropLine(
         cells[0][0].sample,
         [(name, _bytes(close.of(picture))) for name, picture in views.shown().items()],
     )
@@ -85,7 +87,7 @@ def _bytes(picture: Picture) -> NDArray[np.uint8]:
     return np.rint(picture * 255).astype(np.uint8)
 
 
-def _sheet(strips: Sequence[_Strip]) -> Image.Image:
+def _draw_crop_sheet(strips: Sequence[_CropLine]) -> Image.Image:
     columns = max(len(strip.crops) for strip in strips)
     step = _CROP + _MARGIN
     sheet = Image.new(

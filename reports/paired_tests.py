@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports.grid import Cell
+from benchmark.reports.grid import TableCell
 from benchmark.reports.selection import Card, Column, Ground
 from benchmark.stats import ALPHA, Interval, Paired, compare, holm
 
@@ -57,15 +57,15 @@ def tests(cases: Sequence[tuple[Column, Card, pd.DataFrame]]) -> list[Test]:
     return [Test(*case, found, p) for case, found, p in zip(cases, results, adjusted, strict=True)]
 
 
-def cells(test: Test) -> list[Cell]:
+def cells(test: Test) -> list[TableCell]:
     """Return the difference, bold where it is shown, and the columns of `HEADS`."""
     found, digits = test.found, digits_of(test)
     least = could_show(found)
     return [
-        Cell(interval(found.interval, digits), "best" if test.adjusted <= ALPHA else None),
-        Cell(f"{found.wins}–{found.losses}"),
-        *(Cell(p_value(p)) for p in (found.sign_flip, test.adjusted, found.wilcoxon)),
-        Cell("–" if least is None else f"{least:.{digits}f}"),
+        TableCell(interval(found.interval, digits), "best" if test.adjusted <= ALPHA else None),
+        TableCell(f"{found.wins}–{found.losses}"),
+        *(TableCell(p_value(p)) for p in (found.sign_flip, test.adjusted, found.wilcoxon)),
+        TableCell("–" if least is None else f"{least:.{digits}f}"),
     ]
 
 

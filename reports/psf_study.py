@@ -482,8 +482,8 @@ def _grids(study: Study) -> list[Grid]:
     notes = [*_NOTES, f"Measured by {footnotes.this_suite()}."]
     *others, last = tables
     return [
-        *(grid.framed(title, tables[title], _TEXTS) for title in others),
-        grid.framed(last, tables[last], _TEXTS, notes),
+        *(grid.grid_from_frame(title, tables[title], _TEXTS) for title in others),
+        grid.grid_from_frame(last, tables[last], _TEXTS, notes),
     ]
 
 
@@ -492,13 +492,13 @@ def markdown(study: Study) -> str:
     findings = "\n".join(f"- {grid.escape_markdown(line)}" for line in summary_lines(study))
     return (
         f"# How well blur kernels fit defocus "
-        f"PSFs\n\n{findings}\n\n{grid.write(_grids(study), 'markdown')}"
+        f"PSFs\n\n{findings}\n\n{grid.format_grids(_grids(study), 'markdown')}"
     )
 
 
 def latex(study: Study) -> str:
     """Return the tables as LaTeX (booktabs)."""
-    return grid.write(_grids(study), "latex")
+    return grid.format_grids(_grids(study), "latex")
 
 
 _TEXTS = ("aperture", "PSFs", "model")

@@ -22,27 +22,27 @@ from benchmark.api import DataError
 from benchmark.checkpoints import NOISE_TRAINED
 from benchmark.spec import parse
 
-FOLDER = Path(benchmark.__file__).parent / "published"
-PAPER = "GKMNet paper (NeurIPS 2021)"
+PUBLISHED_FOLDER = Path(benchmark.__file__).parent / "published"
+GKMNET_PAPER = "GKMNet paper (NeurIPS 2021)"
 """The source whose tables are made again."""
 TableNumber = Literal["1", "2", "3", "4", "5"]
 Training = Literal["", "clean", "noise"]
 _RANGES = {"psnr": (5, 60), "ssim": (0, 1), "lpips": (0, 1), "mae": (0, 1)}
-_ANY = "*"
+_ANY_TAG = "*"
 
-Text = Annotated[str, MinLen(1)]
-Line = TypeVar("Line", bound="_Line")
+NonemptyText = Annotated[str, MinLen(1)]
+PublishedRecord = TypeVar("PublishedRecord", bound="_PublishedRecord")
 
 
-class _Line(BaseModel):
+class _PublishedRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Printed(_Line):
+class PrintedNumber(_PublishedRecord):
     """One printed number.
 
     Attributes:
-        source: a key of `sources`.
+        source: a key of `read_published_sources`.
         table: number of the table of the GKMNet paper; empty for other sources.
         model: the row's name, as printed.
         training: what the row says of its training pictures (`noise` for the paper's "+"); empty if
@@ -57,11 +57,11 @@ class Printed(_Line):
         note: what a reader must know about this number.
     """
 
-    source: Text
+    source: NonemptyText
     table: TableNumber | Literal[""]
-    model: Text
+    model: NonemptyText
     training: Training
-    dataset: Text
+    dataset: NonemptyText
     part: Literal["", "indoor", "outdoor"]
     noise: Annotated[float, Ge(0)]
     measure: Literal["psnr", "ssim", "lpips", "mae"]
@@ -70,7 +70,7 @@ class Printed(_Line):
     note: str
 
     @model_validator(mode="after")
-    def _plausible(self) -> Printed:
+    def _plausible(self) -> PrintedNumber:
         if not self.value:
             if not self.note:
                 raise ValueError("a number that cannot be read needs a note")
@@ -89,11 +89,13 @@ class Printed(_Line):
     def place(self) -> tuple[object, ...]:
         """What no two numbers share."""
         return tuple(
-            getattr(self, name) for name in Printed.model_fields if name not in ("value", "note")
+            getattr(self, name)
+            for name in PrintedNumber.model_fields
+            if name not in ("value", "note")
         )
 
 
-class Source(_Line):
+class PublishedSource(_PublishedRecord):
     """Where numbers are printed.
 
     Attributes:
@@ -102,18 +104,18 @@ class Source(_Line):
         note: what is known of all its numbers.
     """
 
-    source: Text
-    reference: Text
+    source: NonemptyText
+    reference: NonemptyText
     note: str
 
 
-class Row(_Line):
+class PaperRow(_PublishedRecord):
     """One row of a table of the paper, and our methods that stand for it.
 
     Attributes:
         table: number of the table.
         model: the row's name, as printed; empty for a method that the paper does not have.
-        training: as in `Printed`.
+        training: as in `PrintedNumber`.
         methods: canonical ids with a space between them. The tag `*` stands for any, or none, but
             not for weights that were trained on noise; `*-noise` for those.
     """
@@ -121,11 +123,11 @@ class Row(_Line):
     table: TableNumber
     model: str
     training: Training
-    methods: Text
+    methods: NonemptyText
 
     def means(self, method: str) -> bool:
         """Return whether a method stands for the row."""
-        return any(_means(pattern, method) for pattern in self.methods.split())
+        return any(_pattern_covers(pattern, method) for pattern in self.methods.split())
 
     def counts_as(self, method: str) -> bool:
         """Return whether a method has the network of the row, whatever its weights."""
@@ -137,17 +139,17 @@ class Row(_Line):
         return (spec.name, tuple(sorted(spec.parameters.items()))) in wanted
 
 
-def _means(pattern: str, method: str) -> bool:
+def _pattern_covers(pattern: str, method: str) -> bool:
     wanted, found = parse(pattern), parse(method)
     if (wanted.name, wanted.parameters) != (found.name, found.parameters):
         return False
     tag = found.checkpoint or ""
-    if wanted.checkpoint in (_ANY, _ANY + NOISE_TRAINED):
-        return tag.endswith(NOISE_TRAINED) == (wanted.checkpoint != _ANY)
+    if wanted.checkpoint in (_ANY_TAG, _ANY_TAG + NOISE_TRAINED):
+        return tag.endswith(NOISE_TRAINED) == (wanted.checkpoint != _ANY_TAG)
     return tag == (wanted.checkpoint or "")
 
 
-def quality(folder: Path = FOLDER) -> list[Printed]:
+def read_printed_numbers(folder: Path = PUBLISHED_FOLDER) -> list[PrintedNumber]:
     """Return the printed numbers in the order of the file.
 
     Raises:
@@ -155,43 +157,49 @@ def quality(folder: Path = FOLDER) -> list[Printed]:
             unknown source.
     """
     path = folder / "quality.csv"
-    known = {source.source for source in sources(folder)}
-    numbers = list(_read(path, Printed))
+    known = {source.source for source in read_published_sources(folder)}
+    numbers = list(_read_records(path, PrintedNumber))
     for number in numbers:
         if number.source not in known:
             raise DataError(
                 f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}"
             )
-    _refuse_doubles(path, (number.place for number in numbers))
+    _refuse_duplicates(path, (number.place for number in numbers))
     return numbers
 
 
-def sources(folder: Path = FOLDER) -> list[Source]:
-    """Return the sources in the order of the file; raises DataError as `quality` does."""
-    found = list(_read(folder / "sources.csv", Source))
-    _refuse_doubles(folder / "sources.csv", (source.source for source in found))
+def read_published_sources(folder: Path = PUBLISHED_FOLDER) -> list[PublishedSource]:
+    """Return the sources in the order of the file.
+
+    Raises:
+        DataError: as `read_printed_numbers`.
+    """
+    found = list(_read_records(folder / "sources.csv", PublishedSource))
+    _refuse_duplicates(folder / "sources.csv", (source.source for source in found))
     return found
 
 
-def rows(folder: Path = FOLDER) -> list[Row]:
-    """Return the rows of the paper's tables in the order of the file; raises DataError as `quality`
-    does.
+def read_paper_rows(folder: Path = PUBLISHED_FOLDER) -> list[PaperRow]:
+    """Return the rows of the paper's tables in the order of the file.
+
+    Raises:
+        DataError: as `read_printed_numbers`.
     """
-    found = list(_read(folder / "rows.csv", Row))
-    _refuse_doubles(
+    found = list(_read_records(folder / "rows.csv", PaperRow))
+    _refuse_duplicates(
         folder / "rows.csv", ((row.table, row.model, row.training, row.methods) for row in found)
     )
     return found
 
 
-def _read(path: Path, kind: type[Line]) -> Iterator[Line]:
+def _read_records(path: Path, kind: type[PublishedRecord]) -> Iterator[PublishedRecord]:
     columns = ", ".join(kind.model_fields)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for number, line in enumerate(
                 csv.DictReader(file, restkey="more cells than columns", strict=True), start=2
             ):
-                yield _line(path, number, line, kind)
+                yield _parse_record(path, number, line, kind)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); it is part of the checkout"
@@ -202,7 +210,9 @@ def _read(path: Path, kind: type[Line]) -> Iterator[Line]:
         ) from error
 
 
-def _line(path: Path, number: int, line: dict[str, str], kind: type[Line]) -> Line:
+def _parse_record(
+    path: Path, number: int, line: dict[str, str], kind: type[PublishedRecord]
+) -> PublishedRecord:
     try:
         return kind.model_validate(line)
     except ValidationError as error:
@@ -214,7 +224,7 @@ def _line(path: Path, number: int, line: dict[str, str], kind: type[Line]) -> Li
         ) from error
 
 
-def _refuse_doubles(path: Path, places: Iterable[object]) -> None:
+def _refuse_duplicates(path: Path, places: Iterable[object]) -> None:
     doubles = [place for place, count in Counter(places).items() if count > 1]
     if doubles:
         raise DataError(f"{path}: {doubles[0]} is there twice; keep one line")

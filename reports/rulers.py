@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.reports import runs, tables
-from benchmark.reports.grid import Cell, Grid, plain
-from benchmark.reports.grid import Column as Head
+from benchmark.reports.grid import Grid, TableCell, grid_from_texts
+from benchmark.reports.grid import TableColumn as Head
 from benchmark.reports.selection import Column, Ground
 from benchmark.store import Store
 
@@ -165,9 +165,10 @@ def _ranking(ground: Ground, means: _Means, caption: str, hints: Sequence[str]) 
         column: _cells(ground, column, values, reference, first)
         for column, values in means.values.items()
     }
-    absent = Cell("–", note="Not scored by this ruler, or not run through its track.")
+    absent = TableCell("–", note="Not scored by this ruler, or not run through its track.")
     lines = tuple(
-        (Cell(name), *(column.get(name, absent) for column in cells.values())) for name in methods
+        (TableCell(name), *(column.get(name, absent) for column in cells.values()))
+        for name in methods
     )
     return Grid(
         caption,
@@ -189,13 +190,13 @@ def _cells(
     values: pd.Series[float],
     reference: Column,
     first: pd.Series[float],
-) -> dict[str, Cell]:
+) -> dict[str, TableCell]:
     """Return method -> cell of a column."""
     digits = ground.card(column)["digits"] + 1
     ranks = _ranks(ground, column, values).to_dict()
     before = _ranks(ground, reference, first[values.index]).to_dict()
     return {
-        str(name): Cell(f"{value:.{digits}f} ({_change(int(ranks[name]), int(before[name]))})")
+        str(name): TableCell(f"{value:.{digits}f} ({_change(int(ranks[name]), int(before[name]))})")
         for name, value in values.to_dict().items()
     }
 
@@ -212,7 +213,7 @@ def _agreement(ground: Ground, means: _Means, caption: str) -> Grid:
         for name, (column, values) in zip(names, means.values.items(), strict=True)
     ]
     about = "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
-    return plain(
+    return grid_from_texts(
         caption, (Head("ruler", label=True), *map(Head, names)), lines, (about, *means.notes)
     )
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.reports import grid
-from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.summaries import Entry, Row, Summary
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ def write(summaries: Sequence[Summary], form: grid.Format) -> str:
     """
     if form == "csv":
         return _csv(summaries)
-    return grid.write([table(summary) for summary in summaries], form)
+    return grid.format_grids([table(summary) for summary in summaries], form)
 
 
 def terminal(summary: Summary) -> Table:
     """Return a summary as a rich table, with a line between noise levels."""
-    return grid.terminal(table(summary))
+    return grid.grid_to_terminal(table(summary))
 
 
 def table(summary: Summary) -> Grid:
@@ -36,10 +36,10 @@ def table(summary: Summary) -> Grid:
     return Grid(
         caption=f"{summary.dataset}, {summary.protocol}, track {summary.track}",
         columns=(
-            Column("noise", label=True),
-            Column("method", label=True),
-            Column("n"),
-            *(Column(heading(card)) for card in summary.measures.values()),
+            TableColumn("noise", label=True),
+            TableColumn("method", label=True),
+            TableColumn("n"),
+            *(TableColumn(heading(card)) for card in summary.measures.values()),
         ),
         groups=tuple(
             tuple(_line(row, summary.measures) for row in rows)
@@ -61,15 +61,15 @@ def count(entries: Iterable[Entry]) -> str:
     return str(counts.pop()) if len(counts) == 1 else ("–" if not counts else "mixed")
 
 
-def cell(entry: Entry, card: dict[str, Any]) -> Cell:
+def cell(entry: Entry, card: dict[str, Any]) -> TableCell:
     """Return the mean with its interval and its mark, or why there is none."""
-    return Cell(
+    return TableCell(
         _text(entry, card["digits"]), "best" if entry.best else "second" if entry.second else None
     )
 
 
-def _line(row: Row, measures: dict[str, dict[str, Any]]) -> grid.Line:
-    heads = (Cell(row.level), Cell(row.title), Cell(count(row.entries.values())))
+def _line(row: Row, measures: dict[str, dict[str, Any]]) -> grid.TableLine:
+    heads = (TableCell(row.level), TableCell(row.title), TableCell(count(row.entries.values())))
     return (*heads, *(cell(row.entries[key], card) for key, card in measures.items()))
 
 

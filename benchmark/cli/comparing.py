@@ -108,7 +108,7 @@ def compare(
     console.out.print(found.verdict, highlight=False, markup=False)
     shown = found.shown(pictures)
     for table in shown:
-        console.wide().print(grid.terminal(table))
+        console.wide().print(grid.grid_to_terminal(table))
     for note in dict.fromkeys(note for table in shown for note in table.notes):
         console.out.print(note, highlight=False, markup=False)
 
@@ -139,7 +139,7 @@ def rulers(
 
     with opened(runs) as stores:
         emit(
-            grid.write(
+            grid.format_grids(
                 rankings.grids(stores, dataset=dataset, noise=noise, track=track), form.value
             ),
             out,
@@ -196,7 +196,9 @@ def figures(
     chosen = [str(spec) for spec in parse_list(methods)] if methods else []
     wanted = Wanted(dataset, protocol, chosen, sample or [], data, cost, psf)
     with opened(folders) as stores:
-        made = figure_set.write(stores, out or folders[-1] / "figures", names(figure), wanted)
+        made = figure_set.write_figures(
+            stores, out or folders[-1] / "figures", names(figure), wanted
+        )
     for each in made:
         console.out.print(str(each), highlight=False, markup=False)
     raise typer.Exit(0 if any(each.files for each in made) else 1)

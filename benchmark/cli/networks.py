@@ -223,11 +223,11 @@ def cost(
             timeout=timeout,
         )
     kept, trials = measurement.read(folder)
-    made = report.tables_of(kept, trials)
+    made = report.build_cost_tables(kept, trials)
     for table in made:
-        console.wide().print(grid.terminal(table.grid))
+        console.wide().print(grid.grid_to_terminal(table.grid))
         for line in table.notes:
             console.out.print(line, highlight=False, markup=False)
-    for path in report.write(made, folder, form.value):
+    for path in report.write_cost_tables(made, folder, form.value):
         console.out.print(f"written: {path}", highlight=False, markup=False)
-    raise typer.Exit(1 if report.incomplete(kept, trials) else 0)
+    raise typer.Exit(1 if report.is_cost_incomplete(kept, trials) else 0)

@@ -121,9 +121,10 @@ def report(
                 )
             from benchmark.reports import page
 
-            console.note(
-                f"written: {page.write(stores, out or folders[-1] / 'page', dataset, data=data)}"
+            index = page.write_comparison_page(
+                stores, out or folders[-1] / "page", dataset, data=data
             )
+            console.note(f"written: {index}")
         else:
             from benchmark.reports import summaries, tables
 
@@ -135,7 +136,7 @@ def report(
             wanted = Wanted(
                 dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost
             )
-            for made_figure in figure_set.write(stores, figures, ["all"], wanted):
+            for made_figure in figure_set.write_figures(stores, figures, ["all"], wanted):
                 console.note(str(made_figure))
 
 

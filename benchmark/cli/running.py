@@ -141,7 +141,7 @@ def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> Non
 
     with Store(folder) as store:
         everything = summaries.summaries(store)
-        seen = overview.write(store, folder / "overview.png", dataset)
+        seen = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in everything:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
             console.wide().print(tables.terminal(summary))

@@ -65,7 +65,7 @@ def maps(
     check_device(device)
     from benchmark import map_scores, plan
     from benchmark.reports import tables
-    from benchmark.reports.maps import write
+    from benchmark.reports.maps import write_map_report
 
     planned = plan.select_methods(methods, console.note)
     chosen = plan.select_dataset(dataset, data, limit)
@@ -75,7 +75,7 @@ def maps(
     rows = map_scores.run(
         planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
     )
-    written = write(rows, planned, chosen, folder, form=form.value)
+    written = write_map_report(rows, planned, chosen, folder, form=form.value)
     for summary in written.summaries:
         console.wide().print(tables.terminal(summary))
         for line in summary.footnotes:
@@ -128,12 +128,12 @@ def convergence(
     noises = noise_levels(noise, False, False, seed)
     count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
     rows = steps.run(planned, chosen, noises, settings, jobs=workers(jobs, count))
-    made = shown.frame(rows)
-    written = shown.write(made, out)
-    console.wide().print(grid.terminal(shown.table(made)))
-    for line in [*shown.refused(made), "", *(f"written: {path}" for path in written)]:
+    made = shown.convergence_frame(rows)
+    written = shown.write_convergence_report(made, out)
+    console.wide().print(grid.grid_to_terminal(shown.convergence_grid(made)))
+    for line in [*shown.list_refusals(made), "", *(f"written: {path}" for path in written)]:
         console.out.print(line, highlight=False, markup=False)
-    raise typer.Exit(1 if shown.incomplete(made) else 0)
+    raise typer.Exit(1 if shown.is_convergence_incomplete(made) else 0)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -16,7 +16,7 @@ from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source, drawn_by
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.worker import brief, unmet
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ACROSS: Final = 8
 
 
-class _Found(NamedTuple):
+class _NamedMixture(NamedTuple):
     """A mixture with its name, and what it was computed with."""
 
     title: str
@@ -35,7 +35,7 @@ class _Found(NamedTuple):
     note: str
 
 
-def draw(source: Source) -> Drawn:
+def draw_coefficients_figure(source: Source) -> CaptionedFigure:
     """Draw the coefficient maps of every method that has a mixture, for one picture without added
     noise.
 
@@ -46,15 +46,15 @@ def draw(source: Source) -> Drawn:
     name = source.samples[0]
     sample = source.load(source.adapter(), name)
     reasons: list[str] = []
-    of_methods = list(_of_methods(source, sample, reasons))
+    of_methods = list(_method_mixtures(source, sample, reasons))
     if not of_methods:
         raise Unavailable(
             "; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)"
         )
-    found = [*_true(sample), *of_methods]
+    found = [*_true_mixture(sample), *of_methods]
     titles = {each.title for each in of_methods}
-    return Drawn(
-        _figure(sample, found),
+    return CaptionedFigure(
+        _layout_coefficients(sample, found),
         [
             f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the "
             f"picture, its true blur "
@@ -85,42 +85,42 @@ def effective_sigma(mixture: Mixture) -> Map:
     return np.asarray(mean, dtype=np.float32)
 
 
-def gammas(mixture: Mixture) -> NDArray[np.float32]:
+def paper_gammas(mixture: Mixture) -> NDArray[np.float32]:
     """Return gamma of eq. (7), K x H x W: 1 - beta for the delta, -beta for the other kernels."""
     made = -mixture.beta
     made[[sigma == 0 for sigma in mixture.sigmas]] += 1
     return made
 
 
-def _true(sample: Sample) -> Iterator[_Found]:
+def _true_mixture(sample: Sample) -> Iterator[_NamedMixture]:
     """Yield the mixture that a simulated picture was blurred with, if it was."""
     if sample.meta.get("psf") == "gkm" and sample.blur_map is not None:
         bank = gkm.paper_bank()
         mixture = Mixture(bank.sigmas, gkm.coefficients(sample.blur_map, bank))
-        yield _Found(
+        yield _NamedMixture(
             "true model",
             mixture,
             f"what the picture was blurred with, in linear light (bank: {bank.label})",
         )
 
 
-def _of_methods(source: Source, sample: Sample, reasons: list[str]) -> Iterator[_Found]:
+def _method_mixtures(source: Source, sample: Sample, reasons: list[str]) -> Iterator[_NamedMixture]:
     """Yield the mixture of each method; why one that might have some has none goes to `reasons`."""
     for name in source.methods:
         try:
-            found = _of_method(source, sample, name)
+            found = _mixture_of_method(source, sample, name)
         except (
             Exception
         ) as error:  # a plug-in may raise anything; the others are drawn all the same
             reasons.append(f"{name}: {brief(error)}")
             continue
-        if isinstance(found, _Found):
+        if isinstance(found, _NamedMixture):
             yield found
         elif found:
             reasons.append(f"{name}: {found}")
 
 
-def _of_method(source: Source, sample: Sample, name: str) -> _Found | str:
+def _mixture_of_method(source: Source, sample: Sample, name: str) -> _NamedMixture | str:
     """Return the mixture of a method, or why there is none; an empty text for a method that never
     has any.
     """
@@ -134,12 +134,12 @@ def _of_method(source: Source, sample: Sample, name: str) -> _Found | str:
     if mixture is None:
         return lack or "mixes no Gaussian kernels"
     weights = method.weights_hash()
-    return _Found(
+    return _NamedMixture(
         source.title(name), mixture, f"weights SHA-256 {weights}" if weights else "without weights"
     )
 
 
-def _figure(sample: Sample, found: Sequence[_Found]) -> Figure:
+def _layout_coefficients(sample: Sample, found: Sequence[_NamedMixture]) -> Figure:
     from matplotlib.figure import Figure
 
     height, width = sample.image.shape[:2]
@@ -155,29 +155,29 @@ def _figure(sample: Sample, found: Sequence[_Found]) -> Figure:
     figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     panels = parts[0].subplots(1, across, squeeze=False)[0]
-    _overview(parts[0], panels, sample, overview)
+    _draw_overview_panels(parts[0], panels, sample, overview)
     for part, each, count in zip(parts[1:], found, lines, strict=True):
         part.suptitle(each.title, x=0.01, horizontalalignment="left", size=8)
-        _maps(part, part.subplots(count, _ACROSS, squeeze=False).ravel(), each.mixture)
+        _draw_gamma_panels(part, part.subplots(count, _ACROSS, squeeze=False).ravel(), each.mixture)
     return figure
 
 
-def _overview(
+def _draw_overview_panels(
     part: SubFigure, panels: NDArray[Any], sample: Sample, maps: Mapping[str, Map]
 ) -> None:
-    _picture(panels[0], np.clip(sample.image, 0, 1), "input")
+    _show_plane(panels[0], np.clip(sample.image, 0, 1), "input")
     for axes, (title, values) in zip(panels[1:], maps.items(), strict=False):
-        shown = _picture(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
+        shown = _show_plane(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
         part.colorbar(shown, ax=axes, label="px", shrink=0.8)
     for axes in panels[1 + len(maps) :]:
         axes.set_visible(False)
 
 
-def _maps(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
-    values = gammas(mixture)
+def _draw_gamma_panels(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
+    values = paper_gammas(mixture)
     top = float(np.quantile(np.abs(values), 0.999)) or 1.0
     for axes, sigma, plane in zip(panels, mixture.sigmas, values, strict=False):
-        shown = _picture(
+        shown = _show_plane(
             axes, plane, f"{sigma:g}", cmap=f"{style.DIVERGING}_r", vmin=-top, vmax=top
         )
     for axes in panels[len(mixture.sigmas) :]:
@@ -185,10 +185,10 @@ def _maps(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
     part.colorbar(shown, ax=panels.tolist(), label="gamma", shrink=0.8)
 
 
-def _picture(axes: Axes, values: NDArray[np.float32], title: str, **looks: Any) -> AxesImage:
+def _show_plane(axes: Axes, values: NDArray[np.float32], title: str, **looks: Any) -> AxesImage:
     shown = axes.imshow(values, **looks)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_title(style.lines(title, 34), pad=2, size=6.5)
+    axes.set_title(style.wrap_name(title, 34), pad=2, size=6.5)
     return shown

@@ -12,10 +12,10 @@ import numpy as np
 from benchmark.api import Picture, Unavailable
 from benchmark.metrics.psnr import Psnr
 from benchmark.reports import crops
-from benchmark.reports.crops import Close, Views
+from benchmark.reports.crops import CropWindow, SamplePictures
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,15 +35,15 @@ _LETTER: Final = 0.055
 """Width of a letter of them."""
 
 
-class _Block(NamedTuple):
+class _CropBlock(NamedTuple):
     """What is shown of one picture."""
 
     sample: str
-    views: Views
-    close: Close
+    views: SamplePictures
+    close: CropWindow
 
 
-def draw(source: Source) -> Drawn:
+def draw_crops_figure(source: Source) -> CaptionedFigure:
     """Draw the first pictures of the runs (or those asked for) at the lowest noise level, a block
     of crops for each.
 
@@ -51,18 +51,18 @@ def draw(source: Source) -> Drawn:
         Unavailable: if the runs kept no pictures.
     """
     level = source.levels[0]
-    blocks = list(_blocks(source, level))
+    blocks = list(_crop_blocks(source, level))
     if not blocks:
         raise Unavailable("the pictures of the runs are no longer there; run again")
-    figure = _figure(source, blocks)
+    figure = _layout_crops(source, blocks)
     targets = [block.views.target is not None for block in blocks]
-    return Drawn(
+    return CaptionedFigure(
         figure,
         [
             f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which "
             f"shows the input.",
             *([_WITH_TARGET] if any(targets) else []),
-            *([_WITHOUT] if not all(targets) else []),
+            *([_WITHOUT_TARGET] if not all(targets) else []),
             f"Pictures: {', '.join(block.sample for block in blocks)}"
             + (" (the first of the runs)." if not source.wanted.samples else " (chosen by hand)."),
             *source.about([block.sample for block in blocks]),
@@ -75,22 +75,22 @@ _WITH_TARGET = (
     "target, of the crop "
     "alone and of 8-bit pictures, so not the score that tables print."
 )
-_WITHOUT = (
+_WITHOUT_TARGET = (
     "Without a target the box is where sharp and blurred texture meet most sharply in the input, "
     "or the middle where "
     "there is too little texture to tell."
 )
 
 
-def _blocks(source: Source, level: str) -> Iterator[_Block]:
+def _crop_blocks(source: Source, level: str) -> Iterator[_CropBlock]:
     for sample, kept in list(source.kept(level).items())[: len(source.wanted.samples) or _PICTURES]:
-        views = crops.views(kept)
+        views = crops.read_sample_pictures(kept)
         if views is not None:
             side = min(_LARGEST, round(_SHARE * min(views.seen.shape[:2])))
-            yield _Block(sample, views, crops.closest(views.seen, views.target, side))
+            yield _CropBlock(sample, views, crops.find_crop_window(views.seen, views.target, side))
 
 
-def _figure(source: Source, blocks: Sequence[_Block]) -> Figure:
+def _layout_crops(source: Source, blocks: Sequence[_CropBlock]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -103,22 +103,22 @@ def _figure(source: Source, blocks: Sequence[_Block]) -> Figure:
     grid = figure.add_gridspec(len(blocks) * down, across + 1, width_ratios=[_WHOLE, *[1] * across])
     for number, block in enumerate(blocks):
         whole = figure.add_subplot(grid[number * down : (number + 1) * down, 0])
-        _whole(whole, block, side)
+        _draw_whole_picture(whole, block, side)
         for index, (name, picture) in enumerate(block.views.shown().items()):
             line, column = divmod(index, across)
             axes = figure.add_subplot(grid[number * down + line, 1 + column])
-            _picture(axes, block.close.of(picture))
+            _show_picture(axes, block.close.of(picture))
             title = name if name == "target" else source.title(name)
-            _head(axes, title, side)
+            _set_crop_title(axes, title, side)
             if block.views.target is not None and name != "target":
-                axes.set_xlabel(_psnr(block, picture), labelpad=2, size=6.5)
+                axes.set_xlabel(_format_crop_psnr(block, picture), labelpad=2, size=6.5)
     return figure
 
 
-def _whole(axes: Axes, block: _Block, side: float) -> None:
+def _draw_whole_picture(axes: Axes, block: _CropBlock, side: float) -> None:
     from matplotlib.patches import Rectangle
 
-    _picture(axes, block.views.seen)
+    _show_picture(axes, block.views.seen)
     close = block.close
     corner = (close.left - 0.5, close.top - 0.5)
     for colour, width in (("white", 2.2), (style.VERMILION, 1.1)):  # the rim is seen on any picture
@@ -127,24 +127,24 @@ def _whole(axes: Axes, block: _Block, side: float) -> None:
                 corner, close.width, close.height, fill=False, edgecolor=colour, linewidth=width
             )
         )
-    _head(axes, block.sample, _WHOLE * side)
+    _set_crop_title(axes, block.sample, _WHOLE * side)
 
 
-def _head(axes: Axes, text: str, width: float) -> None:
+def _set_crop_title(axes: Axes, text: str, width: float) -> None:
     """Write a name above a picture of that width in inches."""
     axes.set_title(
-        style.lines(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom"
+        style.wrap_name(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom"
     )
 
 
-def _picture(axes: Axes, picture: Picture) -> None:
+def _show_picture(axes: Axes, picture: Picture) -> None:
     axes.imshow(np.rint(picture * 255).astype(np.uint8))
     axes.set(xticks=[], yticks=[], anchor="N")
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
 
 
-def _psnr(block: _Block, picture: Picture) -> str:
+def _format_crop_psnr(block: _CropBlock, picture: Picture) -> str:
     assert block.views.target is not None
     target = block.close.of(block.views.target)
     return (

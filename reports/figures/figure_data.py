@@ -109,8 +109,10 @@ class Source:
         scored = {
             row.method for row in whole.rows if any(entry.scores for entry in row.entries.values())
         }
-        self.looks = style.looks(sorted(ordered, key=lambda name: name not in scored), aside)
-        self._labels = style.labels({row.method: row.title for row in whole.rows})
+        self.looks = style.choose_method_looks(
+            sorted(ordered, key=lambda name: name not in scored), aside
+        )
+        self._labels = style.method_labels({row.method: row.title for row in whole.rows})
         self._shown = self._summary(self.methods) if wanted.methods else whole
         self.track, self.measures = whole.track, whole.measures
         self.levels = list(dict.fromkeys(row.level for row in self._shown.rows))

@@ -22,24 +22,24 @@ from benchmark.reports.figures import (
     style,
 )
 from benchmark.reports.figures.figure_data import Source, Wanted
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.grid import escape_markdown
 from benchmark.store import Store
 
-FIGURES: Final[Mapping[str, Callable[[Source], Drawn]]] = {
-    "crops": crops.draw,
-    "kernels": kernels.draw,
-    "coefficients": coefficients.draw,
-    "robustness": robustness.draw,
-    "pareto": pareto.draw,
-    "radius": radius.draw,
-    "psf": psf.draw,
+FIGURES: Final[Mapping[str, Callable[[Source], CaptionedFigure]]] = {
+    "crops": crops.draw_crops_figure,
+    "kernels": kernels.draw_kernels_figure,
+    "coefficients": coefficients.draw_coefficients_figure,
+    "robustness": robustness.draw_robustness_figure,
+    "pareto": pareto.draw_pareto_figure,
+    "radius": radius.draw_radius_figure,
+    "psf": psf.draw_psf_figure,
 }
-ALL: Final = "all"
+ALL_FIGURES: Final = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FigureOutcome:
     """What became of a figure: its files (PDF, PNG, caption), or the reason in one line why there
     are none.
     """
@@ -55,12 +55,12 @@ class Made:
         )
 
 
-def write(
+def write_figures(
     stores: Sequence[Store],
     folder: Path,
-    names: Sequence[str] = (ALL,),
+    names: Sequence[str] = (ALL_FIGURES,),
     wanted: Wanted | None = None,
-) -> list[Made]:
+) -> list[FigureOutcome]:
     """Draw figures from runs and write each as NAME.pdf, NAME.png and NAME.md (the caption); return
     what became of it.
 
@@ -76,22 +76,28 @@ def write(
     Raises:
         UsageError: an unknown figure; what `Source` raises.
     """
-    unknown = [name for name in names if name not in (*FIGURES, ALL)]
+    unknown = [name for name in names if name not in (*FIGURES, ALL_FIGURES)]
     if unknown:
-        raise UsageError(f"no figure is called {unknown[0]!r}. Known: {', '.join(FIGURES)}, {ALL}")
+        raise UsageError(
+            f"no figure is called {unknown[0]!r}. Known: {', '.join(FIGURES)}, {ALL_FIGURES}"
+        )
     source = Source(stores, wanted or Wanted())
     folder.mkdir(parents=True, exist_ok=True)
-    return [_made(name, source, folder) for name in FIGURES if ALL in names or name in names]
+    return [
+        _write_figure(name, source, folder)
+        for name in FIGURES
+        if ALL_FIGURES in names or name in names
+    ]
 
 
-def _made(name: str, source: Source, folder: Path) -> Made:
+def _write_figure(name: str, source: Source, folder: Path) -> FigureOutcome:
     try:
-        with style.paper():
+        with style.use_paper_style():
             drawn = FIGURES[name](source)
-            files = style.save(drawn.figure, folder, name)
+            files = style.save_figure(drawn.figure, folder, name)
     except BenchmarkError as error:
-        return Made(name, reason=str(error).strip().partition("\n")[0])
+        return FigureOutcome(name, reason=str(error).strip().partition("\n")[0])
     caption = folder / f"{name}.md"
     with imageio.replacing(caption) as file:
         file.write("\n\n".join(map(escape_markdown, drawn.caption)).encode() + b"\n")
-    return Made(name, (*files, caption))
+    return FigureOutcome(name, (*files, caption))

@@ -18,7 +18,7 @@ from benchmark.optics.gkm import Bank, official_bank, paper_bank
 from benchmark.registry import METHODS
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source, drawn_by
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Kernel = NDArray[np.float64]
 
-_LEARNED: Final = {
+_LEARNED_TITLES: Final = {
     "gaussian": "learned from Gaussians",
     "xavier": "learned from Xavier's initialisation",
 }
@@ -36,7 +36,7 @@ _ENTRY: Final = re.compile(r"(?:.*\.)?gcm\.learned\.(\d+)")
 _ACROSS: Final = 11
 
 
-class Fit(NamedTuple):
+class GaussianFit(NamedTuple):
     """The Gaussian, of any height and cut to the kernel's size, that comes closest to a kernel.
 
     Attributes:
@@ -48,7 +48,7 @@ class Fit(NamedTuple):
     error: float
 
 
-class Kernels(NamedTuple):
+class KernelSet(NamedTuple):
     """A set of kernels with its name; `start` is what they were learned from, where that
     is known.
     """
@@ -58,7 +58,7 @@ class Kernels(NamedTuple):
     start: Sequence[Kernel] = ()
 
 
-def draw(source: Source) -> Drawn:
+def draw_kernels_figure(source: Source) -> CaptionedFigure:
     """Draw the predefined kernels and those of every checkpoint at hand that learned them, sorted
     by width.
 
@@ -66,24 +66,24 @@ def draw(source: Source) -> Drawn:
         Unavailable: if no checkpoint learned its kernels.
         DataError: if a checkpoint is damaged.
     """
-    cards = ((name, checkpoints.read_card(path), path) for name, path in _checkpoints())
+    cards = ((name, checkpoints.read_card(path), path) for name, path in _available_checkpoints())
     learned = [
         (name, card, path)
         for name, card, path in cards
-        if card.parameters.get("kernels") in _LEARNED
+        if card.parameters.get("kernels") in _LEARNED_TITLES
     ]
     if not learned:
         raise Unavailable(
             "no checkpoint here has learned kernels; train one with `python -m benchmark train "
             "gkmnet:kernels=gaussian`"
         )
-    banks = {_bank(card): None for _, card, _ in learned}
+    banks = {_bank_of_card(card): None for _, card, _ in learned}
     sets = [
-        *(Kernels(f"predefined ({bank.label})", bank.kernels) for bank in banks),
-        *(_learned(name, card, path) for name, card, path in learned),
+        *(KernelSet(f"predefined ({bank.label})", bank.kernels) for bank in banks),
+        *(_read_learned_kernels(name, card, path) for name, card, path in learned),
     ]
-    return Drawn(
-        _figure(sets),
+    return CaptionedFigure(
+        _layout_kernels(sets),
         [
             "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: "
             "sigma (px) of the "
@@ -91,7 +91,7 @@ def draw(source: Source) -> Drawn:
             "it misses (L2, "
             "relative). Each kernel has its own colour scale, symmetric about 0: orange is "
             "positive, violet negative.",
-            *map(_said, sets),
+            *map(_describe_kernels, sets),
             *(
                 f"{name}: {card.source}. SHA-256 {checkpoints.sha256(path)}."
                 for name, card, path in learned
@@ -101,7 +101,7 @@ def draw(source: Source) -> Drawn:
     )
 
 
-def fitted(kernel: Kernel) -> Fit:
+def fit_gaussian(kernel: Kernel) -> GaussianFit:
     """Return the best Gaussian for an S x S kernel, S odd; the height is solved for, the width
     searched.
     """
@@ -109,7 +109,7 @@ def fitted(kernel: Kernel) -> Fit:
 
     size = len(kernel)
     if size == 1 or not kernel.any():
-        return Fit(0.0, 0.0)
+        return GaussianFit(0.0, 0.0)
     offset = np.arange(size) - size // 2
     squares = np.square(offset)[:, None] + np.square(offset)
 
@@ -124,10 +124,10 @@ def fitted(kernel: Kernel) -> Fit:
     best = int(np.argmin([missed(sigma) for sigma in ladder]))
     around = ladder[max(best - 1, 0)], ladder[min(best + 1, len(ladder) - 1)]
     found = minimize_scalar(missed, bounds=around, method="bounded", options={"xatol": 1e-6})
-    return Fit(float(found.x), float(np.sqrt(max(found.fun, 0.0))))
+    return GaussianFit(float(found.x), float(np.sqrt(max(found.fun, 0.0))))
 
 
-def _checkpoints() -> Iterator[tuple[str, Path]]:
+def _available_checkpoints() -> Iterator[tuple[str, Path]]:
     """Yield METHOD.TAG and file of every checkpoint of a registered method that loads."""
     for name in METHODS.names():
         try:
@@ -137,11 +137,11 @@ def _checkpoints() -> Iterator[tuple[str, Path]]:
         yield from ((f"{name}.{tag}", Path(file)) for tag, file in found.items())
 
 
-def _bank(card: checkpoints.Card) -> Bank:
+def _bank_of_card(card: checkpoints.Card) -> Bank:
     return paper_bank() if card.parameters.get("variant", "paper") == "paper" else official_bank()
 
 
-def _learned(name: str, card: checkpoints.Card, path: Path) -> Kernels:
+def _read_learned_kernels(name: str, card: checkpoints.Card, path: Path) -> KernelSet:
     held = {
         int(match[1]): value
         for key, value in checkpoints.load(path).items()
@@ -151,14 +151,16 @@ def _learned(name: str, card: checkpoints.Card, path: Path) -> Kernels:
         raise Unavailable(f"{path}: its card says that kernels were learned, but it holds none")
     how = str(card.parameters["kernels"])
     kernels = [held[index].double().numpy() for index in sorted(held)]
-    return Kernels(
-        f"{_LEARNED[how]} ({name})", kernels, _bank(card).kernels if how == "gaussian" else ()
+    return KernelSet(
+        f"{_LEARNED_TITLES[how]} ({name})",
+        kernels,
+        _bank_of_card(card).kernels if how == "gaussian" else (),
     )
 
 
-def _said(some: Kernels) -> str:
+def _describe_kernels(some: KernelSet) -> str:
     """Return the numbers of a set as a sentence."""
-    fits = [fitted(kernel) for kernel in some.kernels]
+    fits = [fit_gaussian(kernel) for kernel in some.kernels]
     said = (
         f"{some.title}: {len(fits)} kernels, median misfit "
         f"{np.median([fit.error for fit in fits]):.1%}"
@@ -168,7 +170,9 @@ def _said(some: Kernels) -> str:
         moved = [
             float(np.linalg.norm(kernel - start) / np.linalg.norm(start)) for kernel, start in pairs
         ]
-        wider = [abs(fitted(kernel).sigma - fitted(start).sigma) for kernel, start in pairs]
+        wider = [
+            abs(fit_gaussian(kernel).sigma - fit_gaussian(start).sigma) for kernel, start in pairs
+        ]
         said += (
             f"; moved from where they started by {np.median(moved):.1%} (median, at most "
             f"{max(moved):.1%}, L2), in "
@@ -177,7 +181,7 @@ def _said(some: Kernels) -> str:
     return f"{said}."
 
 
-def _figure(sets: Sequence[Kernels]) -> Figure:
+def _layout_kernels(sets: Sequence[KernelSet]) -> Figure:
     from matplotlib.figure import Figure
 
     lines = [-(-len(some.kernels) // _ACROSS) for some in sets]
@@ -186,25 +190,25 @@ def _figure(sets: Sequence[Kernels]) -> Figure:
     )
     parts = figure.subfigures(len(sets), 1, height_ratios=lines, squeeze=False)[:, 0]
     for part, some, count in zip(parts, sets, lines, strict=True):
-        _set(part, some, count)
+        _draw_kernel_set(part, some, count)
     return figure
 
 
-def _set(part: SubFigure, some: Kernels, lines: int) -> None:
-    part.suptitle(style.printable(some.title, 80), x=0.01, horizontalalignment="left", size=8)
+def _draw_kernel_set(part: SubFigure, some: KernelSet, lines: int) -> None:
+    part.suptitle(style.printable_name(some.title, 80), x=0.01, horizontalalignment="left", size=8)
     panels = part.subplots(lines, _ACROSS, squeeze=False).ravel()
     largest = max(map(len, some.kernels))
     ordered = sorted(
-        ((fitted(kernel), kernel) for kernel in some.kernels), key=lambda pair: pair[0].sigma
+        ((fit_gaussian(kernel), kernel) for kernel in some.kernels), key=lambda pair: pair[0].sigma
     )
     for axes, (fit, kernel) in zip(panels, ordered, strict=False):
-        _kernel(axes, kernel, largest)
+        _draw_kernel(axes, kernel, largest)
         axes.set_xlabel(f"{fit.sigma:.2f}\n{fit.error:.1%}", labelpad=1.5, size=6)
     for axes in panels[len(ordered) :]:
         axes.set_visible(False)
 
 
-def _kernel(axes: Axes, kernel: Kernel, size: int) -> None:
+def _draw_kernel(axes: Axes, kernel: Kernel, size: int) -> None:
     peak = float(np.abs(kernel).max()) or 1.0
     looks: dict[str, Any] = {"cmap": f"{style.DIVERGING}_r", "vmin": -peak, "vmax": peak}
     axes.imshow(np.pad(kernel, (size - len(kernel)) // 2), **looks)

@@ -12,7 +12,7 @@ from benchmark.cost.timing import Trial
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.paper.cost import find
 from benchmark.stats import Interval, mean_interval
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class _Panel(NamedTuple):
+class _CostPanel(NamedTuple):
     """A kind of cost: the label of its axis, and method -> cost."""
 
     label: str
     costs: Mapping[str, float]
 
 
-class Point(NamedTuple):
+class ParetoPoint(NamedTuple):
     """A method: what it costs and how good it is."""
 
     method: str
@@ -36,7 +36,7 @@ class Point(NamedTuple):
     quality: float
 
 
-def draw(source: Source) -> Drawn:
+def draw_pareto_figure(source: Source) -> CaptionedFigure:
     """Draw the protocol's first measure at the lowest noise level against seconds, parameters and
     MACs.
 
@@ -56,22 +56,24 @@ def draw(source: Source) -> Drawn:
     kept, trials = measurement.read(folder)
     measure, level = next(iter(source.measures)), source.levels[0]
     scores = source.comparable(measure, [level])
-    quality, label, said = _quality(scores.values, source.measures[measure])
-    panels, missing = _panels(kept, trials, list(quality))
+    quality, label, said = _mean_quality(scores.values, source.measures[measure])
+    panels, missing = _cost_panels(kept, trials, list(quality))
     if not panels:
         raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
     figure = Figure(figsize=(style.PAGE, 2.9), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, panel in zip(row, panels, strict=True):
-        _points(axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"]))
+        _draw_pareto_panel(
+            axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"])
+        )
     row[0].set_ylabel(label)
     named = {
         text: handle
         for axes in row
         for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    style.legend(figure, named)
-    return Drawn(
+    style.add_figure_legend(figure, named)
+    return CaptionedFigure(
         figure,
         [
             f"Quality on {source.dataset} at noise {level} against cost: {said} Bars: 95 % "
@@ -83,13 +85,15 @@ def draw(source: Source) -> Drawn:
             "MACs are those of a network's plain form.",
             *missing,
             *scores.notes,
-            *_machine(kept, trials),
+            *_machine_note(kept, trials),
             *source.about(scores.values.index),
         ],
     )
 
 
-def _quality(scores: pd.DataFrame, card: Mapping[str, Any]) -> tuple[dict[str, Interval], str, str]:
+def _mean_quality(
+    scores: pd.DataFrame, card: Mapping[str, Any]
+) -> tuple[dict[str, Interval], str, str]:
     """Return the mean of each method, the label of the axis, and a sentence for the caption.
 
     Where the input is among the methods, it is the mean difference to it: its interval leaves out
@@ -110,28 +114,33 @@ def _quality(scores: pd.DataFrame, card: Mapping[str, Any]) -> tuple[dict[str, I
     return made, f"{name}, change from input", f"mean change from the input's {name} (mean {mean})."
 
 
-def front(points: Sequence[Point], *, higher_is_better: bool = True) -> list[Point]:
+def pareto_front(
+    points: Sequence[ParetoPoint], *, higher_is_better: bool = True
+) -> list[ParetoPoint]:
     """Return the points that nothing of equal or lower cost equals or beats, by rising cost."""
     sign = 1 if higher_is_better else -1
-    best: list[Point] = []
+    best: list[ParetoPoint] = []
     for point in sorted(points, key=lambda each: (each.cost, -sign * each.quality)):
         if not best or sign * point.quality > sign * best[-1].quality:
             best.append(point)
     return best
 
 
-def _panels(
+def _cost_panels(
     kept: Record, trials: Sequence[Trial], methods: Sequence[str]
-) -> tuple[list[_Panel], list[str]]:
+) -> tuple[list[_CostPanel], list[str]]:
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
     """
     found = [
         *(
-            _Panel(f"{device} time (s)", _seconds(kept, trials, methods, name))
+            _CostPanel(f"{device} time (s)", _median_seconds(kept, trials, methods, name))
             for name, device in _DEVICES.items()
         ),
-        *(_Panel(label, _counts(kept, methods, read)) for label, read in _COUNTS.items()),
+        *(
+            _CostPanel(label, _network_counts(kept, methods, read))
+            for label, read in _COUNTS.items()
+        ),
     ]
     panels = [panel for panel in found if panel.costs]
     notes = []
@@ -151,7 +160,7 @@ _COUNTS: Final[Mapping[str, Callable[[Counted], float]]] = {
 }
 
 
-def _seconds(
+def _median_seconds(
     kept: Record, trials: Sequence[Trial], methods: Sequence[str], device: str
 ) -> dict[str, float]:
     from statistics import median
@@ -159,13 +168,15 @@ def _seconds(
     found = {}
     for subject in kept.subjects:
         if subject.method in methods and subject.device == device:
-            seconds = cost.measured(trial for trial in trials if trial.subject == subject).seconds
+            seconds = cost.summarise_trials(
+                trial for trial in trials if trial.subject == subject
+            ).seconds
             if seconds:
                 found[subject.method] = median(seconds)
     return found
 
 
-def _counts(
+def _network_counts(
     kept: Record, methods: Sequence[str], read: Callable[[Counted], float]
 ) -> dict[str, float]:
     return {
@@ -175,15 +186,15 @@ def _counts(
     }
 
 
-def _points(
-    axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _Panel, higher: bool
+def _draw_pareto_panel(
+    axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _CostPanel, higher: bool
 ) -> None:
     for method, spent in panel.costs.items():
         mean = quality[method]
         _, _, bars = axes.errorbar(
             spent,
             mean.mean,
-            [[below] for below in style.reach(mean)],
+            [[below] for below in style.error_bar_lengths(mean)],
             label=source.title(method),
             elinewidth=0.7,
             linestyle="none",
@@ -192,18 +203,18 @@ def _points(
         for bar in bars:
             bar.set_alpha(0.5)
     competing = [
-        Point(name, spent, quality[name].mean)
+        ParetoPoint(name, spent, quality[name].mean)
         for name, spent in panel.costs.items()
         if source.looks[name].competes
     ]
-    if best := front(competing, higher_is_better=higher):
+    if best := pareto_front(competing, higher_is_better=higher):
         costs = [*(point.cost for point in best), max(panel.costs.values())]
         means = [*(point.quality for point in best), best[-1].quality]
         axes.step(costs, means, where="post", color="#888888", zorder=0, label="front")
-    style.logarithmic(axes, panel.label)
+    style.set_logarithmic_axis(axes, panel.label)
 
 
-def _machine(kept: Record, trials: Sequence[Trial]) -> list[str]:
+def _machine_note(kept: Record, trials: Sequence[Trial]) -> list[str]:
     """Return what seconds were measured on, if any were."""
     if not any(trial.reading for trial in trials):
         return []

@@ -11,7 +11,7 @@ from benchmark import checkpoints
 from benchmark.reports import psf_study
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source, drawn_by
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ _LEAST: Final = 1e-3
 """Smaller errors, exact fits among them, are drawn here: the axis is logarithmic."""
 
 
-class _Look(NamedTuple):
+class _ModelLook(NamedTuple):
     """How a model is drawn; dashed with non-negative coefficients."""
 
     label: str
@@ -42,7 +42,7 @@ class _Look(NamedTuple):
     line: str
 
 
-def draw(source: Source) -> Drawn:
+def draw_psf_figure(source: Source) -> CaptionedFigure:
     """Draw the error of every model against the size of the blur, and its spread over measured PSFs
     if there are any.
 
@@ -61,13 +61,13 @@ def draw(source: Source) -> Drawn:
     heights = [1.7 * down, *([2.0] if measured else [])]
     figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    _apertures(parts[0], apertures, down)
+    _draw_aperture_panels(parts[0], apertures, down)
     if measured:
-        _measured(parts[1].subplots(), measured)
+        _draw_psf_boxes(parts[1].subplots(), measured)
     counts = [
         f"Measured PSFs, {name}: n = {some['name'].nunique()}." for name, some in measured.items()
     ]
-    return Drawn(
+    return CaptionedFigure(
         figure,
         [
             "How well kernel models fit defocus PSFs: relative L2 error against the sigma of "
@@ -88,15 +88,15 @@ def draw(source: Source) -> Drawn:
     )
 
 
-def _looks() -> Iterator[_Look]:
+def _model_looks() -> Iterator[_ModelLook]:
     for model, colour, marker in zip(psf_study.MODELS, _COLOURS, _MARKERS, strict=True):
-        yield _Look(model.label, colour, marker, "--" if model.family == "gkm >= 0" else "-")
+        yield _ModelLook(model.label, colour, marker, "--" if model.family == "gkm >= 0" else "-")
 
 
-def _apertures(part: SubFigure, apertures: dict[str, pd.DataFrame], down: int) -> None:
+def _draw_aperture_panels(part: SubFigure, apertures: dict[str, pd.DataFrame], down: int) -> None:
     panels = part.subplots(down, _ACROSS, squeeze=False, sharex=True, sharey=True)
     for axes, (name, rows) in zip(panels.flat, apertures.items(), strict=False):
-        for look in _looks():
+        for look in _model_looks():
             own = rows[rows["model"] == look.label].sort_values("sigma")
             axes.plot(
                 own["sigma"], own["l2"].clip(lower=_LEAST), look.line,
@@ -113,8 +113,8 @@ def _apertures(part: SubFigure, apertures: dict[str, pd.DataFrame], down: int) -
     part.supylabel("relative L2 error ↓", size=7.5)
 
 
-def _measured(axes: Axes, measured: dict[str, pd.DataFrame]) -> None:
-    looks = list(_looks())
+def _draw_psf_boxes(axes: Axes, measured: dict[str, pd.DataFrame]) -> None:
+    looks = list(_model_looks())
     for group, rows in enumerate(measured.values()):
         for place, look in enumerate(looks):
             line = {"color": look.colour, "linestyle": look.line, "linewidth": 1.0}
@@ -124,7 +124,7 @@ def _measured(axes: Axes, measured: dict[str, pd.DataFrame]) -> None:
                 widths=0.8 / (len(looks) + 1), whis=(0, 100), showfliers=False, manage_ticks=False,
                 boxprops=line, medianprops=line, whiskerprops=line, capprops=line,
             )  # fmt: skip
-    axes.set_xticks(range(len(measured)), [style.printable(name) for name in measured])
+    axes.set_xticks(range(len(measured)), [style.printable_name(name) for name in measured])
     axes.set_xlabel("measured PSFs")
     axes.set_ylabel("relative L2 error ↓")
     axes.set_ylim(bottom=0)

@@ -16,7 +16,7 @@ from benchmark.metrics.psnr import CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Kept, Source
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-EDGES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, np.inf)
+SIGMA_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, np.inf)
 """Edges of the bins of true sigma in px; a bin holds its upper edge, the first one its lower edge
 too.
 """
-LEAST: Final = 500
+LEAST_PIXELS: Final = 500
 """Pixels that a bin must have to be drawn; the PSNR of a handful says nothing."""
-_BINS: Final = len(EDGES) - 1
+_BINS: Final = len(SIGMA_EDGES) - 1
 
 
 @dataclass(slots=True, eq=False)
-class Sums:
-    """What is summed over pictures, one number for each bin of `EDGES`.
+class BlurSums:
+    """What is summed over pictures, one number for each bin of `SIGMA_EDGES`.
 
     Attributes:
         pixels, pictures: how many.
@@ -51,7 +51,7 @@ class Sums:
 
     def add(self, blur_map: Map, target: Picture, outputs: Mapping[str, Picture]) -> None:
         """Add a picture: H x W sigma, H x W x 3 target and what each method made of it."""
-        which = np.maximum(np.digitize(blur_map.ravel(), EDGES, right=True), 1) - 1
+        which = np.maximum(np.digitize(blur_map.ravel(), SIGMA_EDGES, right=True), 1) - 1
         pixels = np.bincount(which, minlength=_BINS)
         self.pixels += pixels
         self.pictures += pixels > 0
@@ -76,7 +76,7 @@ class Sums:
             return self.sigma / self.pixels
 
 
-def draw(source: Source) -> Drawn:
+def draw_radius_figure(source: Source) -> CaptionedFigure:
     """Draw the PSNR at the lowest noise level by true sigma, the gain over the input, and how many
     pixels there are.
 
@@ -96,18 +96,18 @@ def draw(source: Source) -> Drawn:
         notes.append(f"Without kept outputs at this level: {', '.join(left_out)}.")
     if len(common) < len(source.samples):
         notes.append(f"Over the {len(common)} of {len(source.samples)} pictures that all have.")
-    sums = _summed(source, common)
-    if sums.pixels.max() < LEAST:
-        raise Unavailable(f"no bin of sigma has {LEAST} pixels")
-    return Drawn(
-        _figure(source, methods, sums),
+    sums = _sum_over_pictures(source, common)
+    if sums.pixels.max() < LEAST_PIXELS:
+        raise Unavailable(f"no bin of sigma has {LEAST_PIXELS} pixels")
+    return CaptionedFigure(
+        _layout_radius(source, methods, sums),
         [
             f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared "
             f"error over all pixels "
             "whose true sigma lies in a bin, of all pictures together, so that pictures count by "
             "their pixels. Outputs "
             f"were clamped. Points stand at the mean sigma of their bin; bins of fewer than "
-            f"{LEAST} pixels are left "
+            f"{LEAST_PIXELS} pixels are left "
             f"out. Below: how many of the {sums.pixels.sum():,.0f} pixels a bin has; above the "
             f"bars, in how many "
             "pictures.",
@@ -117,8 +117,8 @@ def draw(source: Source) -> Drawn:
     )
 
 
-def _summed(source: Source, kept: Mapping[str, Sequence[Kept]]) -> Sums:
-    adapter, track, sums = source.adapter(), Track.parse(source.track), Sums()
+def _sum_over_pictures(source: Source, kept: Mapping[str, Sequence[Kept]]) -> BlurSums:
+    adapter, track, sums = source.adapter(), Track.parse(source.track), BlurSums()
     for name, some in kept.items():
         sample = source.load(adapter, name)
         if sample.target is None or sample.blur_map is None:
@@ -131,7 +131,7 @@ def _summed(source: Source, kept: Mapping[str, Sequence[Kept]]) -> Sums:
                 f"input track {source.track} changes the size of pictures, so true maps do not "
                 f"fit them"
             )
-        seen = _columns(sample)
+        seen = _trusted_columns(sample)
         sums.add(
             sample.blur_map[:, seen],
             target[:, seen],
@@ -140,12 +140,12 @@ def _summed(source: Source, kept: Mapping[str, Sequence[Kept]]) -> Sums:
     return sums
 
 
-def _columns(sample: Sample) -> slice:
+def _trusted_columns(sample: Sample) -> slice:
     """Return the columns where the true map is trusted."""
     return slice(sample.image.shape[1] - int(sample.meta.get(CROP_RIGHT, 0)))
 
 
-def _figure(source: Source, methods: Sequence[str], sums: Sums) -> Figure:
+def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Figure:
     from matplotlib.figure import Figure
 
     gains = "input" in methods and len(methods) > 1
@@ -153,20 +153,22 @@ def _figure(source: Source, methods: Sequence[str], sums: Sums) -> Figure:
     figure = Figure(figsize=(style.COLUMN, 1.1 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for method in methods:
-        _curve(axes[0], source, method, sums, sums.psnr(method))
+        _draw_blur_curve(axes[0], source, method, sums, sums.psnr(method))
     axes[0].set_ylabel("PSNR (dB) ↑")
     if gains:
         for method in methods:
-            _curve(axes[1], source, method, sums, sums.psnr(method) - sums.psnr("input"))
+            _draw_blur_curve(axes[1], source, method, sums, sums.psnr(method) - sums.psnr("input"))
         axes[1].set_ylabel("change from input (dB)")
-    _counts(axes[-1], sums)
+    _draw_pixel_counts(axes[-1], sums)
     handles, names = axes[0].get_legend_handles_labels()
-    style.legend(figure, dict(zip(names, handles, strict=True)))
+    style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
     return figure
 
 
-def _curve(axes: Axes, source: Source, method: str, sums: Sums, values: Floats) -> None:
-    there = sums.pixels >= LEAST
+def _draw_blur_curve(
+    axes: Axes, source: Source, method: str, sums: BlurSums, values: Floats
+) -> None:
+    there = sums.pixels >= LEAST_PIXELS
     axes.plot(
         sums.middle()[there],
         values[there],
@@ -176,10 +178,10 @@ def _curve(axes: Axes, source: Source, method: str, sums: Sums, values: Floats) 
     )
 
 
-def _counts(axes: Axes, sums: Sums) -> None:
-    there = np.flatnonzero(sums.pixels >= LEAST)
-    lows = np.array(EDGES)[there]
-    highs = np.minimum(np.array(EDGES)[there + 1], lows + 2)  # the last bin is open
+def _draw_pixel_counts(axes: Axes, sums: BlurSums) -> None:
+    there = np.flatnonzero(sums.pixels >= LEAST_PIXELS)
+    lows = np.array(SIGMA_EDGES)[there]
+    highs = np.minimum(np.array(SIGMA_EDGES)[there + 1], lows + 2)  # the last bin is open
     counts = sums.pixels[there] / 1000
     axes.bar(
         lows, counts, highs - lows, align="edge", color="#bbbbbb", edgecolor="white", linewidth=0.5

@@ -9,7 +9,7 @@ from benchmark.api import Unavailable
 from benchmark.reports import tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source
-from benchmark.reports.figures.style import Drawn
+from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.stats import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MOST: Final = 3
 """Measures side by side, at most: the first of each metric that were scored."""
 
 
-class _Panel(NamedTuple):
+class _MeasurePanel(NamedTuple):
     """One measure: its card, method -> level -> interval, and the same for the change since the
     lowest level.
     """
@@ -30,7 +30,7 @@ class _Panel(NamedTuple):
     change: dict[str, dict[str, Interval]]
 
 
-def draw(source: Source) -> Drawn:
+def draw_robustness_figure(source: Source) -> CaptionedFigure:
     """Draw the means of every method at each noise level, and below them their change since the
     lowest level.
 
@@ -39,21 +39,21 @@ def draw(source: Source) -> Drawn:
     """
     from matplotlib.figure import Figure
 
-    levels, kind = _levels(source.levels)
-    panels, samples, notes = _panels(source, levels)
+    levels, kind = _levels_of_one_kind(source.levels)
+    panels, samples, notes = _measure_panels(source, levels)
     figure = Figure(figsize=(style.PAGE, 4.4), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharex=True)
     for column, panel in enumerate(panels):
         for row, curves in enumerate((panel.quality, panel.change)):
-            _curves(axes[row, column], source, levels, curves)
+            _draw_noise_curves(axes[row, column], source, levels, curves)
         axes[0, column].set_ylabel(tables.heading(panel.card))
         unit = panel.card["unit"] and f" ({panel.card['unit']})"
         axes[1, column].set_ylabel(f"change since noise {levels[0].split()[0]}{unit}")
         axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)
         axes[1, column].set_xlabel(f"noise sigma (0-255 scale{kind and ', '}{kind})")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    style.legend(figure, dict(zip(names, handles, strict=True)))
-    return Drawn(
+    style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
+    return CaptionedFigure(
         figure,
         [
             f"Quality against the noise level on {source.dataset}. Above: mean over pictures; "
@@ -63,14 +63,14 @@ def draw(source: Source) -> Drawn:
             "about how pictures differ, those below are paired. All means are over the same "
             "pictures. Points are set "
             "apart sideways so that bars can be seen.",
-            *_other_kinds(source.levels, levels),
+            *_other_kinds_note(source.levels, levels),
             *notes,
             *source.about(samples),
         ],
     )
 
 
-def _levels(known: Sequence[str]) -> tuple[list[str], str]:
+def _levels_of_one_kind(known: Sequence[str]) -> tuple[list[str], str]:
     """Return the levels of one kind of noise, and the kind: plain noise if there are several levels
     of it.
     """
@@ -83,12 +83,14 @@ def _levels(known: Sequence[str]) -> tuple[list[str], str]:
     )
 
 
-def _other_kinds(known: Sequence[str], shown: Sequence[str]) -> list[str]:
+def _other_kinds_note(known: Sequence[str], shown: Sequence[str]) -> list[str]:
     left_out = [level for level in known if level not in shown]
     return [f"Noise of other kinds is not shown: {', '.join(left_out)}."] if left_out else []
 
 
-def _panels(source: Source, levels: Sequence[str]) -> tuple[list[_Panel], list[str], list[str]]:
+def _measure_panels(
+    source: Source, levels: Sequence[str]
+) -> tuple[list[_MeasurePanel], list[str], list[str]]:
     """Return the panels, the pictures that all of them cover, and notes."""
     found, notes = {}, []
     for measure in _one_of_each_metric(source.measures)[:_MOST]:
@@ -99,7 +101,8 @@ def _panels(source: Source, levels: Sequence[str]) -> tuple[list[_Panel], list[s
     if not found:
         raise Unavailable(notes[0])
     panels = [
-        _panel(source.measures[measure], made.values, levels) for measure, made in found.items()
+        _measure_panel(source.measures[measure], made.values, levels)
+        for measure, made in found.items()
     ]
     samples = {str(sample) for made in found.values() for sample in made.values.index}
     notes += [note for made in found.values() for note in made.notes]
@@ -116,7 +119,9 @@ def _one_of_each_metric(measures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return list(first.values())
 
 
-def _panel(card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str]) -> _Panel:
+def _measure_panel(
+    card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str]
+) -> _MeasurePanel:
     quality: dict[str, dict[str, Interval]] = {}
     change: dict[str, dict[str, Interval]] = {}
     for method, own in values.T.groupby(level=0, sort=False):
@@ -126,17 +131,19 @@ def _panel(card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str])
         if levels[0] in there:
             lost = scores.sub(scores[levels[0]], axis=0)
             change[str(method)] = {level: mean_interval(lost[level].tolist()) for level in there}
-    return _Panel(card, quality, change)
+    return _MeasurePanel(card, quality, change)
 
 
-def _curves(
+def _draw_noise_curves(
     axes: Axes, source: Source, levels: Sequence[str], curves: Mapping[str, Mapping[str, Interval]]
 ) -> None:
     sigmas = {level: float(level.split()[0]) for level in levels}
     apart = 0.012 * max(sigmas.values())
     for number, (method, means) in enumerate(curves.items()):
         shift = apart * (number - (len(curves) - 1) / 2)
-        below, above = zip(*(style.reach(interval) for interval in means.values()), strict=True)
+        below, above = zip(
+            *(style.error_bar_lengths(interval) for interval in means.values()), strict=True
+        )
         _, _, bars = axes.errorbar(
             [sigmas[level] + shift for level in means],
             [interval.mean for interval in means.values()],

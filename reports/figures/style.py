@@ -69,7 +69,7 @@ _SETTINGS: Final[Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class CaptionedFigure:
     """A figure and what must be said beside it, a sentence or paragraph each."""
 
     figure: Figure
@@ -77,7 +77,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MethodLook:
     """How a method is drawn, so that it can be told apart by colour, marker or line alone.
 
     Attributes:
@@ -104,7 +104,7 @@ class Look:
         return {**self.of_points(), "linestyle": self.line}
 
 
-def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
+def choose_method_looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, MethodLook]:
     """Return the look of each method in the order given, all different up to 48 of them; `input` is
     black.
 
@@ -115,7 +115,7 @@ def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
     hollow = set(aside)
     named = [name for name in methods if name != "input"]
     made = {
-        name: Look(
+        name: MethodLook(
             _COLOURS[index % len(_COLOURS)],
             _MARKERS[
                 (index + index // 24) % len(_MARKERS)
@@ -125,17 +125,17 @@ def looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, Look]:
         )
         for index, name in enumerate(named)
     }
-    return {"input": Look(BLACK, "x", ":"), **made}
+    return {"input": MethodLook(BLACK, "x", ":"), **made}
 
 
-def paper() -> AbstractContextManager[None]:
+def use_paper_style() -> AbstractContextManager[None]:
     """Return a context in which figures are drawn and saved in the style of a paper."""
     import matplotlib as mpl
 
     return mpl.rc_context(dict(_SETTINGS))  # type: ignore[arg-type]  # its stubs spell out every key
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write NAME.pdf and NAME.png, without dates, so that the same figure is the same bytes; return
     the files.
     """
@@ -150,14 +150,14 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return written
 
 
-def reach(interval: Interval) -> tuple[float, float]:
+def error_bar_lengths(interval: Interval) -> tuple[float, float]:
     """Return how far an interval goes below and above its mean; 0 where it has no bounds."""
     if interval.low is None or interval.high is None:
         return 0.0, 0.0
     return interval.mean - interval.low, interval.high - interval.mean
 
 
-def logarithmic(axes: Axes, label: str) -> None:
+def set_logarithmic_axis(axes: Axes, label: str) -> None:
     """Make the horizontal axis logarithmic, with plain numbers at its ticks."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -170,7 +170,7 @@ def logarithmic(axes: Axes, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
+def add_figure_legend(figure: Figure, entries: Mapping[str, Any]) -> None:
     """Put a legend (label -> handle) below a figure, in as many columns as fit."""
     longest = max(map(len, entries), default=0)
     columns = int(figure.get_figwidth() / (_HANDLE + _LETTER * longest))
@@ -179,7 +179,7 @@ def legend(figure: Figure, entries: Mapping[str, Any]) -> None:
     )
 
 
-def labels(titles: Mapping[str, str]) -> dict[str, str]:
+def method_labels(titles: Mapping[str, str]) -> dict[str, str]:
     """Return a label for each method, different for all of them.
 
     Args:
@@ -188,16 +188,16 @@ def labels(titles: Mapping[str, str]) -> dict[str, str]:
     """
     for longest in (40, 60, 80):
         made = {
-            name: _shortened(name, title.removeprefix(name), longest)
+            name: _shorten_label(name, title.removeprefix(name), longest)
             for name, title in titles.items()
         }
         if len(set(made.values())) == len(made):
             return made
-    return {name: printable(title, 1000) for name, title in titles.items()}
+    return {name: printable_name(title, 1000) for name, title in titles.items()}
 
 
-def _shortened(name: str, marks: str, longest: int) -> str:
-    whole = printable(name, 1000)
+def _shorten_label(name: str, marks: str, longest: int) -> str:
+    whole = printable_name(name, 1000)
     room = longest - len(marks)
     if len(whole) > room:
         tail = (room - 1) // 2
@@ -205,31 +205,31 @@ def _shortened(name: str, marks: str, longest: int) -> str:
     return whole + marks
 
 
-def printable(text: str, longest: int = 40) -> str:
+def printable_name(text: str, longest: int = 40) -> str:
     """Return a name as one line of at most `longest` characters that the font has; `?` stands for
     any other.
     """
-    known = _characters()
+    known = _font_characters()
     plain = "".join(char if ord(char) in known else "?" for char in " ".join(text.split()))
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
-def lines(text: str, width: int, most: int = 2) -> str:
+def wrap_name(text: str, width: int, most: int = 2) -> str:
     """Return a name broken into at most `most` lines of `width` characters, after punctuation where
     that is possible.
 
     What is too long for them ends in an ellipsis.
     """
     broken = [""]
-    for part in re.findall(r"[^-:,=. ]*[-:,=. ]?", printable(text, 1000)):
+    for part in re.findall(r"[^-:,=. ]*[-:,=. ]?", printable_name(text, 1000)):
         if len(broken[-1] + part) > width and broken[-1] and len(broken) < most:
             broken.append("")
         broken[-1] += part
-    return "\n".join(printable(line, width) for line in broken)
+    return "\n".join(printable_name(line, width) for line in broken)
 
 
 @functools.cache
-def _characters() -> frozenset[int]:
+def _font_characters() -> frozenset[int]:
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return frozenset(get_font(findfont(FontProperties(family=["DejaVu Sans"]))).get_charmap())

@@ -2,6 +2,6 @@
 needs no network.
 """
 
-from benchmark.reports.page.builder import write
+from benchmark.reports.page.builder import write_comparison_page
 
-__all__ = ["write"]
+__all__ = ["write_comparison_page"]

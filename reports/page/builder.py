@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmark import __version__, imageio
 from benchmark.api import UsageError
 from benchmark.reports.page import galleries, pictures, tables
-from benchmark.reports.page.cards import Card, Cards, cards
+from benchmark.reports.page.cards import PageCard, PageCards, collect_page_cards
 from benchmark.reports.page.galleries import Sheet, Shown
 from benchmark.reports.page.payload import content
-from benchmark.reports.page.pictures import Files
-from benchmark.reports.page.tables import Table
+from benchmark.reports.page.pictures import PageFiles
+from benchmark.reports.page.tables import PageTable
 from benchmark.store import Store
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FILES = "comparison_files"
+FILES_FOLDER = "comparison_files"
 """Folder beside `index.html` with the pictures. It belongs to the page: whatever else lies in it is
 removed.
 """
@@ -36,7 +36,7 @@ _GENERATOR = "defocus-bench comparison page"
 _HERE = Path(__file__).parent
 
 
-def write(
+def write_comparison_page(
     stores: Sequence[Store], folder: Path, dataset: str | None = None, *, data: Path | None = None
 ) -> Path:
     """Write the comparison page of runs; return the path of its `index.html`.
@@ -61,31 +61,31 @@ def write(
             f"{index}: another page is there, which would be overwritten; name another folder"
         )
     shown = galleries.read(stores, dataset)
-    files = pictures.bring(stores, shown.galleries, folder / FILES, data)
-    page = _html(shown, files, cards(stores, shown.origins))
+    files = pictures.collect_page_files(stores, shown.galleries, folder / FILES_FOLDER, data)
+    page = _render_page(shown, files, collect_page_cards(stores, shown.origins))
     folder.mkdir(parents=True, exist_ok=True)
     with imageio.replacing(index) as file:
         file.write(page.encode())
-    _sweep(folder / FILES, files.paths())
+    _remove_other_files(folder / FILES_FOLDER, files.paths())
     return index
 
 
-class _Printed(NamedTuple):
+class _PrintableSheet(NamedTuple):
     """A sheet ready to print: its tables, and the cards of its runs."""
 
     sheet: Sheet
-    runs: list[Card]
-    tables: list[Table]
+    runs: list[PageCard]
+    tables: list[PageTable]
 
 
-def _sheets(shown: Shown, known: Cards) -> list[_Printed]:
+def _printable_sheets(shown: Shown, known: PageCards) -> list[_PrintableSheet]:
     numbers = itertools.count()
     return [
-        _Printed(
+        _PrintableSheet(
             sheet,
             [known.runs[number] for number in sheet.runs],
             [
-                tables.table(
+                tables.build_page_table(
                     next(numbers),
                     view,
                     shown.galleries[view.gallery],
@@ -99,24 +99,24 @@ def _sheets(shown: Shown, known: Cards) -> list[_Printed]:
     ]
 
 
-def _html(shown: Shown, files: Files, known: Cards) -> str:
-    made = _sheets(shown, known)
+def _render_page(shown: Shown, files: PageFiles, known: PageCards) -> str:
+    made = _printable_sheets(shown, known)
     there = {line.family for each in made for table in each.tables for line in table.lines}
     script, style = ((_HERE / name).read_text("utf-8") for name in ("page.js", "page.css"))
-    return _environment().get_template("page.html.j2").render(
+    return _page_templates().get_template("page.html.j2").render(
         sheets=made,
         families={name: text for name, text in tables.FAMILIES.items() if name in there},
         cards=known,
-        content=content(shown, files, FILES),
+        content=content(shown, files, FILES_FOLDER),
         generator=f"{_GENERATOR} {__version__}",
         script=script,
         style=style,
-        script_hash=_hash(script),
-        style_hash=_hash(style),
+        script_hash=_policy_hash(script),
+        style_hash=_policy_hash(style),
     )  # fmt: skip
 
 
-def _environment() -> Environment:
+def _page_templates() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -130,12 +130,12 @@ def _environment() -> Environment:
     return made
 
 
-def _hash(text: str) -> str:
+def _policy_hash(text: str) -> str:
     """Return a text's hash as content security policies name it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _sweep(folder: Path, shown: set[str]) -> None:
+def _remove_other_files(folder: Path, shown: set[str]) -> None:
     """Remove what an earlier page left in its folder."""
     for path in sorted(folder.rglob("*"), reverse=True):  # what a folder holds comes before it
         if path.is_dir() and not path.is_symlink():

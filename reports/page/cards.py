@@ -12,11 +12,11 @@ from typing import Any
 from benchmark.reports import footnotes
 from benchmark.store import Store
 
-Facts = Mapping[str, Any]
+CardFacts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class PageCard:
     """A card to show.
 
     Attributes:
@@ -31,15 +31,15 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Cards:
+class PageCards:
     """The cards of a page: methods, data sets and protocols by id, runs by number."""
 
-    methods: dict[str, Card]
-    datasets: dict[str, Card]
-    protocols: dict[str, Card]
-    runs: dict[int, Card]
+    methods: dict[str, PageCard]
+    datasets: dict[str, PageCard]
+    protocols: dict[str, PageCard]
+    runs: dict[int, PageCard]
 
-    def everything(self) -> list[Card]:
+    def everything(self) -> list[PageCard]:
         """Return all of them."""
         return [
             card
@@ -48,7 +48,7 @@ class Cards:
         ]
 
 
-def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
+def collect_page_cards(stores: Sequence[Store], origins: Mapping[str, int]) -> PageCards:
     """Return the cards of runs; of data sets and protocols those of the last run that has one.
 
     Args:
@@ -57,37 +57,47 @@ def cards(stores: Sequence[Store], origins: Mapping[str, int]) -> Cards:
     """
     kept = [store.cards("method") for store in stores]
     methods = {
-        name: _method(kept[run][name]) for name, run in sorted(origins.items()) if name in kept[run]
+        name: _method_lines(kept[run][name])
+        for name, run in sorted(origins.items())
+        if name in kept[run]
     }
     datasets = {
-        name: _dataset(card) for store in stores for name, card in store.cards("dataset").items()
+        name: _dataset_lines(card)
+        for store in stores
+        for name, card in store.cards("dataset").items()
     }
     protocols = {
-        name: _protocol(card) for store in stores for name, card in store.cards("protocol").items()
+        name: _protocol_lines(card)
+        for store in stores
+        for name, card in store.cards("protocol").items()
     }
-    return Cards(
-        methods=_made("method", methods),
-        datasets=_made("dataset", datasets),
-        protocols=_made("protocol", protocols),
+    return PageCards(
+        methods=_number_cards("method", methods),
+        datasets=_number_cards("dataset", datasets),
+        protocols=_number_cards("protocol", protocols),
         runs={
-            number: Card(f"run-{number}", store.folder.resolve().name, _told(_run(store)))
+            number: PageCard(
+                f"run-{number}",
+                store.folder.resolve().name,
+                _without_empty_lines(_run_lines(store)),
+            )
             for number, store in enumerate(stores)
         },
     )
 
 
-def _made(kind: str, known: Mapping[str, Mapping[str, str]]) -> dict[str, Card]:
+def _number_cards(kind: str, known: Mapping[str, Mapping[str, str]]) -> dict[str, PageCard]:
     return {
-        name: Card(f"{kind}-{number}", name, _told(known[name]))
+        name: PageCard(f"{kind}-{number}", name, _without_empty_lines(known[name]))
         for number, name in enumerate(known)
     }
 
 
-def _told(lines: Mapping[str, str]) -> dict[str, str]:
+def _without_empty_lines(lines: Mapping[str, str]) -> dict[str, str]:
     return {label: text for label, text in lines.items() if text}
 
 
-def _method(card: Facts) -> dict[str, str]:
+def _method_lines(card: CardFacts) -> dict[str, str]:
     extras = [
         text
         for key, text in (("oracle", "the true blur map"), ("noise_aware", "the noise level"))
@@ -110,7 +120,7 @@ def _method(card: Facts) -> dict[str, str]:
     }
 
 
-def _dataset(card: Facts) -> dict[str, str]:
+def _dataset_lines(card: CardFacts) -> dict[str, str]:
     return {
         "Title": card["title"],
         "Paper": card["paper"],
@@ -121,32 +131,34 @@ def _dataset(card: Facts) -> dict[str, str]:
     }
 
 
-def _protocol(card: Facts) -> dict[str, str]:
+def _protocol_lines(card: CardFacts) -> dict[str, str]:
     return {"Title": card["title"], "Source": card["source"], "Version": card["version"]}
 
 
-def _run(store: Store) -> dict[str, str]:
+def _run_lines(store: Store) -> dict[str, str]:
     """Return where a run's numbers come from; the command lines stay in the run, because they hold
     paths.
     """
     told = [json.loads(row["provenance"]) for row in store.rows("runs")]
     return {
-        "Commit": _distinct(_commit(facts.get("git")) for facts in told),
-        "Suite": _distinct(facts.get("suite", "") for facts in told),
-        "Python": _distinct(facts.get("python", "") for facts in told),
-        "Packages": _distinct(_listed(facts.get("packages", {})) for facts in told),
-        "Processor": _distinct(facts.get("machine", {}).get("processor", "") for facts in told),
-        "System": _distinct(facts.get("machine", {}).get("system", "") for facts in told),
+        "Commit": _join_distinct(_commit_text(facts.get("git")) for facts in told),
+        "Suite": _join_distinct(facts.get("suite", "") for facts in told),
+        "Python": _join_distinct(facts.get("python", "") for facts in told),
+        "Packages": _join_distinct(_packages_text(facts.get("packages", {})) for facts in told),
+        "Processor": _join_distinct(
+            facts.get("machine", {}).get("processor", "") for facts in told
+        ),
+        "System": _join_distinct(facts.get("machine", {}).get("system", "") for facts in told),
     }
 
 
-def _commit(git: Facts | None) -> str:
+def _commit_text(git: CardFacts | None) -> str:
     return "" if git is None else footnotes.commit(git)
 
 
-def _listed(packages: Mapping[str, str | None]) -> str:
+def _packages_text(packages: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name} {version}" for name, version in packages.items() if version)
 
 
-def _distinct(texts: Iterable[str]) -> str:
+def _join_distinct(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(text for text in texts if text))

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.reports.page.galleries import Gallery, Kept, Shown, View
-from benchmark.reports.page.pictures import Files, Overlay, url
+from benchmark.reports.page.pictures import MapOverlay, PageFiles, quote_path
 
 Cards = Mapping[str, Mapping[str, Any]]
 """Measure key -> card of the measure."""
 
 
-def content(shown: Shown, files: Files, folder: str) -> dict[str, Any]:
+def content(shown: Shown, files: PageFiles, folder: str) -> dict[str, Any]:
     """Return galleries and views, ready for JSON; views in the order of the tables, URLs relative
     to `folder`.
     """
@@ -29,7 +29,7 @@ def content(shown: Shown, files: Files, folder: str) -> dict[str, Any]:
     }
 
 
-def _gallery(gallery: Gallery, files: Files) -> dict[str, Any]:
+def _gallery(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
     maps = files.maps.get((gallery.dataset, gallery.track), {})
     return {
         "methods": gallery.methods,
@@ -48,11 +48,15 @@ def _gallery(gallery: Gallery, files: Files) -> dict[str, Any]:
     }
 
 
-def _map(overlay: Overlay | None) -> dict[str, Any] | None:
-    return None if overlay is None else {"picture": url(overlay.path), "top": round(overlay.top, 2)}
+def _map(overlay: MapOverlay | None) -> dict[str, Any] | None:
+    return (
+        None
+        if overlay is None
+        else {"picture": quote_path(overlay.path), "top": round(overlay.top, 2)}
+    )
 
 
-def _cell(kept: Kept | None, files: Files) -> dict[str, Any] | None:
+def _cell(kept: Kept | None, files: PageFiles) -> dict[str, Any] | None:
     return None if kept is None else {"picture": files.url(kept.picture), "why": kept.why}
 
 

@@ -29,7 +29,7 @@ THUMBNAIL = 192
 _QUALITY = 82
 
 
-class Overlay(NamedTuple):
+class MapOverlay(NamedTuple):
     """A blur map as a picture: its path in the folder of the files, and the sigma in px of its last
     colour.
     """
@@ -39,7 +39,7 @@ class Overlay(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class PageFiles:
     """The files that the page shows.
 
     Attributes:
@@ -48,26 +48,28 @@ class Files:
     """
 
     there: set[Source]
-    maps: dict[tuple[str, str], dict[str, Overlay]]
+    maps: dict[tuple[str, str], dict[str, MapOverlay]]
 
     def url(self, source: Source | None) -> str | None:
         """Return where the script finds a picture, or None if there is none."""
-        return None if source is None or source not in self.there else url(_place(source))
+        return (
+            None if source is None or source not in self.there else quote_path(_page_path(source))
+        )
 
     def paths(self) -> set[str]:
         """Return the paths of all files, relative to their folder."""
-        shown = {_place(source) for source in self.there}
+        shown = {_page_path(source) for source in self.there}
         drawn = {overlay.path for some in self.maps.values() for overlay in some.values()}
-        return shown | {thumbnail_of(path) for path in shown} | drawn
+        return shown | {thumbnail_path(path) for path in shown} | drawn
 
 
-def bring(
+def collect_page_files(
     stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, data: Path | None
-) -> Files:
+) -> PageFiles:
     """Bring everything that galleries show into a folder.
 
     Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails
-    where `thumbnail_of` says, true blur maps to `maps`.
+    where `thumbnail_path` says, true blur maps to `maps`.
 
     Args:
         stores: the runs.
@@ -82,39 +84,45 @@ def bring(
 
     kept = {some.picture for gallery in galleries for some in gallery.kept.values() if some.picture}
     wanted = kept | {source for gallery in galleries for source in gallery.targets.values()}
-    found = {source: _found(stores[source.run].folder, source.path) for source in sorted(wanted)}
+    found = {
+        source: _path_in_run(stores[source.run].folder, source.path) for source in sorted(wanted)
+    }
     there = {source: path for source, path in found.items() if path.is_file()}
     # Threads, because it is decoding, outside the interpreter's lock.
     Parallel(n_jobs=-1, prefer="threads")(
-        delayed(_share)(path, folder, _place(s)) for s, path in there.items()
+        delayed(_add_picture)(path, folder, _page_path(s)) for s, path in there.items()
     )
-    return Files(set(there), {} if data is None else _maps(galleries, folder, data))
+    return PageFiles(
+        set(there), {} if data is None else _write_all_overlays(galleries, folder, data)
+    )
 
 
-def thumbnail_of(path: str) -> str:
+def thumbnail_path(path: str) -> str:
     """Return the path of a picture's thumbnail, both relative to the folder of the files."""
     return f"thumbnails/{PurePosixPath(path).with_suffix('.jpg')}"
 
 
-def url(path: str) -> str:
+def quote_path(path: str) -> str:
     """Return a relative URL: whatever has a meaning in URLs is percent-encoded."""
     return quote(path)
 
 
-def _maps(
+def _write_all_overlays(
     galleries: Sequence[Gallery], folder: Path, data: Path
-) -> dict[tuple[str, str], dict[str, Overlay]]:
+) -> dict[tuple[str, str], dict[str, MapOverlay]]:
     samples: dict[tuple[str, str], dict[str, str]] = {}
     for gallery in galleries:
         samples.setdefault((gallery.dataset, gallery.track), {}).update(
             gallery.samples
         )  # noise changes no map
-    return {place: overlays(*place, some, data, folder) for place, some in samples.items()}
+    return {
+        place: write_map_overlays(*place, some, data, folder) for place, some in samples.items()
+    }
 
 
-def overlays(
+def write_map_overlays(
     dataset: str, track: str, samples: Mapping[str, str], data: Path, folder: Path
-) -> dict[str, Overlay]:
+) -> dict[str, MapOverlay]:
     """Write the true blur maps of samples as pictures, in viridis, dark for sharp; return sample ->
     overlay.
 
@@ -135,20 +143,20 @@ def overlays(
         source = create(DATASETS, dataset, root=data)[0]
     except BenchmarkError:
         return {}
-    made: dict[str, Overlay] = {}
-    for sample, blur_map in _true_maps(source, Track.parse(track), samples):
+    made: dict[str, MapOverlay] = {}
+    for sample, blur_map in _read_true_maps(source, Track.parse(track), samples):
         top = float(blur_map.max())
         path = f"maps/{file_name(dataset)}/{file_name(sample)}-{file_name(track)}.png"
-        _write(folder / path, _coloured(blur_map / max(top, 1e-6)))
-        made[sample] = Overlay(path, top)
+        _write_page_picture(folder / path, _apply_viridis(blur_map / max(top, 1e-6)))
+        made[sample] = MapOverlay(path, top)
     return made
 
 
-def _place(source: Source) -> str:
+def _page_path(source: Source) -> str:
     return f"run-{source.run}/{source.path}"
 
 
-def _found(run: Path, path: str) -> Path:
+def _path_in_run(run: Path, path: str) -> Path:
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts:
         raise DataError(
@@ -158,14 +166,14 @@ def _found(run: Path, path: str) -> Path:
     return run / relative
 
 
-def _share(source: Path, folder: Path, path: str) -> None:
-    target, small = folder / path, folder / thumbnail_of(path)
-    _link(source, target)
+def _add_picture(source: Path, folder: Path, path: str) -> None:
+    target, small = folder / path, folder / thumbnail_path(path)
+    _link_or_copy(source, target)
     if not small.is_file() or small.stat().st_mtime < source.stat().st_mtime:
-        _write(small, _small(imageio.read(source)[0]))
+        _write_page_picture(small, _shrink_to_thumbnail(imageio.read(source)[0]))
 
 
-def _link(source: Path, target: Path) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     """Link a file, or copy it where the file system cannot."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
@@ -175,18 +183,18 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _write(path: Path, picture: Picture) -> None:
+def _write_page_picture(path: Path, picture: Picture) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     imageio.write(path, picture, 8, quality=_QUALITY)
 
 
-def _small(picture: Picture) -> Picture:
+def _shrink_to_thumbnail(picture: Picture) -> Picture:
     scale = min(THUMBNAIL / max(picture.shape[:2]), 1.0)
     size = tuple(max(1, round(extent * scale)) for extent in picture.shape[1::-1])
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _true_maps(
+def _read_true_maps(
     source: Dataset, track: Track, samples: Mapping[str, str]
 ) -> Iterator[tuple[str, Map]]:
     """Yield the maps that there are, in the geometry in which outputs are kept.
@@ -205,7 +213,7 @@ def _true_maps(
             yield name, track.finish(np.dstack([fitted] * 3), sample.image.shape[:2])[..., 0]
 
 
-def _coloured(share: Map) -> Picture:
+def _apply_viridis(share: Map) -> Picture:
     """Return a map on [0, 1] in viridis."""
     levels = np.rint(share * 255).astype(np.uint8)
     return (cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1] / 255).astype(np.float32)

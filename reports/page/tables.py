@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.reports.page.cards import Card, Cards
+from benchmark.reports.page.cards import PageCard, PageCards
 from benchmark.reports.page.galleries import Gallery, View
 from benchmark.reports.summaries import Entry, Row
 from benchmark.stats import Interval
@@ -24,7 +24,7 @@ FAMILIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class PageCell:
     """One entry of a table.
 
     Attributes:
@@ -44,7 +44,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PageLine:
     """One line of a table: a method.
 
     Attributes:
@@ -58,28 +58,28 @@ class Line:
 
     title: str
     family: str
-    card: Card | None
+    card: PageCard | None
     why: str
     count: str
-    figures: tuple[Figure, ...]
+    figures: tuple[PageCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """A table at one noise level; `number` counts all of the page."""
 
     number: int
     level: str
-    lines: tuple[Line, ...]
+    lines: tuple[PageLine, ...]
 
 
-def table(
+def build_page_table(
     number: int,
     view: View,
     gallery: Gallery,
     measures: Mapping[str, Mapping[str, Any]],
-    cards: Cards,
-) -> Table:
+    cards: PageCards,
+) -> PageTable:
     """Return a view as a table.
 
     Args:
@@ -90,68 +90,76 @@ def table(
         cards: cards of the methods.
     """
     columns = [
-        _column([row.entries[key] for row in view.rows], card["digits"])
+        _build_page_column([row.entries[key] for row in view.rows], card["digits"])
         for key, card in measures.items()
     ]
     lines = tuple(
-        Line(
+        PageLine(
             title=row.title,
-            family=_family(row, cards.methods.get(row.method)),
+            family=_family_of_row(row, cards.methods.get(row.method)),
             card=cards.methods.get(row.method),
-            why=_why(gallery, row.method),
-            count=_count(row),
+            why=_failures_text(gallery, row.method),
+            count=_counts_text(row),
             figures=tuple(column[position] for column in columns),
         )
         for position, row in enumerate(view.rows)
     )
-    return Table(number, view.level, lines)
+    return PageTable(number, view.level, lines)
 
 
-def _family(row: Row, card: Card | None) -> str:
+def _family_of_row(row: Row, card: PageCard | None) -> str:
     if row.oracle:
         return "oracle"
     return "" if card is None else card.lines["Family"]
 
 
-def _why(gallery: Gallery, method: str) -> str:
+def _failures_text(gallery: Gallery, method: str) -> str:
     whys = [kept.why for (name, _), kept in gallery.kept.items() if name == method]
     counts = Counter(why for why in whys if why)
     return "; ".join(f"{count} of {len(whys)} pictures {why}" for why, count in counts.items())
 
 
-def _count(row: Row) -> str:
+def _counts_text(row: Row) -> str:
     counts = sorted({entry.interval.n for entry in row.entries.values() if entry.interval})
     return "/".join(map(str, counts)) or "–"
 
 
-def _column(entries: Sequence[Entry], digits: int) -> list[Figure]:
-    ends = [end for entry in entries if entry.interval for end in _ends(entry.interval)]
+def _build_page_column(entries: Sequence[Entry], digits: int) -> list[PageCell]:
+    ends = [end for entry in entries if entry.interval for end in _interval_ends(entry.interval)]
     span = (min(ends), max(ends)) if ends else (0.0, 0.0)
-    return [_figure(entry, digits, span) for entry in entries]
+    return [_build_page_cell(entry, digits, span) for entry in entries]
 
 
-def _figure(entry: Entry, digits: int, span: tuple[float, float]) -> Figure:
+def _build_page_cell(entry: Entry, digits: int, span: tuple[float, float]) -> PageCell:
     interval = entry.interval
     if interval is None:
-        return Figure(entry.note, "", None, "", None)
+        return PageCell(entry.note, "", None, "", None)
     bounds = (
         "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
     )
     mark = "best" if entry.best else "second" if entry.second else ""
-    return Figure(
-        f"{interval.mean:.{digits}f}", bounds, interval.mean, mark, _place(interval, span)
+    return PageCell(
+        f"{interval.mean:.{digits}f}",
+        bounds,
+        interval.mean,
+        mark,
+        _whisker_positions(interval, span),
     )
 
 
-def _place(interval: Interval, span: tuple[float, float]) -> tuple[float, float, float] | None:
+def _whisker_positions(
+    interval: Interval, span: tuple[float, float]
+) -> tuple[float, float, float] | None:
     low, high = span
-    if not _ends(interval) or high <= low:
+    if not _interval_ends(interval) or high <= low:
         return None
-    first, middle, last = (round(100 * (end - low) / (high - low), 1) for end in _ends(interval))
+    first, middle, last = (
+        round(100 * (end - low) / (high - low), 1) for end in _interval_ends(interval)
+    )
     return first, middle, last
 
 
-def _ends(interval: Interval) -> tuple[float, float, float] | tuple[()]:
+def _interval_ends(interval: Interval) -> tuple[float, float, float] | tuple[()]:
     return (
         ()
         if interval.low is None or interval.high is None

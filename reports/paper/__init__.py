@@ -70,7 +70,7 @@ def tables(
 def write(made: Sequence[PaperTable], form: grid.Format) -> str:
     """Return tables as one text; CSV holds the numbers of them all in one long table."""
     if form != "csv":
-        return grid.write([half.grid() for half in made], form)
+        return grid.format_grids([half.grid() for half in made], form)
     import pandas as pd
 
     frame = pd.DataFrame([record for half in made for record in half.records()])

@@ -14,9 +14,9 @@ from benchmark.cost import published as figures
 from benchmark.cost.measurement import Record, Size
 from benchmark.cost.published import Published
 from benchmark.reports import cost, footnotes
-from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
-from benchmark.reports.published import FOLDER, PAPER, Row
+from benchmark.reports.published import GKMNET_PAPER, PUBLISHED_FOLDER, PaperRow
 
 _PRINTED = {
     "parameters": "parameters (M)",
@@ -33,7 +33,7 @@ _COUNTED: Mapping[str, Sequence[str]] = {
     "gpu_seconds": ("GPU (s)",),
 }
 _SECONDS = ("CPU (s)", "GPU (s)")
-_PLACES = (Path("results/cost/1680x1120"), FOLDER.parent / "measured" / "cost")
+_PLACES = (Path("results/cost/1680x1120"), PUBLISHED_FOLDER.parent / "measured" / "cost")
 _ABSENT = (
     "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
 )
@@ -59,7 +59,7 @@ class _Line(NamedTuple):
         lacking: why there are no counts where there are none.
     """
 
-    row: Row
+    row: PaperRow
     first: bool
     name: str = ""
     texts: Mapping[Hashable, str] = {}
@@ -96,7 +96,7 @@ class CostTable:
         self._notes: tuple[str, ...] = (_ABSENT,)
         if folder is not None:
             self._lines, self._size, self._notes = _counted(layout, folder)
-        source = f"{PAPER}, Table {layout.number}"
+        source = f"{GKMNET_PAPER}, Table {layout.number}"
         self._printed = {(f.model, f.quantity): f for f in figures.read() if f.source == source}
 
     def grid(self) -> Grid:
@@ -111,11 +111,11 @@ class CostTable:
             caption=f"Table {number} (cost). {what}: what a picture costs, as printed and as "
             f"counted here.",
             columns=(
-                Column("model", label=True),
-                Column("counted as", label=True),
-                *(Column(_PRINTED[quantity], printed) for quantity in self._layout.costs),
+                TableColumn("model", label=True),
+                TableColumn("counted as", label=True),
+                *(TableColumn(_PRINTED[quantity], printed) for quantity in self._layout.costs),
                 *(
-                    Column(name, here)
+                    TableColumn(name, here)
                     for quantity in self._layout.costs
                     for name in _COUNTED[quantity]
                 ),
@@ -143,23 +143,23 @@ class CostTable:
                         "note": _text(line, name) if line.numbers.get(name) is None else "",
                     }
 
-    def _cells(self, line: _Line) -> tuple[Cell, ...]:
+    def _cells(self, line: _Line) -> tuple[TableCell, ...]:
         return (
-            Cell(line.row.model or "–"),
-            Cell(line.name or "–"),
+            TableCell(line.row.model or "–"),
+            TableCell(line.name or "–"),
             *(self._published(line, quantity) for quantity in self._layout.costs),
             *(
-                Cell(_text(line, name))
+                TableCell(_text(line, name))
                 for quantity in self._layout.costs
                 for name in _COUNTED[quantity]
             ),
         )
 
-    def _published(self, line: _Line, quantity: str) -> Cell:
+    def _published(self, line: _Line, quantity: str) -> TableCell:
         figure = self._figure(line, quantity)
         if figure is None:
-            return Cell("not printed" if line.first else "″")
-        return Cell(figure.value, note=figure.note)
+            return TableCell("not printed" if line.first else "″")
+        return TableCell(figure.value, note=figure.note)
 
     def _figure(self, line: _Line, quantity: str) -> Published | None:
         return self._printed.get((line.row.model, quantity)) if line.first else None
@@ -190,7 +190,7 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
         subjects=[subject for subject in kept.subjects if subject.method in mine],
         published=[],
     )
-    table = cost.tables_of(own, trials)[0]
+    table = cost.build_cost_tables(own, trials)[0]
     numbers = table.numbers.astype(object).where(table.numbers.notna(), None).to_dict("records")
     shown = list(zip(table.texts.to_dict("records"), numbers, strict=True))
     made: list[_Line] = []

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Any
 
 from benchmark.reports import published
-from benchmark.reports.grid import Cell, Column, Grid
-from benchmark.reports.published import Printed
+from benchmark.reports.grid import Grid, TableCell, TableColumn
+from benchmark.reports.published import PrintedNumber
 
 _MEASURES = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "lpips": "LPIPS ↓", "mae": "MAE ↓"}
 
@@ -21,7 +21,9 @@ class LaterTable:
     def __init__(self) -> None:
         """Read them."""
         self._numbers = [
-            number for number in published.quality() if number.source != published.PAPER
+            number
+            for number in published.read_printed_numbers()
+            if number.source != published.GKMNET_PAPER
         ]
 
     def grid(self) -> Grid:
@@ -30,8 +32,11 @@ class LaterTable:
             caption="Quality on the test pictures of public data sets, as printed by others after "
             "the GKMNet paper.",
             columns=(
-                *(Column(name, label=True) for name in ("source", "model", "data", "pictures")),
-                *(Column(title) for title in _MEASURES.values()),
+                *(
+                    TableColumn(name, label=True)
+                    for name in ("source", "model", "data", "pictures")
+                ),
+                *(TableColumn(title) for title in _MEASURES.values()),
             ),
             groups=tuple(
                 tuple(map(_cells, _lines(list(numbers))))
@@ -44,8 +49,8 @@ class LaterTable:
                     ": ".join(
                         (source.source, ". ".join(filter(None, (source.reference, source.note))))
                     )
-                    for source in published.sources()
-                    if source.source != published.PAPER
+                    for source in published.read_published_sources()
+                    if source.source != published.GKMNET_PAPER
                 ),
             ),
         )
@@ -55,12 +60,12 @@ class LaterTable:
         return (number.model_dump() for number in self._numbers)
 
 
-def _lines(numbers: list[Printed]) -> list[dict[str, Printed]]:
+def _lines(numbers: list[PrintedNumber]) -> list[dict[str, PrintedNumber]]:
     """Return measure -> number for each line: a model on some pictures, again for a number that
     differs otherwise.
     """
-    made: list[dict[str, Printed]] = []
-    places: dict[tuple[str, str, str], dict[str, Printed]] = {}
+    made: list[dict[str, PrintedNumber]] = []
+    places: dict[tuple[str, str, str], dict[str, PrintedNumber]] = {}
     for number in numbers:
         place = (number.model, number.dataset, number.part)
         if place not in places or number.measure in places[place]:
@@ -70,13 +75,13 @@ def _lines(numbers: list[Printed]) -> list[dict[str, Printed]]:
     return made
 
 
-def _cells(line: dict[str, Printed]) -> tuple[Cell, ...]:
+def _cells(line: dict[str, PrintedNumber]) -> tuple[TableCell, ...]:
     first = next(iter(line.values()))
     return (
-        *map(Cell, (first.source, first.model, first.dataset, first.part or "all")),
+        *map(TableCell, (first.source, first.model, first.dataset, first.part or "all")),
         *(_cell(line.get(measure)) for measure in _MEASURES),
     )
 
 
-def _cell(number: Printed | None) -> Cell:
-    return Cell("–") if number is None else Cell(number.value, note=number.remark)
+def _cell(number: PrintedNumber | None) -> TableCell:
+    return TableCell("–") if number is None else TableCell(number.value, note=number.remark)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmark.reports import runs
-from benchmark.reports.published import Row, TableNumber, rows
+from benchmark.reports.published import PaperRow, TableNumber, read_paper_rows
 from benchmark.store import Store
 
 
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     it is the first.
     """
 
-    row: Row
+    row: PaperRow
     method: str | None
     first: bool
 
@@ -68,7 +68,7 @@ def lines(
         whatever_weights: take every method that has the network of a row, as for counting what it
             costs.
     """
-    for row in rows():
+    for row in read_paper_rows():
         if row.table == number:
             stands = row.counts_as if whatever_weights else row.means
             found = sorted(filter(stands, methods))

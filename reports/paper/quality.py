@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.reports import published, tables
-from benchmark.reports.grid import Cell, Column, Grid
+from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
-from benchmark.reports.published import Printed
+from benchmark.reports.published import PrintedNumber
 from benchmark.reports.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
@@ -56,15 +56,15 @@ class QualityTable:
         self._layout, self._summary, self._lacking = layout, summary, lacking
         self._rows = {(row.level, row.method): row for row in summary.rows} if summary else {}
         self._keys = {name: _key(name, summary) for name in _MEASURES}
-        self._printed: dict[tuple[str, str, float, str], Printed] = {
+        self._printed: dict[tuple[str, str, float, str], PrintedNumber] = {
             (number.model, number.training, number.noise, number.measure): number
-            for number in published.quality()
-            if (number.source, number.table) == (published.PAPER, layout.number)
+            for number in published.read_printed_numbers()
+            if (number.source, number.table) == (published.GKMNET_PAPER, layout.number)
         }
 
     def grid(self) -> Grid:
         """Return the table for people."""
-        groups: dict[str, list[tuple[Cell, ...]]] = {}
+        groups: dict[str, list[tuple[TableCell, ...]]] = {}
         for at in self._levels():
             groups.setdefault(at.level, []).append(self._line(at))
         return Grid(
@@ -105,31 +105,31 @@ class QualityTable:
                 for line in lines(self._layout.number, methods):
                     yield _Level(sigma, level, line, self._rows.get((level, line.method or "")))
 
-    def _line(self, at: _Level) -> tuple[Cell, ...]:
+    def _line(self, at: _Level) -> tuple[TableCell, ...]:
         row = at.line.row
         heads = [
             *([at.level] if self._noisy else []),
             row.model or "–",
             *([row.training or "–"] if self._several_trainings else []),
         ]
-        measured_as = Cell(
+        measured_as = TableCell(
             at.row.title if at.row else at.line.method or "–",
             note=self._learned_from(at.line.method),
         )
         entries = {name: at.entry(key) for name, key in self._keys.items()}
         return (
-            *map(Cell, heads),
+            *map(TableCell, heads),
             measured_as,
             *(_printed(self._number(at, name), at.line) for name in _MEASURES),
             *(tables.cell(entry, self._card(name)) for name, entry in entries.items()),
-            Cell(tables.count(entries.values())),
+            TableCell(tables.count(entries.values())),
         )
 
     def _learned_from(self, method: str | None) -> str:
         source = self._summary.learned_from.get(method or "", "") if self._summary else ""
         return source and f"Weights or constants from {source}."
 
-    def _number(self, at: _Level, measure: str) -> Printed | None:
+    def _number(self, at: _Level, measure: str) -> PrintedNumber | None:
         row = at.line.row
         return (
             self._printed.get((row.model, row.training, at.sigma, measure))
@@ -137,7 +137,7 @@ class QualityTable:
             else None
         )
 
-    def _columns(self) -> tuple[Column, ...]:
+    def _columns(self) -> tuple[TableColumn, ...]:
         labels = [
             *(["noise"] if self._noisy else []),
             "model",
@@ -147,10 +147,10 @@ class QualityTable:
         printed = f"published, {_TITLES[self._layout.dataset]}"
         measured = f"measured, {self._summary.dataset}" if self._summary else "measured"
         return (
-            *(Column(label, label=True) for label in labels),
-            *(Column(tables.heading(card), printed) for card in _MEASURES.values()),
-            *(Column(tables.heading(self._card(name)), measured) for name in _MEASURES),
-            Column("n", measured),
+            *(TableColumn(label, label=True) for label in labels),
+            *(TableColumn(tables.heading(card), printed) for card in _MEASURES.values()),
+            *(TableColumn(tables.heading(self._card(name)), measured) for name in _MEASURES),
+            TableColumn("n", measured),
         )
 
     def _card(self, name: str) -> dict[str, Any]:
@@ -187,7 +187,11 @@ class QualityTable:
         )
 
     def _footnotes(self) -> tuple[str, ...]:
-        source = next(source for source in published.sources() if source.source == published.PAPER)
+        source = next(
+            source
+            for source in published.read_published_sources()
+            if source.source == published.GKMNET_PAPER
+        )
         own = (f"Published: {source.reference}. {source.note}", _UNMARKED)
         return (*own, *(self._summary.footnotes if self._summary else (self._lacking,)))
 
@@ -201,9 +205,9 @@ def _key(name: str, summary: Summary | None) -> str | None:
     )
 
 
-def _printed(number: Printed | None, line: Line) -> Cell:
+def _printed(number: PrintedNumber | None, line: Line) -> TableCell:
     if not line.first:
-        return Cell("″")
+        return TableCell("″")
     if number is None:
-        return Cell("not printed")
-    return Cell(number.value or "illegible", note=number.remark)
+        return TableCell("not printed")
+    return TableCell(number.value or "illegible", note=number.remark)

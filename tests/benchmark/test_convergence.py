@@ -47,13 +47,13 @@ def test_the_start_is_the_input_and_steps_change_it(rows):
 
 
 def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
-    made = report.frame(rows[0])
-    longer = report.curves(made)
+    made = report.convergence_frame(rows[0])
+    longer = report.mean_curves(made)
     assert (longer["n"] == 2).all()
-    table = report.summary(made)
+    table = report.summarise_convergence(made)
     assert list(table["noise"]) == [0.0, 3.0]
     assert (table["best gain (dB)"] >= 0).all()  # step 0 gains nothing
-    written = report.write(made, tmp_path)
+    written = report.write_convergence_report(made, tmp_path)
     assert {path.name for path in written} == {
         f"convergence.{kind}" for kind in ("csv", "md", "png", "pdf")
     }
@@ -64,17 +64,17 @@ def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
 
 def test_a_method_that_stops_early_keeps_its_last_picture():
     base = {"dataset": "d", "noise": 0.0, "method": "m", "residual": 1.0, "status": "ok"}
-    made = report.frame(
+    made = report.convergence_frame(
         [
             *({**base, "sample": "a", "step": step, "psnr": 20.0 + step} for step in range(3)),
             *({**base, "sample": "b", "step": step, "psnr": 30.0} for step in range(2)),
         ]
     )
-    np.testing.assert_allclose(report.curves(made)["psnr"], [25, 25.5, 26])
+    np.testing.assert_allclose(report.mean_curves(made)["psnr"], [25, 25.5, 26])
 
 
 def test_nothing_to_show_is_said(tmp_path: Path):
-    made = report.frame(
+    made = report.convergence_frame(
         [
             {
                 "dataset": "d",
@@ -86,10 +86,10 @@ def test_nothing_to_show_is_said(tmp_path: Path):
             }
         ]
     )
-    report.write(made, tmp_path)
+    report.write_convergence_report(made, tmp_path)
     assert "Nothing to show" in (tmp_path / "convergence.md").read_text()
     assert not (tmp_path / "convergence.png").exists()
-    assert report.incomplete(made)
+    assert report.is_convergence_incomplete(made)
 
 
 def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
@@ -107,8 +107,10 @@ def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
         "status": "failed",
         "reason": "it broke",
     }
-    made = report.frame([*rows, lost])
-    np.testing.assert_array_equal(report.curves(made)["psnr"], [20, 10])
-    assert report.incomplete(made) and not report.incomplete(report.frame(rows))
-    assert any("1 pictures" in line for line in report.refused(made))
-    report.write(made, tmp_path)  # a residual of 0 finds its place in the figure
+    made = report.convergence_frame([*rows, lost])
+    np.testing.assert_array_equal(report.mean_curves(made)["psnr"], [20, 10])
+    assert report.is_convergence_incomplete(made) and not report.is_convergence_incomplete(
+        report.convergence_frame(rows)
+    )
+    assert any("1 pictures" in line for line in report.list_refusals(made))
+    report.write_convergence_report(made, tmp_path)  # a residual of 0 finds its place in the figure

@@ -14,7 +14,12 @@ from benchmark.cost.measurement import Counted, Record, Size
 from benchmark.cost.published import Published
 from benchmark.cost.timing import Reading, Subject, Trial
 from benchmark.reports import cost, grid
-from benchmark.reports.cost import incomplete, measured, tables_of, ways
+from benchmark.reports.cost import (
+    build_cost_tables,
+    counting_conventions,
+    is_cost_incomplete,
+    summarise_trials,
+)
 
 SUBJECT = Subject(
     "slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc"
@@ -73,7 +78,7 @@ TRIALS = [
 
 
 def published(*figures: Published) -> pd.DataFrame:
-    return tables_of(dataclasses.replace(KEPT, published=figures), [])[2].texts
+    return build_cost_tables(dataclasses.replace(KEPT, published=figures), [])[2].texts
 
 
 # Costs
@@ -81,7 +86,7 @@ def published(*figures: Published) -> pd.DataFrame:
 
 
 def test_medians_come_from_the_raw_samples_without_the_warm_up():
-    made = tables_of(KEPT, TRIALS)[0]
+    made = build_cost_tables(KEPT, TRIALS)[0]
     line = made.numbers.iloc[0]
     assert line["CPU (s)"] == 2.5 and line["CPU rounds"] == 4
     assert (line["CPU lowest (s)"], line["CPU highest (s)"]) == (1.0, 8.0)
@@ -91,14 +96,14 @@ def test_medians_come_from_the_raw_samples_without_the_warm_up():
 
 
 def test_memory_is_the_most_of_any_restoration_and_unknown_memory_is_a_gap():
-    found = measured(some for some in TRIALS if some.subject == SUBJECT)
+    found = summarise_trials(some for some in TRIALS if some.subject == SUBJECT)
     assert (found.working, found.peak) == (2_000_000, 2_000_100)
-    unknown = measured([trial(SUBJECT, 1, 1.0, None, None)])
+    unknown = summarise_trials([trial(SUBJECT, 1, 1.0, None, None)])
     assert (unknown.working, unknown.peak) == (None, None) and unknown.seconds == [1.0]
 
 
 def test_every_form_has_a_row_and_the_first_has_the_seconds():
-    made = tables_of(KEPT, TRIALS)[0].numbers.set_index("method")
+    made = build_cost_tables(KEPT, TRIALS)[0].numbers.set_index("method")
     assert list(made.index) == ["slow_net (plain)", "slow_net (lean)", "classic"]
     assert list(made["MACs (G)"][:2]) == [4.0, 2.5] and list(made["FLOPs (G)"][:2]) == [8.0, 5.0]
     assert (
@@ -115,7 +120,7 @@ def test_reasons_are_told_once_for_all_that_share_them():
         subjects=[CLASSIC, other],
         counts={"classic": Counted(problem="broken"), "other": Counted()},
     )
-    notes = tables_of(
+    notes = build_cost_tables(
         kept, [lost(CLASSIC, "skipped", "no weights"), lost(other, "skipped", "no weights")]
     )[0].notes
     assert "classic, other on cpu: skipped: no weights" in notes
@@ -124,14 +129,14 @@ def test_reasons_are_told_once_for_all_that_share_them():
 
 
 def test_the_circumstances_are_stated():
-    notes = " ".join(tables_of(KEPT, TRIALS)[0].notes)
+    notes = " ".join(build_cost_tables(KEPT, TRIALS)[0].notes)
     for fact in ("1 to 4 rounds", "a processor, a GPU", "threads: 3", "torch 0", "suite 0 at abc"):
         assert fact in notes
 
 
 def test_columns_that_nothing_fills_are_left_out():
     kept = dataclasses.replace(KEPT, subjects=[CLASSIC], counts={"classic": Counted()})
-    made = tables_of(kept, [trial(CLASSIC, 1, 1.0)])
+    made = build_cost_tables(kept, [trial(CLASSIC, 1, 1.0)])
     assert [table.name for table in made] == ["cost"]
     assert not {"GPU (s)", "GPU memory (MB)", "file (MB)"} & set(made[0].texts)
 
@@ -140,9 +145,13 @@ def test_columns_that_nothing_fills_are_left_out():
     ("status", "expected"), [("failed", True), ("timeout", True), ("skipped", False)]
 )
 def test_a_pass_is_incomplete_if_a_method_failed_last(status, expected):
-    assert incomplete(KEPT, [trial(SUBJECT, 1, 1.0), lost(SUBJECT, status, "x")]) is expected
-    assert not incomplete(KEPT, [lost(SUBJECT, status, "x"), trial(SUBJECT, 1, 1.0)])
-    assert incomplete(dataclasses.replace(KEPT, counts={"classic": Counted(problem="broken")}), [])
+    assert (
+        is_cost_incomplete(KEPT, [trial(SUBJECT, 1, 1.0), lost(SUBJECT, status, "x")]) is expected
+    )
+    assert not is_cost_incomplete(KEPT, [lost(SUBJECT, status, "x"), trial(SUBJECT, 1, 1.0)])
+    assert is_cost_incomplete(
+        dataclasses.replace(KEPT, counts={"classic": Counted(problem="broken")}), []
+    )
 
 
 # Operations
@@ -150,7 +159,7 @@ def test_a_pass_is_incomplete_if_a_method_failed_last(status, expected):
 
 
 def test_the_networks_and_other_counters():
-    made = tables_of(KEPT, TRIALS)[1]
+    made = build_cost_tables(KEPT, TRIALS)[1]
     line = made.texts.iloc[0]
     assert line["picture"] == "1x3x16x32" and line["not counted"] == "_fft_r2c x 2"
     assert (
@@ -190,7 +199,7 @@ def test_the_networks_and_other_counters():
 def test_a_published_figure_stands_beside_what_reproduces_it(quantity, value, verdict):
     line = published(figure(quantity, value)).iloc[0]
     assert line["published"] == value and line["reproduced by"] == verdict
-    computed = ways(quantity, KEPT.references["slow_net:paper=1"])[
+    computed = counting_conventions(quantity, KEPT.references["slow_net:paper=1"])[
         verdict.removeprefix("no convention; nearest: ")
     ]
     assert line["computed / published"] == f"{computed / float(value):.4f}"
@@ -202,7 +211,7 @@ def test_what_is_not_counted_here_is_said_to_be():
         published=[figure("parameters", "6.91", "gone")],
         references={"gone": Counted(problem="unknown method")},
     )
-    made = tables_of(kept, [])[2]
+    made = build_cost_tables(kept, [])[2]
     assert made.texts["reproduced by"][0] == "not counted here" and made.texts["computed"][0] == "–"
     assert "gone cannot be counted: unknown method" in made.notes
 
@@ -215,7 +224,7 @@ def test_published_seconds_are_a_table_of_their_own():
     ]
     made = {
         table.name: table
-        for table in tables_of(dataclasses.replace(KEPT, published=figures), TRIALS)
+        for table in build_cost_tables(dataclasses.replace(KEPT, published=figures), TRIALS)
     }
     assert list(made) == ["cost", "operations", "published", "published-seconds"]
     assert len(made["published"].texts) == 1
@@ -231,11 +240,11 @@ def test_published_seconds_are_a_table_of_their_own():
 @pytest.fixture
 def made():
     figures = [figure("size", "5.70"), figure("cpu_seconds", "1.5")]
-    return tables_of(dataclasses.replace(KEPT, published=figures), TRIALS)
+    return build_cost_tables(dataclasses.replace(KEPT, published=figures), TRIALS)
 
 
 def test_markdown_has_every_table_and_note_escaped(made, tmp_path):
-    (path,) = cost.write(made, tmp_path, "markdown")
+    (path,) = cost.write_cost_tables(made, tmp_path, "markdown")
     text = path.read_text()
     assert text.count("### ") == 4
     assert "slow\\_net (plain)" in text and "no \\| bars" in text and "Slow\\*" in text
@@ -247,7 +256,7 @@ def test_markdown_has_every_table_and_note_escaped(made, tmp_path):
 
 
 def test_latex_is_balanced_and_escaped(made, tmp_path):
-    (path,) = cost.write(made, tmp_path, "latex")
+    (path,) = cost.write_cost_tables(made, tmp_path, "latex")
     text = path.read_text()
     assert text.isascii() and text.count("\\begin{tabular}") == text.count("\\end{tabular}") == 4
     assert text.count("{") == text.count("}")
@@ -255,7 +264,7 @@ def test_latex_is_balanced_and_escaped(made, tmp_path):
 
 
 def test_csv_has_the_numbers(made, tmp_path):
-    written = cost.write(made, tmp_path, "csv")
+    written = cost.write_cost_tables(made, tmp_path, "csv")
     assert [path.name for path in written] == [
         "cost.csv", "operations.csv", "published.csv", "published-seconds.csv",
     ]  # fmt: skip
@@ -268,7 +277,7 @@ def test_the_terminal_shows_what_the_table_says(made):
     from rich.console import Console
 
     file = io.StringIO()
-    Console(width=220, file=file).print(grid.terminal(made[0].grid))
+    Console(width=220, file=file).print(grid.grid_to_terminal(made[0].grid))
     text = file.getvalue()
     assert (
         "What a picture of 16x12 costs" in text

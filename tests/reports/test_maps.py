@@ -228,7 +228,7 @@ def test_noise_levels_are_blocks(tmp_path: Path) -> None:
 )
 def test_every_format(tmp_path: Path, form: tables.Format, name: str, says: str) -> None:
     data = data_of()
-    written = maps.write(rows_of(tmp_path, data), METHODS, data, tmp_path, form=form)
+    written = maps.write_map_report(rows_of(tmp_path, data), METHODS, data, tmp_path, form=form)
     text = (tmp_path / name).read_text(encoding="utf-8")
     assert (
         written.table == tmp_path / name and says in text and written.strip == tmp_path / "maps.png"
@@ -241,7 +241,7 @@ def test_every_format(tmp_path: Path, form: tables.Format, name: str, says: str)
 
 def test_a_data_set_without_truth_has_a_strip_but_no_scores(tmp_path: Path) -> None:
     data = data_of("none")
-    written = maps.write(rows_of(tmp_path, data), METHODS, data, tmp_path)
+    written = maps.write_map_report(rows_of(tmp_path, data), METHODS, data, tmp_path)
     [summary] = written.summaries
     assert not summary.measures and "No map could be scored" in "\n".join(summary.footnotes)
     assert written.strip is not None and "under" in written.table.read_text(encoding="utf-8")
@@ -258,7 +258,9 @@ def viridis(share: float) -> np.ndarray:
 
 def test_all_maps_share_one_colour_scale_that_ends_at_the_greatest_truth(tmp_path: Path) -> None:
     data = data_of(count=2)
-    sheet_file = maps.strip(rows_of(tmp_path, data), data, tmp_path, tmp_path / "strip.png")
+    sheet_file = maps.write_map_strip(
+        rows_of(tmp_path, data), data, tmp_path, tmp_path / "strip.png"
+    )
     assert sheet_file is not None
     sheet = np.asarray(Image.open(sheet_file)).astype(int)
     step, height = 224 + 6, round(224 * SIZE[0] / SIZE[1])
@@ -280,7 +282,7 @@ def test_the_strip_shows_few_samples_at_the_lowest_noise_and_the_reason_for_a_mi
     data = data_of()
     rows = rows_of(tmp_path, data) + rows_of(tmp_path, data, sigma=5)
     lose(rows[0], "failed", "it broke " * 40)
-    sheet_file = maps.strip(rows, data, tmp_path, tmp_path / "strip.png", most=2)
+    sheet_file = maps.write_map_strip(rows, data, tmp_path, tmp_path / "strip.png", most=2)
     assert sheet_file is not None
     sheet = np.asarray(Image.open(sheet_file)).astype(int)
     step, height = 230, round(224 * SIZE[0] / SIZE[1])
@@ -296,13 +298,13 @@ def test_without_any_map_there_is_no_strip(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, data)
     for row in rows:
         lose(row, "skipped", map_scores.NO_MAP)
-    assert maps.strip(rows, data, tmp_path, tmp_path / "strip.png") is None
+    assert maps.write_map_strip(rows, data, tmp_path, tmp_path / "strip.png") is None
     assert not (tmp_path / "strip.png").exists()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (700, 2)])
 def test_pictures_of_any_size_fit(size: tuple[int, int]) -> None:
-    shown = maps._coloured(np.ones(size, np.float32), 2.0)
+    shown = maps._colour_map(np.ones(size, np.float32), 2.0)
     assert max(shown.shape[:2]) == 224 and shown.shape[2] == 3
 
 
@@ -314,7 +316,7 @@ def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> N
     methods = plan.select_methods(["input,zhuo-sim"])
     data = plan.select_dataset("simulated:size=64,max_radius=4", tmp_path, limit=2)
     rows = map_scores.run(methods, data, [Noise(0), Noise(1)], Settings(tmp_path, tmp_path))
-    written = maps.write(rows, methods, data, tmp_path)
+    written = maps.write_map_report(rows, methods, data, tmp_path)
     frame = pd.read_csv(tmp_path / "maps.csv")
     mine = frame[frame["method"] == "zhuo-sim"]
     assert mine["status"].tolist() == ["ok"] * 4 and (mine["n_px"] == 64 * 64).all()

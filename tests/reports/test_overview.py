@@ -51,7 +51,7 @@ def test_crops_are_taken_where_the_defocus_cost_most_input_first_target_last(
     keep(store, "a-method", picture(0.4), target)
     keep(store, "input", picture(0.2), target)
     keep(store, "input", picture(1.0), target, sigma=5.0)
-    made = overview.write(store, tmp_path / "o.png")
+    made = overview.write_overview(store, tmp_path / "o.png")
     assert made is not None
     sheet = np.asarray(Image.open(made))
     centres = [sheet[4 + 18 + 96, 4 + column * 196 + 96] for column in range(3)]
@@ -62,7 +62,7 @@ def test_crops_are_taken_where_the_defocus_cost_most_input_first_target_last(
 
 def test_without_a_target_the_centre_is_shown(store: Store, tmp_path: Path) -> None:
     keep(store, "input", picture(0.2, corner=0.8), None)
-    made = overview.write(store, tmp_path / "o.png")
+    made = overview.write_overview(store, tmp_path / "o.png")
     assert made is not None
     sheet = np.asarray(Image.open(made))
     assert sheet.shape[1] == 4 + 196, "one column"
@@ -70,5 +70,5 @@ def test_without_a_target_the_centre_is_shown(store: Store, tmp_path: Path) -> N
 
 
 def test_a_run_without_pictures_has_no_overview(store: Store, tmp_path: Path) -> None:
-    assert overview.write(store, tmp_path / "o.png") is None
+    assert overview.write_overview(store, tmp_path / "o.png") is None
     assert not (tmp_path / "o.png").exists()

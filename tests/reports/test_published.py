@@ -13,7 +13,7 @@ import pytest
 from benchmark.api import DataError
 from benchmark.registry import METHODS
 from benchmark.reports import published
-from benchmark.reports.published import PAPER, Row
+from benchmark.reports.published import GKMNET_PAPER, PaperRow
 from benchmark.spec import parse
 
 
@@ -21,8 +21,8 @@ def values(table: str, model: str, training: str = "clean", noise: float = 0) ->
     """The PSNR, SSIM and LPIPS that the paper prints in a row."""
     found = {
         number.measure: number.value
-        for number in published.quality()
-        if (number.source, number.table, number.model) == (PAPER, table, model)
+        for number in published.read_printed_numbers()
+        if (number.source, number.table, number.model) == (GKMNET_PAPER, table, model)
         and (number.training, number.noise) == (training, noise)
     }
     return [found[measure] for measure in ("psnr", "ssim", "lpips")]
@@ -57,14 +57,14 @@ def test_every_table_of_the_paper_is_complete() -> None:
     here.
     """
     counts = dict.fromkeys("12345", 0)
-    for number in published.quality():
-        if number.source == PAPER:
+    for number in published.read_printed_numbers():
+        if number.source == GKMNET_PAPER:
             counts[number.table] += 1
     assert counts == {"1": 8 * 3, "2": 8 * 3 * 3, "3": 8 * 3 * 3, "4": 6 * 3, "5": 4 * 3}
 
 
 def test_what_cannot_be_read_is_empty_and_says_so() -> None:
-    empty = [number for number in published.quality() if not number.value]
+    empty = [number for number in published.read_printed_numbers() if not number.value]
     assert {(number.table, number.training) for number in empty} == {("2", "noise"), ("3", "noise")}
     assert all("illegible" in number.note for number in empty) and len(empty) == 2 * 36 - 2
     assert values("2", "SRN", "noise", 1) == ["24.61", "", "0.316"]
@@ -73,20 +73,22 @@ def test_what_cannot_be_read_is_empty_and_says_so() -> None:
 def test_doubtful_prints_have_notes() -> None:
     notes = {
         (n.table, n.model, n.measure): n.note
-        for n in published.quality()
-        if n.source == PAPER and n.training == "clean"
+        for n in published.read_printed_numbers()
+        if n.source == GKMNET_PAPER and n.training == "clean"
     }
     assert "misprint" in notes["1", "SRN", "ssim"]
     assert "25.46" in notes["1", "GKMNet", "psnr"] and "25.47" in notes["4", "GKMNet", "psnr"]
-    source = next(source for source in published.sources() if source.source == PAPER)
+    source = next(
+        source for source in published.read_published_sources() if source.source == GKMNET_PAPER
+    )
     assert "without waiting for the GPU" in source.note and "test pictures" in source.note
 
 
 def test_later_sources_are_there_with_how_they_measured() -> None:
     found = {
         (n.source, n.model, n.dataset, n.part, n.measure, n.protocol): n.value
-        for n in published.quality()
-        if n.source != PAPER
+        for n in published.read_printed_numbers()
+        if n.source != GKMNET_PAPER
     }
     squeeze = "LPIPS with the backbone squeeze"
     assert found["ViTDeblur README", "GKMNet", "realdof", "", "lpips", squeeze] == "0.464"
@@ -96,8 +98,12 @@ def test_later_sources_are_there_with_how_they_measured() -> None:
 
 
 def test_every_row_of_the_paper_has_methods_and_every_method_is_registered() -> None:
-    rows = published.rows()
-    printed = {(n.table, n.model, n.training) for n in published.quality() if n.source == PAPER}
+    rows = published.read_paper_rows()
+    printed = {
+        (n.table, n.model, n.training)
+        for n in published.read_printed_numbers()
+        if n.source == GKMNET_PAPER
+    }
     assert {(row.table, row.model, row.training) for row in rows if row.model} == printed
     for row in rows:
         assert all(parse(method).name in METHODS.names() for method in row.methods.split())
@@ -120,11 +126,11 @@ def test_every_row_of_the_paper_has_methods_and_every_method_is_registered() -> 
     ],
 )
 def test_a_row_means_exactly_the_methods_it_names(methods: str, method: str, stands: bool) -> None:
-    assert Row(table="4", model="x", training="clean", methods=methods).means(method) is stands
+    assert PaperRow(table="4", model="x", training="clean", methods=methods).means(method) is stands
 
 
 def test_a_row_counts_as_a_network_whatever_its_weights() -> None:
-    row = Row(table="4", model="x", training="clean", methods="gkmnet.sim gkmnet.*:scales=1")
+    row = PaperRow(table="4", model="x", training="clean", methods="gkmnet.sim gkmnet.*:scales=1")
     assert (
         row.counts_as("gkmnet")
         and row.counts_as("gkmnet.other:scales=1")
@@ -135,7 +141,7 @@ def test_a_row_counts_as_a_network_whatever_its_weights() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the published files, to be damaged."""
-    return Path(shutil.copytree(published.FOLDER, tmp_path / "published"))
+    return Path(shutil.copytree(published.PUBLISHED_FOLDER, tmp_path / "published"))
 
 
 def damage(path: Path, **changes: str) -> None:
@@ -168,14 +174,14 @@ def damage(path: Path, **changes: str) -> None:
 def test_a_damaged_number_is_refused(folder: Path, changes: dict[str, str], says: str) -> None:
     damage(folder / "quality.csv", **changes)
     with pytest.raises(DataError, match=rf"quality\.csv.*{says}"):
-        published.quality(folder)
+        published.read_printed_numbers(folder)
 
 
 def test_files_that_are_no_such_files_are_refused(folder: Path) -> None:
     for name, read in (
-        ("quality", published.quality),
-        ("sources", published.sources),
-        ("rows", published.rows),
+        ("quality", published.read_printed_numbers),
+        ("sources", published.read_published_sources),
+        ("rows", published.read_paper_rows),
     ):
         path = folder / f"{name}.csv"
         text = path.read_text(encoding="utf-8")

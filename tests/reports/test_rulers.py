@@ -247,5 +247,5 @@ def test_tables_carry_provenance_and_are_the_same_each_time(tmp_path: Path) -> N
         ):
             assert word in text
     for form in ("markdown", "latex", "csv"):
-        text = grid.write(rulers.grids([store]), form)
-        assert "2, not 1" in text and text == grid.write(rulers.grids([store]), form)
+        text = grid.format_grids(rulers.grids([store]), form)
+        assert "2, not 1" in text and text == grid.format_grids(rulers.grids([store]), form)

@@ -260,7 +260,7 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
 
 def test_methods_are_told_apart_without_colour() -> None:
     names = [f"m{index}" for index in range(48)]
-    looks = style.looks(["input", *names], aside=["m3"])
+    looks = style.choose_method_looks(["input", *names], aside=["m3"])
     assert (
         len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]})
         == 25
@@ -288,12 +288,12 @@ def test_labels_differ_and_keep_the_marks_that_captions_explain() -> None:
     titles = {
         name: f"{name}†" for name in (f"{start}disk,light=linear", f"{start}gkm,light=linear")
     }
-    labels = style.labels({**titles, "input": "input"})
+    labels = style.method_labels({**titles, "input": "input"})
     assert labels["input"] == "input"
     assert len(set(labels.values())) == 3 and max(map(len, labels.values())) <= 80
     assert all(label.endswith("linear†") for name, label in labels.items() if name != "input")
     alike = {f"{'a' * 90}{middle}{'b' * 90}": f"{'a' * 90}{middle}{'b' * 90}" for middle in "xy"}
-    assert style.labels(alike) == alike, "rather long than the same"
+    assert style.method_labels(alike) == alike, "rather long than the same"
 
 
 def test_a_legend_has_as_many_columns_as_fit() -> None:
@@ -302,7 +302,7 @@ def test_a_legend_has_as_many_columns_as_fit() -> None:
     def columns(width: float, labels: list[str]) -> int:
         figure = Figure(figsize=(width, 2))
         handles = {label: figure.subplots().plot([0, 1])[0] for label in labels}
-        style.legend(figure, handles)
+        style.add_figure_legend(figure, handles)
         return int(figure.legends[0]._ncols)
 
     assert columns(style.COLUMN, ["input", "ebdb"]) >= 2
@@ -312,14 +312,14 @@ def test_a_legend_has_as_many_columns_as_fit() -> None:
 
 @given(st.text(max_size=60), st.integers(4, 30), st.integers(1, 3))
 def test_names_fit_their_place(text: str, width: int, most: int) -> None:
-    made = style.lines(text, width, most).split("\n")
+    made = style.wrap_name(text, width, most).split("\n")
     assert len(made) <= most and all(len(line) <= width for line in made)
-    assert "\n" not in style.printable(text)
+    assert "\n" not in style.printable_name(text)
 
 
 def test_names_break_at_punctuation() -> None:
-    assert style.lines("fixed-point:map=oracle†", 14) == "fixed-point:\nmap=oracle†"
-    assert style.lines("写真 <b>", 14) == "?? <b>"
+    assert style.wrap_name("fixed-point:map=oracle†", 14) == "fixed-point:\nmap=oracle†"
+    assert style.wrap_name("写真 <b>", 14) == "?? <b>"
 
 
 # Robustness
@@ -327,7 +327,7 @@ def test_names_break_at_punctuation() -> None:
 
 
 def test_robustness_shows_means_and_paired_changes(noisy: Run) -> None:
-    figure = robustness.draw(source(noisy)).figure
+    figure = robustness.draw_robustness_figure(source(noisy)).figure
     quality, change = lines(figure, 0), lines(figure, 2)
     assert list(quality) == ["input", "blurry", "sharp", f"{ORACLE}†"]
     for rank, (method, value) in enumerate(METHODS_SHOWN.items()):
@@ -349,7 +349,7 @@ def test_robustness_compares_the_pictures_all_have_at_all_levels(noisy: Run) -> 
     for sigma in (0.0, 4.0):
         for sample in SAMPLES[: 3 if sigma else 2]:
             noisy.put("late", sample, 50.0 + SAMPLES.index(sample), sigma)
-    made = robustness.draw(source(noisy))
+    made = robustness.draw_robustness_figure(source(noisy))
     assert lines(made.figure, 0)["input"][1] == pytest.approx([20.5] * 3)
     sigmas, means = lines(made.figure, 0)["late"]
     assert sigmas == pytest.approx([0, 4], abs=0.2) and means == [50.5, 50.5]
@@ -360,7 +360,7 @@ def test_a_failure_leaves_a_gap_and_is_told(noisy: Run) -> None:
     for sample in SAMPLES:
         noisy.put("fragile", sample, 40.0)
         noisy.fail("fragile", sample, 4.0)
-    made = robustness.draw(source(noisy))
+    made = robustness.draw_robustness_figure(source(noisy))
     assert lines(made.figure, 0)["fragile"][1] == [40.0]
     assert lines(made.figure, 0)["input"][1] == pytest.approx([21.0] * 3)
     assert any(
@@ -373,7 +373,7 @@ def test_noise_of_another_kind_is_another_figure(noisy: Run) -> None:
     clipped = dataclasses.replace(noisy.cell("input", SAMPLES[0]), noise=Noise(9.0, clip=True))
     scores = [Score("psnr", 9.0, None), Score("mae", 0.1, None)]
     noisy.store.put(noisy.number, clipped, Outcome("ok", scores={"quick": scores}), RULERS)
-    made = robustness.draw(source(noisy))
+    made = robustness.draw_robustness_figure(source(noisy))
     assert max(lines(made.figure, 0)["input"][0]) < 5
     assert "Noise of other kinds is not shown: 9 clipped." in made.caption
 
@@ -381,24 +381,25 @@ def test_noise_of_another_kind_is_another_figure(noisy: Run) -> None:
 def test_one_level_is_no_robustness(run: Run) -> None:
     run.put("input", SAMPLES[0], 10.0)
     with pytest.raises(Unavailable, match=r"one noise level \(0\)"):
-        robustness.draw(source(run))
+        robustness.draw_robustness_figure(source(run))
 
 
 # Pareto
 # --------------------------------------------------------------------------------------------------
 
 POINTS = st.lists(
-    st.builds(pareto.Point, st.text(max_size=2), st.integers(0, 9), st.integers(0, 9)), max_size=12
+    st.builds(pareto.ParetoPoint, st.text(max_size=2), st.integers(0, 9), st.integers(0, 9)),
+    max_size=12,
 )
 
 
 @given(POINTS, st.booleans())
-def test_the_front_is_what_nothing_beats(points: list[pareto.Point], higher: bool) -> None:
-    def beats(one: pareto.Point, other: pareto.Point) -> bool:
+def test_the_front_is_what_nothing_beats(points: list[pareto.ParetoPoint], higher: bool) -> None:
+    def beats(one: pareto.ParetoPoint, other: pareto.ParetoPoint) -> bool:
         better = one.quality >= other.quality if higher else one.quality <= other.quality
         return one.cost <= other.cost and better and one[1:] != other[1:]
 
-    found = pareto.front(points, higher_is_better=higher)
+    found = pareto.pareto_front(points, higher_is_better=higher)
     assert {point[1:] for point in found} == {
         p[1:] for p in points if not any(beats(other, p) for other in points)
     }
@@ -435,7 +436,7 @@ def cost(tmp_path: Path) -> Path:
 def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
     noisy: Run, cost: Path
 ) -> None:
-    made = pareto.draw(source(noisy, cost=cost))
+    made = pareto.draw_pareto_figure(source(noisy, cost=cost))
     time, parameters, macs = made.figure.axes
     assert [axes.get_xlabel() for axes in made.figure.axes] == [
         "CPU time (s)",
@@ -461,24 +462,24 @@ def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
 
 
 def test_pareto_without_the_input_shows_means(noisy: Run, cost: Path) -> None:
-    made = pareto.draw(source(noisy, cost=cost, methods=["sharp", "blurry"]))
+    made = pareto.draw_pareto_figure(source(noisy, cost=cost, methods=["sharp", "blurry"]))
     assert lines(made.figure, 0)["sharp"][1] == [pytest.approx(24.0)]
 
 
 def test_there_is_no_front_of_oracles(noisy: Run, cost: Path) -> None:
-    made = pareto.draw(source(noisy, cost=cost, methods=[ORACLE]))
+    made = pareto.draw_pareto_figure(source(noisy, cost=cost, methods=[ORACLE]))
     assert list(lines(made.figure, 0)) == [f"{ORACLE}†"]
 
 
 def test_pareto_wants_costs_of_these_methods(noisy: Run, cost: Path, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"no cost pass in .*--cost"):
-        pareto.draw(source(noisy, cost=tmp_path))
+        pareto.draw_pareto_figure(source(noisy, cost=tmp_path))
     (cost / measurement.SAMPLES).unlink()
-    made = pareto.draw(source(noisy, cost=cost))
+    made = pareto.draw_pareto_figure(source(noisy, cost=cost))
     assert [axes.get_xlabel() for axes in made.figure.axes] == ["parameters (M)", "MACs (G)"]
     assert any(line.startswith("No seconds") for line in made.caption)
     with pytest.raises(Unavailable, match="no costs of blurry"):
-        pareto.draw(source(noisy, cost=cost, methods=["blurry"]))
+        pareto.draw_pareto_figure(source(noisy, cost=cost, methods=["blurry"]))
 
 
 # Radius
@@ -495,10 +496,12 @@ def test_errors_are_summed_by_blur(
     blur_map: NDArray[np.float32], output: NDArray[np.float32]
 ) -> None:
     target = np.full((6, 7, 3), 0.5, np.float32)
-    sums = radius.Sums()
+    sums = radius.BlurSums()
     for _ in range(2):
         sums.add(blur_map, target, {"m": output})
-    for index, (low, high) in enumerate(zip(radius.EDGES[:-1], radius.EDGES[1:], strict=True)):
+    for index, (low, high) in enumerate(
+        zip(radius.SIGMA_EDGES[:-1], radius.SIGMA_EDGES[1:], strict=True)
+    ):
         inside = (blur_map > low) & (blur_map <= high) if index else blur_map <= high
         assert sums.pixels[index] == 2 * inside.sum() and sums.pictures[index] == 2 * inside.any()
         if inside.any():
@@ -512,7 +515,7 @@ def test_errors_are_summed_by_blur(
 
 
 def test_radius_pools_the_outputs_of_all_pictures(shown: Run) -> None:
-    made = radius.draw(source(shown))
+    made = radius.draw_radius_figure(source(shown))
     assert [axes.get_ylabel() for axes in made.figure.axes] == [
         "PSNR (dB) ↑",
         "change from input (dB)",
@@ -537,7 +540,7 @@ def test_radius_pools_the_outputs_of_all_pictures(shown: Run) -> None:
 def test_radius_compares_common_pictures_and_needs_the_data_set(shown: Run) -> None:
     loaded = shown.adapter.load(SAMPLES[0])
     shown.keep("late", SAMPLES[0], loaded.image, loaded.target)
-    made = radius.draw(source(shown))
+    made = radius.draw_radius_figure(source(shown))
     assert "Over the 1 of 3 pictures that all have." in made.caption
     assert lines(made.figure, 0)["late"] == lines(made.figure, 0)["input"]
 
@@ -549,7 +552,7 @@ def test_radius_needs_truth(tmp_path: Path, toys: Path, side: str, lacks: str) -
     run.adapter = create(DATASETS, dataset, root=tmp_path)[0]
     run.keep("input", SAMPLES[0], run.adapter.load(SAMPLES[0]).image, None)
     with pytest.raises(Unavailable, match=f"has no {lacks}"):
-        radius.draw(source(run))
+        radius.draw_radius_figure(source(run))
 
 
 def test_a_handful_of_pixels_is_not_drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,17 +560,17 @@ def test_a_handful_of_pixels_is_not_drawn(run: Run, monkeypatch: pytest.MonkeyPa
     run.keep("input", SAMPLES[0], loaded.image, loaded.target)
     monkeypatch.setattr(radius, "LEAST", 64 * 64 + 1)
     with pytest.raises(Unavailable, match="no bin of sigma has 4097 pixels"):
-        radius.draw(source(run))
+        radius.draw_radius_figure(source(run))
 
 
 def test_radius_needs_outputs_of_the_pictures_size(run: Run) -> None:
     loaded = run.adapter.load(SAMPLES[0])
     run.keep("input", SAMPLES[0], loaded.image[:32], loaded.target)
     with pytest.raises(Unavailable, match="changes the size"):
-        radius.draw(source(run))
+        radius.draw_radius_figure(source(run))
     run.put("sharp", SAMPLES[0], 10.0)
     with pytest.raises(Unavailable, match="kept no outputs"):
-        radius.draw(source(run, methods=["sharp"]))
+        radius.draw_radius_figure(source(run, methods=["sharp"]))
 
 
 def test_data_that_is_not_there_is_named(shown: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,7 +579,7 @@ def test_data_that_is_not_there_is_named(shown: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("benchmark.reports.figures.figure_data.create", absent)
     with pytest.raises(Unavailable, match=r"needs tiny.*not found under here.*--data"):
-        radius.draw(source(shown, root=Path("here")))
+        radius.draw_radius_figure(source(shown, root=Path("here")))
 
 
 # Crops
@@ -588,7 +591,7 @@ def test_the_closest_look_is_where_the_error_is_largest(
     seen: NDArray[np.float32], side: int
 ) -> None:
     target = np.zeros_like(seen)
-    found = close_ups.closest(seen, target, side)
+    found = close_ups.find_crop_window(seen, target, side)
     assert found.of(seen).shape == (side, side, 3)
     sums = [
         seen[t : t + side, x : x + side].sum(dtype=float)
@@ -611,14 +614,14 @@ def half_sharp(step: int) -> Picture:
 
 @pytest.mark.parametrize("step", [120, 280])
 def test_without_a_target_the_closest_look_is_where_sharp_meets_blurred(step: int) -> None:
-    found = close_ups.closest(half_sharp(step), None, 80)
+    found = close_ups.find_crop_window(half_sharp(step), None, 80)
     assert found.left < step < found.left + 80
 
 
 @pytest.mark.parametrize("side", [80, 3, 500])
 def test_without_texture_the_middle_is_shown(side: int) -> None:
     flat = np.full((101, 201, 3), 0.5, np.float32)
-    found = close_ups.closest(flat, None, side)
+    found = close_ups.find_crop_window(flat, None, side)
     assert found == (
         (101 - found.height) // 2,
         (201 - found.width) // 2,
@@ -628,14 +631,14 @@ def test_without_texture_the_middle_is_shown(side: int) -> None:
 
 
 def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
-    figure = crops.draw(source(shown)).figure
+    figure = crops.draw_crops_figure(source(shown)).figure
     blocks = [figure.axes[start : start + 4] for start in range(0, 12, 4)]
     for sample, (whole, *panels) in zip(SAMPLES, blocks, strict=True):
         assert whole.get_title() == sample
         assert [axes.get_title() for axes in panels] == ["input", "sharp", "target"]
         loaded = shown.adapter.load(sample)
         assert loaded.target is not None
-        box = close_ups.closest(loaded.image, loaded.target, round(0.3 * 64))
+        box = close_ups.find_crop_window(loaded.image, loaded.target, round(0.3 * 64))
         rim = whole.patches[-1]
         assert (rim.get_x(), rim.get_y(), rim.get_width()) == (
             box.left - 0.5,
@@ -653,7 +656,7 @@ def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
 def test_crops_without_targets_and_of_chosen_pictures(run: Run) -> None:
     for sample in SAMPLES:
         run.keep("input", sample, run.adapter.load(sample).image, None, None)
-    made = crops.draw(source(run, samples=[SAMPLES[2]]))
+    made = crops.draw_crops_figure(source(run, samples=[SAMPLES[2]]))
     assert [axes.get_title() for axes in made.figure.axes] == [SAMPLES[2], "input"]
     assert [axes.get_xlabel() for axes in made.figure.axes] == ["", ""]
     assert any("Without a target" in line for line in made.caption) and any(
@@ -665,8 +668,8 @@ def test_many_methods_go_on_in_further_lines(run: Run) -> None:
     loaded = run.adapter.load(SAMPLES[0])
     for index in range(12):
         run.keep(f"m{index:02d}", SAMPLES[0], loaded.image, loaded.target)
-    with style.paper():
-        figure = crops.draw(source(run)).figure
+    with style.use_paper_style():
+        figure = crops.draw_crops_figure(source(run)).figure
         figure.canvas.draw()
     tops = {round(axes.get_position().y1, 3) for axes in figure.axes[1:]}
     assert len(figure.axes) == 14 and len(tops) == 2
@@ -676,7 +679,7 @@ def test_runs_without_pictures_have_no_crops(noisy: Run, shown: Run) -> None:
     for path in (shown.store.folder / "pictures").rglob("*.png"):
         path.unlink()
     with pytest.raises(Unavailable, match="no longer there"):
-        crops.draw(source(shown))
+        crops.draw_crops_figure(source(shown))
 
 
 # Kernels
@@ -688,7 +691,7 @@ def test_runs_without_pictures_have_no_crops(noisy: Run, shown: Run) -> None:
 )
 def test_predefined_kernels_are_fitted_exactly(bank: gkm.Bank) -> None:
     for sigma, kernel in zip(bank.sigmas, bank.kernels, strict=True):
-        found = kernels.fitted(-3 * kernel)
+        found = kernels.fit_gaussian(-3 * kernel)
         assert found.error == pytest.approx(0, abs=1e-4)
         if sigma > 0.25:  # a 3 x 3 kernel of sigma 0.25 is a delta to three digits
             assert found.sigma == pytest.approx(sigma, rel=1e-3)
@@ -696,7 +699,7 @@ def test_predefined_kernels_are_fitted_exactly(bank: gkm.Bank) -> None:
 
 @given(arrays(np.float64, (5, 5), elements=st.floats(-1, 1, width=16)))
 def test_no_gaussian_fits_better_than_the_fitted_one(kernel: NDArray[np.float64]) -> None:
-    found = kernels.fitted(kernel)
+    found = kernels.fit_gaussian(kernel)
     offset = np.arange(5) - 2
     for sigma in (0.2, 0.5, 1.0, 2.0, 4.0):
         gaussian = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * sigma**2))
@@ -714,10 +717,10 @@ def test_learned_kernels_stand_beside_the_predefined(
     monkeypatch.setattr("benchmark.methods.learned.method.SHIPPED", tmp_path / "none")
     draw_checkpoint(tmp_path, "gkmnet", "fixed")
     with pytest.raises(Unavailable, match=r"train gkmnet:kernels=gaussian"):
-        kernels.draw(source(noisy))
+        kernels.draw_kernels_figure(source(noisy))
     draw_checkpoint(tmp_path, "gkmnet:kernels=gaussian", "start")
     draw_checkpoint(tmp_path, "gkmnet:kernels=xavier", "rand")
-    made = kernels.draw(source(noisy))
+    made = kernels.draw_kernels_figure(source(noisy))
     panels = [axes for axes in made.figure.axes if axes.get_visible()]
     assert len(panels) == 3 * 21
     predefined, start = panels[:21], panels[42:]
@@ -754,7 +757,7 @@ def test_the_effective_sigma_of_the_true_model_is_near_its_blur() -> None:
     bank = gkm.paper_bank()
     found = coefficients.effective_sigma(Mixture(bank.sigmas, gkm.coefficients(blur_map, bank)))
     assert np.abs(found - blur_map).max() < 0.6
-    gamma = coefficients.gammas(Mixture(bank.sigmas, gkm.coefficients(blur_map, bank)))
+    gamma = coefficients.paper_gammas(Mixture(bank.sigmas, gkm.coefficients(blur_map, bank)))
     np.testing.assert_allclose(gamma.sum(axis=0), 0, atol=1e-6)
     assert not gamma[:, 0, 0].any(), "a sharp pixel is left as it is"
 
@@ -790,7 +793,7 @@ def mixing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
     for method in ("mixing", "mixing-broken"):
         shown.put(method, SAMPLES[0], 10.0)
-    made = coefficients.draw(source(shown))
+    made = coefficients.draw_coefficients_figure(source(shown))
     light = shown.adapter.load(SAMPLES[0]).image.mean(axis=2)
     named = {
         axes.get_title(): axes.images[0].get_array() for axes in made.figure.axes if axes.images
@@ -807,10 +810,10 @@ def test_methods_without_mixture_or_weights_are_told(
 ) -> None:
     monkeypatch.setattr(networked, "SHIPPED", tmp_path)
     with pytest.raises(Unavailable, match="no method of the runs mixes"):
-        coefficients.draw(source(shown, methods=["input"]))
+        coefficients.draw_coefficients_figure(source(shown, methods=["input"]))
     shown.put("gkmnet", SAMPLES[0], 10.0)
     with pytest.raises(Unavailable, match="gkmnet: no weights"):
-        coefficients.draw(source(shown, methods=["input", "gkmnet"]))
+        coefficients.draw_coefficients_figure(source(shown, methods=["input", "gkmnet"]))
 
 
 def test_the_true_model_stands_beside_the_network(
@@ -828,7 +831,7 @@ def test_the_true_model_stands_beside_the_network(
         Outcome("ok", scores={"quick": [Score("psnr", 9.0, None), Score("mae", 1.0, None)]}),
         RULERS,
     )
-    figure = coefficients.draw(source(run)).figure
+    figure = coefficients.draw_coefficients_figure(source(run)).figure
     titles = [axes.get_title() for axes in figure.axes if axes.images and axes.get_visible()]
     assert titles[:4] == [
         "input",
@@ -863,7 +866,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def test_psf_fits_are_read_and_drawn(noisy: Run, study: Path) -> None:
-    made = psf.draw(source(noisy, psf=study))
+    made = psf.draw_psf_figure(source(noisy, psf=study))
     disk = lines(made.figure, 0)
     assert list(disk) == [model.label for model in psf_study.MODELS]
     assert disk["disk"] == ([1.0, 2.0, 3.0], [1e-3, pytest.approx(0.2), pytest.approx(0.4)])
@@ -879,10 +882,10 @@ def test_a_psf_study_that_is_missing_or_damaged_is_named(
     noisy: Run, study: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="python -m benchmark psf"):
-        psf.draw(source(noisy, psf=tmp_path / "nowhere"))
+        psf.draw_psf_figure(source(noisy, psf=tmp_path / "nowhere"))
     (study / psf_study.FITS).write_text("kind,group,name,sigma\nmeasured,a,b,c\n")
     with pytest.raises(DataError, match=r"psf_fits.csv: damaged"):
-        psf.draw(source(noisy, psf=study))
+        psf.draw_psf_figure(source(noisy, psf=study))
 
 
 # Writing
@@ -893,7 +896,7 @@ def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path:
     wanted = Wanted(samples=SAMPLES[:1], cost=tmp_path)
     made = {
         each.name: each
-        for each in figure_set.write([shown.store], tmp_path / "new" / "out", wanted=wanted)
+        for each in figure_set.write_figures([shown.store], tmp_path / "new" / "out", wanted=wanted)
     }
     assert list(made) == list(figure_set.FIGURES)
     for name, each in made.items():
@@ -907,7 +910,7 @@ def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path:
         "one noise level" in made["robustness"].reason and "no cost pass" in made["pareto"].reason
     )
     with pytest.raises(UsageError, match=r"no figure is called 'corps'. Known: crops"):
-        figure_set.write([shown.store], tmp_path, ["corps"])
+        figure_set.write_figures([shown.store], tmp_path, ["corps"])
 
 
 def test_figures_are_the_same_bytes_each_time_and_carry_no_date(
@@ -915,7 +918,8 @@ def test_figures_are_the_same_bytes_each_time_and_carry_no_date(
 ) -> None:
     names, wanted = ["crops", "pareto"], Wanted(cost=cost, samples=SAMPLES[:1])
     first, second = (
-        figure_set.write([shown.store], tmp_path / name, names, wanted) for name in ("one", "two")
+        figure_set.write_figures([shown.store], tmp_path / name, names, wanted)
+        for name in ("one", "two")
     )
     for one, other in zip(first, second, strict=True):
         assert one.files, one.reason
@@ -933,7 +937,7 @@ def test_hostile_names_do_no_harm(tmp_path: Path, toys: Path) -> None:
     for sample in ("$a_b$ 写真 'x' <b>", "../../x" + "a" * 300):
         run.keep("m:$k=^_{}", sample, loaded.image, loaded.target)
         run.put("m:$k=^_{}", sample, 3.0, 2.0)
-    made = figure_set.write([run.store], tmp_path / "out", ["crops", "robustness"])
+    made = figure_set.write_figures([run.store], tmp_path / "out", ["crops", "robustness"])
     assert all(each.files for each in made)
     caption = (tmp_path / "out" / "crops.md").read_text(encoding="utf-8")
     assert "<script>" not in caption and r"\<script\>" in caption

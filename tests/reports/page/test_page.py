@@ -23,8 +23,8 @@ from benchmark.api import DataError, UsageError
 from benchmark.cells import Outcome, Score
 from benchmark.reports import page, summaries
 from benchmark.reports.page import pictures
-from benchmark.reports.page.builder import FILES
-from benchmark.reports.page.tables import _place
+from benchmark.reports.page.builder import FILES_FOLDER
+from benchmark.reports.page.tables import _whisker_positions
 from benchmark.run_layout import file_name, output_picture
 from benchmark.store import Store
 from tests.reports.page.page_runs import (
@@ -82,7 +82,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Store:
 @pytest.fixture(scope="module")
 def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("page")
-    assert page.write([store], made, data=made) == made / "index.html"
+    assert page.write_comparison_page([store], made, data=made) == made / "index.html"
     return made
 
 
@@ -222,19 +222,19 @@ def test_every_picture_it_names_is_there_with_a_thumbnail_and_no_other_file(
             unquote(f"thumbnails/{url[:-3]}jpg") for url in urls
         }
         named |= {unquote(sample["map"]["picture"]) for sample in gallery["samples"]}
-    assert named == set(files_of(folder / FILES))
-    assert content["folder"] == f"{FILES}/"
+    assert named == set(files_of(folder / FILES_FOLDER))
+    assert content["folder"] == f"{FILES_FOLDER}/"
 
 
 def test_pictures_are_those_of_the_run_and_thumbnails_are_small(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         big = next((tmp_path / "run/pictures/input").rglob("one-*.png"))
         imageio.write(big, np.full((300, 600, 3), 0.5, np.float32), 8)
-        page.write([store], tmp_path / "page")
-    shown = tmp_path / "page" / FILES
+        page.write_comparison_page([store], tmp_path / "page")
+    shown = tmp_path / "page" / FILES_FOLDER
     copy = shown / "run-0" / big.relative_to(tmp_path / "run")
     assert copy.read_bytes() == big.read_bytes()
-    small = imageio.read(shown / pictures.thumbnail_of(copy.relative_to(shown).as_posix()))[0]
+    small = imageio.read(shown / pictures.thumbnail_path(copy.relative_to(shown).as_posix()))[0]
     assert small.shape == (96, 192, 3)
     np.testing.assert_allclose(small, 0.5, atol=0.02)
     for path in shown.rglob("two-*.jpg"):
@@ -250,7 +250,7 @@ def test_pictures_are_copied_where_they_cannot_be_linked(
         raise OSError("other file system")
 
     monkeypatch.setattr("os.link", refuse)
-    page.write([store], tmp_path, data=tmp_path)
+    page.write_comparison_page([store], tmp_path, data=tmp_path)
     assert files_of(tmp_path) == files_of(folder)
     assert all(path.stat().st_nlink == 1 for path in tmp_path.rglob("*.png"))
 
@@ -258,31 +258,31 @@ def test_pictures_are_copied_where_they_cannot_be_linked(
 def test_built_again_it_is_the_same_byte_by_byte_and_leftovers_are_gone(
     store: Store, tmp_path: Path, folder: Path
 ) -> None:
-    (tmp_path / FILES / "run-7/old").mkdir(parents=True)
-    (tmp_path / FILES / "run-7/old/picture.png").write_text("left over")
+    (tmp_path / FILES_FOLDER / "run-7/old").mkdir(parents=True)
+    (tmp_path / FILES_FOLDER / "run-7/old/picture.png").write_text("left over")
     (tmp_path / "notes.txt").write_text("not the page's")
     for _ in range(2):
-        page.write([store], tmp_path, data=tmp_path)
+        page.write_comparison_page([store], tmp_path, data=tmp_path)
         found = files_of(tmp_path)
         assert found.pop("notes.txt") == b"not the page's"
         assert found == files_of(folder)
-    assert not (tmp_path / FILES / "run-7").exists()
+    assert not (tmp_path / FILES_FOLDER / "run-7").exists()
 
 
 def test_a_picture_that_changed_gets_a_new_thumbnail(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
         picture = next((tmp_path / "run/pictures/input").rglob("one-*.png"))
         imageio.write(picture, np.ones((*SIZE, 3), np.float32), 8)
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
     relative = picture.relative_to(tmp_path / "run").as_posix()
-    small = tmp_path / "page" / FILES / pictures.thumbnail_of(f"run-0/{relative}")
+    small = tmp_path / "page" / FILES_FOLDER / pictures.thumbnail_path(f"run-0/{relative}")
     assert imageio.read(small)[0].min() > 0.98
 
 
 def test_without_kept_pictures_there_are_numbers_only(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", pictures=False) as store:
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
     content = read(tmp_path / "page").content()
     assert all(
         one["picture"] is None for g in content["galleries"] for line in g["cells"] for one in line
@@ -314,7 +314,7 @@ def test_the_scores_behind_a_mean_are_those_of_the_mean(store: Store, parsed: Pa
 def test_pictures_outside_the_mean_are_told_apart(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         keep(store, store.start_run({}), cell("late", "two"), 0.5, 21.0)
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
     content = read(tmp_path / "page").content()
     names = [sample["name"] for sample in content["galleries"][0]["samples"]]
     assert [
@@ -335,7 +335,7 @@ def test_scores_of_an_older_ruler_are_not_listed(tmp_path: Path, toys: Path) -> 
             {"quick": [Score("psnr", 33.0, None)]},
             newer,
         )
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
     view = read(tmp_path / "page").content()["views"][0]
     assert [value for row in view["rows"] for value in row["scores"][0] if value is not None] == [
         33.0
@@ -347,7 +347,7 @@ def test_reasons_without_scores_are_told_for_pictures_without_target(
 ) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one"), 0.5, None, "no target")
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
     [row] = read(tmp_path / "page").content()["views"][0]["rows"]
     assert row["notes"] == ["no target", "no target"] and row["scores"] == [[None], [None]]
 
@@ -357,21 +357,21 @@ def test_methods_of_several_runs_stand_in_one_table(tmp_path: Path, toys: Path) 
         make(tmp_path / "a/run", methods=["input"], broken=False) as first,
         make(tmp_path / "b/run", methods=["better"], broken=False) as second,
     ):
-        page.write([first, second], tmp_path / "page")
+        page.write_comparison_page([first, second], tmp_path / "page")
     parsed = read(tmp_path / "page")
     gallery = parsed.content()["galleries"][0]
     assert gallery["methods"] == ["better", "input"]
     assert [line[0]["picture"].split("/")[0] for line in gallery["cells"]] == ["run-1", "run-0"]
     assert parsed.text().count("Trained or tuned on") == 2
     for line in gallery["cells"]:
-        assert (tmp_path / "page" / FILES / unquote(line[0]["picture"])).is_file()
+        assert (tmp_path / "page" / FILES_FOLDER / unquote(line[0]["picture"])).is_file()
 
 
 def test_one_data_set_of_several_can_be_asked_for(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         other = cell("input", "elsewhere", dataset="other", dataset_name="other")
         keep(store, store.start_run({}), other, 0.5, 21.0)
-        page.write([store], tmp_path / "page", "other")
+        page.write_comparison_page([store], tmp_path / "page", "other")
         content = read(tmp_path / "page").content()
         assert [sample["name"] for g in content["galleries"] for sample in g["samples"]] == [
             "elsewhere"
@@ -380,13 +380,13 @@ def test_one_data_set_of_several_can_be_asked_for(tmp_path: Path, toys: Path) ->
         with pytest.raises(
             UsageError, match=r"no scores of elsewhere to show; the runs hold other, page-ramps"
         ):
-            page.write([store], tmp_path / "page", "elsewhere")
+            page.write_comparison_page([store], tmp_path / "page", "elsewhere")
 
 
 def test_blur_maps_are_drawn_in_viridis_up_to_their_maximum(parsed: Parsed, folder: Path) -> None:
     samples = parsed.content()["galleries"][0]["samples"]
     assert [sample["map"]["top"] for sample in samples] == [4.0] * len(SAMPLES)
-    drawn = imageio.read(folder / FILES / unquote(samples[0]["map"]["picture"]))[0]
+    drawn = imageio.read(folder / FILES_FOLDER / unquote(samples[0]["map"]["picture"]))[0]
     expected = colormaps["viridis"](np.linspace(0, 1, SIZE[1]))[:, :3]
     np.testing.assert_allclose(drawn, np.broadcast_to(expected, drawn.shape), atol=0.02)
 
@@ -404,16 +404,16 @@ def test_without_a_true_blur_map_none_is_shown(
 ) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one", **changes), 0.5, 21.0)
-        page.write([store], tmp_path / "page", data=tmp_path)
+        page.write_comparison_page([store], tmp_path / "page", data=tmp_path)
     assert [
         sample["map"] for sample in read(tmp_path / "page").content()["galleries"][0]["samples"]
     ] == [None]
-    assert not (tmp_path / "page" / FILES / "maps").exists()
+    assert not (tmp_path / "page" / FILES_FOLDER / "maps").exists()
 
 
 @pytest.mark.parametrize("track", ["u8-crop32", "u8-pad16-black", "u8-pad16-reflect-bgr"])
 def test_blur_maps_have_the_geometry_of_the_outputs(tmp_path: Path, toys: Path, track: str) -> None:
-    made = pictures.overlays("page-ramps", track, {"one": "f-one"}, tmp_path, tmp_path)
+    made = pictures.write_map_overlays("page-ramps", track, {"one": "f-one"}, tmp_path, tmp_path)
     drawn = cv2.imread(str(tmp_path / made["one"].path))
     sizes = {"u8-crop32": (64, 96), "u8-pad16-black": (80, 128), "u8-pad16-reflect-bgr": SIZE}
     assert drawn is not None and drawn.shape[:2] == sizes[track]
@@ -431,20 +431,20 @@ def test_a_store_cannot_lead_out_of_its_run(tmp_path: Path, toys: Path, output: 
             RULERS,
         )
         with pytest.raises(DataError, match="outside the run"):
-            page.write([store], tmp_path / "page")
+            page.write_comparison_page([store], tmp_path / "page")
 
 
 def test_a_damaged_picture_is_named(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         next((tmp_path / "run/pictures/input").rglob("two-*.png")).write_bytes(b"no picture")
         with pytest.raises(DataError, match="two-"):
-            page.write([store], tmp_path / "page")
+            page.write_comparison_page([store], tmp_path / "page")
 
 
 def test_another_page_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>my thesis</h1>")
     with pytest.raises(UsageError, match=r"index\.html: another page is there"):
-        page.write([store], tmp_path)
+        page.write_comparison_page([store], tmp_path)
     assert (tmp_path / "index.html").read_text() == "<h1>my thesis</h1>"
 
 
@@ -453,13 +453,13 @@ def test_an_empty_run_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "run", create=True) as store,
         pytest.raises(UsageError, match="holds no cells"),
     ):
-        page.write([store], tmp_path / "page")
+        page.write_comparison_page([store], tmp_path / "page")
 
 
 @given(st.text(), st.text())
 def test_urls_lead_back_to_the_file_whatever_it_is_called(method: str, sample: str) -> None:
     path = output_picture(f"outputs/{file_name(method)}/noise-0/{file_name(sample)}.npy")
-    address = urljoin("file:///page/index.html", pictures.url(f"files/run-0/{path}"))
+    address = urljoin("file:///page/index.html", pictures.quote_path(f"files/run-0/{path}"))
     assert re.fullmatch(r"file:///page/files/run-0/pictures/[\w.~%=/-]+\.png", address, re.ASCII)
     assert unquote(address) == f"file:///page/files/run-0/{path}"
 
@@ -471,7 +471,7 @@ def test_intervals_lie_in_the_span_of_their_column(
     from benchmark.stats import Interval
 
     low, mean, high = sorted(ends)
-    place = _place(Interval(mean, low, high, 5), (low - below, high + above))
+    place = _whisker_positions(Interval(mean, low, high, 5), (low - below, high + above))
     if place is not None:
         assert 0 <= place[0] <= place[1] <= place[2] <= 100
 
