@@ -14,10 +14,12 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.api import Metric, MetricCard, Observation, Sample, Unavailable
-from benchmark.metrics import lpips, protocols
+from benchmark.metrics import lpips, published_protocols
 from benchmark.metrics.lpips import Lpips
 from benchmark.metrics.mae import Mae
-from benchmark.metrics.protocols import (
+from benchmark.metrics.protocols import Measure, Protocol, Score
+from benchmark.metrics.psnr import Psnr
+from benchmark.metrics.published_protocols import (
     CANONICAL,
     DPDNET,
     DRBNET,
@@ -27,11 +29,7 @@ from benchmark.metrics.protocols import (
     LAKDNET,
     NRKNET,
     RESTORMER,
-    Measure,
-    Protocol,
-    Score,
 )
-from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.ssim import Ssim
 from benchmark.metrics.tracks import Track
 from benchmark.registry import Registry, create
@@ -287,7 +285,7 @@ def test_nrknet_scores_a_part_of_rtf():
 
 @pytest.mark.parametrize("protocol", ALL, ids=lambda p: p.id)
 def test_a_protocol_is_complete_and_can_be_handed_to_a_worker(protocol):
-    assert protocol is getattr(protocols, protocol.id.upper())
+    assert protocol is getattr(published_protocols, protocol.id.upper())
     assert all(isinstance(metric(measure.metric), Metric) for measure in protocol.measures)
     assert all(Track.parse(track.id) == track for track in protocol.tracks)
     assert protocol.title and len(protocol.source) > 80 and protocol.version
