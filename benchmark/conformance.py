@@ -18,11 +18,11 @@ from benchmark.registry import METHODS, create
 from benchmark.spec import parse_list
 from benchmark.worker import brief, checked, resolve_device, unmet
 
-_FAMILIES = ("baseline", "classical", "learned")
+_METHOD_FAMILIES = ("baseline", "classical", "learned")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What a check found: its name, whether the contract holds, and what broke or why it does not
     apply.
     """
@@ -32,38 +32,38 @@ class Result:
     detail: str = ""
 
 
-class _DoesNotApply(Exception):
+class _CheckDoesNotApply(Exception):
     """A check that this plug-in has no occasion for."""
 
 
-def check_method(text: str, device: str = "cpu") -> Iterator[Result]:
+def check_method(text: str, device: str = "cpu") -> Iterator[CheckResult]:
     """Run every check on the method an id names.
 
     Raises:
         UsageError: if the id names nothing, or its parameters are wrong.
     """
     create(METHODS, text)
-    subject = _Subject(text, device)
-    yield from (_result(check, subject) for check in _METHOD_CHECKS)
+    subject = _MethodUnderTest(text, device)
+    yield from (_run_check(check, subject) for check in _METHOD_CHECKS)
 
 
-def check_dataset(dataset: Dataset) -> Iterator[Result]:
+def check_dataset(dataset: Dataset) -> Iterator[CheckResult]:
     """Run every check on a data set (its first two samples are loaded)."""
-    yield from (_result(check, dataset) for check in _DATASET_CHECKS)
+    yield from (_run_check(check, dataset) for check in _DATASET_CHECKS)
 
 
-def _result(check: Callable[..., None], subject: object) -> Result:
+def _run_check(check: Callable[..., None], subject: object) -> CheckResult:
     name = (check.__doc__ or check.__name__).strip().rstrip(".")
     try:
         check(subject)
-    except _DoesNotApply as error:
-        return Result(name, True, f"does not apply: {error}")
+    except _CheckDoesNotApply as error:
+        return CheckResult(name, True, f"does not apply: {error}")
     except Exception as error:
-        return Result(name, False, brief(error))
-    return Result(name, True)
+        return CheckResult(name, False, brief(error))
+    return CheckResult(name, True)
 
 
-class _Subject:
+class _MethodUnderTest:
     """A method under test; built anew for each question that must not depend on what it
     did before.
     """
@@ -97,11 +97,11 @@ class _Subject:
         seen = self.observe(image)
         reason = unmet(method, seen)
         if reason is not None:
-            raise _DoesNotApply(reason)
+            raise _CheckDoesNotApply(reason)
         return checked(method.restore(seen), seen)
 
 
-def _photograph(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:
+def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:
     """Return a picture with edges, shading and texture, in [0, 1]."""
     y, x = np.mgrid[:height, :width]
     texture = np.random.default_rng(seed).random((height, width, 3))
@@ -111,108 +111,108 @@ def _photograph(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.
     return picture
 
 
-def _method_card(subject: _Subject) -> None:
+def _check_method_card(subject: _MethodUnderTest) -> None:
     """The card is complete."""
     card = subject.method.card
     assert isinstance(card, MethodCard), f"card is a {type(card).__name__}, not a MethodCard"
     assert card.title and card.licence, "title or licence is empty"
-    assert card.family in _FAMILIES, f"family {card.family!r} is none of {_FAMILIES}"
+    assert card.family in _METHOD_FAMILIES, f"family {card.family!r} is none of {_METHOD_FAMILIES}"
     assert card.family == "baseline" or card.paper, "a classical or learned method names its paper"
     assert subject.kind.version, "version is empty"
 
 
-def _method_size(subject: _Subject) -> None:
+def _check_output_size(subject: _MethodUnderTest) -> None:
     """Pictures of any size come back float32, finite, in the same size."""
     for height, width in ((48, 64), (37, 53), (64, 17)):
-        subject.restore(_photograph(height, width))
+        subject.restore(_make_test_picture(height, width))
 
 
-def _method_input(subject: _Subject) -> None:
+def _check_input_untouched(subject: _MethodUnderTest) -> None:
     """The input is left as it is, also by libraries that share its memory."""
-    seen = subject.observe(_photograph())
+    seen = subject.observe(_make_test_picture())
     if unmet(subject.method, seen) is not None:
-        raise _DoesNotApply("it skips the test picture")
+        raise _CheckDoesNotApply("it skips the test picture")
     before = seen.image.copy()
     subject.method.restore(seen)
     assert np.array_equal(before, seen.image), "it wrote into its input"
 
 
-def _method_repeat(subject: _Subject) -> None:
+def _check_repeatable(subject: _MethodUnderTest) -> None:
     """The same picture gives the same result, whatever was restored before."""
-    first = subject.restore(_photograph())
-    subject.restore(_photograph(seed=1))
-    assert np.array_equal(first, subject.restore(_photograph())), (
+    first = subject.restore(_make_test_picture())
+    subject.restore(_make_test_picture(seed=1))
+    assert np.array_equal(first, subject.restore(_make_test_picture())), (
         "the second result differs from the first"
     )
 
 
-def _method_rebuild(subject: _Subject) -> None:
+def _check_rebuild(subject: _MethodUnderTest) -> None:
     """A freshly built method gives the same result, and global random state does not matter."""
-    first = subject.restore(_photograph())
+    first = subject.restore(_make_test_picture())
     np.random.seed(1)  # noqa: NPY002 (the global generator is what is being checked)
     state = str(np.random.get_state())  # noqa: NPY002
-    again = subject.restore(_photograph(), subject.build())
+    again = subject.restore(_make_test_picture(), subject.build())
     assert np.array_equal(first, again), "a fresh instance gives another result"
     assert state == str(np.random.get_state()), "it draws from numpy's global generator"  # noqa: NPY002
 
 
-def _method_memory(subject: _Subject) -> None:
+def _check_output_memory(subject: _MethodUnderTest) -> None:
     """The result is the method's own memory, so the next call cannot change it."""
-    first = subject.restore(_photograph())
+    first = subject.restore(_make_test_picture())
     kept = first.copy()
-    subject.restore(_photograph(seed=1))
+    subject.restore(_make_test_picture(seed=1))
     assert np.array_equal(first, kept), "a later call overwrote an earlier result"
 
 
-def _method_flat(subject: _Subject) -> None:
+def _check_flat_pictures(subject: _MethodUnderTest) -> None:
     """Flat, black and white pictures come back finite."""
     for value in (0.0, 0.5, 1.0):
         subject.restore(np.full((32, 40, 3), value))
 
 
-def _method_range(subject: _Subject) -> None:
+def _check_noise_outside_range(subject: _MethodUnderTest) -> None:
     """Noise that leaves [0, 1] is taken."""
-    noisy = _photograph() + 0.3 * np.random.default_rng(0).standard_normal((48, 64, 3))
+    noisy = _make_test_picture() + 0.3 * np.random.default_rng(0).standard_normal((48, 64, 3))
     subject.restore(noisy)
 
 
-def _method_tiny(subject: _Subject) -> None:
+def _check_tiny_pictures(subject: _MethodUnderTest) -> None:
     """A picture too small for the method gives a result, a reason to skip, or a ValueError that
     says so.
     """
     for height, width in ((1, 1), (3, 3), (1, 40)):
         try:
-            subject.restore(_photograph(height, width))
+            subject.restore(_make_test_picture(height, width))
         except ValueError as error:
             assert str(error), "the ValueError says nothing"
-        except _DoesNotApply:
+        except _CheckDoesNotApply:
             pass
 
 
-def _method_map(subject: _Subject) -> None:
+def _check_blur_map(subject: _MethodUnderTest) -> None:
     """The blur map, if it makes one, is H x W float32, finite and not negative."""
-    seen = subject.observe(_photograph())
+    seen = subject.observe(_make_test_picture())
     if unmet(subject.method, seen) is not None:
-        raise _DoesNotApply("it skips the test picture")
+        raise _CheckDoesNotApply("it skips the test picture")
     found = subject.method.estimate_blur(seen)
     if found is None:
-        raise _DoesNotApply("it makes no blur map")
+        raise _CheckDoesNotApply("it makes no blur map")
     assert found.dtype == np.float32 and found.shape == seen.image.shape[:2], (
         f"{found.shape} {found.dtype}"
     )
     assert np.isfinite(found).all() and found.min() >= 0, "negative or not finite"
 
 
-def _method_mixture(subject: _Subject) -> None:
+def _check_mixture(subject: _MethodUnderTest) -> None:
     """The mixture of Gaussian kernels, if it makes one, is K ascending sigmas and finite K x H x W
     float32.
     """
-    seen = subject.observe(_photograph())
+    seen = subject.observe(_make_test_picture())
     if type(subject.method).mixture is Method.mixture or unmet(subject.method, seen) is not None:
-        raise _DoesNotApply("it makes no mixture here")
+        raise _CheckDoesNotApply("it makes no mixture here")
     found = subject.method.mixture(seen)
     if found is None:
-        raise _DoesNotApply("it makes no mixture")
+        raise _CheckDoesNotApply("it makes no mixture")
     assert list(found.sigmas) == sorted(found.sigmas), "sigmas do not ascend"
     assert found.beta.shape == (len(found.sigmas), *seen.image.shape[:2]), f"{found.beta.shape}"
     assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all(), (
@@ -220,20 +220,20 @@ def _method_mixture(subject: _Subject) -> None:
     )
 
 
-def _method_oracle(subject: _Subject) -> None:
+def _check_oracle(subject: _MethodUnderTest) -> None:
     """It asks for the truth on its card before it uses it."""
     if not subject.method.card.oracle:
-        raise _DoesNotApply("no oracle")
-    blind = Observation(_photograph().astype(np.float32))
+        raise _CheckDoesNotApply("no oracle")
+    blind = Observation(_make_test_picture().astype(np.float32))
     assert unmet(subject.method, blind) is not None, "it accepts a picture without the true map"
 
 
-def _method_weights(subject: _Subject) -> None:
+def _check_weights(subject: _MethodUnderTest) -> None:
     """Weights have a SHA-256, and the default checkpoint exists."""
     kind = subject.kind
     digest = subject.method.weights_hash()
     if digest is None and (not kind.checkpoints or subject.method.card.oracle):
-        raise _DoesNotApply("no weights")
+        raise _CheckDoesNotApply("no weights")
     if kind.checkpoints:
         assert kind.default_checkpoint in kind.checkpoints, (
             f"no default checkpoint {kind.default_checkpoint!r}"
@@ -244,35 +244,35 @@ def _method_weights(subject: _Subject) -> None:
     )
 
 
-def _method_variants(subject: _Subject) -> None:
+def _check_variants(subject: _MethodUnderTest) -> None:
     """Every declared variant can be built."""
     name = subject.text.partition(":")[0].partition(".")[0]
     texts = [text for group in subject.kind.variants.values() for text in group]
     if not texts:
-        raise _DoesNotApply("no variants")
+        raise _CheckDoesNotApply("no variants")
     for spec in parse_list([f"{name}:{text}" for text in texts]):
         create(METHODS, spec)
 
 
-_METHOD_CHECKS: tuple[Callable[[_Subject], None], ...] = (
-    _method_card,
-    _method_weights,
-    _method_variants,
-    _method_size,
-    _method_input,
-    _method_repeat,
-    _method_rebuild,
-    _method_memory,
-    _method_flat,
-    _method_range,
-    _method_tiny,
-    _method_map,
-    _method_mixture,
-    _method_oracle,
+_METHOD_CHECKS: tuple[Callable[[_MethodUnderTest], None], ...] = (
+    _check_method_card,
+    _check_weights,
+    _check_variants,
+    _check_output_size,
+    _check_input_untouched,
+    _check_repeatable,
+    _check_rebuild,
+    _check_output_memory,
+    _check_flat_pictures,
+    _check_noise_outside_range,
+    _check_tiny_pictures,
+    _check_blur_map,
+    _check_mixture,
+    _check_oracle,
 )
 
 
-def _dataset_card(dataset: Dataset) -> None:
+def _check_dataset_card(dataset: Dataset) -> None:
     """The card is complete."""
     card = dataset.card
     assert card.title and card.licence and card.source and card.layout, (
@@ -280,7 +280,7 @@ def _dataset_card(dataset: Dataset) -> None:
     )
 
 
-def _dataset_ids(dataset: Dataset) -> None:
+def _check_dataset_ids(dataset: Dataset) -> None:
     """The ids are texts, not empty, each once, in a stable order."""
     ids = list(dataset.ids())
     assert ids and all(isinstance(name, str) and name for name in ids), f"ids: {ids[:3]}"
@@ -288,7 +288,7 @@ def _dataset_ids(dataset: Dataset) -> None:
     assert ids == list(dataset.ids()), "the order changes"
 
 
-def _dataset_samples(dataset: Dataset) -> None:
+def _check_samples(dataset: Dataset) -> None:
     """Samples carry their id, lie in [0, 1], and load the same twice."""
     for name in list(dataset.ids())[:2]:
         first, again = dataset.load(name), dataset.load(name)
@@ -309,7 +309,7 @@ def _dataset_samples(dataset: Dataset) -> None:
         )
 
 
-def _dataset_fingerprints(dataset: Dataset) -> None:
+def _check_fingerprints(dataset: Dataset) -> None:
     """Fingerprints are stable and differ between samples."""
     names = list(dataset.ids())[:2]
     prints = [dataset.fingerprint(name) for name in names]
@@ -318,5 +318,5 @@ def _dataset_fingerprints(dataset: Dataset) -> None:
 
 
 _DATASET_CHECKS: tuple[Callable[[Dataset], None], ...] = (
-    _dataset_card, _dataset_ids, _dataset_samples, _dataset_fingerprints,
+    _check_dataset_card, _check_dataset_ids, _check_samples, _check_fingerprints,
 )  # fmt: skip

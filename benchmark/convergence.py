@@ -18,19 +18,19 @@ from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.runner import Lost, spread
 from benchmark.worker import Settings
 
-Row = dict[str, Scalar | None]
-Trace = list[tuple[float | None, float, dict[str, float]]]
+StepRow = dict[str, Scalar | None]
+StepTrace = list[tuple[float | None, float, dict[str, float]]]
 """Per step: PSNR in dB (None without a target), residual, further facts."""
 
 
-def run(
+def follow_methods(
     methods: Sequence[PlannedMethod],
     data: Sequence[PlannedDataset],
     noises: Sequence[Noise],
     settings: Settings,
     *,
     jobs: int = 1,
-) -> list[Row]:
+) -> list[StepRow]:
     """Follow every method on every sample at every noise level.
 
     Args:
@@ -46,12 +46,14 @@ def run(
         that cannot be followed there (skipped) or did not get through (failed).
     """
     cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
-    found = dict(console.track(spread(follow, cells, settings, jobs=jobs), len(cells), "following"))
-    return [row for cell in cells for row in _rows(cell, found[cell])]
+    found = dict(
+        console.track(spread(follow_cell, cells, settings, jobs=jobs), len(cells), "following")
+    )
+    return [row for cell in cells for row in _make_step_rows(cell, found[cell])]
 
 
-def _rows(cell: Cell, found: Trace | str | Lost) -> list[Row]:
-    where: Row = {
+def _make_step_rows(cell: Cell, found: StepTrace | str | Lost) -> list[StepRow]:
+    where: StepRow = {
         "dataset": cell.dataset,
         "sample": cell.sample,
         "noise": cell.noise.sigma,
@@ -67,7 +69,7 @@ def _rows(cell: Cell, found: Trace | str | Lost) -> list[Row]:
     ]
 
 
-def follow(cell: Cell) -> Trace | str:
+def follow_cell(cell: Cell) -> StepTrace | str:
     """Return the steps of one cell, or why there are none; for use inside a worker."""
     sample, track, method, observation = worker.seen(cell)
     reason = worker.unmet(method, observation)
@@ -77,7 +79,7 @@ def follow(cell: Cell) -> Trace | str:
     if steps is None:
         return "is no iteration"
     measure, target = Psnr(), None if sample.target is None else track.frame(sample.target)
-    trace: Trace = []
+    trace: StepTrace = []
     for step in steps:
         output = track.finish(worker.checked(step.picture, observation), sample.image.shape[:2])
         quality = None if target is None else measure(output.clip(0, 1), target)

@@ -41,18 +41,18 @@ from benchmark.run_layout import output_file
 from benchmark.runner import Lost
 from benchmark.worker import Settings
 
-Row = dict[str, Scalar | None]
-Values = dict[str, Scalar | None]
-Pixels = NDArray[np.floating[Any]]
+MapRow = dict[str, Scalar | None]
+MapValues = dict[str, Scalar | None]
+SigmaPixels = NDArray[np.floating[Any]]
 
-CSV_NAME: Final = "maps.csv"
+MAPS_CSV: Final = "maps.csv"
 CROP_RIGHT: Final = "map_crop_right"
 """Key in `Sample.meta`: so many columns at the right edge take no part in map scores (RTF's users
 drop 20).
 """
-EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
+SIGMA_BIN_EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
 """Edges of the bins of true sigma (px) for errors by blur; a bin holds its lower edge."""
-BETA2: Final = {"f03": 0.3, "f1": 1.0}
+F_SCORE_BETA2: Final = {"f03": 0.3, "f1": 1.0}
 """beta^2 of the F-scores: 0.3 is the convention of the blur and saliency detection literature."""
 
 NO_MAP: Final = "makes no map"
@@ -78,7 +78,7 @@ class MapErrors(NamedTuple):
     pearson: float | None
 
 
-class BestF(NamedTuple):
+class BestFScore(NamedTuple):
     """The best F-score over all thresholds on sigma, its threshold (px), and precision and recall
     there.
     """
@@ -89,7 +89,7 @@ class BestF(NamedTuple):
     recall: float
 
 
-def against_map(estimate: Pixels, truth: Pixels) -> MapErrors:
+def measure_map_errors(estimate: SigmaPixels, truth: SigmaPixels) -> MapErrors:
     """Return the errors of an estimated map against the true one, over all pixels, computed in
     float64.
 
@@ -99,19 +99,19 @@ def against_map(estimate: Pixels, truth: Pixels) -> MapErrors:
     Raises:
         ValueError: if the shapes differ or there are no pixels.
     """
-    found, true = _doubles(estimate, truth)
+    found, true = _as_doubles(estimate, truth)
     error = found - true
     return MapErrors(
         n=error.size,
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt(np.square(error).mean())),
         bias=float(error.mean()),
-        pearson=_pearson(found, true),
+        pearson=_pearson_correlation(found, true),
     )
 
 
-def by_blur(
-    estimate: Map, truth: Map, edges: Sequence[float] = EDGES
+def measure_errors_by_sigma(
+    estimate: Map, truth: Map, edges: Sequence[float] = SIGMA_BIN_EDGES
 ) -> dict[str, MapErrors | None]:
     """Return the errors of the pixels whose true sigma lies in each bin; None for a bin without
     pixels.
@@ -123,17 +123,17 @@ def by_blur(
     Raises:
         ValueError: if the shapes differ or there are no pixels.
     """
-    found, true = _doubles(estimate, truth)
+    found, true = _as_doubles(estimate, truth)
     errors: dict[str, MapErrors | None] = {}
     for low, high in itertools.pairwise(edges):
         inside = (true >= low) & (true < high)
-        errors[bin_name(low, high)] = (
-            against_map(found[inside], true[inside]) if inside.any() else None
+        errors[name_sigma_bin(low, high)] = (
+            measure_map_errors(found[inside], true[inside]) if inside.any() else None
         )
     return errors
 
 
-def bin_name(low: float, high: float) -> str:
+def name_sigma_bin(low: float, high: float) -> str:
     """Return "0.5-1", or "3+" for a bin without upper edge."""
     return f"{low:g}+" if math.isinf(high) else f"{low:g}-{high:g}"
 
@@ -151,14 +151,14 @@ def roc_auc(estimate: Map, mask: Mask) -> float:
     """
     from scipy.stats import rankdata
 
-    score, positive = _labelled(estimate, mask)
+    score, positive = _flatten_with_mask(estimate, mask)
     n_positive = int(positive.sum())
     n_negative = positive.size - n_positive
     above = rankdata(score)[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))
 
 
-def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
+def find_best_f_score(estimate: Map, mask: Mask, beta2: float) -> BestFScore:
     """Return the best F = (1 + beta2) P R / (beta2 P + R) over the thresholds "sigma >= t"; of
     equals the highest t.
 
@@ -170,7 +170,7 @@ def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
     Raises:
         ValueError: if the shapes differ, or the mask does not hold both classes.
     """
-    score, positive = _labelled(estimate, mask)
+    score, positive = _flatten_with_mask(estimate, mask)
     order = np.argsort(-score, kind="stable")
     score = score[order]
     hits = np.cumsum(positive[order])
@@ -182,7 +182,7 @@ def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
         (1 + beta2) * hits / (marked + beta2 * positive.sum())
     )  # the formula above, free of 0 / 0
     best = int(values.argmax())
-    return BestF(
+    return BestFScore(
         value=float(values[best]),
         threshold=float(score[last[best]]),
         precision=float(hits[best] / marked[best]),
@@ -190,7 +190,7 @@ def best_f(estimate: Map, mask: Mask, beta2: float) -> BestF:
     )
 
 
-def f_of_all(mask: Mask, beta2: float) -> float:
+def f_score_of_all_pixels(mask: Mask, beta2: float) -> float:
     """Return the F-score of marking every pixel (P = share of the mask, R = 1), which every map
     attains at least.
     """
@@ -198,32 +198,36 @@ def f_of_all(mask: Mask, beta2: float) -> float:
     return (1 + beta2) * share / (beta2 * share + 1)
 
 
-def one_class(mask: Mask) -> str | None:
+def explain_single_class(mask: Mask) -> str | None:
     """Return why a mask cannot be scored against, or None if it holds both classes."""
     if mask.all():
         return "the mask is out of focus everywhere"
     return None if mask.any() else "the mask is in focus everywhere"
 
 
-def score(estimate: Map, sample: Sample) -> Values:
+def score_blur_map(estimate: Map, sample: Sample) -> MapValues:
     """Return every score that a sample allows, by column of `maps.csv`; a reason where there is
     none.
 
     Raises:
         ValueError: if the sample asks for a crop that leaves nothing.
     """
-    dropped = _crop(sample, estimate.shape[1])
+    dropped = _count_dropped_columns(sample, estimate.shape[1])
     width = estimate.shape[1] - dropped
     estimate = estimate[:, :width]
-    values: Values = {"columns_dropped": dropped, "pearson_reason": NO_TRUTH, "auc_reason": NO_MASK}
+    values: MapValues = {
+        "columns_dropped": dropped,
+        "pearson_reason": NO_TRUTH,
+        "auc_reason": NO_MASK,
+    }
     if sample.blur_map is not None:
-        values |= _map_values(estimate, sample.blur_map[:, :width])
+        values |= _score_against_true_map(estimate, sample.blur_map[:, :width])
     if sample.mask is not None:
-        values |= _mask_values(estimate, sample.mask[:, :width])
+        values |= _score_against_mask(estimate, sample.mask[:, :width])
     return values
 
 
-def _crop(sample: Sample, width: int) -> int:
+def _count_dropped_columns(sample: Sample, width: int) -> int:
     columns = sample.meta.get(CROP_RIGHT, 0)
     if not isinstance(columns, int) or not 0 <= columns < width:
         raise ValueError(
@@ -233,16 +237,16 @@ def _crop(sample: Sample, width: int) -> int:
     return columns
 
 
-def _map_values(estimate: Map, truth: Map) -> Values:
-    errors = against_map(estimate, truth)
-    values: Values = {
+def _score_against_true_map(estimate: Map, truth: Map) -> MapValues:
+    errors = measure_map_errors(estimate, truth)
+    values: MapValues = {
         "n_px": errors.n, "mae_px": errors.mae, "rmse_px": errors.rmse, "bias_px": errors.bias,
         "pearson": errors.pearson, "pearson_reason": None,
-        "constant_mae_px": against_map(np.full(truth.shape, np.median(truth)), truth).mae,
+        "constant_mae_px": measure_map_errors(np.full(truth.shape, np.median(truth)), truth).mae,
     }  # fmt: skip
     if errors.pearson is None:
         values["pearson_reason"] = TRUTH_CONSTANT if np.ptp(truth) == 0 else ESTIMATE_CONSTANT
-    for name, part in by_blur(estimate, truth).items():
+    for name, part in measure_errors_by_sigma(estimate, truth).items():
         values |= {
             f"n_px {name}": part.n if part else 0,
             f"mae_px {name}": part.mae if part else None,
@@ -251,27 +255,29 @@ def _map_values(estimate: Map, truth: Map) -> Values:
     return values
 
 
-def _mask_values(estimate: Map, mask: Mask) -> Values:
-    values: Values = {
+def _score_against_mask(estimate: Map, mask: Mask) -> MapValues:
+    values: MapValues = {
         "mask_px": mask.size,
         "mask_share": float(mask.mean()),
-        "auc_reason": one_class(mask),
+        "auc_reason": explain_single_class(mask),
     }
     if values["auc_reason"] is None:
         values["auc"] = roc_auc(estimate, mask)
-        for name, beta2 in BETA2.items():
-            found = best_f(estimate, mask, beta2)
+        for name, beta2 in F_SCORE_BETA2.items():
+            found = find_best_f_score(estimate, mask, beta2)
             values |= {
                 name: found.value,
                 f"{name}_threshold_px": found.threshold,
                 f"{name}_precision": found.precision,
                 f"{name}_recall": found.recall,
-                f"{name}_of_all": f_of_all(mask, beta2),
+                f"{name}_of_all": f_score_of_all_pixels(mask, beta2),
             }
     return values
 
 
-def _doubles(estimate: Pixels, truth: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _as_doubles(
+    estimate: SigmaPixels, truth: SigmaPixels
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if estimate.shape != truth.shape or estimate.size == 0:
         raise ValueError(
             f"cannot compare a map of shape {estimate.shape} with one of {truth.shape}"
@@ -279,7 +285,7 @@ def _doubles(estimate: Pixels, truth: Pixels) -> tuple[NDArray[np.float64], NDAr
     return np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
 
 
-def _pearson(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+def _pearson_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     first, second = (values - values.mean() for values in (one, other))
@@ -291,12 +297,12 @@ def _pearson(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | No
     return float(np.clip(product, -1, 1))
 
 
-def _labelled(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _flatten_with_mask(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     if estimate.shape != mask.shape:
         raise ValueError(
             f"cannot compare a map of shape {estimate.shape} with a mask of {mask.shape}"
         )
-    reason = one_class(mask)
+    reason = explain_single_class(mask)
     if reason is not None:
         raise ValueError(f"{reason}; both classes are needed")
     return estimate.ravel(), mask.ravel()
@@ -305,9 +311,9 @@ def _labelled(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[n
 # The run
 # --------------------------------------------------------------------------------------------------
 
-_BINS = tuple(bin_name(low, high) for low, high in itertools.pairwise(EDGES))
-_LONGEST_TRACEBACK = 4000
-COLUMNS: Final = (
+_SIGMA_BINS = tuple(name_sigma_bin(low, high) for low, high in itertools.pairwise(SIGMA_BIN_EDGES))
+_MAX_TRACEBACK_LENGTH = 4000
+MAP_COLUMNS: Final = (
     "key",
     "dataset",
     "data",
@@ -332,14 +338,14 @@ COLUMNS: Final = (
     "pearson",
     "pearson_reason",
     "constant_mae_px",
-    *(f"{measure} {name}" for name in _BINS for measure in ("n_px", "mae_px", "bias_px")),
+    *(f"{measure} {name}" for name in _SIGMA_BINS for measure in ("n_px", "mae_px", "bias_px")),
     "mask_px",
     "mask_share",
     "auc",
     "auc_reason",
     *(
         f"{name}{part}"
-        for name in BETA2
+        for name in F_SCORE_BETA2
         for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")
     ),
     "seconds_seen",
@@ -350,11 +356,11 @@ marking every pixel; `columns_dropped`: at the right edge, because the data set 
 `seconds_seen`: on a shared machine, no measurement.
 """
 
-_MOST_JOBS = 4
+_MAX_DEFAULT_JOBS = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
+class MapOutcome:
     """What came of one cell whose work returned."""
 
     status: Literal["ok", "skipped"]
@@ -363,12 +369,12 @@ class Found:
     values: Mapping[str, Scalar | None] = dataclasses.field(default_factory=dict)
 
 
-def map_file(cell: Cell) -> str:
+def map_file_of_cell(cell: Cell) -> str:
     """Return where a cell's map is kept, relative to the folder: .npy, float32, sigma in pixels."""
     return output_file(cell).replace("outputs/", "maps/", 1)
 
 
-def run(
+def score_maps(
     methods: Sequence[PlannedMethod],
     data: PlannedDataset,
     noises: Sequence[Noise],
@@ -377,7 +383,7 @@ def run(
     depth: Depth = "u8",
     jobs: int = 1,
     timeout: float | None = None,
-) -> list[Row]:
+) -> list[MapRow]:
     """Make and score the maps of every method on every sample at every noise level.
 
     The pictures are those that `run` shows: same input track, same noise field. Rows are written to
@@ -394,35 +400,35 @@ def run(
         timeout: seconds a picture may take, loading and preparing its method included.
 
     Returns:
-        One row per cell with the keys `COLUMNS`, in the order of the plan: by sample, noise level,
-        method. A failure, or a method that makes no map, is a row with its reason.
+        One row per cell with the keys `MAP_COLUMNS`, in the order of the plan: by sample, noise
+        level, method. A failure, or a method that makes no map, is a row with its reason.
 
     Raises:
         DataError: if an earlier `maps.csv` cannot be read, or the folder cannot be written to.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
-    path = settings.folder / CSV_NAME
+    path = settings.folder / MAPS_CSV
     cells = plan.cells(methods, data, [Track(depth)], noises)
-    earlier = {str(row["key"]): row for row in _read(path)}
-    _write(path, earlier.values())
-    made: dict[str, Row] = {}
+    earlier = {str(row["key"]): row for row in _read_map_rows(path)}
+    _write_map_rows(path, earlier.values())
+    made: dict[str, MapRow] = {}
     with path.open("a", encoding="utf-8", newline="") as file:
         for cell, found in console.track(
-            _outcomes(cells, settings, jobs, timeout), len(cells), "estimating"
+            _do_map_cells(cells, settings, jobs, timeout), len(cells), "estimating"
         ):
-            row = _row(cell, found)
+            row = _make_map_row(cell, found)
             if row["seconds_seen"] is None and cell.key in earlier:
                 row["seconds_seen"] = earlier[cell.key]["seconds_seen"]
-            _tell(cell, found)
-            csv.DictWriter(file, COLUMNS).writerow(row)
+            _report_lost_cell(cell, found)
+            csv.DictWriter(file, MAP_COLUMNS).writerow(row)
             file.flush()
             made[cell.key] = row
     rows = [made[cell.key] for cell in cells]
-    _write(path, [*rows, *(row for key, row in earlier.items() if key not in made)])
+    _write_map_rows(path, [*rows, *(row for key, row in earlier.items() if key not in made)])
     return rows
 
 
-def _tell(cell: Cell, found: Found | Lost) -> None:
+def _report_lost_cell(cell: Cell, found: MapOutcome | Lost) -> None:
     if isinstance(found, Lost):
         console.note(
             f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
@@ -430,8 +436,8 @@ def _tell(cell: Cell, found: Found | Lost) -> None:
         )
 
 
-def _row(cell: Cell, found: Found | Lost) -> Row:
-    facts: Row = {
+def _make_map_row(cell: Cell, found: MapOutcome | Lost) -> MapRow:
+    facts: MapRow = {
         "key": cell.key,
         "dataset": cell.dataset,
         "data": cell.data,
@@ -446,16 +452,16 @@ def _row(cell: Cell, found: Found | Lost) -> Row:
         "weights": cell.weights,
         "status": found.status,
         "reason": found.reason,
-        "map": map_file(cell) if found.status == "ok" else None,
+        "map": map_file_of_cell(cell) if found.status == "ok" else None,
     }
     if isinstance(found, Lost):
-        facts["traceback"] = found.traceback and found.traceback[-_LONGEST_TRACEBACK:]
+        facts["traceback"] = found.traceback and found.traceback[-_MAX_TRACEBACK_LENGTH:]
     else:
         facts |= {"seconds_seen": found.seconds} | dict(found.values)
-    return dict.fromkeys(COLUMNS) | facts
+    return dict.fromkeys(MAP_COLUMNS) | facts
 
 
-def _read(path: Path) -> list[Row]:
+def _read_map_rows(path: Path) -> list[MapRow]:
     """Return the rows of an earlier `maps.csv`; a line that a killed process left unfinished is
     dropped.
     """
@@ -470,35 +476,42 @@ def _read(path: Path) -> list[Row]:
         ) from error
     whole = (row for row in rows if row.get("key") and None not in row and None not in row.values())
     return [
-        dict.fromkeys(COLUMNS) | {key: value or None for key, value in row.items()} for row in whole
+        dict.fromkeys(MAP_COLUMNS) | {key: value or None for key, value in row.items()}
+        for row in whole
     ]
 
 
-def _write(path: Path, rows: Iterable[Row]) -> None:
+def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
+    writer = csv.DictWriter(text, MAP_COLUMNS, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     with imageio.replacing(path) as file:
         file.write(text.getvalue().encode())
 
 
-def _outcomes(
+def _do_map_cells(
     cells: Sequence[Cell], settings: Settings, jobs: int, timeout: float | None
-) -> Iterator[tuple[Cell, Found | Lost]]:
+) -> Iterator[tuple[Cell, MapOutcome | Lost]]:
     """Yield each cell with what came of it, as they come; methods that never make a map cost no
     worker.
     """
-    mapless = {cell.method_name for cell in cells if not _makes_maps(METHODS.get(cell.method_name))}
-    yield from ((cell, Found("skipped", NO_MAP)) for cell in cells if cell.method_name in mapless)
-    items = [Item(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
+    mapless = {
+        cell.method_name for cell in cells if not _can_make_maps(METHODS.get(cell.method_name))
+    }
+    yield from (
+        (cell, MapOutcome("skipped", NO_MAP)) for cell in cells if cell.method_name in mapless
+    )
+    items = [MapTask(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
     if items:
-        jobs = min(jobs or min(runner.cores(), _MOST_JOBS), len(items))
-        for item, found in runner.spread(work, items, settings, jobs=jobs, timeout=timeout):
+        jobs = min(jobs or min(runner.cores(), _MAX_DEFAULT_JOBS), len(items))
+        for item, found in runner.spread(
+            score_map_of_cell, items, settings, jobs=jobs, timeout=timeout
+        ):
             yield item.cell, found
 
 
-def _makes_maps(kind: type[Method]) -> bool:
+def _can_make_maps(kind: type[Method]) -> bool:
     return kind.estimate_blur is not Method.estimate_blur
 
 
@@ -506,34 +519,36 @@ def _makes_maps(kind: type[Method]) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-class Item(NamedTuple):
+class MapTask(NamedTuple):
     """A cell and the folder that its map is kept in."""
 
     cell: Cell
     folder: Path
 
 
-def work(item: Item) -> Found:
+def score_map_of_cell(item: MapTask) -> MapOutcome:
     """Make (or read back) and score the map of one cell; raises whatever goes wrong."""
     sample, _, method, observation = worker.seen(item.cell)
-    kept = item.folder / map_file(item.cell)
-    made, seconds = _kept(kept, observation), None
+    kept = item.folder / map_file_of_cell(item.cell)
+    made, seconds = _read_map_of_earlier_run(kept, observation), None
     if made is None:
         reason = worker.unmet(method, observation)
         if reason is not None:
-            return Found("skipped", worker.one_line(reason))
+            return MapOutcome("skipped", worker.one_line(reason))
         started = time.perf_counter()
         returned = method.estimate_blur(observation)
         seconds = time.perf_counter() - started
         if returned is None:
-            return Found("skipped", NO_MAP)
-        made = checked(returned, observation)
+            return MapOutcome("skipped", NO_MAP)
+        made = validate_blur_map(returned, observation)
         kept.parent.mkdir(parents=True, exist_ok=True)
         imageio.write_array(kept, made)
-    return Found("ok", seconds=seconds, values={"scene": sample.scene} | score(made, sample))
+    return MapOutcome(
+        "ok", seconds=seconds, values={"scene": sample.scene} | score_blur_map(made, sample)
+    )
 
 
-def checked(made: object, observation: Observation) -> Map:
+def validate_blur_map(made: object, observation: Observation) -> Map:
     """Return what `estimate_blur` gave back, if it keeps the contract.
 
     Raises:
@@ -549,9 +564,9 @@ def checked(made: object, observation: Observation) -> Map:
     return found
 
 
-def _kept(path: Path, observation: Observation) -> Map | None:
+def _read_map_of_earlier_run(path: Path, observation: Observation) -> Map | None:
     """Return the map of an earlier command, or None if there is none that can be used."""
     try:
-        return checked(imageio.read_array(path), observation)
+        return validate_blur_map(imageio.read_array(path), observation)
     except (DataError, ValueError):
         return None

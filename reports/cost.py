@@ -15,10 +15,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark import imageio
-from benchmark.cost.counting import Count
-from benchmark.cost.measurement import Counted, Record
-from benchmark.cost.published import SIZE, UNITS, Published
-from benchmark.cost.timing import Subject, Trial
+from benchmark.cost.counting import NetworkCount
+from benchmark.cost.measurement import CostRecord, MethodCounts
+from benchmark.cost.published import PUBLISHED_SIZE, QUANTITY_UNITS, PublishedCost
+from benchmark.cost.timing import TimingSubject, Trial
 from benchmark.reports import grid, tables
 from benchmark.reports.grid import Grid
 
@@ -64,11 +64,11 @@ class CostReportTable:
         return grid.grid_from_frame(self.title, self.texts, _LABEL_COLUMNS, self.notes)
 
 
-def build_cost_tables(kept: Record, trials: Sequence[Trial]) -> list[CostReportTable]:
+def build_cost_tables(kept: CostRecord, trials: Sequence[Trial]) -> list[CostReportTable]:
     """Return the tables of a cost pass: costs always, the others where there is something to show.
 
     Args:
-        kept, trials: as `benchmark.cost.measurement.read` gives them.
+        kept, trials: as `benchmark.cost.measurement.read_cost_pass` gives them.
     """
     made = [
         _cost_table(kept, trials),
@@ -86,7 +86,7 @@ def write_cost_tables(
 
     Args:
         made: as `build_cost_tables` gives them.
-        folder: that of `benchmark.cost.measurement.run`.
+        folder: that of `benchmark.cost.measurement.measure_costs`.
         form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
             a table.
     """
@@ -152,7 +152,7 @@ def _largest_or_none(values: Iterable[int]) -> int | None:
     return max(values, default=None)
 
 
-def _cost_table(kept: Record, trials: Sequence[Trial]) -> CostReportTable:
+def _cost_table(kept: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
     import pandas as pd
 
     found = {
@@ -172,13 +172,13 @@ def _cost_table(kept: Record, trials: Sequence[Trial]) -> CostReportTable:
 
 
 def _totals_by_device(
-    method: str, found: Mapping[Subject, SubjectTotals]
+    method: str, found: Mapping[TimingSubject, SubjectTotals]
 ) -> dict[str, SubjectTotals]:
     return {subject.device: what for subject, what in found.items() if subject.method == method}
 
 
 def _cost_lines(
-    method: str, counted: Counted, own: Mapping[str, SubjectTotals]
+    method: str, counted: MethodCounts, own: Mapping[str, SubjectTotals]
 ) -> Iterator[dict[str, float | str | None]]:
     """Yield a line for every form of a network; what was measured is the method's, and stands in
     the first.
@@ -211,7 +211,7 @@ _TIME_COLUMNS = (
 )  # fmt: skip
 
 
-def _count_columns(count: Count) -> dict[str, float]:
+def _count_columns(count: NetworkCount) -> dict[str, float]:
     return {
         "parameters (M)": count.parameters / 1e6,
         "weights (MB)": count.weight_bytes / 1e6,
@@ -285,7 +285,7 @@ _COST_NOTES = (
 )
 
 
-def _timing_notes(kept: Record, found: Iterable[SubjectTotals]) -> Iterator[str]:
+def _timing_notes(kept: CostRecord, found: Iterable[SubjectTotals]) -> Iterator[str]:
     counts = sorted({len(what.seconds) for what in found if what.seconds})
     if not counts:
         yield "Nothing was timed."
@@ -304,7 +304,7 @@ def _timing_notes(kept: Record, found: Iterable[SubjectTotals]) -> Iterator[str]
     )
 
 
-def _failure_notes(kept: Record, found: Mapping[Subject, SubjectTotals]) -> Iterator[str]:
+def _failure_notes(kept: CostRecord, found: Mapping[TimingSubject, SubjectTotals]) -> Iterator[str]:
     yield from _group_remarks(
         (what.problem, name, "cannot be counted") for name, what in kept.counts.items()
     )
@@ -325,7 +325,7 @@ def _group_remarks(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
         yield f"{', '.join(dict.fromkeys(some))} {what}: {text}"
 
 
-def is_cost_incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
+def is_cost_incomplete(kept: CostRecord, trials: Sequence[Trial]) -> bool:
     """Return whether a method could not be counted, or failed or took too long when it was tried
     last.
     """
@@ -339,7 +339,7 @@ def is_cost_incomplete(kept: Record, trials: Sequence[Trial]) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-def _operations_table(kept: Record) -> CostReportTable:
+def _operations_table(kept: CostRecord) -> CostReportTable:
     import pandas as pd
 
     counts = {
@@ -371,7 +371,7 @@ def _operations_table(kept: Record) -> CostReportTable:
     return CostReportTable("operations", "The networks behind it", numbers, texts, tuple(notes))
 
 
-def _operation_line(count: Count) -> dict[str, float | str | None]:
+def _operation_line(count: NetworkCount) -> dict[str, float | str | None]:
     convolutions = count.operations.get("convolution", 0)
     return {
         "buffers (MB)": count.buffer_bytes / 1e6,
@@ -390,7 +390,7 @@ def _operation_line(count: Count) -> dict[str, float | str | None]:
 # --------------------------------------------------------------------------------------------------
 
 
-def counting_conventions(quantity: str, counted: Counted) -> dict[str, float]:
+def counting_conventions(quantity: str, counted: MethodCounts) -> dict[str, float]:
     """Return what a published quantity may have meant: way of counting -> value in the published
     unit.
 
@@ -405,7 +405,7 @@ def counting_conventions(quantity: str, counted: Counted) -> dict[str, float]:
     return found
 
 
-_CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[Count], Mapping[str, float]]] = {
+_CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[NetworkCount], Mapping[str, float]]] = {
     "parameters": lambda count: {"parameters": count.parameters / 1e6},
     "operations": lambda count: {
         "MACs": count.macs / 1e9, "FLOPs = 2 x "
@@ -420,7 +420,7 @@ _CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[Count], Mapping[str, float]]] =
 }  # fmt: skip
 
 
-def _published_table(kept: Record) -> CostReportTable:
+def _published_table(kept: CostRecord) -> CostReportTable:
     import pandas as pd
 
     figures = [figure for figure in kept.published if figure.quantity in _CONVENTIONS_BY_QUANTITY]
@@ -428,8 +428,8 @@ def _published_table(kept: Record) -> CostReportTable:
         [_published_line(figure, kept.references[figure.method]) for figure in figures]
     )
     notes = (
-        f"Published: as printed, for a picture of {SIZE[0]}x{SIZE[1]}. A convention reproduces a "
-        f"figure if it comes "
+        f"Published: as printed, for a picture of {PUBLISHED_SIZE[0]}x{PUBLISHED_SIZE[1]}. "
+        f"A convention reproduces a figure if it comes "
         f"within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often something else.",
         *_group_remarks((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
         *_group_remarks(
@@ -444,7 +444,7 @@ def _published_table(kept: Record) -> CostReportTable:
     )
 
 
-def _published_line(figure: Published, counted: Counted) -> dict[str, float | str | None]:
+def _published_line(figure: PublishedCost, counted: MethodCounts) -> dict[str, float | str | None]:
     value = float(figure.value)
     found = counting_conventions(figure.quantity, counted)
     nearest = min(found, key=lambda way: abs(found[way] - value), default=None)
@@ -456,7 +456,7 @@ def _published_line(figure: Published, counted: Counted) -> dict[str, float | st
     return {
         "model": figure.model,
         "method": figure.method,
-        "quantity": f"{figure.quantity} ({UNITS[figure.quantity]})",
+        "quantity": f"{figure.quantity} ({QUANTITY_UNITS[figure.quantity]})",
         "published": figure.value,
         "reproduced by": verdict,
         "computed": computed,
@@ -465,7 +465,7 @@ def _published_line(figure: Published, counted: Counted) -> dict[str, float | st
     }
 
 
-def _published_seconds_table(kept: Record) -> CostReportTable:
+def _published_seconds_table(kept: CostRecord) -> CostReportTable:
     import pandas as pd
 
     figures = [figure for figure in kept.published if figure.quantity in _SECONDS_COLUMNS]

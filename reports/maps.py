@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark import imageio, map_scores, noise
 from benchmark.api import Map, Sample
-from benchmark.map_scores import ESTIMATE_CONSTANT, Row
+from benchmark.map_scores import ESTIMATE_CONSTANT, MapRow
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
@@ -38,7 +38,7 @@ _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
 _NUMBERS = [
     column
-    for column in map_scores.COLUMNS[map_scores.COLUMNS.index("columns_dropped") :]
+    for column in map_scores.MAP_COLUMNS[map_scores.MAP_COLUMNS.index("columns_dropped") :]
     if column not in _TEXTS
 ]
 
@@ -62,7 +62,7 @@ _MASK_MEASURES: Final = {
 }
 _BIN_MEASURES: Final = {
     column: _measure_card(f"MAE at {column.removeprefix('mae_px ')}", "px")
-    for column in map_scores.COLUMNS
+    for column in map_scores.MAP_COLUMNS
     if column.startswith("mae_px ")
 }
 
@@ -78,17 +78,17 @@ class MapReport(NamedTuple):
 
 
 def write_map_report(
-    rows: Sequence[Row],
+    rows: Sequence[MapRow],
     methods: Sequence[PlannedMethod],
     data: PlannedDataset,
     folder: Path,
     *,
     form: tables.Format = "markdown",
 ) -> MapReport:
-    """Write the tables and the picture strip of `map_scores.run` into its folder.
+    """Write the tables and the picture strip of `map_scores.score_maps` into its folder.
 
     Args:
-        rows: what `map_scores.run` returned.
+        rows: what `map_scores.score_maps` returned.
         methods, data: what it was given.
         folder: the folder it was given; the strip reads the maps there.
         form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has
@@ -106,7 +106,7 @@ def write_map_report(
 
 
 def summarise_maps(
-    rows: Sequence[Row], methods: Sequence[PlannedMethod], data: PlannedDataset
+    rows: Sequence[MapRow], methods: Sequence[PlannedMethod], data: PlannedDataset
 ) -> list[Summary]:
     """Return the tables that the truth of the data set allows: true maps (two of them), masks.
 
@@ -364,11 +364,11 @@ class _StripLine(NamedTuple):
 
     seen: Sample
     noise: str
-    maps: list[tuple[Row, Map | None]]
+    maps: list[tuple[MapRow, Map | None]]
 
 
 def write_map_strip(
-    rows: Sequence[Row], data: PlannedDataset, folder: Path, path: Path, *, most: int = _PICTURES
+    rows: Sequence[MapRow], data: PlannedDataset, folder: Path, path: Path, *, most: int = _PICTURES
 ) -> Path | None:
     """Write a picture of the first `most` samples: picture, truth and every map in one colour
     scale; return its path.
@@ -378,7 +378,7 @@ def write_map_strip(
     colour. None if there is no map to show.
     """
     first = min((_noise_level(row) for row in rows), default=None)
-    by_sample: dict[str, list[Row]] = {}
+    by_sample: dict[str, list[MapRow]] = {}
     for row in rows:
         if _noise_level(row) == first and row["reason"] != map_scores.NO_MAP:
             by_sample.setdefault(str(row["sample"]), []).append(row)
@@ -394,11 +394,11 @@ def write_map_strip(
     return path
 
 
-def _noise_level(row: Row) -> tuple[Any, ...]:
+def _noise_level(row: MapRow) -> tuple[Any, ...]:
     return tuple(row[name] for name in _LEVEL)
 
 
-def _read_strip_line(rows: list[Row], data: PlannedDataset, folder: Path) -> _StripLine:
+def _read_strip_line(rows: list[MapRow], data: PlannedDataset, folder: Path) -> _StripLine:
     row = rows[0]
     sigma, clip, round8, seed = _noise_level(row)
     sample = Track.parse(str(row["track"])).read(data.dataset.load(str(row["sample"])))
@@ -435,7 +435,7 @@ def _strip_tiles(line: _StripLine, top: float) -> Iterator[_Tile]:
         yield _Tile(str(row["method"]), _score_caption(row), shown)
 
 
-def _score_caption(row: Row) -> str:
+def _score_caption(row: MapRow) -> str:
     parts = [
         f"{name} {value:.{digits}f}{unit}"
         for key, name, digits, unit in (

@@ -11,7 +11,14 @@ import typer
 from benchmark import console
 from benchmark.api import UsageError
 from benchmark.cli.app import app
-from benchmark.cli.options import Data, Device, DeviceOption, Plugins, Trunk, prepare
+from benchmark.cli.options import (
+    DataOption,
+    DeviceChoice,
+    DeviceOption,
+    PluginsOption,
+    TrunkOption,
+    prepare,
+)
 
 if TYPE_CHECKING:
     from benchmark.plan import PlannedMethod
@@ -19,11 +26,11 @@ if TYPE_CHECKING:
 PANEL = "Look and check"
 
 
-class Kind(enum.StrEnum):
+class RegistryKind(enum.StrEnum):
     """What `list` can list."""
 
     methods = "methods"
-    datasets = "datasets"
+    datasets_command = "datasets"
     protocols = "protocols"
     metrics = "metrics"
     importers = "importers"
@@ -31,9 +38,9 @@ class Kind(enum.StrEnum):
 
 
 @app.command(name="list", rich_help_panel=PANEL)
-def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    plugin: Plugins = None,
+def list_command(
+    kind: Annotated[RegistryKind, typer.Argument(help="What to list.")],
+    plugin: PluginsOption = None,
 ) -> None:
     """List what is registered, or which checkpoints are found; what does not load is listed with
     the reason.
@@ -41,11 +48,11 @@ def list_(
     prepare(plugin, None)
     from benchmark.cli import listing
 
-    console.wide().print(listing.table(kind.value))
+    console.wide().print(listing.make_registry_table(kind.value))
 
 
-@app.command(rich_help_panel=PANEL)
-def datasets(data: Data = Path("data"), plugin: Plugins = None) -> None:
+@app.command(name="datasets", rich_help_panel=PANEL)
+def datasets_command(data: DataOption = Path("data"), plugin: PluginsOption = None) -> None:
     """Show which data sets are found under the data root, what is missing, and where it belongs."""
     prepare(plugin, None)
     from benchmark.cli import listing
@@ -55,21 +62,21 @@ def datasets(data: Data = Path("data"), plugin: Plugins = None) -> None:
         highlight=False,
         markup=False,
     )
-    for line in listing.found_datasets(data):
+    for line in listing.describe_datasets(data):
         console.out.print(line, highlight=False)
 
 
-@app.command(rich_help_panel=PANEL)
-def check(
+@app.command(name="check", rich_help_panel=PANEL)
+def check_command(
     methods: Annotated[
         list[str] | None, typer.Option("--methods", help="Ids of methods to check.")
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Id of a data set to check.")
     ] = None,
-    data: Data = Path("data"),
-    device: DeviceOption = Device.cpu,
-    plugin: Plugins = None,
+    data: DataOption = Path("data"),
+    device: DeviceOption = DeviceChoice.cpu,
+    plugin: PluginsOption = None,
 ) -> None:
     """Check that a method or a data set keeps the contract; for authors of plug-ins."""
     prepare(plugin, None)
@@ -78,7 +85,8 @@ def check(
     if not methods and dataset is None:
         raise UsageError("name what to check: --methods ID or --dataset NAME")
     suites = {
-        m.id.label: conformance.check_method(m.id.label, device.value) for m in _selected(methods)
+        m.id.label: conformance.check_method(m.id.label, device.value)
+        for m in _select_methods_to_check(methods)
     }
     if dataset is not None:
         chosen = plan.select_dataset(dataset, data, limit=2)
@@ -96,19 +104,21 @@ def check(
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command(rich_help_panel=PANEL)
-def doctor(data: Data = Path("data"), lpips_trunk: Trunk = None, plugin: Plugins = None) -> None:
+@app.command(name="doctor", rich_help_panel=PANEL)
+def doctor_command(
+    data: DataOption = Path("data"), lpips_trunk: TrunkOption = None, plugin: PluginsOption = None
+) -> None:
     """Report versions, device, threads, weights and data sets: what works here, what does not, and
     why.
     """
     prepare(plugin, lpips_trunk)
     from benchmark.cli import listing
 
-    for line in listing.doctor(data):
+    for line in listing.diagnose(data):
         console.out.print(line, highlight=False)
 
 
-def _selected(methods: list[str] | None) -> list[PlannedMethod]:
+def _select_methods_to_check(methods: list[str] | None) -> list[PlannedMethod]:
     from benchmark import plan
 
     return plan.select_methods(methods) if methods else []

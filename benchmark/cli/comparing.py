@@ -13,11 +13,17 @@ import typer
 from benchmark import console
 from benchmark.api import UsageError
 from benchmark.cli.app import app
-from benchmark.cli.options import Data, Plugins, default_folder, names, prepare
-from benchmark.cli.reporting import PANEL, Form, Runs, emit, opened
+from benchmark.cli.options import (
+    DataOption,
+    PluginsOption,
+    default_results_folder,
+    prepare,
+    split_names,
+)
+from benchmark.cli.reporting import PANEL, ReportFormat, RunsArgument, emit_text, open_runs
 
 
-class Shown(enum.StrEnum):
+class ComparisonFormat(enum.StrEnum):
     """How a comparison is shown."""
 
     terminal = "terminal"
@@ -25,11 +31,11 @@ class Shown(enum.StrEnum):
     csv = "csv"
 
 
-OneDataset = Annotated[
+OneDatasetOption = Annotated[
     str | None,
     typer.Option("--dataset", help="Data set; may be left out where the runs hold only one."),
 ]
-OneNoise = Annotated[
+OneNoiseOption = Annotated[
     str | None,
     typer.Option(
         "--noise",
@@ -38,8 +44,8 @@ OneNoise = Annotated[
 ]
 
 
-@app.command(rich_help_panel=PANEL)
-def compare(
+@app.command(name="compare", rich_help_panel=PANEL)
+def compare_command(
     named: Annotated[
         list[str] | None,
         typer.Argument(
@@ -55,8 +61,8 @@ def compare(
             "--all", help="All methods that saw neither the true map nor the noise level."
         ),
     ] = False,
-    dataset: OneDataset = None,
-    noise: OneNoise = None,
+    dataset: OneDatasetOption = None,
+    noise: OneNoiseOption = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="Default: canonical.")] = None,
     measure: Annotated[
         str | None, typer.Option("--measure", help="What decides; default: the protocol's first.")
@@ -68,7 +74,9 @@ def compare(
         bool,
         typer.Option("--pictures", help="Add the scores of every picture (with csv: these alone)."),
     ] = False,
-    form: Annotated[Shown, typer.Option("--format", help="How to show it.")] = Shown.terminal,
+    form: Annotated[
+        ComparisonFormat, typer.Option("--format", help="How to show it.")
+    ] = ComparisonFormat.terminal,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -97,11 +105,13 @@ def compare(
         "measure": measure,
     }
     wanted = comparison.Asked(methods=None if every else methods, **where)
-    with opened(runs or [default_folder(str(dataset))]) as stores:
+    with open_runs(runs or [default_results_folder(str(dataset))]) as stores:
         found = comparison.answer(stores, wanted)
-    if form is not Shown.terminal:
-        emit(
-            comparison.write(found, "csv" if form is Shown.csv else "markdown", pictures=pictures),
+    if form is not ComparisonFormat.terminal:
+        emit_text(
+            comparison.write(
+                found, "csv" if form is ComparisonFormat.csv else "markdown", pictures=pictures
+            ),
             out,
         )
         return
@@ -113,11 +123,11 @@ def compare(
         console.out.print(note, highlight=False, markup=False)
 
 
-@app.command(rich_help_panel=PANEL)
-def rulers(
-    runs: Runs,
-    dataset: OneDataset = None,
-    noise: OneNoise = None,
+@app.command(name="rulers", rich_help_panel=PANEL)
+def rulers_command(
+    runs: RunsArgument,
+    dataset: OneDatasetOption = None,
+    noise: OneNoiseOption = None,
     track: Annotated[
         str | None,
         typer.Option(
@@ -125,8 +135,8 @@ def rulers(
         ),
     ] = None,
     form: Annotated[
-        Form, typer.Option("--format", help="How to write the tables.")
-    ] = Form.markdown,
+        ReportFormat, typer.Option("--format", help="How to write the tables.")
+    ] = ReportFormat.markdown,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; default: standard output.")
     ] = None,
@@ -137,8 +147,8 @@ def rulers(
     from benchmark.reports import grid
     from benchmark.reports import rulers as rankings
 
-    with opened(runs) as stores:
-        emit(
+    with open_runs(runs) as stores:
+        emit_text(
             grid.format_grids(
                 rankings.grids(stores, dataset=dataset, noise=noise, track=track), form.value
             ),
@@ -146,9 +156,9 @@ def rulers(
         )
 
 
-@app.command(rich_help_panel=PANEL)
-def figures(
-    folders: Runs,
+@app.command(name="figures", rich_help_panel=PANEL)
+def figures_command(
+    folders: RunsArgument,
     figure: Annotated[
         list[str],
         typer.Option(
@@ -181,11 +191,11 @@ def figures(
     psf: Annotated[Path, typer.Option("--psf", help="Folder that `psf` wrote.")] = Path(
         "results/psf"
     ),
-    data: Data = Path("data"),
+    data: DataOption = Path("data"),
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the figures; default: RUN/figures.")
     ] = None,
-    plugin: Plugins = None,
+    plugin: PluginsOption = None,
 ) -> None:
     """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""
     prepare(plugin, None)
@@ -195,9 +205,9 @@ def figures(
 
     chosen = [str(spec) for spec in parse_list(methods)] if methods else []
     wanted = Wanted(dataset, protocol, chosen, sample or [], data, cost, psf)
-    with opened(folders) as stores:
+    with open_runs(folders) as stores:
         made = figure_set.write_figures(
-            stores, out or folders[-1] / "figures", names(figure), wanted
+            stores, out or folders[-1] / "figures", split_names(figure), wanted
         )
     for each in made:
         console.out.print(str(each), highlight=False, markup=False)

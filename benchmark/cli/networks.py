@@ -11,19 +11,19 @@ import typer
 from benchmark import console
 from benchmark.cli.app import app
 from benchmark.cli.options import (
-    Device,
+    DeviceChoice,
     DeviceOption,
-    Format,
-    Plugins,
+    PluginsOption,
+    TableFormat,
     check_device,
-    default_folder,
+    default_results_folder,
     prepare,
 )
 
 PANEL = "Networks"
 
 
-class Precision(enum.StrEnum):
+class PrecisionChoice(enum.StrEnum):
     """What a network computes in while it is trained."""
 
     auto = "auto"
@@ -32,7 +32,7 @@ class Precision(enum.StrEnum):
 
 
 @app.command(name="import", rich_help_panel=PANEL)
-def import_(
+def import_command(
     importer: Annotated[
         str, typer.Argument(metavar="IMPORTER", help="Whose file it is; see `list importers`.")
     ],
@@ -50,7 +50,7 @@ def import_(
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite a checkpoint that is there.")
     ] = False,
-    plugin: Plugins = None,
+    plugin: PluginsOption = None,
 ) -> None:
     """Make a checkpoint of weights that others published. The file is checked entry by entry; no
     code in it is run.
@@ -62,8 +62,8 @@ def import_(
         console.out.print(line, highlight=False, markup=False)
 
 
-@app.command(rich_help_panel=PANEL)
-def train(
+@app.command(name="train", rich_help_panel=PANEL)
+def train_command(
     method: Annotated[
         str, typer.Argument(metavar="METHOD", help="Id without a tag, for example gkmnet:scales=1.")
     ],
@@ -115,7 +115,7 @@ def train(
     batch: Annotated[
         int | None, typer.Option("--batch", help="Crops in a step in place of the recipe's.")
     ] = None,
-    device: DeviceOption = Device.auto,
+    device: DeviceOption = DeviceChoice.auto,
     devices: Annotated[
         int,
         typer.Option(
@@ -123,9 +123,9 @@ def train(
         ),
     ] = 1,
     precision: Annotated[
-        Precision,
+        PrecisionChoice,
         typer.Option("--precision", help="auto: bf16 if recipe and processor are for it, else 32."),
-    ] = Precision.auto,
+    ] = PrecisionChoice.auto,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -136,7 +136,7 @@ def train(
         Path,
         typer.Option("--root", envvar="BENCHMARK_DATA", help="Folder that holds the data sets."),
     ] = Path("data"),
-    plugin: Plugins = None,
+    plugin: PluginsOption = None,
 ) -> None:
     """Train a network on simulated defocus or on DPD; writes METHOD.TAG.safetensors with its card
     and its curves.
@@ -167,8 +167,8 @@ def train(
         console.out.print(line, highlight=False, markup=False)
 
 
-@app.command(rich_help_panel=PANEL)
-def cost(
+@app.command(name="cost", rich_help_panel=PANEL)
+def cost_command(
     methods: Annotated[
         list[str] | None,
         typer.Option(
@@ -188,15 +188,15 @@ def cost(
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.001, help="Seconds a restoration may take.")
     ] = None,
-    device: DeviceOption = Device.auto,
+    device: DeviceOption = DeviceChoice.auto,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for the results; default: results/cost/SIZE."),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="How to write the tables.")
-    ] = Format.markdown,
-    plugin: Plugins = None,
+        TableFormat, typer.Option("--format", help="How to write the tables.")
+    ] = TableFormat.markdown,
+    plugin: PluginsOption = None,
 ) -> None:
     """Count parameters and operations, and measure seconds and memory. The same command again does
     what is missing.
@@ -208,11 +208,11 @@ def cost(
     from benchmark.reports import cost as report
     from benchmark.reports import grid
 
-    asked = measurement.parse_size(size)
-    folder = out or default_folder(str(asked), "cost")
+    asked = measurement.parse_picture_size(size)
+    folder = out or default_results_folder(str(asked), "cost")
     if methods:
         planned = plan.select_methods(methods, console.note)
-        measurement.run(
+        measurement.measure_costs(
             planned,
             asked,
             folder,
@@ -222,7 +222,7 @@ def cost(
             plugins=plugin or [],
             timeout=timeout,
         )
-    kept, trials = measurement.read(folder)
+    kept, trials = measurement.read_cost_pass(folder)
     made = report.build_cost_tables(kept, trials)
     for table in made:
         console.wide().print(grid.grid_to_terminal(table.grid))

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from benchmark.worker import Settings
 
 
-class Depth(enum.StrEnum):
+class DepthChoice(enum.StrEnum):
     """Reader depths of an input track."""
 
     u8 = "u8"
     u16 = "u16"
 
 
-class Device(enum.StrEnum):
+class DeviceChoice(enum.StrEnum):
     """Where learned methods run."""
 
     auto = "auto"
@@ -32,7 +32,7 @@ class Device(enum.StrEnum):
     cuda = "cuda"
 
 
-class Format(enum.StrEnum):
+class TableFormat(enum.StrEnum):
     """Formats of a report."""
 
     markdown = "markdown"
@@ -40,7 +40,7 @@ class Format(enum.StrEnum):
     csv = "csv"
 
 
-Methods = Annotated[
+MethodsOption = Annotated[
     list[str],
     typer.Option(
         "--methods",
@@ -49,21 +49,21 @@ Methods = Annotated[
         "learned, oracle, ablations.",
     ),
 ]
-Protocols = Annotated[
+ProtocolsOption = Annotated[
     list[str],
     typer.Option(
         "--protocol",
         help="How scores are measured, comma-separated or repeated; see `list protocols`.",
     ),
 ]
-Data = Annotated[
+DataOption = Annotated[
     Path, typer.Option("--data", envvar="BENCHMARK_DATA", help="Folder that holds the data sets.")
 ]
-Plugins = Annotated[
+PluginsOption = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="Python file that registers methods or data sets; repeatable."),
 ]
-Trunk = Annotated[
+TrunkOption = Annotated[
     Path | None,
     typer.Option(
         "--lpips-trunk",
@@ -71,27 +71,33 @@ Trunk = Annotated[
         help="AlexNet weights for LPIPS without a network.",
     ),
 ]
-Out = Annotated[
+RunFolderOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results; default: results/runs/NAME.")
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where learned methods run.")]
-Levels = Annotated[
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
+DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where learned methods run.")]
+NoiseOption = Annotated[
     str, typer.Option("--noise", help="Noise levels (sigma on the 0-255 scale), e.g. 0,1,2.55.")
 ]
-NoiseClip = Annotated[bool, typer.Option("--noise-clip", help="Clip noisy pictures to [0, 1].")]
-NoiseRound8 = Annotated[
+NoiseClipOption = Annotated[
+    bool, typer.Option("--noise-clip", help="Clip noisy pictures to [0, 1].")
+]
+NoiseRound8Option = Annotated[
     bool, typer.Option("--noise-round8", help="Round noisy pictures to 8 bits.")
 ]
-Timeout = Annotated[
+TimeoutOption = Annotated[
     float | None,
     typer.Option(
         "--timeout", min=0.001, help="Seconds a picture may take, loading and preparing included."
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N pictures.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise field.")]
-Jobs = Annotated[
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only the first N pictures.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise field.")
+]
+JobsOption = Annotated[
     int, typer.Option("--jobs", min=0, help="Worker processes; 0 takes one per core, four at most.")
 ]
 
@@ -112,11 +118,11 @@ def prepare(plugin: list[Path] | None, lpips_trunk: Path | None) -> None:
         load_plugin(path)
 
 
-def check_device(device: Device) -> None:
+def check_device(device: DeviceChoice) -> None:
     """Refuse a device that is not there before anything is done; only a demand for CUDA pays for
     asking torch.
     """
-    if device is Device.cuda:
+    if device is DeviceChoice.cuda:
         from benchmark.worker import resolve_device
 
         try:
@@ -125,7 +131,7 @@ def check_device(device: Device) -> None:
             raise UsageError(str(error)) from error
 
 
-def names(texts: list[str]) -> list[str]:
+def split_names(texts: list[str]) -> list[str]:
     """Return the items of comma lists, each once."""
     found = list(
         dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip())
@@ -137,14 +143,14 @@ def names(texts: list[str]) -> list[str]:
     return found
 
 
-def chosen_protocols(texts: list[str]) -> dict[str, Protocol]:
+def look_up_protocols(texts: list[str]) -> dict[str, Protocol]:
     """Return id -> protocol for every one named."""
     from benchmark.registry import PROTOCOLS
 
-    return {name: PROTOCOLS.get(name) for name in names(texts)}
+    return {name: PROTOCOLS.get(name) for name in split_names(texts)}
 
 
-def metric_weights(protocols: dict[str, Protocol]) -> dict[str, str]:
+def hash_metric_weights(protocols: dict[str, Protocol]) -> dict[str, str]:
     """Return metric -> hash of its weights, for those that have any."""
     from benchmark.registry import create_metric
 
@@ -154,26 +160,26 @@ def metric_weights(protocols: dict[str, Protocol]) -> dict[str, str]:
     }
 
 
-def noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
+def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
     from benchmark.noise import Noise
 
     try:
-        return [Noise(float(level), clip, round8, seed) for level in names([text])]
+        return [Noise(float(level), clip, round8, seed) for level in split_names([text])]
     except ValueError as error:
         raise UsageError(
             f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55 ({error})"
         ) from error
 
 
-def default_folder(dataset: str, kind: str = "runs") -> Path:
+def default_results_folder(dataset: str, kind: str = "runs") -> Path:
     """Return where results go unless --out says otherwise."""
     from benchmark.run_layout import file_name
 
     return Path("results") / kind / file_name(dataset)
 
 
-def settings_of(
-    folder: Path, data: Path, plugin: list[Path] | None, device: Device, save: bool
+def make_settings(
+    folder: Path, data: Path, plugin: list[Path] | None, device: DeviceChoice, save: bool
 ) -> Settings:
     """Return what the workers must know."""
     from benchmark.worker import Settings

@@ -15,7 +15,7 @@ from benchmark.run_layout import file_name
 from benchmark.worker import brief, checked, resolve_device, unmet
 
 
-def deblur(
+def deblur_pictures(
     images: Sequence[Path], text: str, out: Path, device: str
 ) -> Iterator[tuple[Path, Path]]:
     """Restore each picture and write it into `out` under its own name; yield (source, result) as
@@ -29,7 +29,7 @@ def deblur(
         UsageError: an unknown method, or one that needs what a photograph does not have.
     """
     method, resolved = create(METHODS, text)
-    targets = _targets(images, out, f"-{file_name(resolved.label)}")
+    targets = _plan_output_files(images, out, f"-{file_name(resolved.label)}")
     for source in images:
         imageio.probe(source)
     try:
@@ -53,7 +53,7 @@ def deblur(
         yield source, target
 
 
-def _targets(images: Sequence[Path], out: Path, ending: str) -> list[Path]:
+def _plan_output_files(images: Sequence[Path], out: Path, ending: str) -> list[Path]:
     targets = [out / f"{path.stem}{ending}{path.suffix}" for path in images]
     for target in targets:
         if targets.count(target) > 1:
@@ -64,7 +64,7 @@ def _targets(images: Sequence[Path], out: Path, ending: str) -> list[Path]:
     return targets
 
 
-def simulate(
+def simulate_defocus(
     image: Path, psf: str, depth: Path | None, max_radius: float, focus: float, seed: int, out: Path
 ) -> Iterator[Path]:
     """Defocus a sharp picture; yield the files written: the picture (in the source's format) and
@@ -89,7 +89,7 @@ def simulate(
     if psf not in families:
         raise UsageError(f"--psf {psf}: expected one of {', '.join(families)}")
     sharp, bit_depth = imageio.read(image)
-    radius = _radius(sharp, depth, max_radius, focus, seed)
+    radius = _make_radius_map(sharp, depth, max_radius, focus, seed)
     blurred = depth_of_field.render(sharp, radius, psf=psf)  # type: ignore[arg-type]
     out.mkdir(parents=True, exist_ok=True)
     picture = out / f"{image.stem}-{psf}{image.suffix}"
@@ -100,7 +100,9 @@ def simulate(
     yield blur_map
 
 
-def _radius(sharp: Picture, depth: Path | None, max_radius: float, focus: float, seed: int) -> Map:
+def _make_radius_map(
+    sharp: Picture, depth: Path | None, max_radius: float, focus: float, seed: int
+) -> Map:
     if depth is None:
         height, width = sharp.shape[:2]
         return scenes.invented_radius(

@@ -9,21 +9,21 @@ import typer
 
 from benchmark import console
 from benchmark.cli.app import app
-from benchmark.cli.options import Device, DeviceOption, Plugins, check_device, prepare
+from benchmark.cli.options import DeviceChoice, DeviceOption, PluginsOption, check_device, prepare
 
 PANEL = "Your own pictures"
 
 
-@app.command(rich_help_panel=PANEL)
-def deblur(
+@app.command(name="deblur", rich_help_panel=PANEL)
+def deblur_command(
     images: Annotated[
         list[Path],
         typer.Argument(metavar="IMAGE...", help="PNG, TIFF or JPEG, 8 or 16 bit, any size."),
     ],
     method: Annotated[str, typer.Option("--method", help="Id of the method.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("deblurred"),
-    device: DeviceOption = Device.auto,
-    plugin: Plugins = None,
+    device: DeviceOption = DeviceChoice.auto,
+    plugin: PluginsOption = None,
 ) -> None:
     """Restore your own photographs; bit depth and orientation are kept."""
     prepare(plugin, None)
@@ -31,13 +31,15 @@ def deblur(
     from benchmark.cli import own_pictures
 
     for source, made in console.track(
-        own_pictures.deblur(images, method, out, device.value), total=len(images), what="restoring"
+        own_pictures.deblur_pictures(images, method, out, device.value),
+        total=len(images),
+        what="restoring",
     ):
         console.out.print(f"{source} -> {made}", highlight=False, markup=False)
 
 
-@app.command(rich_help_panel=PANEL)
-def simulate(
+@app.command(name="simulate", rich_help_panel=PANEL)
+def simulate_command(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A sharp picture.")],
     psf: Annotated[str, typer.Option(help="disk, gaussian, polygon or gkm.")] = "disk",
     depth: Annotated[
@@ -59,5 +61,5 @@ def simulate(
     """Defocus your own picture with the imaging model; writes the picture and its true blur map."""
     from benchmark.cli import own_pictures
 
-    for made in own_pictures.simulate(image, psf, depth, max_radius, focus, seed, out):
+    for made in own_pictures.simulate_defocus(image, psf, depth, max_radius, focus, seed, out):
         console.out.print(str(made), highlight=False, markup=False)

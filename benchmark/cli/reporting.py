@@ -14,7 +14,7 @@ import typer
 from benchmark import console
 from benchmark.api import UsageError
 from benchmark.cli.app import app
-from benchmark.cli.options import Run, names
+from benchmark.cli.options import RunArgument, split_names
 
 if TYPE_CHECKING:
     from benchmark.reports import grid
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PANEL = "Report"
 
 
-class Form(enum.StrEnum):
+class ReportFormat(enum.StrEnum):
     """Formats of a report."""
 
     markdown = "markdown"
@@ -32,7 +32,7 @@ class Form(enum.StrEnum):
     html = "html"
 
 
-class Number(enum.StrEnum):
+class PaperTable(enum.StrEnum):
     """Tables of the GKMNet paper."""
 
     one = "1"
@@ -44,20 +44,20 @@ class Number(enum.StrEnum):
     later = "later"
 
 
-Runs = Annotated[
+RunsArgument = Annotated[
     list[Path],
     typer.Argument(metavar="RUN...", help="Folders that `run` wrote; the last one decides."),
 ]
 
 
-@app.command(rich_help_panel=PANEL)
-def report(
-    folders: Runs,
+@app.command(name="report", rich_help_panel=PANEL)
+def report_command(
+    folders: RunsArgument,
     form: Annotated[
-        Form, typer.Option("--format", help="How to write; html without --table is a page.")
-    ] = Form.markdown,
+        ReportFormat, typer.Option("--format", help="How to write; html without --table is a page.")
+    ] = ReportFormat.markdown,
     table: Annotated[
-        list[Number] | None,
+        list[PaperTable] | None,
         typer.Option(
             "--table",
             help="Tables of the GKMNet paper, printed beside measured; later: what others printed.",
@@ -96,7 +96,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the tables of runs, the tables of the GKMNet paper, or a page to look at."""
-    chosen = names(protocol) if protocol else []
+    chosen = split_names(protocol) if protocol else []
     written: grid.Format = form.value
     if cost is not None and not table:
         raise UsageError(
@@ -104,16 +104,20 @@ def report(
         )
     from benchmark.reports import runs
 
-    with opened(folders) as stores:
+    with open_runs(folders) as stores:
         dataset = runs.dataset(stores, dataset) if dataset else None
         if table:
             from benchmark.reports import paper
 
             made = paper.tables(
-                stores, _numbers(table), dataset=dataset, protocols=chosen, cost_folder=cost
+                stores,
+                _list_paper_tables(table),
+                dataset=dataset,
+                protocols=chosen,
+                cost_folder=cost,
             )
-            emit(paper.write(made, written), out)
-        elif form is Form.html:
+            emit_text(paper.write(made, written), out)
+        elif form is ReportFormat.html:
             if chosen:
                 raise UsageError(
                     "--protocol: the page shows all protocols; leave it out, or choose another "
@@ -128,7 +132,7 @@ def report(
         else:
             from benchmark.reports import summaries, tables
 
-            emit(tables.write(summaries.summaries(stores, chosen, dataset), written), out)
+            emit_text(tables.write(summaries.summaries(stores, chosen, dataset), written), out)
         if figures is not None:
             from benchmark.reports.figures import figure_set
             from benchmark.reports.figures.figure_data import Wanted
@@ -140,9 +144,9 @@ def report(
                 console.note(str(made_figure))
 
 
-@app.command(rich_help_panel=PANEL)
-def export(
-    run: Run,
+@app.command(name="export", rich_help_panel=PANEL)
+def export_command(
+    run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
 ) -> None:
     """Write every score of a run with its provenance, for sharing or for your own statistics."""
@@ -160,7 +164,7 @@ def export(
 
 
 @contextlib.contextmanager
-def opened(runs: Sequence[Path]) -> Iterator[list[Store]]:
+def open_runs(runs: Sequence[Path]) -> Iterator[list[Store]]:
     """Open the runs in these folders, each once."""
     from benchmark.store import Store
 
@@ -168,18 +172,18 @@ def opened(runs: Sequence[Path]) -> Iterator[list[Store]]:
         yield [stack.enter_context(Store(run)) for run in dict.fromkeys(runs)]
 
 
-def _numbers(wanted: Sequence[Number]) -> list[str]:
+def _list_paper_tables(wanted: Sequence[PaperTable]) -> list[str]:
     """Return the tables that are meant, in the order of the paper."""
-    every = [number.value for number in Number if number is not Number.all]
+    every = [number.value for number in PaperTable if number is not PaperTable.all]
     named = {number.value for number in wanted}
     return [
         number
         for number in every
-        if number in named or (Number.all in wanted and number != Number.later)
+        if number in named or (PaperTable.all in wanted and number != PaperTable.later)
     ]
 
 
-def emit(text: str, out: Path | None) -> None:
+def emit_text(text: str, out: Path | None) -> None:
     """Write a text to a file, or to standard output."""
     if out is None:
         sys.stdout.write(text)

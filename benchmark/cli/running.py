@@ -11,53 +11,53 @@ import typer
 from benchmark import console
 from benchmark.cli.app import app
 from benchmark.cli.options import (
-    Data,
-    Depth,
-    Device,
+    DataOption,
+    DepthChoice,
+    DeviceChoice,
     DeviceOption,
-    Jobs,
-    Levels,
-    Limit,
-    Methods,
-    NoiseClip,
-    NoiseRound8,
-    Out,
-    Plugins,
-    Protocols,
-    Run,
-    Seed,
-    Timeout,
-    Trunk,
+    JobsOption,
+    LimitOption,
+    MethodsOption,
+    NoiseClipOption,
+    NoiseOption,
+    NoiseRound8Option,
+    PluginsOption,
+    ProtocolsOption,
+    RunArgument,
+    RunFolderOption,
+    SeedOption,
+    TimeoutOption,
+    TrunkOption,
     check_device,
-    chosen_protocols,
-    default_folder,
-    metric_weights,
-    noise_levels,
+    default_results_folder,
+    hash_metric_weights,
+    look_up_protocols,
+    make_settings,
+    parse_noise_levels,
     prepare,
-    settings_of,
 )
 
 PANEL = "Measure"
 
 
-@app.command(rich_help_panel=PANEL)
-def run(
-    methods: Methods,
+@app.command(name="run", rich_help_panel=PANEL)
+def run_command(
+    methods: MethodsOption,
     dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
-    noise: Levels = "0",
-    noise_clip: NoiseClip = False,
-    noise_round8: NoiseRound8 = False,
+    noise: NoiseOption = "0",
+    noise_clip: NoiseClipOption = False,
+    noise_round8: NoiseRound8Option = False,
     track: Annotated[
-        Depth | None, typer.Option(help="Reader depth; default: the protocol's own.")
+        DepthChoice | None, typer.Option(help="Reader depth; default: the protocol's own.")
     ] = None,
-    protocol: Protocols = ["canonical"],  # noqa: B006 (typer copies defaults)
-    timeout: Timeout = None,
-    lpips_trunk: Trunk = None,
-    data: Data = Path("data"),
-    out: Out = None,
-    limit: Limit = None,
-    jobs: Jobs = 0,
-    device: DeviceOption = Device.auto,
+    protocol: ProtocolsOption = ["canonical"],  # noqa: B006 (typer copies defaults)
+    timeout: TimeoutOption = None,
+    lpips_trunk: TrunkOption = None,
+    data: DataOption = Path("data"),
+    out: RunFolderOption = None,
+    limit: LimitOption = None,
+    jobs: JobsOption = 0,
+    device: DeviceOption = DeviceChoice.auto,
     save_images: Annotated[
         bool,
         typer.Option(
@@ -65,8 +65,8 @@ def run(
             help="Keep outputs (for `score`) and pictures to look at.",
         ),
     ] = True,
-    seed: Seed = 0,
-    plugin: Plugins = None,
+    seed: SeedOption = 0,
+    plugin: PluginsOption = None,
 ) -> None:
     """Run methods over a data set and score them.
     The same command again does only what is missing.
@@ -77,17 +77,17 @@ def run(
     from benchmark.session import Session
 
     planned = plan.select_methods(methods, console.note)
-    protocols = chosen_protocols(protocol)
+    protocols = look_up_protocols(protocol)
     tracks = plan.select_tracks(list(protocols.values()), track)
     chosen = plan.select_dataset(dataset, data, limit)
-    noises = noise_levels(noise, noise_clip, noise_round8, seed)
+    noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
     cells = plan.cells(planned, chosen, tracks.values(), noises)
-    folder = out or default_folder(chosen.id.label)
-    settings = settings_of(folder, data, plugin, device, save_images)
+    folder = out or default_results_folder(chosen.id.label)
+    settings = make_settings(folder, data, plugin, device, save_images)
     facts = {
         "data": {chosen.id.label: chosen.fingerprint()},
         "weights": {method.id.label: method.weights for method in planned if method.weights},
-        "metric_weights": metric_weights(protocols),
+        "metric_weights": hash_metric_weights(protocols),
         "plugins": provenance.file_hashes(plugin or []),
         "device": device.value,
         "jobs": jobs or "one per core, four at most",
@@ -99,42 +99,42 @@ def run(
             session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring"
         )
         bad = max(unwell, session.report_cells(cells))
-        _show(session.store.folder, list(protocols), chosen.id.label)
+        _print_tables(session.store.folder, list(protocols), chosen.id.label)
     raise typer.Exit(1 if bad else 0)
 
 
-@app.command(rich_help_panel=PANEL)
-def score(
-    run: Run,
-    protocol: Protocols,
-    lpips_trunk: Trunk = None,
-    data: Data = Path("data"),
-    jobs: Jobs = 0,
-    plugin: Plugins = None,
+@app.command(name="score", rich_help_panel=PANEL)
+def score_command(
+    run: RunArgument,
+    protocol: ProtocolsOption,
+    lpips_trunk: TrunkOption = None,
+    data: DataOption = Path("data"),
+    jobs: JobsOption = 0,
+    plugin: PluginsOption = None,
 ) -> None:
     """Score the saved outputs of a run under further protocols, without running any method."""
     prepare(plugin, lpips_trunk)
     from benchmark import provenance
     from benchmark.session import Session
 
-    protocols = chosen_protocols(protocol)
+    protocols = look_up_protocols(protocol)
     settings = dataclasses.replace(
-        settings_of(run, data, plugin, Device.cpu, save=False), rerun=False
+        make_settings(run, data, plugin, DeviceChoice.cpu, save=False), rerun=False
     )
     with Session(
         settings,
         protocols,
-        provenance.collect(metric_weights=metric_weights(protocols)),
+        provenance.collect(metric_weights=hash_metric_weights(protocols)),
         create=False,
     ) as session:
         tasks = session.unscored()
         session.begin()
         bad = session.do(tasks, jobs=jobs, timeout=None, what="scoring") + session.lost
-        _show(run, list(protocols))
+        _print_tables(run, list(protocols))
     raise typer.Exit(1 if bad else 0)
 
 
-def _show(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
+def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
     """Print the tables that a command asked for; write the report of the whole run beside it."""
     from benchmark.reports import overview, summaries, tables
     from benchmark.store import Store

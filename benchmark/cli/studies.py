@@ -11,52 +11,52 @@ from benchmark import console
 from benchmark.api import DataError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
-    Data,
-    Depth,
-    Device,
+    DataOption,
+    DepthChoice,
+    DeviceChoice,
     DeviceOption,
-    Format,
-    Jobs,
-    Levels,
-    Limit,
-    Methods,
-    NoiseClip,
-    NoiseRound8,
-    Plugins,
-    Seed,
-    Timeout,
+    JobsOption,
+    LimitOption,
+    MethodsOption,
+    NoiseClipOption,
+    NoiseOption,
+    NoiseRound8Option,
+    PluginsOption,
+    SeedOption,
+    TableFormat,
+    TimeoutOption,
     check_device,
-    default_folder,
-    noise_levels,
+    default_results_folder,
+    make_settings,
+    parse_noise_levels,
     prepare,
-    settings_of,
 )
 
 PANEL = "Study"
 
 
-@app.command(rich_help_panel=PANEL)
-def maps(
-    methods: Methods,
+@app.command(name="maps", rich_help_panel=PANEL)
+def maps_command(
+    methods: MethodsOption,
     dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
-    noise: Levels = "0",
-    noise_clip: NoiseClip = False,
-    noise_round8: NoiseRound8 = False,
-    track: Annotated[Depth, typer.Option(help="Reader depth.")] = Depth.u8,
-    timeout: Timeout = None,
-    data: Data = Path("data"),
+    noise: NoiseOption = "0",
+    noise_clip: NoiseClipOption = False,
+    noise_round8: NoiseRound8Option = False,
+    track: Annotated[DepthChoice, typer.Option(help="Reader depth.")] = DepthChoice.u8,
+    timeout: TimeoutOption = None,
+    data: DataOption = Path("data"),
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
     ] = None,
-    limit: Limit = None,
-    jobs: Jobs = 0,
-    device: DeviceOption = Device.auto,
-    seed: Seed = 0,
+    limit: LimitOption = None,
+    jobs: JobsOption = 0,
+    device: DeviceOption = DeviceChoice.auto,
+    seed: SeedOption = 0,
     form: Annotated[
-        Format, typer.Option("--format", help="How to write the tables.")
-    ] = Format.markdown,
-    plugin: Plugins = None,
+        TableFormat, typer.Option("--format", help="How to write the tables.")
+    ] = TableFormat.markdown,
+    plugin: PluginsOption = None,
 ) -> None:
     """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and
     show them.
@@ -69,10 +69,10 @@ def maps(
 
     planned = plan.select_methods(methods, console.note)
     chosen = plan.select_dataset(dataset, data, limit)
-    noises = noise_levels(noise, noise_clip, noise_round8, seed)
-    folder = out or default_folder(chosen.id.label, "maps")
-    settings = settings_of(folder, data, plugin, device, save=False)
-    rows = map_scores.run(
+    noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
+    folder = out or default_results_folder(chosen.id.label, "maps")
+    settings = make_settings(folder, data, plugin, device, save=False)
+    rows = map_scores.score_maps(
         planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
     )
     written = write_map_report(rows, planned, chosen, folder, form=form.value)
@@ -81,7 +81,7 @@ def maps(
         for line in summary.footnotes:
             console.out.print(line, highlight=False, markup=False)
     console.out.print(
-        f"\ntables: {written.table}, every map: {folder / map_scores.CSV_NAME}",
+        f"\ntables: {written.table}, every map: {folder / map_scores.MAPS_CSV}",
         highlight=False,
         markup=False,
     )
@@ -90,22 +90,22 @@ def maps(
     raise typer.Exit(1 if any(row["status"] in ("failed", "timeout") for row in rows) else 0)
 
 
-@app.command(rich_help_panel=PANEL)
-def convergence(
-    methods: Methods,
+@app.command(name="convergence", rich_help_panel=PANEL)
+def convergence_command(
+    methods: MethodsOption,
     dataset: Annotated[
         list[str],
         typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each."),
     ],
-    noise: Levels = "0",
-    limit: Limit = None,
-    data: Data = Path("data"),
+    noise: NoiseOption = "0",
+    limit: LimitOption = None,
+    data: DataOption = Path("data"),
     out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path(
         "results/convergence"
     ),
-    jobs: Jobs = 0,
-    seed: Seed = 0,
-    plugin: Plugins = None,
+    jobs: JobsOption = 0,
+    seed: SeedOption = 0,
+    plugin: PluginsOption = None,
 ) -> None:
     """Follow iterative methods step by step: quality and residual against iterations, as a table
     and a figure.
@@ -124,10 +124,10 @@ def convergence(
             for data in (plan.select_dataset(text, data, limit) for text in dataset)
         }.values()
     )
-    settings = settings_of(out, data, plugin, Device.cpu, save=False)
-    noises = noise_levels(noise, False, False, seed)
+    settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
+    noises = parse_noise_levels(noise, False, False, seed)
     count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
-    rows = steps.run(planned, chosen, noises, settings, jobs=workers(jobs, count))
+    rows = steps.follow_methods(planned, chosen, noises, settings, jobs=workers(jobs, count))
     made = shown.convergence_frame(rows)
     written = shown.write_convergence_report(made, out)
     console.wide().print(grid.grid_to_terminal(shown.convergence_grid(made)))
@@ -136,20 +136,20 @@ def convergence(
     raise typer.Exit(1 if shown.is_convergence_incomplete(made) else 0)
 
 
-@app.command(rich_help_panel=PANEL)
-def psf(
+@app.command(name="psf", rich_help_panel=PANEL)
+def psf_command(
     dataset: Annotated[
         str,
         typer.Option(
             "--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only."
         ),
     ] = "pixel4",
-    data: Data = Path("data"),
+    data: DataOption = Path("data"),
     out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path(
         "results/psf"
     ),
-    jobs: Jobs = 0,
-    plugin: Plugins = None,
+    jobs: JobsOption = 0,
+    plugin: PluginsOption = None,
 ) -> None:
     """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to
     measured PSFs.

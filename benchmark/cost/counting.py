@@ -13,7 +13,8 @@ Conventions:
   tensors, element by element (gates, attention), are counted apart, so that filters applied that
   way are seen too.
 - An operation that is neither is named in `uncounted`: nothing is passed over in silence.
-- The thop-style figure is what the tool thop (0.0.31, of 2020) prints as FLOPs; see `thop_style`.
+- The thop-style figure is what the tool thop (0.0.31, of 2020) prints as FLOPs; see
+  `count_thop_style`.
 
 Two other counters check the result: torch's own on the same run, and fvcore, which traces a real
 run of a small picture. (fvcore cannot trace a convolution on the meta device.)
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils._python_dispatch import TorchDispatchMode
 
-SMALL = (64, 64)
+FVCORE_SIZE = (64, 64)
 """Height and width of the picture on which fvcore is asked; fvcore needs a real run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CounterCheck:
     """Another counter's MACs beside ours.
 
     Attributes:
@@ -54,7 +55,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class NetworkCount:
     """A network in one form, counted for one picture.
 
     Attributes:
@@ -80,7 +81,7 @@ class Count:
     products: int
     thop: int
     uncounted: Mapping[str, int]
-    checks: Mapping[str, Check]
+    checks: Mapping[str, CounterCheck]
 
     @property
     def macs(self) -> int:
@@ -89,8 +90,8 @@ class Count:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was seen in one run; see `Count`."""
+class OperationTally:
+    """What was seen in one run; see `NetworkCount`."""
 
     operations: Counter[str] = field(default_factory=Counter)
     products: int = 0
@@ -98,7 +99,7 @@ class Tally:
     thop: int = 0
 
 
-def count(network: Network, form: str, height: int, width: int) -> Count:
+def count_network(network: Network, form: str, height: int, width: int) -> NetworkCount:
     """Return what one form of a network costs for one picture.
 
     Args:
@@ -107,25 +108,28 @@ def count(network: Network, form: str, height: int, width: int) -> Count:
         height, width: of the picture in pixels, before any padding.
     """
     shapes = network.shapes(height, width)
-    module, tally, theirs = _on_meta(network, form, shapes)
+    module, tally, theirs = _run_on_meta(network, form, shapes)
     state, learned = module.state_dict(), dict(module.named_parameters(remove_duplicate=False))
-    return Count(
+    return NetworkCount(
         parameters=sum(value.numel() for value in module.parameters()),
         weight_bytes=sum(4 * value.numel() for value in module.parameters()),
         buffer_bytes=sum(value.nbytes for name, value in state.items() if name not in learned),
-        saved_bytes=_saved_bytes(state),
+        saved_bytes=_measure_saved_bytes(state),
         inputs=shapes,
         operations=dict(tally.operations),
         products=tally.products,
         thop=tally.thop,
         uncounted=dict(tally.uncounted),
-        checks={"torch": _compared(theirs, tally.operations), "fvcore": _fvcore(network, form)},
+        checks={
+            "torch": _compare_mac_counts(theirs, tally.operations),
+            "fvcore": _check_with_fvcore(network, form),
+        },
     )
 
 
-def _on_meta(
+def _run_on_meta(
     network: Network, form: str, shapes: Sequence[tuple[int, ...]]
-) -> tuple[nn.Module, Tally, dict[str, int]]:
+) -> tuple[nn.Module, OperationTally, dict[str, int]]:
     """Build a network and run it without numbers; return it, what was seen, and torch's own MACs by
     operation.
     """
@@ -136,22 +140,26 @@ def _on_meta(
         warnings.simplefilter("ignore")
         module = network.forms[form]().eval().to("meta")
         with FlopCounterMode(display=False) as torchs:
-            tally = watched(module, [torch.empty(shape) for shape in shapes])
+            tally = tally_operations(module, [torch.empty(shape) for shape in shapes])
     flops = torchs.get_flop_counts().get("Global", {})
-    return module, tally, {_name(operation): flop // 2 for operation, flop in flops.items()}
+    return (
+        module,
+        tally,
+        {_operation_name(operation): flop // 2 for operation, flop in flops.items()},
+    )
 
 
-def watched(module: nn.Module, inputs: Sequence[Tensor]) -> Tally:
+def tally_operations(module: nn.Module, inputs: Sequence[Tensor]) -> OperationTally:
     """Run a network once, on whatever device it is, and return what was seen."""
-    tally = Tally()
+    tally = OperationTally()
 
     def hooked(leaf: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        tally.thop += thop_style(leaf, given[0], made)
+        tally.thop += count_thop_style(leaf, given[0], made)
 
     leaves = [part for part in module.modules() if not list(part.children())]
     hooks = [leaf.register_forward_hook(hooked) for leaf in leaves]
     try:
-        with _watcher(tally):
+        with _make_operation_watcher(tally):
             module(*inputs)
     finally:
         for hook in hooks:
@@ -159,7 +167,7 @@ def watched(module: nn.Module, inputs: Sequence[Tensor]) -> Tally:
     return tally
 
 
-def _watcher(tally: Tally) -> TorchDispatchMode:
+def _make_operation_watcher(tally: OperationTally) -> TorchDispatchMode:
     from torch import Tensor
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -168,10 +176,10 @@ def _watcher(tally: Tally) -> TorchDispatchMode:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             made = func(*args, **(kwargs or {}))
-            name = _name(func.overloadpacket)
-            if name in _FORMULAS:
-                tally.operations[name] += _FORMULAS[name](args, made)
-            elif name in _PRODUCTS:
+            name = _operation_name(func.overloadpacket)
+            if name in _MAC_FORMULAS:
+                tally.operations[name] += _MAC_FORMULAS[name](args, made)
+            elif name in _ELEMENTWISE_PRODUCTS:
                 tally.products += (
                     made.numel() if sum(isinstance(arg, Tensor) for arg in args) > 1 else 0
                 )
@@ -182,7 +190,7 @@ def _watcher(tally: Tally) -> TorchDispatchMode:
     return Watcher()  # type: ignore[no-untyped-call]
 
 
-def _name(operation: object) -> str:
+def _operation_name(operation: object) -> str:
     """Return "add" for torch's `aten.add_`; operations of other libraries keep their prefix."""
     return str(operation).removeprefix("aten.").removesuffix("_")
 
@@ -191,7 +199,7 @@ def _name(operation: object) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-def _convolution(args: Sequence[Any], made: Tensor) -> int:
+def _count_convolution_macs(args: Sequence[Any], made: Tensor) -> int:
     """Every weight meets every position of the output once, or, if transposed (argument 6), of the
     input.
     """
@@ -200,19 +208,19 @@ def _convolution(args: Sequence[Any], made: Tensor) -> int:
     return int(weight.numel() * grid[0] * math.prod(grid[2:]))
 
 
-def _matrix_product(first: int) -> Callable[[Sequence[Any], Tensor], int]:
+def _matrix_product_counter(first: int) -> Callable[[Sequence[Any], Tensor], int]:
     """Every element of the product is a sum over the last axis of the left factor, which is
     argument `first`.
     """
     return lambda args, made: int(made.numel() * args[first].shape[-1])
 
 
-_FORMULAS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
-    "convolution": _convolution,
-    **dict.fromkeys(("mm", "bmm", "mv", "dot", "linear"), _matrix_product(0)),
-    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _matrix_product(1)),
+_MAC_FORMULAS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
+    "convolution": _count_convolution_macs,
+    **dict.fromkeys(("mm", "bmm", "mv", "dot", "linear"), _matrix_product_counter(0)),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _matrix_product_counter(1)),
 }
-_PRODUCTS = {"mul", "addcmul"}
+_ELEMENTWISE_PRODUCTS = {"mul", "addcmul"}
 _NO_MACS = set(
     # making, moving and choosing numbers
     """
@@ -247,7 +255,7 @@ _NO_MACS = set(
 # ----------------------------------------------------------------------------------------------
 
 
-def thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
+def count_thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
     """Return what thop 0.0.31 (2020) adds to its "FLOPs" for one call of a module without children.
 
     It sees modules only, so that a functional call costs nothing. Measured with that release: a
@@ -280,40 +288,42 @@ def thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
 _THOP_UPSAMPLING = {"bilinear": 11, "bicubic": 259}
 
 
-def _compared(theirs: Mapping[str, int], ours: Mapping[str, int]) -> Check:
+def _compare_mac_counts(theirs: Mapping[str, int], ours: Mapping[str, int]) -> CounterCheck:
     names = [name for name in {**theirs, **ours} if theirs.get(name, 0) != ours.get(name, 0)]
     difference = ", ".join(
         f"{name}: {theirs.get(name, 0)} MACs against {ours.get(name, 0)}" for name in names
     )
     total = sum(ours.values())
     return (
-        Check(sum(theirs.values()) / total, difference)
+        CounterCheck(sum(theirs.values()) / total, difference)
         if total
-        else Check(None, difference or "nothing to count")
+        else CounterCheck(None, difference or "nothing to count")
     )
 
 
-def _fvcore(network: Network, form: str) -> Check:
+def _check_with_fvcore(network: Network, form: str) -> CounterCheck:
     """Compare fvcore's count of a real, small run with ours of the same size."""
-    shapes = network.shapes(*SMALL)
+    shapes = network.shapes(*FVCORE_SIZE)
     try:
-        ours = sum(_on_meta(network, form, shapes)[1].operations.values())
-        theirs = _traced(network, form, shapes)
+        ours = sum(_run_on_meta(network, form, shapes)[1].operations.values())
+        theirs = _count_with_fvcore(network, form, shapes)
     except (
         Exception
     ) as error:  # a network that refuses small pictures, or what the tracer cannot follow
-        return Check(None, brief(error))
+        return CounterCheck(None, brief(error))
     if not ours:
-        return Check(None, "nothing to count")
+        return CounterCheck(None, "nothing to count")
     # fvcore reads what an einsum takes off a text with four digits
     agree = math.isclose(theirs, ours, rel_tol=1e-3)
-    return Check(
+    return CounterCheck(
         theirs / ours,
-        "" if agree else f"{theirs} MACs against {ours} for {SMALL[1]} x {SMALL[0]} pixels",
+        ""
+        if agree
+        else f"{theirs} MACs against {ours} for {FVCORE_SIZE[1]} x {FVCORE_SIZE[0]} pixels",
     )
 
 
-def _traced(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> int:
+def _count_with_fvcore(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> int:
     """Return the MACs that fvcore counts in a real run; on one thread, as waking others takes
     longer than the run.
     """
@@ -332,15 +342,19 @@ def _traced(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> i
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(
                 False
             ).tracer_warnings("none")
-            analysis.set_op_handle("aten::_convolution_mode", _padded_by_name)
+            analysis.set_op_handle("aten::_convolution_mode", _count_convolution_padded_by_name)
             return int(
-                sum(number for name, number in analysis.by_operator().items() if name in _FVCORE)
+                sum(
+                    number
+                    for name, number in analysis.by_operator().items()
+                    if name in _FVCORE_OPERATIONS
+                )
             )
     finally:
         torch.set_num_threads(threads)
 
 
-_FVCORE = {
+_FVCORE_OPERATIONS = {
     "conv",
     "_convolution_mode",
     "linear",
@@ -353,14 +367,14 @@ _FVCORE = {
 }
 
 
-def _padded_by_name(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+def _count_convolution_padded_by_name(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """Count a convolution with padding="same", which fvcore does not know."""
     from fvcore.nn.jit_handles import conv_flop_count, get_shape
 
     return int(conv_flop_count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0])))
 
 
-def _saved_bytes(state: Mapping[str, Tensor]) -> int:
+def _measure_saved_bytes(state: Mapping[str, Tensor]) -> int:
     import torch
 
     file = io.BytesIO()

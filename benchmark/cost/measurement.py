@@ -2,7 +2,8 @@
 
 `cost.json` says what the last command asked for and counted, `samples.jsonl` holds every
 restoration of every command. The same command again measures only the rounds that are missing; what
-was measured under other circumstances (see `timing.Subject`) stays in the file and is not shown.
+was measured under other circumstances (see `timing.TimingSubject`) stays in the file and is not
+shown.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark import __version__, console, imageio, provenance, runner
 from benchmark.api import DataError, UsageError
 from benchmark.cost import mosaic, published, timing
-from benchmark.cost.counting import Count, count
-from benchmark.cost.published import Published
-from benchmark.cost.timing import Subject, Trial, Trials
+from benchmark.cost.counting import NetworkCount, count_network
+from benchmark.cost.published import PublishedCost
+from benchmark.cost.timing import TimingSubject, Trial, TrialFile
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, create
 from benchmark.worker import brief, resolve_device
 
-RECORD, SAMPLES = "cost.json", "samples.jsonl"
+RECORD_FILE, SAMPLES_FILE = "cost.json", "samples.jsonl"
 _LIBRARIES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PictureSize:
     """Size of a picture in pixels."""
 
     width: int
@@ -42,7 +43,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class MethodCounts:
     """A method's counts.
 
     Attributes:
@@ -51,13 +52,13 @@ class Counted:
         problem: why it could not be counted; empty if it could, or has no network.
     """
 
-    forms: Mapping[str, Count] = field(default_factory=dict)
+    forms: Mapping[str, NetworkCount] = field(default_factory=dict)
     checkpoint_bytes: int | None = None
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CostRecord:
     """What one command asked for and counted.
 
     Attributes:
@@ -65,22 +66,23 @@ class Record:
         subjects: what was to be measured.
         counts: id of a method -> its counts, in the order asked for.
         published: the printed figures of these methods.
-        references: id of a method in `published` -> its counts for a picture of `published.SIZE`.
+        references: id of a method in `published` -> its counts for a picture of
+            `published.PUBLISHED_SIZE`.
         provenance: of the command.
     """
 
-    size: Size
-    subjects: Sequence[Subject]
-    counts: Mapping[str, Counted]
-    published: Sequence[Published]
-    references: Mapping[str, Counted]
+    size: PictureSize
+    subjects: Sequence[TimingSubject]
+    counts: Mapping[str, MethodCounts]
+    published: Sequence[PublishedCost]
+    references: Mapping[str, MethodCounts]
     provenance: Mapping[str, Any]
 
 
-_RECORD = TypeAdapter(Record)
+RECORD_ADAPTER = TypeAdapter(CostRecord)
 
 
-def parse_size(text: str) -> Size:
+def parse_picture_size(text: str) -> PictureSize:
     """Return the size that "1680x1120" (width x height) names.
 
     Raises:
@@ -89,12 +91,12 @@ def parse_size(text: str) -> Size:
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
         raise UsageError(f"--size {text}: expected WIDTHxHEIGHT in pixels, e.g. 1680x1120")
-    return Size(int(match[1]), int(match[2]))
+    return PictureSize(int(match[1]), int(match[2]))
 
 
-def run(
+def measure_costs(
     methods: Sequence[PlannedMethod],
-    size: Size,
+    size: PictureSize,
     folder: Path,
     *,
     rounds: int,
@@ -116,15 +118,21 @@ def run(
         timeout: seconds a restoration may take.
     """
     subjects = [
-        s for method in methods for s in _subjects(method, size, threads or runner.cores(), device)
+        s
+        for method in methods
+        for s in _list_subjects(method, size, threads or runner.cores(), device)
     ]
     names = {method.id.name for method in methods}
-    figures = [figure for figure in published.read() if figure.method.partition(":")[0] in names]
+    figures = [
+        figure
+        for figure in published.read_published_costs()
+        if figure.method.partition(":")[0] in names
+    ]
     asked = [(method.id.label, size) for method in methods]
-    meant = [(figure.method, Size(*published.SIZE)) for figure in figures]
+    meant = [(figure.method, PictureSize(*published.PUBLISHED_SIZE)) for figure in figures]
     wanted = list(dict.fromkeys(asked + meant))
-    counted = {key: _counted(*key) for key in console.track(wanted, len(wanted), "counting")}
-    record = Record(
+    counted = {key: _count_method(*key) for key in console.track(wanted, len(wanted), "counting")}
+    record = CostRecord(
         size=size,
         subjects=subjects,
         counts={key[0]: counted[key] for key in asked},
@@ -133,12 +141,12 @@ def run(
         provenance=provenance.collect(plugins=provenance.file_hashes(plugins)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with imageio.replacing(folder / RECORD) as file:
-        file.write(_RECORD.dump_json(record, indent=1))
-    _measure(record, Trials(folder / SAMPLES), rounds, plugins, timeout)
+    with imageio.replacing(folder / RECORD_FILE) as file:
+        file.write(RECORD_ADAPTER.dump_json(record, indent=1))
+    _measure_missing_rounds(record, TrialFile(folder / SAMPLES_FILE), rounds, plugins, timeout)
 
 
-def read(folder: Path) -> tuple[Record, list[Trial]]:
+def read_cost_pass(folder: Path) -> tuple[CostRecord, list[Trial]]:
     """Return what the last command asked for, and its samples, also those that earlier commands
     took.
 
@@ -146,35 +154,43 @@ def read(folder: Path) -> tuple[Record, list[Trial]]:
         UsageError: if there is no cost pass in the folder.
         DataError: if its files are damaged.
     """
-    path = folder / RECORD
+    path = folder / RECORD_FILE
     try:
-        record = _RECORD.validate_json(path.read_bytes())
+        record = RECORD_ADAPTER.validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(
-            f"{folder}: no cost pass here (no {RECORD}); name methods with --methods"
+            f"{folder}: no cost pass here (no {RECORD_FILE}); name methods with --methods"
         ) from error
     except ValidationError as error:
         raise DataError(f"{path}: damaged, or of another version; run `cost` again") from error
     wanted = set(record.subjects)
-    return record, [trial for trial in Trials(folder / SAMPLES).read() if trial.subject in wanted]
+    return record, [
+        trial for trial in TrialFile(folder / SAMPLES_FILE).read() if trial.subject in wanted
+    ]
 
 
-def _measure(
-    record: Record, trials: Trials, rounds: int, plugins: Sequence[Path], timeout: float | None
+def _measure_missing_rounds(
+    record: CostRecord,
+    trials: TrialFile,
+    rounds: int,
+    plugins: Sequence[Path],
+    timeout: float | None,
 ) -> None:
-    done = timing.rounds_done(trials.read())
+    done = timing.count_rounds(trials.read())
     lacking = [rounds - done[subject] + 1 for subject in record.subjects if done[subject] < rounds]
     if not lacking:
         return
-    scene = mosaic.mosaic(record.size.width, record.size.height)
-    taken = timing.measure(
+    scene = mosaic.make_mosaic(record.size.width, record.size.height)
+    taken = timing.time_methods(
         record.subjects, scene, rounds=rounds, done=done, plugins=plugins, timeout=timeout
     )
     for trial in console.track(taken, sum(lacking), "measuring"):
         trials.append(trial)
 
 
-def _subjects(method: PlannedMethod, size: Size, threads: int, device: str) -> list[Subject]:
+def _list_subjects(
+    method: PlannedMethod, size: PictureSize, threads: int, device: str
+) -> list[TimingSubject]:
     facts = {
         "method": method.id.label,
         "version": method.version,
@@ -185,15 +201,15 @@ def _subjects(method: PlannedMethod, size: Size, threads: int, device: str) -> l
         "libraries": ", ".join(
             f"{name} {version}" for name, version in provenance.versions(_LIBRARIES).items()
         ),
-        "suite": _suite(),
+        "suite": _suite_version(),
     }
     return [
-        Subject(**facts, device=where, gpu=_gpu() if where == "cuda" else None)  # type: ignore[arg-type]
-        for where in _devices(device, method.card.family == "learned")
+        TimingSubject(**facts, device=where, gpu=_gpu_name() if where == "cuda" else None)  # type: ignore[arg-type]
+        for where in _list_devices(device, method.card.family == "learned")
     ]
 
 
-def _devices(device: str, learned: bool) -> list[str]:
+def _list_devices(device: str, learned: bool) -> list[str]:
     """Return where a method is measured: on the CPU, and unless told otherwise on a GPU too if it
     can use one.
     """
@@ -202,28 +218,31 @@ def _devices(device: str, learned: bool) -> list[str]:
 
 
 @functools.cache
-def _gpu() -> str:
+def _gpu_name() -> str:
     import torch
 
     return str(torch.cuda.get_device_name())
 
 
 @functools.cache
-def _suite() -> str:
+def _suite_version() -> str:
     state = provenance.git_state(Path(__file__).parents[2])
     return __version__ + (f" at {state['commit'][:12]}" if state else "")
 
 
-def _counted(text: str, size: Size) -> Counted:
+def _count_method(text: str, size: PictureSize) -> MethodCounts:
     try:
         method, id_ = create(METHODS, text)
         network = method.network()
         forms = (
             {}
             if network is None
-            else {form: count(network, form, size.height, size.width) for form in network.forms}
+            else {
+                form: count_network(network, form, size.height, size.width)
+                for form in network.forms
+            }
         )
         file = None if id_.checkpoint is None else Path(type(method).checkpoints[id_.checkpoint])
-        return Counted(forms, None if file is None else file.stat().st_size)
+        return MethodCounts(forms, None if file is None else file.stat().st_size)
     except Exception as error:  # a plug-in may raise anything; the others are counted all the same
-        return Counted(problem=brief(error))
+        return MethodCounts(problem=brief(error))

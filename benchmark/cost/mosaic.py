@@ -16,17 +16,17 @@ MAX_RADIUS = 8.0
 """Largest PSF radius of the defocus, in pixels."""
 
 
-def mosaic(width: int, height: int) -> tuple[Picture, Map]:
+def make_mosaic(width: int, height: int) -> tuple[Picture, Map]:
     """Return a picture and its true blur map, the same each time: `photographs`, defocused, rounded
     to 8 bits.
     """
     radius = invented_radius(height, width, MAX_RADIUS, np.random.default_rng(0))
-    blurred = render(photographs(width, height), radius)
+    blurred = render(tile_photographs(width, height), radius)
     image = np.rint(255 * blurred.clip(0, 1)).astype(np.float32) / np.float32(255)
     return image, (np.abs(radius) / 2).astype(np.float32)
 
 
-def photographs(width: int, height: int) -> Picture:
+def tile_photographs(width: int, height: int) -> Picture:
     """Return the photographs that ship inside scikit-image, side by side and mirrored until the
     picture is filled.
     """

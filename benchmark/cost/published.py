@@ -10,23 +10,29 @@ from pathlib import Path
 
 from benchmark.api import DataError
 
-FILE = Path(__file__).parents[1] / "published" / "cost.csv"
-SIZE = (1680, 1120)
+PUBLISHED_COSTS_FILE = Path(__file__).parents[1] / "published" / "cost.csv"
+PUBLISHED_SIZE = (1680, 1120)
 """Width and height of the picture that all of them are for."""
-UNITS = {"parameters": "M", "operations": "G", "size": "MB", "cpu_seconds": "s", "gpu_seconds": "s"}
+QUANTITY_UNITS = {
+    "parameters": "M",
+    "operations": "G",
+    "size": "MB",
+    "cpu_seconds": "s",
+    "gpu_seconds": "s",
+}
 """The quantities, in the only unit that each is written in. `operations` is what a paper calls
 FLOPs.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedCost:
     """One printed figure.
 
     Attributes:
         method: id, without a checkpoint, of the method here that the row of the paper means.
         model: the row's name in the paper.
-        quantity: a key of `UNITS`.
+        quantity: a key of `QUANTITY_UNITS`.
         value: the figure, as printed.
         source: paper and table.
         note: what a reader must know about it.
@@ -40,7 +46,7 @@ class Published:
     note: str
 
 
-def read(path: Path = FILE) -> list[Published]:
+def read_published_costs(path: Path = PUBLISHED_COSTS_FILE) -> list[PublishedCost]:
     """Return the printed figures in the order of the file.
 
     Raises:
@@ -48,7 +54,7 @@ def read(path: Path = FILE) -> list[Published]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_figure(line) for line in csv.DictReader(file, strict=True)]
+            return [_parse_published_cost(line) for line in csv.DictReader(file, strict=True)]
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); it is part of the checkout"
@@ -58,8 +64,8 @@ def read(path: Path = FILE) -> list[Published]:
         raise DataError(f"{path}: damaged ({error!r}); expected the columns {columns}") from error
 
 
-def _figure(line: dict[str, str]) -> Published:
+def _parse_published_cost(line: dict[str, str]) -> PublishedCost:
     float(line["value"])  # a ValueError if it is no number
-    if UNITS[line["quantity"]] != line["unit"]:
+    if QUANTITY_UNITS[line["quantity"]] != line["unit"]:
         raise ValueError(f"{line['quantity']} in {line['unit']}")
-    return Published(**{name: line[name] for name in Published.__slots__})
+    return PublishedCost(**{name: line[name] for name in PublishedCost.__slots__})

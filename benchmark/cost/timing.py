@@ -37,12 +37,12 @@ from benchmark.worker import Settings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-Scene = tuple[Picture, Map]
+PictureWithMap = tuple[Picture, Map]
 """A defocused picture and its true blur map."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TimingSubject:
     """What is measured, and all that its seconds depend on; seconds of different subjects are never
     put together.
 
@@ -98,7 +98,7 @@ class Trial:
         finished: when (ISO 8601, UTC).
     """
 
-    subject: Subject
+    subject: TimingSubject
     round: int
     status: Status
     reason: str | None
@@ -106,10 +106,10 @@ class Trial:
     finished: str
 
 
-_TRIAL = TypeAdapter(Trial)
+_TRIAL_ADAPTER = TypeAdapter(Trial)
 
 
-class Trials:
+class TrialFile:
     """Raw samples in a file, one JSON object a line, written as they come: a killed command loses
     none.
     """
@@ -144,16 +144,16 @@ class Trials:
         trials = []
         for line in lines:
             with suppress(ValidationError):
-                trials.append(_TRIAL.validate_json(line))
+                trials.append(_TRIAL_ADAPTER.validate_json(line))
         return trials
 
 
-def rounds_done(trials: Sequence[Trial]) -> Counter[Subject]:
+def count_rounds(trials: Sequence[Trial]) -> Counter[TimingSubject]:
     """Return how many rounds each subject has behind it."""
     return Counter(trial.subject for trial in trials if trial.status == "ok" and trial.round > 0)
 
 
-def turn(items: Sequence[T], number: int) -> list[T]:
+def order_of_round(items: Sequence[T], number: int) -> list[T]:
     """Return the items in the order of a round: round `number` begins with the item of that index,
     cyclically.
     """
@@ -161,12 +161,12 @@ def turn(items: Sequence[T], number: int) -> list[T]:
     return [*items[start:], *items[:start]]
 
 
-def measure(
-    subjects: Sequence[Subject],
-    scene: Scene,
+def time_methods(
+    subjects: Sequence[TimingSubject],
+    scene: PictureWithMap,
     *,
     rounds: int,
-    done: Mapping[Subject, int],
+    done: Mapping[TimingSubject, int],
     plugins: Sequence[Path] = (),
     timeout: float | None = None,
 ) -> Iterator[Trial]:
@@ -183,22 +183,27 @@ def measure(
     waiting = [subject for subject in subjects if done.get(subject, 0) < rounds]
     with ExitStack() as stack:
         processes = {
-            subject: stack.enter_context(closing(_Process(subject, plugins))) for subject in waiting
+            subject: stack.enter_context(closing(_MethodProcess(subject, plugins)))
+            for subject in waiting
         }
         for number in range(rounds + 1):
-            for subject in turn(waiting, number):
+            for subject in order_of_round(waiting, number):
                 if subject in processes and (number == 0 or number > done.get(subject, 0)):
-                    trial = _trial(processes[subject], subject, number, scene, timeout)
+                    trial = _run_trial(processes[subject], subject, number, scene, timeout)
                     if trial.status != "ok":
                         processes.pop(subject).close()
                     yield trial
 
 
-def _trial(
-    process: _Process, subject: Subject, number: int, scene: Scene, timeout: float | None
+def _run_trial(
+    process: _MethodProcess,
+    subject: TimingSubject,
+    number: int,
+    scene: PictureWithMap,
+    timeout: float | None,
 ) -> Trial:
-    reason = process.do(_ready, (subject, scene)) if number == 0 else None
-    found = process.do(_restored, subject, timeout) if reason is None else reason
+    reason = process.do(_prepare_subject, (subject, scene)) if number == 0 else None
+    found = process.do(_time_restoration, subject, timeout) if reason is None else reason
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     if isinstance(found, Reading):
         return Trial(subject, number, "ok", None, found, finished)
@@ -207,12 +212,12 @@ def _trial(
     return Trial(subject, number, "skipped", found, None, finished)
 
 
-class _Process:
+class _MethodProcess:
     """A process that keeps one prepared method, from its first task to `close`; a time-out ends it
     sooner.
     """
 
-    def __init__(self, subject: Subject, plugins: Sequence[Path]) -> None:
+    def __init__(self, subject: TimingSubject, plugins: Sequence[Path]) -> None:
         settings = Settings(Path(), Path(), tuple(plugins), subject.device, threads=subject.threads)
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
@@ -232,48 +237,50 @@ class _Process:
 # Inside the process
 # --------------------------------------------------------------------------------------------------
 
-_held: tuple[Method, Observation] | None = None
+_method_in_process: tuple[Method, Observation] | None = None
 
 
-def _ready(what: tuple[Subject, Scene]) -> str | None:
+def _prepare_subject(what: tuple[TimingSubject, PictureWithMap]) -> str | None:
     """Prepare a method in this process; return why it is skipped, or None."""
-    global _held
+    global _method_in_process
     subject, (image, blur_map) = what
     method = create(METHODS, subject.method)[0]
     method.prepare(subject.device)
     observation = Sample("mosaic", image, views=(image, image), blur_map=blur_map).observe(
         method.card
     )
-    _held = method, observation
+    _method_in_process = method, observation
     reason = worker.unmet(method, observation)
     return None if reason is None else worker.one_line(reason)
 
 
-def _restored(subject: Subject) -> Reading:
-    """Restore the picture once with the method that `_ready` has prepared."""
-    assert _held is not None, "_ready() was not called in this process"
-    method, observation = _held
+def _time_restoration(subject: TimingSubject) -> Reading:
+    """Restore the picture once with the method that `_prepare_subject` has prepared."""
+    assert _method_in_process is not None, "_prepare_subject() was not called in this process"
+    method, observation = _method_in_process
     gpu = subject.device == "cuda"
-    _forget_peaks(gpu)
-    before = _memory("VmRSS")
-    _wait(gpu)
+    _reset_memory_peaks(gpu)
+    before = _process_memory("VmRSS")
+    _wait_for_gpu(gpu)
     started = time.perf_counter()
     restored = method.restore(observation)
-    _wait(gpu)
+    _wait_for_gpu(gpu)
     seconds = time.perf_counter() - started
-    reading = Reading(seconds, before, _memory("VmHWM"), _gpu_peak() if gpu else None)
+    reading = Reading(
+        seconds, before, _process_memory("VmHWM"), _gpu_memory_peak() if gpu else None
+    )
     worker.checked(restored, observation)
     return reading
 
 
-def _wait(gpu: bool) -> None:
+def _wait_for_gpu(gpu: bool) -> None:
     if gpu:
         import torch
 
         torch.cuda.synchronize()
 
 
-def _forget_peaks(gpu: bool) -> None:
+def _reset_memory_peaks(gpu: bool) -> None:
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew at VmRSS
     if gpu:
@@ -282,7 +289,7 @@ def _forget_peaks(gpu: bool) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def _memory(name: str) -> int | None:
+def _process_memory(name: str) -> int | None:
     """Return VmRSS (resident memory) or VmHWM (its peak) of this process in bytes."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -292,7 +299,7 @@ def _memory(name: str) -> int | None:
     return next((1024 * int(kilobytes) for kilobytes in found), None)
 
 
-def _gpu_peak() -> int:
+def _gpu_memory_peak() -> int:
     import torch
 
     return int(torch.cuda.max_memory_allocated())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
 from benchmark.cost import measurement
-from benchmark.cost.measurement import Counted, Record
+from benchmark.cost.measurement import CostRecord, MethodCounts
 from benchmark.cost.timing import Trial
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
@@ -48,12 +48,12 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
     from matplotlib.figure import Figure
 
     folder = find(source.folders, source.wanted.cost)
-    if folder is None or not (folder / measurement.RECORD).is_file():
+    if folder is None or not (folder / measurement.RECORD_FILE).is_file():
         where = f" in {folder}" if folder else ""
         raise Unavailable(
             f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
         )
-    kept, trials = measurement.read(folder)
+    kept, trials = measurement.read_cost_pass(folder)
     measure, level = next(iter(source.measures)), source.levels[0]
     scores = source.comparable(measure, [level])
     quality, label, said = _mean_quality(scores.values, source.measures[measure])
@@ -127,7 +127,7 @@ def pareto_front(
 
 
 def _cost_panels(
-    kept: Record, trials: Sequence[Trial], methods: Sequence[str]
+    kept: CostRecord, trials: Sequence[Trial], methods: Sequence[str]
 ) -> tuple[list[_CostPanel], list[str]]:
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
@@ -154,14 +154,14 @@ def _cost_panels(
 
 
 _DEVICES: Final = {"cpu": "CPU", "cuda": "GPU"}
-_COUNTS: Final[Mapping[str, Callable[[Counted], float]]] = {
+_COUNTS: Final[Mapping[str, Callable[[MethodCounts], float]]] = {
     "parameters (M)": lambda counted: next(iter(counted.forms.values())).parameters / 1e6,
     "MACs (G)": lambda counted: next(iter(counted.forms.values())).macs / 1e9,
 }
 
 
 def _median_seconds(
-    kept: Record, trials: Sequence[Trial], methods: Sequence[str], device: str
+    kept: CostRecord, trials: Sequence[Trial], methods: Sequence[str], device: str
 ) -> dict[str, float]:
     from statistics import median
 
@@ -177,7 +177,7 @@ def _median_seconds(
 
 
 def _network_counts(
-    kept: Record, methods: Sequence[str], read: Callable[[Counted], float]
+    kept: CostRecord, methods: Sequence[str], read: Callable[[MethodCounts], float]
 ) -> dict[str, float]:
     return {
         name: read(kept.counts[name])
@@ -214,7 +214,7 @@ def _draw_pareto_panel(
     style.set_logarithmic_axis(axes, panel.label)
 
 
-def _machine_note(kept: Record, trials: Sequence[Trial]) -> list[str]:
+def _machine_note(kept: CostRecord, trials: Sequence[Trial]) -> list[str]:
     """Return what seconds were measured on, if any were."""
     if not any(trial.reading for trial in trials):
         return []

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from benchmark.cost import measurement
 from benchmark.cost import published as figures
-from benchmark.cost.measurement import Record, Size
-from benchmark.cost.published import Published
+from benchmark.cost.measurement import CostRecord, PictureSize
+from benchmark.cost.published import PublishedCost
 from benchmark.reports import cost, footnotes
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
@@ -75,7 +75,8 @@ def find(runs: Sequence[Path], asked: Path | None) -> Path | None:
     if asked is not None:
         return asked
     return next(
-        (folder for folder in (*runs, *_PLACES) if (folder / measurement.RECORD).is_file()), None
+        (folder for folder in (*runs, *_PLACES) if (folder / measurement.RECORD_FILE).is_file()),
+        None,
     )
 
 
@@ -86,25 +87,27 @@ class CostTable:
         """Make the table from the cost pass in a folder; None for none.
 
         Raises:
-            UsageError, DataError: as `benchmark.cost.measurement.read` does.
+            UsageError, DataError: as `benchmark.cost.measurement.read_cost_pass` does.
         """
         self._layout = layout
         self._lines: list[_Line] = [
             _Line(line.row, line.first) for line in lines(layout.number, ())
         ]
-        self._size: Size | None = None
+        self._size: PictureSize | None = None
         self._notes: tuple[str, ...] = (_ABSENT,)
         if folder is not None:
             self._lines, self._size, self._notes = _counted(layout, folder)
         source = f"{GKMNET_PAPER}, Table {layout.number}"
-        self._printed = {(f.model, f.quantity): f for f in figures.read() if f.source == source}
+        self._printed = {
+            (f.model, f.quantity): f for f in figures.read_published_costs() if f.source == source
+        }
 
     def grid(self) -> Grid:
         """Return the table for people."""
         number, what, printed = (
             self._layout.number,
             self._layout.what,
-            "published, {}x{}".format(*figures.SIZE),
+            "published, {}x{}".format(*figures.PUBLISHED_SIZE),
         )
         here = f"here, {self._size}" if self._size else "here"
         return Grid(
@@ -161,7 +164,7 @@ class CostTable:
             return TableCell("not printed" if line.first else "″")
         return TableCell(figure.value, note=figure.note)
 
-    def _figure(self, line: _Line, quantity: str) -> Published | None:
+    def _figure(self, line: _Line, quantity: str) -> PublishedCost | None:
         return self._printed.get((line.row.model, quantity)) if line.first else None
 
 
@@ -177,14 +180,17 @@ def _text(line: _Line, column: str) -> str:
     return line.lacking
 
 
-def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str, ...]]:
+def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], PictureSize, tuple[str, ...]]:
     """Return the lines of a table, the size of the picture, and what must be said beside them."""
-    kept, trials = measurement.read(folder)
+    kept, trials = measurement.read_cost_pass(folder)
     # What was counted to compare it with printed figures is for the size that these are for.
-    counts = {**(kept.references if kept.size == Size(*figures.SIZE) else {}), **kept.counts}
+    counts = {
+        **(kept.references if kept.size == PictureSize(*figures.PUBLISHED_SIZE) else {}),
+        **kept.counts,
+    }
     found = list(lines(layout.number, counts, whatever_weights=True))
     mine = {line.method for line in found}
-    own: Record = dataclasses.replace(
+    own: CostRecord = dataclasses.replace(
         kept,
         counts={method: counted for method, counted in counts.items() if method in mine},
         subjects=[subject for subject in kept.subjects if subject.method in mine],
@@ -212,7 +218,7 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], Size, tuple[str
     return made, kept.size, (f"Counted by {suite}.", *table.notes)
 
 
-def _lack(kept: Record, line: Line) -> str:
+def _lack(kept: CostRecord, line: Line) -> str:
     return "cannot be counted" if line.method and kept.counts[line.method].problem else "no network"
 
 

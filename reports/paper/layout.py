@@ -20,7 +20,7 @@ class Layout:
         what: what it compares.
         dataset: registered name of the data set that it is printed for.
         levels: noise levels (sigma on the 0-255 scale).
-        costs: the quantities of `benchmark.cost.published.UNITS` that it prints too.
+        costs: the quantities of `benchmark.cost.published.QUANTITY_UNITS` that it prints too.
     """
 
     number: TableNumber

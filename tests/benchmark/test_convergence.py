@@ -21,7 +21,7 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     data = plan.select_dataset("simulated:size=64", folder, limit=2)
     methods = plan.select_methods([FAST, "input"])
-    return convergence.run(
+    return convergence.follow_methods(
         methods, [data], [Noise(0.0), Noise(3.0)], Settings(folder, folder), jobs=2
     ), data.dataset
 

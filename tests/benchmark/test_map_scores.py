@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from benchmark import imageio, map_scores, noise, plan, runner
 from benchmark.api import DataError, Observation, Sample
-from benchmark.map_scores import COLUMNS, CROP_RIGHT, Row
+from benchmark.map_scores import CROP_RIGHT, MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, create, load_plugin
 from benchmark.worker import Settings
@@ -53,7 +53,7 @@ def map_and_mask(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_errors_are_those_of_exact_sums(maps: tuple[np.ndarray, np.ndarray]) -> None:
     estimate, truth = maps
     errors = [float(a) - float(b) for a, b in zip(estimate.flat, truth.flat, strict=True)]
-    found = map_scores.against_map(estimate, truth)
+    found = map_scores.measure_map_errors(estimate, truth)
     assert found.n == len(errors)
     assert found.mae == pytest.approx(math.fsum(map(abs, errors)) / len(errors), abs=1e-12)
     assert found.rmse == pytest.approx(
@@ -69,27 +69,31 @@ def test_correlation_agrees_with_scipy() -> None:
     truth = rng.gamma(2, 1, (40, 30)).astype(np.float32)
     estimate = (truth + rng.normal(0, 1, truth.shape)).astype(np.float32)
     expected = pearsonr(estimate.ravel().astype(float), truth.ravel().astype(float)).statistic
-    assert map_scores.against_map(estimate, truth).pearson == pytest.approx(expected, abs=1e-12)
+    assert map_scores.measure_map_errors(estimate, truth).pearson == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_an_offset_is_pure_bias_and_a_sign_turns_the_correlation() -> None:
     truth = np.linspace(0, 4, 60, dtype=np.float32).reshape(6, 10)
-    found = map_scores.against_map(truth + np.float32(0.5), truth)
+    found = map_scores.measure_map_errors(truth + np.float32(0.5), truth)
     assert found[1:] == pytest.approx((0.5, 0.5, 0.5, 1.0))
-    assert map_scores.against_map(4 - truth, truth).pearson == pytest.approx(-1)
+    assert map_scores.measure_map_errors(4 - truth, truth).pearson == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("scale", [1e-44, 1.0, 1e37])
 def test_correlation_survives_any_scale(scale: float) -> None:
     truth = np.array([[0, 1, 2, 3]], np.float32)
-    assert map_scores.against_map(truth * np.float32(scale), truth).pearson == pytest.approx(1)
+    assert map_scores.measure_map_errors(truth * np.float32(scale), truth).pearson == pytest.approx(
+        1
+    )
 
 
 def test_a_constant_has_no_correlation_whatever_its_value() -> None:
     truth, constant = np.array([[0, 1, 2]], np.float32), np.full((1, 3), 0.1, np.float32)
-    assert map_scores.against_map(constant, truth).pearson is None
-    assert map_scores.against_map(truth, constant).pearson is None
-    assert map_scores.against_map(truth[:, :1], truth[:, :1]).pearson is None
+    assert map_scores.measure_map_errors(constant, truth).pearson is None
+    assert map_scores.measure_map_errors(truth, constant).pearson is None
+    assert map_scores.measure_map_errors(truth[:, :1], truth[:, :1]).pearson is None
 
 
 @limits(max_examples=60)
@@ -97,8 +101,8 @@ def test_a_constant_has_no_correlation_whatever_its_value() -> None:
 def test_bins_share_the_pixels_out_and_add_up_to_the_whole(
     maps: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    parts = [part for part in map_scores.by_blur(*maps).values() if part]
-    whole = map_scores.against_map(*maps)
+    parts = [part for part in map_scores.measure_errors_by_sigma(*maps).values() if part]
+    whole = map_scores.measure_map_errors(*maps)
     assert sum(part.n for part in parts) == whole.n
     assert sum(part.n * part.mae for part in parts) / whole.n == pytest.approx(whole.mae, abs=1e-12)
     assert sum(part.n * part.bias for part in parts) / whole.n == pytest.approx(
@@ -108,7 +112,7 @@ def test_bins_share_the_pixels_out_and_add_up_to_the_whole(
 
 def test_a_bin_holds_its_lower_edge_and_an_empty_one_is_none() -> None:
     truth = np.array([[0.0, 0.5, 0.75, 1.0, 9.0]], np.float32)
-    found = map_scores.by_blur(truth + np.float32(1), truth)
+    found = map_scores.measure_errors_by_sigma(truth + np.float32(1), truth)
     assert list(found) == ["0-0.5", "0.5-1", "1-2", "2-3", "3+"]
     assert [part and part.n for part in found.values()] == [1, 2, 1, None, 1]
 
@@ -150,30 +154,32 @@ def test_best_f_is_the_best_of_all_thresholds(
         f = (1 + beta2) * precision * recall / (beta2 * precision + recall) if recall else 0.0
         return f, precision, recall
 
-    found = map_scores.best_f(estimate, mask, beta2)
+    found = map_scores.find_best_f_score(estimate, mask, beta2)
     assert found.value == pytest.approx(
         max(at(threshold)[0] for threshold in np.unique(estimate)), abs=1e-12
     )
     assert (found.value, found.precision, found.recall) == pytest.approx(
         at(np.float32(found.threshold)), abs=1e-12
     )
-    assert map_scores.f_of_all(mask, beta2) == pytest.approx(at(estimate.min())[0], abs=1e-12)
+    assert map_scores.f_score_of_all_pixels(mask, beta2) == pytest.approx(
+        at(estimate.min())[0], abs=1e-12
+    )
 
 
 def test_a_perfect_detector() -> None:
     mask = np.array([[True, False, True, False]])
     estimate = np.where(mask, 2, 1).astype(np.float32)
     assert map_scores.roc_auc(estimate, mask) == 1
-    assert map_scores.best_f(estimate, mask, 0.3) == (1, 2, 1, 1)
+    assert map_scores.find_best_f_score(estimate, mask, 0.3) == (1, 2, 1, 1)
 
 
 @pytest.mark.parametrize("value", [True, False])
 def test_a_mask_of_one_class_gives_a_reason_and_no_number(value: bool) -> None:
     mask, estimate = np.full((2, 3), value), np.ones((2, 3), np.float32)
-    for broken in (map_scores.roc_auc, lambda *case: map_scores.best_f(*case, 1.0)):
+    for broken in (map_scores.roc_auc, lambda *case: map_scores.find_best_f_score(*case, 1.0)):
         with pytest.raises(ValueError, match="everywhere"):
             broken(estimate, mask)
-    found = map_scores.score(estimate, sample_of(np.zeros((2, 3), np.float32), mask=mask))
+    found = map_scores.score_blur_map(estimate, sample_of(np.zeros((2, 3), np.float32), mask=mask))
     assert (
         "auc" not in found
         and "everywhere" in str(found["auc_reason"])
@@ -183,14 +189,14 @@ def test_a_mask_of_one_class_gives_a_reason_and_no_number(value: bool) -> None:
 
 def test_other_shapes_are_refused() -> None:
     one, other = np.ones((2, 3), np.float32), np.ones((3, 2), np.float32)
-    for broken in (map_scores.against_map, map_scores.by_blur):
+    for broken in (map_scores.measure_map_errors, map_scores.measure_errors_by_sigma):
         with pytest.raises(ValueError, match="shape"):
             broken(one, other)
-    for broken in (map_scores.roc_auc, lambda *case: map_scores.best_f(*case, 1.0)):
+    for broken in (map_scores.roc_auc, lambda *case: map_scores.find_best_f_score(*case, 1.0)):
         with pytest.raises(ValueError, match="shape"):
             broken(one, other > 0)
     with pytest.raises(ValueError, match="shape"):
-        map_scores.against_map(one[:0], one[:0])
+        map_scores.measure_map_errors(one[:0], one[:0])
 
 
 def sample_of(truth: np.ndarray, **changes: object) -> Sample:
@@ -203,30 +209,33 @@ def test_columns_at_the_right_take_no_part_where_the_sample_says_so() -> None:
     estimate, mask = truth.copy(), truth > 2
     estimate[:, 4:] = 99 - estimate[:, 4:]
     mask[:, 4:] = False
-    found = map_scores.score(estimate, sample_of(truth, mask=mask, meta={CROP_RIGHT: 2}))
+    found = map_scores.score_blur_map(estimate, sample_of(truth, mask=mask, meta={CROP_RIGHT: 2}))
     assert (found["columns_dropped"], found["n_px"], found["mask_px"]) == (2, 16, 16)
     assert (found["mae_px"], found["pearson"], found["auc"]) == (0, pytest.approx(1), 1)
-    assert map_scores.score(estimate, sample_of(truth, mask=mask))["mae_px"] != 0
+    assert map_scores.score_blur_map(estimate, sample_of(truth, mask=mask))["mae_px"] != 0
 
 
 @pytest.mark.parametrize("columns", [-1, 6, 2.5, "20"])
 def test_a_crop_that_makes_no_sense_is_refused(columns: object) -> None:
     truth = np.ones((4, 6), np.float32)
     with pytest.raises(ValueError, match=CROP_RIGHT):
-        map_scores.score(truth, sample_of(truth, meta={CROP_RIGHT: columns}))
+        map_scores.score_blur_map(truth, sample_of(truth, meta={CROP_RIGHT: columns}))
 
 
 def test_reasons_say_which_map_is_constant_and_the_best_constant_map_is_the_median() -> None:
     ramp, flat = np.array([[0, 1, 2, 7]], np.float32), np.ones((1, 4), np.float32)
-    assert map_scores.score(ramp, sample_of(flat))["pearson_reason"] == map_scores.TRUTH_CONSTANT
-    found = map_scores.score(flat, sample_of(ramp))
+    assert (
+        map_scores.score_blur_map(ramp, sample_of(flat))["pearson_reason"]
+        == map_scores.TRUTH_CONSTANT
+    )
+    found = map_scores.score_blur_map(flat, sample_of(ramp))
     assert (found["pearson"], found["pearson_reason"]) == (None, map_scores.ESTIMATE_CONSTANT)
     errors = [np.abs(ramp - level).mean() for level in np.linspace(0, 7, 701)]
     assert found["constant_mae_px"] == pytest.approx(min(errors), abs=1e-6)
 
 
 def test_a_sample_without_truth_has_reasons_only() -> None:
-    found = map_scores.score(
+    found = map_scores.score_blur_map(
         np.ones((2, 2), np.float32), sample_of(np.ones((2, 2), np.float32), blur_map=None)
     )
     assert found == {
@@ -238,7 +247,9 @@ def test_a_sample_without_truth_has_reasons_only() -> None:
 
 def test_every_score_has_a_column() -> None:
     truth = np.tile(np.arange(6, dtype=np.float32), (4, 1))
-    assert set(map_scores.score(truth, sample_of(truth, mask=truth > 2))) < set(COLUMNS)
+    assert set(map_scores.score_blur_map(truth, sample_of(truth, mask=truth > 2))) < set(
+        MAP_COLUMNS
+    )
 
 
 @pytest.mark.parametrize(
@@ -254,7 +265,7 @@ def test_every_score_has_a_column() -> None:
 )
 def test_a_map_that_breaks_the_contract_is_refused(made: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        map_scores.checked(made, Observation(np.zeros((4, 5, 3), np.float32)))
+        map_scores.validate_blur_map(made, Observation(np.zeros((4, 5, 3), np.float32)))
 
 
 # The run
@@ -350,8 +361,8 @@ def run(
     dataset: str = "ramps",
     sigmas: tuple[float, ...] = (0.0,),
     jobs: int = 1,
-) -> list[Row]:
-    return map_scores.run(
+) -> list[MapRow]:
+    return map_scores.score_maps(
         plan.select_methods([methods]),
         plan.select_dataset(dataset, folder),
         [Noise(sigma, seed=3) for sigma in sigmas],
@@ -380,12 +391,12 @@ def test_every_outcome_is_a_row_in_the_order_of_the_plan(tmp_path: Path, plugin:
         assert (by_name[name]["status"], by_name[name]["reason"]) == ("skipped", map_scores.NO_MAP)
     assert {row["status"] for row in rows if row["method"] in names[:2]} == {"ok"}
     for row in rows:
-        assert tuple(row) == COLUMNS
+        assert tuple(row) == MAP_COLUMNS
         if row["status"] == "ok":
             check_values(row, tmp_path)
 
 
-def check_values(row: Row, folder: Path) -> None:
+def check_values(row: MapRow, folder: Path) -> None:
     """Compare a row with a computation that shares the noise field only."""
     sample = create(DATASETS, "ramps", root=folder)[0].load(str(row["sample"]))
     shape = sample.image.shape
@@ -416,7 +427,7 @@ def test_again_makes_only_what_is_missing_and_tries_failures_again(
     again = run(tmp_path, plugin, names)
     assert sorted(log.read_text().split()) == ["exact"] * 3 + ["raise"] * 4
     for one, other in zip(first, again, strict=True):
-        same = set(COLUMNS) - {"seconds_seen", "traceback"}
+        same = set(MAP_COLUMNS) - {"seconds_seen", "traceback"}
         assert {key: one[key] for key in same} == {key: other[key] for key in same}
         assert (one["seconds_seen"] is None) == (other["seconds_seen"] is None), (
             "seconds of earlier commands are kept"
@@ -432,9 +443,9 @@ def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def at_once(
-        work: object, items: list[map_scores.Item], *_: object, **__: object
+        work: object, items: list[map_scores.MapTask], *_: object, **__: object
     ) -> Iterator[object]:
-        return ((item, map_scores.Found("ok")) for item in items)
+        return ((item, map_scores.MapOutcome("ok")) for item in items)
 
     monkeypatch.setattr(runner, "spread", at_once)
     run(tmp_path, plugin, "toy-map")
@@ -448,9 +459,9 @@ def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(
-        work: object, items: list[map_scores.Item], *_: object, **__: object
+        work: object, items: list[map_scores.MapTask], *_: object, **__: object
     ) -> Iterator[object]:
-        yield items[1], map_scores.Found("ok", values={"mae_px": 0.25})
+        yield items[1], map_scores.MapOutcome("ok", values={"mae_px": 0.25})
         seen.extend(
             table(tmp_path)
         )  # at this moment, when a kill would leave nothing that waits in a buffer
@@ -482,12 +493,12 @@ def test_the_truth_of_real_data_scores_itself_perfectly(data_root: Path, name: s
     for sample_id in data.fingerprints:
         sample = data.dataset.load(sample_id)
         if sample.blur_map is not None:
-            found = map_scores.score(sample.blur_map, sample)
+            found = map_scores.score_blur_map(sample.blur_map, sample)
             assert (found["mae_px"], found["pearson"]) == (0, pytest.approx(1))
             assert 0.2 < float(found["constant_mae_px"] or 0) < 2, (
                 "real maps are in pixels and not constant"
             )
         else:
             assert sample.mask is not None
-            found = map_scores.score(sample.mask.astype(np.float32), sample)
+            found = map_scores.score_blur_map(sample.mask.astype(np.float32), sample)
             assert (found["auc"], found["f1"], found["f03_threshold_px"]) == (1, 1, 1)

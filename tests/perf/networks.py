@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.api import Network
-from benchmark.cost.counting import count
+from benchmark.cost.counting import count_network
 from benchmark.methods.learned.gkmnet import GkmNet
 from benchmark.methods.learned.method import Networked
 from benchmark.methods.learned.networks import gkmnet
@@ -87,7 +87,7 @@ def own_macs(name: str) -> float:
     """Return the multiply-accumulates of a network with its cheapest form (separable GCM)."""
     network = create(METHODS, name)[0].network()
     assert isinstance(network, Network)
-    return count(network, list(network.forms)[-1], HEIGHT, WIDTH).macs
+    return count_network(network, list(network.forms)[-1], HEIGHT, WIDTH).macs
 
 
 def measured(name: str, form: str, folder: str) -> dict[str, float]:

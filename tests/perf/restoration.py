@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmark.cost.mosaic import mosaic
+from benchmark.cost.mosaic import make_mosaic
 
 ROOT = Path(__file__).parents[2]
 THREADS = 2
@@ -60,7 +60,7 @@ def report_map() -> None:
     """
     from benchmark.methods.two_stage import ebdb
 
-    image, _ = mosaic(360, 360)
+    image, _ = make_mosaic(360, 360)
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -103,7 +103,7 @@ def measure(text: str, width: int, height: int) -> None:
 
     cv2.setNumThreads(THREADS)
     method: Method = create(REGISTRY, text)[0]
-    image, blur_map = mosaic(width, height)
+    image, blur_map = make_mosaic(width, height)
     seen = Observation(image=image, blur_map=blur_map if method.card.oracle else None)
     method.prepare("cpu")
     seconds = []

@@ -9,10 +9,10 @@ import re
 import pandas as pd
 import pytest
 
-from benchmark.cost.counting import Check, Count
-from benchmark.cost.measurement import Counted, Record, Size
-from benchmark.cost.published import Published
-from benchmark.cost.timing import Reading, Subject, Trial
+from benchmark.cost.counting import CounterCheck, NetworkCount
+from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
+from benchmark.cost.published import PublishedCost
+from benchmark.cost.timing import Reading, TimingSubject, Trial
 from benchmark.reports import cost, grid
 from benchmark.reports.cost import (
     build_cost_tables,
@@ -21,12 +21,12 @@ from benchmark.reports.cost import (
     summarise_trials,
 )
 
-SUBJECT = Subject(
+SUBJECT = TimingSubject(
     "slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc"
 )
 GPU = dataclasses.replace(SUBJECT, device="cuda", gpu="a GPU")
 CLASSIC = dataclasses.replace(SUBJECT, method="classic")
-COUNT = Count(
+COUNT = NetworkCount(
     parameters=31_033_423,
     weight_bytes=4 * 31_033_423,
     buffer_bytes=2_000_000,
@@ -36,37 +36,41 @@ COUNT = Count(
     products=5_000_000,
     thop=4_500_000_000,
     uncounted={"_fft_r2c": 2},
-    checks={"torch": Check(1.0), "fvcore": Check(0.5, "2 MACs against 4")},
+    checks={"torch": CounterCheck(1.0), "fvcore": CounterCheck(0.5, "2 MACs against 4")},
 )
 LEANER = dataclasses.replace(COUNT, operations={"convolution": 2_500_000_000})
 
 
 def trial(
-    subject: Subject, number: int, seconds: float, before: int | None = 100, peak: int | None = 300
+    subject: TimingSubject,
+    number: int,
+    seconds: float,
+    before: int | None = 100,
+    peak: int | None = 300,
 ) -> Trial:
     gpu = 4_000_000 if subject.gpu else None
     return Trial(subject, number, "ok", None, Reading(seconds, before, peak, gpu), "")
 
 
-def lost(subject: Subject, status: str, reason: str) -> Trial:
+def lost(subject: TimingSubject, status: str, reason: str) -> Trial:
     return Trial(subject, 0, status, reason, None, "")
 
 
 def figure(
     quantity: str, value: str, method: str = "slow_net:paper=1", note: str = ""
-) -> Published:
-    return Published(method, "Slow*", quantity, value, "a paper, Table 1", note)
+) -> PublishedCost:
+    return PublishedCost(method, "Slow*", quantity, value, "a paper, Table 1", note)
 
 
-KEPT = Record(
-    size=Size(16, 12),
+KEPT = CostRecord(
+    size=PictureSize(16, 12),
     subjects=[SUBJECT, GPU, CLASSIC],
     counts={
-        "slow_net": Counted({"plain": COUNT, "lean": LEANER}, 125_000_000),
-        "classic": Counted(),
+        "slow_net": MethodCounts({"plain": COUNT, "lean": LEANER}, 125_000_000),
+        "classic": MethodCounts(),
     },
     published=[],
-    references={"slow_net:paper=1": Counted({"plain": COUNT, "lean": LEANER})},
+    references={"slow_net:paper=1": MethodCounts({"plain": COUNT, "lean": LEANER})},
     provenance={},
 )
 TRIALS = [
@@ -77,7 +81,7 @@ TRIALS = [
 ]  # fmt: skip
 
 
-def published(*figures: Published) -> pd.DataFrame:
+def published(*figures: PublishedCost) -> pd.DataFrame:
     return build_cost_tables(dataclasses.replace(KEPT, published=figures), [])[2].texts
 
 
@@ -118,7 +122,7 @@ def test_reasons_are_told_once_for_all_that_share_them():
     kept = dataclasses.replace(
         KEPT,
         subjects=[CLASSIC, other],
-        counts={"classic": Counted(problem="broken"), "other": Counted()},
+        counts={"classic": MethodCounts(problem="broken"), "other": MethodCounts()},
     )
     notes = build_cost_tables(
         kept, [lost(CLASSIC, "skipped", "no weights"), lost(other, "skipped", "no weights")]
@@ -135,7 +139,7 @@ def test_the_circumstances_are_stated():
 
 
 def test_columns_that_nothing_fills_are_left_out():
-    kept = dataclasses.replace(KEPT, subjects=[CLASSIC], counts={"classic": Counted()})
+    kept = dataclasses.replace(KEPT, subjects=[CLASSIC], counts={"classic": MethodCounts()})
     made = build_cost_tables(kept, [trial(CLASSIC, 1, 1.0)])
     assert [table.name for table in made] == ["cost"]
     assert not {"GPU (s)", "GPU memory (MB)", "file (MB)"} & set(made[0].texts)
@@ -150,7 +154,7 @@ def test_a_pass_is_incomplete_if_a_method_failed_last(status, expected):
     )
     assert not is_cost_incomplete(KEPT, [lost(SUBJECT, status, "x"), trial(SUBJECT, 1, 1.0)])
     assert is_cost_incomplete(
-        dataclasses.replace(KEPT, counts={"classic": Counted(problem="broken")}), []
+        dataclasses.replace(KEPT, counts={"classic": MethodCounts(problem="broken")}), []
     )
 
 
@@ -209,7 +213,7 @@ def test_what_is_not_counted_here_is_said_to_be():
     kept = dataclasses.replace(
         KEPT,
         published=[figure("parameters", "6.91", "gone")],
-        references={"gone": Counted(problem="unknown method")},
+        references={"gone": MethodCounts(problem="unknown method")},
     )
     made = build_cost_tables(kept, [])[2]
     assert made.texts["reproduced by"][0] == "not counted here" and made.texts["computed"][0] == "–"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmark import imageio, map_scores, plan
 from benchmark.api import Dataset, DatasetCard, MethodCard, Sample
-from benchmark.map_scores import COLUMNS, Row
+from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import Resolved
@@ -77,7 +77,7 @@ def data_of(truth: str = "map", count: int = 4) -> PlannedDataset:
 
 def rows_of(
     folder: Path, data: PlannedDataset, methods: list[PlannedMethod] = METHODS, sigma: float = 0.0
-) -> list[Row]:
+) -> list[MapRow]:
     """Return the rows of maps that are off by a constant, as a run makes them, with the maps in the
     folder.
     """
@@ -93,7 +93,7 @@ def rows_of(
             found = np.clip(ramp + np.float32(OFFSET[method.id.label]), 0, None)
             file = f"{len(list(folder.glob('*.npy')))}.npy"
             imageio.write_array(folder / file, found)
-            facts: Row = {
+            facts: MapRow = {
                 "sample": sample_id,
                 "noise": sigma,
                 "clip": False,
@@ -105,17 +105,19 @@ def rows_of(
                 "status": "ok",
                 "map": file,
             }
-            rows.append(dict.fromkeys(COLUMNS) | facts | map_scores.score(found, sample))
+            rows.append(
+                dict.fromkeys(MAP_COLUMNS) | facts | map_scores.score_blur_map(found, sample)
+            )
     return rows
 
 
-def lose(row: Row, status: str, reason: str) -> None:
+def lose(row: MapRow, status: str, reason: str) -> None:
     """Turn a row into one of a cell that gave no map."""
     keep = {
         key: row[key]
         for key in ("sample", "noise", "clip", "round8", "seed", "track", "method", "version")
     }
-    row |= dict.fromkeys(COLUMNS) | keep | {"status": status, "reason": reason}
+    row |= dict.fromkeys(MAP_COLUMNS) | keep | {"status": status, "reason": reason}
 
 
 def entry(summary: summaries.Summary, method: str, key: str) -> summaries.Entry:
@@ -315,7 +317,7 @@ def test_pictures_of_any_size_fit(size: tuple[int, int]) -> None:
 def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> None:
     methods = plan.select_methods(["input,zhuo-sim"])
     data = plan.select_dataset("simulated:size=64,max_radius=4", tmp_path, limit=2)
-    rows = map_scores.run(methods, data, [Noise(0), Noise(1)], Settings(tmp_path, tmp_path))
+    rows = map_scores.score_maps(methods, data, [Noise(0), Noise(1)], Settings(tmp_path, tmp_path))
     written = maps.write_map_report(rows, methods, data, tmp_path)
     frame = pd.read_csv(tmp_path / "maps.csv")
     mine = frame[frame["method"] == "zhuo-sim"]

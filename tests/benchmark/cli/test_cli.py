@@ -13,7 +13,7 @@ import pytest
 
 from benchmark import imageio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def torch_sees_cuda() -> bool:

@@ -13,7 +13,7 @@ from torch import nn
 
 from benchmark.api import Network
 from benchmark.cost import counting
-from benchmark.cost.counting import Check, count, thop_style, watched
+from benchmark.cost.counting import CounterCheck, count_network, count_thop_style, tally_operations
 from benchmark.registry import METHODS, create
 
 
@@ -39,7 +39,7 @@ def network(build, *shapes) -> Network:
 
 
 def counted(build, height=8, width=12, channels=4):
-    return count(network(build, (1, channels, None, None)), "", height, width)
+    return count_network(network(build, (1, channels, None, None)), "", height, width)
 
 
 # A sum of products of ones is the number of products: with ones everywhere, a network adds up its
@@ -68,7 +68,7 @@ def test_any_convolution_is_counted_exactly(
     function = F.conv_transpose2d if transposed else F.conv2d
     options = {"stride": stride, "dilation": dilation, "groups": groups}
     made = function(x, torch.ones(shape), **options)
-    tally = watched(Does(lambda seen: function(seen, torch.ones(shape), **options)), [x])
+    tally = tally_operations(Does(lambda seen: function(seen, torch.ones(shape), **options)), [x])
     assert tally.operations == {"convolution": int(made.double().sum())}
 
 
@@ -86,13 +86,13 @@ def test_any_convolution_is_counted_exactly(
 )
 def test_any_matrix_product_is_counted_exactly(function, shapes):
     inputs = [torch.ones(shape) for shape in shapes]
-    tally = watched(Does(function), inputs)
+    tally = tally_operations(Does(function), inputs)
     assert sum(tally.operations.values()) == int(function(*inputs).sum())
     assert not tally.uncounted
 
 
 def test_attention_is_counted_as_its_two_products():
-    made = count(
+    made = count_network(
         network(lambda: Does(F.scaled_dot_product_attention), *[(1, 2, None, None)] * 3), "", 8, 12
     )
     assert made.macs == 2 * (2 * 8 * 8 * 12)
@@ -153,19 +153,19 @@ def test_both_checks_agree_where_everything_occurs():
             return self.line(product.mean(2)[..., None].expand(-1, -1, 5))
 
     checks = counted(Everything).checks
-    assert checks["torch"] == Check(1.0)
+    assert checks["torch"] == CounterCheck(1.0)
     assert checks["fvcore"].ratio == pytest.approx(1, abs=1e-3) and not checks["fvcore"].difference
 
 
 def test_a_check_that_cannot_or_does_not_agree_says_why():
     def refuses(x):
-        if x.shape[-1] == counting.SMALL[1]:
+        if x.shape[-1] == counting.FVCORE_SIZE[1]:
             raise ValueError("too small a picture")
         return F.conv2d(x, torch.ones(3, 4, 1, 1))
 
     made = counted(lambda: Does(refuses))
     assert made.macs == 3 * 4 * 8 * 12
-    assert made.checks["fvcore"] == Check(None, "ValueError: too small a picture")
+    assert made.checks["fvcore"] == CounterCheck(None, "ValueError: too small a picture")
 
     class Halves(nn.Module):
         """Does half of the work where a tracer follows it."""
@@ -173,9 +173,11 @@ def test_a_check_that_cannot_or_does_not_agree_says_why():
         def forward(self, x):
             return F.conv2d(x[:, :, :32] if torch.jit.is_tracing() else x, torch.ones(3, 4, 1, 1))
 
-    check = counted(Halves, *counting.SMALL).checks["fvcore"]
+    check = counted(Halves, *counting.FVCORE_SIZE).checks["fvcore"]
     assert check.ratio == 0.5 and "24576 MACs against 49152" in check.difference
-    assert counting._compared({"mm": 1}, {"mm": 2}) == Check(0.5, "mm: 1 MACs against 2")
+    assert counting._compare_mac_counts({"mm": 1}, {"mm": 2}) == CounterCheck(
+        0.5, "mm: 1 MACs against 2"
+    )
     assert counted(lambda: Does(lambda x: x)).checks["torch"].ratio is None
 
 
@@ -230,7 +232,7 @@ def test_the_file_size_is_that_of_torch_save():
 )
 def test_thop_style_figures_are_those_of_thop(layer, printed):
     x = torch.zeros(1, 4, 8, 12)
-    assert thop_style(layer, x, layer(x)) == printed
+    assert count_thop_style(layer, x, layer(x)) == printed
     assert counted(lambda: nn.Sequential(layer)).thop == printed
 
 
@@ -249,16 +251,18 @@ def test_thop_is_blind_to_functional_calls():
 )
 def test_the_figures_of_the_gkmnet_paper_are_thops(parameters, printed, weights):
     method = create(METHODS, f"gkmnet:variant=official{parameters}")[0]
-    made = count(method.network(), "dense GCM", 1120, 1680)
+    made = count_network(method.network(), "dense GCM", 1120, 1680)
     assert made.parameters == weights
     assert made.thop / 1e9 == pytest.approx(printed, abs=0.1)
-    assert made.uncounted == {} and made.checks["torch"] == made.checks["fvcore"] == Check(1.0)
+    assert made.uncounted == {} and made.checks["torch"] == made.checks["fvcore"] == CounterCheck(
+        1.0
+    )
 
 
 def test_the_filters_of_gkmnet_are_counted():
     method = create(METHODS, "gkmnet:variant=official")[0]
     dense, separable = (
-        count(method.network(), form, 112, 160) for form in ("dense GCM", "separable GCM")
+        count_network(method.network(), form, 112, 160) for form in ("dense GCM", "separable GCM")
     )
     steps = 112 * 160 * (1 + 1 / 4 + 1 / 16)
     assert dense.macs - separable.macs > 0.9 * 2 * 66 * 21 * 21 * steps - 2 * 66 * 2 * 21 * steps

@@ -17,18 +17,28 @@ from hypothesis import strategies as st
 from benchmark import plan
 from benchmark.api import DataError, Network, Observation, UsageError
 from benchmark.cost import measurement, published, timing
-from benchmark.cost.measurement import Size, parse_size
-from benchmark.cost.mosaic import MAX_RADIUS, mosaic, photographs
-from benchmark.cost.published import Published
-from benchmark.cost.timing import Reading, Subject, Trial, Trials, measure, rounds_done, turn
+from benchmark.cost.measurement import PictureSize, parse_picture_size
+from benchmark.cost.mosaic import MAX_RADIUS, make_mosaic, tile_photographs
+from benchmark.cost.published import PublishedCost
+from benchmark.cost.timing import (
+    Reading,
+    TimingSubject,
+    Trial,
+    TrialFile,
+    count_rounds,
+    order_of_round,
+    time_methods,
+)
 from benchmark.registry import METHODS, create
 
-ROOT = Path(__file__).parents[2]
-SUBJECT = Subject("input", "1", None, "cpu", "16x12", "a processor", None, 1, "torch 0", "0 at abc")
+ROOT = Path(__file__).parents[3]
+SUBJECT = TimingSubject(
+    "input", "1", None, "cpu", "16x12", "a processor", None, 1, "torch 0", "0 at abc"
+)
 OK = Trial(SUBJECT, 1, "ok", None, Reading(0.5, 10, 30, None), "2026-01-01T00:00:00+00:00")
 
 
-def subject(method: str) -> Subject:
+def subject(method: str) -> TimingSubject:
     return dataclasses.replace(SUBJECT, method=method)
 
 
@@ -38,8 +48,8 @@ def subject(method: str) -> Subject:
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 23), (3600, 8), (8, 900)])
 def test_the_picture_has_any_size_and_is_the_same_each_time(size):
-    image, blur_map = mosaic(*size)
-    again, _ = mosaic(*size)
+    image, blur_map = make_mosaic(*size)
+    again, _ = make_mosaic(*size)
     assert np.array_equal(image, again)
     assert image.shape == (size[1], size[0], 3) and image.dtype == blur_map.dtype == np.float32
     assert np.abs(255 * image - np.rint(255 * image)).max() < 1e-3  # 8 bits
@@ -48,7 +58,7 @@ def test_the_picture_has_any_size_and_is_the_same_each_time(size):
 
 
 def test_the_picture_shows_different_things():
-    image = photographs(4000, 840)
+    image = tile_photographs(4000, 840)
     parts = [image[:400, at : at + 400] for at in (0, 700, 1300, 1760, 2400)] + [
         image[400:800, :400]
     ]
@@ -63,8 +73,8 @@ def test_the_picture_shows_different_things():
 
 
 def test_a_size_is_width_by_height():
-    assert parse_size("1680x1120") == Size(width=1680, height=1120)
-    assert str(parse_size("3x5")) == "3x5"
+    assert parse_picture_size("1680x1120") == PictureSize(width=1680, height=1120)
+    assert str(parse_picture_size("3x5")) == "3x5"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +82,7 @@ def test_a_size_is_width_by_height():
 )
 def test_any_other_size_is_refused(text):
     with pytest.raises(UsageError, match="1680x1120"):
-        parse_size(text)
+        parse_picture_size(text)
 
 
 # Raw samples
@@ -81,14 +91,14 @@ def test_any_other_size_is_refused(text):
 
 @given(st.lists(st.integers(), unique=True, max_size=6))
 def test_every_round_has_everyone_and_everyone_is_first_once(items):
-    rounds = [turn(items, number) for number in range(len(items))]
+    rounds = [order_of_round(items, number) for number in range(len(items))]
     assert all(sorted(one) == sorted(items) for one in rounds)
     assert sorted(one[0] for one in rounds) == sorted(items)
-    assert turn(items, len(items)) == items
+    assert order_of_round(items, len(items)) == items
 
 
 def test_samples_come_back_as_they_were(tmp_path):
-    trials = Trials(tmp_path / "samples.jsonl")
+    trials = TrialFile(tmp_path / "samples.jsonl")
     assert trials.read() == []
     lost = Trial(subject("ebdb"), 0, "timeout", "took longer", None, OK.finished)
     for trial in (OK, lost):
@@ -98,7 +108,7 @@ def test_samples_come_back_as_they_were(tmp_path):
 
 def test_a_line_cut_off_by_a_crash_costs_no_other(tmp_path):
     path = tmp_path / "samples.jsonl"
-    trials = Trials(path)
+    trials = TrialFile(path)
     for _ in range(2):
         trials.append(OK)
     path.write_bytes(path.read_bytes()[:-40])
@@ -111,7 +121,7 @@ def test_the_warm_up_and_what_failed_are_no_rounds():
     warm_up = dataclasses.replace(OK, round=0)
     failed = dataclasses.replace(OK, round=2, status="failed", reading=None)
     elsewhere = dataclasses.replace(OK, subject=dataclasses.replace(SUBJECT, threads=2))
-    assert rounds_done([warm_up, OK, failed, elsewhere]) == {SUBJECT: 1, elsewhere.subject: 1}
+    assert count_rounds([warm_up, OK, failed, elsewhere]) == {SUBJECT: 1, elsewhere.subject: 1}
 
 
 # Measuring
@@ -120,7 +130,7 @@ def test_the_warm_up_and_what_failed_are_no_rounds():
 
 @pytest.fixture(scope="module")
 def scene():
-    return mosaic(16, 12)
+    return make_mosaic(16, 12)
 
 
 def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
@@ -133,7 +143,7 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
         "misbehave:how=nan",
     ]
     taken = list(
-        measure(
+        time_methods(
             [subject(name) for name in names], scene, rounds=2, done={}, plugins=[toys], timeout=1.0
         )
     )
@@ -152,14 +162,14 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
 def test_everything_a_method_may_ask_for_is_there(toys, scene):
     names = ["wants-views", "wants-noise", "echo:map=oracle"]
     taken = list(
-        measure([subject(name) for name in names], scene, rounds=1, done={}, plugins=[toys])
+        time_methods([subject(name) for name in names], scene, rounds=1, done={}, plugins=[toys])
     )
     assert [trial.status for trial in taken] == ["ok"] * 6
 
 
 def test_only_missing_rounds_are_measured(scene):
     complete, lacking = subject("input"), subject("unsharp")
-    taken = list(measure([complete, lacking], scene, rounds=3, done={complete: 3, lacking: 2}))
+    taken = list(time_methods([complete, lacking], scene, rounds=3, done={complete: 3, lacking: 2}))
     assert [(trial.subject, trial.round) for trial in taken] == [(lacking, 0), (lacking, 3)]
 
 
@@ -180,8 +190,9 @@ class Hungry:
 def test_memory_is_that_of_one_restoration(monkeypatch, scene):
     found = []
     for megabytes in (200, 1):
-        monkeypatch.setattr(timing, "_held", (Hungry(megabytes), Observation(scene[0])))
-        reading = timing._restored(SUBJECT)
+        process_state = (Hungry(megabytes), Observation(scene[0]))
+        monkeypatch.setattr(timing, "_method_in_process", process_state)
+        reading = timing._time_restoration(SUBJECT)
         found.append((reading.peak - reading.before) / 1e6)
     assert 195 < found[0] < 230
     assert found[1] < 30
@@ -199,11 +210,11 @@ def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("wait"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: happened.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 7)
-    monkeypatch.setattr(timing, "_held", (Restores(0), Observation(scene[0])))
-    reading = timing._restored(dataclasses.replace(SUBJECT, device="cuda"))
+    monkeypatch.setattr(timing, "_method_in_process", (Restores(0), Observation(scene[0])))
+    reading = timing._time_restoration(dataclasses.replace(SUBJECT, device="cuda"))
     assert happened == ["reset", "wait", "restore", "wait"]
     assert reading.gpu_peak == 7
-    assert timing._restored(SUBJECT).gpu_peak is None and happened[4:] == ["restore"]
+    assert timing._time_restoration(SUBJECT).gpu_peak is None and happened[4:] == ["restore"]
 
 
 # A whole pass
@@ -211,10 +222,10 @@ def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
 
 
 def pass_over(folder: Path, texts: list[str], rounds: int, **options) -> list[Trial]:
-    measurement.run(
-        plan.select_methods(texts), Size(16, 12), folder, rounds=rounds, threads=1, **options
+    measurement.measure_costs(
+        plan.select_methods(texts), PictureSize(16, 12), folder, rounds=rounds, threads=1, **options
     )
-    return Trials(folder / measurement.SAMPLES).read()
+    return TrialFile(folder / measurement.SAMPLES_FILE).read()
 
 
 def test_the_same_command_again_does_what_is_missing(tmp_path):
@@ -223,7 +234,7 @@ def test_the_same_command_again_does_what_is_missing(tmp_path):
     assert pass_over(tmp_path, ["input"], 1) == first
     longer = pass_over(tmp_path, ["input"], 2)
     assert longer[:2] == first and [trial.round for trial in longer[2:]] == [0, 2]
-    kept, trials = measurement.read(tmp_path)
+    kept, trials = measurement.read_cost_pass(tmp_path)
     assert trials == longer and list(kept.counts) == ["input"]
     assert kept.counts["input"].forms == {} and not kept.counts["input"].problem
     assert kept.provenance["suite"] and kept.subjects[0].threads == 1
@@ -231,9 +242,11 @@ def test_the_same_command_again_does_what_is_missing(tmp_path):
 
 def test_samples_taken_under_other_circumstances_stay_but_are_not_shown(tmp_path):
     own = pass_over(tmp_path, ["input"], 1)
-    Trials(tmp_path / measurement.SAMPLES).append(dataclasses.replace(OK, subject=subject("input")))
-    assert measurement.read(tmp_path)[1] == own
-    assert len(Trials(tmp_path / measurement.SAMPLES).read()) == 3
+    TrialFile(tmp_path / measurement.SAMPLES_FILE).append(
+        dataclasses.replace(OK, subject=subject("input"))
+    )
+    assert measurement.read_cost_pass(tmp_path)[1] == own
+    assert len(TrialFile(tmp_path / measurement.SAMPLES_FILE).read()) == 3
 
 
 def test_counting_alone_takes_no_samples_and_published_figures_have_their_own_size(
@@ -248,12 +261,12 @@ def test_counting_alone_takes_no_samples_and_published_figures_have_their_own_si
         )
 
     figures = [
-        Published(method, "x", "size", "1", "x", "") for method in ("echo:gain=0.5", "scribble")
+        PublishedCost(method, "x", "size", "1", "x", "") for method in ("echo:gain=0.5", "scribble")
     ]
-    monkeypatch.setattr(published, "read", lambda: figures)
+    monkeypatch.setattr(published, "read_published_costs", lambda: figures)
     monkeypatch.setattr(METHODS.get("echo"), "network", network)
     assert pass_over(tmp_path, ["echo"], 0) == []
-    kept, _ = measurement.read(tmp_path)
+    kept, _ = measurement.read_cost_pass(tmp_path)
     assert kept.counts["echo"].forms[""].macs == 3 * 16 * 12
     assert kept.counts["echo"].checkpoint_bytes is None
     assert kept.published == figures[:1] and list(kept.references) == ["echo:gain=0.5"]
@@ -266,7 +279,7 @@ def test_a_method_that_cannot_be_counted_does_not_stop_the_others(tmp_path, toys
 
     monkeypatch.setattr(METHODS.get("echo"), "network", broken)
     pass_over(tmp_path, ["echo", "input"], 0)
-    kept, _ = measurement.read(tmp_path)
+    kept, _ = measurement.read_cost_pass(tmp_path)
     assert kept.counts["echo"].problem == "RuntimeError: no such layer"
     assert not kept.counts["input"].problem
 
@@ -278,7 +291,7 @@ def test_the_size_of_the_file_of_weights_is_told(tmp_path, toys, monkeypatch):
     monkeypatch.setattr(kind, "checkpoints", {"some": str(weights)})
     monkeypatch.setattr(kind, "default_checkpoint", "some")
     monkeypatch.setattr(kind, "__init__", lambda self, *, checkpoint: None)
-    assert measurement._counted("echo", Size(8, 8)).checkpoint_bytes == 5
+    assert measurement._count_method("echo", PictureSize(8, 8)).checkpoint_bytes == 5
 
 
 @pytest.mark.parametrize(
@@ -296,16 +309,16 @@ def test_learned_methods_are_measured_on_both_devices(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert measurement._devices(device, learned=True) == learned
-    assert measurement._devices(device, learned=False) == classical
+    assert measurement._list_devices(device, learned=True) == learned
+    assert measurement._list_devices(device, learned=False) == classical
 
 
 def test_no_pass_and_a_damaged_one_are_told_apart(tmp_path):
     with pytest.raises(UsageError, match="--methods"):
-        measurement.read(tmp_path)
-    (tmp_path / measurement.RECORD).write_text("{}")
+        measurement.read_cost_pass(tmp_path)
+    (tmp_path / measurement.RECORD_FILE).write_text("{}")
     with pytest.raises(DataError, match="run `cost` again"):
-        measurement.read(tmp_path)
+        measurement.read_cost_pass(tmp_path)
 
 
 # Published figures
@@ -313,14 +326,14 @@ def test_no_pass_and_a_damaged_one_are_told_apart(tmp_path):
 
 
 def test_every_published_figure_names_a_method_that_is_here():
-    figures = published.read()
+    figures = published.read_published_costs()
     assert len({(f.method, f.model, f.quantity, f.source) for f in figures}) == len(figures) > 50
     for method in {figure.method for figure in figures}:
         create(METHODS, method)
 
 
 def test_published_figures_are_as_printed():
-    table = {(f.model, f.quantity): f.value for f in published.read()}
+    table = {(f.model, f.quantity): f.value for f in published.read_published_costs()}
     assert table["GKMNet", "operations"] == "603.5" and table["w/o Conv-LSTM", "size"] == "4.33"
     assert table["DPDNet-D", "operations"] == "4048.6" and table["EBDB", "cpu_seconds"] == "929.7"
 
@@ -332,9 +345,9 @@ def test_a_damaged_file_of_figures_is_refused(tmp_path, line):
     path = tmp_path / "cost.csv"
     path.write_text(f"method,model,quantity,value,unit,source,note\n{line}\n")
     with pytest.raises(DataError, match="columns"):
-        published.read(path)
+        published.read_published_costs(path)
     with pytest.raises(DataError, match="part of the checkout"):
-        published.read(tmp_path / "none.csv")
+        published.read_published_costs(tmp_path / "none.csv")
 
 
 # The command
@@ -356,11 +369,11 @@ def test_the_command_measures_and_writes_the_tables_again(tmp_path, toys):
     assert "What a picture of 9x7 costs" in done.stdout and "it broke <b>badly</b>" in done.stdout
     text = (tmp_path / "made" / "cost.md").read_text()
     (tmp_path / "made" / "cost.md").unlink()
-    samples = (tmp_path / "made" / measurement.SAMPLES).read_text()
+    samples = (tmp_path / "made" / measurement.SAMPLES_FILE).read_text()
     again = call("--out", folder)
     assert again.returncode == 1 and again.stderr == ""
     assert (tmp_path / "made" / "cost.md").read_text() == text
-    assert (tmp_path / "made" / measurement.SAMPLES).read_text() == samples
+    assert (tmp_path / "made" / measurement.SAMPLES_FILE).read_text() == samples
     assert [json.loads(line)["round"] for line in samples.splitlines()] == [0, 0, 1]
 
 

@@ -621,7 +621,7 @@ def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: 
 
 def _listed(kind: str) -> str:
     console = Console(width=400, file=io.StringIO())
-    console.print(listing.table(kind))
+    console.print(listing.make_registry_table(kind))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 

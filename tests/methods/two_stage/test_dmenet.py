@@ -464,7 +464,7 @@ def test_maps_are_made_and_kept(
 
 def _maps(
     text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[map_scores.Row]:
+) -> list[map_scores.MapRow]:
     """Run `maps` on the toy data set, in this process."""
 
     def here(work: Any, items: Any, settings: Settings, **_: object) -> Iterator[Any]:
@@ -474,6 +474,6 @@ def _maps(
 
     monkeypatch.setattr(runner, "spread", here)
     methods, data = plan.select_methods([text]), plan.select_dataset("tiny", folder)
-    return map_scores.run(
+    return map_scores.score_maps(
         methods, data, [Noise(0.0)], Settings(folder, folder, (toys,), device="cpu")
     )

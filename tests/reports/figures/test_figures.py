@@ -30,9 +30,9 @@ from benchmark.api import (
 )
 from benchmark.cells import Cell, Outcome, Score
 from benchmark.cost import measurement
-from benchmark.cost.counting import Count
-from benchmark.cost.measurement import Counted, Record, Size
-from benchmark.cost.timing import Reading, Subject, Trial, Trials
+from benchmark.cost.counting import NetworkCount
+from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
+from benchmark.cost.timing import Reading, TimingSubject, Trial, TrialFile
 from benchmark.methods.learned import method as networked
 from benchmark.noise import Noise
 from benchmark.optics import gkm
@@ -413,21 +413,24 @@ def cost(tmp_path: Path) -> Path:
     """
     folder = tmp_path / "cost"
     folder.mkdir()
-    count = Count(
+    count = NetworkCount(
         2_000_000, 8_000_000, 0, 0, ((1, 3, 8, 8),), {"convolution": 5_000_000_000}, 0, 0, {}, {}
     )
     seconds = {"input": 0.001, "blurry": 0.1, "sharp": 1.0, ORACLE: 0.01}
     subjects = {
-        name: Subject(name, "1", None, "cpu", "8x8", "a CPU", None, 1, "torch", "0")
+        name: TimingSubject(name, "1", None, "cpu", "8x8", "a CPU", None, 1, "torch", "0")
         for name in seconds
     }
-    counts = {name: Counted({"plain": count}) if name == "sharp" else Counted() for name in seconds}
-    kept = Record(Size(8, 8), list(subjects.values()), counts, [], {}, {})
-    (folder / measurement.RECORD).write_bytes(measurement._RECORD.dump_json(kept))
+    counts = {
+        name: MethodCounts({"plain": count}) if name == "sharp" else MethodCounts()
+        for name in seconds
+    }
+    kept = CostRecord(PictureSize(8, 8), list(subjects.values()), counts, [], {}, {})
+    (folder / measurement.RECORD_FILE).write_bytes(measurement.RECORD_ADAPTER.dump_json(kept))
     for name, subject in subjects.items():
         for number, factor in enumerate((9.0, 0.5, 1.5)):
             reading = Reading(seconds[name] * factor, None, None, None)
-            Trials(folder / measurement.SAMPLES).append(
+            TrialFile(folder / measurement.SAMPLES_FILE).append(
                 Trial(subject, number, "ok", None, reading, "")
             )
     return folder
@@ -474,7 +477,7 @@ def test_there_is_no_front_of_oracles(noisy: Run, cost: Path) -> None:
 def test_pareto_wants_costs_of_these_methods(noisy: Run, cost: Path, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"no cost pass in .*--cost"):
         pareto.draw_pareto_figure(source(noisy, cost=tmp_path))
-    (cost / measurement.SAMPLES).unlink()
+    (cost / measurement.SAMPLES_FILE).unlink()
     made = pareto.draw_pareto_figure(source(noisy, cost=cost))
     assert [axes.get_xlabel() for axes in made.figure.axes] == ["parameters (M)", "MACs (G)"]
     assert any(line.startswith("No seconds") for line in made.caption)

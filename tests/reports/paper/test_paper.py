@@ -19,9 +19,15 @@ import pytest
 
 from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
-from benchmark.cost.counting import Check, Count
-from benchmark.cost.measurement import _RECORD, RECORD, Counted, Record, Size
-from benchmark.cost.timing import Subject
+from benchmark.cost.counting import CounterCheck, NetworkCount
+from benchmark.cost.measurement import (
+    RECORD_ADAPTER,
+    RECORD_FILE,
+    CostRecord,
+    MethodCounts,
+    PictureSize,
+)
+from benchmark.cost.timing import TimingSubject
 from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import grid, paper
@@ -365,7 +371,7 @@ def test_a_protocol_that_was_not_scored_is_refused(runs: Runs) -> None:
 # Costs
 # --------------------------------------------------------------------------------------------------
 
-COUNT = Count(
+COUNT = NetworkCount(
     1_410_000,
     5_640_000,
     0,
@@ -375,19 +381,22 @@ COUNT = Count(
     0,
     603_500_000_000,
     {},
-    {"torch": Check(1.0), "fvcore": Check(1.0)},
+    {"torch": CounterCheck(1.0), "fvcore": CounterCheck(1.0)},
 )
 
 
 def costs(
-    folder: Path, size: Size, counts: Mapping[str, Counted], references: Mapping[str, Counted]
+    folder: Path,
+    size: PictureSize,
+    counts: Mapping[str, MethodCounts],
+    references: Mapping[str, MethodCounts],
 ) -> Path:
     """Keep a cost pass in a folder."""
     subjects = [
-        Subject(name, "1", None, "cpu", str(size), "processor", None, 2, "torch 0", "0.1.0")
+        TimingSubject(name, "1", None, "cpu", str(size), "processor", None, 2, "torch 0", "0.1.0")
         for name in counts
     ]
-    kept = Record(
+    kept = CostRecord(
         size,
         subjects,
         counts,
@@ -396,7 +405,7 @@ def costs(
         {"suite": "0.1.0", "git": {"commit": "d" * 40, "dirty": True}},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).write_bytes(_RECORD.dump_json(kept))
+    (folder / RECORD_FILE).write_bytes(RECORD_ADAPTER.dump_json(kept))
     return folder
 
 
@@ -407,8 +416,11 @@ def cost_lines(table: grid.Grid) -> dict[str, list[str]]:
 def test_costs_stand_beside_the_printed_ones_in_the_convention_that_is_stated(
     tmp_path: Path,
 ) -> None:
-    counts = {"gkmnet": Counted({"dense GCM": COUNT, "separable GCM": COUNT}), "jnb": Counted()}
-    table = CostTable(TABLES["1"], costs(tmp_path, Size(1680, 1120), counts, {})).grid()
+    counts = {
+        "gkmnet": MethodCounts({"dense GCM": COUNT, "separable GCM": COUNT}),
+        "jnb": MethodCounts(),
+    }
+    table = CostTable(TABLES["1"], costs(tmp_path, PictureSize(1680, 1120), counts, {})).grid()
     heads = [f"{column.group.partition(',')[0]} {column.title}".strip() for column in table.columns]
     found = cost_lines(table)
     line = dict(zip(heads, found["gkmnet (dense GCM)"], strict=True))
@@ -424,21 +436,24 @@ def test_costs_stand_beside_the_printed_ones_in_the_convention_that_is_stated(
 
 
 def test_a_network_that_cannot_be_counted_is_not_called_none(tmp_path: Path) -> None:
-    counts = {"srn": Counted(problem="no memory"), "jnb": Counted()}
-    found = cost_lines(CostTable(TABLES["1"], costs(tmp_path, Size(1680, 1120), counts, {})).grid())
+    counts = {"srn": MethodCounts(problem="no memory"), "jnb": MethodCounts()}
+    found = cost_lines(
+        CostTable(TABLES["1"], costs(tmp_path, PictureSize(1680, 1120), counts, {})).grid()
+    )
     assert found["srn"][-3] == "cannot be counted" and found["jnb"][-3] == "no network"
 
 
 def test_networks_counted_for_the_printed_figures_fill_in_at_their_size_only(
     tmp_path: Path,
 ) -> None:
-    reference = {"gkmnet:variant=official,scales=1": Counted({"dense GCM": COUNT})}
+    reference = {"gkmnet:variant=official,scales=1": MethodCounts({"dense GCM": COUNT})}
     same = CostTable(
-        TABLES["4"], costs(tmp_path / "a", Size(1680, 1120), {"jnb": Counted()}, reference)
+        TABLES["4"],
+        costs(tmp_path / "a", PictureSize(1680, 1120), {"jnb": MethodCounts()}, reference),
     ).grid()
     assert "gkmnet:variant=official,scales=1 (dense GCM)" in cost_lines(same)
     other = CostTable(
-        TABLES["4"], costs(tmp_path / "b", Size(64, 64), {"jnb": Counted()}, reference)
+        TABLES["4"], costs(tmp_path / "b", PictureSize(64, 64), {"jnb": MethodCounts()}, reference)
     ).grid()
     assert all(line[-1].text == "not counted" for line in other.lines)
     assert {column.group for column in other.columns} == {"", "published, 1680x1120", "here, 64x64"}
@@ -458,11 +473,13 @@ def test_without_a_cost_pass_the_printed_figures_stand_alone() -> None:
 
 
 def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Path) -> None:
-    kept = costs(tmp_path / "run", Size(1680, 1120), {"jnb": Counted()}, {})
+    kept = costs(tmp_path / "run", PictureSize(1680, 1120), {"jnb": MethodCounts()}, {})
     assert find([kept], None) == kept and find([kept], tmp_path) == tmp_path
     shipped = find([tmp_path], None)
     assert shipped is not None and shipped.parts[-2:] == ("measured", "cost")
-    usual = costs(Path("results/cost/1680x1120"), Size(1680, 1120), {"jnb": Counted()}, {})
+    usual = costs(
+        Path("results/cost/1680x1120"), PictureSize(1680, 1120), {"jnb": MethodCounts()}, {}
+    )
     assert find([tmp_path], None) == usual
 
 
