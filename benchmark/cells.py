@@ -34,8 +34,8 @@ _IDENTITY = (
 Status = Literal["ok", "failed", "skipped", "timeout"]
 ScoreStatus = Literal["ok", "skipped", "unavailable", "failed"]
 """What became of a score: `skipped`: there is nothing to measure (no target, a picture that does
-not fit the metric); `unavailable`: the metric cannot be computed here, and is tried again elsewhere;
-`failed`: the metric broke, or gave no finite number.
+not fit the metric); `unavailable`: the metric cannot be computed here, and is tried again where it
+can; `failed`: the metric broke, or gave no finite number.
 """
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,6 +19,9 @@ from benchmark.registry import create_metric
 
 AnyCard = MethodCard | DatasetCard | ProtocolCard
 CardT = TypeVar("CardT", MethodCard, DatasetCard, ProtocolCard)
+_ADAPTERS: Mapping[type[AnyCard], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (MethodCard, DatasetCard, ProtocolCard)
+}
 CARD_KINDS: Mapping[type[AnyCard], str] = {
     MethodCard: "method",
     DatasetCard: "dataset",
@@ -65,7 +67,7 @@ def _describe_measure(measure: Measure, other_titles: set[str]) -> MeasureCard:
 
 def card_to_json(card: AnyCard) -> str:
     """Return a card as JSON text, which `card_from_json` reads."""
-    return _adapter(type(card)).dump_json(card).decode()
+    return _ADAPTERS[type(card)].dump_json(card).decode()
 
 
 def card_from_json(text: str, kind: type[CardT]) -> CardT:
@@ -80,7 +82,7 @@ def card_from_json(text: str, kind: type[CardT]) -> CardT:
             key: _complete_measure(measure) for key, measure in facts["measures"].items()
         }
     try:
-        card: CardT = _adapter(kind).validate_python(facts)
+        card: CardT = _ADAPTERS[kind].validate_python(facts)
     except ValidationError as error:
         raise UsageError(f"not a readable {CARD_KINDS[kind]} card: {error}") from error
     return card
@@ -93,8 +95,3 @@ def _complete_measure(facts: dict[str, Any]) -> dict[str, Any]:
     """
     quantity = str(facts["title"]).split()[0]
     return {"metric": quantity.lower(), "quantity": quantity} | facts
-
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

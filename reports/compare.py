@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.api import UsageError
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import grid, paired_tests, tables
 from benchmark.reports.grid import Grid, TableCell
 from benchmark.reports.grid import TableColumn as Head
 from benchmark.reports.paired_tests import Test
-from benchmark.reports.selection import Card, Column, Ground, Shared, counted
+from benchmark.reports.selection import Column, Ground, Shared, counted
 from benchmark.stats import ALPHA, Friedman, friedman, mean_interval
 from benchmark.store import FILE_NAME, Store
 
@@ -150,7 +151,7 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
     best_first = scores.sort_values(
-        "difference", ascending=not test.card["higher_is_better"], kind="stable"
+        "difference", ascending=not test.card.higher_is_better, kind="stable"
     )
     titles = (first, second, f"{first} − {second}")
     order = f"From the picture on which {first} is furthest ahead to the one on which {second} is."
@@ -165,7 +166,7 @@ def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
 
 def _under_all_measures(
     ground: Ground, column: Column, methods: Sequence[str]
-) -> tuple[list[tuple[Column, Card, pd.DataFrame]], list[str]]:
+) -> tuple[list[tuple[Column, MeasureCard, pd.DataFrame]], list[str]]:
     """Return the measures of the protocol with the scores of two methods, and why some measures
     have none.
     """
@@ -176,12 +177,12 @@ def _under_all_measures(
         if shared.pictures:
             cases.append((other, card, shared.values[other]))
         else:
-            missing.append(f"{card['title']}: {' '.join(shared.left_out)}")
+            missing.append(f"{card.title}: {' '.join(shared.left_out)}")
     return cases, missing
 
 
 def _measure_line(test: Test) -> grid.TableLine:
-    means = [f"{test.scores[name].mean():.{test.card['digits']}f}" for name in test.names]
+    means = [f"{test.scores[name].mean():.{test.card.digits}f}" for name in test.names]
     heads = (tables.heading(test.card), str(test.found.n), *means)
     return (*map(TableCell, heads), *paired_tests.cells(test))
 
@@ -202,7 +203,7 @@ def _verdict(ground: Ground, test: Test) -> str:
             f"no difference shown: {a} − {b} is {_amount(test, 1)} {evidence}; {tally}; "
             f"{_power(test)} {where}."
         )
-    if (found.mean > 0) == test.card["higher_is_better"]:
+    if (found.mean > 0) == test.card.higher_is_better:
         better, worse, tally = a, b, _tally(found.wins, found.losses, found.ties)
     else:
         better, worse, tally = b, a, _tally(found.losses, found.wins, found.ties)
@@ -251,7 +252,7 @@ def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
         raise UsageError(
             f"{ground.dataset}: ranks need two pictures that all have. {' '.join(shared.left_out)}"
         )
-    found = friedman(values.to_numpy(), higher_is_better=card["higher_is_better"])
+    found = friedman(values.to_numpy(), higher_is_better=card.higher_is_better)
     ranks = dict(
         sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0]))
     )
@@ -308,7 +309,7 @@ def _ranking(
 
 def _won(test: Test) -> bool:
     """Return whether the first method is shown to be better than the second."""
-    return test.adjusted <= ALPHA and (test.found.mean > 0) == test.card["higher_is_better"]
+    return test.adjusted <= ALPHA and (test.found.mean > 0) == test.card.higher_is_better
 
 
 def _rank_table(
@@ -325,7 +326,7 @@ def _rank_table(
     lines = []
     for name, rank in ranks.items():
         near = rank - best <= found.critical_difference
-        mean = paired_tests.interval(intervals[name], card["digits"])
+        mean = paired_tests.interval(intervals[name], card.digits)
         lines.append(
             (
                 TableCell(_title(ground, name)),
@@ -402,7 +403,7 @@ def _pictures(
         f"{tables.heading(card)} of every picture, {_place(ground, column)}",
         (Head("picture", label=True), *map(Head, titles)),
         (
-            [str(row[0]), *(f"{value:z.{card['digits'] + 1}f}" for value in row[1:])]
+            [str(row[0]), *(f"{value:z.{card.digits + 1}f}" for value in row[1:])]
             for row in scores.itertuples()
         ),
         notes,
@@ -414,15 +415,15 @@ def _place(ground: Ground, column: Column) -> str:
 
 
 def _where(ground: Ground, column: Column) -> str:
-    return f"({ground.card(column)['title']}, protocol {column.protocol})"
+    return f"({ground.card(column).title}, protocol {column.protocol})"
 
 
 def _title(ground: Ground, method: str) -> str:
     return method + ground.marks(method)
 
 
-def _unit(card: Card) -> str:
-    return f" {card['unit']}" if card["unit"] else ""
+def _unit(card: MeasureCard) -> str:
+    return f" {card.unit}" if card.unit else ""
 
 
 def _p(p: float) -> str:

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import __version__, provenance
+from benchmark.api import MethodCard
 
-MethodFacts = Mapping[str, Any]
-"""A `MethodCard` as a run keeps it; those of older releases say less."""
 _MARKS = (
     ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),
     ("‡", "noise_aware", "given the noise level, which the others are not"),
 )
 
 
-def marks(card: MethodFacts) -> str:
+def marks(card: MethodCard | None) -> str:
     """Return the marks of what a method was given beyond the picture; `explained` says what they
     mean.
     """
-    return "".join(mark for mark, fact, _ in _MARKS if card.get(fact))
+    return "".join(mark for mark, fact, _ in _MARKS if getattr(card, fact, False))
 
 
 def explained(titles: Iterable[str]) -> list[str]:
@@ -29,14 +28,14 @@ def explained(titles: Iterable[str]) -> list[str]:
     return [f"{mark} {meaning}" for mark, _, meaning in _MARKS if mark in text]
 
 
-def learned_from(card: MethodFacts) -> str:
+def learned_from(card: MethodCard | None) -> str:
     """Return what a method's weights or constants were learned from, and how long; empty for
     nothing.
     """
-    data = card.get("trained_on", ())
-    budget = card.get("budget", "")
-    named = "unknown data" if data is None else ", ".join(data)
-    return f"{named} ({budget})" if named and budget else named
+    if card is None:
+        return ""
+    named = "unknown data" if card.trained_on is None else ", ".join(card.trained_on)
+    return f"{named} ({card.budget})" if named and card.budget else named
 
 
 def training(sources: Mapping[str, str]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmark import imageio, map_scores, noise
 from benchmark.api import Map, Sample
 from benchmark.map_scores import ESTIMATE_CONSTANT, MapRow
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ByteImage = NDArray[np.uint8]
-MeasureCard = dict[str, Any]
 
 _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
@@ -46,7 +46,14 @@ _NUMBERS = [
 def _measure_card(
     title: str, unit: str = "", *, higher: bool = False, digits: int = 3
 ) -> MeasureCard:
-    return {"title": title, "unit": unit, "higher_is_better": higher, "digits": digits}
+    return MeasureCard(
+        metric=title,
+        quantity=title,
+        title=title,
+        unit=unit,
+        higher_is_better=higher,
+        digits=digits,
+    )
 
 
 _MAP_MEASURES: Final = {
@@ -261,7 +268,7 @@ class _MapTables:
                     f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures "
                     f"({reason})"
                 )
-        title = name + footnotes.marks(dataclasses.asdict(method.card))
+        title = name + footnotes.marks(method.card)
         notes += footnotes.explained([title])
         return summaries.Row(level, name, title, method.card.oracle, entries)
 
@@ -284,10 +291,7 @@ class _MapTables:
             + ", ".join(f"{method.id.label} {method.version}" for method in self._methods)
             + ".",
             *footnotes.training(
-                {
-                    m.id.label: footnotes.learned_from(dataclasses.asdict(m.card))
-                    for m in self._methods
-                }
+                {m.id.label: footnotes.learned_from(m.card) for m in self._methods}
             ),
             *self._cropped(),
         ]
@@ -325,7 +329,7 @@ def _mark_best(
         ]
         if not means:
             continue
-        best = max(means) if card["higher_is_better"] else min(means)
+        best = max(means) if card.higher_is_better else min(means)
         for row in rows:
             entry = row.entries[key]
             won = not row.oracle and entry.interval is not None and entry.interval.mean == best

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.grid import TableCell
-from benchmark.reports.selection import Card, Column, Ground
+from benchmark.reports.selection import Column, Ground
 from benchmark.stats import ALPHA, Interval, Paired, compare, holm
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Test:
     __test__ = False  # pytest takes classes of this name for its own
 
     column: Column
-    card: Card
+    card: MeasureCard
     scores: pd.DataFrame
     found: Paired
     adjusted: float
@@ -47,10 +48,10 @@ class Test:
         return str(a), str(b)
 
 
-def tests(cases: Sequence[tuple[Column, Card, pd.DataFrame]]) -> list[Test]:
+def tests(cases: Sequence[tuple[Column, MeasureCard, pd.DataFrame]]) -> list[Test]:
     """Return the tests of a family, given its measures and scores."""
     results = [
-        compare(*scores.to_numpy().T, higher_is_better=card["higher_is_better"])
+        compare(*scores.to_numpy().T, higher_is_better=card.higher_is_better)
         for _, card, scores in cases
     ]
     adjusted = holm([found.sign_flip for found in results])
@@ -102,7 +103,7 @@ def _record(ground: Ground, test: Test) -> dict[str, Any]:
         "dataset": ground.dataset,
         "noise": ground.level,
         **test.column._asdict(),
-        "higher_is_better": test.card["higher_is_better"],
+        "higher_is_better": test.card.higher_is_better,
         "a": a,
         "b": b,
         "n": found.n,
@@ -153,7 +154,7 @@ def digits_of(test: Test) -> int:
     half = 0.0 if low is None or high is None else (high - low) / 2
     size = max(abs(test.found.mean), half)
     needed = 1 - math.floor(math.log10(size)) if size else 0
-    return int(max(test.card["digits"], min(needed, _MOST_DIGITS)))
+    return int(max(test.card.digits, min(needed, _MOST_DIGITS)))
 
 
 def interval(found: Interval, digits: int) -> str:

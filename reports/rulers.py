@@ -32,7 +32,6 @@ def grids(
     """Return, for every quantity that several rulers measure, the ranking under each, and how well
     rankings agree.
 
-    Rulers of one quantity have titles that begin with the same word ("PSNR", "PSNR rounded").
     Methods that saw the truth or the noise level are not ranked.
 
     Args:
@@ -126,7 +125,7 @@ def _families(ground: Ground, outputs: str) -> dict[str, list[Column]]:
     found: dict[str, list[Column]] = {}
     for column in sorted(columns, key=lambda column: column.track != outputs):
         if ground.scored(column):
-            found.setdefault(str(ground.card(column)["title"]).split()[0], []).append(column)
+            found.setdefault(ground.card(column).quantity, []).append(column)
     return {quantity: some for quantity, some in found.items() if some[0].track == outputs}
 
 
@@ -192,7 +191,7 @@ def _cells(
     first: pd.Series[float],
 ) -> dict[str, TableCell]:
     """Return method -> cell of a column."""
-    digits = ground.card(column)["digits"] + 1
+    digits = ground.card(column).digits + 1
     ranks = _ranks(ground, column, values).to_dict()
     before = _ranks(ground, reference, first[values.index]).to_dict()
     return {
@@ -207,7 +206,7 @@ def _change(rank: int, before: int) -> str:
 
 def _agreement(ground: Ground, means: _Means, caption: str) -> Grid:
     """Return Kendall's tau between the rankings of every two columns."""
-    names = [f"{c.protocol} ({c.track}), {ground.card(c)['title']}" for c in means.values]
+    names = [f"{c.protocol} ({c.track}), {ground.card(c).title}" for c in means.values]
     lines = [
         [name, *(_tau(ground, (column, values), other) for other in means.values.items())]
         for name, (column, values) in zip(names, means.values.items(), strict=True)
@@ -231,7 +230,7 @@ def _tau(
 
 def _ranks(ground: Ground, column: Column, means: pd.Series[float]) -> pd.Series[float]:
     """Return method -> rank, 1 for the best; equal means share the better rank."""
-    return means.rank(method="min", ascending=not ground.card(column)["higher_is_better"])
+    return means.rank(method="min", ascending=not ground.card(column).higher_is_better)
 
 
 def _head(ground: Ground, column: Column, reference: Column) -> Head:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.plan import combined_fingerprint
 from benchmark.reports import footnotes, runs, summaries
 from benchmark.store import Store
@@ -16,7 +17,6 @@ from benchmark.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-Card = dict[str, Any]
 _JOINT = "+"
 _WHERE = ["method", "sample"]
 _NOISE = ("sigma", "clip", "round8", "seed")
@@ -75,7 +75,7 @@ class Ground:
         self._frame = frame[[level == self.level for level in levels]]
         self._stores = stores
         self._protocols = {
-            name: card for store in stores for name, card in store.cards("protocol").items()
+            name: card for store in stores for name, card in store.cards(ProtocolCard).items()
         }
         self._methods = summaries.method_cards(stores, self._frame)
 
@@ -91,16 +91,15 @@ class Ground:
         protocol's own first.
         """
         there = set(self._frame.loc[self._frame["protocol"] == protocol, "track"])
-        return [track for track in self._protocols[protocol]["tracks"] if track in there]
+        return [track for track in self._protocols[protocol].tracks if track in there]
 
-    def measures(self, protocol: str) -> Mapping[str, Card]:
+    def measures(self, protocol: str) -> Mapping[str, MeasureCard]:
         """Return measure key -> card (title, unit, direction, digits) of a protocol, in
         its order.
         """
-        measures: Mapping[str, Card] = self._protocols[protocol]["measures"]
-        return measures
+        return self._protocols[protocol].measures
 
-    def card(self, column: Column) -> Card:
+    def card(self, column: Column) -> MeasureCard:
         """Return the card of a column's measure."""
         return self.measures(column.protocol)[column.measure]
 
@@ -172,9 +171,7 @@ class Ground:
         """Return the marks of what a method was given; `about` explains them."""
         return "".join(
             dict.fromkeys(
-                "".join(
-                    footnotes.marks(self._methods.get(one, {})) for one in self._members(method)
-                )
+                "".join(footnotes.marks(self._methods.get(one)) for one in self._members(method))
             )
         )
 
@@ -205,7 +202,7 @@ class Ground:
         commits.
         """
         protocols = dict.fromkeys(
-            f"{name} ({self._protocols[name]['title']})" for name, _, _ in columns
+            f"{name} ({self._protocols[name].title})" for name, _, _ in columns
         )
         tracks = dict.fromkeys(column.track for column in columns)
         single = self._all_members(methods)
@@ -227,7 +224,7 @@ class Ground:
                 if len(some := self._members(name)) > 1
             ),
             *footnotes.training(
-                {name: footnotes.learned_from(self._methods.get(name, {})) for name in single}
+                {name: footnotes.learned_from(self._methods.get(name)) for name in single}
             ),
             *self._commits(mine),
         ]

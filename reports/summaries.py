@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from benchmark.api import UsageError
+from benchmark.api import MethodCard, UsageError
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.plan import combined_fingerprint
 from benchmark.reports import footnotes, significance
 from benchmark.stats import Interval, mean_interval
@@ -83,7 +84,7 @@ class Summary:
     dataset: str
     protocol: str
     track: str
-    measures: dict[str, dict[str, Any]]
+    measures: Mapping[str, MeasureCard]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -204,7 +205,7 @@ def summaries(
         ("sigma", levels),
     ):
         frame = frame if wanted is None else frame[frame[column].isin(wanted)]
-    cards = {name: card for store in listed for name, card in store.cards("protocol").items()}
+    cards = {name: card for store in listed for name, card in store.cards(ProtocolCard).items()}
     absent = [name for name in protocols if name not in cards]
     if absent:
         folders = ", ".join(str(store.folder) for store in listed)
@@ -213,7 +214,7 @@ def summaries(
         )
     made: list[Summary] = []
     for protocol in protocols or cards:
-        seen = frame[frame["track"].isin(cards[protocol]["tracks"])]
+        seen = frame[frame["track"].isin(cards[protocol].tracks)]
         for (name, track), part in seen.groupby(["dataset", "track"], sort=False):
             measured = part[_concerns(part, str(protocol))]
             if not measured.empty:
@@ -243,7 +244,7 @@ class _Summariser:
         dataset: str,
         track: str,
         protocol: str,
-        card: dict[str, Any],
+        card: ProtocolCard,
     ) -> None:
         self._cards = method_cards(stores, part)
         self._protocol_card = card
@@ -251,7 +252,7 @@ class _Summariser:
         self._part, self._dataset, self._track, self._protocol = part, dataset, track, protocol
         self._notes: list[str] = []
         self._failures: dict[tuple[str, str], list[str]] = {}
-        self._measures: dict[str, dict[str, Any]] = card["measures"]
+        self._measures: Mapping[str, MeasureCard] = card.measures
 
     def summary(self) -> Summary:
         """Return the summary; the rows come first because they find the notes."""
@@ -311,17 +312,17 @@ class _Summariser:
     def _row(
         self, level: str, method: str, lack: str, common: set[str], block: pd.DataFrame
     ) -> Row:
-        card = self._cards.get(method, {})
+        card = self._cards.get(method)
         mine = block[(block["method"] == method) & block["sample"].isin(common)]
         mine = mine[mine["protocol"] == self._protocol]
         entries = {
             key: Entry(None, lack) if lack else self._entry(mine[mine["measure"] == key], common)
             for key in self._measures
         }
-        told = bool(card.get("noise_aware"))
-        return Row(
-            level, method, self._title(method, card), bool(card.get("oracle")), entries, told
-        )
+        oracle = card is not None and card.oracle
+        noise_aware = card is not None and card.noise_aware
+        title = method + footnotes.marks(card)
+        return Row(level, method, title, oracle, entries, noise_aware)
 
     def _entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
         rows = rows[rows["ruler"] == self._ruler(rows)]
@@ -349,11 +350,9 @@ class _Summariser:
             self._notes.append(reason)
         return head
 
-    def _title(self, method: str, card: dict[str, Any]) -> str:
-        return method + footnotes.marks(card)
-
     def _order(self, row: Row) -> tuple[int, int, str]:
-        family = self._cards.get(row.method, {}).get("family", "")
+        card = self._cards.get(row.method)
+        family = card.family if card else ""
         families = ("baseline", "classical", "learned")
         return (
             row.oracle,
@@ -375,7 +374,7 @@ class _Summariser:
             yield f"{who}, noise {', '.join(at)}: {what}"
 
     def _origin(self) -> Iterator[str]:
-        yield f"Protocol: {self._protocol} ({self._protocol_card['title']})."
+        yield f"Protocol: {self._protocol} ({self._protocol_card.title})."
         if (count := self._part["store"].nunique()) > 1:
             yield f"From {count} runs; what more than one holds is taken from the one named last."
         if self._commits:
@@ -386,9 +385,7 @@ class _Summariser:
         other.
         """
         cards = [self._cards[name] for name, source in self._learned_from().items() if source]
-        amounts = sorted(
-            {str(card["budget"]).partition(",")[0] for card in cards if card.get("budget")}
-        )
+        amounts = sorted({card.budget.partition(",")[0] for card in cards if card.budget})
         if len(amounts) > 1:
             yield (
                 f"Weights were trained for different times ({', '.join(amounts)}), which the "
@@ -401,11 +398,11 @@ class _Summariser:
         return {name: footnotes.learned_from(self._cards[name]) for name in known}
 
 
-def _marked(rows: list[Row], measures: dict[str, dict[str, Any]]) -> list[Row]:
+def _marked(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
     """Return the rows of one level with the best and the second best of each measure marked."""
     for key, card in measures.items():
         competing = {row.method: row.entries[key].scores for row in rows if _competes(row, key)}
-        found = significance.marks(competing, higher_is_better=card["higher_is_better"])
+        found = significance.marks(competing, higher_is_better=card.higher_is_better)
         for row in rows:
             mark = found.get(row.method)
             entry = row.entries[key]
@@ -447,12 +444,12 @@ def _about_marks(rows: Sequence[Row]) -> Iterator[str]:
         yield "Methods that are given the true blur map or the noise level do not compete."
 
 
-def method_cards(stores: Sequence[Store], part: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def method_cards(stores: Sequence[Store], part: pd.DataFrame) -> dict[str, MethodCard]:
     """Return the card of every method of a table, from the run that its cells are from."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, MethodCard] = {}
     for number, store in enumerate(stores):
         own = set(part.loc[part["store"] == number, "method"])
-        found |= {name: card for name, card in store.cards("method").items() if name in own}
+        found |= {name: card for name, card in store.cards(MethodCard).items() if name in own}
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import grid
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.summaries import Entry, Row, Summary
@@ -49,10 +50,9 @@ def table(summary: Summary) -> Grid:
     )
 
 
-def heading(card: Mapping[str, Any]) -> str:
+def heading(card: MeasureCard) -> str:
     """Return the title of a measure's column: name, unit, and an arrow to the better end."""
-    unit = f" ({card['unit']})" if card["unit"] else ""
-    return f"{card['title']}{unit} {_ARROWS[card['higher_is_better']]}"
+    return f"{card.title}{card.unit_in_brackets} {_ARROWS[card.higher_is_better]}"
 
 
 def count(entries: Iterable[Entry]) -> str:
@@ -61,14 +61,14 @@ def count(entries: Iterable[Entry]) -> str:
     return str(counts.pop()) if len(counts) == 1 else ("–" if not counts else "mixed")
 
 
-def cell(entry: Entry, card: dict[str, Any]) -> TableCell:
+def cell(entry: Entry, card: MeasureCard) -> TableCell:
     """Return the mean with its interval and its mark, or why there is none."""
     return TableCell(
-        _text(entry, card["digits"]), "best" if entry.best else "second" if entry.second else None
+        _text(entry, card.digits), "best" if entry.best else "second" if entry.second else None
     )
 
 
-def _line(row: Row, measures: dict[str, dict[str, Any]]) -> grid.TableLine:
+def _line(row: Row, measures: Mapping[str, MeasureCard]) -> grid.TableLine:
     heads = (TableCell(row.level), TableCell(row.title), TableCell(count(row.entries.values())))
     return (*heads, *(cell(row.entries[key], card) for key, card in measures.items()))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import DataError, Dataset, Sample, Unavailable
 from benchmark.cells import Cell
+from benchmark.metrics.protocol_cards import ProtocolCard
 from benchmark.metrics.tracks import Track
 from benchmark.plan import combined_fingerprint
 from benchmark.registry import DATASETS, create
@@ -245,9 +246,9 @@ class Source:
         was used.
         """
         tracks = next(
-            cards[self.protocol]["tracks"]
+            cards[self.protocol].tracks
             for store in self._stores
-            if self.protocol in (cards := store.cards("protocol"))
+            if self.protocol in (cards := store.cards(ProtocolCard))
         )
         found = summaries.summaries(self._stores, [self.protocol], self.dataset, methods)
         return min(found, key=lambda summary: tracks.index(summary.track))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmark.api import Unavailable
 from benchmark.cost import measurement
 from benchmark.cost.measurement import CostRecord, MethodCounts
 from benchmark.cost.timing import Trial
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source
@@ -64,7 +65,7 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, panel in zip(row, panels, strict=True):
         _draw_pareto_panel(
-            axes, source, quality, panel, bool(source.measures[measure]["higher_is_better"])
+            axes, source, quality, panel, bool(source.measures[measure].higher_is_better)
         )
     row[0].set_ylabel(label)
     named = {
@@ -91,9 +92,7 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
     )
 
 
-def _mean_quality(
-    scores: pd.DataFrame, card: Mapping[str, Any]
-) -> tuple[dict[str, Interval], str, str]:
+def _mean_quality(scores: pd.DataFrame, card: MeasureCard) -> tuple[dict[str, Interval], str, str]:
     """Return the mean of each method, the label of the axis, and a sentence for the caption.
 
     Where the input is among the methods, it is the mean difference to it: its interval leaves out
@@ -110,7 +109,7 @@ def _mean_quality(
     made = {
         method: mean_interval((values - own["input"]).tolist()) for method, values in own.items()
     }
-    mean = f"{own['input'].mean():.{card['digits']}f}"
+    mean = f"{own['input'].mean():.{card.digits}f}"
     return made, f"{name}, change from input", f"mean change from the input's {name} (mean {mean})."
 
 

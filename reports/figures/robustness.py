@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmark.api import Unavailable
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source
@@ -25,7 +26,7 @@ class _MeasurePanel(NamedTuple):
     lowest level.
     """
 
-    card: Mapping[str, Any]
+    card: MeasureCard
     quality: dict[str, dict[str, Interval]]
     change: dict[str, dict[str, Interval]]
 
@@ -47,7 +48,7 @@ def draw_robustness_figure(source: Source) -> CaptionedFigure:
         for row, curves in enumerate((panel.quality, panel.change)):
             _draw_noise_curves(axes[row, column], source, levels, curves)
         axes[0, column].set_ylabel(tables.heading(panel.card))
-        unit = panel.card["unit"] and f" ({panel.card['unit']})"
+        unit = panel.card.unit_in_brackets
         axes[1, column].set_ylabel(f"change since noise {levels[0].split()[0]}{unit}")
         axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)
         axes[1, column].set_xlabel(f"noise sigma (0-255 scale{kind and ', '}{kind})")
@@ -97,7 +98,7 @@ def _measure_panels(
         try:
             found[measure] = source.comparable(measure, levels)
         except Unavailable as error:
-            notes.append(f"{source.measures[measure]['title']} is not shown. {error}")
+            notes.append(f"{source.measures[measure].title} is not shown. {error}")
     if not found:
         raise Unavailable(notes[0])
     panels = [
@@ -109,19 +110,15 @@ def _measure_panels(
     return panels, sorted(samples), list(dict.fromkeys(notes))
 
 
-def _one_of_each_metric(measures: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the first measure of each metric, which the first words of titles name ("SSIM
-    g11").
-    """
+def _one_of_each_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
+    """Return the first measure of each metric."""
     first: dict[str, str] = {}
     for key, card in measures.items():
-        first.setdefault(card["title"].split()[0], key)
+        first.setdefault(card.metric, key)
     return list(first.values())
 
 
-def _measure_panel(
-    card: Mapping[str, Any], values: pd.DataFrame, levels: Sequence[str]
-) -> _MeasurePanel:
+def _measure_panel(card: MeasureCard, values: pd.DataFrame, levels: Sequence[str]) -> _MeasurePanel:
     quality: dict[str, dict[str, Interval]] = {}
     change: dict[str, dict[str, Interval]] = {}
     for method, own in values.T.groupby(level=0, sort=False):

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.api import DatasetCard, MethodCard
+from benchmark.metrics.protocol_cards import ProtocolCard
 from benchmark.reports import footnotes
 from benchmark.store import Store
 
@@ -55,7 +57,7 @@ def collect_page_cards(stores: Sequence[Store], origins: Mapping[str, int]) -> P
         stores: the runs.
         origins: method -> number of the run whose card is shown.
     """
-    kept = [store.cards("method") for store in stores]
+    kept = [store.cards(MethodCard) for store in stores]
     methods = {
         name: _method_lines(kept[run][name])
         for name, run in sorted(origins.items())
@@ -64,12 +66,12 @@ def collect_page_cards(stores: Sequence[Store], origins: Mapping[str, int]) -> P
     datasets = {
         name: _dataset_lines(card)
         for store in stores
-        for name, card in store.cards("dataset").items()
+        for name, card in store.cards(DatasetCard).items()
     }
     protocols = {
         name: _protocol_lines(card)
         for store in stores
-        for name, card in store.cards("protocol").items()
+        for name, card in store.cards(ProtocolCard).items()
     }
     return PageCards(
         methods=_number_cards("method", methods),
@@ -97,42 +99,42 @@ def _without_empty_lines(lines: Mapping[str, str]) -> dict[str, str]:
     return {label: text for label, text in lines.items() if text}
 
 
-def _method_lines(card: CardFacts) -> dict[str, str]:
-    extras = [
-        text
-        for key, text in (("oracle", "the true blur map"), ("noise_aware", "the noise level"))
-        if card[key]
-    ]
-    trained_on = card["trained_on"]
+def _method_lines(card: MethodCard) -> dict[str, str]:
+    extras = []
+    if card.oracle:
+        extras.append("the true blur map")
+    if card.noise_aware:
+        extras.append("the noise level")
+    trained_on = card.trained_on
     return {
-        "Title": card["title"],
-        "Family": card["family"],
-        "Paper": card["paper"],
-        "Sees": "dual-pixel views" if card["inputs"] == "views" else "the picture",
+        "Title": card.title,
+        "Family": card.family,
+        "Paper": card.paper,
+        "Sees": "dual-pixel views" if card.inputs == "views" else "the picture",
         "Is also given": " and ".join(extras),
         "Trained or tuned on": "unknown"
         if trained_on is None
         else ", ".join(trained_on) or "nothing",
-        "Trained for": card.get("budget", ""),
-        "Program": "re-implementation" if card["reimplementation"] else "the authors' own",
-        "Licence": card["licence"],
-        "Notes": card["notes"],
+        "Trained for": card.budget,
+        "Program": "re-implementation" if card.reimplementation else "the authors' own",
+        "Licence": card.licence,
+        "Notes": card.notes,
     }
 
 
-def _dataset_lines(card: CardFacts) -> dict[str, str]:
+def _dataset_lines(card: DatasetCard) -> dict[str, str]:
     return {
-        "Title": card["title"],
-        "Paper": card["paper"],
-        "Licence": card["licence"],
-        "Source": card["source"],
-        "Targets": "all-in-focus pictures" if card["has_target"] else "none",
-        "Notes": card["notes"],
+        "Title": card.title,
+        "Paper": card.paper,
+        "Licence": card.licence,
+        "Source": card.source,
+        "Targets": "all-in-focus pictures" if card.has_target else "none",
+        "Notes": card.notes,
     }
 
 
-def _protocol_lines(card: CardFacts) -> dict[str, str]:
-    return {"Title": card["title"], "Source": card["source"], "Version": card["version"]}
+def _protocol_lines(card: ProtocolCard) -> dict[str, str]:
+    return {"Title": card.title, "Source": card.source, "Version": card.version}
 
 
 def _run_lines(store: Store) -> dict[str, str]:

@@ -7,11 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.page.galleries import Gallery, Kept, Shown, View
 from benchmark.reports.page.pictures import MapOverlay, PageFiles, quote_path
-
-Cards = Mapping[str, Mapping[str, Any]]
-"""Measure key -> card of the measure."""
 
 
 def content(shown: Shown, files: PageFiles, folder: str) -> dict[str, Any]:
@@ -60,17 +58,17 @@ def _cell(kept: Kept | None, files: PageFiles) -> dict[str, Any] | None:
     return None if kept is None else {"picture": files.url(kept.picture), "why": kept.why}
 
 
-def _view(view: View, gallery: Gallery, measures: Cards) -> dict[str, Any]:
+def _view(view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]) -> dict[str, Any]:
     """Return a view as the script reads it, scores in the order of the gallery's samples."""
     shared = view.shared
     return {
         "gallery": view.gallery,
         "measures": [
             {
-                "title": card["title"],
-                "unit": card["unit"],
-                "higher": card["higher_is_better"],
-                "digits": card["digits"],
+                "title": card.title,
+                "unit": card.unit,
+                "higher": card.higher_is_better,
+                "digits": card.digits,
             }
             for card in measures.values()
         ],
@@ -92,8 +90,8 @@ def _view(view: View, gallery: Gallery, measures: Cards) -> dict[str, Any]:
     }
 
 
-def _rounded(value: float | None, card: Mapping[str, Any]) -> float | None:
+def _rounded(value: float | None, card: MeasureCard) -> float | None:
     """Return a score with three digits more than are printed, so that differences are right to the
     printed digit.
     """
-    return None if value is None else round(value, card["digits"] + 3)
+    return None if value is None else round(value, card.digits + 3)

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.page.cards import PageCard, PageCards
 from benchmark.reports.page.galleries import Gallery, View
 from benchmark.reports.summaries import Entry, Row
@@ -77,7 +77,7 @@ def build_page_table(
     number: int,
     view: View,
     gallery: Gallery,
-    measures: Mapping[str, Mapping[str, Any]],
+    measures: Mapping[str, MeasureCard],
     cards: PageCards,
 ) -> PageTable:
     """Return a view as a table.
@@ -90,7 +90,7 @@ def build_page_table(
         cards: cards of the methods.
     """
     columns = [
-        _build_page_column([row.entries[key] for row in view.rows], card["digits"])
+        _build_page_column([row.entries[key] for row in view.rows], card.digits)
         for key, card in measures.items()
     ]
     lines = tuple(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmark.metrics.protocol_cards import ProtocolCard
 from benchmark.reports import grid, runs, summaries
 from benchmark.reports.paper import cost
 from benchmark.reports.paper.cost import CostTable
@@ -101,7 +102,7 @@ def _qualities(
 
 
 def _usual(stores: Sequence[Store]) -> list[str]:
-    known = [name for store in stores for name in store.cards("protocol")]
+    known = [name for store in stores for name in store.cards(ProtocolCard)]
     return [runs.PREFERRED] if runs.PREFERRED in known else known[:1]
 
 

@@ -33,7 +33,7 @@ _COUNTED: Mapping[str, Sequence[str]] = {
     "gpu_seconds": ("GPU (s)",),
 }
 _SECONDS = ("CPU (s)", "GPU (s)")
-_PLACES = (Path("results/cost/1680x1120"), PUBLISHED_FOLDER.parent / "measured" / "cost")
+_PLACES = (Path("results/cost/1680x1120"), PUBLISHED_FOLDER.resolve().parent / "measured" / "cost")
 _ABSENT = (
     "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
@@ -15,10 +16,10 @@ from benchmark.reports.published import PrintedNumber
 from benchmark.reports.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
-_MEASURES: dict[str, dict[str, Any]] = {
-    "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},
-    "ssim": {"title": "SSIM", "unit": "", "higher_is_better": True, "digits": 3},
-    "lpips": {"title": "LPIPS", "unit": "", "higher_is_better": False, "digits": 3},
+_MEASURES: dict[str, MeasureCard] = {
+    "psnr": MeasureCard(metric="psnr", quantity="PSNR", title="PSNR", unit="dB", digits=2),
+    "ssim": MeasureCard(metric="ssim", quantity="SSIM", title="SSIM"),
+    "lpips": MeasureCard(metric="lpips", quantity="LPIPS", title="LPIPS", higher_is_better=False),
 }
 _UNMARKED = "Published numbers carry no marks: there are no pictures behind them to test."
 
@@ -153,7 +154,7 @@ class QualityTable:
             TableColumn("n", measured),
         )
 
-    def _card(self, name: str) -> dict[str, Any]:
+    def _card(self, name: str) -> MeasureCard:
         key = self._keys[name]
         return (
             _MEASURES[name] if key is None or self._summary is None else self._summary.measures[key]
@@ -197,12 +198,9 @@ class QualityTable:
 
 
 def _key(name: str, summary: Summary | None) -> str | None:
-    """Return the first measure of a protocol that is of this kind: `ssim_u7` for `ssim`."""
-    return (
-        next((key for key in summary.measures if key.partition("_")[0] == name), None)
-        if summary
-        else None
-    )
+    """Return the first measure of a protocol that is of this metric: `ssim_u7` for `ssim`."""
+    measures = summary.measures if summary else {}
+    return next((key for key, card in measures.items() if card.metric == name), None)
 
 
 def _printed(number: PrintedNumber | None, line: Line) -> TableCell:

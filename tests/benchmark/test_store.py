@@ -48,7 +48,7 @@ def test_a_cell_comes_back_as_it_was_with_the_same_identity(tmp_path: Path) -> N
         assert (
             done.status == "ok"
             and done.output == "outputs/x.npy"
-            and done.scores == {("quick", "psnr"): ("1/1/-", True)}
+            and done.scores == {("quick", "psnr"): ("1/1/-", "ok")}
         )
         assert store.rows("scores")[0]["value"] == 30.123456789
 
@@ -70,9 +70,9 @@ def test_scores_of_another_protocol_are_added(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
         run = store.start_run({})
         store.put(run, CELL, GOOD, RULERS)
-        absent = {"other": [Score("mae", None, "not available: no weights")]}
+        absent = {"other": [Score("mae", None, "not available: no weights", "unavailable")]}
         store.put_scores(run, CELL.key, absent, {("other", "mae"): "7/1/-"})
-        expected = {("quick", "psnr"): ("1/1/-", True), ("other", "mae"): ("7/1/-", False)}
+        expected = {("quick", "psnr"): ("1/1/-", "ok"), ("other", "mae"): ("7/1/-", "unavailable")}
         assert store.done()[CELL.key].scores == expected
 
 
@@ -80,7 +80,7 @@ def test_a_score_is_not_lost_where_its_metric_is_not_available(tmp_path: Path) -
     with Store(tmp_path, create=True) as store:
         store.put(store.start_run({}), CELL, GOOD, RULERS)
         absent = dataclasses.replace(
-            GOOD, scores={"quick": [Score("psnr", None, "not available: gone")]}
+            GOOD, scores={"quick": [Score("psnr", None, "not available: gone", "unavailable")]}
         )
         store.put(store.start_run({}), CELL, absent, {("quick", "psnr"): "1/1/other"})
         [score] = store.rows("scores")

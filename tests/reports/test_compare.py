@@ -15,15 +15,17 @@ import pytest
 from benchmark import stats
 from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.noise import Noise
 from benchmark.reports import paired_tests
 from benchmark.reports.compare import Answer, Asked, answer, split, write
 from benchmark.reports.selection import Ground
 from benchmark.store import FILE_NAME, Store
+from tests.reports.scores import score
 
 MEASURES = {
-    "psnr": {"title": "PSNR", "unit": "dB", "higher_is_better": True, "digits": 2},
-    "mae": {"title": "MAE", "unit": "", "higher_is_better": False, "digits": 4},
+    "psnr": MeasureCard(metric="psnr", quantity="PSNR", title="PSNR", unit="dB", digits=2),
+    "mae": MeasureCard(metric="mae", quantity="MAE", title="MAE", higher_is_better=False, digits=4),
 }
 RULERS = {("quick", key): "1" for key in MEASURES}
 BASE = 20 + np.arange(8) % 5
@@ -39,8 +41,8 @@ def run(tmp_path: Path) -> Store:
 
 def made(folder: Path, dirty: bool = False) -> Store:
     store = Store(folder, create=True)
-    card = {"title": "Quick", "tracks": ["u8", "u16"], "measures": MEASURES}
-    store.keep_cards("protocol", {"quick": card})
+    card = ProtocolCard(title="Quick", tracks=("u8", "u16"), measures=MEASURES)
+    store.put_cards({"quick": card})
     store.start_run({"git": {"commit": "c" * 40, "dirty": dirty}})
     return store
 
@@ -57,7 +59,7 @@ def scored(psnr: float | None, reason: str | None = None, scene: str | None = No
     return Outcome(
         "ok",
         scene=scene,
-        scores={"quick": [Score("psnr", psnr, reason), Score("mae", mae, reason)]},
+        scores={"quick": [score("psnr", psnr, reason), score("mae", mae, reason)]},
     )
 
 
@@ -65,7 +67,7 @@ def fill(store: Store, scores: Mapping[str, Sequence[float]], **changes: object)
     cards = {
         name: MethodCard(title=name, family="classical", oracle="truth" in name) for name in scores
     }
-    store.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
+    store.put_cards(cards)
     for name, values in scores.items():
         for index, value in enumerate(values):
             store.put(1, cell(name, f"p{index:02}", **changes), scored(float(value)), RULERS)
@@ -184,7 +186,10 @@ def test_bold_is_what_is_shown_after_holm(run: Store) -> None:
 def test_a_measure_without_scores_says_why(run: Store) -> None:
     fill(run, {"a": BASE})
     for index in range(8):
-        scores = [Score("psnr", 30.0, None), Score("mae", None, "not available: no trunk")]
+        scores = [
+            Score("psnr", 30.0, None),
+            score("mae", None, "not available: no trunk"),
+        ]
         run.put(1, cell("b", f"p{index:02}"), Outcome("ok", scores={"quick": scores}), RULERS)
     found = ask(run, "a", "b")
     assert [line[0] for line in texts(found)] == ["PSNR (dB) ↑"]
@@ -489,8 +494,8 @@ def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
     fill(run, {"a": BASE + UP, "b": BASE})
     other = fill(made(tmp_path / "other"), {"a": BASE}, dataset="another set")
     for store, data in ((run, "these pictures"), (other, "those pictures")):
-        card = dataclasses.asdict(MethodCard(title="a", family="learned", trained_on=(data,)))
-        store.keep_cards("method", {"a": card})
+        card = MethodCard(title="a", family="learned", trained_on=(data,))
+        store.put_cards({"a": card})
     ground = Ground([run, other], "set")
     notes = ground.about([ground.column()], ["a", "b"], ["p00"])
     assert any("from these pictures: a." in note for note in notes) and not any(

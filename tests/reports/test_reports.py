@@ -18,8 +18,9 @@ from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import footnotes, summaries, tables
-from benchmark.session import _protocol_card
 from benchmark.store import Store
+from benchmark.stored_cards import card_from_json, describe_protocol
+from tests.reports.scores import score
 
 SAMPLES = ("one", "two", "three", "four")
 RULERS = {("quick", "psnr"): "1/1/-", ("quick", "mae"): "1/1/-"}
@@ -47,7 +48,7 @@ def cell(method: str, sample: str, sigma: float = 0.0, **changes: object) -> Cel
 def scored(value: float | None, reason: str | None = None) -> Outcome:
     mae = None if value is None else 1 / value
     return Outcome(
-        "ok", scores={"quick": [Score("psnr", value, reason), Score("mae", mae, reason)]}
+        "ok", scores={"quick": [score("psnr", value, reason), score("mae", mae, reason)]}
     )
 
 
@@ -64,8 +65,8 @@ def store(tmp_path: Path, toys: Path) -> Store:
         )
         for name in VALUES
     }
-    made.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
-    made.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+    made.put_cards(cards)
+    made.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
     run = made.start_run({"git": {"commit": "a" * 40, "dirty": True}})
     for sigma in (0.0, 2.0):
         for name, value in VALUES.items():
@@ -107,8 +108,8 @@ def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: 
 
 def test_who_was_told_the_noise_level_does_not_compete(store: Store) -> None:
     run = store.start_run({})
-    card = dataclasses.asdict(MethodCard(title="told", family="classical", noise_aware=True))
-    store.keep_cards("method", {"told": card})
+    card = MethodCard(title="told", family="classical", noise_aware=True)
+    store.put_cards({"told": card})
     for sample in SAMPLES:
         put(store, run, cell("told", sample), scored(29.0))
     [summary] = summaries.summaries(store)
@@ -128,7 +129,7 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
     `third` can.
     """
     with Store(tmp_path, create=True) as store:
-        store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+        store.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
         run = store.start_run({})
         for index in range(12):
             values = {
@@ -164,7 +165,7 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
 
 def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
     with Store(tmp_path, create=True) as store:
-        store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+        store.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
         run = store.start_run({})
         for index in range(30):
             put(store, run, cell("many", f"{index}"), scored(20.0 + index))
@@ -237,8 +238,8 @@ def other(tmp_path: Path, toys: Path) -> Store:
     """
     made = Store(tmp_path / "other", create=True)
     card = MethodCard(title="x", family="learned", trained_on=("Kodak",))
-    made.keep_cards("method", {name: dataclasses.asdict(card) for name in ("better", "new")})
-    made.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+    made.put_cards(dict.fromkeys(("better", "new"), card))
+    made.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
     run = made.start_run({"git": {"commit": "e" * 40, "dirty": False}})
     for index, sample in enumerate(SAMPLES):
         put(made, run, cell("better", sample), scored(40.0 + index))
@@ -254,7 +255,7 @@ def mean(summary: summaries.Summary, method: str, level: str = "0") -> float | N
 def test_runs_are_read_as_one_and_the_last_decides(store: Store, other: Store) -> None:
     other.start_run({"git": {"commit": "f" * 40, "dirty": False}})  # computed nothing
     unused = MethodCard(title="input", family="learned", trained_on=("Set5",))
-    other.keep_cards("method", {"input": dataclasses.asdict(unused)})  # of no cell of this run
+    other.put_cards({"input": unused})  # of no cell of this run
     [summary] = summaries.summaries([store, other])
     assert (mean(summary, "input"), mean(summary, "new")) == (21.5, 31.5)
     assert (
@@ -306,7 +307,7 @@ def test_a_failure_in_a_later_run_hides_no_success_of_an_earlier_one(
 
 
 def test_scores_under_other_protocols_are_taken_together(store: Store, other: Store) -> None:
-    other.keep_cards("protocol", {"late": _protocol_card(PROTOCOLS.get("quick"))})
+    other.put_cards({"late": describe_protocol(PROTOCOLS.get("quick"))})
     run = other.start_run({})
     for sample in SAMPLES:
         scores = {"late": [Score("psnr", 33.0, None), Score("mae", 0.1, None)]}
@@ -429,19 +430,15 @@ def test_what_was_trained_says_how_long() -> None:
     card = MethodCard(
         title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0"
     )
-    assert (
-        footnotes.learned_from(dataclasses.asdict(card)) == "BSDS500/train (26 megapixels, seed 0)"
+    assert footnotes.learned_from(card) == "BSDS500/train (26 megapixels, seed 0)"
+    unknown = MethodCard(title="Net", family="learned", trained_on=None, budget="3 megapixels")
+    assert footnotes.learned_from(unknown) == "unknown data (3 megapixels)"
+    old = card_from_json(
+        '{"title": "x", "family": "learned", "trained_on": ["DPD train"]}', MethodCard
     )
-    assert (
-        footnotes.learned_from({"trained_on": None, "budget": "3 megapixels"})
-        == "unknown data (3 megapixels)"
-    )
-    assert footnotes.learned_from({"trained_on": ["DPD train"]}) == "DPD train", (
-        "the card of an older run"
-    )
-    assert (
-        footnotes.learned_from({}) == footnotes.learned_from({"trained_on": [], "budget": ""}) == ""
-    )
+    assert footnotes.learned_from(old) == "DPD train", "the card of an older run"
+    nothing = MethodCard(title="x", family="classical")
+    assert footnotes.learned_from(nothing) == footnotes.learned_from(None) == ""
 
 
 def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:

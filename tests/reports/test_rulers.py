@@ -4,16 +4,15 @@ same output.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.noise import Noise
 from benchmark.reports import grid, rulers
 from benchmark.reports.grid import Grid
@@ -24,22 +23,21 @@ Means = Mapping[str, Mapping[str, float]]
 """Protocol -> method -> score of the first picture; the second has one more."""
 
 
-def measure(title: str, higher: bool = True) -> dict[str, Any]:
-    return {"title": title, "unit": "", "higher_is_better": higher, "digits": 1}
+def measure(title: str, higher: bool = True) -> MeasureCard:
+    quantity = title.split()[0]
+    return MeasureCard(
+        metric=quantity.lower(), quantity=quantity, title=title, higher_is_better=higher, digits=1
+    )
+
+
+def protocol(title: str, track: str, **measures: MeasureCard) -> ProtocolCard:
+    return ProtocolCard(title=title, tracks=(track,), measures=measures)
 
 
 PROTOCOLS = {
-    "canonical": {
-        "title": "Ours",
-        "tracks": ["u8"],
-        "measures": {"psnr": measure("PSNR"), "mae": measure("MAE", False)},
-    },
-    "paper": {"title": "Theirs", "tracks": ["u8"], "measures": {"psnr": measure("PSNR rounded")}},
-    "padded": {
-        "title": "Padded",
-        "tracks": ["u8-pad16-black"],
-        "measures": {"psnr": measure("PSNR")},
-    },
+    "canonical": protocol("Ours", "u8", psnr=measure("PSNR"), mae=measure("MAE", False)),
+    "paper": protocol("Theirs", "u8", psnr=measure("PSNR rounded")),
+    "padded": protocol("Padded", "u8-pad16-black", psnr=measure("PSNR")),
 }
 SAME: Means = {
     "canonical": {"a": 30.0, "b": 20.0, "c": 10.0},
@@ -56,7 +54,7 @@ def made(
     PSNR rises.
     """
     store = Store(folder, create=True)
-    store.keep_cards("protocol", {name: PROTOCOLS[name] for name in scores})
+    store.put_cards({name: PROTOCOLS[name] for name in scores})
     store.start_run({"git": {"commit": "c" * 40, "dirty": False}})
     add(store, scores, track, samples)
     return store
@@ -67,7 +65,7 @@ def add(store: Store, scores: Means, track: str = "u8", samples: tuple[str, ...]
     cards = {
         name: MethodCard(title=name, family="classical", oracle=name == "truth") for name in methods
     }
-    store.keep_cards("method", {name: dataclasses.asdict(card) for name, card in cards.items()})
+    store.put_cards(cards)
     for name in methods:
         for index, sample in enumerate(samples):
             cell = Cell(
@@ -97,7 +95,7 @@ def add(store: Store, scores: Means, track: str = "u8", samples: tuple[str, ...]
 
 
 def keys(protocol: str) -> list[str]:
-    return list(PROTOCOLS[protocol]["measures"])  # type: ignore[call-overload]
+    return list(PROTOCOLS[protocol].measures)
 
 
 def texts(table: Grid) -> list[list[str]]:
@@ -143,7 +141,7 @@ def test_another_track_has_other_outputs_in_the_same_run_or_a_second(tmp_path: P
         "same outputs (u8)", "same outputs (u8)", "other outputs (u8-pad16-black)"
     ]  # fmt: skip
     assert [line[3] for line in texts(apart)] == ["–", "5.50 (2, not 1)", "6.50 (1, not 2)"]
-    one.keep_cards("protocol", {"padded": PROTOCOLS["padded"]})
+    one.put_cards({"padded": PROTOCOLS["padded"]})
     add(one, padded, track="u8-pad16-black")
     together = rulers.grids([one])[0]
     assert texts(together) == texts(apart)
@@ -202,13 +200,10 @@ def test_one_protocol_says_how_to_have_more(tmp_path: Path) -> None:
         others, str(caught.value)
     )  # other tests may register more
     two = {
-        "canonical": {
-            **PROTOCOLS["canonical"],
-            "measures": {"psnr": measure("PSNR"), "mae": measure("PSNR rounded")},
-        }
+        "canonical": protocol("Ours", "u8", psnr=measure("PSNR"), mae=measure("PSNR rounded")),
     }
     store = made(tmp_path / "2", {"canonical": SAME["canonical"]})
-    store.keep_cards("protocol", two)
+    store.put_cards(two)
     table = rulers.grids([store])[0]
     assert any(re.search(same, note) for note in table.footnotes)
     assert not any(

@@ -429,23 +429,25 @@ def test_a_slice_is_for_its_data_set_only():
 
 def test_without_a_target_no_metric_is_asked():
     scores, seen = spied(CANONICAL, pair()[0], None)
-    assert scores == [Score(measure.key, None, "no target") for measure in CANONICAL.measures]
+    assert scores == [
+        Score(measure.key, None, "no target", "skipped") for measure in CANONICAL.measures
+    ]
     assert seen == []
 
 
 @pytest.mark.parametrize(
-    ("facts", "reason"),
+    ("facts", "reason", "status"),
     [
-        ({"lack": "no weights"}, "not available: no weights"),
-        ({"error": Unavailable("gone")}, "not available: gone"),
-        ({"error": ValueError("too small")}, "too small"),
-        ({"value": float("nan")}, "spy returned nan"),
-        ({"value": float("inf")}, "spy returned inf"),
+        ({"lack": "no weights"}, "not available: no weights", "unavailable"),
+        ({"error": Unavailable("gone")}, "not available: gone", "unavailable"),
+        ({"error": ValueError("too small")}, "too small", "skipped"),
+        ({"value": float("nan")}, "spy returned nan", "failed"),
+        ({"value": float("inf")}, "spy returned inf", "failed"),
     ],
 )
-def test_what_cannot_be_measured_has_a_reason(facts, reason):
+def test_what_cannot_be_measured_has_a_reason(facts, reason, status):
     scores, _ = spied(ruler((True, False)), *pair(), **facts)
-    assert scores == [Score("m0", None, reason)]
+    assert scores == [Score("m0", None, reason, status)]
 
 
 def test_a_picture_below_a_window_loses_that_measure_only():
@@ -460,12 +462,10 @@ def test_a_slice_that_holds_nothing_is_a_reason():
     assert scores[0].value is None and "at least 1x1" in scores[0].reason
 
 
-def test_a_bug_in_a_metric_is_named_and_measured_again_later():
-    """It is the metric's failure, not the method's: "not available" is tried again by the
-    next run.
-    """
+def test_a_bug_in_a_metric_is_a_failed_score():
+    """It is the metric's failure, not the method's, and is told as such."""
     scores, _ = spied(ruler((True, False)), *pair(), error=ZeroDivisionError("by nought"))
-    assert scores == [Score("m0", None, "not available: ZeroDivisionError: by nought")]
+    assert scores == [Score("m0", None, "failed: ZeroDivisionError: by nought", "failed")]
 
 
 def test_pictures_in_two_geometries_are_a_bug_of_the_caller():

@@ -52,10 +52,11 @@ from benchmark.reports.figures import (
 )
 from benchmark.reports.figures.figure_data import Source, Wanted
 from benchmark.run_layout import output_file, output_picture, target_picture
-from benchmark.session import _protocol_card
 from benchmark.stats import mean_interval
 from benchmark.store import Store
+from benchmark.stored_cards import describe_protocol
 from tests.methods.random_weights import draw as draw_checkpoint
+from tests.reports.scores import score
 
 DATASET = "tiny:size=64"
 SAMPLES = ("picture 0", "picture 1", "picture 2")
@@ -80,10 +81,8 @@ class Run:
             )
             for name in METHODS_SHOWN
         }
-        self.store.keep_cards(
-            "method", {name: dataclasses.asdict(card) for name, card in cards.items()}
-        )
-        self.store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+        self.store.put_cards(cards)
+        self.store.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
         self.number = self.store.start_run({"git": {"commit": "a" * 40, "dirty": False}})
 
     def cell(self, method: str, sample: str, sigma: float = 0.0) -> Cell:
@@ -100,7 +99,7 @@ class Run:
         output: str | None = None,
     ) -> None:
         reason = "no target" if value is None else None
-        scores = [Score("psnr", value, reason), Score("mae", value and 1 / value, reason)]
+        scores = [score("psnr", value, reason), score("mae", value and 1 / value, reason)]
         self.store.put(
             self.number,
             self.cell(method, sample, sigma),

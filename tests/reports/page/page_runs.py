@@ -12,12 +12,13 @@ import numpy as np
 
 from benchmark import imageio
 from benchmark.api import Dataset, DatasetCard, MethodCard, Picture, Sample
-from benchmark.cells import Cell, Outcome, Score
+from benchmark.cells import Cell, Outcome
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, PROTOCOLS
 from benchmark.run_layout import output_file, output_picture, target_picture
-from benchmark.session import _protocol_card
 from benchmark.store import Store
+from benchmark.stored_cards import describe_protocol
+from tests.reports.scores import score
 
 SIZE = (80, 120)
 """Height and width of the pictures."""
@@ -99,7 +100,7 @@ def keep(
             (store.folder / path).parent.mkdir(parents=True, exist_ok=True)
             imageio.write(store.folder / path, grey(tone), 8)
     mae = None if psnr is None else 1 / psnr
-    scores = {"quick": [Score("psnr", psnr, reason), Score("mae", mae, reason)]}
+    scores = {"quick": [score("psnr", psnr, reason), score("mae", mae, reason)]}
     store.put(run, what, Outcome("ok", output=output, scores=scores), RULERS)
 
 
@@ -120,9 +121,9 @@ def make(
         broken: add a method that skipped every picture.
     """
     store = Store(folder, create=True)
-    store.keep_cards("method", {name: dataclasses.asdict(_card(name)) for name in methods})
-    store.keep_cards("dataset", {"page-ramps": dataclasses.asdict(Ramps.card)})
-    store.keep_cards("protocol", {"quick": _protocol_card(PROTOCOLS.get("quick"))})
+    store.put_cards({name: _card(name) for name in methods})
+    store.put_cards({"page-ramps": Ramps.card})
+    store.put_cards({"quick": describe_protocol(PROTOCOLS.get("quick"))})
     run = store.start_run({"git": {"commit": "a" * 40, "dirty": False}, "python": "3.11.7"})
     for sigma in (0.0, 2.0):
         for number, sample in enumerate(SAMPLES):

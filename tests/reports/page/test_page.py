@@ -111,7 +111,7 @@ def test_every_mean_with_its_interval_and_every_footnote_is_there(
     for row in summary.rows:
         assert row.title in text
         for key, entry in row.entries.items():
-            digits = summary.measures[key]["digits"]
+            digits = summary.measures[key].digits
             if entry.interval is None:
                 assert entry.note in text
             else:
@@ -305,7 +305,7 @@ def test_the_scores_behind_a_mean_are_those_of_the_mean(store: Store, parsed: Pa
                 if entry.interval is None:
                     assert values == [None] * 4
                 else:
-                    tolerance = 0.5 * 10.0 ** -(summary.measures[key]["digits"] + 3)
+                    tolerance = 0.5 * 10.0 ** -(summary.measures[key].digits + 3)
                     assert np.mean(values) == pytest.approx(
                         entry.interval.mean, abs=tolerance * 1.01
                     )

@@ -4,7 +4,6 @@ same each time.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import re
@@ -34,9 +33,9 @@ from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
 from benchmark.reports.paper.cost import CostTable, find
 from benchmark.reports.paper.layout import lines
-from benchmark.session import _protocol_card
 from benchmark.spec import parse
 from benchmark.store import Store
+from benchmark.stored_cards import describe_protocol
 
 PICTURES = 12
 RULERS = {("dpdnet", "psnr"): "1", ("dpdnet", "ssim_u7"): "1", ("dpdnet", "mae"): "1"}
@@ -68,18 +67,16 @@ class Runs:
         self.stores.append(store)
         run = store.start_run({"git": {"commit": "c" * 40, "dirty": False}})
         cards = {
-            name: dataclasses.asdict(
-                MethodCard(
-                    title=name,
-                    family="learned",
-                    trained_on=LEARNED.get(name, ()),
-                    budget=(budgets or {}).get(name, ""),
-                )
+            name: MethodCard(
+                title=name,
+                family="learned",
+                trained_on=LEARNED.get(name, ()),
+                budget=(budgets or {}).get(name, ""),
             )
             for name in methods
         }
-        store.keep_cards("method", cards)
-        store.keep_cards("protocol", {"dpdnet": _protocol_card(PROTOCOLS.get("dpdnet"))})
+        store.put_cards(cards)
+        store.put_cards({"dpdnet": describe_protocol(PROTOCOLS.get("dpdnet"))})
         for sigma in noise:
             for name in methods:
                 value = methods[name] if isinstance(methods, Mapping) else 20.0
