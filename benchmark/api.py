@@ -27,6 +27,10 @@ Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 """H x W bool, True where the picture is out of focus."""
 Scalar = str | int | float | bool
+MAP_CROP_RIGHT = "map_crop_right"
+"""Key in `Sample.meta`: so many columns at the right edge take no part in scores of blur maps
+(RTF's users drop 20).
+"""
 
 
 class BenchmarkError(Exception):
@@ -130,7 +134,8 @@ class Sample:
         scene: name shared by samples that show the same scene, for clustered statistics; defaults
             to `id`.
         meta: further facts (camera, setting, registration shift ...), scalars only.
-            `map_crop_right`: so many columns at the right edge take no part in scores of blur maps.
+            `map_crop_right` (`MAP_CROP_RIGHT`): so many columns at the right edge take no part in
+            scores of blur maps.
     """
 
     id: str

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark import imageio
 from benchmark.api import DataError, Scalar, UsageError
+from benchmark.files import write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -177,8 +177,8 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
         {name: value.contiguous() for name, value in tensors.items()},
         {_CARD: card.model_dump_json()},
     )
-    imageio.write_bytes(path, content)
-    imageio.write_bytes(path.with_suffix(".md"), describe(path, card).encode())
+    write_bytes(path, content)
+    write_bytes(path.with_suffix(".md"), describe(path, card).encode())
 
 
 def describe(path: Path, card: Card) -> str:

@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import struct
-import uuid
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -37,6 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmark.api import BenchmarkError, DataError, Picture, UsageError, as_picture
+from benchmark.files import replace_file
 
 MAX_PIXELS: Final = 178_956_970
 """Largest picture that is decoded; a header that claims more is taken for damage (Pillow draws the
@@ -155,7 +154,7 @@ def write(
     data = encode(
         levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks(like) if like else Looks()
     )
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write(data)
 
 
@@ -182,52 +181,8 @@ def write_array(path: Path, array: NDArray[np.float32]) -> None:
     """
     if array.dtype != np.float32:
         raise ValueError(f"expected a float32 array, got {array.dtype}")
-    with replacing(path) as file:
+    with replace_file(path) as file:
         np.save(file, array, allow_pickle=False)
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file atomically, in a folder that is made if need be.
-
-    Raises:
-        DataError: if it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); name another folder"
-        ) from error
-    with replacing(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when
-    it does not.
-
-    Readers see the old file or the new one, never a part, because the bytes are flushed to disk
-    under a hidden name in the same folder and then renamed. A killed process may leave that hidden
-    `.*.tmp` file behind.
-
-    Raises:
-        DataError: if the folder is missing or cannot be written to.
-    """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(
-            f"{path}: cannot be written ({reason}); check the folder and the disk"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -25,14 +25,26 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import console, imageio, plan, runner, worker
-from benchmark.api import DataError, Map, Mask, Method, Observation, Sample, Scalar, as_map
+from benchmark.api import (
+    MAP_CROP_RIGHT,
+    DataError,
+    Map,
+    Mask,
+    Method,
+    Observation,
+    Sample,
+    Scalar,
+    as_map,
+)
+from benchmark.arrays import FloatArray
 from benchmark.cells import Cell
+from benchmark.files import replace_file
 from benchmark.metrics.tracks import Depth, Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
@@ -43,13 +55,9 @@ from benchmark.worker import Settings
 
 MapRow = dict[str, Scalar | None]
 MapValues = dict[str, Scalar | None]
-SigmaPixels = NDArray[np.floating[Any]]
+SigmaPixels = FloatArray
 
 MAPS_CSV: Final = "maps.csv"
-CROP_RIGHT: Final = "map_crop_right"
-"""Key in `Sample.meta`: so many columns at the right edge take no part in map scores (RTF's users
-drop 20).
-"""
 SIGMA_BIN_EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
 """Edges of the bins of true sigma (px) for errors by blur; a bin holds its lower edge."""
 F_SCORE_BETA2: Final = {"f03": 0.3, "f1": 1.0}
@@ -228,10 +236,10 @@ def score_blur_map(estimate: Map, sample: Sample) -> MapValues:
 
 
 def _count_dropped_columns(sample: Sample, width: int) -> int:
-    columns = sample.meta.get(CROP_RIGHT, 0)
+    columns = sample.meta.get(MAP_CROP_RIGHT, 0)
     if not isinstance(columns, int) or not 0 <= columns < width:
         raise ValueError(
-            f"sample {sample.id!r}: {CROP_RIGHT} = {columns!r} must be a number from 0 to "
+            f"sample {sample.id!r}: {MAP_CROP_RIGHT} = {columns!r} must be a number from 0 to "
             f"{width - 1}"
         )
     return columns
@@ -486,7 +494,7 @@ def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:
     writer = csv.DictWriter(text, MAP_COLUMNS, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    with imageio.replacing(path) as file:
+    with replace_file(path) as file:
         file.write(text.getvalue().encode())
 
 

@@ -54,7 +54,14 @@ class Noise:
         )
 
 
-def field(
+def keyed_generator(*key: str | int) -> np.random.Generator:
+    """Return a random generator that depends on nothing but its key, the same in every process."""
+    text = "\0".join(str(part) for part in key)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def standard_normal_field(
     shape: tuple[int, ...],
     *,
     seed: int,
@@ -71,12 +78,10 @@ def field(
             parameters.
         part: "image", or "left" and "right" for dual-pixel views, whose fields are independent.
     """
-    text = "\0".join((str(seed), dataset, sample, str(repetition), part))
-    key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
-    return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape)
+    return keyed_generator(seed, dataset, sample, repetition, part).standard_normal(shape)
 
 
-def add(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Sample:
+def add_noise(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Sample:
     """Return `sample` with noise on its image and views; target and maps are untouched.
 
     A combined dual-pixel picture is the mean of its views, so the views get independent fields of
@@ -86,7 +91,7 @@ def add(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Samp
         return sample
 
     def draw(part: str) -> NDArray[np.float64]:
-        return field(
+        return standard_normal_field(
             sample.image.shape,
             seed=noise.seed,
             dataset=dataset,

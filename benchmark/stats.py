@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from benchmark.arrays import Float64Array
 
 ALPHA = 0.05
 """Two-sided level at which a difference counts as shown."""
@@ -48,7 +48,7 @@ class Interval(NamedTuple):
 
 
 def mean_interval(
-    values: Sequence[float] | Floats, *, confidence: float = 0.95, seed: int = 0
+    values: Sequence[float] | Float64Array, *, confidence: float = 0.95, seed: int = 0
 ) -> Interval:
     """Return the mean of per-picture scores with its confidence interval.
 
@@ -90,7 +90,7 @@ def mean_interval(
     return Interval(mean, float(low), float(high), n, "t")
 
 
-def _bca(data: Floats, confidence: float, seed: int) -> tuple[float, float]:
+def _bca(data: Float64Array, confidence: float, seed: int) -> tuple[float, float]:
     from scipy import stats
 
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def _bca(data: Floats, confidence: float, seed: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _all_equal(data: Floats) -> bool:
+def _all_equal(data: Float64Array) -> bool:
     """Return whether values differ by rounding at most."""
     return bool(np.ptp(data) <= _ROUNDING * np.abs(data).max())
 
@@ -136,8 +136,8 @@ class Paired:
 
 
 def compare(
-    a: Sequence[float] | Floats,
-    b: Sequence[float] | Floats,
+    a: Sequence[float] | Float64Array,
+    b: Sequence[float] | Float64Array,
     *,
     higher_is_better: bool = True,
     confidence: float = 0.95,
@@ -177,7 +177,7 @@ def compare(
     )
 
 
-def _wilcoxon(difference: Floats) -> float:
+def _wilcoxon(difference: Float64Array) -> float:
     from scipy import stats
 
     if not difference.any():
@@ -187,7 +187,7 @@ def _wilcoxon(difference: Floats) -> float:
     return float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
 
 
-def _sign_flip(difference: Floats, seed: int) -> float:
+def _sign_flip(difference: Float64Array, seed: int) -> float:
     """Return p of the mean; `scipy.stats.permutation_test` gives the same and takes 25 times as
     long.
 
@@ -209,12 +209,12 @@ def _sign_flip(difference: Floats, seed: int) -> float:
     return (extreme + 1) / (_FLIPS + 1)
 
 
-def _all_signs(n: int) -> Floats:
+def _all_signs(n: int) -> Float64Array:
     """Return the 2^n x n matrix of every choice of signs."""
     return np.asarray(2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1) - 1, dtype=np.float64)
 
 
-def _detectable(difference: Floats) -> float | None:
+def _detectable(difference: Float64Array) -> float | None:
     from scipy import optimize, stats
 
     n = difference.size
@@ -303,7 +303,7 @@ def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
     )
 
 
-def _finite(values: ArrayLike) -> Floats:
+def _finite(values: ArrayLike) -> Float64Array:
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0 or not np.isfinite(data).all():
         raise ValueError("statistics need at least one value, all of them finite")

@@ -133,7 +133,9 @@ def seen(cell: Cell) -> Seen:
     settings, track = _current(), Track.parse(cell.track)
     sample = track.read(_sample(settings, cell))
     method = _method(settings, cell.method)
-    noisy = noise.add(sample, cell.noise, cell.dataset_name).observe(method.card, cell.noise.sigma)
+    noisy = noise.add_noise(sample, cell.noise, cell.dataset_name).observe(
+        method.card, cell.noise.sigma
+    )
     return Seen(sample, track, method, _copied(track.fit(noisy)))
 
 

@@ -12,11 +12,9 @@ import difflib
 import hashlib
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +22,11 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError, Dataset, DatasetCard, Picture, Sample, Scalar, UsageError
+from benchmark.files import PICTURE_SUFFIXES, hash_file
 
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 PICTURE_ROLES = ("image", "target", "left", "right", "mask")
 
 Pairing = Literal["auto", "name", "order"]
-_SETTLED_NS = 2 * 10**9  # a file touched more recently may change again without a new time stamp
 
 Key = Callable[[Path], object]
 Size = tuple[int, int]
@@ -136,7 +133,7 @@ class FileDataset(Dataset):
             "version": self.version,
             "parameters": self._parameters,
             "meta": dict(entry.meta),
-            "files": {role: _digest(path) for role, path in entry.files.items()},
+            "files": {role: _file_digest(path) for role, path in entry.files.items()},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -206,12 +203,9 @@ def files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path
     ones do not count.
     """
     allowed = set(suffixes)
-    found = (
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in allowed and not path.name.startswith(".")
-    )
-    return sorted((path for path in found if path.is_file()), key=natural_key)
+    named = [path for path in folder.iterdir() if path.suffix.lower() in allowed]
+    visible = [path for path in named if not path.name.startswith(".")]
+    return sorted((path for path in visible if path.is_file()), key=natural_key)
 
 
 def locate(root: Path, *candidates: str) -> Path | None:
@@ -372,21 +366,11 @@ def check_size(path: Path, found: Size, reference: Path, expected: Size) -> None
 # --------------------------------------------------------------------------------------------------
 
 
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hashed once per state of the file: every cell asks for its
+def _file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once per state of the file: every cell asks for its
     sample's fingerprint.
     """
     try:
-        status = path.stat()
+        return hash_file(path)
     except OSError as error:
         raise DataError(f"{path}: has gone ({error.strerror}); restore it") from error
-    settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
-    return (_cached_hash if settled else _hash)(path, status.st_size, status.st_mtime_ns)
-
-
-def _hash(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_cached_hash = cache(_hash)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError, DatasetCard, Picture, Sample
+from benchmark.arrays import Plane
 from benchmark.datasets.layout import (
     Entry,
     FileDataset,
@@ -43,7 +44,6 @@ from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, res
 from benchmark.optics.light import to_srgb
 
 Tone = Literal["srgb", "linear"]
-Plane = NDArray[np.float32]
 
 BLACK: Final = 1024 / 65535
 SCALE: Final = 4.0

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-Plane = NDArray[np.floating[Any]]
+from benchmark.arrays import FloatArray
 
 _FINE, _COARSE = (
     3.0,
@@ -49,7 +48,7 @@ class Shift:
     tiles: int
 
 
-def estimate_shift(moving: Plane, fixed: Plane) -> Shift:
+def estimate_shift(moving: FloatArray, fixed: FloatArray) -> Shift:
     """Return the displacement that brings `moving` onto `fixed`.
 
     Args:
@@ -70,7 +69,7 @@ def estimate_shift(moving: Plane, fixed: Plane) -> Shift:
     return Shift(float(first[0] + rest[0]), float(first[1] + rest[1]), spread, tiles)
 
 
-def fit_gain(moving: Plane, fixed: Plane) -> float:
+def fit_gain(moving: FloatArray, fixed: FloatArray) -> float:
     """Return the factor that brings the linear light of `moving` to that of `fixed`.
 
     It is the median ratio of the two pictures after smoothing, so neither the blur nor a few
@@ -86,7 +85,7 @@ def fit_gain(moving: Plane, fixed: Plane) -> float:
     return gain
 
 
-def resample(plane: Plane, shift: Shift, margin: int) -> NDArray[np.float32]:
+def resample(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.float32]:
     """Return `plane` moved by `shift`, less `margin` px on every side, which must exceed the
     displacement.
 
@@ -96,7 +95,7 @@ def resample(plane: Plane, shift: Shift, margin: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(moved[margin:-margin, margin:-margin])
 
 
-def _common(moving: Plane, fixed: Plane) -> tuple[Plane, float, int]:
+def _common(moving: FloatArray, fixed: FloatArray) -> tuple[FloatArray, float, int]:
     """Return the median displacement (dy, dx) of the better half of the tiles, their spread and
     their number.
     """
@@ -108,14 +107,14 @@ def _common(moving: Plane, fixed: Plane) -> tuple[Plane, float, int]:
     return middle, float(np.median(np.abs(better - middle))), len(better)
 
 
-def _band_pass(plane: Plane) -> Plane:
+def _band_pass(plane: FloatArray) -> FloatArray:
     fine, coarse = (
         ndimage.gaussian_filter(plane, sigma, output=np.float64) for sigma in (_FINE, _COARSE)
     )
     return np.asarray(fine - coarse)
 
 
-def _displacements(moving: Plane, fixed: Plane) -> Iterator[tuple[float, float, float]]:
+def _displacements(moving: FloatArray, fixed: FloatArray) -> Iterator[tuple[float, float, float]]:
     """Yield (dy, dx, peak correlation) of every tile with texture."""
     side = moving.shape[0] // _TILES_DOWN
     window = np.outer(np.hanning(side), np.hanning(side))
@@ -126,7 +125,7 @@ def _displacements(moving: Plane, fixed: Plane) -> Iterator[tuple[float, float, 
                 yield _displacement(moving[tile] * window, fixed[tile] * window)
 
 
-def _displacement(moving: Plane, fixed: Plane) -> tuple[float, float, float]:
+def _displacement(moving: FloatArray, fixed: FloatArray) -> tuple[float, float, float]:
     (dy, dx), error, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
         fixed, moving, upsample_factor=_STEPS_PER_PIXEL, normalization=None
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from benchmark.api import DataError, DatasetCard, Map, Sample
+from benchmark.api import MAP_CROP_RIGHT, DataError, DatasetCard, Map, Sample
 from benchmark.datasets.layout import (
     Entry,
     FileDataset,
@@ -142,7 +142,7 @@ class Rtf(FileDataset):
             return sample
         radius = _read_radius(entry.files["blur_map"])
         check_size(entry.files["blur_map"], size(radius), entry.files["image"], size(sample.image))
-        meta = {**sample.meta, "map_crop_right": _UNSCORED}
+        meta = {**sample.meta, MAP_CROP_RIGHT: _UNSCORED}
         return replace(sample, blur_map=sigma_of_radius(radius), meta=meta)
 
 

@@ -18,16 +18,17 @@ from typing import Annotated, Literal
 
 import numpy as np
 import skimage
-from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from benchmark import imageio
 from benchmark.api import DataError, DatasetCard, Picture, Sample, Scalar, UsageError
-from benchmark.datasets.layout import PICTURE_SUFFIXES, Entry, FileDataset, ids, natural_key
+from benchmark.arrays import Plane
+from benchmark.datasets.layout import Entry, FileDataset, ids, natural_key
+from benchmark.files import PICTURE_SUFFIXES
+from benchmark.noise import keyed_generator
 from benchmark.optics import light, scenes
 from benchmark.optics.depth_of_field import render
 
-Plane = NDArray[np.float32]
 Psf = Literal["disk", "gaussian", "gkm", "polygon"]
 
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
@@ -230,7 +231,7 @@ def _rendered(
     whole = imageio.read(picture)[0]
     middle = _middle(whole, recipe.size)
     sharp = whole[middle]
-    random = _random(recipe.seed, sample_id)
+    random = keyed_generator(recipe.seed, sample_id)
     if depth is None:
         radius = scenes.invented_radius(sharp.shape[0], sharp.shape[1], recipe.max_radius, random)
     else:
@@ -250,12 +251,6 @@ def _middle(picture: Picture, size: int | None) -> tuple[slice, ...]:
     """Return the slices of the middle `size` x `size` pixels, or of as many as there are."""
     margins = [max(0, extent - (size or extent)) // 2 for extent in picture.shape[:2]]
     return tuple(slice(margin, margin + size if size else None) for margin in margins)
-
-
-def _random(seed: int, sample_id: str) -> np.random.Generator:
-    """Return a generator that depends on nothing but its arguments, in every process."""
-    key = hashlib.blake2b(f"{seed}\0{sample_id}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 
 
 def _photograph(

@@ -37,6 +37,7 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from benchmark.api import Iterate, Map, MethodCard, Observation, Picture
+from benchmark.arrays import Plane
 from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
 from benchmark.methods.two_stage.deconvolution import Light
 from benchmark.methods.two_stage.methods import TwoStage
@@ -48,7 +49,6 @@ from benchmark.optics.light import to_linear
 MapName = Literal["posterior", "zhuo-sim", "ebdb", "jnb", "oracle"]
 Shape = Literal["disk", "gaussian"]
 Weights = NDArray[np.float32]
-Plane = NDArray[np.float32]
 
 ESTIMATORS = {
     "posterior": blur_posterior.estimate,

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark import imageio
 from benchmark.cost.counting import NetworkCount
 from benchmark.cost.measurement import CostRecord, MethodCounts
 from benchmark.cost.published import PUBLISHED_SIZE, QUANTITY_UNITS, PublishedCost
 from benchmark.cost.timing import TimingSubject, Trial
+from benchmark.files import replace_file
 from benchmark.reports import grid, tables
 from benchmark.reports.grid import Grid
 
@@ -100,7 +100,7 @@ def write_cost_tables(
             folder / f"cost.{ending}": grid.format_grids([table.grid for table in made], form)
         }
     for path, content in contents.items():
-        with imageio.replacing(path) as file:
+        with replace_file(path) as file:
             file.write(content.encode())
     return list(contents)
 

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmark import imageio, map_scores, noise
 from benchmark.api import Map, Sample
+from benchmark.files import replace_file
 from benchmark.map_scores import ESTIMATE_CONSTANT, MapRow
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.metrics.tracks import Track
@@ -103,7 +104,7 @@ def write_map_report(
     """
     made = summarise_maps(rows, methods, data)
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
-    with imageio.replacing(table) as file:
+    with replace_file(table) as file:
         file.write(tables.write(made, form).encode())
     return MapReport(made, table, write_map_strip(rows, data, folder, folder / "maps.png"))
 
@@ -393,7 +394,7 @@ def write_map_strip(
         return None
     top = _scale_end(lines)
     sheet = _draw_map_sheet([list(_strip_tiles(line, top)) for line in lines], top)
-    with imageio.replacing(path) as file:
+    with replace_file(path) as file:
         sheet.save(file, "PNG")
     return path
 
@@ -406,7 +407,7 @@ def _read_strip_line(rows: list[MapRow], data: PlannedDataset, folder: Path) -> 
     row = rows[0]
     sigma, clip, round8, seed = _noise_level(row)
     sample = Track.parse(str(row["track"])).read(data.dataset.load(str(row["sample"])))
-    seen = noise.add(sample, Noise(sigma, clip, round8, seed), data.id.name)
+    seen = noise.add_noise(sample, Noise(sigma, clip, round8, seed), data.id.name)
     maps = [
         (row, imageio.read_array(folder / str(row["map"])) if row["status"] == "ok" else None)
         for row in rows

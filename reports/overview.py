@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark import imageio
 from benchmark.api import Picture
 from benchmark.cells import Cell
+from benchmark.files import replace_file
 from benchmark.reports import crops
 from benchmark.store import Store
 
@@ -45,7 +45,7 @@ def write_overview(store: Store, path: Path, dataset: str | None = None) -> Path
     if not strips:
         return None
     sheet = _draw_crop_sheet(strips)
-    with imageio.replacing(path) as file:
+    with replace_file(path) as file:
         sheet.save(file, "PNG")
     return path
 

@@ -28,8 +28,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import console, imageio
+from benchmark import console
 from benchmark.api import DataError, UsageError
+from benchmark.arrays import Float64Array
+from benchmark.files import replace_file
 from benchmark.optics import psf, psf_fit
 from benchmark.reports import footnotes, grid
 from benchmark.reports.grid import Grid
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
 
 FITS: Final = "psf_fits.csv"
 """File with every fit, in the folder that `save` wrote."""
@@ -91,7 +92,7 @@ class _Task(NamedTuple):
     group: str
     name: str
     sigma: float
-    kernel: Array
+    kernel: Float64Array
     models: Sequence[Model]
 
 
@@ -108,7 +109,7 @@ class Study:
     """
 
     rows: pd.DataFrame
-    examples: Mapping[str, Array]
+    examples: Mapping[str, Float64Array]
 
 
 def measure(
@@ -198,7 +199,7 @@ def read(folder: Path) -> Study:
 
 
 def _put(path: Path, content: bytes) -> None:
-    with imageio.replacing(path) as file:
+    with replace_file(path) as file:
         file.write(content)
 
 
@@ -206,7 +207,7 @@ def _put(path: Path, content: bytes) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
-def apertures() -> dict[str, Callable[[float], Array]]:
+def apertures() -> dict[str, Callable[[float], Float64Array]]:
     """Return aperture name -> its kernel by sigma (px); all but the half disk are centred and
     symmetric.
     """
@@ -219,7 +220,7 @@ def apertures() -> dict[str, Callable[[float], Array]]:
     }
 
 
-def _annulus(sigma: float) -> Array:
+def _annulus(sigma: float) -> Float64Array:
     """Return the kernel of a mirror lens: a disk less a smaller one, its own sigma as asked for."""
     radius = 2 * sigma / math.sqrt(1 + OBSTRUCTION**2)
     outer, inner = psf.disk(radius), psf.disk(OBSTRUCTION * radius)
@@ -228,7 +229,7 @@ def _annulus(sigma: float) -> Array:
     return np.asarray(ring / ring.sum(), dtype=np.float64)
 
 
-def _cats_eye(sigma: float) -> Array:
+def _cats_eye(sigma: float) -> Float64Array:
     """Return what two circles of radius 2 sigma share that lie side by side: a pupil cut by the
     lens barrel.
     """
@@ -258,7 +259,7 @@ def _aperture_tasks(sigmas: Sequence[float]) -> list[_Task]:
     ]
 
 
-def _measured_tasks(groups: Mapping[str, Sequence[Array]]) -> list[_Task]:
+def _measured_tasks(groups: Mapping[str, Sequence[Float64Array]]) -> list[_Task]:
     return [
         _Task("measured", group, f"{index:02d}", psf_fit.moments(kernel)[1], kernel, MODELS)
         for group, kernels in groups.items()
@@ -266,17 +267,17 @@ def _measured_tasks(groups: Mapping[str, Sequence[Array]]) -> list[_Task]:
     ]
 
 
-def _normalised(kernel: NDArray[Any]) -> Array:
+def _normalised(kernel: NDArray[Any]) -> Float64Array:
     array = np.asarray(kernel, dtype=np.float64)
     psf_fit.check(array)
     return np.asarray(array / array.sum(), dtype=np.float64)
 
 
-def _binned(kernel: Array) -> Array:
+def _binned(kernel: Float64Array) -> Float64Array:
     """Return the PSF in pixels of twice the width; zeros are added so that its size stays odd."""
     grown = np.pad(kernel, [(0, (2 - size) % 4) for size in kernel.shape])
     rows, columns = (size // 2 for size in grown.shape)
-    binned: Array = grown.reshape(rows, 2, columns, 2).sum(axis=(1, 3))
+    binned: Float64Array = grown.reshape(rows, 2, columns, 2).sum(axis=(1, 3))
     return binned
 
 
@@ -284,7 +285,7 @@ def _fitted(task: _Task) -> list[dict[str, Any]]:
     return [_row(task, model, _fit(task.kernel, model)) for model in task.models]
 
 
-def _fit(kernel: Array, model: Model) -> psf_fit.Fit:
+def _fit(kernel: Float64Array, model: Model) -> psf_fit.Fit:
     return psf_fit.fit(kernel, model.family, max_size=model.bank or PAPER_BANK)
 
 
@@ -300,7 +301,7 @@ def _row(task: _Task, model: Model, fit: psf_fit.Fit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _examples(groups: Mapping[str, Sequence[Array]]) -> dict[str, Array]:
+def _examples(groups: Mapping[str, Sequence[Float64Array]]) -> dict[str, Float64Array]:
     """Return the PSF of median size of each measured group, or disks where nothing was measured."""
     if not groups:
         return {f"disk, sigma {sigma:g} px": psf.kernel("disk", sigma) for sigma in (2.0, 4.0, 8.0)}
@@ -596,7 +597,7 @@ def _kernel_panels(panels: NDArray[Any], title: str, fits: Mapping[str, psf_fit.
     panels[1, 0].set_axis_off()
     panels[1, 0].text(0.5, 0.5, "fit - PSF\n(registered)", ha="center", va="center")
     radius = np.arange(0, size // 2 + 1)
-    profiles: Iterable[tuple[str, Array, str, str]] = [
+    profiles: Iterable[tuple[str, Float64Array, str, str]] = [
         ("PSF", _profile(first, radius), "#888888", "-")
     ]
     for column, (label, fit) in enumerate(fits.items(), start=1):
@@ -622,13 +623,13 @@ def _kernel_panels(panels: NDArray[Any], title: str, fits: Mapping[str, psf_fit.
     panels[1, -1].legend(*axes.get_legend_handles_labels(), loc="upper center", fontsize=6)
 
 
-def _picture(axes: Axes, array: Array, title: str, style: Mapping[str, Any]) -> None:
+def _picture(axes: Axes, array: Float64Array, title: str, style: Mapping[str, Any]) -> None:
     axes.imshow(array, interpolation="nearest", **style)
     axes.set_title(title, fontsize=8)
     axes.set_axis_off()
 
 
-def _fitting(array: Array, size: int) -> Array:
+def _fitting(array: Float64Array, size: int) -> Float64Array:
     """Return an odd-sized array cut or padded with zeros to `size` x `size` about its centre."""
     for axis in (0, 1):
         extra = (size - array.shape[axis]) // 2
@@ -639,7 +640,7 @@ def _fitting(array: Array, size: int) -> Array:
     return array
 
 
-def _profile(array: Array, radius: NDArray[np.int_]) -> Array:
+def _profile(array: Float64Array, radius: NDArray[np.int_]) -> Float64Array:
     """Return the mean over all pixels whose distance from the centre rounds to each radius."""
     rows, columns = (np.arange(size) - size // 2 for size in array.shape)
     distance = np.rint(np.hypot(rows[:, None], columns)).astype(int)

@@ -17,12 +17,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark import __version__, console, imageio, provenance, runner
+from benchmark import __version__, console, provenance, runner
 from benchmark.api import DataError, UsageError
 from benchmark.cost import mosaic, published, timing
 from benchmark.cost.counting import NetworkCount, count_network
 from benchmark.cost.published import PublishedCost
 from benchmark.cost.timing import TimingSubject, Trial, TrialFile
+from benchmark.files import replace_file
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, create
 from benchmark.worker import brief, resolve_device
@@ -141,7 +142,7 @@ def measure_costs(
         provenance=provenance.collect(plugins=provenance.file_hashes(plugins)),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with imageio.replacing(folder / RECORD_FILE) as file:
+    with replace_file(folder / RECORD_FILE) as file:
         file.write(RECORD_ADAPTER.dump_json(record, indent=1))
     _measure_missing_rounds(record, TrialFile(folder / SAMPLES_FILE), rounds, plugins, timeout)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from benchmark.arrays import Float64Array
 
 
 def as_pair(
@@ -13,7 +13,7 @@ def as_pair(
     target: NDArray[np.floating],
     at_least: int = 1,
     what: str = "the metric",
-) -> tuple[Array, Array]:
+) -> tuple[Float64Array, Float64Array]:
     """Return output and target in float64.
 
     Args:

@@ -20,14 +20,13 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.api import Map, Observation, Picture, Sample, UsageError
+from benchmark.arrays import Float32Array
 
 Depth = Literal["u8", "u16"]
 Size = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
 Order = Literal["rgb", "bgr"]
-Floats = NDArray[np.float32]
 
 DPDNET_SIZE = (1120, 1680)
 """Height and width that DPDNet's test script resizes to."""
@@ -174,7 +173,7 @@ class Track:
         # Contiguous, because torch takes no negative strides.
         return np.ascontiguousarray(picture[..., ::-1]) if self.order == "bgr" else picture
 
-    def _sized(self, array: Floats) -> Floats:
+    def _sized(self, array: Float32Array) -> Float32Array:
         height, width = self._fitted((array.shape[0], array.shape[1]))
         if self.size == "resize":
             return _resized(array)
@@ -218,13 +217,13 @@ def _truncated(picture: Picture) -> Picture:
     return ((levels >> 8) / 255).astype(np.float32)
 
 
-def _cropped(array: Floats, height: int, width: int) -> Floats:
+def _cropped(array: Float32Array, height: int, width: int) -> Float32Array:
     if 0 in (height, width):
         raise ValueError(f"cropping leaves nothing of a {array.shape[1]}x{array.shape[0]} picture")
     return np.ascontiguousarray(array[:height, :width])
 
 
-def _padded(array: Floats, height: int, width: int, centred: bool) -> Floats:
+def _padded(array: Float32Array, height: int, width: int, centred: bool) -> Float32Array:
     missing = height - array.shape[0], width - array.shape[1]
     if missing == (0, 0):
         return array
@@ -235,7 +234,7 @@ def _padded(array: Floats, height: int, width: int, centred: bool) -> Floats:
     )
 
 
-def _resized(array: Floats) -> Floats:
+def _resized(array: Float32Array) -> Float32Array:
     import cv2
 
     height, width = DPDNET_SIZE

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from benchmark.arrays import Float32Array
+
 Box = tuple[slice, slice]
 Item = TypeVar("Item")
 
@@ -52,7 +52,7 @@ def each(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
             pass
 
 
-def around(array: Array, box: Box, halo: int) -> Array:
+def around(array: Float32Array, box: Box, halo: int) -> Float32Array:
     """Return the box with `halo` more pixels on every side, reflected at the border of the array (H
     x W [x C]).
 
@@ -72,7 +72,7 @@ def around(array: Array, box: Box, halo: int) -> Array:
     return cv2.copyMakeBorder(view, top, bottom, left, right, BORDER)  # type: ignore[return-value]
 
 
-def extent(weight: Array) -> Box | None:
+def extent(weight: Float32Array) -> Box | None:
     """Return a box that holds all non-zero weights, the smallest where they are few; None where
     there are none.
     """
@@ -93,6 +93,6 @@ def grown(box: Box, margin: int) -> Box:
     return rows, columns
 
 
-def inner(array: Array, margin: int) -> Box:
+def inner(array: Float32Array, margin: int) -> Box:
     """Return the box of all pixels that are `margin` or more from the border."""
     return slice(margin, array.shape[0] - margin), slice(margin, array.shape[1] - margin)

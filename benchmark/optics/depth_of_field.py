@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Picture
+from benchmark.arrays import Plane
 from benchmark.optics import gkm, light
 from benchmark.optics.psf import Family, Half, kernel
 
-Plane = NDArray[np.float32]
 Kernel = NDArray[np.float64]
 Box = tuple[slice, ...]
 

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmark.api import Map, Picture
+from benchmark.arrays import Float32Array
 from benchmark.optics._tiles import BORDER as BORDER
-from benchmark.optics._tiles import Array, Box, around, each, extent, grown, inner, tiles
+from benchmark.optics._tiles import Box, around, each, extent, grown, inner, tiles
 from benchmark.optics.psf import kernel
 
 LADDER_STEP = 0.05
@@ -269,7 +270,7 @@ def fitted_coefficients(
 @lru_cache(maxsize=32)
 def _fitted_ladder(
     bank: Bank, family: Literal["disk", "gaussian"], nonnegative: bool, ridge: float
-) -> Array:
+) -> Float32Array:
     """Return beta (rungs x K, float32) on the ladder of sigma from 0 to the reach of the bank."""
     sigmas = _ladder_sigmas(bank)
     fits = [
@@ -358,7 +359,7 @@ def _checked(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture
     return np.ascontiguousarray(picture, np.float32)
 
 
-def _tripled(weight: Array) -> Array:
+def _tripled(weight: Float32Array) -> Float32Array:
     return cv2.merge([weight, weight, weight])  # type: ignore[return-value]  # numpy's broadcast is 5 times slower
 
 

@@ -25,10 +25,10 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainccinv, gammaincinv, gammaln, ndtr
 
-Array = NDArray[np.float64]
+from benchmark.arrays import Float64Array
+
 Family = Literal["disk", "gaussian", "polygon", "generalised"]
 Half = Literal["left", "right"]
 
@@ -46,7 +46,7 @@ _NODES = 64
 _MOST_NODES = 512
 
 
-def _readonly(array: Array) -> Array:
+def _readonly(array: Float64Array) -> Float64Array:
     array.flags.writeable = False
     return array
 
@@ -57,7 +57,7 @@ _DELTA = _readonly(np.ones((1, 1)))
 @lru_cache(maxsize=1024)
 def kernel(
     family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0, half: Half | None = None
-) -> Array:
+) -> Float64Array:
     """Return the kernel of a PSF of Gaussian-equivalent size `sigma`.
 
     Args:
@@ -95,14 +95,14 @@ def circumradius(sigma: float, blades: int) -> float:
     return sigma * math.sqrt(12 / (2 + math.cos(2 * math.pi / blades)))
 
 
-def disk(radius: float, *, half: Half | None = None) -> Array:
+def disk(radius: float, *, half: Half | None = None) -> Float64Array:
     """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for
     `kernel`.
     """
     return _sample(lambda x, y: _disk_integral(x, y, radius), radius, half)
 
 
-def gaussian(sigma: float, *, half: Half | None = None) -> Array:
+def gaussian(sigma: float, *, half: Half | None = None) -> Float64Array:
     """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH`
     sigma.
     """
@@ -111,7 +111,7 @@ def gaussian(sigma: float, *, half: Half | None = None) -> Array:
     )
 
 
-def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None) -> Array:
+def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None) -> Float64Array:
     """Return the kernel of the isotropic generalised Gaussian exp(-(r / a)^shape) of per-axis
     deviation `sigma` pixels.
 
@@ -141,7 +141,9 @@ def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None
     return _sample(lambda x, y: _heap_integral(x, y, radii, weight), reach, half)
 
 
-def _heap_integral(x: Array, y: Array, radii: Array, weight: Array) -> Array:
+def _heap_integral(
+    x: Float64Array, y: Float64Array, radii: Float64Array, weight: Float64Array
+) -> Float64Array:
     """Return `_disk_integral` of unit disks of many radii, weighted and summed."""
     sides, place = np.unique(np.abs(np.concatenate([x, y])), return_inverse=True)
     quarter = sum(
@@ -149,13 +151,13 @@ def _heap_integral(x: Array, y: Array, radii: Array, weight: Array) -> Array:
         for r, w in zip(radii, weight, strict=True)
         if r > 0
     )
-    signed: Array = (
+    signed: Float64Array = (
         np.sign(x) * np.sign(y)[:, None] * quarter[np.ix_(place[len(x) :], place[: len(x)])]
     )
     return signed
 
 
-def polygon(radius: float, blades: int, *, half: Half | None = None) -> Array:
+def polygon(radius: float, blades: int, *, half: Half | None = None) -> Float64Array:
     """Return the kernel of a uniform regular polygon of circumradius `radius` pixels, one corner
     pointing up.
 
@@ -165,7 +167,9 @@ def polygon(radius: float, blades: int, *, half: Half | None = None) -> Array:
     return _sample(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
 
 
-def _sample(integral: Callable[[Array, Array], Array], reach: float, half: Half | None) -> Array:
+def _sample(
+    integral: Callable[[Float64Array, Float64Array], Float64Array], reach: float, half: Half | None
+) -> Float64Array:
     """Return the kernel of a PSF that ends `reach` pixels from its centre.
 
     Args:
@@ -181,7 +185,7 @@ def _sample(integral: Callable[[Array, Array], Array], reach: float, half: Half 
     return _readonly(mass / mass.sum())
 
 
-def _edges(reach: float) -> Array:
+def _edges(reach: float) -> Float64Array:
     """Return the pixel edges of the smallest odd grid that covers [-reach, reach]."""
     if not (math.isfinite(reach) and reach >= 0):
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {reach}")
@@ -189,7 +193,7 @@ def _edges(reach: float) -> Array:
     return np.arange(-pixels, pixels + 2, dtype=np.float64) - 0.5
 
 
-def _halve(edges: Array, half: Half | None) -> Array:
+def _halve(edges: Float64Array, half: Half | None) -> Float64Array:
     """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels
     there no area.
     """
@@ -198,7 +202,7 @@ def _halve(edges: Array, half: Half | None) -> Array:
     return np.minimum(edges, 0) if half == "left" else np.maximum(edges, 0)
 
 
-def _disk_integral(x: Array, y: Array, radius: float) -> Array:
+def _disk_integral(x: Float64Array, y: Float64Array, radius: float) -> Float64Array:
     """Return the area of the disk inside the rectangle from its centre to (x, y), signed
     as x * y.
     """
@@ -207,19 +211,19 @@ def _disk_integral(x: Array, y: Array, radius: float) -> Array:
         a, np.sqrt((radius - b) * (radius + b))
     )  # up to here the rectangle's side bounds the area, then the circle
     area = b * chord + _under_circle(a, radius) - _under_circle(chord, radius)
-    signed: Array = np.sign(x) * np.sign(y)[:, None] * area
+    signed: Float64Array = np.sign(x) * np.sign(y)[:, None] * area
     return signed
 
 
-def _under_circle(x: Array, r: float) -> Array:
+def _under_circle(x: Float64Array, r: float) -> Float64Array:
     """Return the area between the circle of radius `r` and its horizontal diameter, from 0
     to `x`.
     """
-    area: Array = (x * np.sqrt((r - x) * (r + x)) + r * r * np.arcsin(x / r)) / 2
+    area: Float64Array = (x * np.sqrt((r - x) * (r + x)) + r * r * np.arcsin(x / r)) / 2
     return area
 
 
-def _polygon_integral(x: Array, y: Array, radius: float, blades: int) -> Array:
+def _polygon_integral(x: Float64Array, y: Float64Array, radius: float, blades: int) -> Float64Array:
     """Return the area of the polygon left of x and below y, for every pair of pixel edges, as (y,
     x).
 
@@ -236,11 +240,11 @@ def _polygon_integral(x: Array, y: Array, radius: float, blades: int) -> Array:
     height = np.clip(y[:, None], low, high) - low
     strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)
     area = np.concatenate([np.zeros((len(y), 1)), np.cumsum(strips, axis=1)], axis=1)
-    picked: Array = area[:, np.searchsorted(stops, np.clip(x, left, right))]
+    picked: Float64Array = area[:, np.searchsorted(stops, np.clip(x, left, right))]
     return picked
 
 
-def _crossings(corners: Array, y: Array) -> Array:
+def _crossings(corners: Float64Array, y: Float64Array) -> Float64Array:
     """Return the abscissae where the polygon's sides cross the horizontal lines `y`."""
     start, step = corners, np.roll(corners, -1, axis=0) - corners
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -249,7 +253,7 @@ def _crossings(corners: Array, y: Array) -> Array:
     return found[(share > 0) & (share < 1)]
 
 
-def _outline(corners: Array, x: Array) -> tuple[Array, Array]:
+def _outline(corners: Float64Array, x: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return the lower and upper ordinate of the convex polygon at each abscissa."""
     start, end = corners, np.roll(corners, -1, axis=0)
     span = end[:, 0] - start[:, 0]

@@ -45,13 +45,11 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
+from benchmark.arrays import Complex128Array, Float64Array
 from benchmark.optics import gkm, psf
 
-Array = NDArray[np.float64]
-Spectrum = NDArray[np.complex128]
 Shift = tuple[float, float]
 Family = Literal["gaussian", "disk", "generalised gaussian", "gkm >= 0", "gkm"]
 
@@ -106,14 +104,16 @@ class Fit:
     """
 
     family: Family
-    kernel: Array
+    kernel: Float64Array
     parameters: tuple[float, ...]
     shift: Shift
-    target: Array
+    target: Float64Array
     errors: Errors
 
 
-def fit(measured: Array, family: Family, *, max_size: int = 21, register: bool = True) -> Fit:
+def fit(
+    measured: Float64Array, family: Family, *, max_size: int = 21, register: bool = True
+) -> Fit:
     """Fit a family to a PSF.
 
     Args:
@@ -144,7 +144,7 @@ def fit(measured: Array, family: Family, *, max_size: int = 21, register: bool =
     return Fit(family, found.kernel, found.parameters, shift, target, errors(found.kernel, target))
 
 
-def check(measured: Array) -> None:
+def check(measured: Float64Array) -> None:
     """Raise ValueError unless `fit` can fit this PSF; see there."""
     if (
         measured.ndim != 2
@@ -162,7 +162,7 @@ def check(measured: Array) -> None:
         )
 
 
-def errors(kernel: Array, target: Array) -> Errors:
+def errors(kernel: Float64Array, target: Float64Array) -> Errors:
     """Return the errors of a kernel against the PSF it stands for; both odd-sized and centred."""
     size = max(*kernel.shape, *target.shape)
     difference = _embedded(kernel, size) - _embedded(target, size)
@@ -177,7 +177,7 @@ def errors(kernel: Array, target: Array) -> Errors:
     )
 
 
-def translate(array: Array, shift: Shift) -> Array:
+def translate(array: Float64Array, shift: Shift) -> Float64Array:
     """Move an odd-sized array (down, right) by any part of a pixel, periodically; sum and energy
     stay.
 
@@ -189,7 +189,7 @@ def translate(array: Array, shift: Shift) -> Array:
     return np.asarray(np.fft.ifft2(turned).real, dtype=np.float64)
 
 
-def moments(array: Array) -> tuple[Shift, float]:
+def moments(array: Float64Array) -> tuple[Shift, float]:
     """Return the centroid (down, right, in px from the centre) and the per-axis sigma (root mean
     variance) of a PSF.
 
@@ -213,11 +213,11 @@ def moments(array: Array) -> tuple[Shift, float]:
 
 
 class _Solution(NamedTuple):
-    kernel: Array
+    kernel: Float64Array
     parameters: tuple[float, ...]
 
 
-_Solver = Callable[[Array, _Solution | None], _Solution]
+_Solver = Callable[[Float64Array, _Solution | None], _Solution]
 """From a registered PSF and the solution for a slightly different registration (None at first) to
 the best kernel.
 """
@@ -236,7 +236,7 @@ def _solver(family: Family, max_size: int) -> _Solver:
     raise ValueError(f"a family must be one of {', '.join(FAMILIES)}, got {family!r}")
 
 
-def _mixture(target: Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
+def _mixture(target: Float64Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
     share = gkm.fit(target, bank, nonnegative=nonnegative)
     kernel = np.zeros_like(bank.kernels[-1])
     for weight, single in zip(share, bank.kernels, strict=True):
@@ -244,7 +244,9 @@ def _mixture(target: Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
     return _Solution(kernel, tuple(map(float, share)))
 
 
-def _by_size(target: Array, make: Callable[[float], Array], start: _Solution | None) -> _Solution:
+def _by_size(
+    target: Float64Array, make: Callable[[float], Float64Array], start: _Solution | None
+) -> _Solution:
     """Search the one parameter sigma from every local minimum of a ladder of start values.
 
     The error of a disk has several: its edge meets one row of pixels after the other. Once the PSF
@@ -278,7 +280,7 @@ def _local_minima(values: Sequence[float]) -> list[int]:
     ]
 
 
-def _generalised(target: Array, start: _Solution | None) -> _Solution:
+def _generalised(target: Float64Array, start: _Solution | None) -> _Solution:
     """Search sigma and exponent, from the best of a grid at first and from the last solution
     afterwards.
 
@@ -302,7 +304,7 @@ def _generalised(target: Array, start: _Solution | None) -> _Solution:
         else lambda s, p: _sketch(s, p, max(target.shape) // 2)
     )
 
-    def error(logarithms: Array) -> float:
+    def error(logarithms: Float64Array) -> float:
         return _squared_error(total * make(*_size_and_exponent(logarithms)), target)
 
     if start is None:
@@ -323,12 +325,12 @@ def _generalised(target: Array, start: _Solution | None) -> _Solution:
     return _Solution(total * psf.generalised_gaussian(*found), found)
 
 
-def _size_and_exponent(logarithms: Array) -> tuple[float, float]:
+def _size_and_exponent(logarithms: Float64Array) -> tuple[float, float]:
     sigma, exponent = (float(value) for value in np.exp(logarithms))
     return sigma, min(max(exponent, _EXPONENT_RANGE[0]), _EXPONENT_RANGE[1])
 
 
-def _sketch(sigma: float, exponent: float, half: int) -> Array:
+def _sketch(sigma: float, exponent: float, half: int) -> Float64Array:
     """Return the generalised Gaussian on 2 `half` + 1 pixels squared, integrated by 4 x 4 Gauss
     points per pixel.
     """
@@ -342,7 +344,7 @@ def _sketch(sigma: float, exponent: float, half: int) -> Array:
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
-def _squared_error(kernel: Array, target: Array) -> float:
+def _squared_error(kernel: Float64Array, target: Float64Array) -> float:
     """Return ||kernel - target||^2 without bringing them to one size: outside the smaller one there
     is no product.
     """
@@ -355,7 +357,7 @@ def _squared_error(kernel: Array, target: Array) -> float:
 # --------------------------------------------------------------------------------------------------
 
 
-def _framed(measured: Array, register: bool) -> tuple[Array, Shift]:
+def _framed(measured: Float64Array, register: bool) -> tuple[Float64Array, Shift]:
     """Return the PSF with room to move, and the translation that brings its centroid to
     the centre.
     """
@@ -371,7 +373,7 @@ def _framed(measured: Array, register: bool) -> tuple[Array, Shift]:
     return np.pad(measured, room), (start[0], start[1])
 
 
-def _best_shift(padded: Array, kernel: Array, start: Shift) -> Shift:
+def _best_shift(padded: Float64Array, kernel: Float64Array, start: Shift) -> Shift:
     """Return the translation of the PSF under which its product with the kernel is largest, near
     `start`.
     """
@@ -381,7 +383,7 @@ def _best_shift(padded: Array, kernel: Array, start: Shift) -> Shift:
     scale = 1 / (float(np.linalg.norm(padded) * np.linalg.norm(template)) * padded.size)
     rows, columns = (2 * np.pi * frequency for frequency in _frequencies(padded.shape))
 
-    def objective(shift: Array) -> tuple[float, Array]:
+    def objective(shift: Float64Array) -> tuple[float, Float64Array]:
         turned = cross * _phase(padded.shape, (float(shift[0]), float(shift[1])))
         slope = np.array([(turned.imag * rows).sum(), (turned.imag * columns).sum()])
         return float(-scale * turned.real.sum()), np.asarray(-scale * slope, dtype=np.float64)
@@ -393,12 +395,12 @@ def _best_shift(padded: Array, kernel: Array, start: Shift) -> Shift:
     return float(found.x[0]), float(found.x[1])
 
 
-def _phase(shape: tuple[int, ...], shift: Shift) -> Spectrum:
+def _phase(shape: tuple[int, ...], shift: Shift) -> Complex128Array:
     rows, columns = _frequencies(shape)
     return np.asarray(np.exp(-2j * np.pi * (rows * shift[0] + columns * shift[1])))
 
 
-def _frequencies(shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _frequencies(shape: tuple[int, ...]) -> tuple[Float64Array, Float64Array]:
     rows, columns = (np.asarray(np.fft.fftfreq(size), dtype=np.float64) for size in shape)
     return rows[:, None], columns[None, :]
 
@@ -408,7 +410,7 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=1)
-def _natural_spectrum() -> Array:
+def _natural_spectrum() -> Float64Array:
     """Return the power of each frequency in a picture of variance `VARIANCE`, on the half plane of
     `rfft2`.
 
@@ -421,13 +423,13 @@ def _natural_spectrum() -> Array:
     return np.asarray(VARIANCE * power / power.sum(), dtype=np.float64)
 
 
-def _twice() -> Array:
+def _twice() -> Float64Array:
     count = np.full((1, GRID // 2 + 1), 2.0)
     count[0, [0, -1]] = 1  # these columns hold their own mirror images
     return count
 
 
-def _transfer(kernel: Array) -> Spectrum:
+def _transfer(kernel: Float64Array) -> Complex128Array:
     """Return the transfer function of a centred kernel on the periodic grid; a wider kernel meets
     itself.
     """
@@ -437,7 +439,7 @@ def _transfer(kernel: Array) -> Spectrum:
     return np.asarray(np.fft.rfft2(field), dtype=np.complex128)
 
 
-def _wiener_error(used: Spectrum, true: Spectrum) -> float:
+def _wiener_error(used: Complex128Array, true: Complex128Array) -> float:
     """Return the expected squared error per pixel of the Wiener filter for the transfer function
     `used`.
     """
@@ -448,12 +450,12 @@ def _wiener_error(used: Spectrum, true: Spectrum) -> float:
     return float((np.abs(1 - wiener * true) ** 2 * signal + np.abs(wiener) ** 2 * noise).sum())
 
 
-def _embedded(array: Array, size: int) -> Array:
+def _embedded(array: Float64Array, size: int) -> Float64Array:
     rows, columns = ((size - length) // 2 for length in array.shape)
     return np.pad(array, ((rows, rows), (columns, columns)))
 
 
-def _cropped(array: Array, height: int, width: int) -> Array:
+def _cropped(array: Float64Array, height: int, width: int) -> Float64Array:
     """Return the centre of an array, at most `height` x `width`; all sizes odd."""
     top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
     return array[top : array.shape[0] - top, left : array.shape[1] - left]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import DataError, Picture
+from benchmark.arrays import Plane
 from benchmark.optics.depth_of_field import JUMP
 
-Plane = NDArray[np.float32]
 DepthKind = Literal["disparity", "depth"]
 
 _AROUND = np.ones((3, 3), np.uint8)

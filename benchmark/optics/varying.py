@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from benchmark.api import Map, Picture
+from benchmark.arrays import Float32Array
 from benchmark.optics import gkm
-from benchmark.optics._tiles import BORDER, Array, Box, around, each, extent, grown, inner, tiles
+from benchmark.optics._tiles import BORDER, Box, around, each, extent, grown, inner, tiles
 from benchmark.optics.psf import kernel
 
 Family = Literal["gaussian", "disk", "gkm"]
 Kernel = NDArray[np.float64]
-Spectrum = NDArray[np.complex64]
 
 STEP = 0.125
 """Distance of the rungs in sigma, pixels; `gkm` has the rungs of the paper's bank."""
@@ -257,7 +257,7 @@ def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[floa
 
 
 @lru_cache(maxsize=256)
-def _response(rung: int, shape: tuple[int, int]) -> Array:
+def _response(rung: int, shape: tuple[int, int]) -> Float32Array:
     """Return the transform of the disk of that rung about the origin; it is real, as the disk is
     symmetric.
     """
@@ -265,7 +265,7 @@ def _response(rung: int, shape: tuple[int, int]) -> Array:
     around_origin = np.zeros(shape)
     around_origin[: len(psf), : len(psf)] = psf
     around_origin = np.roll(around_origin, (-(len(psf) // 2), -(len(psf) // 2)), (0, 1))
-    response: Array = fft.rfft2(around_origin).real.astype(np.float32)
+    response: Float32Array = fft.rfft2(around_origin).real.astype(np.float32)
     return response
 
 
@@ -274,8 +274,8 @@ def _rungs(place: Map) -> list[int]:
     return [int(rung) for rung in np.union1d(np.floor(place), np.ceil(place))]
 
 
-def _weight(place: Map, rung: int) -> Array:
-    weight: Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
+def _weight(place: Map, rung: int) -> Float32Array:
+    weight: Float32Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
     return weight
 
 

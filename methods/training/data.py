@@ -32,6 +32,7 @@ from benchmark.api import DataError, Dataset, Picture, Scalar, UsageError
 from benchmark.methods.training import pictures, scenes
 from benchmark.methods.training.pictures import Pixels
 from benchmark.methods.training.scenes import Family
+from benchmark.noise import keyed_generator
 from benchmark.optics import light
 from benchmark.registry import DATASETS, create
 
@@ -121,12 +122,6 @@ def validation(examples: Examples, count: int) -> Sequence[Example]:
     return [held_out.example(index) for index in range(count)]
 
 
-def drawing(seed: int, index: int) -> np.random.Generator:
-    """Return the source of all choices in an example, the same in every process."""
-    key = hashlib.blake2b(f"{seed}\0{index}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
-
-
 def turn(index: int, count: int, seed: int) -> int:
     """Return which of `count` pictures example `index` is of: each once in a round, in another
     order every round.
@@ -137,7 +132,7 @@ def turn(index: int, count: int, seed: int) -> int:
 
 @lru_cache(maxsize=4)
 def _order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
-    return drawing(seed, -1 - round_).permutation(count)
+    return keyed_generator(seed, -1 - round_).permutation(count)
 
 
 # Simulated defocus
@@ -249,7 +244,7 @@ class Simulated(Examples):
         """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens
         makes of it.
         """
-        settings, random = self._settings, drawing(self._seed, index)
+        settings, random = self._settings, keyed_generator(self._seed, index)
         picture = pictures.remembered(self.sources[turn(index, len(self.sources), self._seed)])
         aperture = scenes.draw_aperture(settings.psfs, random)
         margin = aperture.reach(
@@ -438,7 +433,7 @@ class DpdCrops(Examples):
                 f"DPD {chosen}: is {width}x{height} px, smaller than a crop of {self._crop}; crop "
                 f"less"
             )
-        random = drawing(self._seed, index)
+        random = keyed_generator(self._seed, index)
         top, left = (int(random.integers(extent - self._crop + 1)) for extent in (height, width))
         box = np.s_[top : top + self._crop, left : left + self._crop]
         blurred, sharp, *views = (

@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError
+from benchmark.files import is_picture_file
 from benchmark.methods.training import pictures
 
 KODAK24 = Path(__file__).with_name("kodak24.csv")
@@ -122,7 +123,7 @@ def evaluated_pictures(root: Path, training: Path) -> list[Path]:
             f"on a folder "
             "elsewhere, on one called train, or name another --root"
         )
-    found = sorted(path for path in _below(root) if pictures.is_picture(path))
+    found = sorted(path for path in _below(root) if is_picture_file(path))
     return [path for path in found if _readable(path)]
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError
+from benchmark.files import PICTURE_SUFFIXES, hash_file, is_picture_file
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 HELD_OUT = 10
 """One picture in so many, rounded up, is kept out of training."""
 LARGEST_SIDE = 2048
@@ -48,20 +47,15 @@ def files(folder: Path) -> list[Path]:
     Raises:
         DataError: if the folder is missing, cannot be listed, or holds no picture.
     """
-    remedy = f"give a folder with sharp pictures ({', '.join(SUFFIXES)}) in it"
+    remedy = f"give a folder with sharp pictures ({', '.join(PICTURE_SUFFIXES)}) in it"
     try:
         inside = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); {remedy}") from error
-    found = [path for path in inside if is_picture(path)]
+    found = [path for path in inside if is_picture_file(path)]
     if not found:
         raise DataError(f"{folder}: holds no picture; {remedy}")
     return found
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether a path is a file that is named like a picture and not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -95,7 +89,12 @@ def digest(path: Path) -> str:
     """Return the SHA-256 of a file, hashed once per process and state of the file; raises DataError
     if it is gone.
     """
-    return _digest(path, *_state(path))
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); restore it or take it out"
+        ) from error
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -106,16 +105,6 @@ def _state(path: Path) -> tuple[int, int]:
             f"{path}: cannot be read ({error.strerror}); restore it or take it out"
         ) from error
     return status.st_size, status.st_mtime_ns
-
-
-@cache
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); restore it or take it out"
-        ) from error
 
 
 def smaller_side(path: Path) -> int:

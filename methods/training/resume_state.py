@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark import imageio
 from benchmark.api import DataError, Scalar, UsageError
+from benchmark.files import write_bytes
 
 FORMAT = 2
 """Changes whenever a state holds other things."""
@@ -37,7 +37,7 @@ def save(path: Path, held: Mapping[str, Any]) -> None:
 def write(path: Path, content: bytes | memoryview) -> None:
     """Write a file as a whole; raises DataError if that fails, with what can be done."""
     with advising():
-        imageio.write_bytes(path, content)
+        write_bytes(path, content)
 
 
 @contextmanager

@@ -25,10 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Picture
+from benchmark.arrays import Plane
 from benchmark.optics import psf
 from benchmark.optics.psf import Half
 
-Plane = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 Box = tuple[slice, slice]
 Family = Literal["disk", "polygon", "gaussian", "generalised", "cats-eye"]

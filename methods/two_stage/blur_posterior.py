@@ -44,25 +44,23 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
+from benchmark.arrays import Float64Array, Plane
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.optics.varying import VaryingBlur
 
-Plane = NDArray[np.float32]
-Array = NDArray[np.float64]
 Psf = Literal["gaussian", "disk"]
 
-SIGMAS: Array = np.array([0, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5])
+SIGMAS: Float64Array = np.array([0, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5])
 """The candidate blurs, pixels. A disk of sigma 0.25 fits into one pixel and is no blur."""
 
-LEVELS: Array = np.arange(-17, -1.5, 1.0)
+LEVELS: Float64Array = np.arange(-17, -1.5, 1.0)
 """The candidate levels of contrast: the mean log energy of the bands, were the picture sharp."""
 
-GROUPS: Array = np.array([-13.0, -10, -7, -4])
+GROUPS: Float64Array = np.array([-13.0, -10, -7, -4])
 """The levels for which there are Wiener filters; those between share the filters of the two next to
 them.
 """
@@ -96,11 +94,11 @@ class _Sharp(NamedTuple):
 
     level: float
     level_width: float
-    shape: Array
-    shape_per_level: Array
-    covariance: Array
+    shape: Float64Array
+    shape_per_level: Float64Array
+    covariance: Float64Array
 
-    def log_energies(self, level: Array) -> Array:
+    def log_energies(self, level: Float64Array) -> Float64Array:
         """Return the expected log energy of each band (last axis) for levels of any shape."""
         return (
             level[..., None] + self.shape + (level[..., None] - self.level) * self.shape_per_level
@@ -268,7 +266,7 @@ def _sharp() -> _Sharp:
 
 
 @lru_cache(maxsize=2)
-def _passed(psf: Psf) -> Array:
+def _passed(psf: Psf) -> Float64Array:
     """Return the log of the share of a band's energy that a PSF passes (sigmas x bands), for a
     spectrum of 1/f^2.
     """
@@ -314,7 +312,7 @@ def _start(image: Picture, spectrum: Picture, found: Posterior, psf: Psf) -> Pic
     return total / kept[..., None]
 
 
-def _noise_to_signal(shape: tuple[int, int], noise: spectra.Noise) -> list[Array]:
+def _noise_to_signal(shape: tuple[int, int], noise: spectra.Noise) -> list[Float64Array]:
     """Return noise over signal power at each frequency of the transform, for sharp pictures of each
     group.
     """

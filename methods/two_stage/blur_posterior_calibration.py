@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark import imageio
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
-
-Array = NDArray[np.float64]
 
 CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 EVERY = 7
@@ -58,12 +56,12 @@ def measure(files: list[Path]) -> dict[str, Any]:
     }
 
 
-def _log_energies(file: Path) -> Array:
+def _log_energies(file: Path) -> Float64Array:
     picture = spectra.padded(imageio.read(file)[0])
     inner = spectra.energies(spectra.transform(picture).mean(axis=2))[2:-2, 2:-2]
     cells = inner.reshape(-1, inner.shape[-1])[::EVERY].astype(np.float64)
     heard = (cells > AUDIBLE * spectra.ROUNDING / 3 * spectra.white()).all(axis=1)
-    logs: Array = np.log(cells[heard])
+    logs: Float64Array = np.log(cells[heard])
     return logs
 
 

@@ -17,14 +17,12 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
 
 from benchmark.api import Picture
-
-Plane = NDArray[np.float32]
-Array = NDArray[np.float64]
+from benchmark.arrays import Float64Array, Plane
 
 CELL = 4
 """Width of a cell, pixels."""
 
-CENTRES: Array = 0.42 * 2.0 ** (-np.arange(8) / 2)
+CENTRES: Float64Array = 0.42 * 2.0 ** (-np.arange(8) / 2)
 """Centres of the bands, cycles per pixel: half an octave apart, the finest first."""
 
 WINDOW = 5.0
@@ -63,7 +61,7 @@ def inverse(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
     return idctn(spectrum, axes=(0, 1), norm="ortho", workers=1)  # type: ignore[no-any-return]
 
 
-def radius(shape: tuple[int, int]) -> Array:
+def radius(shape: tuple[int, int]) -> Float64Array:
     """Return the spatial frequency (cycles per pixel) of each coefficient of the cosine
     transform.
     """
@@ -71,7 +69,7 @@ def radius(shape: tuple[int, int]) -> Array:
     return np.hypot(rows[:, None], columns)
 
 
-def transfer(psf: Array, shape: tuple[int, int]) -> Array:
+def transfer(psf: Float64Array, shape: tuple[int, int]) -> Float64Array:
     """Return the factor by which a PSF that is its own mirror image multiplies each coefficient of
     the transform.
     """
@@ -79,22 +77,22 @@ def transfer(psf: Array, shape: tuple[int, int]) -> Array:
         np.cos(np.pi / size * np.outer(np.arange(size), np.arange(taps) - taps // 2))
         for size, taps in zip(shape, psf.shape, strict=True)
     )
-    passed: Array = rows @ psf @ columns.T
+    passed: Float64Array = rows @ psf @ columns.T
     return passed
 
 
-def band(frequency: Array, number: int) -> Array:
+def band(frequency: Float64Array, number: int) -> Float64Array:
     """Return the factor with which a band passes a frequency: a cosine in log frequency, the finest
     open above.
 
     The squares of the bands add up to 1 between their first and last centre.
     """
     octaves = np.log2(np.maximum(frequency, 1e-9) / CENTRES[number])
-    passed: Array = np.cos(np.pi / 2 * np.clip(2 * octaves, -1, 1))
+    passed: Float64Array = np.cos(np.pi / 2 * np.clip(2 * octaves, -1, 1))
     return np.where(octaves > 0, 1.0, passed) if number == 0 else passed
 
 
-def white() -> Array:
+def white() -> Float64Array:
     """Return the energy that white noise of variance 1 has in each band."""
     frequency = radius((512, 512))
     return np.array([np.square(band(frequency, number)).mean() for number in range(len(CENTRES))])

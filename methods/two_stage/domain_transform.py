@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from benchmark.arrays import Float64Array
 
 
 def recursive_filter(
@@ -30,7 +30,7 @@ def recursive_filter(
     sigma_range: float,
     iterations: int = 3,
     guide: NDArray[np.floating[Any]] | None = None,
-) -> Array:
+) -> Float64Array:
     """Return `image` smoothed along, but not across, the edges of `guide`.
 
     Every output pixel is a weighted mean of the input pixels, channel by channel, with weights that
@@ -75,10 +75,12 @@ def recursive_filter(
     return np.moveaxis(columns, 0, 2).reshape(image.shape)
 
 
-def _weights(guide: NDArray[np.floating[Any]], axis: int, slope: float, sigma: float) -> Array:
+def _weights(
+    guide: NDArray[np.floating[Any]], axis: int, slope: float, sigma: float
+) -> Float64Array:
     """Return a^D between neighbours along an axis, which comes first: (length - 1) x lines."""
     values = np.moveaxis(np.atleast_3d(np.asarray(guide, np.float64)), axis, 0)
-    steps: Array = np.zeros((max(values.shape[0] - 1, 0), values.shape[1]))
+    steps: Float64Array = np.zeros((max(values.shape[0] - 1, 0), values.shape[1]))
     for channel in range(values.shape[2]):
         steps += np.abs(np.diff(values[..., channel], axis=0))
     steps *= slope
@@ -87,12 +89,12 @@ def _weights(guide: NDArray[np.floating[Any]], axis: int, slope: float, sigma: f
     return np.exp(steps, out=steps)
 
 
-def _transpose(planes: Array, out: Array) -> None:
+def _transpose(planes: Float64Array, out: Float64Array) -> None:
     for plane, turned in zip(planes, out, strict=True):
         cv2.transpose(plane, dst=turned)
 
 
-def _run(planes: Array, weights: Array) -> None:
+def _run(planes: Float64Array, weights: Float64Array) -> None:
     """Run the recursion in place, forwards and backwards, over axis 1 of channels x length
     x lines.
     """

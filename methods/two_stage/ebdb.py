@@ -41,13 +41,12 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from benchmark.api import Map, Mask, Picture
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage.domain_transform import recursive_filter
 
-Array = NDArray[np.float64]
 Detector = Literal["octave", "matlab"]
 
 MAX_SIGMA = 5.0
@@ -75,7 +74,7 @@ def estimate(image: Picture, *, edges: Detector = "octave") -> Map:
     return _propagate(image, sparse(image, edges=edges)).astype(np.float32)
 
 
-def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True) -> Array:
+def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True) -> Float64Array:
     """Return sigma in pixels at the reliable edges, in [0, 5], and NaN everywhere else (H x W).
 
     Args:
@@ -96,7 +95,7 @@ def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True
     return known
 
 
-def canny(gray: Array, sigma: float, detector: Detector = "octave") -> Mask:
+def canny(gray: Float64Array, sigma: float, detector: Detector = "octave") -> Mask:
     """Return Canny's edges of an H x W plane with automatic thresholds, at a scale of sigma pixels.
 
     The upper threshold on the gradient magnitude (over its maximum) is its mean (Octave), or the
@@ -119,14 +118,14 @@ def canny(gray: Array, sigma: float, detector: Detector = "octave") -> Mask:
     return ridges
 
 
-def _matlab_threshold(slope: Array) -> float:
+def _matlab_threshold(slope: Float64Array) -> float:
     # The library's 64 bins are centred on multiples of 1/63, yet its threshold counts in steps of
     # 1/64.
     counts = np.bincount((slope.ravel() * (BINS - 1) + 0.5).astype(np.intp), minlength=BINS)
     return float(np.argmax(np.cumsum(counts) > NOT_EDGES * slope.size) + 1) / BINS
 
 
-def _matlab_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
+def _matlab_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, Float64Array]:
     """Return the derivatives across columns and down rows by the sampled kernels of MATLAB, borders
     replicated.
     """
@@ -141,7 +140,7 @@ def _matlab_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
     return across, down  # type: ignore[return-value]
 
 
-def _octave_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
+def _octave_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, Float64Array]:
     """Return the same by Octave: a Gaussian of even length, so half a pixel aside, then central
     differences.
     """
@@ -156,7 +155,7 @@ def _octave_gradients(gray: Array, sigma: float) -> tuple[Array, Array]:
     return across, down  # type: ignore[return-value]
 
 
-def _ridges(across: Array, down: Array, slope: Array, low: float) -> Mask:
+def _ridges(across: Float64Array, down: Float64Array, slope: Float64Array, low: float) -> Mask:
     """Return the pixels above `low` not exceeded by the slope one step along the gradient, forwards
     or backwards.
 
@@ -184,17 +183,17 @@ def _ridges(across: Array, down: Array, slope: Array, low: float) -> Mask:
     return ridges
 
 
-def _second(present: Mask) -> Array:
+def _second(present: Mask) -> Float64Array:
     """Return the sigma of the second re-blur: from the scale before an edge is first missed (scales
     x edges).
     """
     missed = ~present
     last = np.where(missed.any(axis=0), missed.argmax(axis=0), len(SCALES)) - 1
-    second: Array = SECOND_SHARE * np.array(SCALES)[last]
+    second: Float64Array = SECOND_SHARE * np.array(SCALES)[last]
     return second
 
 
-def _readings(gray: Array, edges: Mask, second: Array) -> Array:
+def _readings(gray: Float64Array, edges: Mask, second: Float64Array) -> Float64Array:
     """Return sigma at each edge pixel from the ratio of its gradients after two re-blurs; 0 if no
     step has that.
     """
@@ -217,7 +216,7 @@ def _reach(sigma: float) -> int:
     return 2 * math.ceil(2 * sigma) + 1
 
 
-def _slope(gray: Array, sigma: float, reach: int) -> Array:
+def _slope(gray: Float64Array, sigma: float, reach: int) -> Float64Array:
     """Return the gradient magnitude by derivatives of a Gaussian, sampled, not normalised, borders
     mirrored.
     """
@@ -230,7 +229,7 @@ def _slope(gray: Array, sigma: float, reach: int) -> Array:
     return np.hypot(across, down)
 
 
-def _connect(edges: Mask, readings: Array, votes: Array) -> Array:
+def _connect(edges: Mask, readings: Float64Array, votes: Float64Array) -> Float64Array:
     """Return the readings smoothed over connected edge pixels.
 
     They are the s with the smallest
@@ -266,11 +265,11 @@ def _connect(edges: Mask, readings: Array, votes: Array) -> Array:
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    smoothed: Array = factors.solve((1 + votes) * readings)
+    smoothed: Float64Array = factors.solve((1 + votes) * readings)
     return smoothed.clip(0, MAX_SIGMA)
 
 
-def _propagate(image: Picture, known: Array) -> Array:
+def _propagate(image: Picture, known: Float64Array) -> Float64Array:
     """Return the values carried to every pixel: the normalised convolution by the domain
     transform.
     """

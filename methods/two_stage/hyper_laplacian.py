@@ -56,15 +56,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import irfft, irfft2, next_fast_len, rfft, rfft2
 
 from benchmark.api import Map, Mask, Picture
+from benchmark.arrays import Float32Array, Float64Array
 from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 
 Bins = Literal["hard", "feathered"]
-Array = NDArray[np.float64]
-Planes = NDArray[np.float32]
 Box = tuple[slice, slice]
 
 
@@ -232,7 +230,12 @@ def _cost(box: Box, margin: int) -> int:
 
 
 def _layer(
-    image: Picture, box: Box, *, psf: Array, margin: int, solver: Callable[[Planes, Array], Planes]
+    image: Picture,
+    box: Box,
+    *,
+    psf: Float64Array,
+    margin: int,
+    solver: Callable[[Float32Array, Float64Array], Float32Array],
 ) -> Picture:
     """Return one box of the picture, restored under one PSF."""
     if psf.size == 1:
@@ -271,8 +274,8 @@ def _grown(side: slice, margin: int, reach: int, size: int) -> slice:
 
 
 def fast_deconv(
-    planes: Planes, psf: Array, alpha: float, weight: float, mismatch: float = 0
-) -> Planes:
+    planes: Float32Array, psf: Float64Array, alpha: float, weight: float, mismatch: float = 0
+) -> Float32Array:
     """Return the minimiser of the module's formula as half-quadratic splitting finds it, for
     periodic pictures.
 
@@ -306,7 +309,7 @@ def fast_deconv(
     return x
 
 
-def taper(planes: Planes, psf: Array) -> Planes:
+def taper(planes: Float32Array, psf: Float64Array) -> Float32Array:
     """Return C x H x W planes whose border is faded into their own periodic blurred copy.
 
     The fading follows the PSF's autocorrelation, as wide as the PSF; the planes must be wider.
@@ -321,13 +324,13 @@ def taper(planes: Planes, psf: Array) -> Planes:
     return planes
 
 
-def _fading(profile: Array, size: int) -> Array:
+def _fading(profile: Float64Array, size: int) -> Float64Array:
     """Return the share of the picture that is kept along an axis: 0 at both ends, 1 inside."""
     like = irfft(np.abs(rfft(profile, size - 1)) ** 2, size - 1)
     return np.asarray(1 - np.append(like, like[0]) / like.max())
 
 
-def _passed(psf: Array, shape: tuple[int, ...]) -> Planes:
+def _passed(psf: Float64Array, shape: tuple[int, ...]) -> Float32Array:
     """Return the factor by which a symmetric PSF multiplies each coefficient of the transform
     (real).
     """
@@ -337,19 +340,19 @@ def _passed(psf: Array, shape: tuple[int, ...]) -> Planes:
     return np.asarray(rfft2(padded).real, dtype=np.float32)
 
 
-def _roughness(shape: tuple[int, ...]) -> Planes:
+def _roughness(shape: tuple[int, ...]) -> Float32Array:
     """Return the eigenvalues of the negative periodic Laplacian, as `rfft2` orders them."""
     rows = 4 * np.sin(np.pi * np.arange(shape[0]) / shape[0]) ** 2
     columns = 4 * np.sin(np.pi * np.arange(shape[1] // 2 + 1) / shape[1]) ** 2
     return np.asarray(rows[:, None] + columns, dtype=np.float32)
 
 
-def _ahead(planes: Planes, axis: int) -> Planes:
+def _ahead(planes: Float32Array, axis: int) -> Float32Array:
     """Return the periodic differences x[i+1] - x[i]."""
     return np.roll(planes, -1, axis) - planes
 
 
-def _divergence(down: Planes, right: Planes) -> Planes:
+def _divergence(down: Float32Array, right: Float32Array) -> Float32Array:
     """Return the transpose of the two differences."""
     return np.roll(down, 1, 1) - down + np.roll(right, 1, 2) - right
 
@@ -358,7 +361,7 @@ def _divergence(down: Planes, right: Planes) -> Planes:
 # --------------------------------------------------------------------------------------------
 
 
-def shrink(v: Planes, alpha: float, beta: float) -> Planes:
+def shrink(v: Float32Array, alpha: float, beta: float) -> Float32Array:
     """Return the w, for every v, at which |w|^alpha + beta / 2 (w - v)^2 is least (float32, any
     shape).
 
@@ -386,7 +389,7 @@ def threshold(alpha: float, beta: float) -> float:
     return float(w + alpha / beta * w ** (alpha - 1))
 
 
-def _root(v: Planes, alpha: float, beta: float) -> Planes:
+def _root(v: Float32Array, alpha: float, beta: float) -> Float32Array:
     """Return the largest root w of alpha w^(alpha - 1) + beta (w - v), for v >= 0 above the
     threshold.
     """
@@ -410,7 +413,7 @@ def _root(v: Planes, alpha: float, beta: float) -> Planes:
     return np.asarray(found + np.maximum(v - np.float32(TABLE_REACH), 0), dtype=np.float32)
 
 
-def _quartic(v: Planes, beta: float) -> Planes:
+def _quartic(v: Float32Array, beta: float) -> Float32Array:
     """Solve alpha = 2/3: with w = t^3 it reads t^4 - v t + c = 0, by Ferrari's resolvent y^3 - 4 c
     y - v^2 = 0.
     """
@@ -426,7 +429,7 @@ def _quartic(v: Planes, beta: float) -> Planes:
     return np.asarray(t**3, dtype=np.float32)
 
 
-def _cubic(v: Planes, beta: float) -> Planes:
+def _cubic(v: Float32Array, beta: float) -> Float32Array:
     """Solve alpha = 1/2: with w = t^2 it reads t^3 - v t + 1 / (2 beta) = 0, whose three roots are
     real.
     """
@@ -436,7 +439,7 @@ def _cubic(v: Planes, beta: float) -> Planes:
 
 
 @lru_cache(maxsize=64)
-def _table(alpha: float, beta: float) -> Planes:
+def _table(alpha: float, beta: float) -> Float32Array:
     """Return the roots for v = 0, 1e-4, ... 10.
 
     Newton's iteration, from the side from which it cannot overshoot: the function is convex above

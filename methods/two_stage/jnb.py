@@ -47,9 +47,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
+from benchmark.arrays import Float32Array
 from benchmark.methods.two_stage.domain_transform import recursive_filter
 
-Array = NDArray[np.float32]
 Counts = NDArray[np.uint8]
 
 MAX_SIGMA = 3.275
@@ -83,7 +83,7 @@ class Dictionary:
         provenance: what both were learned from, and how.
     """
 
-    atoms: Array
+    atoms: Float32Array
     logistic: tuple[float, float, float, float]
     provenance: str
 
@@ -116,12 +116,12 @@ def estimate(image: Picture) -> Map:
     return np.pad(blur_map, (PATCH // 2 - 1, PATCH // 2), mode="edge")
 
 
-def luma(image: Picture) -> Array:
+def luma(image: Picture) -> Float32Array:
     """Return the grey picture on the 0-255 scale, H x W, neither rounded nor cut."""
     return np.asarray(image, np.float32) @ np.array([255 * weight for weight in LUMA], np.float32)
 
 
-def non_zeros(gray: Array, atoms: Array) -> Counts:
+def non_zeros(gray: Float32Array, atoms: Float32Array) -> Counts:
     """Return how many atoms OMP takes for each 8 x 8 patch: (H - 7) x (W - 7), 0 to 64, high where
     sharp.
 
@@ -138,7 +138,7 @@ def non_zeros(gray: Array, atoms: Array) -> Counts:
         return np.concatenate(list(threads.map(lambda band: pursue(band, atoms)[0], bands)))
 
 
-def pursue(patches: Array, atoms: Array) -> tuple[Counts, Counts]:
+def pursue(patches: Float32Array, atoms: Float32Array) -> tuple[Counts, Counts]:
     """Return the atoms that OMP takes for each patch without its mean.
 
     Error-constrained batch OMP (Rubinstein, Zibulevsky and Elad, 2008) in single precision, one
@@ -173,7 +173,12 @@ def _compiled() -> Callable[..., None]:
 
 
 def _pursue(  # noqa: C901
-    patches: Array, atoms: Array, gram: Array, stop: float, counts: Counts, taken: Counts
+    patches: Float32Array,
+    atoms: Float32Array,
+    gram: Float32Array,
+    stop: float,
+    counts: Counts,
+    taken: Counts,
 ) -> None:
     """Fill `counts` and `taken`: loops for the compiler, a few simple ones over all atoms at the
     bottom.
@@ -239,7 +244,7 @@ def _pursue(  # noqa: C901
             counts[row, column] = count
 
 
-def propagate(counts: Counts, gray: Array) -> Array:
+def propagate(counts: Counts, gray: Float32Array) -> Float32Array:
     """Return the counts carried from textured patches to all others: (H - 7) x (W - 7).
 
     Args:
@@ -260,14 +265,16 @@ def propagate(counts: Counts, gray: Array) -> Array:
     return _bilateral(dense.astype(np.float32), guide)
 
 
-def _guide(gray: Array) -> Array:
+def _guide(gray: Float32Array) -> Float32Array:
     middle = np.clip(
         gray[PATCH // 2 - 1 : -(PATCH // 2), PATCH // 2 - 1 : -(PATCH // 2)] / 255, 0, 1
     )
     return cv2.GaussianBlur(middle, (5, 5), 1, borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
-def _bilateral(values: Array, guide: Array, reach: int = 2, width: float = 0.1) -> Array:
+def _bilateral(
+    values: Float32Array, guide: Float32Array, reach: int = 2, width: float = 0.1
+) -> Float32Array:
     """Return the joint bilateral filter over (2 reach + 1)^2 pixels inside the picture, Gaussian in
     the guide.
     """
@@ -289,7 +296,7 @@ def _bilateral(values: Array, guide: Array, reach: int = 2, width: float = 0.1) 
     return total / weights
 
 
-def sigma_of(counts: Array, logistic: tuple[float, float, float, float]) -> Map:
+def sigma_of(counts: Float32Array, logistic: tuple[float, float, float, float]) -> Map:
     """Return sigma in pixels, in [0, 3.275], at which the logistic function takes these values."""
     a, b, c, d = logistic
     odds = a / np.maximum(np.asarray(counts, np.float64) - d, 1e-9) - 1

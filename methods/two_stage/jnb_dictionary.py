@@ -25,8 +25,10 @@ from scipy.optimize import curve_fit
 
 from benchmark import console, imageio
 from benchmark.api import DataError
+from benchmark.arrays import Float32Array
+from benchmark.files import replace_file
 from benchmark.methods.two_stage import jnb
-from benchmark.methods.two_stage.jnb import PATCH, STOP, TEXTURED, Array, Dictionary
+from benchmark.methods.two_stage.jnb import PATCH, STOP, TEXTURED, Dictionary
 from benchmark.optics.psf import kernel
 
 WIDTH = 128
@@ -38,7 +40,7 @@ LADDER = np.arange(0.0, 4.01, 0.25)
 """Sigmas (pixels) that the logistic function is fitted at."""
 
 
-def blurred(gray: Array, sigma: float) -> Array:
+def blurred(gray: Float32Array, sigma: float) -> Float32Array:
     """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the
     border.
     """
@@ -47,8 +49,8 @@ def blurred(gray: Array, sigma: float) -> Array:
 
 
 def sample_patches(
-    pictures: Sequence[Array], random: np.random.Generator, each: int = PER_PICTURE
-) -> Array:
+    pictures: Sequence[Float32Array], random: np.random.Generator, each: int = PER_PICTURE
+) -> Float32Array:
     """Return textured patches of pictures, without their mean: N x 64, each picture blurred by two
     sigmas.
 
@@ -64,13 +66,13 @@ def sample_patches(
             found.append(windows[rows, columns].reshape(-1, PATCH * PATCH))
     patches = np.concatenate(found)
     patches -= patches.mean(axis=1, keepdims=True)
-    textured: Array = patches[np.square(patches).sum(axis=1) > STOP**2]
+    textured: Float32Array = patches[np.square(patches).sum(axis=1) > STOP**2]
     return textured
 
 
 def learn(
-    patches: Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS
-) -> Array:
+    patches: Float32Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS
+) -> Float32Array:
     """Return a dictionary for patches by K-SVD: 64 x `width`, columns of length 1.
 
     It starts from patches. An atom that fewer than two patches use is replaced by the patch
@@ -91,7 +93,7 @@ def learn(
     return np.ascontiguousarray(atoms, np.float32)
 
 
-def encode(patches: Array, atoms: Array) -> Array:
+def encode(patches: Float32Array, atoms: Float32Array) -> Float32Array:
     """Return the coefficients of patches (N x 64, without their mean) under error-constrained OMP:
     N x width.
     """
@@ -113,7 +115,7 @@ def _update(
     atoms: NDArray[np.float64],
     codes: NDArray[np.float64],
     rest: NDArray[np.float64],
-    patches: Array,
+    patches: Float32Array,
     atom: int,
 ) -> None:
     """Replace an atom, and its coefficients, by the best rank-one fit to what the others leave of
@@ -133,13 +135,13 @@ def _update(
     rest[users] = left - np.outer(codes[users, atom], atoms[:, atom])
 
 
-def _unit(patches: Array) -> Array:
-    unit: Array = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
+def _unit(patches: Float32Array) -> Float32Array:
+    unit: Float32Array = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
     return unit
 
 
 def typical_counts(
-    pictures: Sequence[Array], atoms: Array, sigmas: NDArray[np.float64]
+    pictures: Sequence[Float32Array], atoms: Float32Array, sigmas: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the median number of atoms of the textured patches of all pictures, blurred by each
     sigma.
@@ -253,7 +255,7 @@ def _provenance(
 
 def save(learned: Dictionary, path: Path) -> None:
     """Write what `jnb.load` reads."""
-    with imageio.replacing(path) as file:
+    with replace_file(path) as file:
         np.savez(
             file,
             atoms=learned.atoms,

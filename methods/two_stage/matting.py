@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
-
-Array = NDArray[np.float64]
+from benchmark.arrays import Float64Array
 
 MAX_PIXELS = 180_000
 """Above this size a shrunken copy is solved: the factors take about 400 numbers per pixel, here
@@ -28,7 +26,7 @@ about 1 GB.
 
 
 def propagate(
-    guide: Picture, known: Array, strength: float, *, max_pixels: int = MAX_PIXELS
+    guide: Picture, known: Float64Array, strength: float, *, max_pixels: int = MAX_PIXELS
 ) -> Map:
     """Return known values carried to every pixel.
 
@@ -63,7 +61,9 @@ def propagate(
     return dense.astype(np.float32)
 
 
-def _solve_small(colours: Array, values: Array, weight: Array, shrink: float) -> Array:
+def _solve_small(
+    colours: Float64Array, values: Float64Array, weight: Float64Array, shrink: float
+) -> Float64Array:
     """Solve at 1/`shrink` of the width. A coarse pixel holds the mean of its known values."""
     height, width = values.shape
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
@@ -78,11 +78,11 @@ def _solve_small(colours: Array, values: Array, weight: Array, shrink: float) ->
     return cv2.resize(dense, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def _shrunk(array: Array, size: tuple[int, int]) -> Array:
+def _shrunk(array: Float64Array, size: tuple[int, int]) -> Float64Array:
     return cv2.resize(array, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _solve(colours: Array, values: Array, weight: Array) -> Array:
+def _solve(colours: Float64Array, values: Float64Array, weight: Float64Array) -> Float64Array:
     """Solve (L + diag(weight)) d = weight * values."""
     from pymatting.laplacian.cf_laplacian import cf_laplacian
     from scipy.sparse import diags
@@ -102,5 +102,5 @@ def _solve(colours: Array, values: Array, weight: Array) -> Array:
     factors = splu(
         system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
     )
-    dense: Array = factors.solve((held * np.pad(values, beyond)).ravel()).reshape(held.shape)
+    dense: Float64Array = factors.solve((held * np.pad(values, beyond)).ravel()).reshape(held.shape)
     return dense[:height, :width]

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from benchmark.api import Map, Picture
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.optics import gkm
 from benchmark.optics.psf import kernel
 
 Psf = Literal["gaussian", "disk", "gkm"]
-Array = NDArray[np.float64]
 
 STEP = 0.25
 """Distance of the layers in sigma, pixels."""
@@ -72,7 +72,7 @@ def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MIS
 
 
 @lru_cache(maxsize=256)
-def layer_kernel(psf: Psf, sigma: float) -> Array:
+def layer_kernel(psf: Psf, sigma: float) -> Float64Array:
     """Return the kernel of a family for one sigma: odd-sized, its own mirror image in both axes,
     sum 1, read-only.
 
@@ -102,7 +102,7 @@ def layer_kernel(psf: Psf, sigma: float) -> Array:
     return found
 
 
-def wiener(image: Picture, psf: Array, nsr: float, mismatch: float) -> Picture:
+def wiener(image: Picture, psf: Float64Array, nsr: float, mismatch: float) -> Picture:
     """Return the picture restored under one PSF.
 
     Args:
@@ -136,26 +136,28 @@ def noise_to_signal(image: Picture) -> float:
     return noise / max(float(slope), noise)
 
 
-def _transfer(psf: Array, shape: tuple[int, int]) -> Array:
+def _transfer(psf: Float64Array, shape: tuple[int, int]) -> Float64Array:
     """Return the factor by which a symmetric PSF multiplies each coefficient of the cosine
     transform.
     """
     rows, columns = (
         _cosines(size, reach // 2) for size, reach in zip(shape, psf.shape, strict=True)
     )
-    passed: Array = rows @ psf @ columns.T
+    passed: Float64Array = rows @ psf @ columns.T
     return passed
 
 
-def _cosines(size: int, reach: int) -> Array:
-    waves: Array = np.cos(np.pi / size * np.outer(np.arange(size), np.arange(-reach, reach + 1)))
+def _cosines(size: int, reach: int) -> Float64Array:
+    waves: Float64Array = np.cos(
+        np.pi / size * np.outer(np.arange(size), np.arange(-reach, reach + 1))
+    )
     return waves
 
 
-def _roughness(shape: tuple[int, int]) -> Array:
+def _roughness(shape: tuple[int, int]) -> Float64Array:
     """Return the eigenvalues of the negative discrete Laplacian under reflection."""
     rows, columns = (4 * np.sin(np.pi / (2 * size) * np.arange(size)) ** 2 for size in shape)
-    both: Array = rows[:, None] + columns
+    both: Float64Array = rows[:, None] + columns
     return both
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmark import imageio
 from benchmark.api import BenchmarkError, UsageError
+from benchmark.files import replace_file
 from benchmark.reports.figures import (
     coefficients,
     crops,
@@ -98,6 +98,6 @@ def _write_figure(name: str, source: Source, folder: Path) -> FigureOutcome:
     except BenchmarkError as error:
         return FigureOutcome(name, reason=str(error).strip().partition("\n")[0])
     caption = folder / f"{name}.md"
-    with imageio.replacing(caption) as file:
+    with replace_file(caption) as file:
         file.write("\n\n".join(map(escape_markdown, drawn.caption)).encode() + b"\n")
     return FigureOutcome(name, (*files, caption))

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark import imageio
-from benchmark.api import Map, Picture, Sample, Unavailable
-from benchmark.map_scores import CROP_RIGHT
+from benchmark.api import MAP_CROP_RIGHT, Map, Picture, Sample, Unavailable
+from benchmark.arrays import Float64Array
 from benchmark.metrics.psnr import CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 
 SIGMA_EDGES: Final = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, np.inf)
 """Edges of the bins of true sigma in px; a bin holds its upper edge, the first one its lower edge
@@ -44,10 +42,10 @@ class BlurSums:
             clamped output).
     """
 
-    pixels: Floats = field(default_factory=lambda: np.zeros(_BINS))
-    pictures: Floats = field(default_factory=lambda: np.zeros(_BINS))
-    sigma: Floats = field(default_factory=lambda: np.zeros(_BINS))
-    errors: dict[str, Floats] = field(default_factory=dict)
+    pixels: Float64Array = field(default_factory=lambda: np.zeros(_BINS))
+    pictures: Float64Array = field(default_factory=lambda: np.zeros(_BINS))
+    sigma: Float64Array = field(default_factory=lambda: np.zeros(_BINS))
+    errors: dict[str, Float64Array] = field(default_factory=dict)
 
     def add(self, blur_map: Map, target: Picture, outputs: Mapping[str, Picture]) -> None:
         """Add a picture: H x W sigma, H x W x 3 target and what each method made of it."""
@@ -62,15 +60,15 @@ class BlurSums:
                 which, error.ravel(), _BINS
             )
 
-    def psnr(self, method: str) -> Floats:
+    def psnr(self, method: str) -> Float64Array:
         """Return the PSNR of the mean squared error over all pixels of each bin in dB, at most 100;
         NaN without any.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = -10 * np.log10(self.errors[method] / self.pixels)
+            found: Float64Array = -10 * np.log10(self.errors[method] / self.pixels)
             return np.minimum(found, CAP)
 
-    def middle(self) -> Floats:
+    def middle(self) -> Float64Array:
         """Return the mean sigma of each bin's pixels; NaN without any."""
         with np.errstate(invalid="ignore"):
             return self.sigma / self.pixels
@@ -142,7 +140,7 @@ def _sum_over_pictures(source: Source, kept: Mapping[str, Sequence[Kept]]) -> Bl
 
 def _trusted_columns(sample: Sample) -> slice:
     """Return the columns where the true map is trusted."""
-    return slice(sample.image.shape[1] - int(sample.meta.get(CROP_RIGHT, 0)))
+    return slice(sample.image.shape[1] - int(sample.meta.get(MAP_CROP_RIGHT, 0)))
 
 
 def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Figure:
@@ -166,7 +164,7 @@ def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Fi
 
 
 def _draw_blur_curve(
-    axes: Axes, source: Source, method: str, sums: BlurSums, values: Floats
+    axes: Axes, source: Source, method: str, sums: BlurSums, values: Float64Array
 ) -> None:
     there = sums.pixels >= LEAST_PIXELS
     axes.plot(

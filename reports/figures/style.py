@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmark import imageio
+from benchmark.files import replace_file
 from benchmark.stats import Interval
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
         content = io.BytesIO()
         figure.savefig(content, format=suffix, dpi=DPI, metadata=facts)
         path = folder / f"{name}.{suffix}"
-        with imageio.replacing(path) as file:
+        with replace_file(path) as file:
             file.write(content.getvalue())
         written.append(path)
     return written

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark import __version__, imageio
+from benchmark import __version__
 from benchmark.api import UsageError
+from benchmark.files import replace_file
 from benchmark.reports.page import galleries, pictures, tables
 from benchmark.reports.page.cards import PageCard, PageCards, collect_page_cards
 from benchmark.reports.page.galleries import Sheet, Shown
@@ -64,7 +65,7 @@ def write_comparison_page(
     files = pictures.collect_page_files(stores, shown.galleries, folder / FILES_FOLDER, data)
     page = _render_page(shown, files, collect_page_cards(stores, shown.origins))
     folder.mkdir(parents=True, exist_ok=True)
-    with imageio.replacing(index) as file:
+    with replace_file(index) as file:
         file.write(page.encode())
     _remove_other_files(folder / FILES_FOLDER, files.paths())
     return index

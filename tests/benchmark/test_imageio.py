@@ -18,6 +18,7 @@ from PIL import Image
 
 from benchmark import imageio
 from benchmark.api import DataError, UsageError
+from benchmark.files import replace_file
 
 RNG = np.random.default_rng(7)
 RGB8 = RNG.integers(0, 256, (13, 17, 3), dtype=np.uint8)
@@ -343,13 +344,13 @@ def test_a_wrong_array_is_refused(tmp_path: Path, bad: np.ndarray) -> None:
 def test_writing_is_atomic(tmp_path: Path) -> None:
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
-    with pytest.raises(RuntimeError), imageio.replacing(target) as file:
+    with pytest.raises(RuntimeError), replace_file(target) as file:
         file.write(b"half of the ne")
         file.flush()
         assert target.read_bytes() == b"old"
         raise RuntimeError
     assert target.read_bytes() == b"old"
-    with imageio.replacing(target) as file:
+    with replace_file(target) as file:
         file.write(b"new")
     assert target.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmark import imageio, map_scores, noise, plan, runner
-from benchmark.api import DataError, Observation, Sample
-from benchmark.map_scores import CROP_RIGHT, MAP_COLUMNS, MapRow
+from benchmark.api import MAP_CROP_RIGHT, DataError, Observation, Sample
+from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, create, load_plugin
 from benchmark.worker import Settings
@@ -209,7 +209,9 @@ def test_columns_at_the_right_take_no_part_where_the_sample_says_so() -> None:
     estimate, mask = truth.copy(), truth > 2
     estimate[:, 4:] = 99 - estimate[:, 4:]
     mask[:, 4:] = False
-    found = map_scores.score_blur_map(estimate, sample_of(truth, mask=mask, meta={CROP_RIGHT: 2}))
+    found = map_scores.score_blur_map(
+        estimate, sample_of(truth, mask=mask, meta={MAP_CROP_RIGHT: 2})
+    )
     assert (found["columns_dropped"], found["n_px"], found["mask_px"]) == (2, 16, 16)
     assert (found["mae_px"], found["pearson"], found["auc"]) == (0, pytest.approx(1), 1)
     assert map_scores.score_blur_map(estimate, sample_of(truth, mask=mask))["mae_px"] != 0
@@ -218,8 +220,8 @@ def test_columns_at_the_right_take_no_part_where_the_sample_says_so() -> None:
 @pytest.mark.parametrize("columns", [-1, 6, 2.5, "20"])
 def test_a_crop_that_makes_no_sense_is_refused(columns: object) -> None:
     truth = np.ones((4, 6), np.float32)
-    with pytest.raises(ValueError, match=CROP_RIGHT):
-        map_scores.score_blur_map(truth, sample_of(truth, meta={CROP_RIGHT: columns}))
+    with pytest.raises(ValueError, match=MAP_CROP_RIGHT):
+        map_scores.score_blur_map(truth, sample_of(truth, meta={MAP_CROP_RIGHT: columns}))
 
 
 def test_reasons_say_which_map_is_constant_and_the_best_constant_map_is_the_median() -> None:
@@ -401,7 +403,7 @@ def check_values(row: MapRow, folder: Path) -> None:
     sample = create(DATASETS, "ramps", root=folder)[0].load(str(row["sample"]))
     shape = sample.image.shape
     assert sample.blur_map is not None and sample.mask is not None
-    noisy = sample.image + float(row["noise"] or 0) / 255 * noise.field(
+    noisy = sample.image + float(row["noise"] or 0) / 255 * noise.standard_normal_field(
         shape, seed=3, dataset="ramps", sample=sample.id
     )
     expected = np.abs(noisy[..., 0] * 10) * (0.5 if "half" in str(row["method"]) else 1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmark.api import Sample
-from benchmark.noise import Noise, add, field
+from benchmark.noise import Noise, add_noise, standard_normal_field
 
 GREY = np.full((64, 80, 3), 0.5, np.float32)
 
@@ -17,7 +17,7 @@ def sample(name: str = "a", views: bool = False) -> Sample:
 
 
 def test_field_is_standard_normal() -> None:
-    values = field((400, 400, 3), seed=0, dataset="d", sample="s").ravel()
+    values = standard_normal_field((400, 400, 3), seed=0, dataset="d", sample="s").ravel()
     assert stats.kstest(values[:20000], "norm").pvalue > 1e-3
     assert abs(values.mean()) < 5 / np.sqrt(values.size) and abs(values.std() - 1) < 5 / np.sqrt(
         2 * values.size
@@ -26,8 +26,8 @@ def test_field_is_standard_normal() -> None:
 
 def test_every_part_of_the_key_matters() -> None:
     base = {"seed": 0, "dataset": "d", "sample": "s", "repetition": 0, "part": "image"}
-    first = field((8, 8, 3), **base)
-    assert np.array_equal(first, field((8, 8, 3), **base))
+    first = standard_normal_field((8, 8, 3), **base)
+    assert np.array_equal(first, standard_normal_field((8, 8, 3), **base))
     for key, other in (
         ("seed", 1),
         ("dataset", "e"),
@@ -35,12 +35,12 @@ def test_every_part_of_the_key_matters() -> None:
         ("repetition", 1),
         ("part", "left"),
     ):
-        changed = field((8, 8, 3), **(base | {key: other}))
+        changed = standard_normal_field((8, 8, 3), **(base | {key: other}))
         assert abs(np.corrcoef(first.ravel(), changed.ravel())[0, 1]) < 0.3, key
 
 
 def test_levels_scale_one_field() -> None:
-    one, five = (add(sample(), Noise(s), "d").image - GREY for s in (1.0, 5.0))
+    one, five = (add_noise(sample(), Noise(s), "d").image - GREY for s in (1.0, 5.0))
     np.testing.assert_allclose(five, 5 * one, atol=1e-6)
     assert five.std() * 255 == pytest.approx(5, rel=0.05)
 
@@ -49,7 +49,7 @@ def test_stream_is_pinned() -> None:
     """A numpy that draws other numbers would silently change every noisy score; this must then
     fail.
     """
-    first = field((1, 2, 3), seed=7, dataset="simulated", sample="coffee").ravel()
+    first = standard_normal_field((1, 2, 3), seed=7, dataset="simulated", sample="coffee").ravel()
     expected = [
         0.7179552303394644,
         0.18323993095256197,
@@ -62,7 +62,7 @@ def test_stream_is_pinned() -> None:
 
 
 def test_views_are_independent_and_their_mean_is_the_picture() -> None:
-    noisy = add(sample(views=True), Noise(4.0), "d")
+    noisy = add_noise(sample(views=True), Noise(4.0), "d")
     assert noisy.views is not None
     left, right = (view - GREY for view in noisy.views)
     np.testing.assert_allclose((left + right) / 2, noisy.image - GREY, atol=1e-6)
@@ -73,17 +73,19 @@ def test_views_are_independent_and_their_mean_is_the_picture() -> None:
 
 def test_clip_and_round_are_options() -> None:
     white = dataclasses.replace(sample(), image=np.ones_like(GREY))
-    assert add(white, Noise(5.0), "d").image.max() > 1
-    assert add(white, Noise(5.0, clip=True), "d").image.max() == 1
-    rounded = add(white, Noise(5.0, round8=True), "d").image * 255
+    assert add_noise(white, Noise(5.0), "d").image.max() > 1
+    assert add_noise(white, Noise(5.0, clip=True), "d").image.max() == 1
+    rounded = add_noise(white, Noise(5.0, round8=True), "d").image * 255
     np.testing.assert_allclose(rounded, np.round(rounded), atol=1e-4)
     assert rounded.max() <= 255
 
 
 def test_target_and_zero_noise_are_untouched() -> None:
-    assert add(sample(), Noise(0.0), "d").image is not None
-    np.testing.assert_array_equal(add(sample(), Noise(0.0, clip=True, seed=3), "d").image, GREY)
-    np.testing.assert_array_equal(add(sample(), Noise(9.0), "d").target, GREY)
+    assert add_noise(sample(), Noise(0.0), "d").image is not None
+    np.testing.assert_array_equal(
+        add_noise(sample(), Noise(0.0, clip=True, seed=3), "d").image, GREY
+    )
+    np.testing.assert_array_equal(add_noise(sample(), Noise(9.0), "d").target, GREY)
 
 
 @given(st.booleans(), st.booleans(), st.integers(0, 5))

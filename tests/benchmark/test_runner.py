@@ -71,7 +71,7 @@ def test_a_run_scores_every_cell_and_keeps_what_it_promises(tmp_path: Path) -> N
 
 
 def test_scores_are_those_of_a_direct_computation(tmp_path: Path, toys: Path) -> None:
-    from benchmark.noise import field
+    from benchmark.noise import standard_normal_field
     from benchmark.registry import DATASETS, create
 
     run(tmp_path, "echo:gain=0.5", "--noise", "3", "--seed", "4")
@@ -80,7 +80,7 @@ def test_scores_are_those_of_a_direct_computation(tmp_path: Path, toys: Path) ->
         tmp_path, "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE measure = 'mae'"
     ):
         sample = data.load(name)
-        noisy = sample.image + 3 / 255 * field(
+        noisy = sample.image + 3 / 255 * standard_normal_field(
             sample.image.shape, seed=4, dataset="tiny", sample=name
         )
         expected = np.abs(np.clip(noisy * 0.5, 0, 1) - sample.target).mean()
@@ -435,7 +435,7 @@ def test_tracks_are_measured_as_declared(tmp_path: Path, toys: Path, protocol: s
     chosen = PROTOCOLS.get(protocol)
     track = chosen.tracks[0]
     sample = track.read(create(DATASETS, dataset, root=tmp_path)[0].load("a"))
-    field = noise.field(sample.image.shape, seed=0, dataset="folder", sample="a")
+    field = noise.standard_normal_field(sample.image.shape, seed=0, dataset="folder", sample="a")
     noisy = dataclasses.replace(sample, image=(sample.image + 5 / 255 * field).astype(np.float32))
     seen = track.fit(noisy.observe(create_input().card))
     output = track.finish(seen.image, (45, 53))

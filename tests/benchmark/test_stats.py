@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 from scipy import stats
 
+from benchmark.arrays import Float64Array
 from benchmark.stats import ALPHA, POWER, Interval, _bca, compare, friedman, holm, mean_interval
 
-Floats = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, int], Floats]
+Draw = Callable[[np.random.Generator, int], Float64Array]
 
 SHAPES: dict[str, Draw] = {
     "normal": lambda rng, n: rng.normal(0, 1, n),
@@ -27,7 +26,7 @@ SHAPES: dict[str, Draw] = {
 """Distributions with mean 0."""
 
 
-def differences(n: int) -> st.SearchStrategy[Floats]:
+def differences(n: int) -> st.SearchStrategy[Float64Array]:
     """Differences in tenths: ties and zeros are frequent, and sums that are equal on paper differ
     by rounding.
     """
@@ -160,7 +159,7 @@ def test_a_lower_score_may_be_the_better_one() -> None:
 
 @settings(max_examples=30)
 @given(differences(8))
-def test_few_pictures_have_the_exact_p_of_scipy(difference: Floats) -> None:
+def test_few_pictures_have_the_exact_p_of_scipy(difference: Float64Array) -> None:
     found = compare(difference, np.zeros(8))
     exact = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
     tenths = np.rint(10 * difference)  # scipy tells 0.1 + 0.3 - 0.4 from 0
@@ -181,7 +180,7 @@ def test_many_sign_flips_agree_with_scipy_and_never_give_zero() -> None:
 
 
 @given(differences(20))
-def test_wilcoxon_is_that_of_scipy(difference: Floats) -> None:
+def test_wilcoxon_is_that_of_scipy(difference: Float64Array) -> None:
     found = compare(difference, np.zeros(20)).wilcoxon
     expected = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
     assert found == expected and 0 < found <= 1

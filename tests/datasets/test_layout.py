@@ -1,5 +1,6 @@
 """The adapters' common tools: order, search, pairing."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_a_settled_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Monke
     os.utime(path, (0, 0))
     data = Folder(tmp_path, path=tmp_path)
     before = data.fingerprint("a")
-    monkeypatch.setattr(layout.hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("hashed again"))
     assert data.fingerprint("a") == before
 
 

@@ -10,12 +10,12 @@ from scipy.fft import idctn
 from scipy.ndimage import correlate
 
 from benchmark.api import Observation, UsageError
+from benchmark.arrays import Float32Array
 from benchmark.methods.fixed_point import FixedPoint, iterate, spectral_radius
 from benchmark.optics import gkm
 from benchmark.optics.varying import VaryingBlur
 from benchmark.registry import METHODS, create
 
-Array = NDArray[np.float32]
 BANK = gkm.paper_bank()
 
 
@@ -34,7 +34,9 @@ def _constant(shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
     return np.full(shape, sigma, np.float32)
 
 
-def _last(y: Array, beta: Array, bank: gkm.Bank = BANK, **options: Any) -> Array:
+def _last(
+    y: Float32Array, beta: Float32Array, bank: gkm.Bank = BANK, **options: Any
+) -> Float32Array:
     *_, (x, _) = iterate(y, beta, bank, **options)
     return x
 

@@ -18,9 +18,9 @@ from statistics import median
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from benchmark.arrays import Float32Array
 from benchmark.optics import gkm
 from benchmark.optics.varying import VaryingBlur, ladder
 
@@ -29,8 +29,6 @@ ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 1120, 1680
 PICTURE_BYTES = HEIGHT * WIDTH * 3 * 4
 ROUNDS = 3
-
-Array = NDArray[np.float32]
 
 
 def main() -> None:
@@ -153,7 +151,7 @@ def timed(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: median(found) for name, found in times.items()}
 
 
-def example(bank: gkm.Bank) -> tuple[Array, Array]:
+def example(bank: gkm.Bank) -> tuple[Float32Array, Float32Array]:
     """Return a picture and coefficients none of which is zero."""
     rng = np.random.default_rng(0)
     x = rng.random((HEIGHT, WIDTH, 3), np.float32)
@@ -162,7 +160,7 @@ def example(bank: gkm.Bank) -> tuple[Array, Array]:
     return x, beta
 
 
-def scene(height: int, width: int) -> Array:
+def scene(height: int, width: int) -> Float32Array:
     """Return a map of a receding ground with a dozen things of their own depth before it, sigma up
     to 4.5 px.
     """
@@ -178,7 +176,7 @@ def scene(height: int, width: int) -> Array:
     return blur_map.astype(np.float32)
 
 
-def dense_convolution(x: Array, beta: Array, bank: gkm.Bank) -> Callable[[], object]:
+def dense_convolution(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Callable[[], object]:
     """Return the operator as one dense convolution of each channel by all kernels, and the weighted
     sum.
 
@@ -209,7 +207,7 @@ def dense_convolution(x: Array, beta: Array, bank: gkm.Bank) -> Callable[[], obj
     return run
 
 
-def with_scipy(x: Array, beta: Array, bank: gkm.Bank) -> Array:
+def with_scipy(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Float32Array:
     total = np.zeros_like(x)
     for weight, taps in zip(beta, bank.taps, strict=True):
         filtered = x if len(taps) == 1 else correlate1d(correlate1d(x, taps, axis=0), taps, axis=1)
@@ -217,7 +215,7 @@ def with_scipy(x: Array, beta: Array, bank: gkm.Bank) -> Array:
     return total
 
 
-def rung_by_rung(x: Array, blur_map: Array) -> Array:
+def rung_by_rung(x: Float32Array, blur_map: Float32Array) -> Float32Array:
     kernels, variances = ladder("disk", float(blur_map.max()))
     place = np.interp(np.square(blur_map), variances, np.arange(len(variances))).astype(np.float32)
     total = np.zeros_like(x)

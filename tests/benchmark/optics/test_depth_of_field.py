@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmark.arrays import Plane
 from benchmark.optics import gkm, light, psf
 from benchmark.optics.depth_of_field import render
 
-Plane = NDArray[np.float32]
 RED, BLUE = np.float32([0.9, 0.1, 0.05]), np.float32([0.05, 0.2, 0.8])
 
 

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import integrate
 
+from benchmark.arrays import Float64Array
 from benchmark.optics import psf
-
-Array = NDArray[np.float64]
 
 families = st.sampled_from(["disk", "gaussian", "polygon", "generalised"])
 sigmas = (
@@ -24,18 +22,18 @@ sigmas = (
 blade_counts = st.integers(3, 11)
 
 
-def offsets(kernel: Array) -> Array:
+def offsets(kernel: Float64Array) -> Float64Array:
     return np.arange(len(kernel)) - len(kernel) // 2
 
 
-def moments(kernel: Array) -> tuple[float, float]:
+def moments(kernel: Float64Array) -> tuple[float, float]:
     """Return the second moments along x and y about the centre of the kernel."""
     return float(kernel.sum(axis=0) @ offsets(kernel) ** 2), float(
         kernel.sum(axis=1) @ offsets(kernel) ** 2
     )
 
 
-def embedded(kernel: Array, size: int) -> Array:
+def embedded(kernel: Float64Array, size: int) -> Float64Array:
     return np.pad(kernel, (size - len(kernel)) // 2)
 
 
@@ -183,7 +181,7 @@ def test_refuses_unknown_families_and_two_blades():
             psf.kernel("generalised", 1.0, shape=shape)
 
 
-def relative(found: Array, expected: Array) -> float:
+def relative(found: Float64Array, expected: Float64Array) -> float:
     size = max(len(found), len(expected))
     return float(
         np.linalg.norm(embedded(found, size) - embedded(expected, size)) / np.linalg.norm(expected)

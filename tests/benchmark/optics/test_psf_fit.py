@@ -10,25 +10,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtr
 
+from benchmark.arrays import Float64Array
 from benchmark.optics import gkm, psf, psf_fit
-
-Array = NDArray[np.float64]
 
 families = pytest.mark.parametrize("family", psf_fit.FAMILIES)
 
 
-def shifted_gaussian(sigma: float, down: float, right: float, size: int = 41) -> Array:
+def shifted_gaussian(sigma: float, down: float, right: float, size: int = 41) -> Float64Array:
     """A Gaussian off centre, integrated over pixels in closed form."""
     edges = np.arange(size + 1) - size / 2
     rows, columns = (np.diff(ndtr((edges - centre) / sigma)) for centre in (down, right))
     return np.outer(rows, columns)
 
 
-def blob(seed: int, size: int = 15) -> Array:
+def blob(seed: int, size: int = 15) -> Float64Array:
     """A smooth PSF of no family, without symmetry, off centre."""
     random = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(random.uniform(0, 1, (size, size)) ** 4, 1.5, mode="constant")
@@ -271,7 +269,7 @@ def test_half_a_plane_of_the_spectrum_stands_for_all_of_it():
     np.testing.assert_allclose(psf_fit._natural_spectrum(), folded, rtol=1e-12)
 
 
-def natural_picture(random: np.random.Generator) -> Array:
+def natural_picture(random: np.random.Generator) -> Float64Array:
     """A periodic picture of 1/f^2 power spectrum and the variance of the module, drawn in the full
     Fourier plane.
     """
@@ -292,7 +290,7 @@ def test_blur_and_loss_are_those_of_pictures_blurred_and_restored(used):
     true, size = psf.disk(4), psf_fit.GRID
     noise_variance = (psf_fit.NOISE / 255) ** 2
 
-    def restored(picture: Array, kernel: Array) -> Array:
+    def restored(picture: Float64Array, kernel: Float64Array) -> Float64Array:
         impulse = np.zeros((size, size))
         impulse[0, 0] = 1
         transfer = np.fft.fft2(ndimage.convolve(impulse, kernel, mode="wrap"))

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from benchmark import checkpoints, conformance, plan
 from benchmark.api import DataError, Observation, Scalar, UsageError
+from benchmark.arrays import Float64Array
 from benchmark.cli import listing
 from benchmark.methods.learned import method
 from benchmark.methods.learned.gkmnet import GkmNet as GkmNetMethod
@@ -48,7 +49,6 @@ from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
-Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[2]
 VARIANTS: tuple[Variant, ...] = ("paper", "official", "v2")
 
@@ -164,11 +164,11 @@ LADDERS = {"paper": PAPER_LADDER, "official": OFFICIAL_LADDER, "v2": OFFICIAL_LA
 BORDERS = {"paper": "symmetric", "official": "constant", "v2": "reflect"}
 
 
-def _gaussian(sigma: float, size: int) -> Array:
+def _gaussian(sigma: float, size: int) -> Float64Array:
     """Return a Gaussian sampled at integers, cut to `size` and normalised; a delta for sigma 0."""
     y, x = np.mgrid[:size:1, :size:1] - size // 2
     made = np.exp(-(x**2 + y**2) / (2 * sigma**2)) if sigma else np.ones((1, 1))
-    kernel: Array = made / made.sum()
+    kernel: Float64Array = made / made.sum()
     return kernel
 
 
@@ -181,7 +181,7 @@ def _role(variant: Variant, channel: int) -> tuple[int, int, int]:
     return channel % 3, channel // 3, channel // 3
 
 
-def _responses(picture: Array, variant: Variant) -> Array:
+def _responses(picture: Float64Array, variant: Variant) -> Float64Array:
     """Return what the GCM makes of H x W x 3, channels first, in double precision."""
     made = []
     for channel in range(3 * len(LADDERS[variant])):
@@ -332,18 +332,18 @@ def test_gradients_of_the_module_are_exact() -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def _sigmoid(x: Array) -> Array:
-    made: Array = 1 / (1 + np.exp(-x))
+def _sigmoid(x: Float64Array) -> Float64Array:
+    made: Float64Array = 1 / (1 + np.exp(-x))
     return made
 
 
-def _convolved(x: Array, weight: Tensor, bias: Tensor | None = None) -> Array:
+def _convolved(x: Float64Array, weight: Tensor, bias: Tensor | None = None) -> Float64Array:
     """Return a zero-padded convolution, in: C x H x W, out: D x H x W."""
     kernels = weight.detach().double().numpy()
     half = kernels.shape[-1] // 2
     around = np.pad(x, ((0, 0), (half, half), (half, half)))
     windows = np.lib.stride_tricks.sliding_window_view(around, kernels.shape[-2:], axis=(1, 2))
-    made: Array = np.einsum("chwij,dcij->dhw", windows, kernels)
+    made: Float64Array = np.einsum("chwij,dcij->dhw", windows, kernels)
     return made if bias is None else made + bias.detach().double().numpy()[:, None, None]
 
 
@@ -357,7 +357,7 @@ def test_triplet_attention_pools_rows_columns_and_channels() -> None:
         gate.bn.running_var.uniform_(0.5, 1.5)
     x = np.random.default_rng(0).normal(size=(4, 5, 6))  # channels, rows, columns
 
-    def gated(name: str, pooled_axis: int, layout: str) -> Array:
+    def gated(name: str, pooled_axis: int, layout: str) -> Float64Array:
         """Return the gate over what is left when one axis is pooled, with that axis back in its
         place.
         """

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from benchmark import checkpoints, imageio
+from benchmark import checkpoints, files, imageio
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.cli import app
 from benchmark.methods.training import (
@@ -355,19 +355,17 @@ def test_a_full_disk_leaves_what_was_there(
     job = stopped(tmp_path)
     before = {path: path.read_bytes() for path in (job.files.state, job.files.checkpoint)}
 
-    replacing, target = (
-        imageio.replacing,
-        job.files.state if what == "state" else job.files.checkpoint,
-    )
+    replace_file = files.replace_file
+    target = job.files.state if what == "state" else job.files.checkpoint
 
     @contextmanager
     def full(path: Path) -> Iterator[BinaryIO]:
-        with replacing(path) as file:
+        with replace_file(path) as file:
             yield file
             if path == target:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(imageio, "replacing", full)
+    monkeypatch.setattr(files, "replace_file", full)
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\).*--resume"):
         train(job, resume=True)
     assert before[job.files.checkpoint] == job.files.checkpoint.read_bytes()

@@ -21,6 +21,7 @@ from torch import nn
 
 from benchmark import checkpoints, conformance, imageio, map_scores, plan, runner, worker
 from benchmark.api import DataError, Observation, UsageError
+from benchmark.arrays import Float64Array
 from benchmark.methods.learned import method
 from benchmark.methods.learned.networks import dmenet
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
@@ -30,7 +31,6 @@ from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
 from benchmark.worker import Settings
 
-Array = NDArray[np.float64]
 CARD = checkpoints.Card(method="dmenet", trained_on=("drawn pictures",), notes="Drawn at random.")
 
 
@@ -125,7 +125,7 @@ class Reference:
     def __init__(self, state: dict[str, torch.Tensor]) -> None:
         self._state = {name: value.double().numpy() for name, value in state.items()}
 
-    def __call__(self, picture: Array) -> Array:
+    def __call__(self, picture: Float64Array) -> Float64Array:
         x = 255 * picture[..., ::-1] - np.array([103.939, 116.779, 123.68])
         taps = []
         for stage, count in enumerate((2, 2, 4, 4, 4)):
@@ -144,10 +144,10 @@ class Reference:
             inside = self._unit(self._unit(x, f"blocks.{block}.units.0"), f"blocks.{block}.units.1")
             x = inside + self._unit(x, f"blocks.{block}.beside")
         x = self._convolved(self._unit(self._unit(x, "head.0"), "head.1"), "head.2")
-        made: Array = 1 / (1 + np.exp(-x[..., 0]))
+        made: Float64Array = 1 / (1 + np.exp(-x[..., 0]))
         return made
 
-    def _unit(self, x: Array, name: str) -> Array:
+    def _unit(self, x: Float64Array, name: str) -> Float64Array:
         x = self._convolved(x, f"{name}.0")
         gain, bias, mean, var = (
             self._state[f"{name}.1.{key}"]
@@ -156,12 +156,12 @@ class Reference:
         x = (x - mean) / np.sqrt(var + 1e-5) * gain + bias
         return np.where(x > 0, x, 0.2 * x)
 
-    def _convolved(self, x: Array, name: str) -> Array:
+    def _convolved(self, x: Float64Array, name: str) -> Float64Array:
         weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
         size = weight.shape[2]
         x = np.pad(x, [(size // 2, size // 2)] * 2 + [(0, 0)], mode="symmetric")
         windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(0, 1))
-        made: Array = np.tensordot(windows, weight, axes=((2, 3, 4), (1, 2, 3))) + bias
+        made: Float64Array = np.tensordot(windows, weight, axes=((2, 3, 4), (1, 2, 3))) + bias
         return made
 
 

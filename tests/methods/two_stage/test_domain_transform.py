@@ -6,22 +6,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage.domain_transform import recursive_filter
 
-Array = NDArray[np.float64]
 SIDES = st.integers(1, 7)
 
 
 def _slowly(
-    image: Array, sigma_space: float, sigma_range: float, iterations: int, guide: Array
-) -> Array:
+    image: Float64Array,
+    sigma_space: float,
+    sigma_range: float,
+    iterations: int,
+    guide: Float64Array,
+) -> Float64Array:
     """The filter as the paper writes it, one number at a time, for H x W x C arrays."""
     out = image.copy()
     height, width, channels = out.shape
 
-    def weight(a: float, one: Array, other: Array) -> float:
+    def weight(a: float, one: Float64Array, other: Float64Array) -> float:
         distance = sum(abs(float(p) - float(q)) for p, q in zip(one, other, strict=True))
         return float(a ** (1 + sigma_space / sigma_range * distance))
 

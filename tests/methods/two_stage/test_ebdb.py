@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.ndimage import correlate1d, gaussian_filter
 from scipy.special import ndtr
@@ -19,20 +18,20 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.measure import label
 
 from benchmark.api import Mask, Picture
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import ebdb
 from benchmark.methods.two_stage.domain_transform import recursive_filter
 
-Array = NDArray[np.float64]
 OFFSET = 0.3  # of the edge against the pixel in the middle
 
 
-def _picture(gray: Array) -> Picture:
+def _picture(gray: Float64Array) -> Picture:
     """The grey picture whose de-gammaed luma is `gray`."""
     level = (gray ** (1 / 2.4) - 16 / 255) * 255 / 219
     return np.repeat(level[..., None], 3, axis=2).astype(np.float32)
 
 
-def _across(angle: float, size: int) -> Array:
+def _across(angle: float, size: int) -> Float64Array:
     y, x = np.mgrid[:size, :size] - size // 2
     return np.asarray(x * np.cos(angle) + y * np.sin(angle) + OFFSET)
 
@@ -45,7 +44,7 @@ def _edge(
     return _picture(low + (high - low) * (ndtr(across / sigma) if sigma else (across > 0)))
 
 
-def _reading(sigma: float, beside: Array, second: float) -> Array:
+def _reading(sigma: float, beside: Float64Array, second: float) -> Float64Array:
     """What the closed form reads at a distance from the edge, where the gradients are Gaussians of
     the distance.
     """
@@ -54,7 +53,7 @@ def _reading(sigma: float, beside: Array, second: float) -> Array:
     return np.asarray(np.sqrt((second**2 - ratio) / (ratio - 1)))
 
 
-def _patches(height: int = 80, width: int = 100, seed: int = 0) -> Array:
+def _patches(height: int = 80, width: int = 100, seed: int = 0) -> Float64Array:
     """Overlapping patches of one colour each."""
     rng = np.random.default_rng(seed)
     sharp = np.full((height, width, 3), 0.5)
@@ -68,7 +67,7 @@ def _photograph(sigma: float = 1.2, **shape: int) -> Picture:
     return gaussian_filter(_patches(**shape), (sigma, sigma, 0)).astype(np.float32)
 
 
-def _gray(image: Picture) -> Array:
+def _gray(image: Picture) -> Float64Array:
     """MATLAB's luma of a picture in [0, 1], de-gammaed."""
     luma = (16 + np.asarray(image, np.float64) @ np.array([65.481, 128.553, 24.966])) / 255
     return np.asarray(luma**2.4)
@@ -141,7 +140,7 @@ def test_a_thin_line_is_no_step() -> None:
     np.testing.assert_array_equal(ebdb._readings(line, beside, np.full(180, 2.5)), 0)
 
 
-def _naive_reading(gray: Array, row: int, column: int, second: float) -> float:
+def _naive_reading(gray: Float64Array, row: int, column: int, second: float) -> float:
     """One reading from windows and two-dimensional kernels, on the picture mirrored by 21
     pixels.
     """
@@ -194,7 +193,7 @@ def test_the_second_reblur_follows_the_first_drop(missed: tuple[int, ...], secon
 # --------------------------------------------------------------------------------------------------
 
 
-def _naive_canny(gray: Array, sigma: float) -> Mask:
+def _naive_canny(gray: Float64Array, sigma: float) -> Mask:
     """MATLAB's detector in its own words: four sectors, 64 bins, growth from strong pixels."""
     reach = math.ceil(4 * sigma)
     bell = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
@@ -218,7 +217,7 @@ def _naive_canny(gray: Array, sigma: float) -> Mask:
     return _grown(weak, weak & (magnitude > high))
 
 
-def _is_peak(m: Array, r: int, c: int, gx: float, gy: float) -> bool:
+def _is_peak(m: Float64Array, r: int, c: int, gx: float, gy: float) -> bool:
     """Walk one step along the gradient: to the neighbour on the axis, mixed with the one on the
     diagonal.
     """

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter
 
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import hyper_laplacian as hl
 from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 from benchmark.optics.light import to_linear, to_srgb
@@ -20,7 +21,6 @@ from benchmark.optics.psf import kernel
 from benchmark.optics.varying import VaryingBlur
 
 Picture = NDArray[np.float32]
-Array = NDArray[np.float64]
 
 ALPHAS = [0.3, 0.5, 2 / 3, 0.8, 1.0, 1.2, 1.5, 1.9, 2.0]
 
@@ -88,13 +88,13 @@ def test_shrink_shrinks(v: float, alpha: float, beta: float) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def _circular(psf: Array, shape: tuple[int, int]) -> Array:
+def _circular(psf: Float64Array, shape: tuple[int, int]) -> Float64Array:
     """The dense matrix of the periodic convolution, by scipy."""
     units = np.eye(math.prod(shape)).reshape(-1, *shape)
     return np.stack([convolve(unit, psf, mode="wrap").ravel() for unit in units], axis=1)
 
 
-def _differences(shape: tuple[int, int]) -> list[Array]:
+def _differences(shape: tuple[int, int]) -> list[Float64Array]:
     units = np.eye(math.prod(shape)).reshape(-1, *shape)
     return [
         np.stack([(np.roll(u, -1, axis) - u).ravel() for u in units], axis=1) for axis in (0, 1)
@@ -140,7 +140,9 @@ def test_against_dense_least_squares(alpha: float, shape: tuple[int, int], misma
     )  # channels apart; the problem is odd in y
 
 
-def _energy(x: Array, y: Array, psf: Array, alpha: float, weight: float) -> float:
+def _energy(
+    x: Float64Array, y: Float64Array, psf: Float64Array, alpha: float, weight: float
+) -> float:
     data = np.square(convolve(x, psf, mode="wrap") - y).sum()
     prior = sum((np.abs(np.roll(x, -1, axis) - x) ** alpha).sum() for axis in (0, 1))
     return float(weight / 2 * data + prior)
@@ -233,7 +235,9 @@ def test_boxes_follow_a_diagonal() -> None:
     )
 
 
-def _full_frame(image: Picture, blur_map: Picture, psf: Psf, alpha: float, weight: float) -> Array:
+def _full_frame(
+    image: Picture, blur_map: Picture, psf: Psf, alpha: float, weight: float
+) -> Float64Array:
     """The released program as it is: every bin for the whole padded picture, pasted by masks."""
     seen = np.rint(np.clip(image, 0, 1) * 255) / 255
     sigmas, place = hl._bins(blur_map)

@@ -14,15 +14,14 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark import imageio
 from benchmark.api import DataError
+from benchmark.arrays import Float32Array
 from benchmark.methods.two_stage import jnb, jnb_dictionary
 from benchmark.methods.two_stage.domain_transform import recursive_filter
-
-Array = NDArray[np.float32]
 
 LEARNED = jnb.load()
 
 
-def _texture(height: int, width: int, seed: int = 0) -> Array:
+def _texture(height: int, width: int, seed: int = 0) -> Float32Array:
     """Overlapping grey rectangles with some grain, 0-255."""
     random = np.random.default_rng(seed)
     gray = np.full((height, width), 128.0)
@@ -32,7 +31,7 @@ def _texture(height: int, width: int, seed: int = 0) -> Array:
     return (gray + random.normal(0, 2, gray.shape)).astype(np.float32)
 
 
-def _picture(gray: Array) -> Array:
+def _picture(gray: Float32Array) -> Float32Array:
     return np.repeat(gray[..., None] / np.float32(255), 3, axis=2)
 
 
@@ -137,7 +136,7 @@ def test_sigma_inverts_the_logistic_function() -> None:
 
 
 @given(arrays(np.float32, (20,), elements=st.floats(0, 64, width=32)))
-def test_more_atoms_mean_less_blur(counts: Array) -> None:
+def test_more_atoms_mean_less_blur(counts: Float32Array) -> None:
     sigma = jnb.sigma_of(np.sort(counts), LEARNED.logistic)
     assert sigma.dtype == np.float32 and np.isfinite(sigma).all()
     assert sigma.min() >= 0 and sigma.max() <= np.float32(3.275)
@@ -290,7 +289,7 @@ def test_codes_are_least_squares() -> None:
         assert np.count_nonzero(codes[row]) == counts[row]
 
 
-def _patches(count: int) -> Array:
+def _patches(count: int) -> Float32Array:
     random = np.random.default_rng(0)
     pictures = [_texture(80, 80, seed) for seed in range(3)]
     return jnb_dictionary.sample_patches(pictures, random, each=600)[:count]

@@ -5,12 +5,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage.matting import propagate
 
-Array = NDArray[np.float64]
 
-
-def _levin(colours: Array, epsilon: float = 1e-7) -> Array:
+def _levin(colours: Float64Array, epsilon: float = 1e-7) -> Float64Array:
     """The dense matting Laplacian, written from Levin et al. 2008: windows of 3 x 3, all inside."""
     height, width, _ = colours.shape
     index = np.arange(height * width).reshape(height, width)
@@ -26,7 +25,9 @@ def _levin(colours: Array, epsilon: float = 1e-7) -> Array:
     return laplacian
 
 
-def _scene(seed: int = 0, shape: tuple[int, int] = (9, 11)) -> tuple[NDArray[np.float32], Array]:
+def _scene(
+    seed: int = 0, shape: tuple[int, int] = (9, 11)
+) -> tuple[NDArray[np.float32], Float64Array]:
     rng = np.random.default_rng(seed)
     guide = rng.random((*shape, 3)).astype(np.float32)
     known = np.where(rng.random(shape) < 0.3, rng.uniform(0, 4, shape), np.nan)
@@ -68,7 +69,7 @@ def test_values_stop_at_a_colour_edge() -> None:
     assert np.abs(dense[:, :18] - 1).max() < 0.2 and np.abs(dense[:, 22:] - 3).max() < 0.2
 
 
-def _large() -> tuple[NDArray[np.float32], Array]:
+def _large() -> tuple[NDArray[np.float32], Float64Array]:
     """Smooth colours, and known values with an error, so that their weight against smoothness
     matters.
     """

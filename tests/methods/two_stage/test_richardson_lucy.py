@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import richardson_lucy as skimage_richardson_lucy
 
+from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import richardson_lucy as rl
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import kernel
 from benchmark.optics.varying import Family, VaryingBlur
 
 Picture = NDArray[np.float32]
-Array = NDArray[np.float64]
 
 
 def _picture(shape: tuple[int, int] = (40, 52), seed: int = 0, size: float = 3) -> Picture:
@@ -39,7 +39,7 @@ def _gain(sharp: Picture, seen: Picture, restored: Picture) -> float:
     )
 
 
-def _matrix(blur_map: Picture, psf: Family) -> Array:
+def _matrix(blur_map: Picture, psf: Family) -> Float64Array:
     blur = VaryingBlur(blur_map, psf)
     units = np.eye(blur_map.size, dtype=np.float32).reshape(-1, *blur_map.shape)
     return np.stack(
@@ -80,7 +80,7 @@ def test_against_matrices_in_float64(psf: Family, accelerate: bool) -> None:
     y = image.reshape(-1, 3).astype(np.float64)
     received = matrix.sum(axis=0)[:, None]
     x = before = y
-    steps: list[Array] = []
+    steps: list[Float64Array] = []
     for state in islice(rl.iterate(image, blur_map, psf=psf, accelerate=accelerate), 8):
         np.testing.assert_allclose(state.picture.reshape(-1, 3), x, atol=5e-5)
         momentum = 0.0

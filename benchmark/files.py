@@ -1,0 +1,88 @@
+"""Files: written as a whole or not at all, hashed once, and known for pictures by their names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from benchmark.api import DataError
+
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+
+_SETTLED_NS = 2 * 10**9
+"""A file touched more recently may change again without a new time stamp."""
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically, in a folder that is made if need be.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); name another folder"
+        ) from error
+    with replace_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the place of `path` when the block ends well, and vanishes when
+    it does not.
+
+    Readers see the old file or the new one, never a part, because the bytes are flushed to disk
+    under a hidden name in the same folder and then renamed. A killed process may leave that hidden
+    `.*.tmp` file behind.
+
+    Raises:
+        DataError: if the folder is missing or cannot be written to.
+    """
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"{path}: cannot be written ({reason}); check the folder and the disk"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def is_picture_file(path: Path) -> bool:
+    """Return whether a path is a file that is named like a picture and not hidden."""
+    named_like_one = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    return named_like_one and path.is_file()
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once per process and state of the file; raises
+    OSError if it cannot be read.
+    """
+    status = path.stat()
+    age = time.time_ns() - status.st_mtime_ns
+    hash_state = _cached_file_hash if age > _SETTLED_NS else _file_hash
+    return hash_state(path, status.st_size, status.st_mtime_ns)
+
+
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_cached_file_hash = cache(_file_hash)
