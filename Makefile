@@ -1,15 +1,20 @@
-# The two commands of the README. Both make their own environment in .venv first.
+# The commands of the README. Each makes its own environment in .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint perf clean
+.PHONY: demo test test-all lint perf clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m benchmark run --methods all --dataset simulated
 
+# The quick round: at least one test of everything that matters.
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+# Everything: the quick round, then what takes longer.
+test-all: test
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -86,6 +86,7 @@ def test_dual_pixel_sets_reach_methods_as_views_in_sixteen_bits(tmp_path: Path, 
     assert (np.rint(levels) % 257 != 0).any(), "16-bit values, not 8-bit ones scaled up"
 
 
+@pytest.mark.slow
 def test_a_noise_sweep_with_every_method_and_oracle_on_the_embedded_pictures(
     tmp_path: Path,
 ) -> None:

@@ -234,6 +234,7 @@ def test_scoring_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         assert result.exit_code != 0 and says in str(result.exception)
 
 
+@pytest.mark.slow
 def test_adding_a_protocol_without_outputs_runs_again_and_loses_nothing(tmp_path: Path) -> None:
     run(tmp_path, "echo", "--no-save-images")
     run(tmp_path, "echo", "--no-save-images", "--protocol", "restormer")
@@ -368,6 +369,7 @@ def test_editing_a_plugin_file_makes_its_results_new(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_output_heals_in_run_and_fails_in_score(tmp_path: Path) -> None:
     run(tmp_path, "echo")
     outputs = sorted((tmp_path / "outputs").rglob("*.npy"))

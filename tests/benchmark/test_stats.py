@@ -79,6 +79,7 @@ def test_many_values_agree_with_the_bootstrap_of_fewer() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["normal", pytest.param("skew 1.75", marks=pytest.mark.slow)])
 def test_intervals_of_a_known_effect_cover_it(shape: str) -> None:
     """A method that is better by 0.3 dB on 76 pictures of very different difficulty, a thousand

@@ -218,6 +218,7 @@ def test_the_aperture_table_has_a_line_per_aperture_and_model(study: Study) -> N
     assert line["sigma 3"].item() == f"{chosen['l2'].item():.3f}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "same", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["measured", "apertures only"]
 )
@@ -252,11 +253,13 @@ def test_a_damaged_psf_is_refused_at_once(size: int, value: float, what: str) ->
         psf_study.measure({"lens": np.full((1, size, size), value)}, jobs=1)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     one, two = (psf_study.measure(None, sigmas=(0.5,), jobs=jobs).rows for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_published_psf_is_no_gaussian(data_root: Path) -> None:
     """Off axis the measured PSF is flat and asymmetric; only a bank large enough and of both signs

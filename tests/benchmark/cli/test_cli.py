@@ -274,6 +274,7 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
     assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
 
 
+@pytest.mark.slow
 def test_report_draws_the_figures_too(two_runs: tuple[str, str], tmp_path: Path) -> None:
     """What cannot be drawn is told, with its reason, and stops nothing."""
     folder = tmp_path / "figures"
@@ -297,6 +298,7 @@ def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None
     assert done.returncode == 2 and "run ... --protocol" in done.stderr
 
 
+@pytest.mark.slow
 def test_figures_says_what_it_drew(two_runs: tuple[str, str], tmp_path: Path) -> None:
     done = call("figures", *two_runs, "--figure", "crops,psf", "--out", str(tmp_path))
     assert done.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in done.stdout.replace(

@@ -133,6 +133,7 @@ def scene():
     return make_mosaic(16, 12)
 
 
+@pytest.mark.slow
 def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
     names = [
         "input",

@@ -69,6 +69,7 @@ def test_the_generalised_gaussian_is_no_worse_than_its_special_cases():
         assert found["generalised gaussian"] <= min(found["gaussian"] + 1e-4, found["disk"] + 0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [psf.polygon(6.2, 6), psf.disk(6.6), psf.disk(8, half="left")])
 def test_a_search_on_sketches_ends_where_the_exact_one_does(made, monkeypatch):
     quick = psf_fit.fit(made, "generalised gaussian", register=False)

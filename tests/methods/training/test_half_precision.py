@@ -48,6 +48,7 @@ def test_a_checkpoint_is_half_as_large_and_says_so(checkpoint: Path, tmp_path: P
     assert facts["SHA-256 in single precision"] == checkpoints.sha256(checkpoint)
 
 
+@pytest.mark.slow
 def test_a_change_that_counts_is_refused(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

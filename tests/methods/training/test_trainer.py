@@ -134,6 +134,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(
     assert same(done, job) and curve(done) == curve(job)
 
 
+@pytest.mark.slow
 def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) -> None:
     whole, job = (rarely(toy_job(tmp_path / name)) for name in ("whole", "killed"))
     train(whole)

@@ -288,6 +288,7 @@ def test_a_map_of_another_size_is_an_error() -> None:
         blur_posterior.restore_under(np.zeros((8, 8, 3), np.float32), np.zeros((8, 9), np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_it_gains_on_pictures_it_was_not_calibrated_on(data_root: Path) -> None:
     files = sorted((data_root / "BSDS500" / "val").glob("*.jpg"))[::50]

@@ -127,6 +127,7 @@ def _patches() -> NDArray[np.float64]:
     return sharp
 
 
+@pytest.mark.slow
 def test_the_dense_map_follows_two_depths() -> None:
     near, far = (gaussian_filter(_patches(), (sigma, sigma, 0)) for sigma in (0.6, 2.5))
     blur_map = zhuo_sim.estimate(np.concatenate([near, far], axis=1).astype(np.float32))

@@ -818,6 +818,7 @@ def test_methods_without_mixture_or_weights_are_told(
         coefficients.draw_coefficients_figure(source(shown, methods=["input", "gkmnet"]))
 
 
+@pytest.mark.slow
 def test_the_true_model_stands_beside_the_network(
     tmp_path: Path, toys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
