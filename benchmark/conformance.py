@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import Dataset, Method, MethodCard, Observation, Picture, UsageError
+from benchmark.api import Dataset, MethodCard, Observation, Picture
+from benchmark.apply import PreparedMethod, Skip, describe_error, missing_input, prepare_for_user
 from benchmark.registry import METHODS, create
 from benchmark.spec import parse_list
-from benchmark.worker import brief, checked, resolve_device, unmet
 
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
 
@@ -30,10 +30,6 @@ class CheckResult:
     name: str
     passed: bool
     detail: str = ""
-
-
-class _CheckDoesNotApply(Exception):
-    """A check that this plug-in has no occasion for."""
 
 
 def check_method(text: str, device: str = "cpu") -> Iterator[CheckResult]:
@@ -56,10 +52,10 @@ def _run_check(check: Callable[..., None], subject: object) -> CheckResult:
     name = (check.__doc__ or check.__name__).strip().rstrip(".")
     try:
         check(subject)
-    except _CheckDoesNotApply as error:
+    except Skip as error:
         return CheckResult(name, True, f"does not apply: {error}")
     except Exception as error:
-        return CheckResult(name, False, brief(error))
+        return CheckResult(name, False, describe_error(error))
     return CheckResult(name, True)
 
 
@@ -70,16 +66,13 @@ class _MethodUnderTest:
 
     def __init__(self, text: str, device: str) -> None:
         self.text, self._device = text, device
-        self.method = self.build()
+        self.prepared = self.build()
+        self.method = self.prepared.method
+        self.kind = type(self.method)
 
-    def build(self) -> Method:
+    def build(self) -> PreparedMethod:
         method, resolved = create(METHODS, self.text)
-        self.kind = METHODS.get(resolved.name)
-        try:
-            method.prepare(resolve_device(self._device, method.card.family == "learned"))
-        except Exception as error:
-            raise UsageError(f"{self.text} cannot be prepared: {brief(error)}") from error
-        return method
+        return prepare_for_user(method, resolved.label, self._device)
 
     def observe(self, image: NDArray[np.floating]) -> Observation:
         """Return all that a card can ask for, shown or not as the harness would."""
@@ -91,14 +84,11 @@ class _MethodUnderTest:
             picture, views, 8, blur if card.oracle else None, 0.0 if card.noise_aware else None
         )
 
-    def restore(self, image: NDArray[np.floating], method: Method | None = None) -> Picture:
+    def restore(
+        self, image: NDArray[np.floating], prepared: PreparedMethod | None = None
+    ) -> Picture:
         """Return what the contract makes of the method's answer to `image`."""
-        method = method or self.method
-        seen = self.observe(image)
-        reason = unmet(method, seen)
-        if reason is not None:
-            raise _CheckDoesNotApply(reason)
-        return checked(method.restore(seen), seen)
+        return (prepared or self.prepared).restore(self.observe(image))
 
 
 def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:
@@ -129,12 +119,10 @@ def _check_output_size(subject: _MethodUnderTest) -> None:
 
 def _check_input_untouched(subject: _MethodUnderTest) -> None:
     """The input is left as it is, also by libraries that share its memory."""
-    seen = subject.observe(_make_test_picture())
-    if unmet(subject.method, seen) is not None:
-        raise _CheckDoesNotApply("it skips the test picture")
-    before = seen.image.copy()
-    subject.method.restore(seen)
-    assert np.array_equal(before, seen.image), "it wrote into its input"
+    observation = subject.observe(_make_test_picture())
+    before = observation.image.copy()
+    subject.prepared.restore(observation)
+    assert np.array_equal(before, observation.image), "it wrote into its input"
 
 
 def _check_repeatable(subject: _MethodUnderTest) -> None:
@@ -185,47 +173,29 @@ def _check_tiny_pictures(subject: _MethodUnderTest) -> None:
             subject.restore(_make_test_picture(height, width))
         except ValueError as error:
             assert str(error), "the ValueError says nothing"
-        except _CheckDoesNotApply:
+        except Skip:
             pass
 
 
 def _check_blur_map(subject: _MethodUnderTest) -> None:
     """The blur map, if it makes one, is H x W float32, finite and not negative."""
-    seen = subject.observe(_make_test_picture())
-    if unmet(subject.method, seen) is not None:
-        raise _CheckDoesNotApply("it skips the test picture")
-    found = subject.method.estimate_blur(seen)
-    if found is None:
-        raise _CheckDoesNotApply("it makes no blur map")
-    assert found.dtype == np.float32 and found.shape == seen.image.shape[:2], (
-        f"{found.shape} {found.dtype}"
-    )
-    assert np.isfinite(found).all() and found.min() >= 0, "negative or not finite"
+    subject.prepared.estimate_blur(subject.observe(_make_test_picture()))
 
 
 def _check_mixture(subject: _MethodUnderTest) -> None:
     """The mixture of Gaussian kernels, if it makes one, is K ascending sigmas and finite K x H x W
     float32.
     """
-    seen = subject.observe(_make_test_picture())
-    if type(subject.method).mixture is Method.mixture or unmet(subject.method, seen) is not None:
-        raise _CheckDoesNotApply("it makes no mixture here")
-    found = subject.method.mixture(seen)
-    if found is None:
-        raise _CheckDoesNotApply("it makes no mixture")
-    assert list(found.sigmas) == sorted(found.sigmas), "sigmas do not ascend"
-    assert found.beta.shape == (len(found.sigmas), *seen.image.shape[:2]), f"{found.beta.shape}"
-    assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all(), (
-        "not float32, or not finite"
-    )
+    subject.prepared.mixture(subject.observe(_make_test_picture()))
 
 
 def _check_oracle(subject: _MethodUnderTest) -> None:
     """It asks for the truth on its card before it uses it."""
     if not subject.method.card.oracle:
-        raise _CheckDoesNotApply("no oracle")
+        raise Skip("no oracle")
     blind = Observation(_make_test_picture().astype(np.float32))
-    assert unmet(subject.method, blind) is not None, "it accepts a picture without the true map"
+    reason = missing_input(subject.method, blind)
+    assert reason is not None, "it accepts a picture without the true map"
 
 
 def _check_weights(subject: _MethodUnderTest) -> None:
@@ -233,7 +203,7 @@ def _check_weights(subject: _MethodUnderTest) -> None:
     kind = subject.kind
     digest = subject.method.weights_hash()
     if digest is None and (not kind.checkpoints or subject.method.card.oracle):
-        raise _CheckDoesNotApply("no weights")
+        raise Skip("no weights")
     if kind.checkpoints:
         assert kind.default_checkpoint in kind.checkpoints, (
             f"no default checkpoint {kind.default_checkpoint!r}"
@@ -249,7 +219,7 @@ def _check_variants(subject: _MethodUnderTest) -> None:
     name = subject.text.partition(":")[0].partition(".")[0]
     texts = [text for group in subject.kind.variants.values() for text in group]
     if not texts:
-        raise _CheckDoesNotApply("no variants")
+        raise Skip("no variants")
     for spec in parse_list([f"{name}:{text}" for text in texts]):
         create(METHODS, spec)
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from benchmark import console, plan, worker
 from benchmark.api import Scalar
+from benchmark.apply import Skip, one_line
 from benchmark.cells import Cell
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.runner import Lost, spread
+from benchmark.runner import Failure, map_in_processes
 from benchmark.worker import Settings
 
 StepRow = dict[str, Scalar | None]
@@ -46,20 +47,19 @@ def follow_methods(
         that cannot be followed there (skipped) or did not get through (failed).
     """
     cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
-    found = dict(
-        console.track(spread(follow_cell, cells, settings, jobs=jobs), len(cells), "following")
-    )
-    return [row for cell in cells for row in _make_step_rows(cell, found[cell])]
+    results = map_in_processes(follow_cell, cells, settings, jobs=jobs)
+    traces = dict(console.track(results, len(cells), "following"))
+    return [row for cell in cells for row in _make_step_rows(cell, traces[cell])]
 
 
-def _make_step_rows(cell: Cell, found: StepTrace | str | Lost) -> list[StepRow]:
+def _make_step_rows(cell: Cell, found: StepTrace | str | Failure) -> list[StepRow]:
     where: StepRow = {
         "dataset": cell.dataset,
         "sample": cell.sample,
         "noise": cell.noise.sigma,
         "method": cell.method,
     }
-    if isinstance(found, Lost):
+    if isinstance(found, Failure):
         return [{**where, "status": "failed", "reason": found.reason}]
     if isinstance(found, str):
         return [{**where, "status": "skipped", "reason": found}]
@@ -71,17 +71,14 @@ def _make_step_rows(cell: Cell, found: StepTrace | str | Lost) -> list[StepRow]:
 
 def follow_cell(cell: Cell) -> StepTrace | str:
     """Return the steps of one cell, or why there are none; for use inside a worker."""
-    sample, track, method, observation = worker.seen(cell)
-    reason = worker.unmet(method, observation)
-    if reason is not None:
-        return worker.one_line(reason)
-    steps = method.iterates(observation)
-    if steps is None:
-        return "is no iteration"
+    sample, track, method, observation = worker.prepare_cell(cell)
     measure, target = Psnr(), None if sample.target is None else track.frame(sample.target)
     trace: StepTrace = []
-    for step in steps:
-        output = track.finish(worker.checked(step.picture, observation), sample.image.shape[:2])
-        quality = None if target is None else measure(output.clip(0, 1), target)
-        trace.append((quality, step.residual, dict(step.facts)))
+    try:
+        for step in method.iterates(observation):
+            output = track.finish(step.picture, sample.image.shape[:2])
+            quality = None if target is None else measure(output.clip(0, 1), target)
+            trace.append((quality, step.residual, dict(step.facts)))
+    except Skip as skip:
+        return one_line(skip.reason)
     return trace

@@ -22,7 +22,6 @@ import dataclasses
 import io
 import itertools
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -40,8 +39,8 @@ from benchmark.api import (
     Observation,
     Sample,
     Scalar,
-    as_map,
 )
+from benchmark.apply import NO_MAP, Skip, Stopwatch, one_line, validate_blur_map
 from benchmark.arrays import FloatArray
 from benchmark.cells import Cell
 from benchmark.files import replace_file
@@ -50,7 +49,7 @@ from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
 from benchmark.run_layout import output_file
-from benchmark.runner import Lost
+from benchmark.runner import Failure
 from benchmark.worker import Settings
 
 MapRow = dict[str, Scalar | None]
@@ -63,7 +62,6 @@ SIGMA_BIN_EDGES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, math.inf)
 F_SCORE_BETA2: Final = {"f03": 0.3, "f1": 1.0}
 """beta^2 of the F-scores: 0.3 is the convention of the blur and saliency detection literature."""
 
-NO_MAP: Final = "makes no map"
 TRUTH_CONSTANT: Final = "the true map is constant"
 ESTIMATE_CONSTANT: Final = "the estimated map is constant"
 NO_TRUTH: Final = "no true map"
@@ -364,8 +362,6 @@ marking every pixel; `columns_dropped`: at the right edge, because the data set 
 `seconds_seen`: on a shared machine, no measurement.
 """
 
-_MAX_DEFAULT_JOBS = 4
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MapOutcome:
@@ -436,15 +432,15 @@ def score_maps(
     return rows
 
 
-def _report_lost_cell(cell: Cell, found: MapOutcome | Lost) -> None:
-    if isinstance(found, Lost):
+def _report_lost_cell(cell: Cell, found: MapOutcome | Failure) -> None:
+    if isinstance(found, Failure):
         console.note(
             f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
             f"{found.reason}"
         )
 
 
-def _make_map_row(cell: Cell, found: MapOutcome | Lost) -> MapRow:
+def _make_map_row(cell: Cell, found: MapOutcome | Failure) -> MapRow:
     facts: MapRow = {
         "key": cell.key,
         "dataset": cell.dataset,
@@ -462,7 +458,7 @@ def _make_map_row(cell: Cell, found: MapOutcome | Lost) -> MapRow:
         "reason": found.reason,
         "map": map_file_of_cell(cell) if found.status == "ok" else None,
     }
-    if isinstance(found, Lost):
+    if isinstance(found, Failure):
         facts["traceback"] = found.traceback and found.traceback[-_MAX_TRACEBACK_LENGTH:]
     else:
         facts |= {"seconds_seen": found.seconds} | dict(found.values)
@@ -500,7 +496,7 @@ def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:
 
 def _do_map_cells(
     cells: Sequence[Cell], settings: Settings, jobs: int, timeout: float | None
-) -> Iterator[tuple[Cell, MapOutcome | Lost]]:
+) -> Iterator[tuple[Cell, MapOutcome | Failure]]:
     """Yield each cell with what came of it, as they come; methods that never make a map cost no
     worker.
     """
@@ -512,11 +508,12 @@ def _do_map_cells(
     )
     items = [MapTask(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
     if items:
-        jobs = min(jobs or min(runner.cores(), _MAX_DEFAULT_JOBS), len(items))
-        for item, found in runner.spread(
+        jobs = runner.count_workers(jobs, len(items))
+        outcomes = runner.map_in_processes(
             score_map_of_cell, items, settings, jobs=jobs, timeout=timeout
-        ):
-            yield item.cell, found
+        )
+        for item, outcome in outcomes:
+            yield item.cell, outcome
 
 
 def _can_make_maps(kind: type[Method]) -> bool:
@@ -534,42 +531,21 @@ class MapTask(NamedTuple):
     folder: Path
 
 
-def score_map_of_cell(item: MapTask) -> MapOutcome:
+def score_map_of_cell(task: MapTask) -> MapOutcome:
     """Make (or read back) and score the map of one cell; raises whatever goes wrong."""
-    sample, _, method, observation = worker.seen(item.cell)
-    kept = item.folder / map_file_of_cell(item.cell)
-    made, seconds = _read_map_of_earlier_run(kept, observation), None
-    if made is None:
-        reason = worker.unmet(method, observation)
-        if reason is not None:
-            return MapOutcome("skipped", worker.one_line(reason))
-        started = time.perf_counter()
-        returned = method.estimate_blur(observation)
-        seconds = time.perf_counter() - started
-        if returned is None:
-            return MapOutcome("skipped", NO_MAP)
-        made = validate_blur_map(returned, observation)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        imageio.write_array(kept, made)
-    return MapOutcome(
-        "ok", seconds=seconds, values={"scene": sample.scene} | score_blur_map(made, sample)
-    )
-
-
-def validate_blur_map(made: object, observation: Observation) -> Map:
-    """Return what `estimate_blur` gave back, if it keeps the contract.
-
-    Raises:
-        ValueError: wrong type or shape, NaN or infinite values, or a negative sigma.
-    """
-    found = as_map(made, "the estimated blur map")
-    if found.shape != observation.image.shape[:2]:
-        raise ValueError(
-            f"the estimated blur map is {found.shape}, the picture {observation.image.shape[:2]}"
-        )
-    if found.min() < 0:
-        raise ValueError(f"the estimated blur map holds a negative sigma ({found.min():g} px)")
-    return found
+    sample, _, method, observation = worker.prepare_cell(task.cell)
+    path = task.folder / map_file_of_cell(task.cell)
+    stopwatch = Stopwatch()
+    blur_map = _read_map_of_earlier_run(path, observation)
+    if blur_map is None:
+        try:
+            blur_map = method.estimate_blur(observation, stopwatch)
+        except Skip as skip:
+            return MapOutcome("skipped", one_line(skip.reason))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        imageio.write_array(path, blur_map)
+    values = {"scene": sample.scene} | score_blur_map(blur_map, sample)
+    return MapOutcome("ok", seconds=stopwatch.seconds, values=values)
 
 
 def _read_map_of_earlier_run(path: Path, observation: Observation) -> Map | None:

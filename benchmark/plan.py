@@ -13,7 +13,7 @@ from benchmark.cells import Cell
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
-from benchmark.registry import DATASETS, GROUPS, METHODS, Resolved, create, plugin_hash
+from benchmark.registry import DATASETS, GROUPS, METHODS, ResolvedId, create, plugin_hash
 from benchmark.spec import Spec, parse_list
 
 
@@ -21,7 +21,7 @@ from benchmark.spec import Spec, parse_list
 class PlannedMethod:
     """A method of the plan, built once to read its card and the hash of its weights."""
 
-    id: Resolved
+    id: ResolvedId
     card: MethodCard
     version: str
     weights: str | None
@@ -33,7 +33,7 @@ class PlannedDataset:
     fingerprints.
     """
 
-    id: Resolved
+    id: ResolvedId
     dataset: Dataset
     fingerprints: dict[str, str]
 

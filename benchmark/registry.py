@@ -180,7 +180,7 @@ IMPORTERS: Registry[type[Importer]] = Registry("importer", "defocus_bench.import
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedId:
     """An id with every parameter validated and defaulted; equal ids give equal `parameters`,
     however typed.
 
@@ -201,7 +201,9 @@ class Resolved:
         return json.dumps(self.parameters, sort_keys=True)
 
 
-def create(registry: Registry[type[T]], text: str | Spec, **injected: object) -> tuple[T, Resolved]:
+def create(
+    registry: Registry[type[T]], text: str | Spec, **injected: object
+) -> tuple[T, ResolvedId]:
     """Build the plug-in that an id names, with its parameters validated against the constructor's
     signature.
 
@@ -241,7 +243,7 @@ def create(registry: Registry[type[T]], text: str | Spec, **injected: object) ->
         raise
     except Exception as error:
         raise UsageError(f"{label} cannot be built: {_brief(error)}") from error
-    return item, Resolved(spec.name, checkpoint, plain, label)
+    return item, ResolvedId(spec.name, checkpoint, plain, label)
 
 
 def create_metric(text: str) -> Metric:
@@ -444,7 +446,7 @@ __all__ = [
     "METRICS",
     "PROTOCOLS",
     "Registry",
-    "Resolved",
+    "ResolvedId",
     "create",
     "create_metric",
     "describe_parameters",

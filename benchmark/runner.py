@@ -19,12 +19,14 @@ from typing import Literal, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from benchmark import worker
+from benchmark.apply import describe_error
 from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.registry import create_metric
 from benchmark.store import Store
 from benchmark.worker import Settings
 
+_MAX_DEFAULT_JOBS = 4
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -145,15 +147,17 @@ def run(
 def _execute(
     tasks: Iterable[Task], settings: Settings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Task, Outcome]]:
-    for task, done in spread(worker.work, tasks, settings, jobs=jobs, timeout=timeout):
+    for task, done in map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout):
         yield (
             task,
-            Outcome(done.status, done.reason, done.traceback) if isinstance(done, Lost) else done,
+            Outcome(done.status, done.reason, done.traceback)
+            if isinstance(done, Failure)
+            else done,
         )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Lost:
+class Failure:
     """What came of an item whose work did not return: it raised, took too long, or its process
     died.
     """
@@ -163,14 +167,14 @@ class Lost:
     traceback: str | None = None
 
 
-def spread(
+def map_in_processes(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     settings: Settings,
     *,
     jobs: int,
     timeout: float | None = None,
-) -> Iterator[tuple[Item, Result | Lost]]:
+) -> Iterator[tuple[Item, Result | Failure]]:
     """Do some work on each item in worker processes and yield the results as they come.
 
     Args:
@@ -180,45 +184,53 @@ def spread(
         jobs: worker processes. The cores are shared out among them.
         timeout: seconds an item may take; its worker is ended, also inside a compiled library.
     """
-    settings = dataclasses.replace(settings, threads=max(1, cores() // jobs))
+    settings = dataclasses.replace(settings, threads=max(1, count_cores() // jobs))
     context = multiprocessing.get_context(
         "spawn"
     )  # fork is unsafe once a library has started threads
     pool = ProcessPool(
-        max_workers=jobs, initializer=worker.start, initargs=[settings], context=context
+        max_workers=jobs, initializer=worker.start_worker, initargs=[settings], context=context
     )
     try:
         futures: dict[Future[Result], Item] = {
-            pool.schedule(called, args=[work, item], timeout=timeout): item for item in items
+            pool.schedule(call_without_exit, args=[work, item], timeout=timeout): item
+            for item in items
         }
         for future in as_completed(futures):
-            done = result_of(future, timeout)
+            done = result_of_future(future, timeout)
             yield futures[future], done
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
 
 
-def called(work: Callable[[Item], Result], item: Item) -> Result:
+def call_without_exit(work: Callable[[Item], Result], item: Item) -> Result:
     try:
         return work(item)
     except SystemExit as error:  # a plug-in that calls sys.exit must not end the worker
         raise RuntimeError(f"it called sys.exit({error})") from error
 
 
-def result_of(future: Future[Result], timeout: float | None) -> Result | Lost:
+def result_of_future(future: Future[Result], timeout: float | None) -> Result | Failure:
     try:
         return future.result()
     except TimeoutError:
-        return Lost("timeout", f"took longer than {timeout:g} s")
+        return Failure("timeout", f"took longer than {timeout:g} s")
     except ProcessExpired as error:
-        return Lost(
+        return Failure(
             "failed", f"its worker process died (exit code {error.exitcode}; often: out of memory)"
         )
     except Exception as error:  # raised by the work, or what the pool itself could not do
-        return Lost("failed", worker.brief(error), "".join(traceback.format_exception(error)))
+        return Failure("failed", describe_error(error), "".join(traceback.format_exception(error)))
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_workers(jobs: int, tasks: int) -> int:
+    """Return how many worker processes to start: what was asked for, 0 for one per core, four at
+    most.
+    """
+    return min(jobs or min(count_cores(), _MAX_DEFAULT_JOBS), max(1, tasks))

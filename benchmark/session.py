@@ -18,8 +18,6 @@ from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
 from benchmark.worker import Settings
 
-_MOST_JOBS = 4
-
 
 class Session:
     """Use as a context manager; the start and the end of the command are recorded with its
@@ -121,7 +119,7 @@ class Session:
 
     def do(self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, what: str) -> int:
         """Do the tasks with a progress display; return how many did not end well."""
-        jobs = workers(jobs, len(tasks))
+        jobs = runner.count_workers(jobs, len(tasks))
         stream = runner.run(
             tasks,
             self._settings,
@@ -131,9 +129,8 @@ class Session:
             jobs=jobs,
             timeout=timeout,
         )
-        return sum(
-            _told(task, outcome) for task, outcome in console.track(stream, len(tasks), what)
-        )
+        outcomes = console.track(stream, len(tasks), what)
+        return sum(_report_failure(task, outcome) for task, outcome in outcomes)
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
         """Print how many of the plan's cells are ok, failed and skipped, and why; return how many
@@ -193,17 +190,10 @@ def _paces(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _told(task: Task, outcome: Outcome) -> bool:
+def _report_failure(task: Task, outcome: Outcome) -> bool:
     """Say at once what went wrong; skips are counted at the end."""
     bad = outcome.status in ("failed", "timeout")
     if bad:
         where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
         console.note(f"{outcome.status}: {where}: {outcome.reason}")
     return bad
-
-
-def workers(jobs: int, tasks: int) -> int:
-    """Return how many worker processes to start: what was asked for, 0 for one per core, four at
-    most.
-    """
-    return min(jobs or min(runner.cores(), _MOST_JOBS), max(1, tasks))

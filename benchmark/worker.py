@@ -9,14 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark import imageio, noise
-from benchmark.api import DataError, Dataset, Method, Observation, Picture, Sample, as_picture
+from benchmark.api import DataError, Dataset, Observation, Picture, Sample, as_picture
+from benchmark.apply import PreparedMethod, Skip, Stopwatch, outcome_of_error, prepare_method
 from benchmark.cells import Cell, Outcome, Score, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
@@ -47,11 +46,10 @@ class Settings:
     threads: int = 1
 
 
-_LONGEST_REASON = 300
 _settings: Settings | None = None
 
 
-def start(settings: Settings) -> None:
+def start_worker(settings: Settings) -> None:
     """Set this process up for the cells of one command: threads, plug-ins, empty caches."""
     global _settings
     _settings = settings
@@ -75,57 +73,47 @@ def _limit_threads(threads: int) -> None:
     cv2.setNumThreads(threads)
 
 
-def work(task: Task) -> Outcome:
+def do_task(task: Task) -> Outcome:
     """Do one cell. Whatever goes wrong inside becomes the outcome; nothing is raised."""
     try:
         return _rescore(task) if task.output is not None else _run(task)
     except (Exception, SystemExit) as error:  # a method that calls sys.exit must not end the run
-        return Outcome("failed", reason=brief(error), traceback=traceback.format_exc())
-
-
-def brief(error: BaseException) -> str:
-    """Return one line of at most 300 characters that names an error."""
-    try:
-        text = str(error)
-    except Exception:  # an outside plug-in may get even this wrong
-        text = "(its message cannot be shown)"
-    return one_line(f"{type(error).__name__}: {text}".removesuffix(": "))
-
-
-def one_line(text: object) -> str:
-    """Return a text as one line of at most 300 characters, for tables and the terminal."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+        return outcome_of_error(error)
 
 
 def _run(task: Task) -> Outcome:
     settings, cell = _current(), task.cell
-    sample, track, method, observation = seen(cell)
-    reason = unmet(method, observation)
-    if reason is not None:
-        return Outcome("skipped", reason=one_line(reason), scene=sample.scene)
-    started = time.perf_counter()
-    restored = method.restore(observation)
-    seconds = time.perf_counter() - started
-    output = track.finish(checked(restored, observation), sample.image.shape[:2])
-    kept = _keep(settings, cell, output, sample, track) if settings.save else None
-    scores = _score(task, output, sample, track)
-    return Outcome("ok", seconds=seconds, scene=sample.scene, output=kept, scores=scores)
+    sample, track, method, observation = prepare_cell(cell)
+    stopwatch = Stopwatch()
+    try:
+        restored = method.restore(observation, stopwatch)
+    except Skip as skip:
+        return dataclasses.replace(outcome_of_error(skip), scene=sample.scene)
+    output = track.finish(restored, sample.image.shape[:2])
+    output_path = _save_output(settings, cell, output, sample, track) if settings.save else None
+    return Outcome(
+        "ok",
+        seconds=stopwatch.seconds,
+        scene=sample.scene,
+        output=output_path,
+        scores=_score_output(task, output, sample, track),
+    )
 
 
-class Seen(NamedTuple):
-    """A cell made ready: the sample through its track, the track, the prepared method, and what the
-    method sees.
+class PreparedCell(NamedTuple):
+    """The sample of a cell through its track, the track, the prepared method, and what the method
+    sees.
     """
 
     sample: Sample
     track: Track
-    method: Method
+    method: PreparedMethod
     observation: Observation
 
 
-def seen(cell: Cell) -> Seen:
-    """Return a cell made ready; for use inside a worker. The observation is the method's own copy.
+def prepare_cell(cell: Cell) -> PreparedCell:
+    """Return all that a cell needs; for use inside a worker. The observation is the method's own
+    copy.
 
     Raises:
         DataError: if the sample is damaged, or is not what it was when the cell was planned.
@@ -133,10 +121,9 @@ def seen(cell: Cell) -> Seen:
     settings, track = _current(), Track.parse(cell.track)
     sample = track.read(_sample(settings, cell))
     method = _method(settings, cell.method)
-    noisy = noise.add_noise(sample, cell.noise, cell.dataset_name).observe(
-        method.card, cell.noise.sigma
-    )
-    return Seen(sample, track, method, _copied(track.fit(noisy)))
+    noisy_sample = noise.add_noise(sample, cell.noise, cell.dataset_name)
+    observation = method.observe(noisy_sample, cell.noise.sigma, track)
+    return PreparedCell(sample, track, method, observation)
 
 
 def _rescore(task: Task) -> Outcome:
@@ -150,48 +137,14 @@ def _rescore(task: Task) -> Outcome:
         if settings.rerun:
             return _run(task)
         raise
-    return Outcome("ok", output=task.output, scores=_score(task, as_picture(output), sample, track))
-
-
-def _copied(seen: Observation) -> Observation:
-    """Return the observation in memory of its own, so that a method that writes into it changes
-    nobody else's input.
-    """
-    return Observation(
-        image=seen.image.copy(),
-        views=None if seen.views is None else (seen.views[0].copy(), seen.views[1].copy()),
-        bit_depth=seen.bit_depth,
-        blur_map=None if seen.blur_map is None else seen.blur_map.copy(),
-        noise_sigma=seen.noise_sigma,
+    return Outcome(
+        "ok", output=task.output, scores=_score_output(task, as_picture(output), sample, track)
     )
 
 
-def unmet(method: Method, observation: Observation) -> str | None:
-    """Return which of the card's needs the observation lacks, or the method's own reason to skip
-    it, or None.
-    """
-    if method.card.inputs == "views" and observation.views is None:
-        return "needs dual-pixel views; the data set has none"
-    if method.card.oracle and observation.blur_map is None:
-        return "needs the true blur map; the data set has none"
-    return method.skip(observation)
-
-
-def checked(restored: object, observation: Observation) -> Picture:
-    """Return what a method gave back, if it keeps the contract.
-
-    Raises:
-        ValueError: wrong type, shape, NaN or infinite values.
-    """
-    output = as_picture(restored, "what the method returned")
-    if output.shape != observation.image.shape:
-        raise ValueError(
-            f"the method returned {output.shape}, its input was {observation.image.shape}"
-        )
-    return output
-
-
-def _score(task: Task, output: Picture, sample: Sample, track: Track) -> Mapping[str, list[Score]]:
+def _score_output(
+    task: Task, output: Picture, sample: Sample, track: Track
+) -> Mapping[str, list[Score]]:
     target = None if sample.target is None else track.frame(sample.target)
     chosen: dict[str, Protocol] = {name: PROTOCOLS.get(name) for name in task.protocols}
     return {
@@ -200,7 +153,9 @@ def _score(task: Task, output: Picture, sample: Sample, track: Track) -> Mapping
     }
 
 
-def _keep(settings: Settings, cell: Cell, output: Picture, sample: Sample, track: Track) -> str:
+def _save_output(
+    settings: Settings, cell: Cell, output: Picture, sample: Sample, track: Track
+) -> str:
     """Store the unclamped output, and beside it the 8-bit pictures a person looks at."""
     kept = output_file(cell)
     picture, target = settings.folder / output_picture(kept), settings.folder / target_picture(cell)
@@ -214,7 +169,7 @@ def _keep(settings: Settings, cell: Cell, output: Picture, sample: Sample, track
 
 
 def _current() -> Settings:
-    assert _settings is not None, "start() was not called in this process"
+    assert _settings is not None, "start_worker() was not called in this process"
     return _settings
 
 
@@ -238,26 +193,8 @@ def _loaded(settings: Settings, dataset: str, sample: str, data: str) -> Sample:
 
 
 @functools.lru_cache(maxsize=64)
-def _method(settings: Settings, text: str) -> Method:
-    method = create(METHODS, text)[0]
-    method.prepare(resolve_device(settings.device, method.card.family == "learned"))
-    return method
+def _method(settings: Settings, text: str) -> PreparedMethod:
+    return prepare_method(create(METHODS, text)[0], settings.device)
 
 
 _metric = functools.cache(create_metric)
-
-
-def resolve_device(device: str, learned: bool) -> str:
-    """Return "cpu" or "cuda" for a method; only learned methods pay for asking torch.
-
-    Raises:
-        ValueError: if "cuda" is demanded and there is none.
-    """
-    if not learned or device == "cpu":
-        return "cpu"
-    import torch
-
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and found == "cpu":
-        raise ValueError("--device cuda: torch sees no CUDA device; use --device auto or cpu")
-    return found

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark import imageio, map_scores, noise
+from benchmark import apply, imageio, map_scores, noise
 from benchmark.api import Map, Sample
 from benchmark.files import replace_file
 from benchmark.map_scores import ESTIMATE_CONSTANT, MapRow
@@ -260,8 +260,8 @@ class _MapTables:
             entries = {
                 key: _mean_entry(mine, key, f"{name}, noise {level}", notes) for key in measures
             }
-        elif (mine["reason"] == map_scores.NO_MAP).all():
-            entries = dict.fromkeys(measures, Entry(None, map_scores.NO_MAP))
+        elif (mine["reason"] == apply.NO_MAP).all():
+            entries = dict.fromkeys(measures, Entry(None, apply.NO_MAP))
         else:
             entries = dict.fromkeys(measures, Entry(None, "incomplete"))
             for (status, reason), some in bad.groupby(["status", "reason"]):
@@ -385,7 +385,7 @@ def write_map_strip(
     first = min((_noise_level(row) for row in rows), default=None)
     by_sample: dict[str, list[MapRow]] = {}
     for row in rows:
-        if _noise_level(row) == first and row["reason"] != map_scores.NO_MAP:
+        if _noise_level(row) == first and row["reason"] != apply.NO_MAP:
             by_sample.setdefault(str(row["sample"]), []).append(row)
     # A sample without any map may be one that cannot be read at all.
     shown = [some for some in by_sample.values() if any(row["status"] == "ok" for row in some)]

@@ -123,7 +123,7 @@ def check_device(device: DeviceChoice) -> None:
     asking torch.
     """
     if device is DeviceChoice.cuda:
-        from benchmark.worker import resolve_device
+        from benchmark.apply import resolve_device
 
         try:
             resolve_device("cuda", learned=True)

@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmark import imageio
 from benchmark.api import BenchmarkError, DataError, Map, Observation, Picture, UsageError
+from benchmark.apply import Skip, describe_error, prepare_for_user
 from benchmark.optics import depth_of_field, scenes
 from benchmark.registry import METHODS, create
 from benchmark.run_layout import file_name
-from benchmark.worker import brief, checked, resolve_device, unmet
 
 
 def deblur_pictures(
@@ -32,23 +32,19 @@ def deblur_pictures(
     targets = _plan_output_files(images, out, f"-{file_name(resolved.label)}")
     for source in images:
         imageio.probe(source)
-    try:
-        method.prepare(resolve_device(device, method.card.family == "learned"))
-    except Exception as error:
-        raise UsageError(f"{resolved.label} cannot be prepared: {brief(error)}") from error
+    prepared = prepare_for_user(method, resolved.label, device)
     out.mkdir(parents=True, exist_ok=True)
     for source, target in zip(images, targets, strict=True):
         picture, bit_depth = imageio.read(source)
-        seen = Observation(picture, bit_depth=bit_depth)
-        reason = unmet(method, seen)
-        if reason is not None:
-            raise UsageError(f"{resolved.label} cannot restore {source}: {reason}")
         try:
-            restored = checked(method.restore(seen), seen)
+            restored = prepared.restore(Observation(picture, bit_depth=bit_depth))
+        except Skip as skip:
+            raise UsageError(f"{resolved.label} cannot restore {source}: {skip.reason}") from skip
         except BenchmarkError:
             raise
         except Exception as error:
-            raise DataError(f"{resolved.label} failed on {source}: {brief(error)}") from error
+            reason = describe_error(error)
+            raise DataError(f"{resolved.label} failed on {source}: {reason}") from error
         imageio.write(target, restored, bit_depth, like=source)
         yield source, target
 

@@ -115,7 +115,7 @@ def convergence_command(
     from benchmark import plan
     from benchmark.reports import convergence as shown
     from benchmark.reports import grid
-    from benchmark.session import workers
+    from benchmark.runner import count_workers
 
     planned = plan.select_methods(methods, console.note)
     chosen = list(
@@ -127,7 +127,7 @@ def convergence_command(
     settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
     noises = parse_noise_levels(noise, False, False, seed)
     count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
-    rows = steps.follow_methods(planned, chosen, noises, settings, jobs=workers(jobs, count))
+    rows = steps.follow_methods(planned, chosen, noises, settings, jobs=count_workers(jobs, count))
     made = shown.convergence_frame(rows)
     written = shown.write_convergence_report(made, out)
     console.wide().print(grid.grid_to_terminal(shown.convergence_grid(made)))
@@ -157,7 +157,7 @@ def psf_command(
     prepare(plugin, None)
     from benchmark.registry import DATASETS, create
     from benchmark.reports import psf_study
-    from benchmark.session import workers
+    from benchmark.runner import count_workers
 
     measured = {}
     if dataset != "none":
@@ -171,7 +171,7 @@ def psf_command(
             if not measured:
                 console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
     try:
-        study = psf_study.measure(measured or None, jobs=workers(jobs, 1_000_000))
+        study = psf_study.measure(measured or None, jobs=count_workers(jobs, 1_000_000))
     except ValueError as error:
         raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
     for line in psf_study.summary_lines(study):

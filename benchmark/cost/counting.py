@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import Network
-from benchmark.worker import brief
+from benchmark.apply import describe_error
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -310,7 +310,7 @@ def _check_with_fvcore(network: Network, form: str) -> CounterCheck:
     except (
         Exception
     ) as error:  # a network that refuses small pictures, or what the tracer cannot follow
-        return CounterCheck(None, brief(error))
+        return CounterCheck(None, describe_error(error))
     if not ours:
         return CounterCheck(None, "nothing to count")
     # fvcore reads what an einsum takes off a text with four digits

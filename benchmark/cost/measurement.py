@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchmark import __version__, console, provenance, runner
 from benchmark.api import DataError, UsageError
+from benchmark.apply import describe_error, resolve_device
 from benchmark.cost import mosaic, published, timing
 from benchmark.cost.counting import NetworkCount, count_network
 from benchmark.cost.published import PublishedCost
@@ -26,7 +27,6 @@ from benchmark.cost.timing import TimingSubject, Trial, TrialFile
 from benchmark.files import replace_file
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, create
-from benchmark.worker import brief, resolve_device
 
 RECORD_FILE, SAMPLES_FILE = "cost.json", "samples.jsonl"
 _LIBRARIES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless")
@@ -121,7 +121,7 @@ def measure_costs(
     subjects = [
         s
         for method in methods
-        for s in _list_subjects(method, size, threads or runner.cores(), device)
+        for s in _list_subjects(method, size, threads or runner.count_cores(), device)
     ]
     names = {method.id.name for method in methods}
     figures = [
@@ -246,4 +246,4 @@ def _count_method(text: str, size: PictureSize) -> MethodCounts:
         file = None if id_.checkpoint is None else Path(type(method).checkpoints[id_.checkpoint])
         return MethodCounts(forms, None if file is None else file.stat().st_size)
     except Exception as error:  # a plug-in may raise anything; the others are counted all the same
-        return MethodCounts(problem=brief(error))
+        return MethodCounts(problem=describe_error(error))

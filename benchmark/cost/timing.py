@@ -13,6 +13,7 @@ Linux's /proc: elsewhere there is none.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -29,10 +30,11 @@ from pebble import ProcessPool
 from pydantic import TypeAdapter, ValidationError
 
 from benchmark import runner, worker
-from benchmark.api import DataError, Map, Method, Observation, Picture, Sample
+from benchmark.api import DataError, Map, Observation, Picture, Sample
+from benchmark.apply import PreparedMethod, Skip, one_line, prepare_method
 from benchmark.cells import Status
 from benchmark.registry import METHODS, create
-from benchmark.runner import Lost
+from benchmark.runner import Failure
 from benchmark.worker import Settings
 
 T = TypeVar("T")
@@ -207,7 +209,7 @@ def _run_trial(
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     if isinstance(found, Reading):
         return Trial(subject, number, "ok", None, found, finished)
-    if isinstance(found, Lost):
+    if isinstance(found, Failure):
         return Trial(subject, number, found.status, found.reason, None, finished)
     return Trial(subject, number, "skipped", found, None, finished)
 
@@ -221,56 +223,71 @@ class _MethodProcess:
         settings = Settings(Path(), Path(), tuple(plugins), subject.device, threads=subject.threads)
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
-            max_workers=1, initializer=worker.start, initargs=[settings], context=context
+            max_workers=1, initializer=worker.start_worker, initargs=[settings], context=context
         )
 
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def do(self, work: Callable[[Item], T], item: Item, timeout: float | None = None) -> T | Lost:
-        return runner.result_of(
-            self._pool.schedule(runner.called, args=[work, item], timeout=timeout), timeout
-        )
+    def do(
+        self, work: Callable[[Item], T], item: Item, timeout: float | None = None
+    ) -> T | Failure:
+        future = self._pool.schedule(runner.call_without_exit, args=[work, item], timeout=timeout)
+        return runner.result_of_future(future, timeout)
 
 
 # Inside the process
 # --------------------------------------------------------------------------------------------------
 
-_method_in_process: tuple[Method, Observation] | None = None
+_method_in_process: tuple[PreparedMethod, Observation] | None = None
 
 
 def _prepare_subject(what: tuple[TimingSubject, PictureWithMap]) -> str | None:
     """Prepare a method in this process; return why it is skipped, or None."""
     global _method_in_process
     subject, (image, blur_map) = what
-    method = create(METHODS, subject.method)[0]
-    method.prepare(subject.device)
-    observation = Sample("mosaic", image, views=(image, image), blur_map=blur_map).observe(
-        method.card
-    )
+    method = prepare_method(create(METHODS, subject.method)[0], subject.device)
+    observation = method.observe(Sample("mosaic", image, views=(image, image), blur_map=blur_map))
     _method_in_process = method, observation
-    reason = worker.unmet(method, observation)
-    return None if reason is None else worker.one_line(reason)
+    try:
+        method.require_input(observation)
+    except Skip as skip:
+        return one_line(skip.reason)
+    return None
 
 
 def _time_restoration(subject: TimingSubject) -> Reading:
     """Restore the picture once with the method that `_prepare_subject` has prepared."""
     assert _method_in_process is not None, "_prepare_subject() was not called in this process"
     method, observation = _method_in_process
-    gpu = subject.device == "cuda"
-    _reset_memory_peaks(gpu)
-    before = _process_memory("VmRSS")
-    _wait_for_gpu(gpu)
-    started = time.perf_counter()
-    restored = method.restore(observation)
-    _wait_for_gpu(gpu)
-    seconds = time.perf_counter() - started
-    reading = Reading(
-        seconds, before, _process_memory("VmHWM"), _gpu_memory_peak() if gpu else None
-    )
-    worker.checked(restored, observation)
-    return reading
+    meter = _Meter(gpu=subject.device == "cuda")
+    method.restore(observation, meter)
+    assert meter.reading is not None
+    return meter.reading
+
+
+class _Meter(contextlib.AbstractContextManager[None]):
+    """Reads seconds and memory of the work inside; both ends wait for the GPU."""
+
+    def __init__(self, gpu: bool) -> None:
+        self.reading: Reading | None = None
+        self._gpu = gpu
+
+    def __enter__(self) -> None:
+        _reset_memory_peaks(self._gpu)
+        self._memory_before = _process_memory("VmRSS")
+        _wait_for_gpu(self._gpu)
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
+        _wait_for_gpu(self._gpu)
+        seconds = time.perf_counter() - self._start
+        peak = _process_memory("VmHWM")
+        gpu_peak = _gpu_memory_peak() if self._gpu else None
+        self.reading = Reading(seconds, self._memory_before, peak, gpu_peak)
 
 
 def _wait_for_gpu(gpu: bool) -> None:

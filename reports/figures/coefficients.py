@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Map, Method, Mixture, Sample, Unavailable
+from benchmark.apply import Skip, describe_error, prepare_method
 from benchmark.metrics.tracks import Track
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source, drawn_by
 from benchmark.reports.figures.style import CaptionedFigure
-from benchmark.worker import brief, unmet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,35 +108,23 @@ def _method_mixtures(source: Source, sample: Sample, reasons: list[str]) -> Iter
     """Yield the mixture of each method; why one that might have some has none goes to `reasons`."""
     for name in source.methods:
         try:
-            found = _mixture_of_method(source, sample, name)
-        except (
-            Exception
-        ) as error:  # a plug-in may raise anything; the others are drawn all the same
-            reasons.append(f"{name}: {brief(error)}")
-            continue
-        if isinstance(found, _NamedMixture):
-            yield found
-        elif found:
-            reasons.append(f"{name}: {found}")
+            method = create(METHODS, name)[0]
+            if type(method).mixture is not Method.mixture:
+                yield _mixture_of_method(source, sample, name, method)
+        except Skip as skip:
+            reasons.append(f"{name}: {skip.reason}")
+        except Exception as error:  # a plug-in may raise anything; the others are drawn
+            reasons.append(f"{name}: {describe_error(error)}")
 
 
-def _mixture_of_method(source: Source, sample: Sample, name: str) -> _NamedMixture | str:
-    """Return the mixture of a method, or why there is none; an empty text for a method that never
-    has any.
-    """
-    method = create(METHODS, name)[0]
-    if type(method).mixture is Method.mixture:
-        return ""
-    method.prepare("cpu")
-    observation = Track.parse(source.track).fit(sample.observe(method.card))
-    lack = unmet(method, observation)
-    mixture = None if lack else method.mixture(observation)
-    if mixture is None:
-        return lack or "mixes no Gaussian kernels"
+def _mixture_of_method(source: Source, sample: Sample, name: str, method: Method) -> _NamedMixture:
+    """Return the mixture of a method; raises Skip if it has none for this sample."""
+    prepared = prepare_method(method, "cpu")
+    observation = prepared.observe(sample, track=Track.parse(source.track))
+    mixture = prepared.mixture(observation)
     weights = method.weights_hash()
-    return _NamedMixture(
-        source.title(name), mixture, f"weights SHA-256 {weights}" if weights else "without weights"
-    )
+    note = f"weights SHA-256 {weights}" if weights else "without weights"
+    return _NamedMixture(source.title(name), mixture, note)
 
 
 def _layout_coefficients(sample: Sample, found: Sequence[_NamedMixture]) -> Figure:

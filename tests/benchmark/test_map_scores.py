@@ -15,7 +15,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmark import imageio, map_scores, noise, plan, runner
+from benchmark import apply, imageio, map_scores, noise, plan, runner
 from benchmark.api import MAP_CROP_RIGHT, DataError, Observation, Sample
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
@@ -390,7 +390,7 @@ def test_every_outcome_is_a_row_in_the_order_of_the_plan(tmp_path: Path, plugin:
     )
     assert "RuntimeError" in str(by_name["toy-map:how=raise"]["traceback"])
     for name in ("toy-map:how=none", "input"):
-        assert (by_name[name]["status"], by_name[name]["reason"]) == ("skipped", map_scores.NO_MAP)
+        assert (by_name[name]["status"], by_name[name]["reason"]) == ("skipped", apply.NO_MAP)
     assert {row["status"] for row in rows if row["method"] in names[:2]} == {"ok"}
     for row in rows:
         assert tuple(row) == MAP_COLUMNS
@@ -449,7 +449,7 @@ def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
     ) -> Iterator[object]:
         return ((item, map_scores.MapOutcome("ok")) for item in items)
 
-    monkeypatch.setattr(runner, "spread", at_once)
+    monkeypatch.setattr(runner, "map_in_processes", at_once)
     run(tmp_path, plugin, "toy-map")
     with (tmp_path / "maps.csv").open("a") as file:
         file.write("0123abcd,ramps,hal")  # what a killed process may leave
@@ -471,7 +471,7 @@ def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
 
     seen: list[dict[str, str]] = []
 
-    monkeypatch.setattr(runner, "spread", stopped)
+    monkeypatch.setattr(runner, "map_in_processes", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, plugin, "toy-map")
     assert [(row["sample"], row["mae_px"]) for row in seen] == [("ramp 1", "0.25")]

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark import imageio, map_scores, plan
+from benchmark import apply, imageio, map_scores, plan
 from benchmark.api import Dataset, DatasetCard, MethodCard, Sample
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.registry import Resolved
+from benchmark.registry import ResolvedId
 from benchmark.reports import maps, summaries, tables
 from benchmark.worker import Settings
 
@@ -58,7 +58,7 @@ class Ramps(Dataset):
 
 def planned(name: str, **card: object) -> PlannedMethod:
     facts = {"title": name, "family": "classical"} | card
-    return PlannedMethod(Resolved(name, None, {}, name), MethodCard(**facts), "7", None)  # type: ignore[arg-type]
+    return PlannedMethod(ResolvedId(name, None, {}, name), MethodCard(**facts), "7", None)  # type: ignore[arg-type]
 
 
 METHODS = [
@@ -72,7 +72,9 @@ OFFSET = {"under": -0.25, "over": 0.5, "truth:map=oracle": 0.0}
 def data_of(truth: str = "map", count: int = 4) -> PlannedDataset:
     made = Ramps(truth)
     ids = made.ids()[:count]
-    return PlannedDataset(Resolved("ramps", None, {}, "ramps"), made, {name: name for name in ids})
+    return PlannedDataset(
+        ResolvedId("ramps", None, {}, "ramps"), made, {name: name for name in ids}
+    )
 
 
 def rows_of(
@@ -192,7 +194,7 @@ def test_a_method_without_maps_says_so(tmp_path: Path) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data)
     for row in rows[::3]:
-        lose(row, "skipped", map_scores.NO_MAP)
+        lose(row, "skipped", apply.NO_MAP)
     summary = maps.summarise_maps(rows, METHODS, data)[0]
     assert entry(summary, "under", "mae_px").note == "makes no map"
     assert entry(summary, "over", "mae_px").best
@@ -299,7 +301,7 @@ def test_without_any_map_there_is_no_strip(tmp_path: Path) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data)
     for row in rows:
-        lose(row, "skipped", map_scores.NO_MAP)
+        lose(row, "skipped", apply.NO_MAP)
     assert maps.write_map_strip(rows, data, tmp_path, tmp_path / "strip.png") is None
     assert not (tmp_path / "strip.png").exists()
 
@@ -323,7 +325,7 @@ def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> N
     mine = frame[frame["method"] == "zhuo-sim"]
     assert mine["status"].tolist() == ["ok"] * 4 and (mine["n_px"] == 64 * 64).all()
     assert mine["mae_px"].between(0, 5).all() and (mine["rmse_px"] >= mine["mae_px"]).all()
-    assert set(frame.loc[frame["method"] == "input", "reason"]) == {map_scores.NO_MAP}
+    assert set(frame.loc[frame["method"] == "input", "reason"]) == {apply.NO_MAP}
     interval = entry(written.summaries[0], "zhuo-sim", "mae_px").interval
     assert interval is not None and interval.mean == pytest.approx(
         mine[mine["noise"] == 0]["mae_px"].mean()

@@ -469,10 +469,10 @@ def _maps(
 
     def here(work: Any, items: Any, settings: Settings, **_: object) -> Iterator[Any]:
         monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
-        worker.start(settings)
+        worker.start_worker(settings)
         return ((item, work(item)) for item in items)
 
-    monkeypatch.setattr(runner, "spread", here)
+    monkeypatch.setattr(runner, "map_in_processes", here)
     methods, data = plan.select_methods([text]), plan.select_dataset("tiny", folder)
     return map_scores.score_maps(
         methods, data, [Noise(0.0)], Settings(folder, folder, (toys,), device="cpu")
