@@ -41,5 +41,6 @@ def test_folders_at_the_top_are_the_ones_that_are_imported() -> None:
     top = Path(__file__).parents[1]
     for name in ("methods", "datasets", "reports"):
         assert (ROOT / name).is_symlink() and (ROOT / name).resolve() == top / name
-    assert (ROOT / "published").resolve() == top / "results" / "published"
+    for name in ("published", "measured"):
+        assert (ROOT / name).resolve() == top / "results" / name
     assert not (top / "datasets" / "__init__.py").exists()

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import benchmark
 from benchmark.cost import measurement
 from benchmark.cost import published as figures
 from benchmark.cost.measurement import CostRecord, PictureSize
@@ -16,7 +17,7 @@ from benchmark.cost.published import PublishedCost
 from benchmark.reports import cost, footnotes
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
-from benchmark.reports.published import GKMNET_PAPER, PUBLISHED_FOLDER, PaperRow
+from benchmark.reports.published import GKMNET_PAPER, PaperRow
 
 _PRINTED = {
     "parameters": "parameters (M)",
@@ -33,7 +34,10 @@ _COUNTED: Mapping[str, Sequence[str]] = {
     "gpu_seconds": ("GPU (s)",),
 }
 _SECONDS = ("CPU (s)", "GPU (s)")
-_PLACES = (Path("results/cost/1680x1120"), PUBLISHED_FOLDER.resolve().parent / "measured" / "cost")
+_PLACES = (
+    Path("results/cost/1680x1120"),
+    Path(benchmark.__file__).parent / "measured" / "cost",
+)
 _ABSENT = (
     "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
 )

@@ -49,7 +49,7 @@ from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VARIANTS: tuple[Variant, ...] = ("paper", "official", "v2")
 
 

@@ -48,7 +48,7 @@ from benchmark.methods.training.validation import Validation, pooled_psnr
 from benchmark.registry import METHODS, create
 from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module", autouse=True)
