@@ -42,8 +42,8 @@ MAX_PIXELS: Final = 178_956_970
 same line).
 """
 
-Format = Literal["PNG", "JPEG", "TIFF"]
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+PictureFormat = Literal["PNG", "JPEG", "TIFF"]
+PixelLevels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -74,7 +74,7 @@ class Header:
     `bit_depth` is 8 or 16; PNG's 1, 2 and 4 bits count as 8.
     """
 
-    format: Format
+    format: PictureFormat
     width: int
     height: int
     channels: int
@@ -91,14 +91,14 @@ class Looks:
     icc_profile: bytes | None = None
 
 
-def probe(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Return the header of a picture file without decoding it.
 
     Raises:
         DataError: if the file is missing or is not a picture that `read` accepts.
     """
-    with _naming(path), path.open("rb") as file:
-        return _header(file)
+    with _name_file_in_errors(path), path.open("rb") as file:
+        return _parse_header(file)
 
 
 def read(path: Path) -> tuple[Picture, int]:
@@ -109,21 +109,23 @@ def read(path: Path) -> tuple[Picture, int]:
         DataError: if the file is missing, damaged, or not a picture of a kind this module reads
             exactly.
     """
-    with _naming(path):
+    with _name_file_in_errors(path):
         data = path.read_bytes()
-        header = _header(io.BytesIO(data))
+        header = _parse_header(io.BytesIO(data))
         pixels = _DECODERS[header.format](data)
-        _check(pixels, header)
-        return _rgb(pixels), header.bit_depth
+        _check_decoded(pixels, header)
+        return _levels_to_rgb(pixels), header.bit_depth
 
 
-def looks(path: Path) -> Looks:
-    """Return orientation and ICC profile of a picture file; raises DataError as `probe` does."""
-    with _naming(path), path.open("rb") as file:
-        if _header(file).format == "TIFF":
-            return _tiff_looks(file)
-        with _pillow(file) as image:
-            return _valid_looks(image.getexif().get(_ORIENTATION), image.info.get("icc_profile"))
+def read_looks(path: Path) -> Looks:
+    """Return orientation and ICC profile of a picture file; raises DataError as `read_header`
+    does.
+    """
+    with _name_file_in_errors(path), path.open("rb") as file:
+        if _parse_header(file).format == "TIFF":
+            return _read_tiff_looks(file)
+        with _open_with_pillow(file) as image:
+            return _check_looks(image.getexif().get(_ORIENTATION), image.info.get("icc_profile"))
 
 
 def write(
@@ -148,11 +150,12 @@ def write(
         DataError: if the file cannot be written, or `like` cannot be read.
         ValueError: if `picture` is not a finite H x W x 3 float32 array.
     """
-    encode = _encoder(path, bit_depth, quality)
+    encode = _choose_encoder(path, bit_depth, quality)
     top = 2**bit_depth - 1
     levels = np.rint(np.clip(as_picture(picture), 0, 1).astype(np.float64) * top)
     data = encode(
-        levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks(like) if like else Looks()
+        levels.astype(np.uint8 if bit_depth == 8 else np.uint16),
+        read_looks(like) if like else Looks(),
     )
     with replace_file(path) as file:
         file.write(data)
@@ -164,7 +167,9 @@ def read_array(path: Path) -> NDArray[np.float32]:
     Raises:
         DataError: if the file is missing, damaged, or holds anything but one float32 array.
     """
-    with _naming(path, "expected a .npy file of float32; run the command that made it again"):
+    with _name_file_in_errors(
+        path, "expected a .npy file of float32; run the command that made it again"
+    ):
         # Mapping first compares the header's shape with the file's size before any memory is taken.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(mapped, np.ndarray) or mapped.dtype != np.float32:
@@ -186,7 +191,7 @@ def write_array(path: Path, array: NDArray[np.float32]) -> None:
 
 
 @contextmanager
-def _naming(path: Path, expected: str = _EXPECTED) -> Iterator[None]:
+def _name_file_in_errors(path: Path, expected: str = _EXPECTED) -> Iterator[None]:
     """Turn whatever goes wrong inside into a DataError that names the file."""
     try:
         yield
@@ -202,15 +207,15 @@ def _naming(path: Path, expected: str = _EXPECTED) -> Iterator[None]:
         ) from error
 
 
-def _header(file: BinaryIO) -> Header:
+def _parse_header(file: BinaryIO) -> Header:
     magic = file.read(8)
     file.seek(0)
     if magic == _PNG_MAGIC:
-        header = _png_header(file.read(33))
+        header = _parse_png_header(file.read(33))
     elif magic.startswith(_JPEG_MAGIC):
-        header = _jpeg_header(file)
+        header = _parse_jpeg_header(file)
     elif magic.startswith(_TIFF_MAGICS):
-        header = _tiff_header(file)
+        header = _parse_tiff_header(file)
     else:
         raise _Unfit("is not a PNG, TIFF or JPEG file" if magic else "is empty")
     file.seek(0)
@@ -221,7 +226,7 @@ def _header(file: BinaryIO) -> Header:
     return header
 
 
-def _check(pixels: Pixels, header: Header) -> None:
+def _check_decoded(pixels: PixelLevels, header: Header) -> None:
     """Refuse a decoder's result that is not what the header declares."""
     declared = (header.height, header.width, header.bit_depth)
     decoded = (*pixels.shape[:2], 8 * pixels.dtype.itemsize)
@@ -231,7 +236,7 @@ def _check(pixels: Pixels, header: Header) -> None:
         )
 
 
-def _rgb(pixels: Pixels) -> Picture:
+def _levels_to_rgb(pixels: PixelLevels) -> Picture:
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     colour = (
         pixels[..., :3]
@@ -245,23 +250,25 @@ def _rgb(pixels: Pixels) -> Picture:
 # --------------------------------------------------------------------------------------------------
 
 
-def _png_header(start: bytes) -> Header:
+def _parse_png_header(start: bytes) -> Header:
     kind, width, height, depth, colour = struct.unpack(">4sIIBB", start[12:26])
     if kind != b"IHDR" or struct.unpack(">I", start[29:33])[0] != zlib.crc32(start[12:29]):
         raise _Unfit("has a damaged PNG header")
     return Header("PNG", width, height, _PNG_CHANNELS[colour], 16 if depth == 16 else 8)
 
 
-def _png_decode(data: bytes) -> Pixels:
+def _decode_png(data: bytes) -> PixelLevels:
     # Ancillary chunks are left out: profiles and gamma must not change pixels, nor make libpng talk
     # on stderr.
     kept = b"".join(
-        chunk for kind, chunk in _png_chunks(data) if kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+        chunk
+        for kind, chunk in _iterate_png_chunks(data)
+        if kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
     )
-    return _opencv_decode(_PNG_MAGIC + kept)
+    return _decode_with_opencv(_PNG_MAGIC + kept)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _iterate_png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (type, whole chunk) up to IEND, each with its checksum verified: some OpenCV versions
     decode a part.
     """
@@ -279,28 +286,28 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _opencv_decode(data: bytes) -> Pixels:
+def _decode_with_opencv(data: bytes) -> PixelLevels:
     """Decode to RGB order or grey; IMREAD_UNCHANGED is the flag that keeps 16 bits and ignores
     orientation.
     """
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _Unfit("cannot be decoded")
-    return cast("Pixels", pixels if pixels.ndim == 2 else pixels[..., 2::-1])
+    return cast("PixelLevels", pixels if pixels.ndim == 2 else pixels[..., 2::-1])
 
 
-def _png_encode(levels: Pixels, how: Looks) -> bytes:
+def _encode_png(levels: PixelLevels, how: Looks) -> bytes:
     _, encoded = cv2.imencode(".png", levels[..., ::-1])
     data = encoded.tobytes()
     extra = b""
     if how.icc_profile:
-        extra += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(how.icc_profile))
+        extra += _build_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(how.icc_profile))
     if how.orientation != 1:
-        extra += _png_chunk(b"eXIf", _exif(how).removeprefix(b"Exif\0\0"))
+        extra += _build_png_chunk(b"eXIf", _encode_exif(how).removeprefix(b"Exif\0\0"))
     return data[:33] + extra + data[33:]  # right behind IHDR, before the pixels
 
 
-def _png_chunk(kind: bytes, payload: bytes) -> bytes:
+def _build_png_chunk(kind: bytes, payload: bytes) -> bytes:
     return (
         struct.pack(">I", len(payload))
         + kind
@@ -314,28 +321,28 @@ def _png_chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 @contextmanager
-def _pillow(file: BinaryIO) -> Iterator[Image.Image]:
+def _open_with_pillow(file: BinaryIO) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata and large sizes; sizes have their own limit
         with Image.open(file, formats=("JPEG", "PNG")) as image:
             yield image
 
 
-def _jpeg_header(file: BinaryIO) -> Header:
-    with _pillow(file) as image:
+def _parse_jpeg_header(file: BinaryIO) -> Header:
+    with _open_with_pillow(file) as image:
         if image.mode not in _JPEG_CHANNELS:
             raise _Unfit(f"is a JPEG in {image.mode}, not in grey or RGB")
         return Header("JPEG", *image.size, _JPEG_CHANNELS[image.mode], 8)
 
 
-def _jpeg_decode(data: bytes) -> Pixels:
-    with _pillow(io.BytesIO(data)) as image:  # refuses files without their end marker
+def _decode_jpeg(data: bytes) -> PixelLevels:
+    with _open_with_pillow(io.BytesIO(data)) as image:  # refuses files without their end marker
         return np.array(image)
 
 
-def _jpeg_encode(levels: Pixels, how: Looks, quality: int) -> bytes:
+def _encode_jpeg(levels: PixelLevels, how: Looks, quality: int) -> bytes:
     buffer = io.BytesIO()
-    exif = _exif(how) if how.orientation != 1 else b""
+    exif = _encode_exif(how) if how.orientation != 1 else b""
     image = Image.fromarray(levels)
     image.save(
         buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=how.icc_profile
@@ -343,7 +350,7 @@ def _jpeg_encode(levels: Pixels, how: Looks, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _exif(how: Looks) -> bytes:
+def _encode_exif(how: Looks) -> bytes:
     exif = Image.Exif()
     exif[_ORIENTATION] = how.orientation
     return exif.tobytes()
@@ -354,7 +361,7 @@ def _exif(how: Looks) -> bytes:
 
 
 @contextmanager
-def _tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
+def _open_tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
     with tifffile.TiffFile(file) as tiff:
         pages = [
             page
@@ -366,8 +373,8 @@ def _tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
         yield pages[0]
 
 
-def _tiff_header(file: BinaryIO) -> Header:
-    with _tiff_page(file) as page:
+def _parse_tiff_header(file: BinaryIO) -> Header:
+    with _open_tiff_page(file) as page:
         if page.sampleformat != tifffile.SAMPLEFORMAT.UINT or page.bitspersample not in (8, 16):
             raise _Unfit(
                 f"holds {page.bitspersample}-bit samples of TIFF format {page.sampleformat}"
@@ -381,8 +388,8 @@ def _tiff_header(file: BinaryIO) -> Header:
         )
 
 
-def _tiff_decode(data: bytes) -> Pixels:
-    with _tiff_page(io.BytesIO(data)) as page:
+def _decode_tiff(data: bytes) -> PixelLevels:
+    with _open_tiff_page(io.BytesIO(data)) as page:
         spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         if not spans or any(count <= 0 or offset + count > len(data) for offset, count in spans):
             raise _Unfit("is truncated")
@@ -392,19 +399,19 @@ def _tiff_decode(data: bytes) -> Pixels:
         # LZW and others need an optional package of tifffile. OpenCV reads them, with its own ideas
         # of the rest.
         if page.samplesperpixel in (1, 3) and page.tags.valueof(_ORIENTATION, 1) == 1:
-            return _opencv_decode(data)
+            return _decode_with_opencv(data)
         raise _Unfit(
             f"combines {tifffile.COMPRESSION(page.compression).name} compression with alpha or an "
             f"orientation"
         )
 
 
-def _tiff_looks(file: BinaryIO) -> Looks:
-    with _tiff_page(file) as page:
-        return _valid_looks(page.tags.valueof(_ORIENTATION), page.tags.valueof(_ICC_PROFILE))
+def _read_tiff_looks(file: BinaryIO) -> Looks:
+    with _open_tiff_page(file) as page:
+        return _check_looks(page.tags.valueof(_ORIENTATION), page.tags.valueof(_ICC_PROFILE))
 
 
-def _tiff_encode(levels: Pixels, how: Looks) -> bytes:
+def _encode_tiff(levels: PixelLevels, how: Looks) -> bytes:
     buffer = io.BytesIO()
     orientation = [(_ORIENTATION, "H", 1, how.orientation, True)]
     tifffile.imwrite(
@@ -421,7 +428,7 @@ def _tiff_encode(levels: Pixels, how: Looks) -> bytes:
 # --------------------------------------------------------------------------------------------------
 
 
-def _valid_looks(orientation: object, icc_profile: object) -> Looks:
+def _check_looks(orientation: object, icc_profile: object) -> Looks:
     """Keep what is meaningful for an RGB output: a grey or CMYK profile (bytes 16-19 name its
     colour space) is not.
     """
@@ -432,25 +439,27 @@ def _valid_looks(orientation: object, icc_profile: object) -> Looks:
     )
 
 
-def _encoder(path: Path, bit_depth: int, quality: int) -> Callable[[Pixels, Looks], bytes]:
+def _choose_encoder(
+    path: Path, bit_depth: int, quality: int
+) -> Callable[[PixelLevels, Looks], bytes]:
     suffix = path.suffix.lower()
     if bit_depth not in (8, 16):
         raise UsageError(f"{path}: bit depth must be 8 or 16, not {bit_depth}")
     if not 1 <= quality <= 100:
         raise UsageError(f"{path}: JPEG quality must be 1 to 100, not {quality}")
     if suffix == ".png":
-        return _png_encode
+        return _encode_png
     if suffix in {".tif", ".tiff"}:
-        return _tiff_encode
+        return _encode_tiff
     if suffix in {".jpg", ".jpeg"} and bit_depth == 8:
-        return lambda levels, how: _jpeg_encode(levels, how, quality)
+        return lambda levels, how: _encode_jpeg(levels, how, quality)
     raise UsageError(
         f"{path}: cannot hold {bit_depth} bits per channel; use .png or .tif (or .jpg for 8 bits)"
     )
 
 
-_DECODERS: Final[dict[Format, Callable[[bytes], Pixels]]] = {
-    "PNG": _png_decode,
-    "JPEG": _jpeg_decode,
-    "TIFF": _tiff_decode,
+_DECODERS: Final[dict[PictureFormat, Callable[[bytes], PixelLevels]]] = {
+    "PNG": _decode_png,
+    "JPEG": _decode_jpeg,
+    "TIFF": _decode_tiff,
 }

@@ -44,7 +44,7 @@ from benchmark.apply import NO_MAP, Skip, Stopwatch, one_line, validate_blur_map
 from benchmark.arrays import FloatArray
 from benchmark.cells import Cell
 from benchmark.files import replace_file
-from benchmark.metrics.tracks import Depth, Track
+from benchmark.metrics.tracks import Track, TrackDepth
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
@@ -384,7 +384,7 @@ def score_maps(
     noises: Sequence[Noise],
     settings: Settings,
     *,
-    depth: Depth = "u8",
+    depth: TrackDepth = "u8",
     jobs: int = 1,
     timeout: float | None = None,
 ) -> list[MapRow]:

@@ -80,17 +80,17 @@ def mean_interval(
     """
     from scipy import stats
 
-    data = np.sort(_finite(values))
+    data = np.sort(_check_finite(values))
     mean, n = float(data.mean()), data.size
-    if _all_equal(data) or n < _LEAST:
+    if _are_all_equal(data) or n < _LEAST:
         return Interval(mean, None, None, n)
     if _FEW <= n <= _MANY:
-        return Interval(mean, *_bca(data, confidence, seed), n, "bootstrap")
+        return Interval(mean, *_bca_bounds(data, confidence, seed), n, "bootstrap")
     low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=stats.sem(data))
     return Interval(mean, float(low), float(high), n, "t")
 
 
-def _bca(data: Float64Array, confidence: float, seed: int) -> tuple[float, float]:
+def _bca_bounds(data: Float64Array, confidence: float, seed: int) -> tuple[float, float]:
     from scipy import stats
 
     rng = np.random.default_rng(seed)
@@ -100,13 +100,13 @@ def _bca(data: Float64Array, confidence: float, seed: int) -> tuple[float, float
     return float(found.low), float(found.high)
 
 
-def _all_equal(data: Float64Array) -> bool:
+def _are_all_equal(data: Float64Array) -> bool:
     """Return whether values differ by rounding at most."""
     return bool(np.ptp(data) <= _ROUNDING * np.abs(data).max())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class PairedComparison:
     """Two methods, a and b, on the same pictures.
 
     Attributes:
@@ -135,14 +135,14 @@ class Paired:
     detectable: float | None
 
 
-def compare(
+def compare_paired_scores(
     a: Sequence[float] | Float64Array,
     b: Sequence[float] | Float64Array,
     *,
     higher_is_better: bool = True,
     confidence: float = 0.95,
     seed: int = 0,
-) -> Paired:
+) -> PairedComparison:
     """Compare two methods by their scores on the same pictures.
 
     Args:
@@ -155,7 +155,7 @@ def compare(
         ValueError: no pictures, another number of them in a than in b, or a score that is not
             finite.
     """
-    first, second = _finite(a), _finite(b)
+    first, second = _check_finite(a), _check_finite(b)
     if first.size != second.size:
         raise ValueError(
             f"paired scores are of the same pictures, got {first.size} and {second.size} of them"
@@ -164,30 +164,30 @@ def compare(
     # subtraction.
     difference = np.round(first - second, _DECIMALS)
     above, below = int((difference > 0).sum()), int((difference < 0).sum())
-    return Paired(
+    return PairedComparison(
         n=difference.size,
         mean=float(difference.mean()),
         interval=mean_interval(difference, confidence=confidence, seed=seed),
         wins=above if higher_is_better else below,
         losses=below if higher_is_better else above,
         ties=difference.size - above - below,
-        wilcoxon=_wilcoxon(difference),
-        sign_flip=_sign_flip(difference, seed),
-        detectable=_detectable(difference),
+        wilcoxon=_wilcoxon_p(difference),
+        sign_flip=_sign_flip_p(difference, seed),
+        detectable=_detectable_difference(difference),
     )
 
 
-def _wilcoxon(difference: Float64Array) -> float:
+def _wilcoxon_p(difference: Float64Array) -> float:
     from scipy import stats
 
     if not difference.any():
         return 1.0
     if difference.size <= _EXACT:  # scipy takes seconds for what is a sign-flip test of the ranks
-        return _sign_flip(stats.rankdata(np.abs(difference)) * np.sign(difference), seed=0)
+        return _sign_flip_p(stats.rankdata(np.abs(difference)) * np.sign(difference), seed=0)
     return float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
 
 
-def _sign_flip(difference: Float64Array, seed: int) -> float:
+def _sign_flip_p(difference: Float64Array, seed: int) -> float:
     """Return p of the mean; `scipy.stats.permutation_test` gives the same and takes 25 times as
     long.
 
@@ -214,11 +214,11 @@ def _all_signs(n: int) -> Float64Array:
     return np.asarray(2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1) - 1, dtype=np.float64)
 
 
-def _detectable(difference: Float64Array) -> float | None:
+def _detectable_difference(difference: Float64Array) -> float | None:
     from scipy import optimize, stats
 
     n = difference.size
-    if n < _LEAST or _all_equal(difference):
+    if n < _LEAST or _are_all_equal(difference):
         return None
     critical = stats.t.ppf(1 - ALPHA / 2, n - 1)
 
@@ -232,7 +232,7 @@ def _detectable(difference: Float64Array) -> float | None:
     return float(shift * stats.sem(difference))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number (Holm, Scand. J. Statist. 1979), in the order
     given, 1 at most.
 
@@ -249,7 +249,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Friedman:
+class MethodRanks:
     """Ranks of k methods over n pictures.
 
     Attributes:
@@ -269,7 +269,7 @@ class Friedman:
     k: int
 
 
-def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
+def rank_methods(scores: ArrayLike, *, higher_is_better: bool = True) -> MethodRanks:
     """Rank many methods on the same pictures.
 
     Args:
@@ -287,13 +287,15 @@ def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
             f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}"
         )
     n, k = table.shape
-    ranks = stats.rankdata(-_finite(table) if higher_is_better else _finite(table), axis=1)
+    ranks = stats.rankdata(
+        -_check_finite(table) if higher_is_better else _check_finite(table), axis=1
+    )
     undecided = bool(
         (ranks == ranks[:, :1]).all()
     )  # every method equal on every picture: the statistic is 0 / 0
     statistic, p = (0.0, 1.0) if undecided else stats.friedmanchisquare(*ranks.T)
     studentized = stats.studentized_range.ppf(1 - ALPHA, k, np.inf)
-    return Friedman(
+    return MethodRanks(
         statistic=float(statistic),
         p=float(p),
         mean_ranks=tuple(float(rank) for rank in ranks.mean(axis=0)),
@@ -303,7 +305,7 @@ def friedman(scores: ArrayLike, *, higher_is_better: bool = True) -> Friedman:
     )
 
 
-def _finite(values: ArrayLike) -> Float64Array:
+def _check_finite(values: ArrayLike) -> Float64Array:
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0 or not np.isfinite(data).all():
         raise ValueError("statistics need at least one value, all of them finite")

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.api import DatasetCard, Sample
-from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import (
+    FileDataset,
+    build_entries,
+    find_folder,
+    list_files,
+    missing_dataset_error,
+    pair_files,
+)
 
 _FOLDERS = ("CUHK-BD", "CUHK", "BlurDetection", "test/CUHK")
 
@@ -52,16 +59,16 @@ class CuhkBd(FileDataset):
             DataError: if there are no photographs, or a photograph or mask is unpaired or of
                 another size.
         """
-        folder = locate(root, *_FOLDERS)
+        folder = find_folder(root, *_FOLDERS)
         if folder is None:
-            raise not_found(self.card, root)
-        images = _defocused(locate(folder, "image", "images") or folder)
-        masks = locate(folder, "gt")
+            raise missing_dataset_error(self.card, root)
+        images = _list_defocused(find_folder(folder, "image", "images") or folder)
+        masks = find_folder(folder, "gt")
         columns = {"image": images} | (
-            {"mask": pair(images, _defocused(masks), "name")} if masks else {}
+            {"mask": pair_files(images, _list_defocused(masks), "name")} if masks else {}
         )
         self._inverted = white == "sharp"
-        super().__init__(entries(columns), parameters={"white": white})
+        super().__init__(build_entries(columns), parameters={"white": white})
 
     def load(self, sample_id: str) -> Sample:
         """Return the photograph with its mask; raises DataError if a file is damaged."""
@@ -73,5 +80,5 @@ class CuhkBd(FileDataset):
         )
 
 
-def _defocused(folder: Path) -> list[Path]:
-    return [path for path in files(folder) if not path.name.casefold().startswith("motion")]
+def _list_defocused(folder: Path) -> list[Path]:
+    return [path for path in list_files(folder) if not path.name.casefold().startswith("motion")]

@@ -16,16 +16,24 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from benchmark.api import DataError, DatasetCard, Scalar
-from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair, unique
+from benchmark.datasets.layout import (
+    FileDataset,
+    build_entries,
+    find_folder,
+    index_by_key,
+    list_files,
+    missing_dataset_error,
+    pair_files,
+)
 
-Split = Literal["train", "val", "test"]
+DpdSplit = Literal["train", "val", "test"]
 
 _TABLE = Path(__file__).with_name("dpd_splits.csv")
 _VIEW_MARKS = ("_L", "_R", "_C")
 _SETTINGS = ("indoor", "outdoor")
 
 
-class _Folders(NamedTuple):
+class _LayoutFolders(NamedTuple):
     """Where a layout keeps the pictures of a split, which stands at `{}`."""
 
     source: str
@@ -44,11 +52,13 @@ _PER_VIEW = (
 _PER_SPLIT = ("{}/DPDD", "DPDD/{}")
 _LAYOUTS: Final = (
     *(
-        _Folders(f"{base}_c/source", f"{base}_c/target", f"{base}_l/source", f"{base}_r/source")
+        _LayoutFolders(
+            f"{base}_c/source", f"{base}_c/target", f"{base}_l/source", f"{base}_r/source"
+        )
         for base in _PER_VIEW
     ),
     *(
-        _Folders(f"{base}/inputC", f"{base}/target", f"{base}/inputL", f"{base}/inputR")
+        _LayoutFolders(f"{base}/inputC", f"{base}/target", f"{base}/inputL", f"{base}/inputR")
         for base in _PER_SPLIT
     ),
 )
@@ -84,7 +94,7 @@ class Dpd(FileDataset):
         ),
     )
 
-    def __init__(self, root: Path, *, split: Split = "test", partial: bool = False) -> None:
+    def __init__(self, root: Path, *, split: DpdSplit = "test", partial: bool = False) -> None:
         """Find the pictures of a split.
 
         Args:
@@ -97,28 +107,28 @@ class Dpd(FileDataset):
             DataError: if the split is missing, incomplete (unless `partial`), unpaired, or not in
                 16 bits.
         """
-        official = _official(split)
-        folders = _find(self.card, root, split)
-        sources, targets = (files(folders[role]) for role in ("image", "target"))
+        official = _read_official_split(split)
+        folders = _find_folders(self.card, root, split)
+        sources, targets = (list_files(folders[role]) for role in ("image", "target"))
         named = any(source.stem in official for source in sources)
         columns = {
             "image": sources,
-            "target": _named_targets(sources, targets, official, split)
+            "target": _pair_by_official_names(sources, targets, official, split)
             if named
-            else pair(sources, targets),
+            else pair_files(sources, targets),
         } | {
-            side: pair(sources, files(folders[side]), key=_shot)
+            side: pair_files(sources, list_files(folders[side]), key=_shot_name)
             for side in ("left", "right")
             if side in folders
         }
         if len(sources) > len(official) or (len(sources) < len(official) and not partial):
-            raise _miscounted(folders["image"], sources, official, split)
+            raise _wrong_count_error(folders["image"], sources, official, split)
         order = list(official) if named else [source.stem for source in sources]
-        settings = _settings(folders["image"], order, len(official)) if split == "test" else {}
-        super().__init__(entries(columns, settings), bit_depth=16, count=len(official))
+        settings = _read_settings(folders["image"], order, len(official)) if split == "test" else {}
+        super().__init__(build_entries(columns, settings), bit_depth=16, count=len(official))
 
 
-def _official(split: Split) -> dict[str, str]:
+def _read_official_split(split: DpdSplit) -> dict[str, str]:
     """Return source name -> target name of a split, in sorted order."""
     with _TABLE.open(newline="") as table:
         return {
@@ -126,31 +136,33 @@ def _official(split: Split) -> dict[str, str]:
         }
 
 
-def _find(card: DatasetCard, root: Path, split: Split) -> dict[str, Path]:
+def _find_folders(card: DatasetCard, root: Path, split: DpdSplit) -> dict[str, Path]:
     """Return role -> folder in the first layout that has source pictures."""
     for layout in _LAYOUTS:
-        source, target, left, right = (locate(root, name.format(split)) for name in layout)
+        source, target, left, right = (find_folder(root, name.format(split)) for name in layout)
         if source is None:
             continue
         if target is None:
-            raise not_found(card, root, f"{source} has no target folder beside it")
+            raise missing_dataset_error(card, root, f"{source} has no target folder beside it")
         if (left is None) != (right is None):
-            raise not_found(card, root, f"{left or right} is there without the other view")
+            raise missing_dataset_error(
+                card, root, f"{left or right} is there without the other view"
+            )
         return {"image": source, "target": target} | (
             {"left": left, "right": right} if left and right else {}
         )
-    raise not_found(card, root, f"no {split} pictures")
+    raise missing_dataset_error(card, root, f"no {split} pictures")
 
 
-def _named_targets(
-    sources: Sequence[Path], targets: Sequence[Path], official: Mapping[str, str], split: Split
+def _pair_by_official_names(
+    sources: Sequence[Path], targets: Sequence[Path], official: Mapping[str, str], split: DpdSplit
 ) -> list[Path]:
     """Return the target of each source by the official list; a target may also carry its source's
     name.
     """
-    by_stem = unique(targets)
+    by_stem = index_by_key(targets)
     chosen: list[Path] = []
-    for source in unique(sources).values():
+    for source in index_by_key(sources).values():
         if source.stem not in official:
             raise DataError(
                 f"{source}: is not one of the {len(official)} files of the official {split} "
@@ -170,8 +182,8 @@ def _named_targets(
     return chosen
 
 
-def _miscounted(
-    folder: Path, sources: Sequence[Path], official: Mapping[str, str], split: Split
+def _wrong_count_error(
+    folder: Path, sources: Sequence[Path], official: Mapping[str, str], split: DpdSplit
 ) -> DataError:
     have = {source.stem for source in sources}
     missing = [name for name in official if name not in have]
@@ -188,29 +200,33 @@ def _miscounted(
     )
 
 
-def _shot(path: Path) -> str:
+def _shot_name(path: Path) -> str:
     """Return the name of the shot: 1P0A0917 for 1P0A0917.png and for its views 1P0A0917_L.png and
     1P0A0917_R.png.
     """
     return path.stem[:-2] if path.stem.upper().endswith(_VIEW_MARKS) else path.stem
 
 
-def _settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict[str, Scalar]]:
+def _read_settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict[str, Scalar]]:
     """Return source name -> {"setting": ...} from the index files.
 
     It is empty where there are none, or where a part of the split has lost the names that the
     positions refer to.
     """
     folder = next(
-        (near for near in sources.parents[:2] if all(path.is_file() for path in _labels(near))),
+        (
+            near
+            for near in sources.parents[:2]
+            if all(path.is_file() for path in _label_files(near))
+        ),
         None,
     )
     if folder is None or len(order) != count:
         return {}
     found: dict[int, str] = {}
     total = 0
-    for setting, path in zip(_SETTINGS, _labels(folder), strict=True):
-        positions = _positions(path)
+    for setting, path in zip(_SETTINGS, _label_files(folder), strict=True):
+        positions = _read_positions(path)
         total += len(positions)
         found |= dict.fromkeys(positions, setting)
     if total != count or set(found) != set(range(1, count + 1)):
@@ -222,11 +238,11 @@ def _settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict
     return {name: {"setting": found[position]} for position, name in enumerate(order, start=1)}
 
 
-def _labels(folder: Path) -> list[Path]:
+def _label_files(folder: Path) -> list[Path]:
     return [folder / f"{setting}_labels.npy" for setting in _SETTINGS]
 
 
-def _positions(path: Path) -> list[int]:
+def _read_positions(path: Path) -> list[int]:
     try:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.api import DatasetCard
-from benchmark.datasets.layout import FileDataset, Pairing, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import (
+    FileDataset,
+    Pairing,
+    build_entries,
+    find_folder,
+    list_files,
+    missing_dataset_error,
+    pair_files,
+)
 
 _ROLES = ("target", "left", "right")
 
@@ -42,28 +50,30 @@ class Folder(FileDataset):
             DataError: if there are no pictures, or files are unpaired or of unequal size.
         """
         folder = path.expanduser()
-        images = files(_inputs(self.card, folder))
-        super().__init__(entries({"image": images} | _partners(self.card, folder, images, pair)))
+        images = list_files(_find_inputs(self.card, folder))
+        super().__init__(
+            build_entries({"image": images} | _pair_subfolders(self.card, folder, images, pair))
+        )
 
 
-def _inputs(card: DatasetCard, folder: Path) -> Path:
+def _find_inputs(card: DatasetCard, folder: Path) -> Path:
     if not folder.is_dir():
-        raise not_found(card, folder, "no such folder")
-    found = locate(folder, "input") or folder
-    if not files(found):
-        raise not_found(card, folder, "no pictures")
+        raise missing_dataset_error(card, folder, "no such folder")
+    found = find_folder(folder, "input") or folder
+    if not list_files(found):
+        raise missing_dataset_error(card, folder, "no pictures")
     return found
 
 
-def _partners(
+def _pair_subfolders(
     card: DatasetCard, folder: Path, images: list[Path], how: Pairing
 ) -> dict[str, list[Path]]:
     """Return role -> files for the sub-folders that are there; they count only beside an `input`
     folder.
     """
-    if locate(folder, "input") is None:
+    if find_folder(folder, "input") is None:
         return {}
-    found = {role: place for role in _ROLES if (place := locate(folder, role))}
+    found = {role: place for role in _ROLES if (place := find_folder(folder, role))}
     if ("left" in found) != ("right" in found):
-        raise not_found(card, folder, "only one of left/ and right/")
-    return {role: pair(images, files(place), how) for role, place in found.items()}
+        raise missing_dataset_error(card, folder, "only one of left/ and right/")
+    return {role: pair_files(images, list_files(place), how) for role, place in found.items()}

@@ -28,13 +28,13 @@ PICTURE_ROLES = ("image", "target", "left", "right", "mask")
 
 Pairing = Literal["auto", "name", "order"]
 
-Key = Callable[[Path], object]
-Size = tuple[int, int]
+PairingKey = Callable[[Path], object]
+PixelSize = tuple[int, int]
 """Width and height in px."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SampleFiles:
     """The files and facts of one sample.
 
     Attributes:
@@ -60,7 +60,7 @@ class FileDataset(Dataset):
 
     def __init__(
         self,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, SampleFiles],
         *,
         parameters: Mapping[str, Scalar] | None = None,
         bit_depth: int | None = None,
@@ -93,7 +93,7 @@ class FileDataset(Dataset):
         """Return the sample ids in natural order."""
         return tuple(self._entries)
 
-    def entry(self, sample_id: str) -> Entry:
+    def entry(self, sample_id: str) -> SampleFiles:
         """Return the files of a sample; raises UsageError for an id that does not exist."""
         try:
             return self._entries[sample_id]
@@ -137,7 +137,7 @@ class FileDataset(Dataset):
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def read_pictures(self, entry: Entry) -> tuple[dict[str, Picture], dict[str, int]]:
+    def read_pictures(self, entry: SampleFiles) -> tuple[dict[str, Picture], dict[str, int]]:
         """Return the pictures and their bits per channel, by role, with promised depth and sizes
         checked.
         """
@@ -145,24 +145,24 @@ class FileDataset(Dataset):
         pictures = {role: picture for role, (picture, _) in decoded.items()}
         bit_depth = {role: depth for role, (_, depth) in decoded.items()}
         self._check_depth(entry, bit_depth)
-        self.check_sizes(entry, {role: size(picture) for role, picture in pictures.items()})
+        self.check_sizes(entry, {role: pixel_size(picture) for role, picture in pictures.items()})
         return pictures, bit_depth
 
-    def check_sizes(self, entry: Entry, sizes: Mapping[str, Size]) -> None:
+    def check_sizes(self, entry: SampleFiles, sizes: Mapping[str, PixelSize]) -> None:
         """Raise DataError unless the pictures, whose sizes are given by role, fit together: here,
         are of one size.
         """
         for role, found in sizes.items():
-            check_size(entry.files[role], found, entry.files["image"], sizes["image"])
+            check_same_size(entry.files[role], found, entry.files["image"], sizes["image"])
 
-    def _check_headers(self, entry: Entry) -> None:
-        headers = {role: imageio.probe(path) for role, path in entry.pictures.items()}
+    def _check_headers(self, entry: SampleFiles) -> None:
+        headers = {role: imageio.read_header(path) for role, path in entry.pictures.items()}
         self._check_depth(entry, {role: header.bit_depth for role, header in headers.items()})
         self.check_sizes(
             entry, {role: (header.width, header.height) for role, header in headers.items()}
         )
 
-    def _check_depth(self, entry: Entry, bit_depth: Mapping[str, int]) -> None:
+    def _check_depth(self, entry: SampleFiles, bit_depth: Mapping[str, int]) -> None:
         for role, found in bit_depth.items():
             if self._bit_depth not in (None, found):
                 raise DataError(
@@ -198,7 +198,7 @@ def natural_key(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in parts], path.name
 
 
-def files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path]:
+def list_files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path]:
     """Return the files of a folder with one of `suffixes` (in any case), in natural order; hidden
     ones do not count.
     """
@@ -208,16 +208,21 @@ def files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path
     return sorted((path for path in visible if path.is_file()), key=natural_key)
 
 
-def locate(root: Path, *candidates: str) -> Path | None:
+def find_folder(root: Path, *candidates: str) -> Path | None:
     """Return the first of the relative `candidates` that is a folder under `root`, whatever the
     case of its name.
     """
     return next(
-        (found for candidate in candidates if (found := _descend(root, candidate.split("/")))), None
+        (
+            found
+            for candidate in candidates
+            if (found := _descend_folders(root, candidate.split("/")))
+        ),
+        None,
     )
 
 
-def _descend(folder: Path, names: Sequence[str]) -> Path | None:
+def _descend_folders(folder: Path, names: Sequence[str]) -> Path | None:
     for name in names:
         exact = folder / name
         if exact.is_dir():
@@ -234,7 +239,7 @@ def _descend(folder: Path, names: Sequence[str]) -> Path | None:
     return folder
 
 
-def not_found(card: DatasetCard, root: Path, why: str = "not found") -> DataError:
+def missing_dataset_error(card: DatasetCard, root: Path, why: str = "not found") -> DataError:
     """Return the error that shows where the data set was looked for and the tree that was
     expected.
     """
@@ -249,12 +254,12 @@ def not_found(card: DatasetCard, root: Path, why: str = "not found") -> DataErro
 # --------------------------------------------------------------------------------------------------
 
 
-def stem(path: Path) -> str:
+def file_stem(path: Path) -> str:
     """Return the file's name without its suffix: the default pairing key."""
     return path.stem
 
 
-def number(path: Path) -> int:
+def number_in_name(path: Path) -> int:
     """Return the last number in a file's name (`image_07.png` -> 7); raises DataError if there is
     none.
     """
@@ -266,29 +271,32 @@ def number(path: Path) -> int:
     return int(digits[-1])
 
 
-def ids(images: Sequence[Path]) -> list[str]:
+def sample_ids(images: Sequence[Path]) -> list[str]:
     """Return one id per image: its stem, or its full name where two files share the stem."""
     counts = Counter(path.stem for path in images)
     return [path.stem if counts[path.stem] == 1 else path.name for path in images]
 
 
-def entries(
+def build_entries(
     columns: Mapping[str, Sequence[Path]], meta: Mapping[str, Mapping[str, Scalar]] | None = None
-) -> dict[str, Entry]:
+) -> dict[str, SampleFiles]:
     """Return sample id -> entry from columns (role -> files) of equal length and facts by sample
     id.
     """
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     facts = meta or {}
-    names = ids(columns["image"])
+    names = sample_ids(columns["image"])
     return {
-        name: Entry(files=row, meta=facts.get(name, {}))
+        name: SampleFiles(files=row, meta=facts.get(name, {}))
         for name, row in zip(names, rows, strict=True)
     }
 
 
-def pair(
-    images: Sequence[Path], partners: Sequence[Path], how: Pairing = "auto", key: Key = stem
+def pair_files(
+    images: Sequence[Path],
+    partners: Sequence[Path],
+    how: Pairing = "auto",
+    key: PairingKey = file_stem,
 ) -> list[Path]:
     """Return the partner (target, view, map ...) of each image.
 
@@ -302,29 +310,28 @@ def pair(
         DataError: for an empty folder, an unpaired file, two files with one key, or unequal counts.
     """
     if how == "auto":
-        how = (
-            "name" if {key(path) for path in images} & {key(path) for path in partners} else "order"
-        )
-    return _by_order(images, partners) if how == "order" else _by_key(images, partners, key)
+        common_keys = {key(path) for path in images} & {key(path) for path in partners}
+        how = "name" if common_keys else "order"
+    if how == "order":
+        return _pair_by_order(images, partners)
+    return _pair_by_key(images, partners, key)
 
 
-def _by_order(images: Sequence[Path], partners: Sequence[Path]) -> list[Path]:
+def _pair_by_order(images: Sequence[Path], partners: Sequence[Path]) -> list[Path]:
     if len(images) != len(partners):
-        where = (
-            f"{_folder(images)} has {len(images)} files, {_folder(partners)} has {len(partners)}"
-        )
         raise DataError(
-            f"{where}: they cannot be paired by order. Complete them, or give partners the same "
-            f"name"
+            f"{_name_folder(images)} has {len(images)} files, {_name_folder(partners)} has "
+            f"{len(partners)}: they cannot be paired by order. Complete them, or give partners the "
+            f"same name"
         )
     return list(partners)
 
 
-def _by_key(images: Sequence[Path], partners: Sequence[Path], key: Key) -> list[Path]:
-    by_key, wanted = unique(partners, key), unique(images, key)
+def _pair_by_key(images: Sequence[Path], partners: Sequence[Path], key: PairingKey) -> list[Path]:
+    by_key, wanted = index_by_key(partners, key), index_by_key(images, key)
     for path in (*images, *partners):
         if key(path) not in by_key or key(path) not in wanted:
-            other = _folder(partners if path in images else images)
+            other = _name_folder(partners if path in images else images)
             raise DataError(
                 f"{path}: has no partner in {other}; every file needs one of the same name. "
                 f"Restore it"
@@ -332,7 +339,7 @@ def _by_key(images: Sequence[Path], partners: Sequence[Path], key: Key) -> list[
     return [by_key[key(path)] for path in images]
 
 
-def unique(paths: Sequence[Path], key: Key = stem) -> dict[object, Path]:
+def index_by_key(paths: Sequence[Path], key: PairingKey = file_stem) -> dict[object, Path]:
     """Return key -> file; raises DataError if two files have the same key."""
     found: dict[object, Path] = {}
     for path in paths:
@@ -343,16 +350,16 @@ def unique(paths: Sequence[Path], key: Key = stem) -> dict[object, Path]:
     return found
 
 
-def _folder(paths: Sequence[Path]) -> str:
+def _name_folder(paths: Sequence[Path]) -> str:
     return str(paths[0].parent) if paths else "an empty folder"
 
 
-def size(array: NDArray[Any]) -> Size:
+def pixel_size(array: NDArray[Any]) -> PixelSize:
     """Return (width, height) of a picture, map or mask."""
     return array.shape[1], array.shape[0]
 
 
-def check_size(path: Path, found: Size, reference: Path, expected: Size) -> None:
+def check_same_size(path: Path, found: PixelSize, reference: Path, expected: PixelSize) -> None:
     """Raise DataError unless the picture in `path` has the size of the one in `reference`."""
     if found != expected:
         raise DataError(

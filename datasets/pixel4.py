@@ -31,19 +31,19 @@ from numpy.typing import NDArray
 from benchmark.api import DataError, DatasetCard, Picture, Sample
 from benchmark.arrays import Plane
 from benchmark.datasets.layout import (
-    Entry,
     FileDataset,
-    Size,
-    check_size,
-    files,
-    locate,
-    not_found,
-    pair,
+    PixelSize,
+    SampleFiles,
+    check_same_size,
+    find_folder,
+    list_files,
+    missing_dataset_error,
+    pair_files,
 )
-from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample
+from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample_plane
 from benchmark.optics.light import to_srgb
 
-Tone = Literal["srgb", "linear"]
+ToneCurve = Literal["srgb", "linear"]
 
 BLACK: Final = 1024 / 65535
 SCALE: Final = 4.0
@@ -53,7 +53,7 @@ _FOLDERS = ("pixel4", "DP_data_pixel_4", "dual_pixel_defocus_estimation_deblurri
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _RegisteredScene:
     """Linear light of one scene after registration; left, right and target are H x W."""
 
     left: Plane
@@ -109,7 +109,7 @@ class Pixel4(FileDataset):
 
     version = "1"  # to be raised also when `registration` changes its results
 
-    def __init__(self, root: Path, *, tone: Tone = "srgb") -> None:
+    def __init__(self, root: Path, *, tone: ToneCurve = "srgb") -> None:
         """Find the scenes.
 
         Args:
@@ -120,29 +120,33 @@ class Pixel4(FileDataset):
             DataError: if there are no scenes, files are unpaired, not 16 bits, or their sizes do
                 not fit.
         """
-        folder = locate(root, *_FOLDERS)
-        targets = folder and locate(folder, "gt_all_in_focus_im")
+        folder = find_folder(root, *_FOLDERS)
+        targets = folder and find_folder(folder, "gt_all_in_focus_im")
         if folder is None or targets is None:
-            raise not_found(self.card, root)
+            raise missing_dataset_error(self.card, root)
         left, right = (
-            [path for path in files(folder) if _side(path) == side] for side in ("left", "right")
+            [path for path in list_files(folder) if _side_name(path) == side]
+            for side in ("left", "right")
         )
         rows = zip(
             left,
-            pair(left, right, "name", _scene),
-            pair(left, files(targets), "name", _scene),
+            pair_files(left, right, "name", _scene_name),
+            pair_files(left, list_files(targets), "name", _scene_name),
             strict=True,
         )
-        entries = {_scene(row[0]): Entry(files=dict(zip(_ROLES, row, strict=True))) for row in rows}
+        entries = {
+            _scene_name(row[0]): SampleFiles(files=dict(zip(_ROLES, row, strict=True)))
+            for row in rows
+        }
         self._tone = tone
         self._folder = folder
         super().__init__(entries, parameters={"tone": tone}, bit_depth=16)
 
-    def check_sizes(self, entry: Entry, sizes: Mapping[str, Size]) -> None:
+    def check_sizes(self, entry: SampleFiles, sizes: Mapping[str, PixelSize]) -> None:
         """Raise DataError unless the views are of one size and the target has two thirds of their
         width and height.
         """
-        check_size(entry.files["right"], sizes["right"], entry.files["left"], sizes["left"])
+        check_same_size(entry.files["right"], sizes["right"], entry.files["left"], sizes["left"])
         for whole, inner in zip(sizes["left"], sizes["target"], strict=True):
             if 2 * whole != 3 * inner or (whole - inner) % 2 or whole - inner < 2 * _MARGIN:
                 target, view = ("{}x{} px".format(*sizes[role]) for role in ("target", "left"))
@@ -160,14 +164,14 @@ class Pixel4(FileDataset):
         pictures, _ = self.read_pictures(entry)
         left, right, target = (pictures[role][..., 0] for role in _ROLES)
         try:
-            scene = _register(_linear(left), _linear(right), target)
+            scene = _register_views(_linear_light(left), _linear_light(right), target)
         except ValueError as error:
             raise DataError(
                 f"{entry.files['left']}: {error}; is {entry.files['target']} the same scene?"
             ) from error
         return Sample(
             id=sample_id,
-            image=self._picture(_combined(scene.left, scene.right)),
+            image=self._picture(_combine_views(scene.left, scene.right)),
             target=self._picture(scene.target),
             views=(self._picture(scene.left), self._picture(scene.right)),
             bit_depth=16,
@@ -195,11 +199,11 @@ class Pixel4(FileDataset):
             DataError: if one file is missing or damaged, or they do not hold as many PSFs of the
                 same size.
         """
-        found = locate(self._folder, "calibration")
+        found = find_folder(self._folder, "calibration")
         paths = [found / f"blur_kernels_{side}.npy" for side in ("left", "right")] if found else []
         if not any(path.exists() for path in paths):
             return {}
-        left, right = (_kernels(path) for path in paths)
+        left, right = (_read_kernels(path) for path in paths)
         if left.shape != right.shape:
             raise DataError(
                 f"{paths[1]}: holds PSFs of shape {right.shape}, {paths[0].name} of {left.shape}; "
@@ -214,7 +218,7 @@ class Pixel4(FileDataset):
         )
 
 
-def _kernels(path: Path) -> NDArray[np.float64]:
+def _read_kernels(path: Path) -> NDArray[np.float64]:
     """Return measured PSFs, N x h x w, each of sum 1; raises DataError if the file does not hold
     any.
     """
@@ -244,43 +248,43 @@ def _kernels(path: Path) -> NDArray[np.float64]:
     return normalised
 
 
-def _linear(stored: Plane) -> Plane:
+def _linear_light(stored: Plane) -> Plane:
     """Return sensor values without black level, on the scale of the targets."""
     light: Plane = np.maximum((stored - np.float32(BLACK)) * np.float32(SCALE), np.float32(0))
     return light
 
 
-def _combined(left: Plane, right: Plane) -> Plane:
+def _combine_views(left: Plane, right: Plane) -> Plane:
     """Return what an ordinary pixel, which both halves make up, would have recorded."""
     return (left + right) * np.float32(0.5)
 
 
-def _register(left: Plane, right: Plane, target: Plane) -> _Scene:
+def _register_views(left: Plane, right: Plane, target: Plane) -> _RegisteredScene:
     """Bring both views onto the target; raises ValueError if that cannot be done."""
     left, right = (
-        _frame(view, target.shape[0], target.shape[1], _MARGIN) for view in (left, right)
+        _centre_frame(view, target.shape[0], target.shape[1], _MARGIN) for view in (left, right)
     )
     inside = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    shift = estimate_shift(to_srgb(_combined(left, right))[inside], to_srgb(target))
+    shift = estimate_shift(to_srgb(_combine_views(left, right))[inside], to_srgb(target))
     if max(abs(shift.dy), abs(shift.dx)) > _MARGIN / 2:
         raise ValueError(
             f"seems displaced by ({shift.dx:.1f}, {shift.dy:.1f}) px, more than {_MARGIN / 2:.0f}"
         )
-    left, right = (resample(view, shift, _MARGIN) for view in (left, right))
-    gain = fit_gain(_combined(left, right), target)
-    return _Scene(left * np.float32(gain), right * np.float32(gain), target, shift, gain)
+    left, right = (resample_plane(view, shift, _MARGIN) for view in (left, right))
+    gain = fit_gain(_combine_views(left, right), target)
+    return _RegisteredScene(left * np.float32(gain), right * np.float32(gain), target, shift, gain)
 
 
-def _frame(view: Plane, height: int, width: int, margin: int) -> Plane:
+def _centre_frame(view: Plane, height: int, width: int, margin: int) -> Plane:
     """Return the centred frame of a size, with a margin on every side."""
     top, left = (view.shape[0] - height) // 2 - margin, (view.shape[1] - width) // 2 - margin
     return view[top : top + height + 2 * margin, left : left + width + 2 * margin]
 
 
-def _scene(path: Path) -> str:
+def _scene_name(path: Path) -> str:
     """Return 001 for 001_left.png, 001_right.png and 001_gt.png."""
     return path.stem.rpartition("_")[0]
 
 
-def _side(path: Path) -> str:
+def _side_name(path: Path) -> str:
     return path.stem.rpartition("_")[2].casefold()

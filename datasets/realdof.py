@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from benchmark.api import DatasetCard
-from benchmark.datasets.layout import FileDataset, entries, files, locate, not_found, pair
+from benchmark.datasets.layout import (
+    FileDataset,
+    build_entries,
+    find_folder,
+    list_files,
+    missing_dataset_error,
+    pair_files,
+)
 
 _LAYOUTS: Final = (
     ("RealDOF/source", "RealDOF/target"),
@@ -41,9 +48,13 @@ class RealDof(FileDataset):
         """Find the pairs under `root`; raises DataError if they are missing, unpaired or of unequal
         size.
         """
-        found = ((locate(root, source), locate(root, target)) for source, target in _LAYOUTS)
+        found = (
+            (find_folder(root, source), find_folder(root, target)) for source, target in _LAYOUTS
+        )
         source, target = next((both for both in found if all(both)), (None, None))
         if source is None or target is None:
-            raise not_found(self.card, root)
-        images = files(source)
-        super().__init__(entries({"image": images, "target": pair(images, files(target))}))
+            raise missing_dataset_error(self.card, root)
+        images = list_files(source)
+        super().__init__(
+            build_entries({"image": images, "target": pair_files(images, list_files(target))})
+        )

@@ -61,11 +61,13 @@ def estimate_shift(moving: FloatArray, fixed: FloatArray) -> Shift:
     if moving.shape != fixed.shape:
         raise ValueError(f"cannot register pictures of sizes {moving.shape} and {fixed.shape}")
     moving, fixed = _band_pass(moving), _band_pass(fixed)
-    first, _, _ = _common(moving, fixed)
+    first, _, _ = _median_displacement(moving, fixed)
     # A tile's window holds only a part of the displaced content, which draws the estimate towards
     # zero by a few per cent. What is left after moving by the first estimate is too small to suffer
     # from that.
-    rest, spread, tiles = _common(ndimage.shift(moving, first, order=3, mode="nearest"), fixed)
+    rest, spread, tiles = _median_displacement(
+        ndimage.shift(moving, first, order=3, mode="nearest"), fixed
+    )
     return Shift(float(first[0] + rest[0]), float(first[1] + rest[1]), spread, tiles)
 
 
@@ -85,7 +87,7 @@ def fit_gain(moving: FloatArray, fixed: FloatArray) -> float:
     return gain
 
 
-def resample(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.float32]:
+def resample_plane(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.float32]:
     """Return `plane` moved by `shift`, less `margin` px on every side, which must exceed the
     displacement.
 
@@ -95,11 +97,11 @@ def resample(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.float32
     return np.ascontiguousarray(moved[margin:-margin, margin:-margin])
 
 
-def _common(moving: FloatArray, fixed: FloatArray) -> tuple[FloatArray, float, int]:
+def _median_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[FloatArray, float, int]:
     """Return the median displacement (dy, dx) of the better half of the tiles, their spread and
     their number.
     """
-    found = np.array(list(_displacements(moving, fixed)))
+    found = np.array(list(_tile_displacements(moving, fixed)))
     if not len(found):
         raise ValueError("cannot register pictures without texture")
     better = found[found[:, 2] >= np.median(found[:, 2]), :2]
@@ -114,7 +116,9 @@ def _band_pass(plane: FloatArray) -> FloatArray:
     return np.asarray(fine - coarse)
 
 
-def _displacements(moving: FloatArray, fixed: FloatArray) -> Iterator[tuple[float, float, float]]:
+def _tile_displacements(
+    moving: FloatArray, fixed: FloatArray
+) -> Iterator[tuple[float, float, float]]:
     """Yield (dy, dx, peak correlation) of every tile with texture."""
     side = moving.shape[0] // _TILES_DOWN
     window = np.outer(np.hanning(side), np.hanning(side))
@@ -122,10 +126,10 @@ def _displacements(moving: FloatArray, fixed: FloatArray) -> Iterator[tuple[floa
         for left in range(0, moving.shape[1] - side + 1, side // 2):
             tile = np.s_[top : top + side, left : left + side]
             if min(moving[tile].std(), fixed[tile].std()) > _FLAT:
-                yield _displacement(moving[tile] * window, fixed[tile] * window)
+                yield _tile_displacement(moving[tile] * window, fixed[tile] * window)
 
 
-def _displacement(moving: FloatArray, fixed: FloatArray) -> tuple[float, float, float]:
+def _tile_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[float, float, float]:
     (dy, dx), error, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
         fixed, moving, upsample_factor=_STEPS_PER_PIXEL, normalization=None
     )

@@ -18,18 +18,18 @@ from scipy.io import loadmat
 
 from benchmark.api import MAP_CROP_RIGHT, DataError, DatasetCard, Map, Sample
 from benchmark.datasets.layout import (
-    Entry,
     FileDataset,
-    check_size,
-    files,
-    locate,
-    not_found,
-    number,
-    pair,
-    size,
+    SampleFiles,
+    check_same_size,
+    find_folder,
+    list_files,
+    missing_dataset_error,
+    number_in_name,
+    pair_files,
+    pixel_size,
 )
 
-Noise = Literal["none", "files", "1", "1.6"]
+ShippedNoise = Literal["none", "files", "1", "1.6"]
 
 SIGMA_OF_RADIUS: Final = (
     (0.5, 0.3),
@@ -104,7 +104,7 @@ class Rtf(FileDataset):
         ),
     )
 
-    def __init__(self, root: Path, *, noise: Noise = "none") -> None:
+    def __init__(self, root: Path, *, noise: ShippedNoise = "none") -> None:
         """Find the pictures, their all-in-focus partners and their maps.
 
         Args:
@@ -116,21 +116,21 @@ class Rtf(FileDataset):
             DataError: if nothing is found, this noise was not shipped, or files are unpaired or of
                 unequal size.
         """
-        base = locate(root, *_BASES)
+        base = find_folder(root, *_BASES)
         if base is None:
-            raise not_found(self.card, root)
-        versions = _versions(base)
+            raise missing_dataset_error(self.card, root)
+        versions = _find_versions(base)
         wanted = {"none": [_CLEAN], "files": [name for name in versions if name != _CLEAN]}.get(
             noise, [noise]
         )
         if not wanted or not set(wanted) <= versions.keys():
             has = ", ".join(versions) or "none"
-            raise not_found(
+            raise missing_dataset_error(
                 self.card, root, f"{base} has no pictures for noise={noise}; its versions: {has}"
             )
-        found: dict[str, Entry] = {}
+        found: dict[str, SampleFiles] = {}
         for version in wanted:
-            found |= _entries(self.card, base, versions[version], version)
+            found |= _version_entries(self.card, base, versions[version], version)
         super().__init__(found)
 
     def load(self, sample_id: str) -> Sample:
@@ -141,7 +141,12 @@ class Rtf(FileDataset):
         if "blur_map" not in entry.files:
             return sample
         radius = _read_radius(entry.files["blur_map"])
-        check_size(entry.files["blur_map"], size(radius), entry.files["image"], size(sample.image))
+        check_same_size(
+            entry.files["blur_map"],
+            pixel_size(radius),
+            entry.files["image"],
+            pixel_size(sample.image),
+        )
         meta = {**sample.meta, MAP_CROP_RIGHT: _UNSCORED}
         return replace(sample, blur_map=sigma_of_radius(radius), meta=meta)
 
@@ -155,48 +160,60 @@ def sigma_of_radius(radius: NDArray[np.floating[Any]]) -> Map:
     return np.asarray(sigmas[nearest], dtype=np.float32)
 
 
-def _versions(base: Path) -> dict[str, Path]:
+def _find_versions(base: Path) -> dict[str, Path]:
     """Return version name -> folder of its pictures; a layout without sub-folders has the clean
     version alone.
     """
-    image = locate(base, "image")
+    image = find_folder(base, "image")
     if image is None:
         return {_CLEAN: base}
-    inside = {path.name: path for path in sorted(image.iterdir()) if path.is_dir() and files(path)}
+    inside = {
+        path.name: path for path in sorted(image.iterdir()) if path.is_dir() and list_files(path)
+    }
     return inside or {_CLEAN: image}
 
 
-def _entries(card: DatasetCard, base: Path, folder: Path, version: str) -> dict[str, Entry]:
-    images = [path for path in files(folder) if not _is_sharp(path)]
+def _version_entries(
+    card: DatasetCard, base: Path, folder: Path, version: str
+) -> dict[str, SampleFiles]:
+    images = [path for path in list_files(folder) if not _is_named_sharp(path)]
     places = [
-        place for name in (f"GT/{version}", "GT", "map", "maps") if (place := locate(base, name))
+        place
+        for name in (f"GT/{version}", "GT", "map", "maps")
+        if (place := find_folder(base, name))
     ]
-    sharp = [files(place) for place in places] + [[path for path in files(base) if _is_sharp(path)]]
-    maps = [files(place, [".mat"]) for place in (*places, base)]
+    sharp = [list_files(place) for place in places] + [
+        [path for path in list_files(base) if _is_named_sharp(path)]
+    ]
+    maps = [list_files(place, [".mat"]) for place in (*places, base)]
     columns = {"image": images}
     columns |= {
-        role: _partners(images, lists)
+        role: _pair_first_files(images, lists)
         for role, lists in (("target", sharp), ("blur_map", maps))
         if any(lists)
     }
     if len(columns) == 1:
-        raise not_found(card, base.parent, f"{base} has neither all-in-focus pictures nor maps")
+        raise missing_dataset_error(
+            card, base.parent, f"{base} has neither all-in-focus pictures nor maps"
+        )
     mark, facts = ("", {}) if version == _CLEAN else (f"@{version}", {"noise_folder": version})
     rows = zip(*columns.values(), strict=True)
     return {
-        f"{number(row[0]):02d}{mark}": Entry(
-            files=dict(zip(columns, row, strict=True)), scene=f"{number(row[0]):02d}", meta=facts
+        f"{number_in_name(row[0]):02d}{mark}": SampleFiles(
+            files=dict(zip(columns, row, strict=True)),
+            scene=f"{number_in_name(row[0]):02d}",
+            meta=facts,
         )
         for row in rows
     }
 
 
-def _partners(images: Sequence[Path], lists: Sequence[Sequence[Path]]) -> list[Path]:
+def _pair_first_files(images: Sequence[Path], lists: Sequence[Sequence[Path]]) -> list[Path]:
     """Pair by number with the first place that has files."""
-    return pair(images, next(found for found in lists if found), "name", key=number)
+    return pair_files(images, next(found for found in lists if found), "name", key=number_in_name)
 
 
-def _is_sharp(path: Path) -> bool:
+def _is_named_sharp(path: Path) -> bool:
     return path.name.casefold().startswith("sharp")
 
 

@@ -23,13 +23,13 @@ from pydantic import BeforeValidator, Field
 from benchmark import imageio
 from benchmark.api import DataError, DatasetCard, Picture, Sample, Scalar, UsageError
 from benchmark.arrays import Plane
-from benchmark.datasets.layout import Entry, FileDataset, ids, natural_key
+from benchmark.datasets.layout import FileDataset, SampleFiles, natural_key, sample_ids
 from benchmark.files import PICTURE_SUFFIXES
 from benchmark.noise import keyed_generator
 from benchmark.optics import light, scenes
-from benchmark.optics.depth_of_field import render
+from benchmark.optics.depth_of_field import render_depth_of_field
 
-Psf = Literal["disk", "gaussian", "gkm", "polygon"]
+RenderedPsf = Literal["disk", "gaussian", "gkm", "polygon"]
 
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 _DEPTHS = {
@@ -40,10 +40,10 @@ _DEPTHS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class _RenderRecipe:
     """The parameters that pixels depend on."""
 
-    psf: Psf
+    psf: RenderedPsf
     max_radius: float
     seed: int
     views: bool
@@ -52,7 +52,7 @@ class _Recipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rendered:
+class _RenderedScene:
     image: Picture
     views: tuple[Picture, Picture] | None
     sharp: Picture
@@ -95,7 +95,7 @@ class Simulated(FileDataset):
         root: Path,
         *,
         source: Path | None = None,
-        psf: Psf = "disk",
+        psf: RenderedPsf = "disk",
         max_radius: Annotated[float, Field(gt=0, le=50)] = 8.0,
         seed: Annotated[int, Field(ge=0)] = 0,
         views: bool = False,
@@ -127,18 +127,20 @@ class Simulated(FileDataset):
                 "simulated: psf=gkm has no half apertures, so no dual-pixel views; drop one of "
                 "the two"
             )
-        self._recipe = _Recipe(psf, float(max_radius), seed, views, bits, size)
+        self._recipe = _RenderRecipe(psf, float(max_radius), seed, views, bits, size)
         pictures = (
-            _bundled() if source is None else _found(self.card, source.expanduser().resolve())
+            _bundled_photographs()
+            if source is None
+            else _find_photographs(self.card, source.expanduser().resolve())
         )
         facts = {"psf": psf, "max_radius": float(max_radius)}
-        found = {name: _entry(picture, facts) for name, picture in pictures.items()}
+        found = {name: _photograph_entry(picture, facts) for name, picture in pictures.items()}
         super().__init__(found, parameters={**asdict(self._recipe), "size": size or 0})
 
     def load(self, sample_id: str) -> Sample:
         """Return the rendered picture, with the sharp one as target, and the true blur map."""
         entry = self.entry(sample_id)
-        made = _rendered(
+        made = _render_scene(
             sample_id,
             entry.files["image"],
             entry.files.get("depth"),
@@ -166,52 +168,52 @@ class Simulated(FileDataset):
 # --------------------------------------------------------------------------------------------------
 
 
-def _bundled() -> dict[str, Path]:
+def _bundled_photographs() -> dict[str, Path]:
     folder = Path(skimage.__file__).parent / "data"
     return {Path(name).stem: folder / name for name in _PHOTOGRAPHS}
 
 
-def _found(card: DatasetCard, folder: Path) -> dict[str, Path]:
+def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, Path]:
     """Return id -> sharp picture: the pictures of a folder, and those in its sub-folders that have
     a disparity map.
     """
     inside = folder.iterdir() if folder.is_dir() else ()
     entries = sorted((path for path in inside if not path.name.startswith(".")), key=natural_key)
-    pictures = {path: picture for path in entries if (picture := _picture(path))}
+    pictures = {path: picture for path in entries if (picture := _sharp_picture(path))}
     if not pictures:
         why = "holds no sharp picture" if folder.is_dir() else "no such folder"
         raise DataError(f"simulated: {folder}: {why}. Give source=DIR with\n{card.layout}")
-    return dict(zip(ids(list(pictures)), pictures.values(), strict=True))
+    return dict(zip(sample_ids(list(pictures)), pictures.values(), strict=True))
 
 
-def _picture(path: Path) -> Path | None:
+def _sharp_picture(path: Path) -> Path | None:
     """Return the sharp picture that a file is, or that a folder holds together with its disparity
     map.
     """
     if path.is_dir():
-        return next((picture for name in _DEPTHS if _depth(picture := path / name)), None)
+        return next((picture for name in _DEPTHS if _disparity_map(picture := path / name)), None)
     pictured = path.suffix.lower() in PICTURE_SUFFIXES
     return (
         path
-        if pictured and not any(_depth(path.with_name(name)) == path for name in _DEPTHS)
+        if pictured and not any(_disparity_map(path.with_name(name)) == path for name in _DEPTHS)
         else None
     )
 
 
-def _depth(picture: Path) -> Path | None:
+def _disparity_map(picture: Path) -> Path | None:
     """Return the disparity map that belongs to a picture, if both are there."""
     depth = picture.with_name(_DEPTHS.get(picture.name, picture.name))
     return depth if depth != picture and depth.is_file() and picture.is_file() else None
 
 
-def _entry(picture: Path, facts: Mapping[str, Scalar]) -> Entry:
+def _photograph_entry(picture: Path, facts: Mapping[str, Scalar]) -> SampleFiles:
     files = {
         "image": picture,
         "target": picture,
     }  # rendered from, and compared with, the same sharp picture
-    if depth := _depth(picture):
+    if depth := _disparity_map(picture):
         files["depth"] = depth
-    return Entry(
+    return SampleFiles(
         files=files,
         meta={**facts, "source": picture.name, "map": "measured" if depth else "invented"},
     )
@@ -222,49 +224,50 @@ def _entry(picture: Path, facts: Mapping[str, Scalar]) -> Entry:
 
 
 @lru_cache(maxsize=4)
-def _rendered(
-    sample_id: str, picture: Path, depth: Path | None, recipe: _Recipe, fingerprint: str
-) -> _Rendered:
+def _render_scene(
+    sample_id: str, picture: Path, depth: Path | None, recipe: _RenderRecipe, fingerprint: str
+) -> _RenderedScene:
     """Render a picture. The last few are kept; the fingerprint is there to tell a changed file from
     a known one.
     """
     whole = imageio.read(picture)[0]
-    middle = _middle(whole, recipe.size)
+    middle = _middle_slices(whole, recipe.size)
     sharp = whole[middle]
     random = keyed_generator(recipe.seed, sample_id)
     if depth is None:
-        radius = scenes.invented_radius(sharp.shape[0], sharp.shape[1], recipe.max_radius, random)
+        radius = scenes.invent_radius(sharp.shape[0], sharp.shape[1], recipe.max_radius, random)
     else:
         values = scenes.read_depth(depth, size_of=whole)[middle]
         radius = scenes.radius_from_depth(values, recipe.max_radius, focus=random.uniform(0.2, 0.8))
-        radius = scenes.aligned(radius, sharp)
-    image, views = _photograph(sharp, radius, recipe)
-    return _Rendered(
-        image=_rounded(image, recipe.bits),
-        views=views and (_rounded(views[0], recipe.bits), _rounded(views[1], recipe.bits)),
+        radius = scenes.align_depth_edges(radius, sharp)
+    image, views = _photograph_scene(sharp, radius, recipe)
+    return _RenderedScene(
+        image=_round_to_bits(image, recipe.bits),
+        views=views
+        and (_round_to_bits(views[0], recipe.bits), _round_to_bits(views[1], recipe.bits)),
         sharp=sharp,
         radius=radius,
     )
 
 
-def _middle(picture: Picture, size: int | None) -> tuple[slice, ...]:
+def _middle_slices(picture: Picture, size: int | None) -> tuple[slice, ...]:
     """Return the slices of the middle `size` x `size` pixels, or of as many as there are."""
     margins = [max(0, extent - (size or extent)) // 2 for extent in picture.shape[:2]]
     return tuple(slice(margin, margin + size if size else None) for margin in margins)
 
 
-def _photograph(
-    sharp: Picture, radius: Plane, recipe: _Recipe
+def _photograph_scene(
+    sharp: Picture, radius: Plane, recipe: _RenderRecipe
 ) -> tuple[Picture, tuple[Picture, Picture] | None]:
     if recipe.psf == "gkm" or not recipe.views:
-        return render(sharp, radius, psf=recipe.psf), None
-    left = render(sharp, radius, psf=recipe.psf, half="left")
-    right = render(sharp, radius, psf=recipe.psf, half="right")
+        return render_depth_of_field(sharp, radius, psf=recipe.psf), None
+    left = render_depth_of_field(sharp, radius, psf=recipe.psf, half="left")
+    right = render_depth_of_field(sharp, radius, psf=recipe.psf, half="right")
     both = (light.to_linear(left) + light.to_linear(right)) / 2
     return light.to_srgb(both.astype(np.float32)), (left, right)
 
 
-def _rounded(picture: Picture, bits: int) -> Picture:
+def _round_to_bits(picture: Picture, bits: int) -> Picture:
     """Return the picture as it would come back from a file of that many bits."""
     top = np.float32(2**bits - 1)
     rounded: Picture = (np.rint(np.clip(picture, 0, 1) * top) / top).astype(np.float32)

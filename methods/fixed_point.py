@@ -196,8 +196,8 @@ class FixedPoint(TwoStage):
 
     def _coefficients(self, blur_map: Map) -> Weights:
         if self._psf == "gaussian":
-            return gkm.coefficients(blur_map, gkm.paper_bank())
-        return gkm.fitted_coefficients(blur_map, gkm.paper_bank(), "disk")
+            return gkm.mixing_coefficients(blur_map, gkm.paper_bank())
+        return gkm.fit_coefficients(blur_map, gkm.paper_bank(), "disk")
 
     def _contracting(
         self, beta: Weights, bank: gkm.Bank, *, measure: bool
@@ -249,7 +249,7 @@ def iterate(
         if step == steps and not last_residual:
             yield x, math.nan
             return
-        detail = x - gkm.blur(x, beta, bank)
+        detail = x - gkm.blur_picture(x, beta, bank)
         if noise is not None:
             detail *= _trust(detail, noise * np.float32(amplified))
         change = y + np.float32(damping) * detail - x
@@ -284,7 +284,7 @@ def spectral_radius(beta: Weights, bank: gkm.Bank, *, steps: int = POWER_STEPS) 
     growth = np.zeros(3)
     for _ in range(steps):
         probe /= np.maximum(np.linalg.norm(probe, axis=(0, 1)), np.float32(1e-30))
-        probe -= gkm.blur(probe, beta, bank)
+        probe -= gkm.blur_picture(probe, beta, bank)
         growth = np.linalg.norm(probe, axis=(0, 1))
     return float(growth.max())
 

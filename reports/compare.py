@@ -19,7 +19,7 @@ from benchmark.reports.grid import Grid, TableCell
 from benchmark.reports.grid import TableColumn as Head
 from benchmark.reports.paired_tests import Test
 from benchmark.reports.selection import Column, Ground, Shared, counted
-from benchmark.stats import ALPHA, Friedman, friedman, mean_interval
+from benchmark.stats import ALPHA, MethodRanks, mean_interval, rank_methods
 from benchmark.store import FILE_NAME, Store
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequenc
         raise UsageError(
             f"{ground.dataset}: ranks need two pictures that all have. {' '.join(shared.left_out)}"
         )
-    found = friedman(values.to_numpy(), higher_is_better=card.higher_is_better)
+    found = rank_methods(values.to_numpy(), higher_is_better=card.higher_is_better)
     ranks = dict(
         sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0]))
     )
@@ -283,7 +283,7 @@ def _ranking(
     ground: Ground,
     column: Column,
     ranks: Mapping[str, float],
-    found: Friedman,
+    found: MethodRanks,
     tests: Sequence[Test],
 ) -> str:
     """Return one sentence; what the method of the best mean rank is better than is told by the
@@ -317,7 +317,7 @@ def _rank_table(
     column: Column,
     values: pd.DataFrame,
     ranks: Mapping[str, float],
-    found: Friedman,
+    found: MethodRanks,
     about: Sequence[str],
 ) -> Grid:
     card = ground.card(column)

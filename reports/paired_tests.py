@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.grid import TableCell
 from benchmark.reports.selection import Column, Ground
-from benchmark.stats import ALPHA, Interval, Paired, compare, holm
+from benchmark.stats import (
+    ALPHA,
+    Interval,
+    PairedComparison,
+    adjust_p_values,
+    compare_paired_scores,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +44,7 @@ class Test:
     column: Column
     card: MeasureCard
     scores: pd.DataFrame
-    found: Paired
+    found: PairedComparison
     adjusted: float
 
     @property
@@ -51,10 +57,10 @@ class Test:
 def tests(cases: Sequence[tuple[Column, MeasureCard, pd.DataFrame]]) -> list[Test]:
     """Return the tests of a family, given its measures and scores."""
     results = [
-        compare(*scores.to_numpy().T, higher_is_better=card.higher_is_better)
+        compare_paired_scores(*scores.to_numpy().T, higher_is_better=card.higher_is_better)
         for _, card, scores in cases
     ]
-    adjusted = holm([found.sign_flip for found in results])
+    adjusted = adjust_p_values([found.sign_flip for found in results])
     return [Test(*case, found, p) for case, found, p in zip(cases, results, adjusted, strict=True)]
 
 
@@ -128,7 +134,7 @@ def least_p(n: int) -> float:
     return 2.0 ** (1 - n)
 
 
-def could_show(found: Paired) -> float | None:
+def could_show(found: PairedComparison) -> float | None:
     """Return the detectable difference; None also where so few pictures can show nothing."""
     return found.detectable if least_p(found.n) <= ALPHA else None
 

@@ -61,7 +61,7 @@ _FINE = 16  # samples per pixel and axis of the cat's eye
 class Model(NamedTuple):
     """A family, and the size M of its bank (0 for a family that has none)."""
 
-    family: psf_fit.Family
+    family: psf_fit.FitFamily
     bank: int = 0
 
     @property
@@ -212,18 +212,18 @@ def apertures() -> dict[str, Callable[[float], Float64Array]]:
     symmetric.
     """
     return {
-        "disk": lambda sigma: psf.kernel("disk", sigma),
-        "hexagon": lambda sigma: psf.kernel("polygon", sigma, blades=6),
+        "disk": lambda sigma: psf.psf_kernel("disk", sigma),
+        "hexagon": lambda sigma: psf.psf_kernel("polygon", sigma, blades=6),
         "annulus": _annulus,
         "cat's eye": _cats_eye,
-        "half disk": lambda sigma: psf.kernel("disk", sigma, half="left"),
+        "half disk": lambda sigma: psf.psf_kernel("disk", sigma, half="left"),
     }
 
 
 def _annulus(sigma: float) -> Float64Array:
     """Return the kernel of a mirror lens: a disk less a smaller one, its own sigma as asked for."""
     radius = 2 * sigma / math.sqrt(1 + OBSTRUCTION**2)
-    outer, inner = psf.disk(radius), psf.disk(OBSTRUCTION * radius)
+    outer, inner = psf.disk_kernel(radius), psf.disk_kernel(OBSTRUCTION * radius)
     margin = (len(outer) - len(inner)) // 2
     ring = np.maximum(outer - OBSTRUCTION**2 * np.pad(inner, margin), 0)
     return np.asarray(ring / ring.sum(), dtype=np.float64)
@@ -261,7 +261,7 @@ def _aperture_tasks(sigmas: Sequence[float]) -> list[_Task]:
 
 def _measured_tasks(groups: Mapping[str, Sequence[Float64Array]]) -> list[_Task]:
     return [
-        _Task("measured", group, f"{index:02d}", psf_fit.moments(kernel)[1], kernel, MODELS)
+        _Task("measured", group, f"{index:02d}", psf_fit.psf_moments(kernel)[1], kernel, MODELS)
         for group, kernels in groups.items()
         for index, kernel in enumerate(kernels)
     ]
@@ -269,7 +269,7 @@ def _measured_tasks(groups: Mapping[str, Sequence[Float64Array]]) -> list[_Task]
 
 def _normalised(kernel: NDArray[Any]) -> Float64Array:
     array = np.asarray(kernel, dtype=np.float64)
-    psf_fit.check(array)
+    psf_fit.check_psf(array)
     return np.asarray(array / array.sum(), dtype=np.float64)
 
 
@@ -285,11 +285,11 @@ def _fitted(task: _Task) -> list[dict[str, Any]]:
     return [_row(task, model, _fit(task.kernel, model)) for model in task.models]
 
 
-def _fit(kernel: Float64Array, model: Model) -> psf_fit.Fit:
-    return psf_fit.fit(kernel, model.family, max_size=model.bank or PAPER_BANK)
+def _fit(kernel: Float64Array, model: Model) -> psf_fit.FamilyFit:
+    return psf_fit.fit_family(kernel, model.family, max_size=model.bank or PAPER_BANK)
 
 
-def _row(task: _Task, model: Model, fit: psf_fit.Fit) -> dict[str, Any]:
+def _row(task: _Task, model: Model, fit: psf_fit.FamilyFit) -> dict[str, Any]:
     sized = not model.bank
     return {
         "kind": task.kind, "group": task.group, "name": task.name, "sigma": task.sigma,
@@ -304,10 +304,14 @@ def _row(task: _Task, model: Model, fit: psf_fit.Fit) -> dict[str, Any]:
 def _examples(groups: Mapping[str, Sequence[Float64Array]]) -> dict[str, Float64Array]:
     """Return the PSF of median size of each measured group, or disks where nothing was measured."""
     if not groups:
-        return {f"disk, sigma {sigma:g} px": psf.kernel("disk", sigma) for sigma in (2.0, 4.0, 8.0)}
+        return {
+            f"disk, sigma {sigma:g} px": psf.psf_kernel("disk", sigma) for sigma in (2.0, 4.0, 8.0)
+        }
     chosen = {}
     for group, kernels in groups.items():
-        order = sorted(range(len(kernels)), key=lambda index: psf_fit.moments(kernels[index])[1])
+        order = sorted(
+            range(len(kernels)), key=lambda index: psf_fit.psf_moments(kernels[index])[1]
+        )
         index = order[len(order) // 2]
         chosen[f"{group} {index:02d}"] = kernels[index]
     return chosen
@@ -520,7 +524,7 @@ _LOOKS: Final[
     LARGE.label: ("#D55E00", "-"),
 }
 _BANK_COLOURS: Final = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00")
-_MIXTURES: Final[tuple[tuple[psf_fit.Family, str], ...]] = (("gkm", "-"), ("gkm >= 0", "--"))
+_MIXTURES: Final[tuple[tuple[psf_fit.FitFamily, str], ...]] = (("gkm", "-"), ("gkm >= 0", "--"))
 _FLOOR = 1e-3  # of the error axis: exact fits have no place on a logarithmic one
 
 
@@ -589,7 +593,7 @@ def _kernels_figure(study: Study) -> Figure:
     return figure
 
 
-def _kernel_panels(panels: NDArray[Any], title: str, fits: Mapping[str, psf_fit.Fit]) -> None:
+def _kernel_panels(panels: NDArray[Any], title: str, fits: Mapping[str, psf_fit.FamilyFit]) -> None:
     first = next(iter(fits.values())).target
     size, peak = max(first.shape), float(first.max())
     shown = {"cmap": "cividis", "vmin": 0, "vmax": peak}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from benchmark.reports.grid import Mark
-from benchmark.stats import ALPHA, compare, holm
+from benchmark.stats import ALPHA, adjust_p_values, compare_paired_scores
 
 _BEST: Mark = "best"
 _SECOND: Mark = "second"
@@ -78,9 +78,11 @@ def _leaders(scores: Scores, higher_is_better: bool, tested: bool) -> list[str]:
     others = [method for method in scores if method != top]
     if not tested:
         return [top, *(method for method in others if means[method] == means[top])]
-    adjusted = holm([_p(scores[top], scores[method]) for method in others])
+    adjusted = adjust_p_values([_p(scores[top], scores[method]) for method in others])
     return [top, *(method for method, p in zip(others, adjusted, strict=True) if p > ALPHA)]
 
 
 def _p(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    return compare([a[picture] for picture in a], [b[picture] for picture in a]).sign_flip
+    return compare_paired_scores(
+        [a[picture] for picture in a], [b[picture] for picture in a]
+    ).sign_flip

@@ -31,7 +31,7 @@ def deblur_pictures(
     method, resolved = create(METHODS, text)
     targets = _plan_output_files(images, out, f"-{file_name(resolved.label)}")
     for source in images:
-        imageio.probe(source)
+        imageio.read_header(source)
     prepared = prepare_for_user(method, resolved.label, device)
     out.mkdir(parents=True, exist_ok=True)
     for source, target in zip(images, targets, strict=True):
@@ -86,7 +86,7 @@ def simulate_defocus(
         raise UsageError(f"--psf {psf}: expected one of {', '.join(families)}")
     sharp, bit_depth = imageio.read(image)
     radius = _make_radius_map(sharp, depth, max_radius, focus, seed)
-    blurred = depth_of_field.render(sharp, radius, psf=psf)  # type: ignore[arg-type]
+    blurred = depth_of_field.render_depth_of_field(sharp, radius, psf=psf)  # type: ignore[arg-type]
     out.mkdir(parents=True, exist_ok=True)
     picture = out / f"{image.stem}-{psf}{image.suffix}"
     imageio.write(picture, blurred, bit_depth, like=image)
@@ -101,8 +101,8 @@ def _make_radius_map(
 ) -> Map:
     if depth is None:
         height, width = sharp.shape[:2]
-        return scenes.invented_radius(
+        return scenes.invent_radius(
             height, width, max_radius, np.random.Generator(np.random.Philox(seed))
         )
     values = scenes.read_depth(depth, size_of=sharp)
-    return scenes.aligned(scenes.radius_from_depth(values, max_radius, focus), sharp)
+    return scenes.align_depth_edges(scenes.radius_from_depth(values, max_radius, focus), sharp)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from benchmark.api import Map, Picture
-from benchmark.optics.depth_of_field import render
-from benchmark.optics.scenes import invented_radius
+from benchmark.optics.depth_of_field import render_depth_of_field
+from benchmark.optics.scenes import invent_radius
 
 MAX_RADIUS = 8.0
 """Largest PSF radius of the defocus, in pixels."""
@@ -20,8 +20,8 @@ def make_mosaic(width: int, height: int) -> tuple[Picture, Map]:
     """Return a picture and its true blur map, the same each time: `photographs`, defocused, rounded
     to 8 bits.
     """
-    radius = invented_radius(height, width, MAX_RADIUS, np.random.default_rng(0))
-    blurred = render(tile_photographs(width, height), radius)
+    radius = invent_radius(height, width, MAX_RADIUS, np.random.default_rng(0))
+    blurred = render_depth_of_field(tile_photographs(width, height), radius)
     image = np.rint(255 * blurred.clip(0, 1)).astype(np.float32) / np.float32(255)
     return image, (np.abs(radius) / 2).astype(np.float32)
 

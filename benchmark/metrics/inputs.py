@@ -38,13 +38,14 @@ def as_pair(
         if not np.isfinite(picture).all():
             raise ValueError(f"{name}: holds NaN or infinite values")
     if output.shape != target.shape:
-        raise ValueError(f"output is {_size(output)}, but target is {_size(target)}")
+        raise ValueError(f"output is {_format_size(output)}, but target is {_format_size(target)}")
     if min(output.shape[:2]) < at_least:
         raise ValueError(
-            f"{what} needs at least {at_least}x{at_least} pixels, the picture is {_size(output)}"
+            f"{what} needs at least {at_least}x{at_least} pixels, "
+            f"the picture is {_format_size(output)}"
         )
     return output.astype(np.float64), target.astype(np.float64)
 
 
-def _size(picture: NDArray[np.floating]) -> str:
+def _format_size(picture: NDArray[np.floating]) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"

@@ -33,16 +33,16 @@ from benchmark.metrics.inputs import as_pair
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-VARIABLE = "BENCHMARK_LPIPS_TRUNK"
-SMALLEST = 31
+TRUNK_VARIABLE = "BENCHMARK_LPIPS_TRUNK"
+SMALLEST_SIDE = 31
 """Pixels per side below which the second pooling of AlexNet has nothing left to pool."""
-PATIENCE = 10.0
+DOWNLOAD_PATIENCE = 10.0
 """Seconds without an answer after which a download gives up."""
 
 _ADVICE = (
-    f"set {VARIABLE} to a file with torchvision's AlexNet weights (alexnet-owt-7be5be79.pth, or "
-    f"its "
-    "features.N.weight|bias alone), or let torchvision download it once"
+    f"set {TRUNK_VARIABLE} to a file with torchvision's AlexNet weights "
+    "(alexnet-owt-7be5be79.pth, or its features.N.weight|bias alone), or let torchvision download "
+    "it once"
 )
 
 
@@ -79,7 +79,7 @@ class Lpips(Metric):
 
     def unavailable(self) -> str | None:
         """Return why there is no usable trunk, or None; builds the network, once per process."""
-        found = _attempt(_named())
+        found = _try_build_network(_trunk_setting())
         return found if isinstance(found, str) else None
 
     def weights_hash(self) -> str | None:
@@ -95,8 +95,8 @@ class Lpips(Metric):
         """
         import torch
 
-        ours, theirs = as_pair(output, target, at_least=SMALLEST, what="LPIPS")
-        network = _attempt(_named())
+        ours, theirs = as_pair(output, target, at_least=SMALLEST_SIDE, what="LPIPS")
+        network = _try_build_network(_trunk_setting())
         if isinstance(network, str):
             raise Unavailable(network)
         with torch.inference_mode():
@@ -118,7 +118,7 @@ def resolve_trunk() -> Path:
     Raises:
         Unavailable: with the reason and what to do; without a network within seconds.
     """
-    return _locate(_named())
+    return _locate_trunk(_trunk_setting())
 
 
 def trunk_sha256() -> str:
@@ -127,30 +127,30 @@ def trunk_sha256() -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _named() -> str | None:
-    return os.environ.get(VARIABLE) or None
+def _trunk_setting() -> str | None:
+    return os.environ.get(TRUNK_VARIABLE) or None
 
 
 @functools.cache
-def _attempt(named: str | None) -> nn.Module | str:
+def _try_build_network(named: str | None) -> nn.Module | str:
     """Return the network, or why there is none: loaded, or tried, once per process and setting of
     the variable.
     """
     try:
-        return _build(_locate(named))
+        return _build_network(_locate_trunk(named))
     except Unavailable as error:
         return str(error)
 
 
-def _locate(named: str | None) -> Path:
+def _locate_trunk(named: str | None) -> Path:
     if named is None:
-        return _torchvision_copy()
+        return _torchvision_trunk()
     if not Path(named).is_file():
-        raise Unavailable(f"LPIPS: {VARIABLE} names {named}, which is no file; {_ADVICE}")
+        raise Unavailable(f"LPIPS: {TRUNK_VARIABLE} names {named}, which is no file; {_ADVICE}")
     return Path(named)
 
 
-def _torchvision_copy() -> Path:
+def _torchvision_trunk() -> Path:
     try:
         import torch
         from torchvision.models import AlexNet_Weights
@@ -163,11 +163,11 @@ def _torchvision_copy() -> Path:
     url = AlexNet_Weights.IMAGENET1K_V1.url
     place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not place.is_file():
-        _download(url, place)
+        _download_trunk(url, place)
     return place
 
 
-def _download(url: str, place: Path) -> None:
+def _download_trunk(url: str, place: Path) -> None:
     import torch
 
     digest = place.stem.rpartition("-")[
@@ -175,7 +175,7 @@ def _download(url: str, place: Path) -> None:
     ]  # torchvision ends the names of its files with the digest's first digits
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _patience(PATIENCE):
+        with _limit_socket_wait(DOWNLOAD_PATIENCE):
             torch.hub.download_url_to_file(url, str(place), hash_prefix=digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
         raise Unavailable(
@@ -184,7 +184,7 @@ def _download(url: str, place: Path) -> None:
 
 
 @contextmanager
-def _patience(seconds: float) -> Iterator[None]:
+def _limit_socket_wait(seconds: float) -> Iterator[None]:
     """Limit how long a socket waits: torch.hub sets no limit of its own and takes none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
@@ -194,16 +194,16 @@ def _patience(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _build(path: Path) -> nn.Module:
+def _build_network(path: Path) -> nn.Module:
     import torch
 
-    network = _untrained()
+    network = _build_without_trunk()
     places = {
         f"features.{name.partition('.')[2]}": place
         for name, place in network.net.named_parameters()
     }
-    trunk = _read(path)
-    _check(trunk, {key: tuple(place.shape) for key, place in places.items()}, path)
+    trunk = _read_trunk(path)
+    _check_trunk(trunk, {key: tuple(place.shape) for key, place in places.items()}, path)
     with torch.no_grad():
         for key, place in places.items():
             place.copy_(trunk[key])
@@ -211,7 +211,7 @@ def _build(path: Path) -> nn.Module:
     return ready
 
 
-def _untrained() -> Any:
+def _build_without_trunk() -> Any:
     """Return LPIPS with its trained heads on a trunk yet to be filled."""
     try:
         import lpips
@@ -225,7 +225,7 @@ def _untrained() -> Any:
         return lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def _read_trunk(path: Path) -> Mapping[str, Tensor]:
     """Read without running code from the file: a pickle that needs any is refused."""
     import torch
 
@@ -246,7 +246,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     return state
 
 
-def _check(trunk: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+def _check_trunk(
+    trunk: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path
+) -> None:
     import torch
 
     def fault(key: str) -> str | None:

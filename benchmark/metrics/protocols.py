@@ -21,7 +21,7 @@ from benchmark.api import Metric, Picture, Unavailable
 from benchmark.cells import Score
 from benchmark.metrics.tracks import Track
 
-Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
+ScoringPair = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +104,21 @@ class Protocol:
         ours, theirs = output[part, part], target[part, part]
         kinds = {(measure.clamp, measure.round8) for measure in self.measures}
         pairs = {
-            kind: (_prepared(ours, *kind), _prepared(theirs, False, kind[1])) for kind in kinds
+            kind: (_prepare_picture(ours, *kind), _prepare_picture(theirs, False, kind[1]))
+            for kind in kinds
         }
-        return [_measured(m, pairs[m.clamp, m.round8], metrics(m.metric)) for m in self.measures]
+        return [
+            _score_measure(m, pairs[m.clamp, m.round8], metrics(m.metric)) for m in self.measures
+        ]
 
 
-def _prepared(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
+def _prepare_picture(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
     clamped = np.clip(picture, 0, 1) if clamp else picture
     # The product stays in float32, as in the released scripts: their ties are ours.
     return np.rint(clamped * np.float32(255)).astype(np.float64) / 255 if round8 else clamped
 
 
-def _measured(measure: Measure, pair: Pair, metric: Metric) -> Score:
+def _score_measure(measure: Measure, pair: ScoringPair, metric: Metric) -> Score:
     lack = metric.unavailable()
     if lack is not None:
         return Score(measure.key, None, f"not available: {lack}", "unavailable")

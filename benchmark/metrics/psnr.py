@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmark.api import Metric, MetricCard
 from benchmark.metrics.inputs import as_pair
 
-CAP = 100.0
+PSNR_CAP = 100.0
 """Score in dB of identical pictures, and the highest there is: a mean over images stays finite.
 
 The evaluation code released with DPDNet and with Restormer writes 100 for identical pictures too.
@@ -37,4 +37,4 @@ class Psnr(Metric):
         """Return the PSNR in dB; raises ValueError as `as_pair` does."""
         ours, theirs = as_pair(output, target)
         mse = float(np.mean((ours - theirs) ** 2))
-        return CAP if mse == 0 else min(CAP, -10 * math.log10(mse))
+        return PSNR_CAP if mse == 0 else min(PSNR_CAP, -10 * math.log10(mse))

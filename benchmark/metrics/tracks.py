@@ -24,9 +24,9 @@ import numpy as np
 from benchmark.api import Map, Observation, Picture, Sample, UsageError
 from benchmark.arrays import Float32Array
 
-Depth = Literal["u8", "u16"]
-Size = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
-Order = Literal["rgb", "bgr"]
+TrackDepth = Literal["u8", "u16"]
+TrackSize = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
+ChannelOrder = Literal["rgb", "bgr"]
 
 DPDNET_SIZE = (1120, 1680)
 """Height and width that DPDNet's test script resizes to."""
@@ -60,13 +60,17 @@ class Track:
     Track(depth='u8', size='crop', multiple=32, order='bgr')
     """
 
-    depth: Depth
-    size: Size = "native"
+    depth: TrackDepth
+    size: TrackSize = "native"
     multiple: int = 1
-    order: Order = "rgb"
+    order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
-        for value, known in ((self.depth, Depth), (self.size, Size), (self.order, Order)):
+        for value, known in (
+            (self.depth, TrackDepth),
+            (self.size, TrackSize),
+            (self.order, ChannelOrder),
+        ):
             if value not in get_args(known):
                 raise ValueError(f"a track has {', '.join(get_args(known))}, not {value!r}")
         if self.multiple < 1 or (self.multiple > 1) != (self.size in _STEPPED):
@@ -92,7 +96,7 @@ class Track:
         Raises:
             UsageError: if the text is no track's id.
         """
-        track = _from_id(text)
+        track = _parse_track(text)
         if track is None or track.id != text:
             raise UsageError(
                 f"no input track is called {text!r}; they read like u8, u16, u8-crop8, "
@@ -109,11 +113,11 @@ class Track:
         views = (
             None
             if sample.views is None
-            else (_truncated(sample.views[0]), _truncated(sample.views[1]))
+            else (_truncate_to_8_bits(sample.views[0]), _truncate_to_8_bits(sample.views[1]))
         )
-        target = None if sample.target is None else _truncated(sample.target)
+        target = None if sample.target is None else _truncate_to_8_bits(sample.target)
         return dataclasses.replace(
-            sample, image=_truncated(sample.image), views=views, target=target, bit_depth=8
+            sample, image=_truncate_to_8_bits(sample.image), views=views, target=target, bit_depth=8
         )
 
     def fit(self, observation: Observation) -> Observation:
@@ -176,10 +180,10 @@ class Track:
     def _sized(self, array: Float32Array) -> Float32Array:
         height, width = self._fitted((array.shape[0], array.shape[1]))
         if self.size == "resize":
-            return _resized(array)
+            return _resize_like_dpdnet(array)
         if self.size == "crop":
-            return _cropped(array, height, width)
-        return _padded(
+            return _crop_bottom_right(array, height, width)
+        return _pad_picture(
             array, height, width, centred=self.size == "pad-black"
         )  # native: there is nothing to pad
 
@@ -192,7 +196,7 @@ class Track:
         )
 
 
-def _from_id(text: str) -> Track | None:
+def _parse_track(text: str) -> Track | None:
     found = _ID.fullmatch(text)
     if found is None:
         return None
@@ -200,16 +204,16 @@ def _from_id(text: str) -> Track | None:
     size = "-".join(part for part in (name, fill) if part) or "native"
     try:
         return Track(
-            cast("Depth", depth),
-            cast("Size", size),
+            cast("TrackDepth", depth),
+            cast("TrackSize", size),
             int(multiple or 1),
-            cast("Order", order or "rgb"),
+            cast("ChannelOrder", order or "rgb"),
         )
     except ValueError:
         return None
 
 
-def _truncated(picture: Picture) -> Picture:
+def _truncate_to_8_bits(picture: Picture) -> Picture:
     """Return the 8-bit reading of a 16-bit picture; the integers are recovered exactly from their
     float32 quotients.
     """
@@ -217,13 +221,13 @@ def _truncated(picture: Picture) -> Picture:
     return ((levels >> 8) / 255).astype(np.float32)
 
 
-def _cropped(array: Float32Array, height: int, width: int) -> Float32Array:
+def _crop_bottom_right(array: Float32Array, height: int, width: int) -> Float32Array:
     if 0 in (height, width):
         raise ValueError(f"cropping leaves nothing of a {array.shape[1]}x{array.shape[0]} picture")
     return np.ascontiguousarray(array[:height, :width])
 
 
-def _padded(array: Float32Array, height: int, width: int, centred: bool) -> Float32Array:
+def _pad_picture(array: Float32Array, height: int, width: int, centred: bool) -> Float32Array:
     missing = height - array.shape[0], width - array.shape[1]
     if missing == (0, 0):
         return array
@@ -234,7 +238,7 @@ def _padded(array: Float32Array, height: int, width: int, centred: bool) -> Floa
     )
 
 
-def _resized(array: Float32Array) -> Float32Array:
+def _resize_like_dpdnet(array: Float32Array) -> Float32Array:
     import cv2
 
     height, width = DPDNET_SIZE

@@ -16,30 +16,29 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from benchmark.arrays import Float32Array
+from benchmark.arrays import Box, Float32Array
 
-Box = tuple[slice, slice]
 Item = TypeVar("Item")
 
 BORDER = cv2.BORDER_REFLECT
 """Half-sample reflection, d c b a | a b c d | d c b a, as often as it takes."""
 
 
-def tiles(shape: tuple[int, int], size: tuple[int, int]) -> list[Box]:
+def tile_boxes(shape: tuple[int, int], size: tuple[int, int]) -> list[Box]:
     """Return boxes of nearly equal size, none above `size`, that cover a picture of that shape
     once.
     """
-    rows, columns = (_runs(length, most) for length, most in zip(shape, size, strict=True))
+    rows, columns = (_split_length(length, most) for length, most in zip(shape, size, strict=True))
     return [(r, c) for r in rows for c in columns]
 
 
-def _runs(length: int, most: int) -> list[slice]:
+def _split_length(length: int, most: int) -> list[slice]:
     count = -(-length // most)
     stops = [length * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(stops)]
 
 
-def each(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
+def for_each_in_threads(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
     """Do the work for every item, on `cv2.getNumThreads()` threads; an exception is raised here."""
     threads = min(cv2.getNumThreads(), len(todo))
     if threads <= 1:
@@ -52,7 +51,7 @@ def each(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
             pass
 
 
-def around(array: Float32Array, box: Box, halo: int) -> Float32Array:
+def crop_with_halo(array: Float32Array, box: Box, halo: int) -> Float32Array:
     """Return the box with `halo` more pixels on every side, reflected at the border of the array (H
     x W [x C]).
 
@@ -72,7 +71,7 @@ def around(array: Float32Array, box: Box, halo: int) -> Float32Array:
     return cv2.copyMakeBorder(view, top, bottom, left, right, BORDER)  # type: ignore[return-value]
 
 
-def extent(weight: Float32Array) -> Box | None:
+def nonzero_box(weight: Float32Array) -> Box | None:
     """Return a box that holds all non-zero weights, the smallest where they are few; None where
     there are none.
     """
@@ -85,7 +84,7 @@ def extent(weight: Float32Array) -> Box | None:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def grown(box: Box, margin: int) -> Box:
+def grow_box(box: Box, margin: int) -> Box:
     """Return the box with a margin on every side, in the coordinates of an array that is larger by
     just that margin.
     """
@@ -93,6 +92,6 @@ def grown(box: Box, margin: int) -> Box:
     return rows, columns
 
 
-def inner(array: Float32Array, margin: int) -> Box:
+def inner_box(array: Float32Array, margin: int) -> Box:
     """Return the box of all pixels that are `margin` or more from the border."""
     return slice(margin, array.shape[0] - margin), slice(margin, array.shape[1] - margin)

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from benchmark.api import Picture
 from benchmark.arrays import Plane
 from benchmark.optics import gkm, light
-from benchmark.optics.psf import Family, Half, kernel
+from benchmark.optics.psf import ApertureHalf, PsfFamily, psf_kernel
 
 Kernel = NDArray[np.float64]
 Box = tuple[slice, ...]
@@ -45,12 +45,12 @@ _FINE = 2.0  # px; layers are spaced evenly in arsinh(r / _FINE): small PSFs nee
 _AROUND = np.ones((3, 3), np.uint8)
 
 
-def render(
+def render_depth_of_field(
     sharp: Picture,
     radius: Plane,
     *,
-    psf: Family | Literal["gkm"] = "disk",
-    half: Half | None = None,
+    psf: PsfFamily | Literal["gkm"] = "disk",
+    half: ApertureHalf | None = None,
     blades: int = 6,
     fineness: int = 32,
 ) -> Picture:
@@ -83,16 +83,18 @@ def render(
             f"radius must be finite and {sharp.shape[:2]} like the picture, got {radius.shape}"
         )
     if psf != "gkm":
-        return light.to_srgb(_layered(light.to_linear(sharp), radius, psf, half, blades, fineness))
+        return light.to_srgb(
+            _render_layers(light.to_linear(sharp), radius, psf, half, blades, fineness)
+        )
     if half is not None:
         raise ValueError("the Gaussian kernel mixture has no half apertures")
-    return light.to_srgb(_mixture(light.to_linear(sharp), radius))
+    return light.to_srgb(_blur_by_mixture(light.to_linear(sharp), radius))
 
 
-def _mixture(linear: Picture, radius: Plane) -> Picture:
+def _blur_by_mixture(linear: Picture, radius: Plane) -> Picture:
     sigma = (np.abs(radius) / 2).astype(np.float32)
     bank = _bank_reaching(float(sigma.max()))
-    return gkm.blur(linear, gkm.coefficients(sigma, bank), bank)
+    return gkm.blur_picture(linear, gkm.mixing_coefficients(sigma, bank), bank)
 
 
 def _bank_reaching(sigma: float) -> gkm.Bank:
@@ -105,19 +107,28 @@ def _bank_reaching(sigma: float) -> gkm.Bank:
     return gkm.paper_bank(size)
 
 
-def _layered(
-    linear: Picture, radius: Plane, family: Family, half: Half | None, blades: int, fineness: int
+def _render_layers(
+    linear: Picture,
+    radius: Plane,
+    family: PsfFamily,
+    half: ApertureHalf | None,
+    blades: int,
+    fineness: int,
 ) -> Picture:
-    depths = _depths(radius, fineness)
-    kernels = [_oriented(kernel(family, abs(r) / 2, blades=blades, half=half), r) for r in depths]
+    depths = _layer_depths(radius, fineness)
+    kernels = [
+        _orient_kernel(psf_kernel(family, abs(r) / 2, blades=blades, half=half), r) for r in depths
+    ]
     margin = max(len(k) for k in kernels) // 2 + 1
-    scene = _scene(_padded(linear, margin), _padded(radius, margin), reach=2 * margin)
-    rendered = _composite(scene, depths, kernels)
+    scene = _uncover_scene(
+        _pad_by_reflection(linear, margin), _pad_by_reflection(radius, margin), reach=2 * margin
+    )
+    rendered = _composite_layers(scene, depths, kernels)
     height, width = radius.shape
     return rendered[margin : margin + height, margin : margin + width]
 
 
-def _depths(radius: Plane, fineness: int) -> list[float]:
+def _layer_depths(radius: Plane, fineness: int) -> list[float]:
     """Return the radii of the layers, near to far: every radius of the map if they are few, else
     evenly spaced ones.
     """
@@ -130,19 +141,19 @@ def _depths(radius: Plane, fineness: int) -> list[float]:
     return [float(values[0]), *inner.tolist(), float(values[-1])]
 
 
-def _oriented(psf: Kernel, radius: float) -> Kernel:
+def _orient_kernel(psf: Kernel, radius: float) -> Kernel:
     """Return the kernel for `cv2.filter2D`, which correlates. In front of the plane of focus a PSF
     is upside down.
     """
     return psf if radius < 0 else psf[::-1, ::-1]
 
 
-def _padded(array: Plane, margin: int) -> Plane:
+def _pad_by_reflection(array: Plane, margin: int) -> Plane:
     return cast(Plane, cv2.copyMakeBorder(array, margin, margin, margin, margin, gkm.BORDER))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
+class _UncoveredScene:
     """What is seen, and what is hidden behind it; `hidden` is where the two differ. Light is
     linear, H x W x 3.
     """
@@ -154,7 +165,7 @@ class _Scene:
     hidden: NDArray[np.bool_]
 
 
-def _scene(linear: Picture, radius: Plane, reach: int) -> _Scene:
+def _uncover_scene(linear: Picture, radius: Plane, reach: int) -> _UncoveredScene:
     """Continue the farther surface under the nearer one, ring by ring, up to `reach` pixels from
     every depth edge.
     """
@@ -162,17 +173,19 @@ def _scene(linear: Picture, radius: Plane, reach: int) -> _Scene:
     inside = np.pad(np.ones((radius.shape[0] - 2, radius.shape[1] - 2), np.bool_), 1)
     ring = inside & (cv2.dilate(radius, _AROUND) > radius + JUMP)
     for _ in range(reach):
-        changed = _grow(under, depth, np.flatnonzero(ring), radius.shape[1])
+        changed = _grow_farther_surface(under, depth, np.flatnonzero(ring), radius.shape[1])
         mark = np.zeros(radius.size, np.uint8)
         mark[changed] = 1
         ring = inside & (cv2.dilate(mark.reshape(radius.shape), _AROUND) > 0)
     hidden_radius = depth.reshape(radius.shape)
-    return _Scene(
+    return _UncoveredScene(
         linear, radius, under.reshape(linear.shape), hidden_radius, hidden_radius > radius
     )
 
 
-def _grow(under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+def _grow_farther_surface(
+    under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int
+) -> NDArray[np.intp]:
     """Give each of these pixels that has a farther neighbour the mean of its farthest ones; return
     which changed.
     """
@@ -188,20 +201,22 @@ def _grow(under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int) -> N
     return pixels
 
 
-def _composite(scene: _Scene, depths: list[float], kernels: list[Kernel]) -> Picture:
+def _composite_layers(
+    scene: _UncoveredScene, depths: list[float], kernels: list[Kernel]
+) -> Picture:
     """Return steps 2 to 4; near the outer border, within reach of the PSFs, the light is
     incomplete.
     """
     total = np.zeros((*scene.radius.shape, 4), np.float32)
-    for box, layer, psf in _layers(scene, depths, kernels):
+    for box, layer, psf in _iterate_layers(scene, depths, kernels):
         seen = cv2.filter2D(layer, cv2.CV_32F, psf, borderType=cv2.BORDER_CONSTANT)
         left = np.maximum(0, 1 - total[box][..., 3])
         total[box] += seen * np.minimum(1, left / np.maximum(seen[..., 3], 1e-6))[..., None]
     return cast(Picture, total[..., :3] / total[..., 3:])
 
 
-def _layers(
-    scene: _Scene, depths: list[float], kernels: list[Kernel]
+def _iterate_layers(
+    scene: _UncoveredScene, depths: list[float], kernels: list[Kernel]
 ) -> Iterator[tuple[Box, Plane, Kernel]]:
     """Yield each layer, near to far: the box its PSF can reach, its H x W x 4 light and coverage
     there, and its PSF.
@@ -211,10 +226,10 @@ def _layers(
     hidden_place = np.interp(scene.hidden_radius, depths, steps).astype(np.float32)
     hidden_place[~scene.hidden] = -np.inf
     for step, psf in zip(steps, kernels, strict=True):
-        seen, hidden = _tent(place, step), _tent(hidden_place, step)
+        seen, hidden = _layer_share(place, step), _layer_share(hidden_place, step)
         coverage = seen + hidden
         if coverage.any():
-            box = _box(coverage, len(psf) // 2)
+            box = _coverage_box(coverage, len(psf) // 2)
             lit = (
                 scene.light[box] * seen[box][..., None]
                 + scene.hidden_light[box] * hidden[box][..., None]
@@ -222,13 +237,13 @@ def _layers(
             yield box, np.dstack([lit, coverage[box]]), psf
 
 
-def _tent(place: Plane, step: int) -> Plane:
+def _layer_share(place: Plane, step: int) -> Plane:
     """Return each pixel's share in a layer; the shares of a pixel in its two layers add up to 1."""
     share: Plane = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(step)))
     return share
 
 
-def _box(coverage: Plane, margin: int) -> Box:
+def _coverage_box(coverage: Plane, margin: int) -> Box:
     """Return the smallest box that holds every covered pixel and `margin` pixels around it."""
     rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
     return tuple(slice(max(0, at[0] - margin), at[-1] + margin + 1) for at in (rows, columns))

@@ -25,17 +25,24 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from benchmark.api import Map, Picture
-from benchmark.arrays import Float32Array
+from benchmark.arrays import Box, Float32Array
 from benchmark.optics._tiles import BORDER as BORDER
-from benchmark.optics._tiles import Box, around, each, extent, grown, inner, tiles
-from benchmark.optics.psf import kernel
+from benchmark.optics._tiles import (
+    crop_with_halo,
+    for_each_in_threads,
+    grow_box,
+    inner_box,
+    nonzero_box,
+    tile_boxes,
+)
+from benchmark.optics.psf import embed_kernel, freeze_array, psf_kernel
 
 LADDER_STEP = 0.05
-"""Largest distance in sigma, pixels, between the PSFs that `fitted_coefficients` fits."""
+"""Largest distance in sigma, pixels, between the PSFs that `fit_coefficients` fits."""
 
 RIDGE = 1e-3
 """The ridge that keeps the signed coefficients of every disk within +-4.6 in the paper's bank (see
-`fit`).
+`fit_mixture`).
 """
 
 _SUM_WEIGHT = 100.0
@@ -82,7 +89,7 @@ def paper_bank(max_size: int = 21) -> Bank:
         raise ValueError(f"the largest kernel size must be an odd number >= 1, got {max_size}")
     sizes = range(3, max_size + 1, 2)
     ladder = [(0.0, 1)] + [((m - step) / 4, m) for m in sizes for step in (2, 1)]
-    return _bank(f"paper, M = {max_size}", ladder)
+    return _build_bank(f"paper, M = {max_size}", ladder)
 
 
 @lru_cache(maxsize=1)
@@ -93,40 +100,35 @@ def official_bank() -> Bank:
     Sizes are 3 for i = 1 ... 3, then two sigmas for each size 5, 7, ..., 21; it differs from the
     paper's text.
     """
-    return _bank(
+    return _build_bank(
         "official code", [(0.0, 1)] + [(i / 4, max(3, 2 * (i // 2) + 1)) for i in range(1, 22)]
     )
 
 
-def _bank(label: str, ladder: list[tuple[float, int]]) -> Bank:
-    taps = tuple(_taps(sigma, size) for sigma, size in ladder)
+def _build_bank(label: str, ladder: list[tuple[float, int]]) -> Bank:
+    taps = tuple(_gaussian_taps(sigma, size) for sigma, size in ladder)
     return Bank(
         label=label,
         sigmas=tuple(sigma for sigma, _ in ladder),
         taps=taps,
-        kernels=tuple(_readonly(np.outer(line, line)) for line in taps),
-        variances=tuple(_variance(line) for line in taps),
+        kernels=tuple(freeze_array(np.outer(line, line)) for line in taps),
+        variances=tuple(_taps_variance(line) for line in taps),
     )
 
 
-def _taps(sigma: float, size: int) -> NDArray[np.float64]:
+def _gaussian_taps(sigma: float, size: int) -> NDArray[np.float64]:
     if size == 1:
-        return _readonly(np.ones(1))
+        return freeze_array(np.ones(1))
     offset = np.arange(size) - size // 2
     line = np.exp(-(offset**2) / (2 * sigma**2))
-    return _readonly(line / line.sum())
+    return freeze_array(line / line.sum())
 
 
-def _variance(taps: NDArray[np.float64]) -> float:
+def _taps_variance(taps: NDArray[np.float64]) -> float:
     return float(taps @ (np.arange(len(taps)) - len(taps) // 2) ** 2)
 
 
-def _readonly(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    array.flags.writeable = False
-    return array
-
-
-def check_map(blur_map: Map) -> None:
+def check_blur_map(blur_map: Map) -> None:
     """Raise ValueError unless a blur map is H x W, finite and nowhere negative."""
     if (
         blur_map.ndim != 2
@@ -139,7 +141,7 @@ def check_map(blur_map: Map) -> None:
         )
 
 
-def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
+def mixing_coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
     """Return the mixing coefficients beta (K x H x W float32) under which the GKM has the map's
     blur at every pixel.
 
@@ -152,7 +154,7 @@ def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
         blur_map: H x W, sigma in pixels, >= 0.
         bank: the kernels.
     """
-    check_map(blur_map)
+    check_blur_map(blur_map)
     ladder = np.asarray(bank.variances)
     variance = np.square(np.asarray(blur_map, dtype=np.float64))
     place = np.interp(variance, ladder, np.arange(len(ladder), dtype=np.float64))
@@ -165,7 +167,7 @@ def coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
     return beta
 
 
-def fit(
+def fit_mixture(
     psf: NDArray[np.float64], bank: Bank, *, nonnegative: bool = True, ridge: float = 0.0
 ) -> NDArray[np.float64]:
     """Return the K mixing coefficients under which the bank comes closest to a PSF in least
@@ -206,13 +208,13 @@ def fit(
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"the ridge must be a finite number >= 0, got {ridge}")
     size = max(*psf.shape, *(len(taps) for taps in bank.taps))
-    columns = [_embedded(member, size).ravel() for member in bank.kernels]
+    columns = [embed_kernel(member, size).ravel() for member in bank.kernels]
     count = len(columns)
     system = np.vstack(
         [np.stack(columns, axis=1), ridge * np.eye(count), np.full((1, count), _SUM_WEIGHT)]
     )
     wanted = np.concatenate(
-        [_embedded(psf, size).ravel(), np.zeros(count), [_SUM_WEIGHT * psf.sum()]]
+        [embed_kernel(psf, size).ravel(), np.zeros(count), [_SUM_WEIGHT * psf.sum()]]
     )
     found: NDArray[np.float64] = (
         nnls(system, wanted)[0] if nonnegative else np.linalg.lstsq(system, wanted)[0]
@@ -220,7 +222,7 @@ def fit(
     return found
 
 
-def fitted_coefficients(
+def fit_coefficients(
     blur_map: Map,
     bank: Bank,
     family: Literal["disk", "gaussian"] = "disk",
@@ -231,30 +233,31 @@ def fitted_coefficients(
     """Return the mixing coefficients beta (K x H x W float32) fitted to a PSF family of the map's
     size at every pixel.
 
-    The family is fitted (`fit`) on a ladder of sigma at most `LADDER_STEP` apart and beta is
-    interpolated linearly between the two nearest rungs; for disks and the paper's bank that adds at
-    most 0.018 to the relative error of a fit made for the very sigma. A sigma above the bank's
+    The family is fitted (`fit_mixture`) on a ladder of sigma at most `LADDER_STEP` apart and beta
+    is interpolated linearly between the two nearest rungs; for disks and the paper's bank that adds
+    at most 0.018 to the relative error of a fit made for the very sigma. A sigma above the bank's
     reach, that of its largest kernel (4.50 px in the paper's), is clamped to it.
 
     Args:
         blur_map: H x W, sigma in pixels, >= 0, finite.
         bank: the kernels.
         family: `disk` or `gaussian`, area-sampled.
-        nonnegative: as for `fit`.
-        ridge: as for `fit`; by default 0 for non-negative coefficients, which are bounded by 1, and
-            else `RIDGE`.
+        nonnegative: as for `fit_mixture`.
+        ridge: as for `fit_mixture`; by default 0 for non-negative coefficients, which are bounded
+            by 1, and else `RIDGE`.
 
     Raises:
         ValueError: for a map that is negative or not finite, a family that is none, or a ridge
             below 0 or not finite.
     """
-    check_map(blur_map)
+    check_blur_map(blur_map)
     if ridge is None:
         ridge = 0.0 if nonnegative else RIDGE
-    table = _fitted_ladder(bank, family, nonnegative, ridge)
+    table = _fit_coefficient_ladder(bank, family, nonnegative, ridge)
     steps = len(table) - 1
     place = np.clip(
-        np.asarray(blur_map, np.float32) * np.float32(steps / max(_ladder_sigmas(bank)[-1], 1e-9)),
+        np.asarray(blur_map, np.float32)
+        * np.float32(steps / max(_coefficient_ladder_sigmas(bank)[-1], 1e-9)),
         0,
         steps,
     )
@@ -268,13 +271,13 @@ def fitted_coefficients(
 
 
 @lru_cache(maxsize=32)
-def _fitted_ladder(
+def _fit_coefficient_ladder(
     bank: Bank, family: Literal["disk", "gaussian"], nonnegative: bool, ridge: float
 ) -> Float32Array:
     """Return beta (rungs x K, float32) on the ladder of sigma from 0 to the reach of the bank."""
-    sigmas = _ladder_sigmas(bank)
+    sigmas = _coefficient_ladder_sigmas(bank)
     fits = [
-        fit(kernel(family, float(sigma)), bank, nonnegative=nonnegative, ridge=ridge)
+        fit_mixture(psf_kernel(family, float(sigma)), bank, nonnegative=nonnegative, ridge=ridge)
         for sigma in sigmas
     ]
     table = np.asarray(fits, np.float32)
@@ -282,17 +285,12 @@ def _fitted_ladder(
     return table
 
 
-def _ladder_sigmas(bank: Bank) -> NDArray[np.float64]:
+def _coefficient_ladder_sigmas(bank: Bank) -> NDArray[np.float64]:
     reach = float(np.sqrt(bank.variances[-1]))
     return np.linspace(0, reach, 1 + math.ceil(reach / LADDER_STEP))
 
 
-def _embedded(psf: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    rows, columns = ((size - length) // 2 for length in psf.shape)
-    return np.pad(psf, ((rows, rows), (columns, columns)))
-
-
-def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
+def blur_picture(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     """Return B x (eq. 4).
 
     It runs on as many threads as OpenCV may use (`cv2.getNumThreads()`), and no result depends on
@@ -307,49 +305,50 @@ def blur(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     Raises:
         ValueError: if the coefficients do not fit the picture and the bank.
     """
-    x = _checked(x, beta, bank)
+    x = _check_coefficients(x, beta, bank)
     result = np.empty_like(x)
 
     def gather(box: Box) -> None:
         total = np.zeros(result[box].shape, np.float32)
         for plane, taps in zip(beta, bank.taps, strict=True):
             weight, halo = plane[box], len(taps) // 2
-            part = extent(weight)
+            part = nonzero_box(weight)
             if part is not None:
-                filtered = _filter(around(x, box, halo)[grown(part, halo)], taps)
+                filtered = _filter_picture(crop_with_halo(x, box, halo)[grow_box(part, halo)], taps)
                 total[part] = cv2.accumulateProduct(
-                    filtered[inner(filtered, halo)],
-                    _tripled(weight[part]),
+                    filtered[inner_box(filtered, halo)],
+                    _repeat_channels(weight[part]),
                     np.ascontiguousarray(total[part]),
                 )
         result[box] = total
 
-    each(gather, tiles(x.shape[:2], _TILE))
+    for_each_in_threads(gather, tile_boxes(x.shape[:2], _TILE))
     return result
 
 
-def adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
-    """Return B^T z, the exact transpose of `blur`, border included; arguments and errors
+def blur_picture_adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
+    """Return B^T z, the exact transpose of `blur_picture`, border included; arguments and errors
     as there.
     """
-    z = _checked(z, beta, bank)
+    z = _check_coefficients(z, beta, bank)
     result = np.empty_like(z)
 
     def scatter(box: Box) -> None:
         total = np.zeros(result[box].shape, np.float32)
         for plane, taps in zip(beta, bank.taps, strict=True):
             halo = len(taps) // 2
-            weight = around(plane, box, halo)
+            weight = crop_with_halo(plane, box, halo)
             if weight.any():
-                filtered = _filter(cv2.multiply(around(z, box, halo), _tripled(weight)), taps)  # type: ignore[arg-type]
-                total += filtered[inner(filtered, halo)]
+                product = cv2.multiply(crop_with_halo(z, box, halo), _repeat_channels(weight))
+                filtered = _filter_picture(product, taps)  # type: ignore[arg-type]
+                total += filtered[inner_box(filtered, halo)]
         result[box] = total
 
-    each(scatter, tiles(z.shape[:2], _TILE))
+    for_each_in_threads(scatter, tile_boxes(z.shape[:2], _TILE))
     return result
 
 
-def _checked(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
+def _check_coefficients(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     expected = (len(bank.taps), *picture.shape[:2])
     if beta.shape != expected:
         raise ValueError(
@@ -359,11 +358,11 @@ def _checked(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture
     return np.ascontiguousarray(picture, np.float32)
 
 
-def _tripled(weight: Float32Array) -> Float32Array:
+def _repeat_channels(weight: Float32Array) -> Float32Array:
     return cv2.merge([weight, weight, weight])  # type: ignore[return-value]  # numpy's broadcast is 5 times slower
 
 
-def _filter(picture: Picture, taps: NDArray[np.float64]) -> Picture:
+def _filter_picture(picture: Picture, taps: NDArray[np.float64]) -> Picture:
     if len(taps) == 1:
         return picture
     return cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=BORDER)  # type: ignore[return-value]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def blur(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
+def blur_tensor(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
     """Return B x.
 
     Args:
@@ -35,29 +35,29 @@ def blur(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
     Raises:
         ValueError: if the sizes do not fit.
     """
-    _check(x, beta, bank)
-    result: Tensor = _functions()[0].apply(x, beta, bank)
+    _check_tensors(x, beta, bank)
+    result: Tensor = _autograd_functions()[0].apply(x, beta, bank)
     return result
 
 
-def adjoint(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
-    """Return B^T z, the exact transpose of `blur` in the picture, border included; arguments and
-    errors as there.
+def blur_tensor_adjoint(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
+    """Return B^T z, the exact transpose of `blur_tensor` in the picture, border included; arguments
+    and errors as there.
     """
-    _check(z, beta, bank)
-    result: Tensor = _functions()[1].apply(z, beta, bank)
+    _check_tensors(z, beta, bank)
+    result: Tensor = _autograd_functions()[1].apply(z, beta, bank)
     return result
 
 
-def responses(x: Tensor, bank: Bank) -> Tensor:
+def filter_responses(x: Tensor, bank: Bank) -> Tensor:
     """Return the K filtered pictures g(sigma_k) conv x as one N x K x C x H x W tensor, K times as
     large as x.
     """
-    result: Tensor = _functions()[2].apply(x, bank)
+    result: Tensor = _autograd_functions()[2].apply(x, bank)
     return result
 
 
-def _check(x: Tensor, beta: Tensor, bank: Bank) -> None:
+def _check_tensors(x: Tensor, beta: Tensor, bank: Bank) -> None:
     expected = (len(x), len(bank.taps), *x.shape[-2:])
     if x.ndim != 4 or tuple(beta.shape) != expected:
         raise ValueError(
@@ -67,7 +67,7 @@ def _check(x: Tensor, beta: Tensor, bank: Bank) -> None:
 
 
 @lru_cache(maxsize=1)
-def _functions() -> tuple[Any, Any, Any]:
+def _autograd_functions() -> tuple[Any, Any, Any]:
     """Return B, B^T and the responses as differentiable functions; made here, as importing us
     imports no torch.
     """
@@ -79,7 +79,7 @@ def _functions() -> tuple[Any, Any, Any]:
         def forward(ctx: Any, x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
             ctx.save_for_backward(x, beta)
             ctx.bank = bank
-            return _blur(x, beta, bank)
+            return _sum_weighted_responses(x, beta, bank)
 
         @staticmethod
         @once_differentiable
@@ -87,8 +87,8 @@ def _functions() -> tuple[Any, Any, Any]:
             x, beta = ctx.saved_tensors
             wants_x, wants_beta, _ = ctx.needs_input_grad
             return (
-                _adjoint(slope, beta, ctx.bank) if wants_x else None,
-                _matches(slope, x, ctx.bank) if wants_beta else None,
+                _sum_filtered_products(slope, beta, ctx.bank) if wants_x else None,
+                _coefficient_gradient(slope, x, ctx.bank) if wants_beta else None,
                 None,
             )
 
@@ -97,7 +97,7 @@ def _functions() -> tuple[Any, Any, Any]:
         def forward(ctx: Any, z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
             ctx.save_for_backward(z, beta)
             ctx.bank = bank
-            return _adjoint(z, beta, bank)
+            return _sum_filtered_products(z, beta, bank)
 
         @staticmethod
         @once_differentiable
@@ -105,8 +105,8 @@ def _functions() -> tuple[Any, Any, Any]:
             z, beta = ctx.saved_tensors
             wants_z, wants_beta, _ = ctx.needs_input_grad
             return (
-                _blur(slope, beta, ctx.bank) if wants_z else None,
-                _matches(z, slope, ctx.bank) if wants_beta else None,
+                _sum_weighted_responses(slope, beta, ctx.bank) if wants_z else None,
+                _coefficient_gradient(z, slope, ctx.bank) if wants_beta else None,
                 None,
             )
 
@@ -114,55 +114,55 @@ def _functions() -> tuple[Any, Any, Any]:
         @staticmethod
         def forward(ctx: Any, x: Tensor, bank: Bank) -> Tensor:
             ctx.bank = bank
-            return torch.stack(list(_filtered(x, bank)), dim=1)
+            return torch.stack(list(_iterate_responses(x, bank)), dim=1)
 
         @staticmethod
         @once_differentiable
         def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
             total = torch.zeros_like(slope[:, 0])
-            for part, taps in zip(slope.unbind(1), _taps(ctx.bank), strict=True):
-                total += _filter(_padded(part, len(taps) // 2), taps)
+            for part, taps in zip(slope.unbind(1), _bank_taps(ctx.bank), strict=True):
+                total += _filter_tensor(_reflect_border(part, len(taps) // 2), taps)
             return total, None
 
     return Blur, Adjoint, Responses
 
 
-def _blur(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
+def _sum_weighted_responses(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
     total = x.new_zeros(x.shape)
-    for weight, filtered in zip(beta.unbind(1), _filtered(x, bank), strict=True):
+    for weight, filtered in zip(beta.unbind(1), _iterate_responses(x, bank), strict=True):
         total.addcmul_(weight[:, None], filtered)
     return total
 
 
-def _adjoint(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
+def _sum_filtered_products(z: Tensor, beta: Tensor, bank: Bank) -> Tensor:
     total = z.new_zeros(z.shape)
-    for weight, taps in zip(beta.unbind(1), _taps(bank), strict=True):
-        total += _filter(_padded(weight[:, None] * z, len(taps) // 2), taps)
+    for weight, taps in zip(beta.unbind(1), _bank_taps(bank), strict=True):
+        total += _filter_tensor(_reflect_border(weight[:, None] * z, len(taps) // 2), taps)
     return total
 
 
-def _matches(a: Tensor, b: Tensor, bank: Bank) -> Tensor:
+def _coefficient_gradient(a: Tensor, b: Tensor, bank: Bank) -> Tensor:
     """Return sum over the channels of a * (g(sigma_k) conv b), N x K x H x W: the slope of <a, B b>
     in beta.
     """
     planes = a.new_empty((len(a), len(bank.taps), *a.shape[-2:]))
-    for plane, filtered in zip(planes.unbind(1), _filtered(b, bank), strict=True):
+    for plane, filtered in zip(planes.unbind(1), _iterate_responses(b, bank), strict=True):
         plane.copy_((a * filtered).sum(1))
     return planes
 
 
-def _filtered(x: Tensor, bank: Bank) -> Iterator[Tensor]:
+def _iterate_responses(x: Tensor, bank: Bank) -> Iterator[Tensor]:
     """Yield g(sigma_k) conv x for each kernel in turn."""
     halo = max(len(taps) for taps in bank.taps) // 2
-    padded = _padded(x, halo)
-    for taps in _taps(bank):
+    padded = _reflect_border(x, halo)
+    for taps in _bank_taps(bank):
         spare = halo - len(taps) // 2
-        yield _filter(
+        yield _filter_tensor(
             padded[..., spare : padded.shape[-2] - spare, spare : padded.shape[-1] - spare], taps
         )
 
 
-def _filter(padded: Tensor, taps: tuple[float, ...]) -> Tensor:
+def _filter_tensor(padded: Tensor, taps: tuple[float, ...]) -> Tensor:
     """Return the separable convolution of pictures that are larger than the result by half a kernel
     on every side.
 
@@ -180,15 +180,15 @@ def _filter(padded: Tensor, taps: tuple[float, ...]) -> Tensor:
     return padded
 
 
-def _padded(x: Tensor, halo: int) -> Tensor:
+def _reflect_border(x: Tensor, halo: int) -> Tensor:
     """Return the pictures continued by half-sample reflection."""
     for axis in (-2, -1):
-        x = x.index_select(axis, _reflected(x.shape[axis], halo, x.device))
+        x = x.index_select(axis, _reflection_index(x.shape[axis], halo, x.device))
     return x
 
 
 @lru_cache(maxsize=256)
-def _reflected(size: int, halo: int, device: torch.device) -> Tensor:
+def _reflection_index(size: int, halo: int, device: torch.device) -> Tensor:
     import torch
 
     index = np.arange(-halo, size + halo) % (2 * size)
@@ -196,5 +196,5 @@ def _reflected(size: int, halo: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _taps(bank: Bank) -> tuple[tuple[float, ...], ...]:
+def _bank_taps(bank: Bank) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(taps.tolist()) for taps in bank.taps)

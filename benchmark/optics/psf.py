@@ -29,8 +29,8 @@ from scipy.special import gammainccinv, gammaincinv, gammaln, ndtr
 
 from benchmark.arrays import Float64Array
 
-Family = Literal["disk", "gaussian", "polygon", "generalised"]
-Half = Literal["left", "right"]
+PsfFamily = Literal["disk", "gaussian", "polygon", "generalised"]
+ApertureHalf = Literal["left", "right"]
 
 GAUSSIAN_REACH = 5.0
 """A Gaussian is cut at this many sigma; that takes 1.5e-5 of its variance."""
@@ -46,17 +46,29 @@ _NODES = 64
 _MOST_NODES = 512
 
 
-def _readonly(array: Float64Array) -> Float64Array:
+def freeze_array(array: Float64Array) -> Float64Array:
+    """Return the array, which from now on cannot be written to."""
     array.flags.writeable = False
     return array
 
 
-_DELTA = _readonly(np.ones((1, 1)))
+def embed_kernel(kernel: Float64Array, size: int) -> Float64Array:
+    """Return an odd-sized kernel with zeros around it, `size` pixels square."""
+    rows, columns = ((size - length) // 2 for length in kernel.shape)
+    return np.pad(kernel, ((rows, rows), (columns, columns)))
+
+
+_DELTA = freeze_array(np.ones((1, 1)))
 
 
 @lru_cache(maxsize=1024)
-def kernel(
-    family: Family, sigma: float, *, blades: int = 6, shape: float = 4.0, half: Half | None = None
+def psf_kernel(
+    family: PsfFamily,
+    sigma: float,
+    *,
+    blades: int = 6,
+    shape: float = 4.0,
+    half: ApertureHalf | None = None,
 ) -> Float64Array:
     """Return the kernel of a PSF of Gaussian-equivalent size `sigma`.
 
@@ -76,17 +88,17 @@ def kernel(
             shape below `SMALLEST_SHAPE`.
     """
     if family == "disk":
-        return disk(2 * sigma, half=half)
+        return disk_kernel(2 * sigma, half=half)
     if family == "gaussian":
-        return gaussian(sigma, half=half)
+        return gaussian_kernel(sigma, half=half)
     if family == "polygon":
-        return polygon(circumradius(sigma, blades), blades, half=half)
+        return polygon_kernel(polygon_circumradius(sigma, blades), blades, half=half)
     if family == "generalised":
-        return generalised_gaussian(sigma, shape, half=half)
+        return generalised_gaussian_kernel(sigma, shape, half=half)
     raise ValueError(f"PSF family must be disk, gaussian, polygon or generalised, got {family!r}")
 
 
-def circumradius(sigma: float, blades: int) -> float:
+def polygon_circumradius(sigma: float, blades: int) -> float:
     """Return the circumradius in pixels of the regular polygon whose per-axis standard deviation is
     `sigma`.
     """
@@ -95,23 +107,25 @@ def circumradius(sigma: float, blades: int) -> float:
     return sigma * math.sqrt(12 / (2 + math.cos(2 * math.pi / blades)))
 
 
-def disk(radius: float, *, half: Half | None = None) -> Float64Array:
+def disk_kernel(radius: float, *, half: ApertureHalf | None = None) -> Float64Array:
     """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for
-    `kernel`.
+    `psf_kernel`.
     """
-    return _sample(lambda x, y: _disk_integral(x, y, radius), radius, half)
+    return _sample_kernel(lambda x, y: _disk_integral(x, y, radius), radius, half)
 
 
-def gaussian(sigma: float, *, half: Half | None = None) -> Float64Array:
+def gaussian_kernel(sigma: float, *, half: ApertureHalf | None = None) -> Float64Array:
     """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH`
     sigma.
     """
-    return _sample(
+    return _sample_kernel(
         lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half
     )
 
 
-def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None) -> Float64Array:
+def generalised_gaussian_kernel(
+    sigma: float, shape: float, *, half: ApertureHalf | None = None
+) -> Float64Array:
     """Return the kernel of the isotropic generalised Gaussian exp(-(r / a)^shape) of per-axis
     deviation `sigma` pixels.
 
@@ -129,7 +143,7 @@ def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None
             f"the shape of a generalised Gaussian must be at least {SMALLEST_SHAPE}, got {shape}"
         )
     if math.isinf(shape):
-        return disk(2 * sigma, half=half)
+        return disk_kernel(2 * sigma, half=half)
     a = sigma * math.exp((math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)) / 2)
     reach = a * float(gammainccinv(2 / shape, _TAIL)) ** (1 / shape)
     node, weight = np.polynomial.legendre.leggauss(
@@ -138,10 +152,10 @@ def generalised_gaussian(sigma: float, shape: float, *, half: Half | None = None
     radii = a * gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (
         1 / shape
     )  # equal shares of the mass, layer by layer
-    return _sample(lambda x, y: _heap_integral(x, y, radii, weight), reach, half)
+    return _sample_kernel(lambda x, y: _disk_heap_integral(x, y, radii, weight), reach, half)
 
 
-def _heap_integral(
+def _disk_heap_integral(
     x: Float64Array, y: Float64Array, radii: Float64Array, weight: Float64Array
 ) -> Float64Array:
     """Return `_disk_integral` of unit disks of many radii, weighted and summed."""
@@ -157,18 +171,20 @@ def _heap_integral(
     return signed
 
 
-def polygon(radius: float, blades: int, *, half: Half | None = None) -> Float64Array:
+def polygon_kernel(radius: float, blades: int, *, half: ApertureHalf | None = None) -> Float64Array:
     """Return the kernel of a uniform regular polygon of circumradius `radius` pixels, one corner
     pointing up.
 
     It is its own mirror image in the vertical axis for any number of blades, so the dual-pixel
     halves are equal.
     """
-    return _sample(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
+    return _sample_kernel(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
 
 
-def _sample(
-    integral: Callable[[Float64Array, Float64Array], Float64Array], reach: float, half: Half | None
+def _sample_kernel(
+    integral: Callable[[Float64Array, Float64Array], Float64Array],
+    reach: float,
+    half: ApertureHalf | None,
 ) -> Float64Array:
     """Return the kernel of a PSF that ends `reach` pixels from its centre.
 
@@ -176,16 +192,18 @@ def _sample(
         integral: the PSF's integral from some fixed corner to every corner (x, y) of the pixel
             grid, as (y, x), up to a factor.
         reach: in pixels.
-        half: as for `kernel`.
+        half: as for `psf_kernel`.
     """
-    edges = _edges(reach)
+    edges = _pixel_edges(reach)
     if len(edges) == 2:
         return _DELTA
-    mass = np.maximum(np.diff(np.diff(integral(_halve(edges, half), edges), axis=0), axis=1), 0)
-    return _readonly(mass / mass.sum())
+    mass = np.maximum(
+        np.diff(np.diff(integral(_fold_edges(edges, half), edges), axis=0), axis=1), 0
+    )
+    return freeze_array(mass / mass.sum())
 
 
-def _edges(reach: float) -> Float64Array:
+def _pixel_edges(reach: float) -> Float64Array:
     """Return the pixel edges of the smallest odd grid that covers [-reach, reach]."""
     if not (math.isfinite(reach) and reach >= 0):
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {reach}")
@@ -193,7 +211,7 @@ def _edges(reach: float) -> Float64Array:
     return np.arange(-pixels, pixels + 2, dtype=np.float64) - 0.5
 
 
-def _halve(edges: Float64Array, half: Half | None) -> Float64Array:
+def _fold_edges(edges: Float64Array, half: ApertureHalf | None) -> Float64Array:
     """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels
     there no area.
     """
@@ -210,12 +228,12 @@ def _disk_integral(x: Float64Array, y: Float64Array, radius: float) -> Float64Ar
     chord = np.minimum(
         a, np.sqrt((radius - b) * (radius + b))
     )  # up to here the rectangle's side bounds the area, then the circle
-    area = b * chord + _under_circle(a, radius) - _under_circle(chord, radius)
+    area = b * chord + _circle_segment_area(a, radius) - _circle_segment_area(chord, radius)
     signed: Float64Array = np.sign(x) * np.sign(y)[:, None] * area
     return signed
 
 
-def _under_circle(x: Float64Array, r: float) -> Float64Array:
+def _circle_segment_area(x: Float64Array, r: float) -> Float64Array:
     """Return the area between the circle of radius `r` and its horizontal diameter, from 0
     to `x`.
     """
@@ -234,9 +252,9 @@ def _polygon_integral(x: Float64Array, y: Float64Array, radius: float, blades: i
     corners = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     left, right = corners[:, 0].min(), corners[:, 0].max()
     stops = np.unique(
-        np.concatenate([corners[:, 0], np.clip(x, left, right), _crossings(corners, y)])
+        np.concatenate([corners[:, 0], np.clip(x, left, right), _side_crossings(corners, y)])
     )
-    low, high = _outline(corners, stops)
+    low, high = _polygon_outline(corners, stops)
     height = np.clip(y[:, None], low, high) - low
     strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)
     area = np.concatenate([np.zeros((len(y), 1)), np.cumsum(strips, axis=1)], axis=1)
@@ -244,7 +262,7 @@ def _polygon_integral(x: Float64Array, y: Float64Array, radius: float, blades: i
     return picked
 
 
-def _crossings(corners: Float64Array, y: Float64Array) -> Float64Array:
+def _side_crossings(corners: Float64Array, y: Float64Array) -> Float64Array:
     """Return the abscissae where the polygon's sides cross the horizontal lines `y`."""
     start, step = corners, np.roll(corners, -1, axis=0) - corners
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -253,7 +271,7 @@ def _crossings(corners: Float64Array, y: Float64Array) -> Float64Array:
     return found[(share > 0) & (share < 1)]
 
 
-def _outline(corners: Float64Array, x: Float64Array) -> tuple[Float64Array, Float64Array]:
+def _polygon_outline(corners: Float64Array, x: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return the lower and upper ordinate of the convex polygon at each abscissa."""
     start, end = corners, np.roll(corners, -1, axis=0)
     span = end[:, 0] - start[:, 0]

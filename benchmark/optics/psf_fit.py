@@ -49,11 +49,12 @@ from scipy import optimize
 
 from benchmark.arrays import Complex128Array, Float64Array
 from benchmark.optics import gkm, psf
+from benchmark.optics.psf import embed_kernel
 
-Shift = tuple[float, float]
-Family = Literal["gaussian", "disk", "generalised gaussian", "gkm >= 0", "gkm"]
+Translation = tuple[float, float]
+FitFamily = Literal["gaussian", "disk", "generalised gaussian", "gkm >= 0", "gkm"]
 
-FAMILIES: Final[tuple[Family, ...]] = (
+FAMILIES: Final[tuple[FitFamily, ...]] = (
     "gaussian",
     "disk",
     "generalised gaussian",
@@ -79,7 +80,7 @@ _EXPONENT_RANGE = (
 )  # beyond, the tails outgrow any grid, or the pixels hide the difference to a disk
 
 
-class Errors(NamedTuple):
+class KernelErrors(NamedTuple):
     """Errors of a fitted kernel, as the module defines them: two relative, two in dB (`blur` may be
     inf).
     """
@@ -91,7 +92,7 @@ class Errors(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
+class FamilyFit:
     """The kernel of a family that comes closest to a PSF.
 
     Attributes:
@@ -103,17 +104,17 @@ class Fit:
         errors: of `kernel` against `target`.
     """
 
-    family: Family
+    family: FitFamily
     kernel: Float64Array
     parameters: tuple[float, ...]
-    shift: Shift
+    shift: Translation
     target: Float64Array
-    errors: Errors
+    errors: KernelErrors
 
 
-def fit(
-    measured: Float64Array, family: Family, *, max_size: int = 21, register: bool = True
-) -> Fit:
+def fit_family(
+    measured: Float64Array, family: FitFamily, *, max_size: int = 21, register: bool = True
+) -> FamilyFit:
     """Fit a family to a PSF.
 
     Args:
@@ -127,25 +128,27 @@ def fit(
         ValueError: for an unknown family, a PSF of even size, one that is not finite or has no
             positive sum, or one wider than a third of `GRID`.
     """
-    check(measured)
-    padded, shift = _framed(measured, register)
-    solve = _solver(family, max_size)
+    check_psf(measured)
+    padded, shift = _frame_psf(measured, register)
+    solve = _family_solver(family, max_size)
     found: _Solution | None = None
     for _ in range(_ROUNDS if register else 1):
-        target = translate(padded, shift)
+        target = translate_psf(padded, shift)
         found = solve(target, found)
-        moved = _best_shift(padded, found.kernel, shift) if register else shift
+        moved = _find_translation(padded, found.kernel, shift) if register else shift
         if math.dist(moved, shift) < _REST:
             break
         shift = moved
     else:
-        target = translate(padded, shift)
+        target = translate_psf(padded, shift)
         found = solve(target, found)
-    return Fit(family, found.kernel, found.parameters, shift, target, errors(found.kernel, target))
+    return FamilyFit(
+        family, found.kernel, found.parameters, shift, target, kernel_errors(found.kernel, target)
+    )
 
 
-def check(measured: Float64Array) -> None:
-    """Raise ValueError unless `fit` can fit this PSF; see there."""
+def check_psf(measured: Float64Array) -> None:
+    """Raise ValueError unless `fit_family` can fit this PSF; see there."""
     if (
         measured.ndim != 2
         or any(size % 2 == 0 for size in measured.shape)
@@ -162,14 +165,14 @@ def check(measured: Float64Array) -> None:
         )
 
 
-def errors(kernel: Float64Array, target: Float64Array) -> Errors:
+def kernel_errors(kernel: Float64Array, target: Float64Array) -> KernelErrors:
     """Return the errors of a kernel against the PSF it stands for; both odd-sized and centred."""
     size = max(*kernel.shape, *target.shape)
-    difference = _embedded(kernel, size) - _embedded(target, size)
-    used, true = _transfer(kernel), _transfer(target)
+    difference = embed_kernel(kernel, size) - embed_kernel(target, size)
+    used, true = _transfer_function(kernel), _transfer_function(target)
     spectrum = _natural_spectrum()
     blur_error = float((spectrum * np.abs(used - true) ** 2).sum())
-    return Errors(
+    return KernelErrors(
         l2=float(np.linalg.norm(difference) / np.linalg.norm(target)),
         tv=float(np.abs(difference).sum() / 2),
         blur=-10 * math.log10(blur_error) if blur_error > 0 else math.inf,
@@ -177,7 +180,7 @@ def errors(kernel: Float64Array, target: Float64Array) -> Errors:
     )
 
 
-def translate(array: Float64Array, shift: Shift) -> Float64Array:
+def translate_psf(array: Float64Array, shift: Translation) -> Float64Array:
     """Move an odd-sized array (down, right) by any part of a pixel, periodically; sum and energy
     stay.
 
@@ -185,11 +188,11 @@ def translate(array: Float64Array, shift: Shift) -> Float64Array:
     """
     if shift == (0.0, 0.0):
         return array
-    turned = np.fft.fft2(array) * _phase(array.shape, shift)
+    turned = np.fft.fft2(array) * _translation_phase(array.shape, shift)
     return np.asarray(np.fft.ifft2(turned).real, dtype=np.float64)
 
 
-def moments(array: Float64Array) -> tuple[Shift, float]:
+def psf_moments(array: Float64Array) -> tuple[Translation, float]:
     """Return the centroid (down, right, in px from the centre) and the per-axis sigma (root mean
     variance) of a PSF.
 
@@ -223,28 +226,30 @@ the best kernel.
 """
 
 
-def _solver(family: Family, max_size: int) -> _Solver:
+def _family_solver(family: FitFamily, max_size: int) -> _Solver:
     if family == "gaussian":
-        return lambda target, start: _by_size(target, psf.gaussian, start)
+        return lambda target, start: _solve_size(target, psf.gaussian_kernel, start)
     if family == "disk":
-        return lambda target, start: _by_size(target, lambda sigma: psf.disk(2 * sigma), start)
+        return lambda target, start: _solve_size(
+            target, lambda sigma: psf.disk_kernel(2 * sigma), start
+        )
     if family == "generalised gaussian":
-        return _generalised
+        return _solve_generalised_gaussian
     if family in ("gkm", "gkm >= 0"):
         bank = gkm.paper_bank(max_size)
-        return lambda target, start: _mixture(target, bank, family == "gkm >= 0")
+        return lambda target, start: _solve_mixture(target, bank, family == "gkm >= 0")
     raise ValueError(f"a family must be one of {', '.join(FAMILIES)}, got {family!r}")
 
 
-def _mixture(target: Float64Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
-    share = gkm.fit(target, bank, nonnegative=nonnegative)
+def _solve_mixture(target: Float64Array, bank: gkm.Bank, nonnegative: bool) -> _Solution:
+    share = gkm.fit_mixture(target, bank, nonnegative=nonnegative)
     kernel = np.zeros_like(bank.kernels[-1])
     for weight, single in zip(share, bank.kernels, strict=True):
-        kernel += weight * _embedded(single, len(kernel))
+        kernel += weight * embed_kernel(single, len(kernel))
     return _Solution(kernel, tuple(map(float, share)))
 
 
-def _by_size(
+def _solve_size(
     target: Float64Array, make: Callable[[float], Float64Array], start: _Solution | None
 ) -> _Solution:
     """Search the one parameter sigma from every local minimum of a ladder of start values.
@@ -280,7 +285,7 @@ def _local_minima(values: Sequence[float]) -> list[int]:
     ]
 
 
-def _generalised(target: Float64Array, start: _Solution | None) -> _Solution:
+def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -> _Solution:
     """Search sigma and exponent, from the best of a grid at first and from the last solution
     afterwards.
 
@@ -290,7 +295,7 @@ def _generalised(target: Float64Array, start: _Solution | None) -> _Solution:
     """
     total = float(target.sum())
     if start is None:
-        single = _by_size(target, psf.gaussian, None)
+        single = _solve_size(target, psf.gaussian_kernel, None)
         if single.parameters[0] < 0.1:  # inside one pixel, where the exponent means nothing
             return _Solution(single.kernel, (single.parameters[0], 2.0))
         sigma, step = single.parameters[0], 1.0
@@ -299,9 +304,9 @@ def _generalised(target: Float64Array, start: _Solution | None) -> _Solution:
     else:
         sigma, step = start.parameters[0], 0.2
     make = (
-        psf.generalised_gaussian
+        psf.generalised_gaussian_kernel
         if sigma < _WIDE
-        else lambda s, p: _sketch(s, p, max(target.shape) // 2)
+        else lambda s, p: _sketch_generalised_gaussian(s, p, max(target.shape) // 2)
     )
 
     def error(logarithms: Float64Array) -> float:
@@ -322,7 +327,7 @@ def _generalised(target: Float64Array, start: _Solution | None) -> _Solution:
         options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-10},
     )
     found = _size_and_exponent(best.x)
-    return _Solution(total * psf.generalised_gaussian(*found), found)
+    return _Solution(total * psf.generalised_gaussian_kernel(*found), found)
 
 
 def _size_and_exponent(logarithms: Float64Array) -> tuple[float, float]:
@@ -330,7 +335,7 @@ def _size_and_exponent(logarithms: Float64Array) -> tuple[float, float]:
     return sigma, min(max(exponent, _EXPONENT_RANGE[0]), _EXPONENT_RANGE[1])
 
 
-def _sketch(sigma: float, exponent: float, half: int) -> Float64Array:
+def _sketch_generalised_gaussian(sigma: float, exponent: float, half: int) -> Float64Array:
     """Return the generalised Gaussian on 2 `half` + 1 pixels squared, integrated by 4 x 4 Gauss
     points per pixel.
     """
@@ -349,7 +354,7 @@ def _squared_error(kernel: Float64Array, target: Float64Array) -> float:
     is no product.
     """
     rows, columns = (min(pair) for pair in zip(kernel.shape, target.shape, strict=True))
-    product = np.vdot(_cropped(kernel, rows, columns), _cropped(target, rows, columns))
+    product = np.vdot(_crop_centre(kernel, rows, columns), _crop_centre(target, rows, columns))
     return float(np.vdot(kernel, kernel) - 2 * product + np.vdot(target, target))
 
 
@@ -357,13 +362,13 @@ def _squared_error(kernel: Float64Array, target: Float64Array) -> float:
 # --------------------------------------------------------------------------------------------------
 
 
-def _framed(measured: Float64Array, register: bool) -> tuple[Float64Array, Shift]:
+def _frame_psf(measured: Float64Array, register: bool) -> tuple[Float64Array, Translation]:
     """Return the PSF with room to move, and the translation that brings its centroid to
     the centre.
     """
     if not register:
         return measured, (0.0, 0.0)
-    (down, right), _ = moments(measured)
+    (down, right), _ = psf_moments(measured)
     reach = [
         min(abs(value), size // 2)
         for value, size in zip((down, right), measured.shape, strict=True)
@@ -373,18 +378,20 @@ def _framed(measured: Float64Array, register: bool) -> tuple[Float64Array, Shift
     return np.pad(measured, room), (start[0], start[1])
 
 
-def _best_shift(padded: Float64Array, kernel: Float64Array, start: Shift) -> Shift:
+def _find_translation(
+    padded: Float64Array, kernel: Float64Array, start: Translation
+) -> Translation:
     """Return the translation of the PSF under which its product with the kernel is largest, near
     `start`.
     """
-    template = _embedded(_cropped(kernel, *padded.shape), max(padded.shape))
-    template = _cropped(template, *padded.shape)
+    template = embed_kernel(_crop_centre(kernel, *padded.shape), max(padded.shape))
+    template = _crop_centre(template, *padded.shape)
     cross = np.fft.fft2(padded) * np.conj(np.fft.fft2(template))
     scale = 1 / (float(np.linalg.norm(padded) * np.linalg.norm(template)) * padded.size)
     rows, columns = (2 * np.pi * frequency for frequency in _frequencies(padded.shape))
 
     def objective(shift: Float64Array) -> tuple[float, Float64Array]:
-        turned = cross * _phase(padded.shape, (float(shift[0]), float(shift[1])))
+        turned = cross * _translation_phase(padded.shape, (float(shift[0]), float(shift[1])))
         slope = np.array([(turned.imag * rows).sum(), (turned.imag * columns).sum()])
         return float(-scale * turned.real.sum()), np.asarray(-scale * slope, dtype=np.float64)
 
@@ -395,7 +402,7 @@ def _best_shift(padded: Float64Array, kernel: Float64Array, start: Shift) -> Shi
     return float(found.x[0]), float(found.x[1])
 
 
-def _phase(shape: tuple[int, ...], shift: Shift) -> Complex128Array:
+def _translation_phase(shape: tuple[int, ...], shift: Translation) -> Complex128Array:
     rows, columns = _frequencies(shape)
     return np.asarray(np.exp(-2j * np.pi * (rows * shift[0] + columns * shift[1])))
 
@@ -419,17 +426,17 @@ def _natural_spectrum() -> Float64Array:
     """
     squared = np.fft.fftfreq(GRID)[:, None] ** 2 + np.fft.rfftfreq(GRID) ** 2
     squared[0, 0] = np.inf
-    power = _twice() / squared
+    power = _half_plane_counts() / squared
     return np.asarray(VARIANCE * power / power.sum(), dtype=np.float64)
 
 
-def _twice() -> Float64Array:
+def _half_plane_counts() -> Float64Array:
     count = np.full((1, GRID // 2 + 1), 2.0)
     count[0, [0, -1]] = 1  # these columns hold their own mirror images
     return count
 
 
-def _transfer(kernel: Float64Array) -> Complex128Array:
+def _transfer_function(kernel: Float64Array) -> Complex128Array:
     """Return the transfer function of a centred kernel on the periodic grid; a wider kernel meets
     itself.
     """
@@ -444,18 +451,13 @@ def _wiener_error(used: Complex128Array, true: Complex128Array) -> float:
     `used`.
     """
     signal = _natural_spectrum()
-    noise = _twice() * (NOISE / 255) ** 2 / GRID**2
+    noise = _half_plane_counts() * (NOISE / 255) ** 2 / GRID**2
     wiener = np.conj(used) * signal / (np.abs(used) ** 2 * signal + noise)
     wiener[0, 0] = 1  # the mean passes
     return float((np.abs(1 - wiener * true) ** 2 * signal + np.abs(wiener) ** 2 * noise).sum())
 
 
-def _embedded(array: Float64Array, size: int) -> Float64Array:
-    rows, columns = ((size - length) // 2 for length in array.shape)
-    return np.pad(array, ((rows, rows), (columns, columns)))
-
-
-def _cropped(array: Float64Array, height: int, width: int) -> Float64Array:
+def _crop_centre(array: Float64Array, height: int, width: int) -> Float64Array:
     """Return the centre of an array, at most `height` x `width`; all sizes odd."""
     top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
     return array[top : array.shape[0] - top, left : array.shape[1] - left]

@@ -40,7 +40,9 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
     """
     try:
         values = (
-            _read_array(path) if path.suffix.lower() in {".npy", ".npz"} else _read_picture(path)
+            _read_depth_array(path)
+            if path.suffix.lower() in {".npy", ".npz"}
+            else _read_depth_picture(path)
         )
     except Exception as error:  # decoders raise anything on damaged bytes
         raise DataError(
@@ -55,14 +57,14 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
         raise DataError(
             f"{path}: is {found} px, but its picture is {wanted}; give a map of the picture's size"
         )
-    if not _known(values).any():
+    if not _is_known_depth(values).any():
         raise DataError(
             f"{path}: every pixel is unknown (0 or not finite); give a map with depth in it"
         )
     return values.astype(np.float32)
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def _read_depth_array(path: Path) -> NDArray[Any]:
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return loaded
@@ -70,7 +72,7 @@ def _read_array(path: Path) -> NDArray[Any]:
         return np.asarray(loaded[loaded.files[0]])
 
 
-def _read_picture(path: Path) -> NDArray[Any]:
+def _read_depth_picture(path: Path) -> NDArray[Any]:
     pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("it is no picture, or a damaged one")
@@ -99,40 +101,40 @@ def radius_from_depth(
     Raises:
         ValueError: if no pixel is known, or a number is out of range.
     """
-    if not (_known(values).any() and max_radius > 0 and 0 <= focus <= 1):
+    if not (_is_known_depth(values).any() and max_radius > 0 and 0 <= focus <= 1):
         raise ValueError(
             f"no known depth, or max_radius {max_radius} <= 0, or focus {focus} outside [0, 1]"
         )
-    known = np.where(_known(values), values, np.nan).astype(np.float64)
-    inverse = _filled(known if kind == "disparity" else 1 / known)
+    known = np.where(_is_known_depth(values), values, np.nan).astype(np.float64)
+    inverse = _fill_unknown(known if kind == "disparity" else 1 / known)
     offset = np.quantile(inverse, 1 - focus, method="inverted_cdf") - inverse
     largest = np.abs(offset).max()
     radius: Plane = (offset * (max_radius / largest if largest else 0)).astype(np.float32)
     return radius
 
 
-def _known(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _is_known_depth(values: NDArray[Any]) -> NDArray[np.bool_]:
     known: NDArray[np.bool_] = np.isfinite(values) & (values > 0)
     return known
 
 
-def _filled(inverse: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fill_unknown(inverse: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fill NaN along the rows with the farther neighbour; rows without any value are filled along
     the columns.
     """
     for _ in ("rows", "columns"):
-        inverse = np.fmin(_carried(inverse), _carried(inverse[:, ::-1])[:, ::-1]).T
+        inverse = np.fmin(_carry_right(inverse), _carry_right(inverse[:, ::-1])[:, ::-1]).T
     return inverse
 
 
-def _carried(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _carry_right(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Replace each NaN by the last number to its left, where there is one."""
     columns = np.arange(values.shape[1])
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, columns), axis=1)
     return np.take_along_axis(values, last, axis=1)
 
 
-def aligned(radius: Plane, picture: Picture) -> Plane:
+def align_depth_edges(radius: Plane, picture: Picture) -> Plane:
     """Return a measured radius map with its depth edges moved to those of the picture, by up to two
     pixels.
 
@@ -178,9 +180,7 @@ def _surface_pixels(radius: Plane) -> NDArray[np.bool_]:
     return np.asarray(alike) > 3  # the pixel itself is one of them
 
 
-def invented_radius(
-    height: int, width: int, max_radius: float, random: np.random.Generator
-) -> Plane:
+def invent_radius(height: int, width: int, max_radius: float, random: np.random.Generator) -> Plane:
     """Return the signed PSF radii (H x W float32, px) of an invented scene.
 
     A smooth background reaches from somewhat in front of the plane of focus to far behind it;
@@ -194,17 +194,17 @@ def invented_radius(
         random: source of all choices; they do not depend on `max_radius`.
     """
     y, x = np.mgrid[:height, :width] / max(height, width) - 0.5
-    radius = _background(x, y, random)
+    radius = _invent_background(x, y, random)
     for nearest in random.uniform(-1, -0.3, size=random.integers(2, 5)):
-        shape = _shape(x, y, random)
+        shape = _invent_shape(x, y, random)
         slope = random.uniform(-0.4, 0.4, size=2)
         radius = np.where(shape, np.minimum(radius, nearest + slope[0] * x + slope[1] * y), radius)
-    radius = np.where(_shape(x, y, random), 0, radius)
+    radius = np.where(_invent_shape(x, y, random), 0, radius)
     scaled: Plane = (radius * (max_radius / (np.abs(radius).max() or 1))).astype(np.float32)
     return scaled
 
 
-def _background(
+def _invent_background(
     x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return a sum of four slow waves, scaled to [-0.3, 1]."""
@@ -216,7 +216,7 @@ def _background(
     return np.interp(waves, (low, high), (-0.3, 1.0))
 
 
-def _shape(
+def _invent_shape(
     x: NDArray[np.float64], y: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Return the mask of a random diamond, ellipse or rounded rectangle (a superellipse)."""

@@ -2,7 +2,8 @@
 
 A ladder of kernels h_k of one family, ordered by their variance, stands for the continuum. Each
 pixel mixes the two rungs that enclose its own sigma^2, linearly in variance (as
-`benchmark.optics.gkm.coefficients` does), so that the mixed kernel has its second moment exactly:
+`benchmark.optics.gkm.mixing_coefficients` does), so that the mixed kernel has its second moment
+exactly:
 
     B x = sum_k w_k * (h_k conv x)        B^T z = sum_k h_k conv (w_k * z)
 
@@ -28,12 +29,20 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from benchmark.api import Map, Picture
-from benchmark.arrays import Float32Array
+from benchmark.arrays import Box, Float32Array
 from benchmark.optics import gkm
-from benchmark.optics._tiles import BORDER, Box, around, each, extent, grown, inner, tiles
-from benchmark.optics.psf import kernel
+from benchmark.optics._tiles import (
+    BORDER,
+    crop_with_halo,
+    for_each_in_threads,
+    grow_box,
+    inner_box,
+    nonzero_box,
+    tile_boxes,
+)
+from benchmark.optics.psf import psf_kernel
 
-Family = Literal["gaussian", "disk", "gkm"]
+BlurFamily = Literal["gaussian", "disk", "gkm"]
 Kernel = NDArray[np.float64]
 
 STEP = 0.125
@@ -52,7 +61,7 @@ _TRANSFORM = 3.6
 _PER_CALL = 2000  # pixels: what the calls themselves cost, as that many more
 
 
-class _Part(NamedTuple):
+class _RungPart(NamedTuple):
     """One rung in one tile, with the box of its weights in the coordinates of the tile grown by the
     job's halo.
     """
@@ -61,7 +70,7 @@ class _Part(NamedTuple):
     box: Box
 
 
-class _Job(NamedTuple):
+class _TileJob(NamedTuple):
     """What to do in one tile: `halo` is how far its rungs look, `shape` the size of the
     transform.
     """
@@ -69,8 +78,8 @@ class _Job(NamedTuple):
     tile: Box
     halo: int
     shape: tuple[int, int]
-    direct: list[_Part]
-    transformed: list[_Part]
+    direct: list[_RungPart]
+    transformed: list[_RungPart]
 
 
 class VaryingBlur:
@@ -80,7 +89,7 @@ class VaryingBlur:
     their number.
     """
 
-    def __init__(self, blur_map: Map, family: Family) -> None:
+    def __init__(self, blur_map: Map, family: BlurFamily) -> None:
         """Prepare the operator.
 
         Args:
@@ -93,8 +102,8 @@ class VaryingBlur:
             ValueError: for a map that is negative, not finite or above `LARGEST`, or an unknown
                 family.
         """
-        gkm.check_map(blur_map)
-        kernels, variances = ladder(family, float(blur_map.max()))
+        gkm.check_blur_map(blur_map)
+        kernels, variances = kernel_ladder(family, float(blur_map.max()))
         place = np.interp(
             np.square(blur_map, dtype=np.float64),
             variances,
@@ -103,7 +112,7 @@ class VaryingBlur:
         self._place = place.astype(np.float32)
         self._kernels = kernels
         self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
-        boxes = tiles((blur_map.shape[0], blur_map.shape[1]), _TILE)
+        boxes = tile_boxes((blur_map.shape[0], blur_map.shape[1]), _TILE)
         self._gather = [self._job(box, spread=False) for box in boxes]
         self._scatter = [self._job(box, spread=True) for box in boxes]
 
@@ -112,11 +121,11 @@ class VaryingBlur:
         x = np.ascontiguousarray(x, np.float32)
         result = np.empty_like(x)
 
-        def work(job: _Job) -> None:
-            near, place = (around(array, job.tile, job.halo) for array in (x, self._place))
+        def work(job: _TileJob) -> None:
+            near, place = (crop_with_halo(array, job.tile, job.halo) for array in (x, self._place))
             result[job.tile] = self._gathered(near, place, job)
 
-        each(work, self._gather)
+        for_each_in_threads(work, self._gather)
         return result
 
     def adjoint(self, z: Picture) -> Picture:
@@ -124,42 +133,44 @@ class VaryingBlur:
         z = np.ascontiguousarray(z, np.float32)
         result = np.empty_like(z)
 
-        def work(job: _Job) -> None:
-            near, place = (around(array, job.tile, job.halo) for array in (z, self._place))
+        def work(job: _TileJob) -> None:
+            near, place = (crop_with_halo(array, job.tile, job.halo) for array in (z, self._place))
             result[job.tile] = self._scattered(near, place, job)
 
-        each(work, self._scatter)
+        for_each_in_threads(work, self._scatter)
         return result
 
-    def _job(self, tile: Box, *, spread: bool) -> _Job:
+    def _job(self, tile: Box, *, spread: bool) -> _TileJob:
         """Plan a tile: B gathers with the weights inside it, B^T spreads from those within a
         kernel's reach of it.
         """
-        most = max(self._halo(rung) for rung in _rungs(self._place[tile]))
+        most = max(self._halo(rung) for rung in _mixing_rungs(self._place[tile]))
         if (
             spread
         ):  # farther rungs may reach in; look as far as the largest kernel of the ladder does
             most = len(self._kernels[-1]) // 2
-        place = around(self._place, tile, most)
+        place = crop_with_halo(self._place, tile, most)
         found = []
-        for rung in _rungs(place if spread else self._place[tile]):
+        for rung in _mixing_rungs(place if spread else self._place[tile]):
             margin = most - self._halo(rung) if spread else most
-            box = extent(_weight(place[inner(place, margin)], rung))
+            box = nonzero_box(_rung_weight(place[inner_box(place, margin)], rung))
             if box is not None:
                 found.append((rung, margin, box))
         halo = max(self._halo(rung) for rung, _, _ in found)
-        parts = [_Part(rung, _moved(box, margin - most + halo)) for rung, margin, box in found]
+        parts = [
+            _RungPart(rung, _move_box(box, margin - most + halo)) for rung, margin, box in found
+        ]
         height, width = (
             fft.next_fast_len(span.stop - span.start + 2 * halo, real=True) for span in tile
         )
         direct = [part for part in parts if self._is_direct(part, height * width)]
         transformed = [part for part in parts if not self._is_direct(part, height * width)]
-        return _Job(tile, halo, (height, width), direct, transformed)
+        return _TileJob(tile, halo, (height, width), direct, transformed)
 
     def _halo(self, rung: int) -> int:
         return len(self._kernels[rung]) // 2
 
-    def _is_direct(self, part: _Part, pixels: int) -> bool:
+    def _is_direct(self, part: _RungPart, pixels: int) -> bool:
         """Whether the rung costs less when applied to its box than by a transform of that many
         pixels.
         """
@@ -171,50 +182,55 @@ class VaryingBlur:
         cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW
         return bool(cost * (area + _PER_CALL) < _TRANSFORM * pixels)
 
-    def _gathered(self, x: Picture, place: Map, job: _Job) -> Picture:
+    def _gathered(self, x: Picture, place: Map, job: _TileJob) -> Picture:
         """Return a tile of B x, from x and the rungs' places around it."""
         total = np.zeros((x.shape[0] - 2 * job.halo, x.shape[1] - 2 * job.halo, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
-            blurred = self._filter(x[grown(_moved(part.box, -margin), margin)], part.rung, BORDER)
-            total[_moved(part.box, -job.halo)] += (
-                blurred[inner(blurred, margin)] * _weight(place[part.box], part.rung)[..., None]
+            blurred = self._filter(
+                x[grow_box(_move_box(part.box, -margin), margin)], part.rung, BORDER
+            )
+            total[_move_box(part.box, -job.halo)] += (
+                blurred[inner_box(blurred, margin)]
+                * _rung_weight(place[part.box], part.rung)[..., None]
             )
         if job.transformed:
             planes = np.ascontiguousarray(x.transpose(2, 0, 1))
             spectrum = fft.rfft2(planes, job.shape)
             for part in job.transformed:
                 columns = fft.ifft(
-                    spectrum * _response(part.rung, job.shape), axis=-2, overwrite_x=True
+                    spectrum * _disk_response(part.rung, job.shape), axis=-2, overwrite_x=True
                 )
                 rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
-                rows *= _weight(place[part.box], part.rung)
-                total[_moved(part.box, -job.halo)] += rows.transpose(1, 2, 0)
+                rows *= _rung_weight(place[part.box], part.rung)
+                total[_move_box(part.box, -job.halo)] += rows.transpose(1, 2, 0)
         return total
 
-    def _scattered(self, z: Picture, place: Map, job: _Job) -> Picture:
+    def _scattered(self, z: Picture, place: Map, job: _TileJob) -> Picture:
         """Return a tile of B^T z, from z and the rungs' places around it."""
         shape = z.shape[0] - 2 * job.halo, z.shape[1] - 2 * job.halo
         total = np.zeros((*shape, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
-            weighted = z[part.box] * _weight(place[part.box], part.rung)[..., None]
+            weighted = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
             padded = cv2.copyMakeBorder(
                 weighted, margin, margin, margin, margin, cv2.BORDER_CONSTANT
             )
             blurred = self._filter(padded, part.rung, cv2.BORDER_CONSTANT)  # type: ignore[arg-type]
-            here, there = _overlap(_moved(part.box, -margin - job.halo), blurred.shape, shape)
+            here, there = _overlap_boxes(
+                _move_box(part.box, -margin - job.halo), blurred.shape, shape
+            )
             total[there] += blurred[here]
         if job.transformed:
             spectrum = np.zeros((3, job.shape[0], job.shape[1] // 2 + 1), np.complex64)
             for part in job.transformed:
                 rows = np.zeros((3, part.box[0].stop - part.box[0].start, job.shape[1]), np.float32)
                 rows[..., part.box[1]] = (
-                    z[part.box] * _weight(place[part.box], part.rung)[..., None]
+                    z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
                 ).transpose(2, 0, 1)
                 columns = np.zeros_like(spectrum)
                 columns[:, part.box[0]] = fft.rfft(rows, axis=-1)
-                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _response(
+                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _disk_response(
                     part.rung, job.shape
                 )
             spread = fft.irfft2(spectrum, job.shape, overwrite_x=True)
@@ -239,7 +255,7 @@ MB.
 
 
 @lru_cache(maxsize=16)
-def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[float, ...]]:
+def kernel_ladder(family: BlurFamily, reach: float) -> tuple[tuple[Kernel, ...], tuple[float, ...]]:
     """Return the kernels of a family from the delta up to sigma `reach` (pixels), and their nominal
     variances.
 
@@ -253,15 +269,15 @@ def ladder(family: Family, reach: float) -> tuple[tuple[Kernel, ...], tuple[floa
         bank = gkm.paper_bank()
         return bank.kernels, bank.variances
     sigmas = STEP * np.arange(math.ceil(reach / STEP) + 1)
-    return tuple(kernel(family, float(sigma)) for sigma in sigmas), tuple((sigmas**2).tolist())
+    return tuple(psf_kernel(family, float(sigma)) for sigma in sigmas), tuple((sigmas**2).tolist())
 
 
 @lru_cache(maxsize=256)
-def _response(rung: int, shape: tuple[int, int]) -> Float32Array:
+def _disk_response(rung: int, shape: tuple[int, int]) -> Float32Array:
     """Return the transform of the disk of that rung about the origin; it is real, as the disk is
     symmetric.
     """
-    psf = kernel("disk", STEP * rung)
+    psf = psf_kernel("disk", STEP * rung)
     around_origin = np.zeros(shape)
     around_origin[: len(psf), : len(psf)] = psf
     around_origin = np.roll(around_origin, (-(len(psf) // 2), -(len(psf) // 2)), (0, 1))
@@ -269,22 +285,22 @@ def _response(rung: int, shape: tuple[int, int]) -> Float32Array:
     return response
 
 
-def _rungs(place: Map) -> list[int]:
+def _mixing_rungs(place: Map) -> list[int]:
     """Return the rungs that some pixel mixes, ascending."""
     return [int(rung) for rung in np.union1d(np.floor(place), np.ceil(place))]
 
 
-def _weight(place: Map, rung: int) -> Float32Array:
+def _rung_weight(place: Map, rung: int) -> Float32Array:
     weight: Float32Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
     return weight
 
 
-def _moved(box: Box, by: int) -> Box:
+def _move_box(box: Box, by: int) -> Box:
     rows, columns = (slice(span.start + by, span.stop + by) for span in box)
     return rows, columns
 
 
-def _overlap(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
+def _overlap_boxes(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
     """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and
     where it lies there.
     """

@@ -154,7 +154,7 @@ def _below(root: Path) -> Iterator[Path]:
 
 def _readable(path: Path) -> bool:
     try:
-        imageio.probe(path)
+        imageio.read_header(path)
     except DataError:
         return False
     return True

@@ -111,7 +111,7 @@ def smaller_side(path: Path) -> int:
     """Return the shorter side in pixels of what `upright` gives, by the file's header; raises
     DataError as it does.
     """
-    header = imageio.probe(path)
+    header = imageio.read_header(path)
     reduced = min(1.0, LARGEST_SIDE / max(header.width, header.height))
     return round(min(header.width, header.height) * reduced)
 
@@ -129,7 +129,7 @@ def upright(path: Path) -> Pixels:
         height, width = (round(extent * reduced) for extent in picture.shape[:2])
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     stored = np.rint(picture * 255).astype(np.uint8)
-    return np.ascontiguousarray(_UPRIGHT[imageio.looks(path).orientation](stored))
+    return np.ascontiguousarray(_UPRIGHT[imageio.read_looks(path).orientation](stored))
 
 
 class Kept:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmark.api import Picture
 from benchmark.arrays import Plane
 from benchmark.optics import psf
-from benchmark.optics.psf import Half
+from benchmark.optics.psf import ApertureHalf
 
 Labels = NDArray[np.uint8]
 Box = tuple[slice, slice]
@@ -73,9 +73,9 @@ class Aperture:
     cut: float = 0.0
     angle: float = 0.0
 
-    def kernel(self, radius: float, half: Half | None = None) -> Plane:
+    def kernel(self, radius: float, half: ApertureHalf | None = None) -> Plane:
         """Return the PSF of a signed radius in pixels, made for `cv2.filter2D`; see
-        `depth_of_field.render`.
+        `depth_of_field.render_depth_of_field`.
         """
         return _kernel(self, radius, half)
 
@@ -101,12 +101,12 @@ def draw_aperture(families: tuple[Family, ...], random: np.random.Generator) -> 
 
 
 @lru_cache(maxsize=4096)
-def _kernel(aperture: Aperture, radius: float, half: Half | None) -> Plane:
+def _kernel(aperture: Aperture, radius: float, half: ApertureHalf | None) -> Plane:
     sigma = abs(radius) / 2
     if aperture.family == "cats-eye":
         made = cats_eye(sigma, aperture.cut, aperture.angle, half=half)
     else:
-        made = psf.kernel(
+        made = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
         )
     oriented = (
@@ -118,7 +118,7 @@ def _kernel(aperture: Aperture, radius: float, half: Half | None) -> Plane:
 
 
 def cats_eye(
-    sigma: float, cut: float, angle: float, *, half: Half | None = None
+    sigma: float, cut: float, angle: float, *, half: ApertureHalf | None = None
 ) -> NDArray[np.float64]:
     """Return the PSF of a lens vignetted by its barrel: what two equal disks have in common.
 
@@ -127,7 +127,7 @@ def cats_eye(
             the 1 x 1 delta.
         cut: distance of the disks' centres in radii, in [0, 2); 0 gives the disk.
         angle: direction of that distance, radians.
-        half: as for `benchmark.optics.psf.kernel`.
+        half: as for `benchmark.optics.psf.psf_kernel`.
 
     Returns:
         An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
@@ -170,7 +170,7 @@ class Scene:
 
     Attributes:
         radius: H x W, signed PSF radius in pixels, multiples of `STEP`; as for
-            `depth_of_field.render`.
+            `depth_of_field.render_depth_of_field`.
         surface: H x W, the number of the surface that is seen.
     """
 
@@ -284,7 +284,9 @@ def _shape(
 # --------------------------------------------------------------------------------------------------
 
 
-def expose(linear: Picture, scene: Scene, aperture: Aperture, half: Half | None = None) -> Picture:
+def expose(
+    linear: Picture, scene: Scene, aperture: Aperture, half: ApertureHalf | None = None
+) -> Picture:
     """Return the linear light of the picture that a lens takes of a scene.
 
     Args:

@@ -49,7 +49,7 @@ from benchmark.api import Map, Picture
 from benchmark.arrays import Float64Array, Plane
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 from benchmark.optics.varying import VaryingBlur
 
 Psf = Literal["gaussian", "disk"]
@@ -277,7 +277,7 @@ def _passed(psf: Psf) -> Float64Array:
         np.square(spectra.band(frequency, number) / frequency)
         for number in range(len(spectra.CENTRES))
     ]
-    powers = (np.square(spectra.transfer(kernel(psf, float(sigma)), shape)) for sigma in SIGMAS)
+    powers = (np.square(spectra.transfer(psf_kernel(psf, float(sigma)), shape)) for sigma in SIGMAS)
     return np.log(
         [[(weight * power).sum() / weight.sum() for weight in weights] for power in powers]
     )
@@ -300,7 +300,7 @@ def _start(image: Picture, spectrum: Picture, found: Posterior, psf: Psf) -> Pic
     total = np.zeros_like(image)
     kept = np.zeros(shape, np.float32)
     for number, sigma in enumerate(SIGMAS):
-        passed = spectra.transfer(kernel(psf, float(sigma)), shape)
+        passed = spectra.transfer(psf_kernel(psf, float(sigma)), shape)
         power = np.square(passed)
         for group, ratio in enumerate(ratios):
             weight = found.sigma[..., number] * found.group[..., number, group]

@@ -29,7 +29,7 @@ from benchmark.arrays import Float32Array
 from benchmark.files import replace_file
 from benchmark.methods.two_stage import jnb
 from benchmark.methods.two_stage.jnb import PATCH, STOP, TEXTURED, Dictionary
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 
 WIDTH = 128
 ROUNDS = 30
@@ -44,7 +44,7 @@ def blurred(gray: Float32Array, sigma: float) -> Float32Array:
     """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the
     border.
     """
-    psf = kernel("gaussian", sigma)
+    psf = psf_kernel("gaussian", sigma)
     return cv2.filter2D(gray, -1, psf, borderType=cv2.BORDER_REFLECT)  # type: ignore[return-value]
 
 

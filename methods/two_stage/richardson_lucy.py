@@ -43,7 +43,7 @@ from benchmark.api import Map, Mask, Picture
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.methods.two_stage.wiener import QUANTISATION
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.varying import Family, VaryingBlur
+from benchmark.optics.varying import BlurFamily, VaryingBlur
 
 Light = Literal["srgb", "linear"]
 
@@ -85,7 +85,7 @@ def deconvolve(
     image: Picture,
     blur_map: Map,
     *,
-    psf: Family,
+    psf: BlurFamily,
     iterations: int = ITERATIONS,
     light: Light = "srgb",
 ) -> Picture:
@@ -116,7 +116,7 @@ def steps(
     image: Picture,
     blur_map: Map,
     *,
-    psf: Family,
+    psf: BlurFamily,
     iterations: int = ITERATIONS,
     light: Light = "srgb",
 ) -> Iterator[tuple[Picture, float]]:
@@ -151,7 +151,7 @@ def iterate(
     image: Picture,
     blur_map: Map,
     *,
-    psf: Family,
+    psf: BlurFamily,
     accelerate: bool = True,
     start: Picture | None = None,
 ) -> Iterator[Step]:

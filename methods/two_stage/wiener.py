@@ -30,7 +30,7 @@ from benchmark.api import Map, Picture
 from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.optics import gkm
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 
 Psf = Literal["gaussian", "disk", "gkm"]
 
@@ -85,11 +85,11 @@ def layer_kernel(psf: Psf, sigma: float) -> Float64Array:
         ValueError: for an unknown family, or a sigma that is negative or not finite.
     """
     if psf != "gkm":
-        return kernel(psf, sigma)
+        return psf_kernel(psf, sigma)
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {sigma}")
     bank = gkm.paper_bank()
-    shares = gkm.coefficients(np.full((1, 1), sigma, np.float32), bank).ravel()
+    shares = gkm.mixing_coefficients(np.full((1, 1), sigma, np.float32), bank).ravel()
     mixed = [
         (float(share), part) for share, part in zip(shares, bank.kernels, strict=True) if share > 0
     ]

@@ -96,7 +96,7 @@ def _true_mixture(sample: Sample) -> Iterator[_NamedMixture]:
     """Yield the mixture that a simulated picture was blurred with, if it was."""
     if sample.meta.get("psf") == "gkm" and sample.blur_map is not None:
         bank = gkm.paper_bank()
-        mixture = Mixture(bank.sigmas, gkm.coefficients(sample.blur_map, bank))
+        mixture = Mixture(bank.sigmas, gkm.mixing_coefficients(sample.blur_map, bank))
         yield _NamedMixture(
             "true model",
             mixture,

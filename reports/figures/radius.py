@@ -11,7 +11,7 @@ import numpy as np
 from benchmark import imageio
 from benchmark.api import MAP_CROP_RIGHT, Map, Picture, Sample, Unavailable
 from benchmark.arrays import Float64Array
-from benchmark.metrics.psnr import CAP
+from benchmark.metrics.psnr import PSNR_CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Kept, Source
@@ -66,7 +66,7 @@ class BlurSums:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             found: Float64Array = -10 * np.log10(self.errors[method] / self.pixels)
-            return np.minimum(found, CAP)
+            return np.minimum(found, PSNR_CAP)
 
     def middle(self) -> Float64Array:
         """Return the mean sigma of each bin's pixels; NaN without any."""

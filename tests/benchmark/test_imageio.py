@@ -228,7 +228,7 @@ def test_format_goes_by_content_and_names_may_be_odd(tmp_path: Path) -> None:
 def test_probe_reads_the_header(
     tmp_path: Path, name: str, array: np.ndarray, expected: tuple[object, ...]
 ) -> None:
-    assert imageio.probe(save(tmp_path / name, array)) == imageio.Header(*expected)
+    assert imageio.read_header(save(tmp_path / name, array)) == imageio.Header(*expected)
 
 
 # Writing
@@ -288,7 +288,7 @@ def test_like_carries_orientation_and_profile(tmp_path: Path, source: str, suffi
         Image.fromarray(RGB8).save(origin, exif=exif, icc_profile=profile)
     picture, _ = imageio.read(origin)
     imageio.write(copy, picture, 8, like=origin)
-    assert imageio.looks(copy) == imageio.Looks(8, profile)
+    assert imageio.read_looks(copy) == imageio.Looks(8, profile)
     np.testing.assert_allclose(imageio.read(copy)[0], picture, atol=0.5 if suffix == ".jpg" else 0)
     if suffix == ".tif":
         with tifffile.TiffFile(copy) as tiff:
@@ -305,13 +305,13 @@ def test_like_works_at_16_bits_and_leaves_a_grey_profile_behind(tmp_path: Path) 
     Image.fromarray(GREY8).save(origin, icc_profile=bytes(grey))
     picture, _ = imageio.read(origin)
     imageio.write(tmp_path / "copy.png", picture, 16, like=origin)
-    assert imageio.looks(tmp_path / "copy.png") == imageio.Looks(1, None)
-    assert imageio.probe(tmp_path / "copy.png").bit_depth == 16
+    assert imageio.read_looks(tmp_path / "copy.png") == imageio.Looks(1, None)
+    assert imageio.read_header(tmp_path / "copy.png").bit_depth == 16
 
 
 def test_without_like_no_metadata_is_written(tmp_path: Path) -> None:
     imageio.write(tmp_path / "a.png", np.zeros((2, 2, 3), np.float32), 8)
-    assert imageio.looks(tmp_path / "a.png") == imageio.Looks()
+    assert imageio.read_looks(tmp_path / "a.png") == imageio.Looks()
 
 
 def test_jpeg_quality_does_something_and_colours_are_not_subsampled(tmp_path: Path) -> None:
@@ -546,7 +546,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-@pytest.mark.parametrize("function", [imageio.read, imageio.probe])
+@pytest.mark.parametrize("function", [imageio.read, imageio.read_header])
 def test_bad_files_are_named_with_what_was_expected(
     tmp_path: Path, function: object, kind: str
 ) -> None:

@@ -14,7 +14,16 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from benchmark.arrays import Float64Array
-from benchmark.stats import ALPHA, POWER, Interval, _bca, compare, friedman, holm, mean_interval
+from benchmark.stats import (
+    ALPHA,
+    POWER,
+    Interval,
+    _bca_bounds,
+    adjust_p_values,
+    compare_paired_scores,
+    mean_interval,
+    rank_methods,
+)
 
 Draw = Callable[[np.random.Generator, int], Float64Array]
 
@@ -102,7 +111,7 @@ def test_below_thirty_student_covers_better_than_the_bootstrap(n: int) -> None:
     for name, draw in SHAPES.items():
         samples = [np.sort(draw(rng, n)) for _ in range(800)]
         chosen = np.mean([covers(mean_interval(sample)) for sample in samples])
-        bounds = [_bca(sample, 0.95, 0) for sample in samples]
+        bounds = [_bca_bounds(sample, 0.95, 0) for sample in samples]
         bootstrap = np.mean([low <= 0 <= high for low, high in bounds])
         assert abs(chosen - 0.95) < abs(bootstrap - 0.95), (
             f"{name}: Student's {chosen}, bootstrap {bootstrap}"
@@ -133,7 +142,7 @@ def test_bad_values_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
         mean_interval(values)
     with pytest.raises(ValueError, match="finite"):
-        compare(values, values)
+        compare_paired_scores(values, values)
 
 
 # Pairs
@@ -144,7 +153,7 @@ def test_a_pair_by_hand() -> None:
     """Differences 3, 2, 1, -1: of the 16 choices of signs 6 have a sum as far out, and 6 a sum of
     ranks as far out.
     """
-    found = compare([4.0, 4.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0])
+    found = compare_paired_scores([4.0, 4.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0])
     assert (found.n, found.mean, found.wins, found.losses, found.ties) == (4, 1.25, 3, 1, 0)
     assert found.sign_flip == 6 / 16
     assert found.wilcoxon == 6 / 16
@@ -152,7 +161,7 @@ def test_a_pair_by_hand() -> None:
 
 def test_a_lower_score_may_be_the_better_one() -> None:
     a, b = [0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.5, 0.3]
-    found = compare(a, b, higher_is_better=False)
+    found = compare_paired_scores(a, b, higher_is_better=False)
     assert (found.wins, found.losses, found.ties) == (2, 1, 1) and found.mean == pytest.approx(
         -0.05
     )
@@ -161,7 +170,7 @@ def test_a_lower_score_may_be_the_better_one() -> None:
 @settings(max_examples=30)
 @given(differences(8))
 def test_few_pictures_have_the_exact_p_of_scipy(difference: Float64Array) -> None:
-    found = compare(difference, np.zeros(8))
+    found = compare_paired_scores(difference, np.zeros(8))
     exact = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
     tenths = np.rint(10 * difference)  # scipy tells 0.1 + 0.3 - 0.4 from 0
     oracle = stats.permutation_test((tenths,), np.mean, **exact)
@@ -172,17 +181,17 @@ def test_few_pictures_have_the_exact_p_of_scipy(difference: Float64Array) -> Non
 
 def test_many_sign_flips_agree_with_scipy_and_never_give_zero() -> None:
     difference = np.random.default_rng(2).normal(0.2, 1, 60)
-    found = compare(difference, np.zeros(60)).sign_flip
+    found = compare_paired_scores(difference, np.zeros(60)).sign_flip
     oracle = stats.permutation_test(
         (difference,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1
     )
     assert found == pytest.approx(oracle.pvalue, rel=0.1) and 0.01 < found < 0.5
-    assert compare(difference + 9, np.zeros(60)).sign_flip == 1 / 100_000
+    assert compare_paired_scores(difference + 9, np.zeros(60)).sign_flip == 1 / 100_000
 
 
 @given(differences(20))
 def test_wilcoxon_is_that_of_scipy(difference: Float64Array) -> None:
-    found = compare(difference, np.zeros(20)).wilcoxon
+    found = compare_paired_scores(difference, np.zeros(20)).wilcoxon
     expected = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
     assert found == expected and 0 < found <= 1
 
@@ -191,7 +200,7 @@ def test_wilcoxon_is_that_of_scipy(difference: Float64Array) -> None:
 def test_swapping_the_methods_swaps_wins_and_signs_only(n: int) -> None:
     rng = np.random.default_rng(n)
     a, b = rng.normal(26, 3, n), rng.normal(26, 3, n)
-    there, back = compare(a, b), compare(b, a)
+    there, back = compare_paired_scores(a, b), compare_paired_scores(b, a)
     assert back.mean == pytest.approx(-there.mean)
     assert (back.wins, back.losses) == (there.losses, there.wins)
     assert (back.wilcoxon, back.sign_flip, back.detectable) == (
@@ -207,7 +216,7 @@ def test_swapping_the_methods_swaps_wins_and_signs_only(n: int) -> None:
 def test_the_order_of_the_pictures_does_not_matter(order: list[int]) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(26, 3, 18), rng.normal(26, 3, 18)
-    there, back = compare(a, b), compare(a[order], b[order])
+    there, back = compare_paired_scores(a, b), compare_paired_scores(a[order], b[order])
     assert back.sign_flip == there.sign_flip and back.wilcoxon == there.wilcoxon
     assert back.interval.low == pytest.approx(there.interval.low)
 
@@ -217,7 +226,7 @@ def test_equal_differences_are_a_certain_win_without_an_interval() -> None:
     from.
     """
     b = np.random.default_rng(4).normal(26, 3, 10)
-    found = compare(b + 0.3, b)
+    found = compare_paired_scores(b + 0.3, b)
     assert found.interval == (pytest.approx(0.3), None, None, 10, "") and found.detectable is None
     assert found.sign_flip == 2 / 1024 and found.wilcoxon == pytest.approx(2 / 1024)
 
@@ -225,7 +234,10 @@ def test_equal_differences_are_a_certain_win_without_an_interval() -> None:
 def test_ties_are_not_told_apart_by_the_rounding_of_the_subtraction() -> None:
     tenths = np.array([1, -1, 2, -2, 3, 3, -3, 5, 4, 4, 0, 6]) / 10
     b = np.random.default_rng(0).normal(26, 3, 12)
-    with_noise, exact = compare(b + tenths, b), compare(tenths, np.zeros(12))
+    with_noise, exact = (
+        compare_paired_scores(b + tenths, b),
+        compare_paired_scores(tenths, np.zeros(12)),
+    )
     assert (with_noise.wilcoxon, with_noise.sign_flip) == (exact.wilcoxon, exact.sign_flip)
     assert with_noise.ties == 1
 
@@ -233,28 +245,31 @@ def test_ties_are_not_told_apart_by_the_rounding_of_the_subtraction() -> None:
 @pytest.mark.parametrize("n", [1, 2, 10, 40])
 def test_equal_scores_show_nothing(n: int) -> None:
     scores = np.linspace(20, 30, n)
-    found = compare(scores, scores)
+    found = compare_paired_scores(scores, scores)
     assert (found.mean, found.wins, found.losses, found.ties) == (0, 0, 0, n)
     assert (found.wilcoxon, found.sign_flip, found.detectable) == (1, 1, None)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_no_p_is_less_than_so_few_pictures_can_give(n: int) -> None:
-    found = compare(np.arange(n) + 9.0, np.zeros(n))
+    found = compare_paired_scores(np.arange(n) + 9.0, np.zeros(n))
     assert found.sign_flip == found.wilcoxon == 2.0 ** (1 - n)
     assert (found.detectable is None) == (n < 3)
 
 
 def test_other_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="3 and 2"):
-        compare([1.0, 2.0, 3.0], [1.0, 2.0])
+        compare_paired_scores([1.0, 2.0, 3.0], [1.0, 2.0])
 
 
 @pytest.mark.slow
 def test_the_sign_flip_test_errs_as_often_as_it_says() -> None:
     rng = np.random.default_rng(9)
     errors = np.mean(
-        [compare(rng.normal(0, 1, 24), np.zeros(24)).sign_flip <= ALPHA for _ in range(1000)]
+        [
+            compare_paired_scores(rng.normal(0, 1, 24), np.zeros(24)).sign_flip <= ALPHA
+            for _ in range(1000)
+        ]
     )
     assert errors == pytest.approx(ALPHA, abs=0.02)
 
@@ -263,7 +278,7 @@ def test_the_sign_flip_test_errs_as_often_as_it_says() -> None:
 def test_a_detectable_difference_is_detected_four_times_in_five(n: int) -> None:
     sample = np.random.default_rng(n).normal(0, 1, n)
     sample = (sample - sample.mean()) / sample.std(ddof=1)
-    shift = compare(sample, np.zeros(n)).detectable
+    shift = compare_paired_scores(sample, np.zeros(n)).detectable
     assert shift is not None
     drawn = np.random.default_rng(0).normal(shift, 1, (20_000, n))
     power = (stats.ttest_1samp(drawn, 0, axis=1).pvalue <= ALPHA).mean()
@@ -275,7 +290,7 @@ def test_detectable_agrees_with_published_sample_sizes() -> None:
     G*Power: 0.8078).
     """
     sample = np.resize([-1.0, 1.0], 34)
-    found = compare(sample, np.zeros(34)).detectable
+    found = compare_paired_scores(sample, np.zeros(34)).detectable
     assert found is not None and found / sample.std(ddof=1) == pytest.approx(0.495, abs=1e-3)
 
 
@@ -287,15 +302,19 @@ def test_holm_by_hand() -> None:
     """Holm's own arithmetic: the least p times 4, the next times 3 ..., and never less than the one
     before.
     """
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.5]) == [1.0, 1.0] and holm([]) == [] and holm([0.2]) == [0.2]
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert (
+        adjust_p_values([0.6, 0.5]) == [1.0, 1.0]
+        and adjust_p_values([]) == []
+        and adjust_p_values([0.2]) == [0.2]
+    )
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_the_order(
     raw: list[float],
 ) -> None:
-    adjusted = holm(raw)
+    adjusted = adjust_p_values(raw)
     for p, q in zip(raw, adjusted, strict=True):
         assert p <= q <= min(1.0, p * len(raw))
     assert [adjusted[i] for i in np.argsort(raw, kind="stable")] == sorted(adjusted)
@@ -304,7 +323,7 @@ def test_holm_lies_between_no_adjustment_and_bonferroni_and_keeps_the_order(
 @pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
 def test_holm_refuses_what_is_no_probability(bad: float) -> None:
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        holm([0.5, bad])
+        adjust_p_values([0.5, bad])
 
 
 # Many methods
@@ -317,7 +336,7 @@ def test_friedman_by_hand() -> None:
     """Ranks 123, 1 2.5 2.5, 213, 123; rank sums 5, 7.5, 11.5, so 5.25 / (1 - 6 / (4 * 24)) with the
     tie.
     """
-    found = friedman(SCORES)
+    found = rank_methods(SCORES)
     assert found.mean_ranks == (1.25, 1.875, 2.875) and (found.n, found.k) == (4, 3)
     uncorrected = 12 / (4 * 3 * 4) * (5**2 + 7.5**2 + 11.5**2) - 3 * 4 * 4
     assert found.statistic == pytest.approx(uncorrected / (1 - 6 / (4 * 24)))
@@ -326,7 +345,7 @@ def test_friedman_by_hand() -> None:
 
 def test_friedman_is_that_of_scipy_and_turns_with_the_direction() -> None:
     scores = np.random.default_rng(0).normal(0, 1, (30, 5)) + np.linspace(0, 1, 5)
-    found, turned = friedman(scores), friedman(scores, higher_is_better=False)
+    found, turned = rank_methods(scores), rank_methods(scores, higher_is_better=False)
     oracle = stats.friedmanchisquare(*scores.T)
     assert (found.statistic, found.p) == pytest.approx((oracle.statistic, oracle.pvalue))
     assert turned.mean_ranks == pytest.approx([6 - rank for rank in found.mean_ranks])
@@ -337,15 +356,15 @@ def test_friedman_is_that_of_scipy_and_turns_with_the_direction() -> None:
 def test_critical_differences_are_demsars(k: int, q: float) -> None:
     """Table 5(a) of Demsar (2006); his example, 4 classifiers on 14 data sets, has 1.25."""
     scores = np.random.default_rng(k).normal(0, 1, (14, k))
-    assert friedman(scores).critical_difference == pytest.approx(
+    assert rank_methods(scores).critical_difference == pytest.approx(
         q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=5e-4
     )
     if k == 4:
-        assert friedman(scores).critical_difference == pytest.approx(1.25, abs=0.005)
+        assert rank_methods(scores).critical_difference == pytest.approx(1.25, abs=0.005)
 
 
 def test_methods_that_never_differ_share_their_rank() -> None:
-    found = friedman(np.tile([[20.0], [25.0]], 3))
+    found = rank_methods(np.tile([[20.0], [25.0]], 3))
     assert (found.statistic, found.p, found.mean_ranks) == (0, 1, (2, 2, 2))
 
 
@@ -354,4 +373,4 @@ def test_methods_that_never_differ_share_their_rank() -> None:
 )
 def test_friedman_refuses_what_it_cannot_rank(scores: object) -> None:
     with pytest.raises(ValueError, match="at least"):
-        friedman(scores)  # type: ignore[arg-type]
+        rank_methods(scores)  # type: ignore[arg-type]

@@ -49,25 +49,25 @@ def test_only_pictures_are_listed(tmp_path: Path) -> None:
         "f.npy",
     )
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in layout.files(tmp_path)] == [
+    assert [path.name for path in layout.list_files(tmp_path)] == [
         "a.jpeg",
         "b9.tiff",
         "b10.PNG",
         "c.TIF",
         "d.jpg",
     ]
-    assert [path.name for path in layout.files(tmp_path, [".npy"])] == ["f.npy"]
+    assert [path.name for path in layout.list_files(tmp_path, [".npy"])] == ["f.npy"]
 
 
 def test_folders_are_found_in_order_and_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "RTF" / "gt").mkdir(parents=True)
     (tmp_path / "rtfdataset").mkdir()
     (tmp_path / "file").write_bytes(b"")
-    assert layout.locate(tmp_path, "none", "RTF/GT", "RTF") == tmp_path / "RTF" / "gt"
-    assert layout.locate(tmp_path, "RTFDataset") == tmp_path / "rtfdataset"
-    assert layout.locate(tmp_path, "file", "file/deeper", "RTF/none") is None
+    assert layout.find_folder(tmp_path, "none", "RTF/GT", "RTF") == tmp_path / "RTF" / "gt"
+    assert layout.find_folder(tmp_path, "RTFDataset") == tmp_path / "rtfdataset"
+    assert layout.find_folder(tmp_path, "file", "file/deeper", "RTF/none") is None
     (tmp_path / "rtf").mkdir(exist_ok=True)
-    assert layout.locate(tmp_path, "rtf") == tmp_path / "rtf"  # an exact name goes first
+    assert layout.find_folder(tmp_path, "rtf") == tmp_path / "rtf"  # an exact name goes first
 
 
 def test_pairing_by_name(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_pairing_by_name(tmp_path: Path) -> None:
         touch(tmp_path / "a", "1.png", "2.png"),
         touch(tmp_path / "b", "2.jpg", "1.jpg"),
     )
-    assert layout.pair(images, targets) == [targets[1], targets[0]]
-    assert layout.pair(images, targets, "order") == targets
+    assert layout.pair_files(images, targets) == [targets[1], targets[0]]
+    assert layout.pair_files(images, targets, "order") == targets
 
 
 def test_pairing_by_order_where_no_name_agrees(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_pairing_by_order_where_no_name_agrees(tmp_path: Path) -> None:
         touch(tmp_path / "a", "1.png", "2.png"),
         touch(tmp_path / "b", "x.png", "y.png"),
     )
-    assert layout.pair(images, targets) == targets
+    assert layout.pair_files(images, targets) == targets
     with pytest.raises(DataError, match=r"1\.png: has no partner in .*b"):
-        layout.pair(images, targets, "name")
+        layout.pair_files(images, targets, "name")
 
 
 def test_one_agreeing_name_forbids_guessing_by_order(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_one_agreeing_name_forbids_guessing_by_order(tmp_path: Path) -> None:
         touch(tmp_path / "b", "1.png", "3.png"),
     )
     with pytest.raises(DataError, match=r"2\.png: has no partner"):
-        layout.pair(images, targets)
+        layout.pair_files(images, targets)
 
 
 @pytest.mark.parametrize(
@@ -103,25 +103,25 @@ def test_one_agreeing_name_forbids_guessing_by_order(tmp_path: Path) -> None:
 )
 def test_unequal_counts_are_refused(tmp_path: Path, left: list[str], right: list[str]) -> None:
     with pytest.raises(DataError, match=r"has \d files"):
-        layout.pair(touch(tmp_path / "a", *left), touch(tmp_path / "b", *right))
+        layout.pair_files(touch(tmp_path / "a", *left), touch(tmp_path / "b", *right))
 
 
 def test_a_left_over_partner_is_named(tmp_path: Path) -> None:
     images, targets = touch(tmp_path / "a", "1.png"), touch(tmp_path / "b", "1.png", "2.png")
     with pytest.raises(DataError, match=r"b.2\.png: has no partner in .*a"):
-        layout.pair(images, targets)
+        layout.pair_files(images, targets)
 
 
 def test_two_files_for_one_sample_are_refused(tmp_path: Path) -> None:
     images, targets = touch(tmp_path / "a", "1.png"), touch(tmp_path / "b", "1.jpg", "1.png")
     with pytest.raises(DataError, match=r"1\.png: stands for the same sample as 1\.jpg"):
-        layout.pair(images, targets)
+        layout.pair_files(images, targets)
 
 
 def test_a_number_in_the_name(tmp_path: Path) -> None:
-    assert layout.number(Path("set2_image_07.png")) == 7
+    assert layout.number_in_name(Path("set2_image_07.png")) == 7
     with pytest.raises(DataError, match=r"image\.png: expected a number"):
-        layout.number(Path("image.png"))
+        layout.number_in_name(Path("image.png"))
 
 
 def test_a_change_within_the_time_stamps_grain_is_noticed(tmp_path: Path) -> None:
@@ -144,4 +144,8 @@ def test_a_settled_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_ids_are_stems_unless_they_clash() -> None:
-    assert layout.ids([Path("a.png"), Path("b.jpg"), Path("b.png")]) == ["a", "b.jpg", "b.png"]
+    assert layout.sample_ids([Path("a.png"), Path("b.jpg"), Path("b.png")]) == [
+        "a",
+        "b.jpg",
+        "b.png",
+    ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample
+from benchmark.datasets.registration import Shift, estimate_shift, fit_gain, resample_plane
 
 
 def scene(seed: int = 0, height: int = 216, width: int = 288) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_what_cannot_be_registered_is_refused() -> None:
 @pytest.mark.parametrize(("dy", "dx"), [(0.5, 0.5), (-1.3, 2.7), (0.0, 0.0)])
 def test_resampling_moves_by_the_displacement(dy: float, dx: float) -> None:
     picture = scene()
-    found = resample(picture, Shift(dy, dx, 0.0, 1), 16)
+    found = resample_plane(picture, Shift(dy, dx, 0.0, 1), 16)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, moved(picture, dy, dx)[16:-16, 16:-16], atol=2e-5)
 

@@ -213,9 +213,9 @@ def test_the_blur_map_is_the_true_blur(folder, psf):
 
 def equivalent(psf: str, sigma: float) -> NDArray[np.float64]:
     if psf != "gkm":
-        return kernels.kernel(psf, sigma)  # type: ignore[arg-type]
+        return kernels.psf_kernel(psf, sigma)  # type: ignore[arg-type]
     bank = gkm.paper_bank()
-    beta = gkm.coefficients(np.full((1, 1), sigma, np.float32), bank)[:, 0, 0]
+    beta = gkm.mixing_coefficients(np.full((1, 1), sigma, np.float32), bank)[:, 0, 0]
     return sum(
         share * np.pad(one, 10 - len(one) // 2)
         for share, one in zip(beta, bank.kernels, strict=True)

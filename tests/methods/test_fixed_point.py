@@ -50,7 +50,7 @@ def test_equals_equation_6_written_out() -> None:
     """
     y = np.random.default_rng(0).random((20, 26, 3)).astype(np.float32)
     blur_map = np.random.default_rng(1).uniform(0, 3, (20, 26)).astype(np.float32)
-    beta = gkm.coefficients(blur_map, BANK)
+    beta = gkm.mixing_coefficients(blur_map, BANK)
     x = y.astype(np.float64)
     for _ in range(3):
         blurred = np.zeros_like(x)
@@ -65,11 +65,11 @@ def test_damping_reaches_its_own_fixed_point() -> None:
     """x = y + c (I - B) x, that is (I - c (I - B)) x = y, solved densely."""
     rng = np.random.default_rng(0)
     y = rng.random((9, 8, 3)).astype(np.float32)
-    beta = gkm.coefficients(rng.uniform(0, 2, (9, 8)).astype(np.float32), BANK)
+    beta = gkm.mixing_coefficients(rng.uniform(0, 2, (9, 8)).astype(np.float32), BANK)
     basis = np.eye(72, dtype=np.float32).reshape(72, 9, 8, 1).repeat(3, axis=3)
-    blur = np.stack([gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1).astype(
-        np.float64
-    )
+    blur = np.stack(
+        [gkm.blur_picture(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1
+    ).astype(np.float64)
     exact = np.linalg.solve(
         np.eye(72) - 0.6 * (np.eye(72) - blur), y.reshape(72, 3).astype(np.float64)
     )
@@ -80,10 +80,10 @@ def test_damping_reaches_its_own_fixed_point() -> None:
 def test_the_spectral_radius_is_that_of_the_dense_matrix() -> None:
     blur_map = np.where(np.indices((12, 12)).sum(axis=0) % 2, 0.0, 3.5).astype(np.float32)
     for sigma in (blur_map, _constant((12, 12), 1.5)):
-        beta = gkm.coefficients(sigma, BANK)
+        beta = gkm.mixing_coefficients(sigma, BANK)
         basis = np.eye(144, dtype=np.float32).reshape(144, 12, 12, 1).repeat(3, axis=3)
         blur = np.stack(
-            [gkm.blur(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1
+            [gkm.blur_picture(unit, beta, BANK)[..., 0].ravel() for unit in basis], axis=1
         ).astype(np.float64)
         exact = np.abs(np.linalg.eigvals(np.eye(144) - blur)).max()
         assert spectral_radius(beta, BANK, steps=100) == pytest.approx(exact, rel=0.01)
@@ -107,7 +107,7 @@ def test_noise_is_taken_back_from_the_detail() -> None:
     rng = np.random.default_rng(0)
     clean = np.full((64, 64, 3), 0.5, np.float32)
     noisy = (clean + 0.02 * rng.standard_normal(clean.shape)).astype(np.float32)
-    beta = gkm.coefficients(_constant((64, 64), 1.5), BANK)
+    beta = gkm.mixing_coefficients(_constant((64, 64), 1.5), BANK)
     plain, aware = (
         _last(noisy, beta, steps=2, enough=0, damping=0.5, noise=noise)
         for noise in (None, _constant((64, 64), 0.02))
@@ -117,8 +117,8 @@ def test_noise_is_taken_back_from_the_detail() -> None:
 
 def test_converges_to_the_truth() -> None:
     truth = _picture()
-    beta = gkm.coefficients(_constant((24, 30), 1.2), BANK)
-    y = gkm.blur(truth, beta, BANK)
+    beta = gkm.mixing_coefficients(_constant((24, 30), 1.2), BANK)
+    y = gkm.blur_picture(truth, beta, BANK)
     start, five, twenty = (
         np.abs(_last(y, beta, steps=n, enough=0) - truth).max() for n in (0, 5, 20)
     )
@@ -127,9 +127,9 @@ def test_converges_to_the_truth() -> None:
 
 def test_stops_when_the_step_is_small_enough() -> None:
     truth = _picture()
-    beta = gkm.coefficients(_constant((24, 30), 1.2), BANK)
-    y = gkm.blur(truth, beta, BANK)
-    first = float(np.sqrt(np.mean((y - gkm.blur(y, beta, BANK)) ** 2)))
+    beta = gkm.mixing_coefficients(_constant((24, 30), 1.2), BANK)
+    y = gkm.blur_picture(truth, beta, BANK)
+    first = float(np.sqrt(np.mean((y - gkm.blur_picture(y, beta, BANK)) ** 2)))
     np.testing.assert_array_equal(_last(y, beta, steps=9, enough=1.01 * first), y)
     one = _last(y, beta, steps=1, enough=0)
     np.testing.assert_array_equal(_last(y, beta, steps=9, enough=0.99 * first), one)
@@ -141,7 +141,7 @@ def test_stops_when_the_steps_no_longer_shrink() -> None:
     """
     y = np.random.default_rng(0).random((24, 30, 3)).astype(np.float32)
     blur_map = np.where(np.indices((24, 30)).sum(axis=0) % 2, 0.0, 4.5).astype(np.float32)
-    beta = gkm.coefficients(blur_map, BANK)
+    beta = gkm.mixing_coefficients(blur_map, BANK)
     stopped = _last(y, beta, steps=2000, enough=0)
     assert np.abs(stopped).max() < 1e3
     np.testing.assert_array_equal(stopped, _last(y, beta, steps=4000, enough=0))
@@ -149,8 +149,8 @@ def test_stops_when_the_steps_no_longer_shrink() -> None:
 
 def test_plain_parameters_are_the_printed_iteration() -> None:
     blur_map = _constant((64, 80), 3.0)
-    beta = gkm.coefficients(blur_map, BANK)
-    seen = Observation(image=gkm.blur(_picture((64, 80)), beta, BANK), blur_map=blur_map)
+    beta = gkm.mixing_coefficients(blur_map, BANK)
+    seen = Observation(image=gkm.blur_picture(_picture((64, 80)), beta, BANK), blur_map=blur_map)
     plain = FixedPoint(map="oracle", iterations=2, tolerance=0, **PLAIN).restore(seen)
     np.testing.assert_array_equal(plain, _last(seen.image, beta, steps=2, enough=0))
     loose = FixedPoint(map="oracle", iterations=2, tolerance=0.5, **PLAIN).restore(seen)
@@ -179,8 +179,8 @@ def test_disk_coefficients_restore_a_disk_better() -> None:
 
 def test_coarse_to_fine_starts_each_scale_from_the_coarser_result() -> None:
     truth, blur_map = _picture((64, 80)), _constant((64, 80), 3.0)
-    beta = gkm.coefficients(blur_map, BANK)
-    y = gkm.blur(truth, beta, BANK)
+    beta = gkm.mixing_coefficients(blur_map, BANK)
+    y = gkm.blur_picture(truth, beta, BANK)
     seen = Observation(image=y, blur_map=blur_map)
     options = {"map": "oracle", "tolerance": 0.0, **PLAIN}
     single, coarse = (
@@ -188,11 +188,11 @@ def test_coarse_to_fine_starts_each_scale_from_the_coarser_result() -> None:
     )
     assert np.square(coarse - truth).mean() < np.square(single - truth).mean()
     half = cv2.resize(y, (40, 32), interpolation=cv2.INTER_AREA)
-    half_beta = gkm.coefficients(_constant((32, 40), 1.5), BANK)
+    half_beta = gkm.mixing_coefficients(_constant((32, 40), 1.5), BANK)
     start = cv2.resize(
         _last(half, half_beta, steps=1, enough=0), (80, 64), interpolation=cv2.INTER_LINEAR
     )
-    np.testing.assert_allclose(coarse, y + start - gkm.blur(start, beta, BANK), atol=1e-6)
+    np.testing.assert_allclose(coarse, y + start - gkm.blur_picture(start, beta, BANK), atol=1e-6)
 
 
 def test_its_steps_can_be_followed() -> None:

@@ -22,7 +22,7 @@ from scipy.ndimage import correlate1d
 
 from benchmark.arrays import Float32Array
 from benchmark.optics import gkm
-from benchmark.optics.varying import VaryingBlur, ladder
+from benchmark.optics.varying import VaryingBlur, kernel_ladder
 
 THREADS = 2
 ROOT = Path(__file__).parents[2]
@@ -56,12 +56,12 @@ def report_memory() -> None:
 def report_gkm() -> None:
     bank = gkm.paper_bank()
     x, beta = example(bank)
-    sparse = gkm.coefficients(scene(HEIGHT, WIDTH), bank)
+    sparse = gkm.mixing_coefficients(scene(HEIGHT, WIDTH), bank)
     results = timed(
         {
-            "blur": lambda: gkm.blur(x, beta, bank),
-            "adjoint": lambda: gkm.adjoint(x, beta, bank),
-            "mapped": lambda: gkm.blur(x, sparse, bank),
+            "blur": lambda: gkm.blur_picture(x, beta, bank),
+            "adjoint": lambda: gkm.blur_picture_adjoint(x, beta, bank),
+            "mapped": lambda: gkm.blur_picture(x, sparse, bank),
             "dense": dense_convolution(x, beta, bank),
             "scipy": lambda: with_scipy(x, beta, bank),
         }
@@ -94,13 +94,13 @@ def report_torch() -> None:
     wanted = planes.clone().requires_grad_(), mixed.clone().requires_grad_()
 
     def both_ways() -> object:
-        return gkm_torch.blur(*wanted, bank).sum().backward()
+        return gkm_torch.blur_tensor(*wanted, bank).sum().backward()
 
     results = timed(
         {
-            "torch": lambda: gkm_torch.blur(planes, mixed, bank),
+            "torch": lambda: gkm_torch.blur_tensor(planes, mixed, bank),
             "torch and its gradient": both_ways,
-            "plain": lambda: gkm.blur(small, weights, bank),
+            "plain": lambda: gkm.blur_picture(small, weights, bank),
         }
     )
     say(
@@ -202,7 +202,7 @@ def dense_convolution(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Ca
 
     found = run().permute(1, 2, 0).numpy()  # type: ignore[attr-defined]
     np.testing.assert_allclose(
-        found, gkm.blur(x, beta, bank), atol=1e-4
+        found, gkm.blur_picture(x, beta, bank), atol=1e-4
     )  # the same thing is being timed
     return run
 
@@ -216,7 +216,7 @@ def with_scipy(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Float32Ar
 
 
 def rung_by_rung(x: Float32Array, blur_map: Float32Array) -> Float32Array:
-    kernels, variances = ladder("disk", float(blur_map.max()))
+    kernels, variances = kernel_ladder("disk", float(blur_map.max()))
     place = np.interp(np.square(blur_map), variances, np.arange(len(variances))).astype(np.float32)
     total = np.zeros_like(x)
     for rung, kernel in enumerate(kernels):
@@ -233,7 +233,7 @@ def measure_memory(operator: str) -> int:
     cv2.setNumThreads(THREADS)
     bank = gkm.paper_bank()
     x, beta = example(bank)
-    run = {"blur": gkm.blur, "adjoint": gkm.adjoint}[operator]
+    run = {"blur": gkm.blur_picture, "adjoint": gkm.blur_picture_adjoint}[operator]
     run(
         x[:300, :300].copy(), beta[:, :300, :300].copy(), bank
     )  # what is loaded on first use is not the operator's

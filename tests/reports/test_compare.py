@@ -109,7 +109,7 @@ def test_lower_may_be_better(run: Store) -> None:
 def test_what_is_not_shown_is_not_claimed(run: Store) -> None:
     """The sentence says what difference these pictures could have shown."""
     fill(run, {"a": BASE + UP - 0.4, "b": BASE})
-    least = stats.compare(UP, np.full(8, 0.4)).detectable
+    least = stats.compare_paired_scores(UP, np.full(8, 0.4)).detectable
     assert ask(run, "a", "b").verdict == (
         "no difference shown: a − b is 0.05 dB [-0.15, 0.25] on 8 pictures, p = 0.67; 4 wins, 3 "
         "losses, 1 tie; "
@@ -160,12 +160,12 @@ def test_the_table_has_all_measures_with_holm_over_them(run: Store) -> None:
     difference = np.array([5, 4, 3, 2, 1, -1, 6, 2]) / 10
     fill(run, {"a": BASE + difference, "b": BASE})
     found = ask(run, "a", "b")
-    expected = stats.compare(BASE + difference, BASE)
+    expected = stats.compare_paired_scores(BASE + difference, BASE)
     assert [line[0] for line in texts(found)] == ["PSNR (dB) ↑", "MAE ↓"]
     assert texts(found)[0][1:4] == ["8", "21.90", "21.62"] and texts(found)[0][5] == "7–1"
     assert texts(found)[0][4] == f"0.28 [{expected.interval.low:.2f}, {expected.interval.high:.2f}]"
     assert found.numbers["p"].tolist() == [expected.sign_flip] * 2
-    assert found.numbers["p_holm"].tolist() == stats.holm([expected.sign_flip] * 2)
+    assert found.numbers["p_holm"].tolist() == stats.adjust_p_values([expected.sign_flip] * 2)
     assert found.numbers["difference"].tolist() == pytest.approx(
         [expected.mean, -expected.mean / 1000]
     )
@@ -400,8 +400,8 @@ def test_many_methods_are_ranked_and_tested_in_pairs(run: Store) -> None:
         ["high", "low"],
         ["mid", "low"],
     ]
-    assert found.numbers["p_holm"].tolist() == stats.holm(found.numbers["p"].tolist())
-    ranks = stats.friedman(np.stack([BASE, BASE + UP + 1, BASE + 0.5], axis=1))
+    assert found.numbers["p_holm"].tolist() == stats.adjust_p_values(found.numbers["p"].tolist())
+    ranks = stats.rank_methods(np.stack([BASE, BASE + UP + 1, BASE + 0.5], axis=1))
     assert any(
         f"{ranks.critical_difference:.2f} (Nemenyi" in note for note in found.grids[0].footnotes
     )

@@ -37,7 +37,7 @@ def study() -> Study:
     has too.
     """
     kernels = [
-        np.pad(psf.kernel("polygon", sigma), (15 - len(psf.kernel("polygon", sigma))) // 2)
+        np.pad(psf.psf_kernel("polygon", sigma), (15 - len(psf.psf_kernel("polygon", sigma))) // 2)
         for sigma in (2, 3)
     ]
     moved = np.roll(kernels[0], (1, -2), axis=(0, 1))
@@ -82,7 +82,7 @@ def test_apertures_are_psfs(name: str, sigma: float) -> None:
 
 def test_the_annulus_has_the_sigma_asked_for_and_a_dark_middle() -> None:
     kernel = psf_study.apertures()["annulus"](6.0)
-    assert psf_fit.moments(kernel)[1] == pytest.approx(math.sqrt(36 + 1 / 12), abs=0.02)
+    assert psf_fit.psf_moments(kernel)[1] == pytest.approx(math.sqrt(36 + 1 / 12), abs=0.02)
     middle = len(kernel) // 2
     assert kernel[middle, middle] == 0
     assert kernel[middle, middle + 8] == pytest.approx(kernel.max())
@@ -106,10 +106,10 @@ def test_the_cats_eye_has_the_area_of_two_circles_intersection() -> None:
 
 
 def test_binning_sums_pairs_and_halves_the_size() -> None:
-    binned = psf_study._binned(psf.gaussian(4.0))
+    binned = psf_study._binned(psf.gaussian_kernel(4.0))
     assert len(binned) % 2 == 1
     assert binned.sum() == pytest.approx(1)
-    assert psf_fit.moments(binned)[1] == pytest.approx(2, rel=0.02)
+    assert psf_fit.psf_moments(binned)[1] == pytest.approx(2, rel=0.02)
     for size in range(1, 12, 2):
         assert psf_study._binned(np.ones((size, size))).shape[0] == 2 * ((size + 1) // 4) + 1
 

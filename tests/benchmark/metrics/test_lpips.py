@@ -19,17 +19,17 @@ from benchmark.metrics import lpips
 from benchmark.metrics.lpips import Lpips, resolve_trunk, trunk_sha256
 from tests.benchmark.metrics.metric_oracles import lpips_direct, random_trunk
 
-REAL_TRUNK = os.environ.get(lpips.VARIABLE)
+REAL_TRUNK = os.environ.get(lpips.TRUNK_VARIABLE)
 HUB_FILE = "alexnet-owt-7be5be79.pth"
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """Every test asks anew for the network, and starts without the variable."""
-    monkeypatch.delenv(lpips.VARIABLE, raising=False)
-    lpips._attempt.cache_clear()
+    monkeypatch.delenv(lpips.TRUNK_VARIABLE, raising=False)
+    lpips._try_build_network.cache_clear()
     yield
-    lpips._attempt.cache_clear()
+    lpips._try_build_network.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def trunk_file(trunk, tmp_path_factory):
 
 @pytest.fixture
 def use(monkeypatch):
-    return lambda path: monkeypatch.setenv(lpips.VARIABLE, str(path))
+    return lambda path: monkeypatch.setenv(lpips.TRUNK_VARIABLE, str(path))
 
 
 @pytest.fixture
@@ -127,8 +127,8 @@ def test_building_it_is_silent_and_leaves_the_random_state_alone(trunk_file, use
 
 def test_the_network_is_built_once_for_all_settings(trunk_file, use, monkeypatch):
     built = []
-    build = lpips._build
-    monkeypatch.setattr(lpips, "_build", lambda path: built.append(path) or build(path))
+    build = lpips._build_network
+    monkeypatch.setattr(lpips, "_build_network", lambda path: built.append(path) or build(path))
     use(trunk_file)
     for metric in (Lpips(), Lpips(range="raw01"), Lpips(order="bgr")):
         metric(*pair())
@@ -137,7 +137,7 @@ def test_the_network_is_built_once_for_all_settings(trunk_file, use, monkeypatch
 
 def test_a_file_that_will_not_do_is_read_once(tmp_path, use, monkeypatch):
     read = []
-    monkeypatch.setattr(lpips, "_read", lambda path: read.append(path) or {})
+    monkeypatch.setattr(lpips, "_read_trunk", lambda path: read.append(path) or {})
     (tmp_path / "empty.pth").touch()
     use(tmp_path / "empty.pth")
     assert Lpips().unavailable() == Lpips().unavailable() != ""
@@ -189,7 +189,7 @@ def test_an_incomplete_trunk_is_refused(trunk, tmp_path, use, spoil, reason):
 
 
 def _expect_refusal(reason):
-    assert lpips.VARIABLE in Lpips().unavailable()
+    assert lpips.TRUNK_VARIABLE in Lpips().unavailable()
     with pytest.raises(Unavailable, match=reason):
         Lpips()(*pair())
 
@@ -286,7 +286,11 @@ def test_a_download_has_a_time_limit_and_is_checked_against_its_digest(hub, monk
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     assert resolve_trunk() == hub / HUB_FILE
     assert seen["url"].endswith(HUB_FILE)
-    assert (seen["prefix"], seen["progress"], seen["limit"]) == ("7be5be79", False, lpips.PATIENCE)
+    assert (seen["prefix"], seen["progress"], seen["limit"]) == (
+        "7be5be79",
+        False,
+        lpips.DOWNLOAD_PATIENCE,
+    )
     assert socket.getdefaulttimeout() is None
 
 
@@ -315,7 +319,7 @@ def test_cards():
 @pytest.fixture
 def real_trunk(use):
     if not REAL_TRUNK:
-        pytest.skip(f"{lpips.VARIABLE} is not set")
+        pytest.skip(f"{lpips.TRUNK_VARIABLE} is not set")
     use(REAL_TRUNK)
     return torch.load(REAL_TRUNK, weights_only=True)
 

@@ -59,7 +59,7 @@ def trunk(tmp_path_factory):
     path = tmp_path_factory.mktemp("trunk") / "trunk.pth"
     torch.save(TRUNK, path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(lpips.VARIABLE, str(path))
+        patch.setenv(lpips.TRUNK_VARIABLE, str(path))
         yield
 
 

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from benchmark.arrays import Plane
 from benchmark.optics import gkm, light, psf
-from benchmark.optics.depth_of_field import render
+from benchmark.optics.depth_of_field import render_depth_of_field
 
 RED, BLUE = np.float32([0.9, 0.1, 0.05]), np.float32([0.05, 0.2, 0.8])
 
@@ -29,7 +29,7 @@ def noise(height: int, width: int, seed: int = 0) -> Plane:
 
 
 def rendered(linear: Plane, radius: Plane, **options: object) -> Plane:
-    return light.to_linear(render(light.to_srgb(linear), radius, **options))  # type: ignore[arg-type]
+    return light.to_linear(render_depth_of_field(light.to_srgb(linear), radius, **options))  # type: ignore[arg-type]
 
 
 def convolved(linear: Plane, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ def smooth(size: int, seed: int) -> Plane:
 @pytest.mark.parametrize("radius", [0.3, 1.7, 5.0, 7.3, -2.6, -7.3])
 def test_constant_radius_is_plain_convolution(family, half, radius):
     x = noise(48, 37)
-    kernel = psf.kernel(family, abs(np.float32(radius)) / 2, half=half)
+    kernel = psf.psf_kernel(family, abs(np.float32(radius)) / 2, half=half)
     expected = convolved(x, kernel if radius > 0 else kernel[::-1, ::-1])
     np.testing.assert_allclose(
         rendered(x, np.full((48, 37), radius, np.float32), half=half, psf=family),
@@ -73,20 +73,22 @@ def test_constant_radius_is_plain_convolution(family, half, radius):
 @pytest.mark.parametrize("shape", [(5, 4), (1, 9), (1, 1)])
 def test_picture_smaller_than_the_psf(shape):
     x = noise(*shape)
-    expected = convolved(x, psf.disk(8.0))
+    expected = convolved(x, psf.disk_kernel(8.0))
     np.testing.assert_allclose(rendered(x, np.full(shape, 8, np.float32)), expected, atol=1e-6)
 
 
 def test_in_focus_is_identity():
     x = noise(30, 31)
     for radius in (0.0, 0.4, -0.4):
-        np.testing.assert_allclose(render(x, np.full((30, 31), radius, np.float32)), x, atol=1e-6)
+        np.testing.assert_allclose(
+            render_depth_of_field(x, np.full((30, 31), radius, np.float32)), x, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (2, 2)])
 def test_tiny_picture_in_focus(shape):
     x = noise(*shape)
-    np.testing.assert_allclose(render(x, np.zeros(shape, np.float32)), x, atol=1e-6)
+    np.testing.assert_allclose(render_depth_of_field(x, np.zeros(shape, np.float32)), x, atol=1e-6)
 
 
 @settings(max_examples=15, deadline=None)
@@ -113,7 +115,7 @@ def scattered(linear: Plane, radius: Plane) -> NDArray[np.float64]:
     x, r = np.pad(linear, (*pad, (0, 0)), mode="symmetric"), np.pad(radius, pad, mode="symmetric")
     total = np.zeros((x.shape[0] + 2 * margin, x.shape[1] + 2 * margin, 4))
     for i, j in np.ndindex(r.shape):
-        kernel = psf.disk(abs(float(r[i, j])))
+        kernel = psf.disk_kernel(abs(float(r[i, j])))
         reach = len(kernel) // 2
         box = np.s_[
             i + margin - reach : i + margin + reach + 1, j + margin - reach : j + margin + reach + 1
@@ -231,7 +233,9 @@ def test_textured_background_where_it_is_not_hidden(near, far):
     # Next to the edge the hidden part is a guess, but a better one than blurring every pixel as if
     # alone in the world.
     gathered = np.where(
-        mask[..., None], convolved(x, psf.disk(abs(near))), convolved(x, psf.disk(abs(far)))
+        mask[..., None],
+        convolved(x, psf.disk_kernel(abs(near))),
+        convolved(x, psf.disk_kernel(abs(far))),
     )
     shortcut = gathered - photographed(front, mask, back, near, far)
     # It is worst where the two PSFs are equal but upside down: which part of the lens sees which is
@@ -260,7 +264,9 @@ def test_sharp_foreground_does_not_leak_into_its_background():
 def test_blurred_foreground_spreads_over_sharp_background():
     x, radius, mask = two_planes(flat(RED), flat(BLUE), -6.0, 0.0)
     red = (rendered(x, radius) - BLUE)[..., 0] / (RED - BLUE)[0]
-    np.testing.assert_allclose(red, ndimage.convolve(mask.astype(float), psf.disk(6.0)), atol=1e-4)
+    np.testing.assert_allclose(
+        red, ndimage.convolve(mask.astype(float), psf.disk_kernel(6.0)), atol=1e-4
+    )
     outside = ndimage.distance_transform_edt(~mask)
     assert red[(outside > 1.5) & (outside < 2.5)].min() > 0.2
     assert np.abs(red[outside > 7.5]).max() < 1e-5
@@ -271,7 +277,7 @@ def test_nearer_surface_has_the_smaller_radius_on_either_side_of_focus():
         x, radius, mask = two_planes(flat(RED), flat(BLUE), near, far)
         red = (rendered(x, radius) - BLUE)[..., 0] / (RED - BLUE)[0]
         np.testing.assert_allclose(
-            red, ndimage.convolve(mask.astype(float), psf.disk(abs(near))), atol=1e-4
+            red, ndimage.convolve(mask.astype(float), psf.disk_kernel(abs(near))), atol=1e-4
         )
 
 
@@ -310,7 +316,7 @@ def test_gkm_is_equation_4_on_linear_light():
     x = noise(30, 30)
     radius = np.broadcast_to(np.linspace(-7, 7, 30, dtype=np.float32), (30, 30)).copy()
     bank = gkm.paper_bank()
-    expected = gkm.blur(x, gkm.coefficients(np.abs(radius) / 2, bank), bank)
+    expected = gkm.blur_picture(x, gkm.mixing_coefficients(np.abs(radius) / 2, bank), bank)
     np.testing.assert_allclose(rendered(x, radius, psf="gkm"), expected, atol=2e-6)
 
 
@@ -337,7 +343,7 @@ def test_does_not_depend_on_the_number_of_threads():
         results = []
         for count in (1, 4):
             cv2.setNumThreads(count)
-            results.append(render(x, radius))
+            results.append(render_depth_of_field(x, radius))
     finally:
         cv2.setNumThreads(threads)
     assert (results[0] == results[1]).all()
@@ -348,7 +354,7 @@ def test_does_not_change_its_arguments():
     kept = x.copy(), radius.copy()
     x.flags.writeable = radius.flags.writeable = False
     for family in ("disk", "gkm"):
-        render(x, radius, psf=family)
+        render_depth_of_field(x, radius, psf=family)
     assert (x == kept[0]).all()
     assert (radius == kept[1]).all()
 
@@ -364,4 +370,4 @@ BAD_CALLS = [
 @pytest.mark.parametrize(("radius", "options", "message"), BAD_CALLS)
 def test_refuses_what_does_not_fit(radius, options, message):
     with pytest.raises(ValueError, match=message):
-        render(noise(8, 9), radius, **options)
+        render_depth_of_field(noise(8, 9), radius, **options)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear, minimize
 
 from benchmark.optics import gkm
-from benchmark.optics.psf import kernel as psf_kernel
+from benchmark.optics.psf import psf_kernel as psf_kernel
 
 BANKS = {"paper": gkm.paper_bank(), "official": gkm.official_bank(), "small": gkm.paper_bank(5)}
 banks = pytest.mark.parametrize("bank", BANKS.values(), ids=BANKS)
@@ -112,7 +112,7 @@ def test_refuses_kernel_sizes_that_are_none(size):
 @settings(deadline=None)
 @given(st.floats(0, 8))
 def test_coefficients_are_two_shares_with_the_variance_of_the_map(bank, sigma):
-    beta = gkm.coefficients(np.full((2, 3), sigma, np.float32), bank)
+    beta = gkm.mixing_coefficients(np.full((2, 3), sigma, np.float32), bank)
     assert beta.dtype == np.float32
     assert beta.shape == (len(bank.sigmas), 2, 3)
     assert (beta >= 0).all()
@@ -123,20 +123,24 @@ def test_coefficients_are_two_shares_with_the_variance_of_the_map(bank, sigma):
 
 
 def test_a_bank_of_one_kernel_is_the_delta_everywhere():
-    assert (gkm.coefficients(some_map(4, 5, 3.0), gkm.paper_bank(1)) == 1).all()
+    assert (gkm.mixing_coefficients(some_map(4, 5, 3.0), gkm.paper_bank(1)) == 1).all()
 
 
 @banks
 def test_blur_is_equation_2(bank):
-    x, beta = picture(9, 13), gkm.coefficients(some_map(9, 13, 6.0), bank)
-    np.testing.assert_allclose(gkm.blur(x, beta, bank), equation_2(x, beta, bank), atol=1e-6)
+    x, beta = picture(9, 13), gkm.mixing_coefficients(some_map(9, 13, 6.0), bank)
+    np.testing.assert_allclose(
+        gkm.blur_picture(x, beta, bank), equation_2(x, beta, bank), atol=1e-6
+    )
 
 
 def test_blur_is_linear_in_any_coefficients():
     bank = gkm.paper_bank(5)
     x, beta = picture(9, 8), np.random.default_rng(1).standard_normal((5, 9, 8), np.float32)
     beta[3] = 0
-    np.testing.assert_allclose(gkm.blur(x, beta, bank), equation_2(x, beta, bank), atol=3e-6)
+    np.testing.assert_allclose(
+        gkm.blur_picture(x, beta, bank), equation_2(x, beta, bank), atol=3e-6
+    )
 
 
 @banks
@@ -145,37 +149,42 @@ def test_blur_is_linear_in_any_coefficients():
 )  # the last ones are smaller than the kernels
 def test_adjoint_is_the_transpose_border_included(bank, shape):
     x, z = picture(*shape), picture(*shape, seed=1)
-    beta = gkm.coefficients(some_map(*shape, 6.0), bank)
-    forward = np.vdot(gkm.blur(x, beta, bank).astype(np.float64), z.astype(np.float64))
-    backward = np.vdot(x.astype(np.float64), gkm.adjoint(z, beta, bank).astype(np.float64))
+    beta = gkm.mixing_coefficients(some_map(*shape, 6.0), bank)
+    forward = np.vdot(gkm.blur_picture(x, beta, bank).astype(np.float64), z.astype(np.float64))
+    backward = np.vdot(
+        x.astype(np.float64), gkm.blur_picture_adjoint(z, beta, bank).astype(np.float64)
+    )
     assert forward == pytest.approx(backward, rel=1e-6)
 
 
 def test_adjoint_differs_from_blur_where_the_map_varies():
     bank = gkm.paper_bank()
-    x, beta = picture(20, 20), gkm.coefficients(some_map(20, 20, 4.0), bank)
-    assert np.abs(gkm.adjoint(x, beta, bank) - gkm.blur(x, beta, bank)).max() > 0.05
+    x, beta = picture(20, 20), gkm.mixing_coefficients(some_map(20, 20, 4.0), bank)
+    assert (
+        np.abs(gkm.blur_picture_adjoint(x, beta, bank) - gkm.blur_picture(x, beta, bank)).max()
+        > 0.05
+    )
 
 
 @banks
 def test_constant_picture_stays_constant(bank):
     x = np.full((17, 12, 3), 0.7, np.float32)
-    beta = gkm.coefficients(some_map(17, 12, 6.0), bank)
-    np.testing.assert_allclose(gkm.blur(x, beta, bank), x, atol=1e-6)
+    beta = gkm.mixing_coefficients(some_map(17, 12, 6.0), bank)
+    np.testing.assert_allclose(gkm.blur_picture(x, beta, bank), x, atol=1e-6)
 
 
 @banks
 def test_in_focus_is_identity(bank):
     x = picture(11, 12)
-    beta = gkm.coefficients(np.zeros((11, 12), np.float32), bank)
-    assert (gkm.blur(x, beta, bank) == x).all()
-    assert (gkm.adjoint(x, beta, bank) == x).all()
+    beta = gkm.mixing_coefficients(np.zeros((11, 12), np.float32), bank)
+    assert (gkm.blur_picture(x, beta, bank) == x).all()
+    assert (gkm.blur_picture_adjoint(x, beta, bank) == x).all()
 
 
 def test_refuses_coefficients_of_another_size():
     bank = gkm.paper_bank()
-    beta = gkm.coefficients(some_map(5, 6, 2.0), bank)
-    for operator in (gkm.blur, gkm.adjoint):
+    beta = gkm.mixing_coefficients(some_map(5, 6, 2.0), bank)
+    for operator in (gkm.blur_picture, gkm.blur_picture_adjoint):
         with pytest.raises(ValueError, match="K x H x W"):
             operator(picture(6, 5), beta, bank)
         with pytest.raises(ValueError, match="K x H x W"):
@@ -194,14 +203,14 @@ def test_tiles_and_threads_do_not_show(threads):
     bank = gkm.paper_bank()
     x, beta = (
         picture(400, 530),
-        gkm.coefficients(some_map(400, 530, 5.0), bank),
+        gkm.mixing_coefficients(some_map(400, 530, 5.0), bank),
     )  # several tiles each way
     beta[7] = 0
     threads(1)
-    one = gkm.blur(x, beta, bank), gkm.adjoint(x, beta, bank)
+    one = gkm.blur_picture(x, beta, bank), gkm.blur_picture_adjoint(x, beta, bank)
     threads(3)
-    assert (gkm.blur(x, beta, bank) == one[0]).all()
-    assert (gkm.adjoint(x, beta, bank) == one[1]).all()
+    assert (gkm.blur_picture(x, beta, bank) == one[0]).all()
+    assert (gkm.blur_picture_adjoint(x, beta, bank) == one[1]).all()
     whole = sum(
         w[..., None] * cv2.sepFilter2D(x, -1, t, t, borderType=gkm.BORDER)
         for w, t in zip(beta, bank.taps, strict=True)
@@ -219,23 +228,25 @@ def test_coefficients_in_a_corner_of_a_tile():
     x, beta = picture(30, 45), np.zeros((21, 30, 45), np.float32)
     beta[20, :3, 40:] = 1  # the widest kernel at a corner of the picture only
     beta[3, 29, 7] = -2
-    np.testing.assert_allclose(gkm.blur(x, beta, bank), equation_2(x, beta, bank), atol=1e-6)
+    np.testing.assert_allclose(
+        gkm.blur_picture(x, beta, bank), equation_2(x, beta, bank), atol=1e-6
+    )
     z = picture(30, 45, seed=3)
-    forward = np.vdot(gkm.blur(x, beta, bank).astype(np.float64), z.astype(np.float64))
-    assert np.vdot(x.astype(np.float64), gkm.adjoint(z, beta, bank)) == pytest.approx(
+    forward = np.vdot(gkm.blur_picture(x, beta, bank).astype(np.float64), z.astype(np.float64))
+    assert np.vdot(x.astype(np.float64), gkm.blur_picture_adjoint(z, beta, bank)) == pytest.approx(
         forward, rel=1e-6
     )
 
 
 def test_takes_views_and_float64_pictures():
     bank = gkm.paper_bank()
-    x, beta = picture(20, 24), gkm.coefficients(some_map(20, 24, 4.0), bank)
-    expected = gkm.blur(x, beta, bank)
-    assert (gkm.blur(np.asfortranarray(x), beta, bank) == expected).all()
-    assert (gkm.blur(x.astype(np.float64), beta, bank) == expected).all()
+    x, beta = picture(20, 24), gkm.mixing_coefficients(some_map(20, 24, 4.0), bank)
+    expected = gkm.blur_picture(x, beta, bank)
+    assert (gkm.blur_picture(np.asfortranarray(x), beta, bank) == expected).all()
+    assert (gkm.blur_picture(x.astype(np.float64), beta, bank) == expected).all()
     x.flags.writeable = beta.flags.writeable = False
-    assert (gkm.blur(x, beta, bank) == expected).all()
-    assert gkm.blur(x, beta, bank).dtype == np.float32
+    assert (gkm.blur_picture(x, beta, bank) == expected).all()
+    assert gkm.blur_picture(x, beta, bank).dtype == np.float32
 
 
 def embedded(kernels, size: int) -> NDArray[np.float64]:
@@ -254,7 +265,7 @@ shapes = pytest.mark.parametrize("wanted", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("ridge", [0.0, 1e-3])
 def test_nonnegative_fit_is_the_optimum_under_its_bounds(wanted, ridge):
     bank = gkm.paper_bank()
-    found = gkm.fit(wanted, bank, ridge=ridge)
+    found = gkm.fit_mixture(wanted, bank, ridge=ridge)
     size = max(21, len(wanted))
     matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
 
@@ -281,7 +292,7 @@ def test_nonnegative_fit_agrees_with_a_constrained_search():
         constraints={"type": "eq", "fun": lambda beta: beta.sum() - 1},
         options={"ftol": 1e-15, "maxiter": 500},
     )
-    assert np.sum((matrix @ gkm.fit(wanted, bank) - target) ** 2) == pytest.approx(
+    assert np.sum((matrix @ gkm.fit_mixture(wanted, bank) - target) ** 2) == pytest.approx(
         searched.fun, abs=1e-7
     )
 
@@ -297,7 +308,7 @@ def test_ridge_fit_solves_the_normal_equations_with_a_multiplier(wanted, ridge):
     bordered[21, 21] = 0
     exact = np.linalg.solve(bordered, np.append(matrix.T @ target, 1.0))[:21]
     np.testing.assert_allclose(
-        gkm.fit(wanted, bank, nonnegative=False, ridge=ridge), exact, atol=2e-5, rtol=1e-4
+        gkm.fit_mixture(wanted, bank, nonnegative=False, ridge=ridge), exact, atol=2e-5, rtol=1e-4
     )
 
 
@@ -305,7 +316,8 @@ def test_a_ridge_buys_small_coefficients_with_error():
     bank, wanted = gkm.paper_bank(), psf_kernel("disk", 2.0)
     matrix, target = embedded(bank.kernels, 21), embedded([wanted], 21).ravel()
     fits = [
-        gkm.fit(wanted, bank, nonnegative=False, ridge=ridge) for ridge in (0, 1e-4, 1e-3, 1e-2)
+        gkm.fit_mixture(wanted, bank, nonnegative=False, ridge=ridge)
+        for ridge in (0, 1e-4, 1e-3, 1e-2)
     ]
     errors = [np.linalg.norm(matrix @ found - target) / np.linalg.norm(target) for found in fits]
     largest = [np.abs(found).max() for found in fits]
@@ -320,7 +332,7 @@ def test_fit_returns_a_mixture_of_the_bank():
     bank = gkm.paper_bank(9)
     share = np.array([0.2, 0, 0, 0, 0.5, 0, 0, 0.3, 0])
     np.testing.assert_allclose(
-        gkm.fit((embedded(bank.kernels, 9) @ share).reshape(9, 9), bank), share, atol=1e-6
+        gkm.fit_mixture((embedded(bank.kernels, 9) @ share).reshape(9, 9), bank), share, atol=1e-6
     )
 
 
@@ -328,10 +340,10 @@ def test_fit_refuses_what_is_no_psf_and_no_ridge():
     bank = gkm.paper_bank(5)
     for bad in (np.ones((4, 5)), np.ones(5), np.full((3, 3), np.nan)):
         with pytest.raises(ValueError, match="PSF"):
-            gkm.fit(bad, bank)
+            gkm.fit_mixture(bad, bank)
     for ridge in (-1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="ridge"):
-            gkm.fit(np.ones((3, 3)), bank, ridge=ridge)
+            gkm.fit_mixture(np.ones((3, 3)), bank, ridge=ridge)
 
 
 @pytest.mark.parametrize("family", ["disk", "gaussian"])
@@ -339,7 +351,7 @@ def test_fit_refuses_what_is_no_psf_and_no_ridge():
 def test_fitted_coefficients_are_the_fit_of_each_pixel(family, nonnegative):
     bank = gkm.paper_bank()
     sigmas = np.array([[0, 0.31, 0.66, 1.234], [2.5, 3.01, 4.0, 4.4]], np.float32)
-    beta = gkm.fitted_coefficients(sigmas, bank, family, nonnegative=nonnegative)
+    beta = gkm.fit_coefficients(sigmas, bank, family, nonnegative=nonnegative)
     assert beta.dtype == np.float32
     assert beta.shape == (21, 2, 4)
     np.testing.assert_allclose(beta.sum(axis=0), 1, atol=1e-5)
@@ -350,7 +362,9 @@ def test_fitted_coefficients_are_the_fit_of_each_pixel(family, nonnegative):
         wanted = psf_kernel(family, float(sigmas[place]))
         size = max(21, len(wanted))
         matrix, target = embedded(bank.kernels, size), embedded([wanted], size).ravel()
-        best = gkm.fit(wanted, bank, nonnegative=nonnegative, ridge=0 if nonnegative else gkm.RIDGE)
+        best = gkm.fit_mixture(
+            wanted, bank, nonnegative=nonnegative, ridge=0 if nonnegative else gkm.RIDGE
+        )
         errors = [
             np.linalg.norm(matrix @ b - target) / np.linalg.norm(target)
             for b in (beta[:, *place], best)
@@ -362,16 +376,16 @@ def test_fitted_coefficients_are_the_fit_of_each_pixel(family, nonnegative):
 @given(st.floats(0, 30, width=32))
 def test_fitted_coefficients_clamp_and_stay_a_mixture(sigma):
     for bank in BANKS.values():
-        beta = gkm.fitted_coefficients(np.full((1, 2), sigma, np.float32), bank)
+        beta = gkm.fit_coefficients(np.full((1, 2), sigma, np.float32), bank)
         assert (beta >= 0).all()
         np.testing.assert_allclose(beta.sum(axis=0), 1, atol=1e-5)
         reach = math.sqrt(bank.variances[-1])
         if sigma >= reach:
-            top = gkm.fit(psf_kernel("disk", reach), bank)
+            top = gkm.fit_mixture(psf_kernel("disk", reach), bank)
             np.testing.assert_allclose(beta[:, 0, 0], top, atol=1e-6)
 
 
 def test_fitted_coefficients_of_the_delta_alone():
-    assert (gkm.fitted_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(1)) == 1).all()
+    assert (gkm.fit_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(1)) == 1).all()
     with pytest.raises(ValueError, match="airy"):
-        gkm.fitted_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(), "airy")
+        gkm.fit_coefficients(some_map(3, 4, 2.0), gkm.paper_bank(), "airy")

@@ -16,7 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmark.optics import gkm, gkm_torch
 
 SMALL = gkm.paper_bank(5)
-OPERATORS = {"blur": (gkm_torch.blur, gkm.blur), "adjoint": (gkm_torch.adjoint, gkm.adjoint)}
+OPERATORS = {
+    "blur": (gkm_torch.blur_tensor, gkm.blur_picture),
+    "adjoint": (gkm_torch.blur_tensor_adjoint, gkm.blur_picture_adjoint),
+}
 operators = pytest.mark.parametrize("operator", OPERATORS)
 
 
@@ -71,26 +74,28 @@ def test_gradient_of_one_argument_alone(operator):
 def test_adjoint_is_the_transpose(bank):
     x, beta = tensors(2, (19, 23), bank, torch.float64)
     z = torch.rand_like(x)
-    forward = (gkm_torch.blur(x, beta, bank) * z).sum()
-    backward = (x * gkm_torch.adjoint(z, beta, bank)).sum()
+    forward = (gkm_torch.blur_tensor(x, beta, bank) * z).sum()
+    backward = (x * gkm_torch.blur_tensor_adjoint(z, beta, bank)).sum()
     assert forward.item() == pytest.approx(backward.item(), rel=1e-12)
 
 
 def test_responses_are_what_the_coefficients_weight():
     bank = gkm.paper_bank()
     x, beta = tensors(2, (14, 11), bank, torch.float64)
-    seen = gkm_torch.responses(x, bank)
+    seen = gkm_torch.filter_responses(x, bank)
     assert seen.shape == (2, 21, 3, 14, 11)
     assert torch.equal(seen[:, 0], x)
-    torch.testing.assert_close((beta[:, :, None] * seen).sum(1), gkm_torch.blur(x, beta, bank))
+    torch.testing.assert_close(
+        (beta[:, :, None] * seen).sum(1), gkm_torch.blur_tensor(x, beta, bank)
+    )
 
 
 def test_responses_carry_a_gradient_even_after_inference():
     bank = gkm.paper_bank(7)
     x = torch.rand(1, 2, 5, 5, dtype=torch.float64)
     with torch.inference_mode():
-        gkm_torch.responses(x, bank)
-    assert gradcheck(lambda a: gkm_torch.responses(a, bank), (x.requires_grad_(),))
+        gkm_torch.filter_responses(x, bank)
+    assert gradcheck(lambda a: gkm_torch.filter_responses(a, bank), (x.requires_grad_(),))
 
 
 class Largest(TorchDispatchMode):

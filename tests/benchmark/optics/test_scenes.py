@@ -92,14 +92,14 @@ def board() -> tuple[np.ndarray, np.ndarray]:
 
 def test_aligned_leaves_a_right_map_alone():
     picture, radius = board()
-    assert (scenes.aligned(radius, picture) == radius).all()
+    assert (scenes.align_depth_edges(radius, picture) == radius).all()
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_aligned_moves_an_edge_back_to_that_of_the_picture(shift):
     picture, radius = board()
     off = np.roll(radius, shift, axis=1)
-    right = scenes.aligned(off, picture) == radius
+    right = scenes.align_depth_edges(off, picture) == radius
     right[10:14, 10:14] = right[10:14, 26:30] = right[26:30, 10:14] = right[26:30, 26:30] = (
         True  # corners may round
     )
@@ -111,7 +111,7 @@ def test_aligned_puts_stray_pixels_back_on_a_surface():
     stray = radius.copy()
     stray[12:28:3, 12] = 0.5
     stray[11, 12:28:4] = 2.0
-    assert (scenes.aligned(stray, picture) == radius).all()
+    assert (scenes.align_depth_edges(stray, picture) == radius).all()
 
 
 def test_aligned_takes_stray_pixels_of_any_colour_off_the_map():
@@ -119,12 +119,12 @@ def test_aligned_takes_stray_pixels_of_any_colour_off_the_map():
     stray = radius.copy()
     stray[16, 12] = stray[22, 27] = 0.5
     picture[16, 12], picture[22, 27] = (0.9, 0.1, 0.5), (0.2, 0.6, 0.9)  # like nothing around
-    assert not (scenes.aligned(stray, picture) == 0.5).any()
+    assert not (scenes.align_depth_edges(stray, picture) == 0.5).any()
 
 
 def test_aligned_prefers_the_nearest_where_colour_tells_nothing():
     _, radius = board()
-    assert (scenes.aligned(radius, np.full((40, 40, 3), 0.3, np.float32)) == radius).all()
+    assert (scenes.align_depth_edges(radius, np.full((40, 40, 3), 0.3, np.float32)) == radius).all()
 
 
 def test_aligned_only_picks_radii_that_are_there():
@@ -133,13 +133,13 @@ def test_aligned_only_picks_radii_that_are_there():
         random.random((20, 21, 3), np.float32),
         random.integers(-4, 4, (20, 21)).astype(np.float32),
     )
-    assert set(np.unique(scenes.aligned(radius, picture))) <= set(np.unique(radius))
+    assert set(np.unique(scenes.align_depth_edges(radius, picture))) <= set(np.unique(radius))
 
 
 def test_aligned_keeps_slopes():
     picture = np.random.default_rng(0).random((20, 30, 3), np.float32)
     slope = np.broadcast_to(np.linspace(-4, 4, 30, dtype=np.float32), (20, 30))
-    assert (scenes.aligned(slope, picture) == slope).all()
+    assert (scenes.align_depth_edges(slope, picture) == slope).all()
 
 
 # Files
@@ -225,7 +225,7 @@ def test_a_map_of_another_size_is_refused(tmp_path):
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**9), st.sampled_from([(120, 120), (96, 180), (300, 200)]))
 def test_every_invented_scene_reaches_its_radius_on_slopes(seed, size):
-    radius = scenes.invented_radius(*size, 8.0, np.random.default_rng(seed))
+    radius = scenes.invent_radius(*size, 8.0, np.random.default_rng(seed))
     assert radius.shape == size
     assert radius.dtype == np.float32
     assert np.abs(radius).max() == pytest.approx(8)
@@ -234,9 +234,7 @@ def test_every_invented_scene_reaches_its_radius_on_slopes(seed, size):
 
 
 def test_almost_every_invented_scene_has_edges_both_signs_and_focus():
-    drawn = [
-        scenes.invented_radius(96, 180, 8.0, np.random.default_rng(seed)) for seed in range(200)
-    ]
+    drawn = [scenes.invent_radius(96, 180, 8.0, np.random.default_rng(seed)) for seed in range(200)]
     for holds in (
         lambda radius: (np.abs(np.diff(radius, axis=1)) > 1).any(),
         lambda radius: (radius < -0.5).mean() > 0.001,
@@ -247,17 +245,17 @@ def test_almost_every_invented_scene_has_edges_both_signs_and_focus():
 
 
 def test_max_radius_only_scales():
-    small, large = (scenes.invented_radius(60, 80, r, np.random.default_rng(3)) for r in (2.0, 8.0))
+    small, large = (scenes.invent_radius(60, 80, r, np.random.default_rng(3)) for r in (2.0, 8.0))
     np.testing.assert_allclose(4 * small, large, rtol=1e-6)
 
 
 def test_same_generator_state_same_scene():
     first, again, other = (
-        scenes.invented_radius(60, 80, 8.0, np.random.default_rng(s)) for s in (1, 1, 2)
+        scenes.invent_radius(60, 80, 8.0, np.random.default_rng(s)) for s in (1, 1, 2)
     )
     assert (first == again).all()
     assert np.abs(first - other).mean() > 0.5
 
 
 def test_even_one_pixel_is_a_scene():
-    assert np.isfinite(scenes.invented_radius(1, 1, 8.0, np.random.default_rng(0))).all()
+    assert np.isfinite(scenes.invent_radius(1, 1, 8.0, np.random.default_rng(0))).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmark.optics import gkm, psf, varying
-from benchmark.optics.varying import VaryingBlur, ladder
+from benchmark.optics.varying import VaryingBlur, kernel_ladder
 
 FAMILIES = ("gaussian", "disk", "gkm")
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -43,10 +43,10 @@ def scene(shape: tuple[int, int], top: float = 5.0) -> NDArray[np.float32]:
 
 
 def per_pixel(
-    x: NDArray[np.float32], blur_map: NDArray[np.float32], family: varying.Family
+    x: NDArray[np.float32], blur_map: NDArray[np.float32], family: varying.BlurFamily
 ) -> NDArray[np.float64]:
     """Gather at every pixel with its own kernel, made from the definition."""
-    kernels, variances = ladder(family, float(blur_map.max()))
+    kernels, variances = kernel_ladder(family, float(blur_map.max()))
     reach = max(len(kernel) for kernel in kernels) // 2
     stack = np.array([np.pad(kernel, reach - len(kernel) // 2) for kernel in kernels])
     wide = np.pad(x.astype(np.float64), ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
@@ -89,7 +89,7 @@ def test_tiles_and_ways_to_apply_a_kernel_do_not_show(family, ways, monkeypatch)
     shape = (150, 270)  # several tiles each way
     x, blur_map = picture(shape), scene(shape)
     blur = VaryingBlur(blur_map, family)
-    kernels, variances = ladder(family, float(blur_map.max()))
+    kernels, variances = kernel_ladder(family, float(blur_map.max()))
     place = np.interp(blur_map.astype(np.float64) ** 2, variances, np.arange(len(variances)))
     forward, backward = np.zeros(x.shape), np.zeros(x.shape)
     for rung, kernel in enumerate(kernels):
@@ -147,10 +147,10 @@ def test_gkm_is_the_mixture_of_the_paper_and_a_rung_is_its_kernel(family):
     x = picture(shape)
     if family == "gkm":
         blur_map, bank = rough(shape), gkm.paper_bank()
-        expected = gkm.blur(x, gkm.coefficients(blur_map, bank), bank)
+        expected = gkm.blur_picture(x, gkm.mixing_coefficients(blur_map, bank), bank)
     else:
         blur_map = np.full(shape, 3.125, np.float32)
-        expected = cv2.filter2D(x, -1, psf.kernel(family, 3.125), borderType=gkm.BORDER)
+        expected = cv2.filter2D(x, -1, psf.psf_kernel(family, 3.125), borderType=gkm.BORDER)
     np.testing.assert_allclose(VaryingBlur(blur_map, family).forward(x), expected, atol=3e-6)
 
 
@@ -181,7 +181,7 @@ def test_takes_views_read_only_and_float64():
 
 def test_ladder_has_the_delta_and_reaches_the_largest_sigma():
     for family in FAMILIES:
-        kernels, variances = ladder(family, 1.3)
+        kernels, variances = kernel_ladder(family, 1.3)
         assert kernels[0].tolist() == [[1.0]]
         assert list(variances) == sorted(variances)
         assert len(kernels) == len(variances)
@@ -191,7 +191,7 @@ def test_ladder_has_the_delta_and_reaches_the_largest_sigma():
 @pytest.mark.parametrize("reach", [-1.0, math.nan, math.inf])
 def test_refuses_a_reach_that_is_none(reach):
     with pytest.raises(ValueError, match="sigma"):
-        ladder("disk", reach)
+        kernel_ladder("disk", reach)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
@@ -201,8 +201,8 @@ def test_a_map_that_is_none_is_refused_everywhere(value: float) -> None:
     bank = gkm.paper_bank()
     for build in (
         lambda: VaryingBlur(blur_map, "disk"),
-        lambda: gkm.coefficients(blur_map, bank),
-        lambda: gkm.fitted_coefficients(blur_map, bank),
+        lambda: gkm.mixing_coefficients(blur_map, bank),
+        lambda: gkm.fit_coefficients(blur_map, bank),
     ):
         with pytest.raises(ValueError, match="blur map"):
             build()

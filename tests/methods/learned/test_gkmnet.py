@@ -299,7 +299,7 @@ def test_the_paper_s_module_is_the_operator_of_the_imaging_model() -> None:
         beta = np.zeros((21, 17, 23), np.float32)
         beta[k] = 1
         np.testing.assert_allclose(
-            made[:, k], gkm.blur(picture, beta, form.bank).transpose(2, 0, 1), atol=1e-6
+            made[:, k], gkm.blur_picture(picture, beta, form.bank).transpose(2, 0, 1), atol=1e-6
         )
 
 

@@ -46,7 +46,7 @@ def test_the_last_step_is_that_of_the_model() -> None:
     y = torch.rand(1, 3, 32, 48)
     beta = network.coefficients(y)[0].numpy()
     x = np.ascontiguousarray(y[0].permute(1, 2, 0).numpy())
-    expected = 2 * x - gkm.blur(x, beta, gkm.paper_bank())
+    expected = 2 * x - gkm.blur_picture(x, beta, gkm.paper_bank())
     made, _ = network.step(y, y, None, 0)
     np.testing.assert_allclose(made[0].permute(1, 2, 0), expected, atol=2e-5)
     assert np.abs(made.numpy() - y.numpy()).max() > 0.02, "it does something"

@@ -204,7 +204,7 @@ def test_a_plane_out_of_focus_is_a_convolution_of_light(tmp_path, monkeypatch, r
         save(tmp_path / f"{seed}.png", texture(seed, (40, 40)))
     example = Simulated(tmp_path, crop=40, seed=0, max_radius=4.0, psfs=("disk",)).example(0)
     linear = light.to_linear(example.sharp).astype(np.float64)
-    kernel = psf.disk(abs(radius))
+    kernel = psf.disk_kernel(abs(radius))
     seen = np.stack(
         [ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1
     )
@@ -224,7 +224,7 @@ def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
     for index in range(4):
         example = examples.example(index)
         linear = light.to_linear(example.sharp).astype(np.float64)
-        kernel = psf.disk(6.0)
+        kernel = psf.disk_kernel(6.0)
         reflected = np.stack(
             [ndimage.convolve(linear[..., c], kernel, mode="reflect") for c in range(3)], axis=-1
         )

@@ -16,7 +16,7 @@ from scipy import ndimage
 from benchmark.methods.training import scenes
 from benchmark.methods.training.scenes import Aperture, Scene, expose
 from benchmark.optics import light, psf
-from benchmark.optics.depth_of_field import render
+from benchmark.optics.depth_of_field import render_depth_of_field
 
 APERTURES = (
     Aperture("disk"),
@@ -69,7 +69,7 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
     if aperture.family == "cats-eye":
         kernel = scenes.cats_eye(sigma, aperture.cut, aperture.angle, half=half)
     else:
-        kernel = psf.kernel(
+        kernel = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
         )
     expected = convolved(x, kernel if radius > 0 else kernel[::-1, ::-1])
@@ -130,7 +130,7 @@ def test_a_blurred_foreground_covers_by_its_share_of_the_lens():
     scene = two_planes(80, -6.0, 0.0)
     near, far = np.float32([0.1, 0.6, 0.9]), np.float32([0.8, 0.2, 0.05])
     x = np.where(scene.surface[..., None] == 1, near, far)
-    share = ndimage.convolve(scene.surface.astype(np.float64), psf.disk(6.0))[..., None]
+    share = ndimage.convolve(scene.surface.astype(np.float64), psf.disk_kernel(6.0))[..., None]
     expected = share * near + (1 - share) * far
     np.testing.assert_allclose(
         inner(expose(x, scene, Aperture("disk")), 8), inner(expected, 8), atol=2e-6
@@ -160,7 +160,7 @@ def test_a_smooth_scene_agrees_with_the_benchmarks_renderer():
     radius = (8 * np.sin(4 * x + 2 * y)).astype(np.float32)
     scene = Scene((np.rint(radius * 8) / 8).astype(np.float32), np.zeros((160, 160), np.uint8))
     mine = light.to_srgb(expose(light.to_linear(sharp), scene, Aperture("disk")))
-    theirs = render(sharp, radius)
+    theirs = render_depth_of_field(sharp, radius)
     assert psnr(inner(theirs, 18), inner(sharp, 18)) < 32  # there is something to agree about
     assert psnr(inner(mine, 18), inner(theirs, 18)) > 50
 
@@ -174,7 +174,7 @@ def test_scenes_with_edges_agree_with_the_benchmarks_renderer():
             continue
         top, left = np.random.default_rng(seed).integers(0, 512 - 150, 2)
         sharp = picture[top : top + 150, left : left + 150]
-        theirs = inner(render(sharp, scene.radius), 18)
+        theirs = inner(render_depth_of_field(sharp, scene.radius), 18)
         mine = inner(light.to_srgb(expose(light.to_linear(sharp), scene, Aperture("disk"))), 18)
         agreement.append(psnr(mine, theirs))
         blur.append(psnr(theirs, inner(sharp, 18)))
@@ -189,7 +189,7 @@ def test_without_its_surfaces_a_scene_agrees_less():
     """
     scene = two_planes(80, -7.0, 5.0)
     x = texture(80)
-    reference = light.to_linear(render(light.to_srgb(x), scene.radius))
+    reference = light.to_linear(render_depth_of_field(light.to_srgb(x), scene.radius))
     one_surface = Scene(scene.radius, np.zeros_like(scene.surface))
     known, unknown = (expose(x, each, Aperture("disk")) for each in (scene, one_surface))
     assert (
@@ -233,7 +233,7 @@ def test_the_background_moves_left_in_the_left_view_and_the_foreground_right(rad
 @pytest.mark.parametrize("sigma", [0.4, 1.3, 4.0])
 def test_the_cats_eye_without_a_cut_is_the_disk(sigma):
     np.testing.assert_allclose(
-        scenes.cats_eye(sigma, 0.0, 0.3), psf.disk(2 * sigma), atol=4e-3 / sigma**2
+        scenes.cats_eye(sigma, 0.0, 0.3), psf.disk_kernel(2 * sigma), atol=4e-3 / sigma**2
     )
 
 

@@ -12,9 +12,9 @@ from scipy.ndimage import convolve, gaussian_filter
 from benchmark import imageio
 from benchmark.methods.two_stage import blur_posterior, blur_posterior_calibration
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
-from benchmark.optics.depth_of_field import render
+from benchmark.optics.depth_of_field import render_depth_of_field
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 
 SKIMAGE = ("chelsea.png", "coffee.png")
 
@@ -37,7 +37,7 @@ def psnr(picture: np.ndarray, target: np.ndarray) -> float:
 
 
 def blurred(sharp: np.ndarray, sigma: float) -> np.ndarray:
-    return rounded(render(sharp, np.full(sharp.shape[:2], 2 * sigma, np.float32)))
+    return rounded(render_depth_of_field(sharp, np.full(sharp.shape[:2], 2 * sigma, np.float32)))
 
 
 # Spectra
@@ -69,7 +69,7 @@ def test_a_wave_lands_in_its_own_band() -> None:
 @pytest.mark.parametrize("family", ["disk", "gaussian"])
 def test_the_transfer_is_a_convolution_with_reflected_border(family: str) -> None:
     picture = np.random.default_rng(2).random((20, 32, 1)).astype(np.float32)
-    psf = kernel(family, 1.3)  # type: ignore[arg-type]
+    psf = psf_kernel(family, 1.3)  # type: ignore[arg-type]
     passed = spectra.transfer(psf, (20, 32)).astype(np.float32)
     filtered = spectra.inverse(spectra.transform(picture) * passed[..., None])
     expected = convolve(picture[..., 0].astype(np.float64), psf, mode="reflect")
@@ -144,7 +144,7 @@ def test_the_likelihood_is_that_of_a_normal_vector() -> None:
     radius = np.hypot(rows, columns)
     radius[0, 0] = np.inf
     for number, sigma in enumerate(blur_posterior.SIGMAS):
-        power = spectra.transfer(kernel("disk", float(sigma)), shape) ** 2
+        power = spectra.transfer(psf_kernel("disk", float(sigma)), shape) ** 2
         weights = [spectra.band(radius, b) ** 2 / radius**2 for b in range(8)]
         passed = np.array([np.average(power, weights=w) for w in weights])
         logs = []
@@ -181,7 +181,7 @@ def test_two_planes_are_told_apart() -> None:
     sharp = photograph(size=192)
     radius = np.zeros((192, 192), np.float32)
     radius[:, 96:] = 5
-    found = blur_posterior.estimate(rounded(render(sharp, radius)))
+    found = blur_posterior.estimate(rounded(render_depth_of_field(sharp, radius)))
     assert np.median(found[:, 120:]) > np.median(found[:, :72]) + 1.2
 
 
@@ -195,7 +195,7 @@ def test_it_gains_on_its_input_blind_and_with_the_true_map(name: str, noise: flo
     radius = np.zeros((192, 192), np.float32)
     radius[:, 64:128], radius[:, 128:] = 3, 5
     field = np.random.default_rng(7).standard_normal(sharp.shape)
-    seen = (rounded(render(sharp, radius)) + noise / 255 * field).astype(np.float32)
+    seen = (rounded(render_depth_of_field(sharp, radius)) + noise / 255 * field).astype(np.float32)
     before, blind = psnr(seen, sharp), psnr(blur_posterior.restore(seen), sharp)
     oracle = psnr(blur_posterior.restore_under(seen, radius / 2), sharp)
     assert blind > before + 0.3
@@ -236,7 +236,7 @@ def test_the_start_is_one_wiener_filter_where_nothing_is_in_doubt() -> None:
     group = np.zeros_like(found.group)
     group[..., 2] = 1
     out = blur_posterior._start(seen, spectrum, found._replace(sigma=sure, group=group), "disk")
-    passed = spectra.transfer(kernel("disk", 2.0), (160, 160))
+    passed = spectra.transfer(psf_kernel("disk", 2.0), (160, 160))
     ratio = blur_posterior._noise_to_signal((160, 160), found.noise)[2]
     gain = passed / (passed**2 + ratio + blur_posterior.MISMATCH * (1 - passed**2))
     expected = spectra.inverse(spectrum * gain[..., None].astype(np.float32))
@@ -294,13 +294,13 @@ def test_it_gains_on_pictures_it_was_not_calibrated_on(data_root: Path) -> None:
     files = sorted((data_root / "BSDS500" / "val").glob("*.jpg"))[::50]
     if not files:
         pytest.skip("no BSDS500/val in the data root")
-    from benchmark.optics.scenes import invented_radius
+    from benchmark.optics.scenes import invent_radius
 
     gains = []
     for number, file in enumerate(files):
         sharp = imageio.read(file)[0]
-        radius = invented_radius(*sharp.shape[:2], 8.0, np.random.default_rng(number))
-        seen = rounded(render(sharp, radius))
+        radius = invent_radius(*sharp.shape[:2], 8.0, np.random.default_rng(number))
+        seen = rounded(render_depth_of_field(sharp, radius))
         gains.append(psnr(blur_posterior.restore(seen), sharp) - psnr(seen, sharp))
     assert np.mean(gains) > 0.5
     assert min(gains) > 0

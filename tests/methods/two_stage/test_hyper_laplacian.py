@@ -17,7 +17,7 @@ from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import hyper_laplacian as hl
 from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 from benchmark.optics.varying import VaryingBlur
 
 Picture = NDArray[np.float32]
@@ -109,7 +109,7 @@ def test_against_dense_least_squares(alpha: float, shape: tuple[int, int], misma
     """The whole splitting with matrices, every x a least-squares solution and every w found by
     trying.
     """
-    weight, psf = 30.0, kernel("disk", 1.0)
+    weight, psf = 30.0, psf_kernel("disk", 1.0)
     y = np.random.default_rng(3).random(shape)
     blur, (down, right) = _circular(psf, shape), _differences(shape)
     transform = np.stack(
@@ -152,7 +152,7 @@ def _energy(
     ("alpha", "weight"), [(1.5, 16.8), (1.5, 420.0), (1.0, 70.0), (2 / 3, 70.0), (0.5, 300.0)]
 )
 def test_the_energy_falls(alpha: float, weight: float) -> None:
-    sharp, psf = _picture((48, 64))[..., 0].astype(np.float64), kernel("disk", 1.5)
+    sharp, psf = _picture((48, 64))[..., 0].astype(np.float64), psf_kernel("disk", 1.5)
     y = convolve(sharp, psf, mode="wrap") + 0.003 * np.random.default_rng(0).standard_normal(
         sharp.shape
     )
@@ -165,7 +165,7 @@ def test_the_energy_falls(alpha: float, weight: float) -> None:
 
 
 def test_taper_against_its_definition() -> None:
-    planes, psf = np.moveaxis(_picture((31, 26)), 2, 0), kernel("disk", 1.5)
+    planes, psf = np.moveaxis(_picture((31, 26)), 2, 0), psf_kernel("disk", 1.5)
     expected = planes.astype(np.float64)
     kept = 1.0
     for axis, size in ((1, 31), (0, 26)):
@@ -281,7 +281,7 @@ def test_where_boxes_meet_nothing_shows(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_constant_map_is_one_deconvolution() -> None:
-    image, point = _picture((40, 60)), kernel("disk", 1.25)
+    image, point = _picture((40, 60)), psf_kernel("disk", 1.25)
     blur_map = np.full((40, 60), 1.25, np.float32)
     plain = _full_frame(image, np.full_like(blur_map, 1.25), "disk", 1.5, 16.8)
     for bins in ("hard", "feathered"):

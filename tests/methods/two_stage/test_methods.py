@@ -28,7 +28,7 @@ from benchmark.methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoSta
 from benchmark.methods.uniform_wiener import UniformWiener
 from benchmark.optics import gkm
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 from benchmark.registry import METHODS, create
 
 Picture = NDArray[np.float32]
@@ -70,7 +70,7 @@ def _scene(shape: tuple[int, int] = (96, 128), noise: float = 0.0) -> tuple[Pict
         sharp[top : top + tall, left : left + wide] = rng.uniform(0.1, 0.9, 3)
     blur_map = np.tile(np.linspace(0.5, 3, shape[1], dtype=np.float32), (shape[0], 1))
     bank = gkm.paper_bank()
-    image = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
+    image = gkm.blur_picture(sharp, gkm.mixing_coefficients(blur_map, bank), bank)
     image += np.float32(noise / 255) * rng.standard_normal(image.shape, np.float32)
     return sharp, Observation(image=image, blur_map=blur_map)
 
@@ -256,10 +256,12 @@ def test_uniform_wiener_takes_the_median() -> None:
     sigma = np.float32(np.nanmedian(zhuo_sim.sparse(seen.image)))
     np.testing.assert_array_equal(blur_map, np.full(seen.image.shape[:2], sigma))
     nsr = wiener.noise_to_signal(seen.image)
-    blind = wiener.wiener(seen.image, kernel("disk", float(sigma)), nsr, 0.05)
+    blind = wiener.wiener(seen.image, psf_kernel("disk", float(sigma)), nsr, 0.05)
     np.testing.assert_array_equal(UniformWiener(psf="disk", mismatch=0.05).restore(seen), blind)
     assert seen.blur_map is not None
-    true = wiener.wiener(seen.image, kernel("gaussian", float(np.median(seen.blur_map))), nsr, 0.1)
+    true = wiener.wiener(
+        seen.image, psf_kernel("gaussian", float(np.median(seen.blur_map))), nsr, 0.1
+    )
     np.testing.assert_array_equal(UniformWiener(map="oracle").restore(seen), true)
 
 

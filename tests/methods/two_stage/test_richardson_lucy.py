@@ -15,8 +15,8 @@ from skimage.restoration import richardson_lucy as skimage_richardson_lucy
 from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import richardson_lucy as rl
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import kernel
-from benchmark.optics.varying import Family, VaryingBlur
+from benchmark.optics.psf import psf_kernel
+from benchmark.optics.varying import BlurFamily, VaryingBlur
 
 Picture = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ def _gain(sharp: Picture, seen: Picture, restored: Picture) -> float:
     )
 
 
-def _matrix(blur_map: Picture, psf: Family) -> Float64Array:
+def _matrix(blur_map: Picture, psf: BlurFamily) -> Float64Array:
     blur = VaryingBlur(blur_map, psf)
     units = np.eye(blur_map.size, dtype=np.float32).reshape(-1, *blur_map.shape)
     return np.stack(
@@ -64,7 +64,10 @@ def test_against_skimage_where_the_border_is_far(sigma: float) -> None:
     ours = list(islice(states, 6))[-1]
     for channel in range(3):
         theirs = skimage_richardson_lucy(
-            image[..., channel].astype(np.float64), kernel("disk", sigma), num_iter=5, clip=False
+            image[..., channel].astype(np.float64),
+            psf_kernel("disk", sigma),
+            num_iter=5,
+            clip=False,
         )
         np.testing.assert_allclose(
             ours.picture[32:-32, 32:-32, channel], theirs[32:-32, 32:-32], atol=2e-4
@@ -74,7 +77,7 @@ def test_against_skimage_where_the_border_is_far(sigma: float) -> None:
 
 @pytest.mark.parametrize("psf", ["gaussian", "disk", "gkm"])
 @pytest.mark.parametrize("accelerate", [False, True])
-def test_against_matrices_in_float64(psf: Family, accelerate: bool) -> None:
+def test_against_matrices_in_float64(psf: BlurFamily, accelerate: bool) -> None:
     image, blur_map = _picture((9, 12)), _ramp((9, 12), 2.0)
     matrix = _matrix(blur_map, psf)
     y = image.reshape(-1, 3).astype(np.float64)
@@ -103,7 +106,7 @@ def test_against_matrices_in_float64(psf: Family, accelerate: bool) -> None:
     psf=st.sampled_from(["gaussian", "disk", "gkm"]),
     top=st.floats(0.25, 4, width=32),
 )
-def test_positive_likelier_and_no_light_lost(seed: int, psf: Family, top: float) -> None:
+def test_positive_likelier_and_no_light_lost(seed: int, psf: BlurFamily, top: float) -> None:
     """What Richardson and Lucy proved of their iteration, for the operator of a map."""
     random = np.random.default_rng(seed)
     image = random.random((13, 17, 3)).astype(np.float32)
@@ -154,7 +157,7 @@ def test_brightness_is_only_a_scale(scale: float, seed: int) -> None:
     psf=st.sampled_from(["gaussian", "disk", "gkm"]),
 )
 def test_any_picture_has_a_finite_result(
-    shape: tuple[int, int], top: float, seed: int, scale: float, level: float, psf: Family
+    shape: tuple[int, int], top: float, seed: int, scale: float, level: float, psf: BlurFamily
 ) -> None:
     random = np.random.default_rng(seed)
     image = (scale * random.standard_normal((*shape, 3)) + level).astype(np.float32)

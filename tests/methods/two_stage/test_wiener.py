@@ -10,7 +10,7 @@ from scipy.ndimage import correlate, gaussian_filter
 from benchmark.methods.two_stage import wiener
 from benchmark.methods.two_stage.wiener import Psf
 from benchmark.optics import gkm
-from benchmark.optics.psf import kernel
+from benchmark.optics.psf import psf_kernel
 
 Picture = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ def _fourier(
 def test_against_the_fourier_formula(
     family: Psf, sigma: float, nsr: float, mismatch: float
 ) -> None:
-    image, psf = _picture(), kernel(family, sigma)
+    image, psf = _picture(), psf_kernel(family, sigma)
     restored = wiener.wiener(image, psf, nsr, mismatch)
     np.testing.assert_allclose(restored, _fourier(image, psf, nsr, mismatch), atol=2e-5)
     assert restored.dtype == np.float32
@@ -56,7 +56,7 @@ def test_against_the_fourier_formula(
 
 def test_inverts_the_blur_where_nothing_is_lost() -> None:
     """Without noise or doubt the filter is the inverse of the reflecting convolution."""
-    sharp, psf = _picture(smooth=2.0), kernel("gaussian", 0.7)
+    sharp, psf = _picture(smooth=2.0), psf_kernel("gaussian", 0.7)
     blurred = np.stack(
         [correlate(sharp[..., c].astype(np.float64), psf, mode="reflect") for c in range(3)],
         axis=-1,
@@ -68,7 +68,7 @@ def test_inverts_the_blur_where_nothing_is_lost() -> None:
 
 def test_a_delta_returns_a_copy() -> None:
     image = _picture()
-    restored = wiener.wiener(image, kernel("disk", 0.1), 0.5, 0.1)
+    restored = wiener.wiener(image, psf_kernel("disk", 0.1), 0.5, 0.1)
     np.testing.assert_array_equal(restored, image)
     assert not np.shares_memory(restored, image)
 
@@ -79,14 +79,16 @@ def test_a_constant_map_is_the_plain_filter(sigma: float) -> None:
     layered = wiener.deconvolve(
         image, np.full(image.shape[:2], sigma, np.float32), psf="disk", mismatch=0.05
     )
-    plain = wiener.wiener(image, kernel("disk", sigma), wiener.noise_to_signal(image), 0.05)
+    plain = wiener.wiener(image, psf_kernel("disk", sigma), wiener.noise_to_signal(image), 0.05)
     np.testing.assert_allclose(layered, plain, atol=1e-6)
 
 
 def test_between_two_rungs_the_layers_are_mixed() -> None:
     image = _picture()
     nsr = wiener.noise_to_signal(image)
-    low, high = (wiener.wiener(image, kernel("gaussian", sigma), nsr, 0.1) for sigma in (1.0, 1.25))
+    low, high = (
+        wiener.wiener(image, psf_kernel("gaussian", sigma), nsr, 0.1) for sigma in (1.0, 1.25)
+    )
     mixed = wiener.deconvolve(
         image, np.full(image.shape[:2], 1.05, np.float32), psf="gaussian", mismatch=0.1
     )
@@ -140,9 +142,9 @@ def test_gkm_kernels_are_what_the_operator_does_to_a_point(sigma: float) -> None
     bank = gkm.paper_bank()
     point = np.zeros((43, 43, 3), np.float32)
     point[21, 21] = 1
-    spread = gkm.blur(point, gkm.coefficients(np.full((43, 43), sigma, np.float32), bank), bank)[
-        ..., 0
-    ]
+    spread = gkm.blur_picture(
+        point, gkm.mixing_coefficients(np.full((43, 43), sigma, np.float32), bank), bank
+    )[..., 0]
     psf = wiener.layer_kernel("gkm", sigma)
     rim = (43 - len(psf)) // 2
     np.testing.assert_allclose(np.pad(psf, rim), spread, atol=1e-6)
@@ -151,7 +153,7 @@ def test_gkm_kernels_are_what_the_operator_does_to_a_point(sigma: float) -> None
 
 @pytest.mark.parametrize("family", ["gaussian", "disk"])
 def test_other_kernels_are_those_of_the_family(family: Psf) -> None:
-    np.testing.assert_array_equal(wiener.layer_kernel(family, 1.7), kernel(family, 1.7))
+    np.testing.assert_array_equal(wiener.layer_kernel(family, 1.7), psf_kernel(family, 1.7))
 
 
 @pytest.mark.parametrize("sigma", [-1.0, np.inf, np.nan])
@@ -165,7 +167,7 @@ def test_the_gkm_family_undoes_the_gkm() -> None:
     sharp = _picture((96, 128), smooth=1.2)
     blur_map = np.tile(np.linspace(0.5, 2.5, 128, dtype=np.float32), (96, 1))
     bank = gkm.paper_bank()
-    blurred = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
+    blurred = gkm.blur_picture(sharp, gkm.mixing_coefficients(blur_map, bank), bank)
     restored = wiener.deconvolve(blurred, blur_map, psf="gkm", mismatch=0.01)
     assert _gain(sharp, blurred, restored) > 3
 
@@ -180,7 +182,7 @@ def test_the_true_map_recovers_detail(noise: float, least: float) -> None:
     sharp = _picture((96, 128), smooth=1.2)
     blur_map = np.tile(np.linspace(0.5, 2.5, 128, dtype=np.float32), (96, 1))
     bank = gkm.paper_bank()
-    blurred = gkm.blur(sharp, gkm.coefficients(blur_map, bank), bank)
+    blurred = gkm.blur_picture(sharp, gkm.mixing_coefficients(blur_map, bank), bank)
     blurred += np.float32(noise / 255) * np.random.default_rng(1).standard_normal(
         blurred.shape, np.float32
     )
@@ -218,6 +220,6 @@ def test_a_flat_picture_stays_flat(value: float) -> None:
 )
 def test_the_mean_is_kept(sigma: float, nsr: float, mismatch: float, family: Psf) -> None:
     image = _picture((11, 14))
-    restored = wiener.wiener(image, kernel(family, sigma), nsr, mismatch)
+    restored = wiener.wiener(image, psf_kernel(family, sigma), nsr, mismatch)
     assert np.isfinite(restored).all()
     np.testing.assert_allclose(restored.mean(axis=(0, 1)), image.mean(axis=(0, 1)), atol=1e-4)

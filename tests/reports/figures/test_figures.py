@@ -757,9 +757,11 @@ def test_the_effective_sigma_is_a_weighted_mean(beta: NDArray[np.float32]) -> No
 def test_the_effective_sigma_of_the_true_model_is_near_its_blur() -> None:
     blur_map = np.linspace(0, 4, 50, dtype=np.float32).reshape(5, 10)
     bank = gkm.paper_bank()
-    found = coefficients.effective_sigma(Mixture(bank.sigmas, gkm.coefficients(blur_map, bank)))
+    found = coefficients.effective_sigma(
+        Mixture(bank.sigmas, gkm.mixing_coefficients(blur_map, bank))
+    )
     assert np.abs(found - blur_map).max() < 0.6
-    gamma = coefficients.paper_gammas(Mixture(bank.sigmas, gkm.coefficients(blur_map, bank)))
+    gamma = coefficients.paper_gammas(Mixture(bank.sigmas, gkm.mixing_coefficients(blur_map, bank)))
     np.testing.assert_allclose(gamma.sum(axis=0), 0, atol=1e-6)
     assert not gamma[:, 0, 0].any(), "a sharp pixel is left as it is"
 
