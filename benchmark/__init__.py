@@ -2,4 +2,4 @@
 Plug-in authors need only `benchmark.api` and `benchmark.registry`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,0 +1,37 @@
+"""What the site takes from the program and from results, so that it cannot fall behind them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Fill in measured tables and the reference of commands."""
+    if page.file.src_uri == "reference/commands.md":
+        markdown += describe_commands()
+    return re.sub(r"<!-- table of (\S+) -->", lambda match: _read_table(match[1]), markdown)
+
+
+def _read_table(name: str) -> str:
+    """Return the rows of a report's first table, without those that were skipped."""
+    lines = (DOCS / name).read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("|") and "skipped" not in line]
+    return "\n".join(rows)
+
+
+def describe_commands() -> str:
+    """Return every command with its help and options as Markdown."""
+    import typer
+    from typer.cli import get_docs_for_click
+
+    from benchmark.cli import app
+
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="python -m benchmark")
+    text = get_docs_for_click(obj=command, ctx=context, name="python -m benchmark")
+    commands = text.partition("\n## ")[2]
+    return "\n## " + commands.replace("`python -m benchmark ", "`")
