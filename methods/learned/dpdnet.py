@@ -50,10 +50,11 @@ class _DpdNet(TiledMethod):
         return DpdNet(channels=3 if self.card.inputs == "image" else 6)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from benchmark.methods.learned.networks.dpdnet import DpdNet, with_fast_steps_up
+        from benchmark.methods.learned.networks.dpdnet import DpdNet, replace_up_convs
 
         assert isinstance(network, DpdNet)
-        return super().compiled(with_fast_steps_up(network), device)
+        replace_up_convs(network)
+        return super().compiled(network, device)
 
 
 class DpdNetS(_DpdNet):

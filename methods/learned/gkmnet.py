@@ -130,7 +130,7 @@ class GkmNet(NetworkMethod):
 
         assert isinstance(network, gkmnet.GkmNet)
         self._plain = network
-        return gkmnet_fast.compiled(network, batch_statistics=self._batch)
+        return gkmnet_fast.make_fast_gkmnet(network, batch_statistics=self._batch)
 
     def padding(self, height: int, width: int) -> Padding:
         reflected = super().padding(height, width)

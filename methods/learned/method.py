@@ -144,7 +144,7 @@ class Networked(Method):
         """
         from benchmark.methods.learned.networks import winograd
 
-        return winograd.trainable(self.build())
+        return winograd.use_winograd_for_training(self.build())
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         """Return a network with its weights (in eval mode, on `device`) as the function that
@@ -218,7 +218,7 @@ class Networked(Method):
     def _run(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
-        from benchmark.methods.learned.networks.tiles import tiled
+        from benchmark.methods.learned.networks.tiles import apply_in_tiles
 
         assert self._forward is not None
         with torch.inference_mode():
@@ -228,7 +228,7 @@ class Networked(Method):
                 warnings.filterwarnings("ignore", "The given NumPy array is not writable")
                 held = torch.from_numpy(np.ascontiguousarray(picture))
             batch = held.permute(2, 0, 1)[None].to(self._device)
-            made = tiled(self._forward, batch, self._tile, self.halo or 0, self.multiple)
+            made = apply_in_tiles(self._forward, batch, self._tile, self.halo or 0, self.multiple)
             return made[0].permute(1, 2, 0).float().cpu().numpy()
 
     def _why_not(self, checkpoint: str | None, trained: Mapping[str, Scalar]) -> str | None:
@@ -308,6 +308,6 @@ class TiledMethod(NetworkMethod):
         super().__init__(checkpoint, tile=tile)
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
-        from benchmark.methods.learned.networks.winograd import fast
+        from benchmark.methods.learned.networks.winograd import use_winograd_for_inference
 
-        return fast(network, device)
+        return use_winograd_for_inference(network, device)

@@ -55,9 +55,6 @@ def halvings(sharp: Tensor, count: int) -> list[Tensor]:
     """Return a picture at `count` scales, coarse to fine, halved by the filter that halves the
     networks' inputs.
     """
-    from benchmark.methods.learned.networks.gkmnet import halved
+    from benchmark.methods.learned.networks.blocks import build_pyramid, halve_size
 
-    pictures = [sharp]
-    for _ in range(count - 1):
-        pictures.insert(0, halved(pictures[0]))
-    return pictures
+    return build_pyramid(sharp, count, halve_size)

@@ -96,10 +96,10 @@ class DmeNet(Networked, Pipeline):
 
     def compiled(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks.dmenet import DmeNet as Net
-        from benchmark.methods.learned.networks.dmenet import fold
+        from benchmark.methods.learned.networks.dmenet import fold_normalisation
 
         assert isinstance(network, Net)
-        fold(network)
+        fold_normalisation(network)
         return super().compiled(network, device)
 
     def network(self) -> Network:

@@ -29,7 +29,7 @@ from benchmark.cost.counting import count_network
 from benchmark.methods.learned.gkmnet import GkmNet
 from benchmark.methods.learned.method import Networked
 from benchmark.methods.learned.networks import gkmnet
-from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, continued
+from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, extend_picture
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
@@ -165,7 +165,7 @@ class GroupedConvolution(GaussianConvolution):
     """
 
     def _convolved(self, x: Tensor) -> Tensor:
-        padded = continued(x, self._halo, self._border)
+        padded = extend_picture(x, self._halo, self._border)
         return F.conv2d(padded, self.dense().repeat(COLOURS, 1, 1)[:, None], groups=COLOURS)
 
 

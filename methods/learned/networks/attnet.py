@@ -14,14 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.methods.learned.networks.srn import conv, deconv, doubled, pyramid, xavier
+from benchmark.methods.learned.networks.blocks import (
+    double_size,
+    draw_xavier_normal,
+    make_conv,
+    make_deconv,
+)
+from benchmark.methods.learned.networks.srn import build_srn_pyramid
 
 _WIDTHS = (32, 64, 128)
 _BLOCKS = (6, 4, 5)  # the first two once in the encoder and once in the decoder
 _SQUEEZE = 8
 
 
-class Gate(nn.Module):
+class PixelGate(nn.Module):
     """Attention to each channel of each pixel: factors in (0, 1) from that pixel's
     features alone.
     """
@@ -32,8 +38,8 @@ class Gate(nn.Module):
         self.expand = nn.Conv2d(channels // _SQUEEZE, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.expand(F.relu(self.squeeze(x), inplace=True))
-        return made.sigmoid_()
+        factors: Tensor = self.expand(F.relu(self.squeeze(x), inplace=True))
+        return factors.sigmoid_()
 
 
 class AttentiveBlock(nn.Module):
@@ -41,12 +47,13 @@ class AttentiveBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = conv(channels, channels), conv(channels, channels)
-        self.gate = Gate(channels)
+        self.first = make_conv(channels, channels)
+        self.second = make_conv(channels, channels)
+        self.gate = PixelGate(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.second(F.relu(self.first(x), inplace=True))
-        return torch.addcmul(x, self.gate(made), made)
+        residual = self.second(F.relu(self.first(x), inplace=True))
+        return torch.addcmul(x, self.gate(residual), residual)
 
 
 class AttNet(nn.Module):
@@ -60,20 +67,22 @@ class AttNet(nn.Module):
         super().__init__()
         fine, middle, coarse = _WIDTHS
         many, several, deep = _BLOCKS
-        self.enter_fine = nn.Sequential(conv(6, fine), nn.ReLU(inplace=True), *_blocks(fine, many))
+        self.enter_fine = nn.Sequential(
+            make_conv(6, fine), nn.ReLU(inplace=True), *_make_blocks(fine, many)
+        )
         self.enter_middle = nn.Sequential(
-            conv(fine, middle, 2), nn.ReLU(inplace=True), *_blocks(middle, several)
+            make_conv(fine, middle, 2), nn.ReLU(inplace=True), *_make_blocks(middle, several)
         )
         self.deep = nn.Sequential(
-            conv(middle, coarse, 2), nn.ReLU(inplace=True), *_blocks(coarse, deep)
+            make_conv(middle, coarse, 2), nn.ReLU(inplace=True), *_make_blocks(coarse, deep)
         )
-        self.up_middle = nn.Sequential(deconv(coarse, middle), nn.ReLU(inplace=True))
-        self.gate_middle = Gate(middle)
-        self.leave_middle = nn.Sequential(*_blocks(middle, several))
-        self.up_fine = nn.Sequential(deconv(middle, fine), nn.ReLU(inplace=True))
-        self.gate_fine = Gate(fine)
-        self.leave_fine = nn.Sequential(*_blocks(fine, many), conv(fine, 3))
-        xavier(self)
+        self.up_middle = nn.Sequential(make_deconv(coarse, middle), nn.ReLU(inplace=True))
+        self.gate_middle = PixelGate(middle)
+        self.leave_middle = nn.Sequential(*_make_blocks(middle, several))
+        self.up_fine = nn.Sequential(make_deconv(middle, fine), nn.ReLU(inplace=True))
+        self.gate_fine = PixelGate(fine)
+        self.leave_fine = nn.Sequential(*_make_blocks(fine, many), make_conv(fine, 3))
+        draw_xavier_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scales(x)[-1]
@@ -82,31 +91,32 @@ class AttNet(nn.Module):
         """Return the results at a quarter, a half and the whole of the size, in [0, 1] and
         differentiable.
 
-        They belong to the pictures of `benchmark.methods.learned.networks.srn.pyramid`. Gradients
-        flow from each scale into those before it.
+        They belong to the pictures of `benchmark.methods.learned.networks.srn.build_srn_pyramid`.
+        Gradients flow from each scale into those before it.
         """
-        made: list[Tensor] = []
-        for blurred in pyramid(x):
-            before = doubled(made[-1]) if made else blurred
-            made.append(blurred + self._correction(torch.cat([blurred, before], 1)))
-        return made
+        results: list[Tensor] = []
+        for blurred in build_srn_pyramid(x):
+            previous = double_size(results[-1]) if results else blurred
+            results.append(blurred + self._correction(torch.cat([blurred, previous], 1)))
+        return results
 
     def _correction(self, x: Tensor) -> Tensor:
         fine = self.enter_fine(x)
         middle = self.enter_middle(fine)
-        middle = self.leave_middle(
-            merged(self.gate_middle, middle, self.up_middle(self.deep(middle)))
-        )
-        made: Tensor = self.leave_fine(merged(self.gate_fine, fine, self.up_fine(middle)))
-        return made
+        coarse = self.deep(middle)
+        middle = merge_skip(self.gate_middle, middle, self.up_middle(coarse))
+        middle = self.leave_middle(middle)
+        fine = merge_skip(self.gate_fine, fine, self.up_fine(middle))
+        correction: Tensor = self.leave_fine(fine)
+        return correction
 
 
-def merged(gate: nn.Module, skip: Tensor, up: Tensor) -> Tensor:
+def merge_skip(gate: nn.Module, skip: Tensor, up: Tensor) -> Tensor:
     """Return the decoder's features plus what the gate, which sees both, lets through of the
     encoder's.
     """
     return torch.addcmul(up, gate(skip + up), skip)
 
 
-def _blocks(channels: int, count: int) -> list[AttentiveBlock]:
+def _make_blocks(channels: int, count: int) -> list[AttentiveBlock]:
     return [AttentiveBlock(channels) for _ in range(count)]

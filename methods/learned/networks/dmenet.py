@@ -36,7 +36,7 @@ class Unit(nn.Sequential):
 
     def __init__(self, inputs: int, width: int, size: int = 3) -> None:
         super().__init__(
-            _convolution(inputs, width, size),
+            _make_same_conv(inputs, width, size),
             nn.BatchNorm2d(width),
             nn.LeakyReLU(0.2, inplace=True),
         )
@@ -51,8 +51,8 @@ class Refinement(nn.Module):
         self.beside = Unit(width, width, size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        refined: Tensor = self.units(x) + self.beside(x)
-        return refined
+        features: Tensor = self.units(x) + self.beside(x)
+        return features
 
 
 class DmeNet(nn.Module):
@@ -69,18 +69,22 @@ class DmeNet(nn.Module):
         """
         super().__init__()
         self.register_buffer("mean", torch.tensor(VGG_MEAN).reshape(3, 1, 1), persistent=False)
-        self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
         inputs = 3
         for width, count in ENCODER:
-            self.encoder.append(_stage(inputs, width, count))
+            self.encoder.append(_make_encoder_stage(inputs, width, count))
             inputs = width
-        for (width, count), (beside, _) in zip(DECODER, reversed(ENCODER[:-1]), strict=True):
-            rest = (Unit(width, width) for _ in range(count - 1))
-            self.decoder.append(nn.Sequential(Unit(inputs + beside, width), *rest))
+        for (width, count), (skip_width, _) in zip(DECODER, reversed(ENCODER[:-1]), strict=True):
+            first = Unit(inputs + skip_width, width)
+            rest = [Unit(width, width) for _ in range(count - 1)]
+            self.decoder.append(nn.Sequential(first, *rest))
             inputs = width
         self.blocks = nn.Sequential(*(Refinement(inputs) for _ in range(BLOCKS)))
-        self.head = nn.Sequential(Unit(inputs, 64), Unit(64, 32), _convolution(32, 1), nn.Sigmoid())
-        _initialise(self)
+        self.head = nn.Sequential(
+            Unit(inputs, 64), Unit(64, 32), _make_same_conv(32, 1), nn.Sigmoid()
+        )
+        _draw_he_weights(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.map(self.features(x)[-1])
@@ -89,21 +93,23 @@ class DmeNet(nn.Module):
         """Return u4, u3, u2, u1 and u0: features at 1/16, 1/8, 1/4, 1/2 and the full size of the
         picture.
         """
-        made = 255 * x.flip(1) - self.get_buffer("mean")
-        taps: list[Tensor] = []
+        features = 255 * x.flip(1) - self.get_buffer("mean")
+        skips: list[Tensor] = []
         for stage in self.encoder:
-            made = stage(F.max_pool2d(made, 2) if taps else made)
-            taps.append(made)
-        found = [taps.pop()]
+            if skips:
+                features = F.max_pool2d(features, 2)
+            features = stage(features)
+            skips.append(features)
+        levels = [skips.pop()]
         for stage in self.decoder:
-            doubled = F.interpolate(found[-1], scale_factor=2, mode="nearest")
-            found.append(stage(torch.cat([doubled, taps.pop()], 1)))
-        return found
+            large = F.interpolate(levels[-1], scale_factor=2, mode="nearest")
+            levels.append(stage(torch.cat([large, skips.pop()], 1)))
+        return levels
 
     def map(self, u0: Tensor) -> Tensor:
         """Return the map that the features u0 are refined to, N x 1 x H x W."""
-        made: Tensor = self.head(self.blocks(u0))
-        return made
+        blur_map: Tensor = self.head(self.blocks(u0))
+        return blur_map
 
 
 class Supervised(nn.Module):
@@ -115,48 +121,55 @@ class Supervised(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.network = DmeNet()
-        seen = (ENCODER[-1][0], *(width for width, _ in DECODER))
+        encoder_width = ENCODER[-1][0]
+        decoder_widths = [width for width, _ in DECODER]
+        inputs = [encoder_width, *decoder_widths]
         self.heads = nn.ModuleList(
-            nn.Sequential(
-                Unit(inputs, width), _convolution(width, 1), nn.BatchNorm2d(1), nn.Sigmoid()
-            )
-            for inputs, width in zip(seen, AUXILIARY, strict=True)
+            _make_auxiliary_head(*widths) for widths in zip(inputs, AUXILIARY, strict=True)
         )
-        _initialise(self.heads)
+        _draw_he_weights(self.heads)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the map, N x 1 x H x W, and the auxiliary ones, from 1/16 to the full size."""
         features = self.network.features(x)
-        return [
-            self.network.map(features[-1]),
-            *(head(u) for head, u in zip(self.heads, features, strict=True)),
-        ]
+        auxiliary = [head(u) for head, u in zip(self.heads, features, strict=True)]
+        return [self.network.map(features[-1]), *auxiliary]
 
 
-def fold(network: DmeNet) -> None:
+def fold_normalisation(network: DmeNet) -> None:
     """Work every batch normalisation, as it is in eval mode, into the convolution before it."""
     for unit in network.modules():
         if isinstance(unit, Unit):
-            conv, normalisation = unit[0], unit[1]
+            conv = unit[0]
+            normalisation = unit[1]
             assert isinstance(conv, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
             unit[0] = fuse_conv_bn_eval(conv, normalisation)
             del unit[1]
 
 
-def _convolution(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(
-        inputs, outputs, size, padding=size // 2, padding_mode="zeros" if size == 1 else "replicate"
-    )
+def _make_same_conv(inputs: int, outputs: int, size: int = 3) -> nn.Conv2d:
+    """Return a convolution that keeps the size; its padding repeats the edge."""
+    if size == 1:
+        return nn.Conv2d(inputs, outputs, size)
+    return nn.Conv2d(inputs, outputs, size, padding=size // 2, padding_mode="replicate")
 
 
-def _stage(inputs: int, width: int, count: int) -> nn.Sequential:
+def _make_encoder_stage(inputs: int, width: int, count: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for index in range(count):
-        layers += [_convolution(width if index else inputs, width), nn.ReLU(inplace=True)]
+    for _ in range(count):
+        layers.append(_make_same_conv(inputs, width))
+        layers.append(nn.ReLU(inplace=True))
+        inputs = width
     return nn.Sequential(*layers)
 
 
-def _initialise(module: nn.Module) -> None:
+def _make_auxiliary_head(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        Unit(inputs, width), _make_same_conv(width, 1), nn.BatchNorm2d(1), nn.Sigmoid()
+    )
+
+
+def _draw_he_weights(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             assert layer.bias is not None

@@ -27,19 +27,23 @@ class DpdNet(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inputs = (channels, *_WIDTHS[:-1])
-        down = [_pair(before, width) for before, width in zip(inputs, _WIDTHS, strict=True)]
+        down = [
+            _make_conv_pair(before, width) for before, width in zip(inputs, _WIDTHS, strict=True)
+        ]
         down[-1].append(nn.Dropout(_DROPOUT))
         self.down = nn.ModuleList(down)
-        self.deepest = _pair(_WIDTHS[-1], _DEEPEST).append(nn.Dropout(_DROPOUT))
-        self.across = nn.ModuleList(_conv(width, width) for width in _WIDTHS)
+        self.deepest = _make_conv_pair(_WIDTHS[-1], _DEEPEST).append(nn.Dropout(_DROPOUT))
+        self.across = nn.ModuleList(_make_conv3x3(width, width) for width in _WIDTHS)
         self.up = nn.ModuleList(UpConv(2 * width, width) for width in _WIDTHS)
-        self.merge = nn.ModuleList(_conv(width, width, bias=False) for width in _WIDTHS)
-        self.last = nn.ModuleList(_conv(width, width) for width in _WIDTHS)
-        self.out = nn.Sequential(_conv(_WIDTHS[0], 3), nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1))
+        self.merge = nn.ModuleList(_make_conv3x3(width, width, bias=False) for width in _WIDTHS)
+        self.last = nn.ModuleList(_make_conv3x3(width, width) for width in _WIDTHS)
+        self.out = nn.Sequential(
+            _make_conv3x3(_WIDTHS[0], 3), nn.ReLU(inplace=True), nn.Conv2d(3, 3, 1)
+        )
         halves = {*self.across, *self.merge}
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                _he_normal(module, halved=module in halves)
+                _draw_he_normal(module, is_half=module in halves)
 
     def forward(self, x: Tensor) -> Tensor:
         across = []
@@ -48,11 +52,13 @@ class DpdNet(nn.Module):
             across.append(skip(x))
             x = F.max_pool2d(x, 2)
         x = self.deepest(x)
-        for up, merge, last in reversed(list(zip(self.up, self.merge, self.last, strict=True))):
-            x = F.relu(merge(up(x)).add_(across.pop()), inplace=True)
+        steps_up = list(zip(self.up, self.merge, self.last, strict=True))
+        for up, merge, last in reversed(steps_up):
+            x = merge(up(x)).add_(across.pop())
+            x = F.relu(x, inplace=True)
             x = F.relu(last(x), inplace=True)
-        made: Tensor = self.out(x)
-        return made.sigmoid_()
+        picture: Tensor = self.out(x)
+        return picture.sigmoid_()
 
 
 class UpConv(nn.Module):
@@ -87,39 +93,40 @@ class FastUpConv(nn.Module):
         super().__init__()
         taps = plain.conv.weight.detach().transpose(0, 1)
         spread = taps.new_tensor([[0, 1], [1, 1], [1, 0]])  # 3 entries from 2 taps
-        self.register_buffer(
-            "weight", torch.einsum("at,bu,iotu->ioab", spread, spread, taps).contiguous()
-        )
+        weight = torch.einsum("at,bu,iotu->ioab", spread, spread, taps)
+        self.register_buffer("weight", weight.contiguous())
         assert plain.conv.bias is not None
         self.register_buffer("bias", plain.conv.bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        made = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1, output_padding=1)
-        return F.relu(made, inplace=True)
+        large = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1, output_padding=1)
+        return F.relu(large, inplace=True)
 
 
-def with_fast_steps_up(network: DpdNet) -> DpdNet:
-    """Return the network with its `UpConv`s replaced, in place, by `FastUpConv`s."""
-    network.up = nn.ModuleList(
-        FastUpConv(plain) if isinstance(plain, UpConv) else plain for plain in network.up
-    )
-    return network
+def replace_up_convs(network: DpdNet) -> None:
+    """Replace the network's `UpConv`s by `FastUpConv`s."""
+    for index, step in enumerate(network.up):
+        if isinstance(step, UpConv):
+            network.up[index] = FastUpConv(step)
 
 
-def _conv(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+def _make_conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
 
 
-def _pair(inputs: int, outputs: int) -> nn.Sequential:
-    first, second = _conv(inputs, outputs), _conv(outputs, outputs)
+def _make_conv_pair(inputs: int, outputs: int) -> nn.Sequential:
+    first = _make_conv3x3(inputs, outputs)
+    second = _make_conv3x3(outputs, outputs)
     return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
 
-def _he_normal(conv: nn.Conv2d, halved: bool) -> None:
+def _draw_he_normal(conv: nn.Conv2d, is_half: bool) -> None:
     """Draw weights as He et al. (ICCV 2015), and no bias; half of a convolution counts the inputs
     of both halves.
     """
-    inputs = conv.weight[0].numel() * (2 if halved else 1)
+    inputs = conv.weight[0].numel()
+    if is_half:
+        inputs *= 2
     nn.init.normal_(conv.weight, std=(2 / inputs) ** 0.5)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

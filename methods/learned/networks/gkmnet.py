@@ -23,8 +23,16 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.methods.learned.networks.blocks import (
+    LstmState,
+    build_pyramid,
+    double_size,
+    halve_size,
+    update_lstm,
+)
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
 
 Variant = Literal["paper", "official", "v2"]
@@ -33,8 +41,6 @@ Kernels = Literal["fixed", "gaussian", "xavier"]
 Head = Literal["gkm", "sram"]
 Border = Literal["symmetric", "constant", "reflect"]
 Filtering = Literal["dense", "separable", "banded"]
-State = tuple[Tensor, Tensor] | None
-"""Hidden and cell state of the ConvLSTM, N x gates x H/2 x W/2; None before the first step."""
 
 WIDTHS = (32, 64, 128)
 COLOURS = 3
@@ -71,7 +77,9 @@ class Form:
     @property
     def bank(self) -> Bank:
         """The Gaussian kernels: 21 of the paper with M = 21, or the 22 that were released."""
-        return paper_bank(21) if self.variant == "paper" else official_bank()
+        if self.variant == "paper":
+            return paper_bank(21)
+        return official_bank()
 
     @property
     def gates(self) -> int:
@@ -80,7 +88,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ChannelOrder:
     """Which response each channel of a GCM holds: a colour filtered by a kernel, and the gate that
     weights it.
 
@@ -93,7 +101,7 @@ class Layout:
     gates: tuple[int, ...]
 
 
-def layout(form: Form) -> Layout:
+def order_channels(form: Form) -> ChannelOrder:
     """Return the order of the channels.
 
     Paper: colour after colour, all K kernels each. Correction (v2): kernel after kernel, three
@@ -103,14 +111,15 @@ def layout(form: Form) -> Layout:
     in any other order.
     """
     count = len(form.bank.taps)
-    channels = range(COLOURS * count)
-    by_colour = tuple(c // count for c in channels)
+    colour_by_colour = tuple(c // count for c in range(COLOURS * count))
+    kernels_of_a_colour = tuple(c % count for c in range(COLOURS * count))
+    kernel_by_kernel = tuple(c // COLOURS for c in range(COLOURS * count))
+    colours_of_a_kernel = tuple(c % COLOURS for c in range(COLOURS * count))
     if form.variant == "v2":
-        repeated = tuple(c // COLOURS for c in channels)
-        return Layout(tuple(c % COLOURS for c in channels), repeated, repeated)
-    within = tuple(c % count for c in channels)
-    kernels = tuple(c // COLOURS for c in channels) if form.variant == "official" else within
-    return Layout(by_colour, kernels, within)
+        return ChannelOrder(colours_of_a_kernel, kernel_by_kernel, kernel_by_kernel)
+    if form.variant == "official":
+        return ChannelOrder(colour_by_colour, kernel_by_kernel, kernels_of_a_colour)
+    return ChannelOrder(colour_by_colour, kernels_of_a_colour, kernels_of_a_colour)
 
 
 class GaussianConvolution(nn.Module):
@@ -139,76 +148,73 @@ class GaussianConvolution(nn.Module):
         if filtering != "dense" and form.kernels != "fixed":
             raise ValueError("learned kernels are not separable")
         self._border = BORDERS[form.variant]
-        self._order = layout(form)
+        self._order = order_channels(form)
         self._filtering = filtering
         bank = form.bank
         self._halves = [len(taps) // 2 for taps in bank.taps]
         self._halo = max(self._halves)
-        size = 2 * self._halo + 1
+        self._band_matrices: dict[int, Tensor] = {}  # by side, for `banded`
         if form.kernels == "fixed":
-            lines = torch.stack(
-                [F.pad(torch.tensor(taps), [(size - len(taps)) // 2] * 2) for taps in bank.taps]
-            )
-            self.register_buffer("lines", lines.float(), persistent=False)
-            self._made: dict[int, Tensor] = {}  # matrices by side, for `banded`
-            planes = lines[:, :, None] * lines[:, None, :]
-            self.register_buffer("planes", planes.float(), persistent=False)
-            return
-        # Each kernel is learned at its own size and for all colours together: the 3,541 numbers of
-        # the paper's bank are what its Table 4 has room for (1.41 M parameters in all); 21 x 21 for
-        # every kernel and colour are not.
-        learned = [
-            nn.Parameter(torch.tensor(kernel, dtype=torch.float32)) for kernel in bank.kernels
-        ]
-        if form.kernels == "xavier":
-            for kernel in learned:
-                nn.init.xavier_uniform_(kernel)
-        self.learned = nn.ParameterList(learned)
+            self._register_fixed_kernels(bank)
+        else:
+            self.learned = nn.ParameterList(_make_learned_kernels(bank, form.kernels))
+
+    def _register_fixed_kernels(self, bank: Bank) -> None:
+        lines = torch.stack([_centre_taps(taps, self._halo) for taps in bank.taps])
+        planes = lines[:, :, None] * lines[:, None, :]
+        self.register_buffer("lines", lines.float(), persistent=False)
+        self.register_buffer("planes", planes.float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter each colour by all kernels, as pictures of one channel, then bring the channels
         into their order.
         """
         count = len(self._order.kernels) // COLOURS
-        made = self._banded(x) if self._filtering == "banded" else self._convolved(x)
-        responses = made.view(len(x), COLOURS * count, *x.shape[-2:])
-        wanted = [
+        if self._filtering == "banded":
+            filtered = self._filter_by_matrices(x)
+        else:
+            filtered = self._filter_by_convolutions(x)
+        responses = filtered.view(len(x), COLOURS * count, *x.shape[-2:])
+        places = [
             colour * count + kernel
             for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
         ]
-        return responses if wanted == list(range(len(wanted))) else responses[:, wanted]
+        if places == list(range(len(places))):
+            return responses
+        return responses[:, places]
 
-    def _convolved(self, x: Tensor) -> Tensor:
+    def _filter_by_convolutions(self, x: Tensor) -> Tensor:
         """Return every colour filtered by every kernel, 3N x K x H x W."""
-        colours = self.continued(x).flatten(0, 1)[:, None]
+        colours = self.extend(x).flatten(0, 1)[:, None]
         if self._filtering == "dense":
             return F.conv2d(colours, self.dense().to(x.dtype)[:, None])
         lines = self.get_buffer("lines").to(x.dtype)[:, None]
-        return F.conv2d(
-            F.conv2d(colours, lines[:, :, None, :]), lines[:, :, :, None], groups=len(lines)
-        )
+        rows = F.conv2d(colours, lines[:, :, None, :])
+        return F.conv2d(rows, lines[:, :, :, None], groups=len(lines))
 
-    def _banded(self, x: Tensor) -> Tensor:
+    def _filter_by_matrices(self, x: Tensor) -> Tensor:
         """Return the same by matrices: those of all kernels below one another for columns, then one
         each for rows.
         """
-        down, across = (self._bands(side).to(x.dtype) for side in x.shape[-2:])
+        height, width = x.shape[-2:]
+        down = self._make_band_matrix(height).to(x.dtype)
+        across = self._make_band_matrix(width).to(x.dtype)
         columns = down.flatten(0, 1) @ x.flatten(0, 1)
-        return columns.view(-1, *down.shape[:2], x.shape[-1]) @ across.mT
+        return columns.view(-1, *down.shape[:2], width) @ across.mT
 
-    def _bands(self, side: int) -> Tensor:
+    def _make_band_matrix(self, side: int) -> Tensor:
         """Return for every kernel the matrix that filters a line of so many pixels, K x side x
         side.
         """
         lines = self.get_buffer("lines")
-        held = self._made.get(side)
-        if held is None or (held.device, held.dtype) != (lines.device, lines.dtype):
-            points = continued(torch.eye(side).to(lines)[None], self._halo, self._border)[0]
-            inside = points[:, self._halo : -self._halo]  # a point each, continued along its line
-            self._made[side] = (
-                F.conv1d(inside.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
-            )
-        return self._made[side]
+        matrix = self._band_matrices.get(side)
+        if matrix is None or matrix.device != lines.device or matrix.dtype != lines.dtype:
+            points = torch.eye(side).to(lines)[None]
+            points = extend_picture(points, self._halo, self._border)[0]
+            points = points[:, self._halo : -self._halo]  # a point each, continued along its line
+            matrix = F.conv1d(points.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
+            self._band_matrices[side] = matrix
+        return matrix
 
     def channels(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return for every channel of fixed kernels the taps of one axis from the centre outwards,
@@ -221,38 +227,61 @@ class GaussianConvolution(nn.Module):
         taps = lines[list(order.kernels), self._halo :].contiguous()
         return taps, halves, torch.tensor(order.colours), torch.tensor(order.gates)
 
-    def continued(self, x: Tensor) -> Tensor:
+    def extend(self, x: Tensor) -> Tensor:
         """Return pictures continued by the half size h of the largest kernel on all sides."""
-        return continued(x, self._halo, self._border)
+        return extend_picture(x, self._halo, self._border)
 
     def dense(self) -> Tensor:
         """Return the K kernels as K x size x size, all of the largest size."""
         if not hasattr(self, "learned"):
             return self.get_buffer("planes")
-        kernels = [F.pad(k, [self._halo - len(k) // 2] * 4) for k in self.learned.parameters()]
+        kernels = []
+        for kernel in self.learned.parameters():
+            rim = self._halo - len(kernel) // 2
+            kernels.append(F.pad(kernel, [rim] * 4))
         return torch.stack(kernels)
 
 
-def continued(x: Tensor, halo: int, border: Border) -> Tensor:
+def _centre_taps(taps: NDArray[np.float64], halo: int) -> Tensor:
+    """Return the taps of a kernel amid zeros, 2 halo + 1 in all."""
+    rim = halo - len(taps) // 2
+    return F.pad(torch.tensor(taps), [rim, rim])
+
+
+def _make_learned_kernels(bank: Bank, kernels: Kernels) -> list[nn.Parameter]:
+    """Return the kernels to learn from, each at its own size and for all colours together.
+
+    The 3,541 numbers of the paper's bank are what its Table 4 has room for (1.41 M parameters in
+    all); 21 x 21 for every kernel and colour are not.
+    """
+    parameters = [
+        nn.Parameter(torch.tensor(kernel, dtype=torch.float32)) for kernel in bank.kernels
+    ]
+    if kernels == "xavier":
+        for parameter in parameters:
+            nn.init.xavier_uniform_(parameter)
+    return parameters
+
+
+def extend_picture(x: Tensor, halo: int, border: Border) -> Tensor:
     """Return pictures continued by `halo` pixels on all sides, in the words of `numpy.pad`, however
     small they are.
     """
     if border == "constant":
         return F.pad(x, [halo] * 4)
-    for axis in (
-        -2,
-        -1,
-    ):  # by index, as torch's own reflection refuses pictures smaller than the halo
-        x = x.index_select(axis, continuation(x.shape[axis], halo, border).to(x.device))
+    # By index, as torch's own reflection refuses pictures smaller than the halo.
+    for axis in (-2, -1):
+        places = extend_indices(x.shape[axis], halo, border)
+        x = x.index_select(axis, places.to(x.device))
     return x
 
 
-def continuation(size: int, halo: int, border: Literal["symmetric", "reflect"]) -> Tensor:
+def extend_indices(size: int, halo: int, border: Literal["symmetric", "reflect"]) -> Tensor:
     """Return which rows (or columns) of a picture follow one another when it is continued."""
     return torch.as_tensor(np.pad(np.arange(size), halo, mode=border))
 
 
-class Gate(nn.Module):
+class AttentionGate(nn.Module):
     """A gate of triplet attention: N x A x B x C to N x 1 x B x C in (0, 1), from maximum and mean
     over A.
     """
@@ -263,11 +292,13 @@ class Gate(nn.Module):
         self.bn = nn.BatchNorm2d(1, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.of(torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1))
+        maximum = x.amax(1, keepdim=True)
+        mean = x.mean(1, keepdim=True)
+        return self.gate_from_pools(torch.cat([maximum, mean], 1))
 
-    def of(self, pooled: Tensor) -> Tensor:
+    def gate_from_pools(self, pools: Tensor) -> Tensor:
         """Return the gate for maximum and mean, N x 2 x B x C."""
-        gate: Tensor = self.bn(self.conv(pooled))
+        gate: Tensor = self.bn(self.conv(pools))
         return gate.sigmoid()
 
 
@@ -278,13 +309,15 @@ class TripletAttention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cw, self.hc, self.hw = Gate(), Gate(), Gate()
+        self.cw = AttentionGate()
+        self.hc = AttentionGate()
+        self.hw = AttentionGate()
 
     def forward(self, x: Tensor) -> Tensor:
         over_rows = self.cw(x.transpose(1, 2)).transpose(1, 2)  # N x C x 1 x W
         over_columns = self.hc(x.transpose(1, 3)).transpose(1, 3)  # N x C x H x 1
-        attended: Tensor = x * ((over_rows + over_columns + self.hw(x)) / 3)
-        return attended
+        mean: Tensor = (over_rows + over_columns + self.hw(x)) / 3
+        return x * mean
 
 
 class Residual(nn.Module):
@@ -292,8 +325,10 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         y = x + F.relu(self.bn1(self.conv1(x)))
@@ -305,40 +340,40 @@ class Block(nn.Module):
     is bare of BN.
     """
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalised: bool = True) -> None:
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalise: bool = True) -> None:
         super().__init__()
         self.conv = conv
-        self.bn = nn.BatchNorm2d(conv.out_channels) if normalised else None
+        self.bn = nn.BatchNorm2d(conv.out_channels) if normalise else None
         self.residual = Residual(conv.out_channels)
         self.attention = TripletAttention()
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.conv(x)
+        features = self.conv(x)
         if self.bn is not None:
-            made = F.relu(self.bn(made))
-        attended: Tensor = self.attention(self.residual(made))
-        return attended
+            features = F.relu(self.bn(features))
+        features = self.residual(features)
+        output: Tensor = self.attention(features)
+        return output
 
 
 class ConvLstm(nn.Module):
-    """Convolutional LSTM, 5 x 5, gates in the order input, forget, output, candidate; no peepholes,
-    no forget bias.
-    """
+    """Convolutional LSTM, 5 x 5, see `blocks.update_lstm`."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
         self.conv = nn.Conv2d(inputs + hidden, 4 * hidden, 5, padding=2)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h, c = state or (x.new_zeros(len(x), self.hidden, *x.shape[-2:]),) * 2
-        i, f, o, g = self.conv(torch.cat([x, h], 1)).chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        return h, (h, c)
+    def forward(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState | None]:
+        if state is None:
+            zeros = x.new_zeros(len(x), self.hidden, *x.shape[-2:])
+            state = (zeros, zeros)
+        hidden, cell = state
+        hidden, cell = update_lstm(self.conv(torch.cat([x, hidden], 1)), cell)
+        return hidden, (hidden, cell)
 
 
-class Convolution(nn.Module):
+class MemorylessConvolution(nn.Module):
     """What stands in for the ConvLSTM without memory: a convolution of the same size, shared over
     the scales.
     """
@@ -347,26 +382,29 @@ class Convolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 5, padding=2)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState | None]:
         return self.conv(x), None
 
 
 class Sram(nn.Module):
     """The SRAM: from N x 3 x H x W and the state to N x gates x H x W coefficients in (-1, 1) and
     the new state.
+
+    The state is that of the ConvLSTM, N x gates x H/2 x W/2; None before the first step, and
+    without a ConvLSTM.
     """
 
     def __init__(self, form: Form) -> None:
         super().__init__()
         full, half, quarter = WIDTHS
-        self.entrance = Block(nn.Conv2d(COLOURS, full, 3, padding=1), normalised=False)
+        self.entrance = Block(nn.Conv2d(COLOURS, full, 3, padding=1), normalise=False)
         self.encoder1 = Block(nn.Conv2d(full, half, 3, stride=2, padding=1))
         self.encoder2 = Block(nn.Conv2d(half, quarter, 3, stride=2, padding=1))
         self.bottleneck = Block(nn.Conv2d(quarter, quarter, 3, padding=1))
         self.decoder1 = Block(nn.ConvTranspose2d(quarter, half, 2, stride=2))
         self.decoder2 = Block(nn.ConvTranspose2d(half, full, 2, stride=2))
         self.down = nn.AvgPool2d(2)
-        self.memory = (ConvLstm if form.memory == "conv-lstm" else Convolution)(full, form.gates)
+        self.memory = _make_memory(form)
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         self.detail = nn.Sequential(
             nn.Conv2d(full, form.gates, 3, padding=1), nn.BatchNorm2d(form.gates), nn.ReLU()
@@ -375,13 +413,22 @@ class Sram(nn.Module):
             self.detail.append(nn.Conv2d(form.gates, form.gates, 3, padding=1))
         self.slope = 1.0 if form.variant == "paper" else 0.5  # 2 sigmoid(u) - 1 = tanh(u / 2)
 
-    def forward(self, y: Tensor, state: State) -> tuple[Tensor, State]:
-        first = self.encoder1(self.entrance(y))
-        second = self.encoder2(first)
-        features = self.decoder2(self.decoder1(self.bottleneck(second) + second) + first)
+    def forward(self, y: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState | None]:
+        half = self.encoder1(self.entrance(y))
+        quarter = self.encoder2(half)
+        quarter = self.bottleneck(quarter) + quarter
+        half = self.decoder1(quarter) + half
+        features = self.decoder2(half)
         smooth, state = self.memory(self.down(features), state)
         smooth = self.up(smooth)
-        return torch.tanh(self.slope * (smooth * self.detail(features) + smooth)), state
+        logits = smooth * self.detail(features) + smooth
+        return torch.tanh(self.slope * logits), state
+
+
+def _make_memory(form: Form) -> ConvLstm | MemorylessConvolution:
+    if form.memory == "conv-lstm":
+        return ConvLstm(WIDTHS[0], form.gates)
+    return MemorylessConvolution(WIDTHS[0], form.gates)
 
 
 class GkmNet(nn.Module):
@@ -392,14 +439,17 @@ class GkmNet(nn.Module):
     def __init__(self, form: Form | None = None, filtering: Filtering = "dense") -> None:
         """Make the network at Xavier's initialisation, the paper's; `filtering` is the GCM's."""
         super().__init__()
-        self.form = form = form or Form()
-        self.srams = nn.ModuleList(Sram(form) for _ in range(1 if form.shared else form.rounds))
+        form = form or Form()
+        self.form = form
+        srams = 1 if form.shared else form.rounds
+        self.srams = nn.ModuleList(Sram(form) for _ in range(srams))
+        inputs = form.gates
         if form.head == "gkm":
             self.gcm = GaussianConvolution(form, filtering)
+            inputs = COLOURS * form.gates
         # eq. (9) has weights for each step; the released program shares one set
-        steps = form.scales * form.rounds if form.variant == "paper" else 1
-        inputs = 2 * COLOURS * len(form.bank.taps) if form.head == "gkm" else form.gates
-        self.mixes = nn.ModuleList(nn.Conv2d(inputs, COLOURS, 1) for _ in range(steps))
+        mixes = form.scales * form.rounds if form.variant == "paper" else 1
+        self.mixes = nn.ModuleList(nn.Conv2d(inputs, COLOURS, 1) for _ in range(mixes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.xavier_uniform_(module.weight)
@@ -418,12 +468,15 @@ class GkmNet(nn.Module):
         """
         pictures = self.pyramid(y)
         results: list[Tensor] = []
-        x, state = pictures[0], None
+        x = pictures[0]
+        state: LstmState | None = None
         for scale, picture in enumerate(pictures):
             if scale:
-                x, state = doubled(x), state and (doubled(state[0]), doubled(state[1]))
+                x = double_size(x)
+                state = _double_state(state)
             for turn in range(self.form.rounds):
-                x, state = self.step(picture, x, state, scale * self.form.rounds + turn)
+                index = scale * self.form.rounds + turn
+                x, state = self.step(picture, x, state, index)
             results.append(x)
         return results
 
@@ -436,20 +489,30 @@ class GkmNet(nn.Module):
         colour, averaged over the three.
         """
         gates: list[Tensor] = []
-        with self.srams[-1].register_forward_hook(lambda _, seen, made: gates.append(made[0])):
+
+        def keep_gates(
+            sram: nn.Module, inputs: object, outputs: tuple[Tensor, LstmState | None]
+        ) -> None:
+            gates.append(outputs[0])
+
+        with self.srams[-1].register_forward_hook(keep_gates):
             self.scales(y)
-        order, count = layout(self.form), self.form.gates // 2
-        place = order.kernels * 2, (*order.gates, *(count + gate for gate in order.gates))
-        mixing = self.mixes[-1].get_parameter("weight")[:, :, 0, 0]
-        omega = mixing.new_zeros(count, 2 * count)
-        omega.index_put_(
-            (torch.tensor(place[0]), torch.tensor(place[1])),
-            mixing[order.colours * 2, range(mixing.shape[1])] / COLOURS,
-            accumulate=True,
-        )
-        beta = -torch.einsum("kg,nghw->nkhw", omega, gates[-1])
+        beta = -torch.einsum("kg,nghw->nkhw", self._gate_weights(), gates[-1])
         beta[:, 0] += 1
         return beta
+
+    def _gate_weights(self) -> Tensor:
+        """Return how much of each kernel (K rows) every gate of the last step adds (2K columns)."""
+        order = order_channels(self.form)
+        count = self.form.gates // 2
+        kernels = torch.tensor(order.kernels * 2)
+        gates_of_y = torch.tensor(order.gates)
+        gates = torch.cat([gates_of_y, gates_of_y + count])
+        mixing = self.mixes[-1].get_parameter("weight")[:, :, 0, 0]
+        own_colour = mixing[order.colours * 2, range(mixing.shape[1])]
+        omega = mixing.new_zeros(count, 2 * count)
+        omega.index_put_((kernels, gates), own_colour / COLOURS, accumulate=True)
+        return omega
 
     def pyramid(self, y: Tensor) -> list[Tensor]:
         """Return the picture at every scale, coarse to fine, halved by the antialiased bilinear
@@ -457,50 +520,68 @@ class GkmNet(nn.Module):
 
         The released program halves 8-bit pictures; the paper's form does not round.
         """
-        pictures = [y]
-        for _ in range(self.form.scales - 1):
-            pictures.insert(0, halved(pictures[0], eight_bit=self.form.variant != "paper"))
-        return pictures
+        halve = halve_size if self.form.variant == "paper" else halve_in_8_bits
+        return build_pyramid(y, self.form.scales, halve)
 
-    def step(self, y: Tensor, x: Tensor, state: State, index: int) -> tuple[Tensor, State]:
+    def step(
+        self, y: Tensor, x: Tensor, state: LstmState | None, index: int
+    ) -> tuple[Tensor, LstmState | None]:
         """Return the next x and state; `index` counts steps from the coarsest."""
-        form = self.form
-        gates, state = self.srams[index % form.rounds if not form.shared else 0](y, state)
-        mix = self.mixes[index if form.variant == "paper" else 0]
-        if form.head == "sram":
+        sram = self.srams[self.sram_index(index)]
+        mix = self.mixes[self.mix_index(index)]
+        gates, state = sram(y, state)
+        if self.form.head == "sram":
             return torch.sigmoid(mix(gates)), state
-        made = self.mixed(mix, gates, y, x)
-        return (y + made if form.variant == "paper" else made), state
+        mixture = self.mix_responses(mix, gates, y, x)
+        if self.form.variant == "paper":
+            mixture = y + mixture
+        return mixture, state
 
-    def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    def sram_index(self, step: int) -> int:
+        """Return which SRAM a step uses."""
+        return 0 if self.form.shared else step % self.form.rounds
+
+    def mix_index(self, step: int) -> int:
+        """Return which 1 x 1 mixing a step uses."""
+        return step if self.form.variant == "paper" else 0
+
+    def mix_responses(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Return the gated responses of y and x, mixed by a 1 x 1 convolution."""
-        of_y, of_x = gates.chunk(2, 1)
-        made: Tensor = mix(torch.cat([self._weighted(of_y, y), self._weighted(of_x, x)], 1))
-        return made
+        gates_of_y, gates_of_x = gates.chunk(2, 1)
+        responses_of_y = self._gate_responses(gates_of_y, y)
+        responses_of_x = self._gate_responses(gates_of_x, x)
+        mixture: Tensor = mix(torch.cat([responses_of_y, responses_of_x], 1))
+        return mixture
 
-    def _weighted(self, gates: Tensor, picture: Tensor) -> Tensor:
+    def _gate_responses(self, gates: Tensor, picture: Tensor) -> Tensor:
         """Return the responses of a picture times their gates, N x 3K x H x W; a gate weights all
         three colours.
         """
-        kernel_by_kernel = self.form.variant == "v2"  # the others go colour by colour
-        sides = (-1, COLOURS) if kernel_by_kernel else (COLOURS, -1)
-        responses = self.gcm(picture).view(len(gates), *sides, *picture.shape[-2:])
-        weighted: Tensor = responses * gates.unsqueeze(2 if kernel_by_kernel else 1)
-        return weighted.flatten(1, 2)
+        responses: Tensor = self.gcm(picture)
+        if self.form.variant == "v2":  # kernel by kernel
+            sides = (-1, COLOURS)
+            gates = gates.unsqueeze(2)
+        else:  # colour by colour
+            sides = (COLOURS, -1)
+            gates = gates.unsqueeze(1)
+        responses = responses.view(len(gates), *sides, *picture.shape[-2:])
+        return (responses * gates).flatten(1, 2)
 
 
-def halved(x: Tensor, eight_bit: bool = False) -> Tensor:
-    """Return a picture of even size at half its size; in 8-bit steps after each axis as PIL does,
-    if wanted.
+def halve_in_8_bits(x: Tensor) -> Tensor:
+    """Return a picture of even size at half its size, rounded to 8 bits after each axis as PIL
+    does.
     """
     for factors in ((1.0, 0.5), (0.5, 1.0)):
         x = F.interpolate(x, scale_factor=factors, mode="bilinear", antialias=True)
-        x = (
-            (255 * x + 0.501).floor().clamp(0, 255) / 255 if eight_bit else x
-        )  # ties go up, also after float rounding
+        x = (255 * x + 0.501).floor()  # ties go up, also after float rounding
+        x = x.clamp(0, 255) / 255
     return x
 
 
-def doubled(x: Tensor) -> Tensor:
-    """Return a picture at twice its size (align_corners=False)."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def _double_state(state: LstmState | None) -> LstmState | None:
+    """Return the memory for the next finer scale."""
+    if state is None:
+        return None
+    hidden, cell = state
+    return double_size(hidden), double_size(cell)

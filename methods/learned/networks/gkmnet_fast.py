@@ -14,45 +14,53 @@ need a sweep of its own, so then the plain form runs.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.methods.learned.networks import fused, strips
+from benchmark.methods.learned.networks import fused_attention, fused_mixing, strips
 from benchmark.methods.learned.networks.gkmnet import (
     BORDERS,
     COLOURS,
+    AttentionGate,
     Block,
     ConvLstm,
-    Gate,
     GaussianConvolution,
     GkmNet,
     Sram,
-    continuation,
-    layout,
+    extend_indices,
+    order_channels,
 )
-from benchmark.methods.learned.networks.strips import Doubled, Source, Strip, Whole, rows_of
+from benchmark.methods.learned.networks.strips import (
+    DoublePicture,
+    Result,
+    RowSource,
+    Strip,
+    WholePicture,
+    count_strip_rows,
+)
 
-STRIP = 3.0
+STRIP_MEGABYTES = 3.0
 """Megabytes of a strip of features (measured: between 3 and 12 the time hardly changes)."""
-LEAST = 32
+STRIP_ROWS = 32
 """Rows of a strip, at least: up to 11 more are computed on either side, for the layers in between
 to consume.
 """
-WIDE = 4000
+LARGE_WIDTH = 4000
 """Pixels of a row from which on strips are half as high, and made one after the other."""
-_REACH = 3
+_GATE_REACH = 3
 """Rows that the 7 x 7 convolutions of the gates reach."""
-KEPT = 3000.0
+FEATURES_IN_MEMORY = 3000.0
 """Megabytes of features that may be kept at a time, before those that cost most memory are computed
 twice instead.
 """
 
 
-def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tensor]:
+def make_fast_gkmnet(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tensor]:
     """Return the network as a function, N x 3 x H x W to the same; its weights are taken as they
     are now.
 
@@ -63,20 +71,19 @@ def compiled(network: GkmNet, batch_statistics: bool) -> Callable[[Tensor], Tens
     """
     if batch_statistics:
         for module in network.modules():
-            if isinstance(
-                module, nn.BatchNorm2d
-            ):  # without running statistics BatchNorm falls back on the batch's
-                module.running_mean = module.running_var = None
+            if isinstance(module, nn.BatchNorm2d):
+                # Without running statistics BatchNorm falls back on the batch's.
+                module.running_mean = None
+                module.running_var = None
     if batch_statistics or next(network.parameters()).is_cuda:
-        return whole(network)
+        return prepare_plain_gkmnet(network)
     fast = FastGkmNet(network)
-    fast(
-        torch.zeros(1, COLOURS, 32, 32)
-    )  # compiles the loops of `fused`, so that no call that is timed does
+    # Compiles the loops of `fused_loops`, so that no call that is timed does.
+    fast(torch.zeros(1, COLOURS, 32, 32))
     return fast
 
 
-def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
+def prepare_plain_gkmnet(network: GkmNet) -> Callable[[Tensor], Tensor]:
     """Return the plain form with separable filters in channels_last, for a GPU and for batch
     statistics.
     """
@@ -86,149 +93,182 @@ def whole(network: GkmNet) -> Callable[[Tensor], Tensor]:
     return network.to(memory_format=torch.channels_last)
 
 
-def _rows(channels: int, width: int) -> int:
+def _count_rows(channels: int, width: int) -> int:
     """Return how many rows a strip of features has."""
-    return rows_of(STRIP, LEAST if width <= WIDE else LEAST // 2, channels, width)
+    least = STRIP_ROWS
+    if width > LARGE_WIDTH:
+        least //= 2
+    return count_strip_rows(STRIP_MEGABYTES, least, channels, width)
 
 
 class FastGate:
     """A gate with its normalisation worked in."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._conv = strips.Convolution(gate.conv, gate.bn)
+    def __init__(self, gate: AttentionGate) -> None:
+        self._conv = strips.StripConvolution(gate.conv, gate.bn)
 
-    def __call__(self, pooled: Tensor) -> Tensor:
-        """Return the gate, A x B, for the pooled maximum and mean, 2 x A x B; a few rows
-        at a time.
-        """
-        height, width = pooled.shape[1:]
-        made = torch.empty(height, width)
-        for first, end in strips.spans(height, _rows(len(pooled), width)):
-            above, below = max(0, first - _REACH), min(height, end + _REACH)
-            seen = pooled[None, :, above:below].contiguous(memory_format=torch.channels_last)
-            made[first:end] = self._conv(Strip(seen, above, height)).part(first, end)[0, 0]
-        return made.sigmoid_()
+    def __call__(self, pools: Tensor) -> Tensor:
+        """Return the gate, A x B, for maximum and mean, 2 x A x B; a few rows at a time."""
+        height, width = pools.shape[1:]
+        gate = torch.empty(height, width)
+        for first, end in strips.iterate_strips(height, _count_rows(len(pools), width)):
+            above = max(0, first - _GATE_REACH)
+            below = min(height, end + _GATE_REACH)
+            rows = pools[None, :, above:below].contiguous(memory_format=torch.channels_last)
+            logits = self._conv(Strip(rows, above, height))
+            gate[first:end] = logits.part(first, end)[0, 0]
+        return gate.sigmoid_()
 
 
 class FastBlock:
     """The weights of a block."""
 
     def __init__(self, block: Block) -> None:
-        conv, bn = block.conv, block.bn
+        conv = block.conv
+        bn = block.bn
         self.doubles = isinstance(conv, nn.ConvTranspose2d)
         self.halves = conv.stride[0] == 2 and not self.doubles
         self.conv: Callable[[Strip], Strip]
         if isinstance(conv, nn.ConvTranspose2d):
             assert bn is not None
-            self.conv = strips.Doubling(conv, bn)
+            self.conv = strips.StripDeconvolution(conv, bn)
         else:
-            self.conv = strips.Convolution(conv, bn, relu=bn is not None)
-        residual, attention = block.residual, block.attention
-        self.first = strips.Convolution(
-            residual.conv1, residual.bn1
-        )  # both are rectified where they are added
-        self.second = strips.Convolution(residual.conv2, residual.bn2)
-        self.over_rows, self.over_columns = FastGate(attention.cw), FastGate(attention.hc)
-        self.over_channels = FastGate(attention.hw)
+            self.conv = strips.StripConvolution(conv, bn, relu=bn is not None)
+        # Both are rectified where they are added.
+        self.first = strips.StripConvolution(block.residual.conv1, block.residual.bn1)
+        self.second = strips.StripConvolution(block.residual.conv2, block.residual.bn2)
+        self.over_rows = FastGate(block.attention.cw)
+        self.over_columns = FastGate(block.attention.hc)
+        self.over_channels = FastGate(block.attention.hw)
         self.channels = conv.out_channels
+
+    def scale_side(self, side: int) -> int:
+        """Return the height (or width) of the output for that of the input."""
+        if self.doubles:
+            return 2 * side
+        if self.halves:
+            return side // 2
+        return side
+
+    def input_rows(self, first: int, end: int) -> tuple[int, int]:
+        """Return the rows of the input on which rows of the first convolution's output depend."""
+        if self.doubles:
+            return first // 2, (end + 1) // 2
+        if self.halves:
+            return 2 * first - 1, 2 * end
+        return first - 1, end + 1
+
+
+class Pools(NamedTuple):
+    """Maximum and mean of a block's features 1 x C x H x W, as the three gates see them.
+
+    Attributes:
+        over_rows: 2 x W x C.
+        over_columns: 2 x H x C.
+        over_channels: 2 x H x W.
+    """
+
+    over_rows: Tensor
+    over_columns: Tensor
+    over_channels: Tensor
 
 
 class Features:
     """The output of a block, by rows: a source for the block after it."""
 
-    def __init__(self, block: FastBlock, source: Source, keep: bool = True) -> None:
+    def __init__(self, block: FastBlock, source: RowSource, keep: bool = True) -> None:
         """Sweep over the source once, to pool the features for the three gates, and keep them or
         not.
         """
-        self._block, self._source = block, source
-        self.height, self.width = (self._size(side) for side in (source.height, source.width))
-        size = (1, block.channels, self.height, self.width)
-        self._kept = torch.empty(size, memory_format=torch.channels_last) if keep else None
-        of_columns = torch.empty(2, self.height, block.channels)
-        of_channels = torch.empty(2, self.height, self.width)
+        self._block = block
+        self._source = source
+        self.height = block.scale_side(source.height)
+        self.width = block.scale_side(source.width)
+        self._memory: Tensor | None = None
+        if keep:
+            size = (1, block.channels, self.height, self.width)
+            self._memory = torch.empty(size, memory_format=torch.channels_last)
+        pools = self._pool()
+        # The plain form's gates lie C x W, H x C, H x W.
+        self._over_rows = block.over_rows(pools.over_rows.mT).T.contiguous()
+        self._over_columns = block.over_columns(pools.over_columns)
+        self._over_channels = block.over_channels(pools.over_channels)
+        if keep:  # so that what lies before can be let go
+            self._source = WholePicture(torch.empty(1, 0, 0, 0))
 
-        def sweep(first: int, end: int) -> Tensor:
-            branch, trunk = self._parts(first, end)
-            if self._kept is None:
-                made = torch.empty_like(branch, memory_format=torch.channels_last)
+    def _pool(self) -> Pools:
+        """Pool the features, and fill the memory with them if there is one."""
+        channels = self._block.channels
+        over_rows = torch.zeros(2, self.width, channels)
+        over_rows[0] = -torch.inf
+        over_columns = torch.empty(2, self.height, channels)
+        over_channels = torch.empty(2, self.height, self.width)
+
+        def pool_strip(first: int, end: int) -> Tensor:
+            branch, trunk = self._compute_parts(first, end)
+            if self._memory is None:
+                features = torch.empty_like(branch, memory_format=torch.channels_last)
             else:
-                made = self._kept[..., first:end, :]
-            return fused.rectified(
-                branch, trunk, made, of_columns[:, first:end], of_channels[:, first:end]
+                features = self._memory[..., first:end, :]
+            return fused_attention.add_rectified_and_pool(
+                branch, trunk, features, over_columns[:, first:end], over_channels[:, first:end]
             )
 
-        rows = _rows(block.channels, self.width)
-        of_rows = torch.zeros(2, self.width, block.channels)
-        of_rows[0] = -torch.inf
-        for peak, total in strips.parallel(sweep, self.height, rows, self.width > WIDE):
-            torch.maximum(of_rows[0], peak, out=of_rows[0])
-            of_rows[1] += total
-        for pooled, count in (
-            (of_rows, self.height),
-            (of_columns, self.width),
-            (of_channels, block.channels),
-        ):
-            pooled[1] /= count
-        self._over_rows = block.over_rows(
-            of_rows.mT
-        ).T.contiguous()  # the plain form's gates lie C x W, H x C, H x W
-        self._over_columns, self._over_channels = (
-            block.over_columns(of_columns),
-            block.over_channels(of_channels),
-        )
-        if keep:
-            self._source = Whole(torch.empty(1, 0, 0, 0))  # so that what lies before can be let go
+        for peak, total in self._map_strips(pool_strip):
+            torch.maximum(over_rows[0], peak, out=over_rows[0])
+            over_rows[1] += total
+        over_rows[1] /= self.height
+        over_columns[1] /= self.width
+        over_channels[1] /= channels
+        return Pools(over_rows, over_columns, over_channels)
 
     def strip(self, first: int, end: int) -> Strip:
-        """Return the attended features."""
-        first, end = max(0, first), min(self.height, end)
-        if self._kept is None:
-            branch, trunk = self._parts(first, end)
-            x = fused.added(branch, trunk)
+        """Return the features after the attention."""
+        first = max(0, first)
+        end = min(self.height, end)
+        if self._memory is None:
+            branch, trunk = self._compute_parts(first, end)
+            features = fused_attention.add_rectified(branch, trunk)
         else:
-            x = self._kept[..., first:end, :]
-        made = fused.attend(
-            x, self._over_rows, self._over_columns[first:end], self._over_channels[first:end]
+            features = self._memory[..., first:end, :]
+        rows = fused_attention.apply_gates_for_inference(
+            features,
+            self._over_rows,
+            self._over_columns[first:end],
+            self._over_channels[first:end],
         )
-        return Strip(made, first, self.height)
+        return Strip(rows, first, self.height)
 
-    def add(self, other: Source) -> Source:
+    def add(self, other: RowSource) -> RowSource:
         """Return the sum with another picture, in the place of these features, which are gone then;
         they are kept.
         """
-        kept = self._kept
-        assert kept is not None
+        memory = self._memory
+        assert memory is not None
 
-        def sweep(first: int, end: int) -> None:
-            kept[..., first:end, :] = self.strip(first, end).rows.add_(other.strip(first, end).rows)
+        def add_strip(first: int, end: int) -> None:
+            rows = self.strip(first, end).rows
+            memory[..., first:end, :] = rows.add_(other.strip(first, end).rows)
 
-        for _ in strips.parallel(
-            sweep, self.height, _rows(kept.shape[1], self.width), self.width > WIDE
-        ):
+        for _ in self._map_strips(add_strip):
             pass
-        return Whole(kept)
+        return WholePicture(memory)
 
-    def _parts(self, first: int, end: int) -> tuple[Tensor, Tensor]:
+    def _map_strips(self, function: Callable[[int, int], Result]) -> Iterator[Result]:
+        rows = _count_rows(self._block.channels, self.width)
+        return strips.map_strips(function, self.height, rows, large=self.width > LARGE_WIDTH)
+
+    def _compute_parts(self, first: int, end: int) -> tuple[Tensor, Tensor]:
         """Return what adds up to the features before the attention: the last branch, not rectified,
         and the trunk.
         """
         block = self._block
-        x = block.conv(self._source.strip(*self._needs(first - 2, end + 2)))
+        top, bottom = block.input_rows(max(0, first - 2), min(self.height, end + 2))
+        x = block.conv(self._source.strip(top, bottom))
         branch = block.first(x)
-        y = Strip(
-            fused.added(branch.rows, x.part(branch.first, branch.end)), branch.first, branch.height
-        )
-        return block.second(y).part(first, end), y.part(first, end)
-
-    def _needs(self, first: int, end: int) -> tuple[int, int]:
-        """Return the rows of the source on which these rows after the first convolution depend."""
-        first, end = max(0, first), min(self.height, end)
-        if self._block.doubles:
-            return first // 2, (end + 1) // 2
-        return (2 * first - 1, 2 * end) if self._block.halves else (first - 1, end + 1)
-
-    def _size(self, side: int) -> int:
-        return 2 * side if self._block.doubles else side // 2 if self._block.halves else side
+        rows = fused_attention.add_rectified(branch.rows, x.part(branch.first, branch.end))
+        trunk = Strip(rows, branch.first, branch.height)
+        return block.second(trunk).part(first, end), trunk.part(first, end)
 
 
 class FastGcm:
@@ -238,58 +278,72 @@ class FastGcm:
 
     def __init__(self, network: GkmNet, mix: nn.Conv2d, of_x: bool) -> None:
         form = network.form
-        order = layout(form)
-        count, channels = form.gates // 2, len(order.gates)
-        self._gates = slice(count, 2 * count) if of_x else slice(0, count)
-        self._weight = mix.weight.detach()[:, channels * of_x :, 0, 0][:, :channels].contiguous()
-        self._bias = mix.bias.detach()[:, None, None] if mix.bias is not None and not of_x else None
+        order = order_channels(form)
+        count = form.gates // 2
+        channels = len(order.gates)
+        own_gates = slice(0, count)
+        own_channels = slice(0, channels)
+        if of_x:
+            own_gates = slice(count, 2 * count)
+            own_channels = slice(channels, 2 * channels)
+        self._gates = own_gates
+        self._weight = mix.weight.detach()[:, own_channels, 0, 0].contiguous()
+        self._bias: Tensor | None = None
+        if mix.bias is not None and not of_x:
+            self._bias = mix.bias.detach()[:, None, None]
         self._border = BORDERS[form.variant]
-        self._planes = None
-        if form.kernels != "fixed":
+        self._planes: Tensor | None = None
+        if form.kernels == "fixed":
+            self._filters = fused_mixing.Filters(*network.gcm.channels())
+            self._halo = self._filters.taps.shape[1] - 1
+        else:
             self._planes = network.gcm.dense().detach()[:, None]
             self._halo = self._planes.shape[-1] // 2
-            kernels, colours = torch.tensor(order.kernels), torch.tensor(order.colours)
-            self._places, self._of_gates = count * colours + kernels, torch.tensor(order.gates)
-            return
-        self._filters = fused.Filters(*network.gcm.channels())
-        self._halo = self._filters.taps.shape[1] - 1
+            self._responses = count * torch.tensor(order.colours) + torch.tensor(order.kernels)
+            self._gate_of_channel = torch.tensor(order.gates)
 
-    def __call__(self, gates: Tensor, picture: Source, first: int, end: int) -> Tensor:
+    def __call__(self, gates: Tensor, picture: RowSource, first: int, end: int) -> Tensor:
         """Return the mixed responses in these rows, from the gates there and the whole picture."""
-        continued = self._continued(picture, first, end)
+        rows = self._extend(picture, first, end)
         gates = gates[0, self._gates]
         if self._planes is None:
-            made = continued.new_zeros(COLOURS, *gates.shape[1:])
-            fused.add_filtered(made, continued, gates.permute(1, 2, 0), self._weight, self._filters)
+            mixture = rows.new_zeros(COLOURS, *gates.shape[1:])
+            fused_mixing.add_filtered_mixture(
+                mixture, rows, gates.permute(1, 2, 0), self._weight, self._filters
+            )
         else:
-            responses = F.conv2d(continued[:, None], self._planes).flatten(0, 1)[self._places]
-            made = torch.einsum("oc,chw->ohw", self._weight, responses.mul_(gates[self._of_gates]))
-        return (made if self._bias is None else made.add_(self._bias))[None]
+            responses = F.conv2d(rows[:, None], self._planes).flatten(0, 1)[self._responses]
+            responses = responses.mul_(gates[self._gate_of_channel])
+            mixture = torch.einsum("oc,chw->ohw", self._weight, responses)
+        if self._bias is not None:
+            mixture.add_(self._bias)
+        return mixture[None]
 
-    def _continued(self, picture: Source, first: int, end: int) -> Tensor:
+    def _extend(self, picture: RowSource, first: int, end: int) -> Tensor:
         """Return the rows with a halo on all sides, 3 x rows x W, continued beyond the picture as
         the variant does.
         """
-        halo, height = self._halo, picture.height
+        halo = self._halo
+        height = picture.height
         if self._border == "constant":
-            above, below = max(0, halo - first), max(0, end + halo - height)
-            return F.pad(
-                picture.strip(first - halo, end + halo).rows[0].contiguous(),
-                (halo, halo, above, below),
-            )
-        wanted = continuation(height, halo, self._border)[first : end + 2 * halo]
-        seen = picture.strip(int(wanted.min()), int(wanted.max()) + 1)
-        planes = seen.rows[0].contiguous()
+            rows = picture.strip(first - halo, end + halo).rows[0].contiguous()
+            above = max(0, halo - first)
+            below = max(0, end + halo - height)
+            return F.pad(rows, (halo, halo, above, below))
+        indices = extend_indices(height, halo, self._border)[first : end + 2 * halo]
+        strip = picture.strip(int(indices.min()), int(indices.max()) + 1)
+        rows = strip.rows[0].contiguous()
         if first < halo or end + halo > height:
-            planes = planes.index_select(1, wanted - seen.first)
-        return planes.index_select(2, continuation(picture.width, halo, self._border))
+            rows = rows.index_select(1, indices - strip.first)
+        return rows.index_select(2, extend_indices(picture.width, halo, self._border))
 
 
-Sources = tuple[Source, Source]
+MemorySources = tuple[RowSource, RowSource]
+"""Hidden and cell state."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class MemoryState:
     """Hidden and cell state that a step leaves behind, 1 x gates x H/2 x W/2 each; both None where
     there is none.
     """
@@ -298,28 +352,26 @@ class State:
     cell: Tensor | None = None
 
     @classmethod
-    def empty(cls, gates: int, height: int, width: int) -> State:
-        """Return a state to be filled by `keep`."""
-        return cls(
-            *(
-                torch.empty((1, gates, height, width), memory_format=torch.channels_last)
-                for _ in range(2)
-            )
-        )
+    def empty(cls, gates: int, height: int, width: int) -> MemoryState:
+        """Return a state to be filled by `write`."""
+        size = (1, gates, height, width)
+        hidden = torch.empty(size, memory_format=torch.channels_last)
+        cell = torch.empty(size, memory_format=torch.channels_last)
+        return cls(hidden, cell)
 
-    def keep(self, hidden: Tensor, cell: Tensor, rows: tuple[int, int]) -> None:
+    def write(self, hidden: Tensor, cell: Tensor, rows: slice) -> None:
         """Write rows into the state, if it is one."""
         if self.hidden is not None and self.cell is not None:
-            self.hidden[..., rows[0] : rows[1], :] = hidden
-            self.cell[..., rows[0] : rows[1], :] = cell
+            self.hidden[..., rows, :] = hidden
+            self.cell[..., rows, :] = cell
 
-    def sources(self, grown: bool) -> Sources | None:
+    def sources(self, at_next_scale: bool) -> MemorySources | None:
         """Return hidden and cell state for the next step, at twice the size if it is one at a finer
         scale.
         """
         if self.hidden is None or self.cell is None:
             return None
-        kind = Doubled if grown else Whole
+        kind = DoublePicture if at_next_scale else WholePicture
         return kind(self.hidden), kind(self.cell)
 
 
@@ -333,22 +385,20 @@ class FastSram:
             if isinstance(block, Block)
         }
         memory = sram.memory
-        self.recurrent = isinstance(memory, ConvLstm)
-        self._memory = strips.Convolution(memory.conv)
-        self._fresh = (
-            strips.Convolution(_without_memory(memory))
-            if isinstance(memory, ConvLstm)
-            else self._memory
-        )
+        self.is_recurrent = isinstance(memory, ConvLstm)
+        self._memory = strips.StripConvolution(memory.conv)
+        self._first_memory = self._memory
+        if isinstance(memory, ConvLstm):
+            self._first_memory = strips.StripConvolution(_cut_hidden_inputs(memory))
         first, bn, _, *rest = sram.detail
         assert isinstance(first, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
-        self._detail = [strips.Convolution(first, bn, relu=True)]
-        self._detail += [
-            strips.Convolution(layer) for layer in rest if isinstance(layer, nn.Conv2d)
-        ]
+        self._detail = [strips.StripConvolution(first, bn, relu=True)]
+        for layer in rest:
+            assert isinstance(layer, nn.Conv2d)
+            self._detail.append(strips.StripConvolution(layer))
         self._slope = sram.slope
 
-    def features(self, y: Source) -> Features:
+    def compute_features(self, y: RowSource) -> Features:
         """Return the output of the backbone.
 
         In units of what the bottleneck's features take, those of the six blocks take 4, 2, 1, 1, 2
@@ -357,56 +407,62 @@ class FastSram:
         """
         block = self.blocks
         unit = 4e-6 * block["bottleneck"].channels * (y.height // 4) * (y.width // 4)
-        keep_half, keep_full = 5 * unit <= KEPT, 6 * unit <= KEPT
-        first = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
-        second = Features(block["encoder2"], first)
-        low = second.add(Features(block["bottleneck"], second))
-        del second  # what is no longer needed goes before the largest features of all are made
-        both = first.add(Features(block["decoder1"], low, keep_half))
-        del first, low
-        return Features(block["decoder2"], both, keep_full)
+        keep_half = 5 * unit <= FEATURES_IN_MEMORY
+        keep_full = 6 * unit <= FEATURES_IN_MEMORY
+        half = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
+        quarter = Features(block["encoder2"], half)
+        quarter_sum = quarter.add(Features(block["bottleneck"], quarter))
+        del quarter  # what is no longer needed goes before the largest features of all are made
+        half_sum = half.add(Features(block["decoder1"], quarter_sum, keep_half))
+        del half, quarter_sum
+        return Features(block["decoder2"], half_sum, keep_full)
 
-    def memory(
-        self, pooled: Strip, state: Sources | None, rows: tuple[int, int]
+    def compute_memory(
+        self, features: Strip, memory: MemorySources | None, first: int, end: int
     ) -> tuple[Tensor, Tensor]:
-        """Return hidden and cell state in these rows."""
-        if not self.recurrent:
-            made = self._memory(pooled).part(*rows)
-            return made, made
-        if state is None:
-            i, _, o, g = self._fresh(pooled).part(*rows).chunk(4, 1)
-            c = i.sigmoid_().mul_(g.tanh_())
+        """Return hidden and cell state in these rows, from features at half the size around
+        them.
+        """
+        if not self.is_recurrent:
+            hidden = self._memory(features).part(first, end)
+            return hidden, hidden
+        if memory is None:
+            gates = self._first_memory(features).part(first, end)
+            enter, _, leave, candidate = gates.chunk(4, 1)
+            cell = enter.sigmoid_().mul_(candidate.tanh_())
         else:
-            h = state[0].strip(pooled.first, pooled.end)
-            both = Strip(torch.cat([pooled.rows, h.rows], 1), pooled.first, pooled.height)
-            i, f, o, g = self._memory(both).part(*rows).chunk(4, 1)
-            c = (
-                i.sigmoid_()
-                .mul_(g.tanh_())
-                .addcmul_(f.sigmoid_(), state[1].strip(*rows).part(*rows))
-            )
-        return o.sigmoid_().mul_(c.tanh()), c
+            hidden_source, cell_source = memory
+            before = hidden_source.strip(features.first, features.end)
+            inputs = torch.cat([features.rows, before.rows], 1)
+            gates = self._memory(Strip(inputs, features.first, features.height)).part(first, end)
+            enter, forget, leave, candidate = gates.chunk(4, 1)
+            cell = enter.sigmoid_().mul_(candidate.tanh_())
+            cell.addcmul_(forget.sigmoid_(), cell_source.strip(first, end).part(first, end))
+        return leave.sigmoid_().mul_(cell.tanh()), cell
 
-    def gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
+    def compute_gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
         """Return the coefficient maps in these rows, from the features and the hidden state of the
         same rows.
         """
         reach = len(self._detail)  # rows
         top = max(features.first, first - reach)
-        detail = Strip(features.part(top, min(features.end, end + reach)), top, features.height)
+        bottom = min(features.end, end + reach)
+        detail = Strip(features.part(top, bottom), top, features.height)
         for layer in self._detail:
             detail = layer(detail)
         smooth = F.interpolate(hidden, scale_factor=2, mode="nearest")
-        made = smooth.addcmul_(detail.part(first, end), smooth)
-        return (made if self._slope == 1 else made.mul_(self._slope)).tanh_()
+        logits = smooth.addcmul_(detail.part(first, end), smooth)
+        if self._slope != 1:
+            logits.mul_(self._slope)
+        return logits.tanh_()
 
 
-def _without_memory(memory: ConvLstm) -> nn.Conv2d:
+def _cut_hidden_inputs(memory: ConvLstm) -> nn.Conv2d:
     """Return the convolution of a ConvLSTM as it acts while the hidden state is zero."""
-    part: nn.Conv2d = copy.deepcopy(memory.conv)
-    part.in_channels -= memory.hidden
-    part.weight.data = part.weight.data[:, : part.in_channels]
-    return part
+    conv: nn.Conv2d = copy.deepcopy(memory.conv)
+    conv.in_channels -= memory.hidden
+    conv.weight.data = conv.weight.data[:, : conv.in_channels]
+    return conv
 
 
 class FastGkmNet:
@@ -417,70 +473,81 @@ class FastGkmNet:
         self._plain = network
         self._srams = [FastSram(sram) for sram in network.srams if isinstance(sram, Sram)]
         self._mixes = [mix for mix in network.mixes if isinstance(mix, nn.Conv2d)]
-        self._gcms: list[tuple[FastGcm, FastGcm]] = []
+        self._gcms_of_y: list[FastGcm] = []
+        self._gcms_of_x: list[FastGcm] = []
         if network.form.head == "gkm":
-            self._gcms = [
-                (FastGcm(network, mix, False), FastGcm(network, mix, True)) for mix in self._mixes
-            ]
+            self._gcms_of_y = [FastGcm(network, mix, of_x=False) for mix in self._mixes]
+            self._gcms_of_x = [FastGcm(network, mix, of_x=True) for mix in self._mixes]
 
     @torch.no_grad()
     def __call__(self, y: Tensor) -> Tensor:
-        return (
-            torch.cat([self._restored(picture[None]) for picture in y])
-            if len(y) > 1
-            else self._restored(y)
-        )
+        if len(y) == 1:
+            return self._restore(y)
+        return torch.cat([self._restore(picture[None]) for picture in y])
 
-    def _restored(self, y: Tensor) -> Tensor:
+    def _restore(self, y: Tensor) -> Tensor:
         form = self._plain.form
-        pictures = [p.contiguous(memory_format=torch.channels_last) for p in self._plain.pyramid(y)]
-        steps = form.scales * form.rounds
-        x, state = pictures[0], State()
-        for index in range(steps):
-            grown = index > 0 and index % form.rounds == 0
-            before = (Doubled(x) if grown else Whole(x), state.sources(grown))
-            x, state = self._step(
-                pictures[index // form.rounds], *before, index, last=index == steps - 1
-            )
+        pictures = [
+            picture.contiguous(memory_format=torch.channels_last)
+            for picture in self._plain.pyramid(y)
+        ]
+        last = form.scales * form.rounds - 1
+        x = pictures[0]
+        memory = MemoryState()
+        for index in range(last + 1):
+            at_next_scale = index > 0 and index % form.rounds == 0
+            x_source = DoublePicture(x) if at_next_scale else WholePicture(x)
+            memory_sources = memory.sources(at_next_scale)
+            memory = MemoryState()
+            if index < last and self._sram(index).is_recurrent:
+                height, width = pictures[index // form.rounds].shape[2:]
+                memory = MemoryState.empty(form.gates, height // 2, width // 2)
+            x = self._step(pictures[index // form.rounds], x_source, memory_sources, index, memory)
         return x
 
+    def _sram(self, step: int) -> FastSram:
+        return self._srams[self._plain.sram_index(step)]
+
     def _step(
-        self, y: Tensor, x: Source, state: Sources | None, index: int, last: bool
-    ) -> tuple[Tensor, State]:
+        self,
+        y: Tensor,
+        x: RowSource,
+        memory: MemorySources | None,
+        index: int,
+        next_memory: MemoryState,
+    ) -> Tensor:
+        """Return the result of a step, and fill the memory for the next one."""
+        sram = self._sram(index)
+        picture = WholePicture(y)
+        features = sram.compute_features(picture)
+        output = torch.empty_like(y)
+
+        def fill_strip(first: int, end: int) -> None:
+            # The 5 x 5 convolution at half the size reaches 4 rows.
+            strip = features.strip(first - 4, end + 4)
+            half = Strip(F.avg_pool2d(strip.rows, 2), strip.first // 2, strip.height // 2)
+            hidden, cell = sram.compute_memory(half, memory, first // 2, end // 2)
+            next_memory.write(hidden, cell, slice(first // 2, end // 2))
+            gates = sram.compute_gates(strip, hidden, first, end)
+            output[..., first:end, :] = self._mix(picture, x, gates, index, first, end)
+
+        rows = _count_rows(self._plain.form.gates, features.width)
+        for _ in strips.map_strips(
+            fill_strip, features.height, rows, large=features.width > LARGE_WIDTH
+        ):
+            pass
+        return output
+
+    def _mix(
+        self, y: RowSource, x: RowSource, gates: Tensor, index: int, first: int, end: int
+    ) -> Tensor:
+        """Return rows of a step's result from the gates in those rows."""
         form = self._plain.form
-        sram = self._srams[0 if form.shared else index % form.rounds]
-        picture = Whole(y)
-        features = sram.features(picture)
-        mixed = self._mixing(picture, x, index)
-        made, after = torch.empty_like(y), State()
-        if sram.recurrent and not last:
-            after = State.empty(form.gates, y.shape[2] // 2, y.shape[3] // 2)
-
-        def sweep(first: int, end: int) -> None:
-            seen = features.strip(
-                first - 4, end + 4
-            )  # the 5 x 5 convolution at half the size reaches 4 rows
-            pooled = Strip(F.avg_pool2d(seen.rows, 2), seen.first // 2, seen.height // 2)
-            rows = first // 2, end // 2
-            h, c = sram.memory(pooled, state, rows)
-            after.keep(h, c, rows)
-            made[..., first:end, :] = mixed(sram.gates(seen, h, first, end), first, end)
-
-        rows = _rows(form.gates, features.width)
-        for _ in strips.parallel(sweep, features.height, rows, features.width > WIDE):
-            pass  # a sweep writes what it makes
-        return made, after
-
-    def _mixing(self, y: Source, x: Source, index: int) -> Callable[[Tensor, int, int], Tensor]:
-        """Return how a step makes rows of its result from the gates in those rows."""
-        form = self._plain.form
-        own = index if form.variant == "paper" else 0
+        own = self._plain.mix_index(index)
         if form.head == "sram":
-            return lambda gates, first, end: torch.sigmoid(self._mixes[own](gates))
-        of_y, of_x = self._gcms[own]
-
-        def mixed(gates: Tensor, first: int, end: int) -> Tensor:
-            made = of_y(gates, y, first, end).add_(of_x(gates, x, first, end))
-            return made.add_(y.strip(first, end).rows) if form.variant == "paper" else made
-
-        return mixed
+            return torch.sigmoid(self._mixes[own](gates))
+        mixture = self._gcms_of_y[own](gates, y, first, end)
+        mixture.add_(self._gcms_of_x[own](gates, x, first, end))
+        if form.variant == "paper":
+            mixture.add_(y.strip(first, end).rows)
+        return mixture

@@ -1,8 +1,8 @@
 """GKMNet for training: the plain form's results, gradients and entries, in less time on a CPU.
 
 The 5 x 5 convolution of the memory is Winograd's; triplet attention, and the GCM with its mixing,
-are single passes (`fused`). On a GPU those are the plain form's, and the filters of the GCM banded
-matrices.
+are single passes (`fused_attention`, `fused_mixing`). On a GPU those are the plain form's, and the
+filters of the GCM banded matrices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmark.methods.learned.networks import fused, winograd
+from benchmark.methods.learned.networks import (
+    fused_attention,
+    fused_mixing,
+    winograd,
+)
 from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, TripletAttention
 
 
@@ -20,35 +24,33 @@ class TrainableGkmNet(GkmNet):
     def __init__(self, form: Form) -> None:
         """Make the network at the weights that the plain form would draw."""
         super().__init__(form, "banded" if form.kernels == "fixed" else "dense")
-        winograd.trainable(self)
+        winograd.use_winograd_for_training(self)
         for block in list(self.modules()):
             for name, child in block.named_children():
                 if isinstance(child, TripletAttention):
                     setattr(block, name, FusedAttention(child))
 
-    def mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    def mix_responses(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        gates = gates.to(y.dtype)
+        is_fixed = self.form.kernels == "fixed"
         with torch.autocast(y.device.type, enabled=False):  # it is pictures that would be rounded
-            return self._mixed(mix, gates.to(y.dtype), y, x)
+            if y.is_cuda or (self.form.variant == "v2" and not is_fixed):
+                return super().mix_responses(mix, gates, y, x)
+            mix_picture = self._filter_and_mix if is_fixed else self._mix_learned_responses
+            gates_of_y, gates_of_x = gates.chunk(2, 1)
+            weight_of_y, weight_of_x = mix.get_parameter("weight").view(COLOURS, 2, -1).unbind(1)
+            mixture_of_y = mix_picture(gates_of_y, y, weight_of_y)
+            mixture_of_x = mix_picture(gates_of_x, x, weight_of_x)
+            return mixture_of_y + mixture_of_x + mix.get_parameter("bias")[:, None, None]
 
-    def _mixed(self, mix: nn.Module, gates: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        fixed = self.form.kernels == "fixed"
-        if y.is_cuda or (self.form.variant == "v2" and not fixed):
-            return super().mixed(mix, gates, y, x)
-        make = self._filtered if fixed else self._responded
-        weights = mix.get_parameter("weight").view(COLOURS, 2, -1).unbind(1)
-        of_y, of_x = (
-            make(*parts) for parts in zip(gates.chunk(2, 1), (y, x), weights, strict=True)
-        )
-        return of_y + of_x + mix.get_parameter("bias")[:, None, None]
+    def _filter_and_mix(self, gates: Tensor, picture: Tensor, weight: Tensor) -> Tensor:
+        filters = fused_mixing.Filters(*self.gcm.channels())
+        return fused_mixing.filter_and_mix(gates, self.gcm.extend(picture), weight, filters)
 
-    def _filtered(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
-        return fused.filtered(
-            gates, self.gcm.continued(seen), weight, fused.Filters(*self.gcm.channels())
-        )
-
-    def _responded(self, gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
-        responses = self.gcm(seen).view(len(seen), COLOURS, -1, *seen.shape[-2:])
-        return fused.mixed(gates, responses, weight.view(COLOURS, COLOURS, -1))
+    def _mix_learned_responses(self, gates: Tensor, picture: Tensor, weight: Tensor) -> Tensor:
+        responses = self.gcm(picture).view(len(picture), COLOURS, -1, *picture.shape[-2:])
+        weight = weight.view(COLOURS, COLOURS, -1)
+        return fused_mixing.mix_gated_responses(gates, responses, weight)
 
 
 class FusedAttention(TripletAttention):
@@ -57,13 +59,17 @@ class FusedAttention(TripletAttention):
     def __init__(self, plain: TripletAttention) -> None:
         """Take over the gates of the plain form."""
         nn.Module.__init__(self)
-        self.cw, self.hc, self.hw = plain.cw, plain.hc, plain.hw
+        self.cw = plain.cw
+        self.hc = plain.hc
+        self.hw = plain.hw
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda:
             return super().forward(x)
-        gates = (
-            gate.of(seen)
-            for gate, seen in zip((self.cw, self.hc, self.hw), fused.pooled(x), strict=True)
+        over_rows, over_columns, over_channels = fused_attention.pool_over_axes(x)
+        return fused_attention.apply_gates(
+            x,
+            self.cw.gate_from_pools(over_rows),
+            self.hc.gate_from_pools(over_columns),
+            self.hw.gate_from_pools(over_channels),
         )
-        return fused.attended(x, *gates)

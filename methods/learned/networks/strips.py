@@ -22,9 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmark.methods.learned.networks.winograd import WinogradConv2d, gains
+from benchmark.methods.learned.networks.blocks import double_size
+from benchmark.methods.learned.networks.winograd import (
+    WinogradConv2d,
+    is_faster_by_winograd,
+)
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +55,7 @@ class Strip:
         return self.rows[..., first - self.first : end - self.first, :]
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """A picture that gives its rows on demand.
 
     Attributes:
@@ -66,7 +70,7 @@ class Source(Protocol):
         ...
 
 
-class Whole:
+class WholePicture:
     """A source that is all in memory."""
 
     def __init__(self, picture: Tensor) -> None:
@@ -75,31 +79,34 @@ class Whole:
         self.height, self.width = picture.shape[-2:]
 
     def strip(self, first: int, end: int) -> Strip:
-        first, end = max(0, first), min(self.height, end)
+        first = max(0, first)
+        end = min(self.height, end)
         return Strip(self.picture[..., first:end, :], first, self.height)
 
 
-class Doubled:
-    """A picture bilinearly enlarged to twice its size (align_corners=False), never held in
-    whole.
+class DoublePicture:
+    """A source that enlarges a picture to twice its size as its rows are asked for; bilinear
+    (align_corners=False).
     """
 
     def __init__(self, picture: Tensor) -> None:
         """Take the 1 x C x H x W picture to enlarge."""
         self._picture = picture
-        self.height, self.width = (2 * side for side in picture.shape[-2:])
+        self.height = 2 * picture.shape[-2]
+        self.width = 2 * picture.shape[-1]
 
     def strip(self, first: int, end: int) -> Strip:
-        first, end = max(0, first), min(self.height, end)
-        above = max(
-            0, first // 2 - 1
-        )  # one row more on each side, so that no cut passes for the picture's border
-        part = self._picture[..., above : (end + 1) // 2 + 1, :]
-        made = F.interpolate(part, scale_factor=2, mode="bilinear", align_corners=False)
-        return Strip(made[..., first - 2 * above : end - 2 * above, :], first, self.height)
+        first = max(0, first)
+        end = min(self.height, end)
+        # One row more on each side, so that no cut passes for the picture's border.
+        above = max(0, first // 2 - 1)
+        below = (end + 1) // 2 + 1
+        large = double_size(self._picture[..., above:below, :])
+        rows = large[..., first - 2 * above : end - 2 * above, :]
+        return Strip(rows, first, self.height)
 
 
-class Convolution:
+class StripConvolution:
     """A convolution with its normalisation worked in: size k, zero padding k // 2, stride 1 or 2
     for odd k.
     """
@@ -115,56 +122,60 @@ class Convolution:
         size = conv.kernel_size[0]
         if conv.padding != (size // 2, size // 2) or conv.groups != 1 or conv.dilation != (1, 1):
             raise ValueError(f"strips take convolutions padded by half their size, got {conv}")
-        fused = conv if bn is None else fuse_conv_bn_eval(conv, bn)
-        self._wide = WinogradConv2d(fused) if gains(fused) else None
-        self._weight = fused.weight.detach().contiguous(memory_format=torch.channels_last)
-        self._bias = None if fused.bias is None else fused.bias.detach()
-        self._pad, self._stride, self._relu = size // 2, conv.stride[0], relu
+        if bn is not None:
+            conv = fuse_conv_bn_eval(conv, bn)
+        self._winograd = WinogradConv2d(conv) if is_faster_by_winograd(conv) else None
+        self._weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
+        self._bias = None if conv.bias is None else conv.bias.detach()
+        self._pad = size // 2
+        self._stride = conv.stride[0]
+        self._relu = relu
 
     def __call__(self, x: Strip) -> Strip:
         """Return all rows that can be had from a strip. A cut before a strided layer must fall on
         an odd row.
         """
-        pad, stride = self._pad, self._stride
-        above, below = (pad if x.first == 0 else 0), (pad if x.end == x.height else 0)
-        made = self._convolved(x.rows, above, below)
+        above = self._pad if x.first == 0 else 0
+        below = self._pad if x.end == x.height else 0
+        rows = self._convolve(x.rows, above, below)
         if self._relu:
-            made.relu_()
-        return Strip(made, (x.first + pad - above) // stride, x.height // stride)
+            rows.relu_()
+        first = (x.first + self._pad - above) // self._stride
+        return Strip(rows, first, x.height // self._stride)
 
-    def _convolved(self, rows: Tensor, above: int, below: int) -> Tensor:
-        if self._wide is not None:
-            return self._wide.rows(rows, above, below)
-        rows = F.pad(rows, (0, 0, above, below)) if above or below else rows
+    def _convolve(self, rows: Tensor, above: int, below: int) -> Tensor:
+        if self._winograd is not None:
+            return self._winograd.convolve_rows(rows, above, below)
+        if above or below:
+            rows = F.pad(rows, (0, 0, above, below))
         return F.conv2d(rows, self._weight, self._bias, self._stride, (0, self._pad))
 
 
-class Doubling:
+class StripDeconvolution:
     """A transposed convolution of size and stride 2, with its normalisation and rectifier."""
 
     def __init__(self, conv: nn.ConvTranspose2d, bn: nn.BatchNorm2d) -> None:
         """Take the weights."""
-        fused = fuse_conv_bn_eval(conv, bn, transpose=True)
-        self._weight, self._bias = (
-            fused.weight.detach(),
-            None if fused.bias is None else fused.bias.detach(),
-        )
+        conv = fuse_conv_bn_eval(conv, bn, transpose=True)
+        self._weight = conv.weight.detach()
+        self._bias = None if conv.bias is None else conv.bias.detach()
 
     def __call__(self, x: Strip) -> Strip:
         """Return twice as many rows."""
-        made = F.conv_transpose2d(x.rows, self._weight, self._bias, stride=2).relu_()
-        return Strip(made, 2 * x.first, 2 * x.height)
+        rows = F.conv_transpose2d(x.rows, self._weight, self._bias, stride=2).relu_()
+        return Strip(rows, 2 * x.first, 2 * x.height)
 
 
-def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
+def iterate_strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
     """Yield (first, end) of consecutive strips that cover a picture."""
-    return ((first, min(first + rows, height)) for first in range(0, height, rows))
+    for first in range(0, height, rows):
+        yield first, min(first + rows, height)
 
 
-def parallel(
-    make: Callable[[int, int], Made], height: int, rows: int, large: bool = False
-) -> Iterator[Made]:
-    """Yield what `make` makes of consecutive strips (first, end) of a picture, from top to bottom.
+def map_strips(
+    function: Callable[[int, int], Result], height: int, rows: int, large: bool = False
+) -> Iterator[Result]:
+    """Yield `function(first, end)` of consecutive strips of a picture, from top to bottom.
 
     As many strips at a time as torch would use threads, each on one of them. That is faster than
     every layer on all threads: they wait for each other once a strip, not once a layer, and each
@@ -173,34 +184,36 @@ def parallel(
     """
     threads = torch.get_num_threads()
     if threads == 1 or large:
-        yield from (make(*span) for span in spans(height, rows))
+        for first, end in iterate_strips(height, rows):
+            yield function(first, end)
         return
-    inferring = torch.is_inference_mode_enabled()
+    inference_mode = torch.is_inference_mode_enabled()
 
-    def one(span: tuple[int, int]) -> Made:
-        with torch.inference_mode(inferring), torch.no_grad():  # the modes are each thread's own
-            return make(*span)
+    def apply(strip: tuple[int, int]) -> Result:
+        # The modes are each thread's own.
+        with torch.inference_mode(inference_mode), torch.no_grad():
+            return function(*strip)
 
-    yield from _pool(threads).map(one, spans(height, rows))
+    yield from _start_threads(threads).map(apply, iterate_strips(height, rows))
 
 
 @lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    all_there = Barrier(threads)
+def _start_threads(threads: int) -> ThreadPoolExecutor:
+    """Return a pool of so many threads, on each of which torch uses that one alone."""
+    barrier = Barrier(threads)
 
-    def alone() -> None:
+    def use_one_thread() -> None:
         torch.set_num_threads(1)
-        all_there.wait()
+        barrier.wait()
 
-    pool = ThreadPoolExecutor(threads, "strips", initializer=alone)
+    pool = ThreadPoolExecutor(threads, "strips", initializer=use_one_thread)
     list(pool.map(lambda _: None, range(threads)))
-    torch.set_num_threads(
-        threads
-    )  # the number is a thread's own, but the one that new threads begin with is not
+    # The number is a thread's own, but the one that new threads begin with is not.
+    torch.set_num_threads(threads)
     return pool
 
 
-def rows_of(megabytes: float, least: int, channels: int, width: int) -> int:
+def count_strip_rows(megabytes: float, least: int, channels: int, width: int) -> int:
     """Return how many rows of float32 features make a strip of about so many megabytes: an even
     number.
 

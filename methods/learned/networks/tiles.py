@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 
-def tiled(
+def apply_in_tiles(
     forward: Callable[[Tensor], Tensor], x: Tensor, tile: int, halo: int, multiple: int
 ) -> Tensor:
     """Return forward(x), computed tile by tile where `x` is larger than a tile.
@@ -26,20 +26,28 @@ def tiled(
     height, width = x.shape[-2:]
     if not tile or max(height, width) <= tile:
         return forward(x)
-    tile, halo = (-(-size // multiple) * multiple for size in (tile, halo))
+    tile = _round_up(tile, multiple)
+    halo = _round_up(halo, multiple)
     result: Tensor | None = None
-    for top, bottom in _spans(height, tile):
-        for left, right in _spans(width, tile):
-            above, before = max(0, top - halo), max(0, left - halo)
+    for top, bottom in _iterate_tiles(height, tile):
+        for left, right in _iterate_tiles(width, tile):
+            above = max(0, top - halo)
+            before = max(0, left - halo)
             part = forward(x[..., above : bottom + halo, before : right + halo])
             if result is None:
                 result = x.new_empty((*part.shape[:-2], height, width))
-            result[..., top:bottom, left:right] = part[
-                ..., top - above : bottom - above, left - before : right - before
-            ]
+            rows = slice(top - above, bottom - above)
+            columns = slice(left - before, right - before)
+            result[..., top:bottom, left:right] = part[..., rows, columns]
     assert result is not None
     return result
 
 
-def _spans(size: int, tile: int) -> Iterator[tuple[int, int]]:
-    return ((start, min(start + tile, size)) for start in range(0, size, tile))
+def _round_up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _iterate_tiles(size: int, tile: int) -> Iterator[tuple[int, int]]:
+    """Yield where each tile starts and ends along an axis."""
+    for start in range(0, size, tile):
+        yield start, min(start + tile, size)

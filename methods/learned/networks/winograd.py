@@ -13,6 +13,8 @@ complexity of computations, 1980.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,14 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 TILE = 4
-_POINTS = {
-    3: (0, 0.75, -0.75, 1.5, -1.5),
-    5: (0, 0.5, -0.5, 1, -1, 2, -2),
-}  # those of least rounding error
-_LEAST = {
-    3: 128,
-    5: 64,
-}  # side of the filter -> channels, in and out, from which it is the faster way
+# Side of the filter -> points of least rounding error.
+_POINTS = {3: (0, 0.75, -0.75, 1.5, -1.5), 5: (0, 0.5, -0.5, 1, -1, 2, -2)}
+# Side of the filter -> channels, in and out, from which it is the faster way.
+_LEAST_CHANNELS = {3: 128, 5: 64}
 _BATCH = 96  # tiles at once: enough for efficient products, few enough to stay in the cache
 
 
@@ -48,50 +46,59 @@ class WinogradConv2d(nn.Module):
         super().__init__()
         self._side = conv.kernel_size[0]
         weight = conv.weight.detach()
-        inward, filters, outward = (torch.from_numpy(matrix) for matrix in transforms(self._side))
-        transformed = torch.einsum("kt,oct->kco", filters, weight.double().cpu().flatten(2))
-        bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach()
-        for name, value in {
-            "inward": inward,
-            "filters": transformed,
-            "outward": outward,
+        matrices = make_transforms(self._side)
+        filters = torch.einsum(
+            "kt,oct->kco", torch.from_numpy(matrices.filters), weight.double().cpu().flatten(2)
+        )
+        bias = weight.new_zeros(len(weight))
+        if conv.bias is not None:
+            bias = conv.bias.detach()
+        buffers = {
+            "inward": torch.from_numpy(matrices.inward),
+            "filters": filters,
+            "outward": torch.from_numpy(matrices.outward),
             "bias": bias,
-        }.items():
+        }
+        for name, value in buffers.items():
             self.register_buffer(name, value.to(weight).contiguous())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rows(x, above=self._side // 2, below=self._side // 2)
+        return self.convolve_rows(x, above=self._side // 2, below=self._side // 2)
 
-    def rows(self, x: Tensor, above: int, below: int) -> Tensor:
+    def convolve_rows(self, x: Tensor, above: int, below: int) -> Tensor:
         """Return the convolution with so many rows of zeros above and below; r // 2 columns of them
         on either side.
         """
         rim = self._side // 2
-        height, width = x.shape[-2] + above + below - 2 * rim, x.shape[-1]
-        rows, columns = (-(-side // TILE) for side in (height, width))
-        right, bottom = columns * TILE - width + rim, rows * TILE - height + below
+        height = x.shape[-2] + above + below - 2 * rim
+        width = x.shape[-1]
+        rows = _count_tiles(height)
+        columns = _count_tiles(width)
+        right = columns * TILE - width + rim
+        bottom = rows * TILE - height + below
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, rim, right, above, bottom))
-        result = x.new_empty((len(x), rows * TILE, columns * TILE, len(self.bias)))
+        outputs = x.new_empty((len(x), rows * TILE, columns * TILE, len(self.bias)))
         step = -(-_BATCH // columns)
-        for picture, made in zip(padded, result, strict=True):
-            for start in range(0, rows, step):
-                band = slice(start * TILE, (start + step) * TILE)
-                self._band(picture[band.start : band.stop + 2 * rim], made[band])
-        return result[:, :height, :width].permute(0, 3, 1, 2)
+        for picture, output in zip(padded, outputs, strict=True):
+            for first in range(0, rows, step):
+                top = first * TILE
+                end = (first + step) * TILE
+                self._fill_band(output[top:end], picture[top : end + 2 * rim])
+        return outputs[:, :height, :width].permute(0, 3, 1, 2)
 
-    def _band(self, x: Tensor, made: Tensor) -> None:
-        """Write the outputs of some rows of tiles to `made`, H x W x O, from x, (H + r - 1) x (W +
-        r - 1) x C.
+    def _fill_band(self, output: Tensor, x: Tensor) -> None:
+        """Write some rows of tiles to `output`, H x W x O, from x, (H + r - 1) x (W + r - 1) x
+        C.
         """
-        side, channels = self._side + TILE - 1, x.shape[-1]
-        rows, columns = (size // TILE for size in made.shape[:2])
+        side = self._side + TILE - 1
+        rows = output.shape[0] // TILE
+        columns = output.shape[1] // TILE
         patches = x.unfold(0, side, TILE).unfold(1, side, TILE).permute(3, 4, 0, 1, 2)
         values = self.inward @ patches.reshape(side * side, -1)
-        products = torch.bmm(values.view(side * side, -1, channels), self.filters)
-        tiles = (self.outward @ products.view(side * side, -1)).view(TILE, TILE, rows, columns, -1)
-        torch.add(
-            tiles.permute(2, 0, 3, 1, 4), self.bias, out=made.view(rows, TILE, columns, TILE, -1)
-        )
+        products = torch.bmm(values.view(side * side, -1, x.shape[-1]), self.filters)
+        tiles = self.outward @ products.view(side * side, -1)
+        tiles = tiles.view(TILE, TILE, rows, columns, -1).permute(2, 0, 3, 1, 4)
+        torch.add(tiles, self.bias, out=output.view(rows, TILE, columns, TILE, -1))
 
 
 class TrainableWinograd(nn.Conv2d):
@@ -112,61 +119,85 @@ class TrainableWinograd(nn.Conv2d):
         super().__init__(
             conv.in_channels, conv.out_channels, side, padding=side // 2, device="meta"
         )
-        self.weight, self.bias = conv.weight, conv.bias
-        for name, matrix in zip(("inward", "filters", "outward"), transforms(side), strict=True):
+        self.weight = conv.weight
+        self.bias = conv.bias
+        for name, matrix in make_transforms(side)._asdict().items():
             self.register_buffer(name, torch.from_numpy(matrix).to(conv.weight), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         height, width = x.shape[-2:]
-        rows, columns = (-(-side // TILE) for side in (height, width))
-        values = (self.inward @ self._patches(x, rows, columns)).view(
-            len(self.inward), -1, self.in_channels
-        )
+        rows = _count_tiles(height)
+        columns = _count_tiles(width)
+        values = self.inward @ self._cut_patches(x, rows, columns)
+        values = values.view(len(self.inward), -1, self.in_channels)
         weights = self.weight.permute(2, 3, 1, 0).flatten(0, 1)
         filters = (self.filters @ weights.flatten(1)).view(-1, *weights.shape[1:])
         products = torch.bmm(values, filters).flatten(1)
-        tiles = (self.outward @ products).view(TILE, TILE, len(x), rows, columns, self.out_channels)
-        made = tiles.permute(2, 3, 0, 4, 1, 5).reshape(len(x), rows * TILE, columns * TILE, -1)[
-            :, :height, :width
-        ]
-        return (made if self.bias is None else made + self.bias).permute(0, 3, 1, 2)
+        tiles = self.outward @ products
+        tiles = tiles.view(TILE, TILE, len(x), rows, columns, self.out_channels)
+        output = tiles.permute(2, 3, 0, 4, 1, 5).reshape(len(x), rows * TILE, columns * TILE, -1)
+        output = output[:, :height, :width]
+        if self.bias is not None:
+            output = output + self.bias
+        return output.permute(0, 3, 1, 2)
 
-    def _patches(self, x: Tensor, rows: int, columns: int) -> Tensor:
+    def _cut_patches(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """Return the overlapping tiles, n^2 x all tiles' channels.
 
         They are put together of blocks of half a tile: the gradient of that is a few sums, that of
         `unfold` is slow.
         """
-        rim, (height, width) = self.kernel_size[0] // 2, x.shape[-2:]
-        pads = (0, 0, rim, columns * TILE - width + rim, rim, rows * TILE - height + rim)
-        padded = F.pad(x.permute(0, 2, 3, 1), pads)
-        blocks = padded.view(len(x), rows + 1, TILE, columns + 1, TILE, -1).permute(
-            2, 4, 0, 1, 3, 5
-        )
+        rim = self.kernel_size[0] // 2
+        height, width = x.shape[-2:]
+        right = columns * TILE - width + rim
+        bottom = rows * TILE - height + rim
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, rim, right, rim, bottom))
+        blocks = padded.view(len(x), rows + 1, TILE, columns + 1, TILE, -1)
+        blocks = blocks.permute(2, 4, 0, 1, 3, 5)
         high = torch.cat([blocks[:, :, :, :-1], blocks[:, :, :, 1:]], 0)
-        return torch.cat([high[:, :, :, :, :-1], high[:, :, :, :, 1:]], 1).flatten(0, 1).flatten(1)
+        patches = torch.cat([high[:, :, :, :, :-1], high[:, :, :, :, 1:]], 1)
+        return patches.flatten(0, 1).flatten(1)
 
 
-def transforms(side: int) -> tuple[NDArray[np.floating], ...]:
-    """Return the matrices for inputs (n^2 x n^2), filters (n^2 x side^2) and outputs (16 x n^2), n
-    = side + 3, float64.
+def _count_tiles(side: int) -> int:
+    """Return how many tiles cover so many pixels."""
+    return -(-side // TILE)
+
+
+class Transforms(NamedTuple):
+    """The three matrices of Winograd's filtering, float64; n = side of the filter + 3.
+
+    Attributes:
+        inward: of inputs, n^2 x n^2.
+        filters: of filters, n^2 x side^2.
+        outward: of outputs, 16 x n^2.
+    """
+
+    inward: NDArray[np.floating]
+    filters: NDArray[np.floating]
+    outward: NDArray[np.floating]
+
+
+def make_transforms(side: int) -> Transforms:
+    """Return the matrices for filters of a side.
 
     In one dimension they follow from the product of polynomials, evaluated at n - 1 points and
     infinity, by transposition. Both dimensions at once are the Kronecker product.
     """
     size = side + TILE - 1
-    inward = np.linalg.inv(_vandermonde(side, size)).T
-    filters, outward = _vandermonde(side, side), _vandermonde(side, TILE).T
-    balance = np.sqrt(np.abs(inward).max(1) / np.abs(filters).max(1))[
-        :, None
-    ]  # keeps rounding errors small
-    inward, filters = inward / balance, filters * balance
-    return np.kron(inward, inward), np.kron(filters, filters), np.kron(outward, outward)
+    inward = np.linalg.inv(_make_vandermonde_matrix(side, size)).T
+    filters = _make_vandermonde_matrix(side, side)
+    outward = _make_vandermonde_matrix(side, TILE).T
+    # Rows of the same size on both sides keep rounding errors small.
+    balance = np.sqrt(np.abs(inward).max(1) / np.abs(filters).max(1))[:, None]
+    inward = inward / balance
+    filters = filters * balance
+    return Transforms(np.kron(inward, inward), np.kron(filters, filters), np.kron(outward, outward))
 
 
-def _vandermonde(side: int, terms: int) -> NDArray[np.float64]:
+def _make_vandermonde_matrix(side: int, terms: int) -> NDArray[np.float64]:
     """Return the powers 0 ... terms - 1 of the points for filters of a side, and of infinity: only
     the last counts.
     """
@@ -174,42 +205,37 @@ def _vandermonde(side: int, terms: int) -> NDArray[np.float64]:
     return np.vstack([finite, np.eye(terms)[-1:]])
 
 
-def fast(network: nn.Module, device: str) -> nn.Module:
-    """Return the network with channels last and, on a CPU, its wide convolutions replaced in place;
-    for inference.
+def use_winograd_for_inference(network: nn.Module, device: str) -> nn.Module:
+    """Return the network with channels last and, on a CPU, its wide convolutions replaced in
+    place.
     """
     if torch.device(device).type == "cpu":
         for module in list(network.modules()):
             for name, child in module.named_children():
-                if isinstance(child, nn.Conv2d) and gains(child):
+                if isinstance(child, nn.Conv2d) and is_faster_by_winograd(child):
                     setattr(module, name, WinogradConv2d(child))
     return network.to(memory_format=torch.channels_last)
 
 
-def trainable(network: nn.Module) -> nn.Module:
-    """Return the network with its wide convolutions of side 5 replaced in place, for training on a
-    CPU.
-    """
+def use_winograd_for_training(network: nn.Module) -> nn.Module:
+    """Return the network with its wide convolutions of side 5 replaced in place; for a CPU."""
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.Conv2d) and child.kernel_size == (5, 5) and gains(child):
+            if not isinstance(child, nn.Conv2d) or child.kernel_size != (5, 5):
+                continue
+            if is_faster_by_winograd(child):
                 setattr(module, name, TrainableWinograd(child))
     return network
 
 
-def gains(conv: nn.Conv2d) -> bool:
+def is_faster_by_winograd(conv: nn.Conv2d) -> bool:
     """Return whether a convolution is of the kind that this way computes, and wide enough to be
     faster by it.
     """
     side = conv.kernel_size[0]
-    keeps_size = (
-        conv.stride == (1, 1)
-        and conv.padding == (side // 2, side // 2)
-        and conv.padding_mode == "zeros"
-    )
-    plain = conv.kernel_size == (side, side) and conv.dilation == (1, 1) and conv.groups == 1
-    return (
-        keeps_size
-        and plain
-        and min(conv.in_channels, conv.out_channels) >= _LEAST.get(side, 1 << 30)
-    )
+    is_plain = conv.kernel_size == (side, side) and conv.dilation == (1, 1) and conv.groups == 1
+    keeps_size = conv.stride == (1, 1) and conv.padding == (side // 2, side // 2)
+    if not is_plain or not keeps_size or conv.padding_mode != "zeros":
+        return False
+    least = _LEAST_CHANNELS.get(side)
+    return least is not None and min(conv.in_channels, conv.out_channels) >= least

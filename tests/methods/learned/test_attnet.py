@@ -17,9 +17,9 @@ from benchmark import conformance
 from benchmark.api import Observation
 from benchmark.methods.learned import method
 from benchmark.methods.learned.attnet import AttNet as AttNetMethod
-from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, Gate, merged
-from benchmark.methods.learned.networks.srn import pyramid
-from benchmark.methods.learned.networks.tiles import tiled
+from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, PixelGate, merge_skip
+from benchmark.methods.learned.networks.srn import build_srn_pyramid
+from benchmark.methods.learned.networks.tiles import apply_in_tiles
 from benchmark.methods.learned.networks.winograd import WinogradConv2d
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
@@ -87,7 +87,7 @@ def test_without_weights_it_is_skipped_and_says_how_to_get_them(
 
 def test_a_gate_sees_each_pixel_alone() -> None:
     torch.manual_seed(1)
-    gate = Gate(16).requires_grad_(False)
+    gate = PixelGate(16).requires_grad_(False)
     x = torch.randn(1, 16, 4, 5)
     squeeze, expand = (layer.weight[..., 0, 0].numpy() for layer in (gate.squeeze, gate.expand))
     biases = [layer.bias.numpy() for layer in (gate.squeeze, gate.expand)]
@@ -109,17 +109,17 @@ def test_a_shut_gate_leaves_the_features_as_they_are() -> None:
 @pytest.mark.parametrize(("bias", "share"), [(-100, 0), (100, 1)])
 def test_a_gate_on_a_skip_lets_the_encoder_through_or_not(bias: float, share: float) -> None:
     torch.manual_seed(1)
-    gate = Gate(16).requires_grad_(False)
+    gate = PixelGate(16).requires_grad_(False)
     gate.expand.bias.fill_(bias)
     skip, up = torch.randn(2, 1, 16, 4, 4)
-    assert torch.allclose(merged(gate, skip, up), up + share * skip)
+    assert torch.allclose(merge_skip(gate, skip, up), up + share * skip)
 
 
 def test_a_gate_on_a_skip_sees_both_sides() -> None:
     torch.manual_seed(1)
-    gate = Gate(16).requires_grad_(False)
+    gate = PixelGate(16).requires_grad_(False)
     skip, up = torch.randn(2, 1, 16, 4, 4)
-    assert torch.allclose(merged(gate, skip, up), up + gate(skip + up) * skip)
+    assert torch.allclose(merge_skip(gate, skip, up), up + gate(skip + up) * skip)
 
 
 def test_scales_come_coarse_to_fine_and_the_last_is_the_result(network: AttNet) -> None:
@@ -137,7 +137,9 @@ def test_it_corrects_the_picture_at_every_scale(network: AttNet) -> None:
     silent.leave_fine[-1].weight.zero_()
     silent.leave_fine[-1].bias.zero_()
     x = torch.rand(1, 3, 32, 32)
-    assert all(torch.equal(a, b) for a, b in zip(silent.scales(x), pyramid(x), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(silent.scales(x), build_srn_pyramid(x), strict=True)
+    )
 
 
 def test_each_scale_is_given_the_result_of_the_one_before(network: AttNet) -> None:
@@ -183,5 +185,5 @@ def test_seams_at_drawn_weights_are_as_small_as_said(network: AttNet) -> None:
     halo = AttNetMethod.halo
     assert halo is not None
     with torch.inference_mode():
-        error = (tiled(quick, x, 416, halo, 16) - quick(x)).abs().max()
+        error = (apply_in_tiles(quick, x, 416, halo, 16) - quick(x)).abs().max()
     assert 0 < error < 1e-4

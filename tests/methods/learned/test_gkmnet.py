@@ -33,17 +33,17 @@ from benchmark.arrays import Float64Array
 from benchmark.cli import listing
 from benchmark.methods.learned import method
 from benchmark.methods.learned.gkmnet import GkmNet as GkmNetMethod
+from benchmark.methods.learned.networks.blocks import double_size
 from benchmark.methods.learned.networks.gkmnet import (
     ConvLstm,
-    Convolution,
     Filtering,
     Form,
     GaussianConvolution,
     GkmNet,
+    MemorylessConvolution,
     TripletAttention,
     Variant,
-    doubled,
-    halved,
+    halve_in_8_bits,
 )
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
@@ -446,7 +446,7 @@ def test_the_released_pyramid_is_that_of_pil(half_height: int, half_width: int, 
     expected = PIL.Image.fromarray(picture).resize(
         (width // 2, height // 2), PIL.Image.Resampling.BILINEAR
     )
-    made = halved(_batch(picture) / 255, eight_bit=True)[0].permute(1, 2, 0)
+    made = halve_in_8_bits(_batch(picture) / 255)[0].permute(1, 2, 0)
     np.testing.assert_array_equal((255 * made).round().to(torch.uint8).numpy(), np.array(expected))
     torch.testing.assert_close(made, (255 * made).round() / 255, rtol=0, atol=1e-7)
 
@@ -513,7 +513,8 @@ def test_the_last_scale_is_the_result_and_begins_with_the_one_before() -> None:
     assert torch.equal(network(picture), made[-1])
     assert [tuple(scale.shape) for scale in made] == [(1, 3, 8, 4), (1, 3, 16, 8), (1, 3, 32, 16)]
     assert torch.equal(begun[0], network.pyramid(picture)[0])
-    assert torch.equal(begun[1], doubled(made[0])) and torch.equal(begun[2], doubled(made[1]))
+    assert torch.equal(begun[1], double_size(made[0]))
+    assert torch.equal(begun[2], double_size(made[1]))
 
 
 def test_pictures_of_a_batch_do_not_meet() -> None:
@@ -564,7 +565,7 @@ def test_rounds_work_on_one_scale() -> None:
 def test_without_the_memory_a_convolution_stands_in() -> None:
     network = _drawn(Form("paper", memory="convolution"))
     memory = network.srams[0].memory
-    assert isinstance(memory, Convolution) and not any(
+    assert isinstance(memory, MemorylessConvolution) and not any(
         isinstance(m, ConvLstm) for m in network.modules()
     )
     x = torch.rand(1, 32, 4, 5)

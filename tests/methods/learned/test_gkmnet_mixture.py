@@ -12,7 +12,7 @@ import torch
 
 from benchmark.api import Observation, UsageError
 from benchmark.methods.learned import method as networked
-from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, layout
+from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, order_channels
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
@@ -29,8 +29,10 @@ def _seeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def _colours_apart(network: GkmNet) -> None:
     """Let the last mixing carry nothing from one colour to another, and the same in all three."""
     mix = network.mixes[-1]
-    colours = torch.tensor(layout(network.form).colours * 2)
-    weights = torch.randn(2, network.form.gates // 2)[:, layout(network.form).kernels].flatten()
+    colours = torch.tensor(order_channels(network.form).colours * 2)
+    weights = torch.randn(2, network.form.gates // 2)[
+        :, order_channels(network.form).kernels
+    ].flatten()
     with torch.no_grad():
         mix.weight[:, :, 0, 0] = (torch.arange(COLOURS)[:, None] == colours) * weights
         mix.bias.zero_()
@@ -60,7 +62,7 @@ def test_every_gate_counts_for_the_kernels_it_weights(variant: Variant) -> None:
     gates: list[torch.Tensor] = []
     network.srams[-1].register_forward_hook(lambda _, seen, made: gates.append(made[0]))
     network.scales(y)
-    order, weight = layout(network.form), network.mixes[-1].weight[:, :, 0, 0]
+    order, weight = order_channels(network.form), network.mixes[-1].weight[:, :, 0, 0]
     count = network.form.gates // 2
     gamma = torch.zeros(count, 16, 16)
     for half in (0, 1):

@@ -18,8 +18,14 @@ from torch import nn
 
 from benchmark import conformance
 from benchmark.api import Observation
-from benchmark.methods.learned.networks.srn import ConvLstm, ResidualBlock, Srn, deconv, pyramid
-from benchmark.methods.learned.networks.tiles import tiled
+from benchmark.methods.learned.networks.blocks import make_deconv
+from benchmark.methods.learned.networks.srn import (
+    BottleneckMemory,
+    ResidualBlock,
+    Srn,
+    build_srn_pyramid,
+)
+from benchmark.methods.learned.networks.tiles import apply_in_tiles
 from benchmark.methods.learned.networks.winograd import WinogradConv2d
 from benchmark.methods.learned.srn import Srn as SrnMethod
 from benchmark.registry import METHODS, create
@@ -62,7 +68,7 @@ def test_smaller_scales_are_those_of_pillow() -> None:
     picture = np.random.default_rng(0).random((24, 40), np.float32)
     half = Image.fromarray(picture).resize((20, 12), Image.Resampling.BILINEAR)
     quarter = half.resize((10, 6), Image.Resampling.BILINEAR)
-    made = pyramid(torch.from_numpy(picture)[None, None])
+    made = build_srn_pyramid(torch.from_numpy(picture)[None, None])
     for got, want in zip(made, (quarter, half, picture), strict=True):
         np.testing.assert_allclose(got[0, 0].numpy(), np.asarray(want), atol=1e-6)
 
@@ -81,7 +87,7 @@ def _convolved(x: NDArray[np.float64], layer: nn.Conv2d) -> NDArray[np.float64]:
 
 def test_the_gates_of_the_memory_are_input_forget_output_candidate() -> None:
     torch.manual_seed(1)
-    memory = ConvLstm(2).requires_grad_(False)
+    memory = BottleneckMemory(2).requires_grad_(False)
     x, hidden, cell = torch.randn(3, 2, 7, 6).double().numpy()
     enter, forget, leave, candidate = np.split(
         _convolved(np.concatenate([x, hidden]), memory.gates), 4
@@ -108,7 +114,7 @@ def test_a_residual_block_ends_with_the_sum() -> None:
 
 
 def test_a_deconvolution_puts_each_input_at_the_even_places() -> None:
-    layer = deconv(1, 1).requires_grad_(False)
+    layer = make_deconv(1, 1).requires_grad_(False)
     layer.bias.zero_()
     x = torch.zeros(1, 1, 4, 4)
     x[0, 0, 1, 2] = 1
@@ -197,5 +203,5 @@ def test_seams_at_drawn_weights_are_as_small_as_said(network: Srn) -> None:
     halo = SrnMethod.halo
     assert halo is not None
     with torch.inference_mode():
-        error = (tiled(quick, x, 416, halo, 16) - quick(x)).abs().max()
+        error = (apply_in_tiles(quick, x, 416, halo, 16) - quick(x)).abs().max()
     assert 0 < error < 1e-4

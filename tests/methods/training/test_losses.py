@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from benchmark.methods.learned.networks.gkmnet import GkmNet
-from benchmark.methods.learned.networks.srn import pyramid
+from benchmark.methods.learned.networks.srn import build_srn_pyramid
 from benchmark.methods.training import losses
 from benchmark.methods.training.step import Diverged, outputs, step
 
@@ -72,7 +72,7 @@ def test_scales_are_weighted_and_summed() -> None:
 
 def test_coarse_targets_are_halved_as_the_networks_halve_their_input() -> None:
     sharp = pictures(size=64)[1]
-    for theirs in (GkmNet().pyramid(sharp), pyramid(sharp)):
+    for theirs in (GkmNet().pyramid(sharp), build_srn_pyramid(sharp)):
         assert all(map(torch.equal, losses.halvings(sharp, 3), theirs))
 
 

@@ -218,7 +218,7 @@ def test_the_form_that_runs_is_the_plain_one(plain: dmenet.DmeNet) -> None:
 
 def test_training_statistics_are_not_folded() -> None:
     with torch.device("meta"), pytest.raises(AssertionError, match="eval"):
-        dmenet.fold(dmenet.DmeNet())
+        dmenet.fold_normalisation(dmenet.DmeNet())
 
 
 def test_training_reaches_every_weight_and_its_checkpoint_is_the_network_alone() -> None:

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.methods.learned.networks import fused, strips
+from benchmark.methods.learned.networks import fused_attention, fused_mixing, strips
 from benchmark.methods.learned.networks.gkmnet import (
     Form,
     GaussianConvolution,
     TripletAttention,
     Variant,
-    layout,
+    order_channels,
 )
 from benchmark.methods.learned.networks.gkmnet_train import FusedAttention
 
@@ -51,19 +51,21 @@ def test_pooling_is_maximum_and_mean_over_every_axis(
     plain = [torch.stack([x.amax(axis), x.mean(axis)], 1) for axis in (2, 3, 1)]
     plain[1] = plain[1].mT  # rows first
     for place, theirs in enumerate(plain):
-        assert same(gradients(fused.pooled(x)[place], [x]), gradients(theirs, [x]))
+        assert same(
+            gradients(fused_attention.pool_over_axes(x)[place], [x]), gradients(theirs, [x])
+        )
 
 
 def test_of_two_equal_maxima_the_first_gets_the_gradient() -> None:
     x = torch.zeros(1, 1, 1, 4, requires_grad=True)
-    fused.pooled(x)[1][0, 0, 0, 0].backward()
+    fused_attention.pool_over_axes(x)[1][0, 0, 0, 0].backward()
     assert x.grad is not None
     assert x.grad.flatten().tolist() == [1, 0, 0, 0]
 
 
 def test_pooling_leaves_the_gradients_it_is_given_alone() -> None:
     x = drawn(1, 3, 4, 5)
-    made = fused.pooled(x)[2]
+    made = fused_attention.pool_over_axes(x)[2]
     weights = torch.ones_like(made)
     made.backward(weights)
     assert torch.equal(weights, torch.ones_like(made))
@@ -79,7 +81,10 @@ def test_gating_is_the_product_with_the_mean_of_the_gates(
     gates = [drawn(count, 1, *shape, seed=seed + 1 + place) for place, shape in enumerate(shapes)]
     over_rows, over_columns, over_channels = gates
     mean = (over_rows.transpose(1, 2) + over_columns.transpose(1, 3) + over_channels) / 3
-    assert same(gradients(fused.attended(x, *gates), [x, *gates]), gradients(x * mean, [x, *gates]))
+    assert same(
+        gradients(fused_attention.apply_gates(x, *gates), [x, *gates]),
+        gradients(x * mean, [x, *gates]),
+    )
 
 
 @settings(deadline=None, max_examples=20)
@@ -93,13 +98,15 @@ def test_mixing_is_the_sum_over_gated_responses(
         drawn(3, 3, kernels, seed=seed + 2),
     ]
     plain = torch.einsum("nkhw,nckhw,ock->nohw", *inputs)
-    assert same(gradients(fused.mixed(*inputs), inputs), gradients(plain, inputs))
+    assert same(
+        gradients(fused_mixing.mix_gated_responses(*inputs), inputs), gradients(plain, inputs)
+    )
 
 
 def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
     inputs = [drawn(1, 2, 50, 60, seed=1), drawn(1, 3, 2, 50, 60, seed=2), drawn(3, 3, 2, seed=3)]
     assert same(
-        gradients(fused.mixed(*inputs), inputs),
+        gradients(fused_mixing.mix_gated_responses(*inputs), inputs),
         gradients(torch.einsum("nkhw,nckhw,ock->nohw", *inputs), inputs),
     )
 
@@ -107,13 +114,15 @@ def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
 def test_a_picture_that_needs_no_gradient_gets_none() -> None:
     gcm = GaussianConvolution(Form()).double()
     gates, picture, weight = drawn(1, 21, 3, 4), drawn(1, 3, 23, 24).detach(), drawn(3, 63)
-    fused.filtered(gates, picture, weight, fused.Filters(*gcm.channels())).sum().backward()
+    fused_mixing.filter_and_mix(
+        gates, picture, weight, fused_mixing.Filters(*gcm.channels())
+    ).sum().backward()
     assert gates.grad is not None and weight.grad is not None and picture.grad is None
 
 
 def test_responses_that_need_no_gradient_get_none() -> None:
     gates, responses, weight = drawn(1, 2, 3, 4), drawn(1, 3, 2, 3, 4).detach(), drawn(3, 3, 2)
-    fused.mixed(gates, responses, weight).sum().backward()
+    fused_mixing.mix_gated_responses(gates, responses, weight).sum().backward()
     assert gates.grad is not None and weight.grad is not None and responses.grad is None
 
 
@@ -134,7 +143,7 @@ def test_filtering_is_the_mixture_of_gated_responses(
 ) -> None:
     """However many rows, and on however many threads."""
     gcm = GaussianConvolution(Form(variant)).double()
-    rim, order = len(gcm.dense()[0]) // 2, layout(Form(variant))
+    rim, order = len(gcm.dense()[0]) // 2, order_channels(Form(variant))
     kernels = len(gcm.dense())
     gates = drawn(count, kernels, height, width, seed=seed)
     picture = drawn(count, 3, height + 2 * rim, width + 2 * rim, seed=seed + 1)
@@ -148,7 +157,9 @@ def test_filtering_is_the_mixture_of_gated_responses(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        ours = gradients(fused.filtered(*inputs, fused.Filters(*gcm.channels())), inputs)
+        ours = gradients(
+            fused_mixing.filter_and_mix(*inputs, fused_mixing.Filters(*gcm.channels())), inputs
+        )
     finally:
         torch.set_num_threads(before)
     assert same(ours, gradients(plain, inputs))
@@ -167,7 +178,7 @@ def test_rectified_adds_and_pools() -> None:
     branch, trunk = (part.to(memory_format=torch.channels_last) for part in (branch, trunk))
     made = torch.empty_like(branch)
     of_columns, of_channels = torch.empty(2, 6, 5), torch.empty(2, 6, 7)
-    of_rows = fused.rectified(branch, trunk, made, of_columns, of_channels)
+    of_rows = fused_attention.add_rectified_and_pool(branch, trunk, made, of_columns, of_channels)
     plain = branch.relu() + trunk
     assert torch.equal(made, plain)
     for pooled, axis in ((of_rows.mT, 2), (of_columns.mT, 3), (of_channels, 1)):
@@ -182,7 +193,7 @@ def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
     try:
         with torch.inference_mode():
             found = list(
-                strips.parallel(
+                strips.map_strips(
                     lambda first, end: (first, end, torch.is_inference_mode_enabled()), 50, 8
                 )
             )
@@ -195,4 +206,4 @@ def test_strips_come_in_order_whatever_the_threads(threads: int) -> None:
 
 def test_an_error_in_a_strip_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(strips.parallel(lambda first, end: 1 // first, 10, 5))
+        list(strips.map_strips(lambda first, end: 1 // first, 10, 5))

@@ -16,7 +16,12 @@ from benchmark.methods.learned import method as networked
 from benchmark.methods.learned.networks import gkmnet_fast, strips
 from benchmark.methods.learned.networks.gkmnet import Filtering, Form, GkmNet
 from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
-from benchmark.methods.learned.networks.strips import Doubled, Doubling, Strip, Whole
+from benchmark.methods.learned.networks.strips import (
+    DoublePicture,
+    Strip,
+    StripDeconvolution,
+    WholePicture,
+)
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
@@ -59,23 +64,25 @@ def picture(height: int = 48, width: int = 64, seed: int = 1) -> Tensor:
 def test_fast_and_plain_form_agree(
     form: Form, kept: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
+    monkeypatch.setattr(gkmnet_fast, "STRIP_ROWS", 2)
     monkeypatch.setattr(
-        gkmnet_fast, "STRIP", 0.02
+        gkmnet_fast, "STRIP_MEGABYTES", 0.02
     )  # two rows at the full size, more at the coarser ones
-    monkeypatch.setattr(gkmnet_fast, "KEPT", kept)
+    monkeypatch.setattr(gkmnet_fast, "FEATURES_IN_MEMORY", kept)
     plain = network(form)
     expected = plain(picture())
     assert expected.std() > 0.02
-    assert torch.allclose(gkmnet_fast.compiled(plain, False)(picture()), expected, atol=1e-5)
+    assert torch.allclose(
+        gkmnet_fast.make_fast_gkmnet(plain, False)(picture()), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("megabytes", [0.001, 0.05, 0.13, 100.0])
 def test_the_height_of_the_strips_changes_nothing(
     megabytes: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gkmnet_fast, "LEAST", 2)
-    monkeypatch.setattr(gkmnet_fast, "STRIP", megabytes)
+    monkeypatch.setattr(gkmnet_fast, "STRIP_ROWS", 2)
+    monkeypatch.setattr(gkmnet_fast, "STRIP_MEGABYTES", megabytes)
     plain = network(Form())
     x = picture(96, 32)
     assert torch.allclose(gkmnet_fast.FastGkmNet(plain)(x), plain(x), atol=1e-5)
@@ -93,10 +100,10 @@ def test_batch_statistics_are_those_of_the_released_test_program() -> None:
     """
     training = network(Form("official")).train()
     expected = training(picture())
-    fast = gkmnet_fast.compiled(network(Form("official")), batch_statistics=True)
+    fast = gkmnet_fast.make_fast_gkmnet(network(Form("official")), batch_statistics=True)
     fast(picture(seed=2))
     assert torch.allclose(fast(picture()), expected, atol=1e-5)
-    running = gkmnet_fast.compiled(network(Form("official")), batch_statistics=False)
+    running = gkmnet_fast.make_fast_gkmnet(network(Form("official")), batch_statistics=False)
     assert (running(picture()) - expected).abs().max() > 0.01
 
 
@@ -195,7 +202,9 @@ def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> 
     if made:
         assert torch.equal(
             made[0],
-            network.mixed(network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y),
+            network.mix_responses(
+                network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y
+            ),
         )
 
 
@@ -237,7 +246,7 @@ def test_a_convolved_strip_is_part_of_the_convolved_picture(
     x = torch.rand(1, 3, 16, 9)
     with torch.no_grad():
         whole = bn(conv(x)).relu() if relu else bn(conv(x))
-        made = strips.Convolution(conv.eval(), bn, relu)(
+        made = strips.StripConvolution(conv.eval(), bn, relu)(
             Strip(x[:, :, cut[0] : cut[1]], cut[0], 16)
         )
     reach = size // 2
@@ -254,7 +263,7 @@ def test_a_strided_convolution_of_a_strip(first: int, rows: int) -> None:
     x = torch.rand(1, 2, 16, 8)
     end = min(8, first + rows)
     with torch.no_grad():
-        made = strips.Convolution(conv)(Whole(x).strip(2 * first - 1, 2 * end))
+        made = strips.StripConvolution(conv)(WholePicture(x).strip(2 * first - 1, 2 * end))
         assert (made.first, made.end, made.height) == (first, end, 8)
         assert torch.allclose(made.rows, conv(x)[:, :, first:end], atol=1e-6)
 
@@ -265,12 +274,12 @@ def test_doubled_strips_are_parts_of_the_doubled_picture(first: int, rows: int) 
     torch.manual_seed(0)
     x = torch.rand(1, 2, 8, 5)
     whole = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    made = Doubled(x).strip(2 * first - 1, 2 * (first + rows) + 1)
+    made = DoublePicture(x).strip(2 * first - 1, 2 * (first + rows) + 1)
     assert torch.equal(made.rows, whole[:, :, made.first : made.end])
     conv, bn = nn.ConvTranspose2d(2, 3, 2, stride=2).eval(), nn.BatchNorm2d(3).eval()
     nn.init.uniform_(bn.running_var, 0.5, 1.5)
     with torch.no_grad():
-        strip = Doubling(conv, bn)(Whole(x).strip(first, first + rows))
+        strip = StripDeconvolution(conv, bn)(WholePicture(x).strip(first, first + rows))
         assert strip.first == 2 * first
         assert torch.allclose(
             strip.rows, bn(conv(x)).relu()[:, :, strip.first : strip.end], atol=1e-6
@@ -279,4 +288,4 @@ def test_doubled_strips_are_parts_of_the_doubled_picture(first: int, rows: int) 
 
 def test_a_convolution_padded_otherwise_is_refused() -> None:
     with pytest.raises(ValueError, match="padded by half"):
-        strips.Convolution(nn.Conv2d(3, 3, 3))
+        strips.StripConvolution(nn.Conv2d(3, 3, 3))

@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from benchmark.methods.learned.networks.winograd import TrainableWinograd, WinogradConv2d, fast
+from benchmark.methods.learned.networks.winograd import (
+    TrainableWinograd,
+    WinogradConv2d,
+    use_winograd_for_inference,
+)
 
 
 @settings(max_examples=30)
@@ -70,10 +74,11 @@ def _layers() -> nn.Sequential:
 
 
 def test_only_wide_same_convolutions_are_replaced_and_only_on_a_cpu() -> None:
-    made = fast(_layers(), "cpu")
+    made = use_winograd_for_inference(_layers(), "cpu")
     assert [isinstance(layer, WinogradConv2d) for layer in made.children()] == [True, True] + [
         False
     ] * 9
     assert not any(
-        isinstance(layer, WinogradConv2d) for layer in fast(_layers(), "cuda").children()
+        isinstance(layer, WinogradConv2d)
+        for layer in use_winograd_for_inference(_layers(), "cuda").children()
     )
