@@ -209,7 +209,8 @@ def _find_largest_single(x: LoopArray) -> np.floating:
 
 
 @overload(_find_largest)
-def _choose_find_largest(x: Any) -> Callable[[LoopArray], np.floating]:
+def _choose_find_largest(x: LoopArray) -> Callable[[LoopArray], np.floating]:
+    """Return which of the two numba compiles; it asks with the type of x, annotated alike."""
     if x.dtype == numba.float32:
         return _find_largest_single
     return _find_largest

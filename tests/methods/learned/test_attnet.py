@@ -28,25 +28,25 @@ from tests.methods.random_weights import draw
 @pytest.fixture(scope="module")
 def network() -> AttNet:
     torch.manual_seed(0)
-    made = AttNet().eval().requires_grad_(False)
-    for name, value in made.named_parameters():
+    attnet = AttNet().eval().requires_grad_(False)
+    for name, value in attnet.named_parameters():
         if name.endswith("bias"):
             value.normal_(0, 0.05)
-    return made
+    return attnet
 
 
 def test_its_size_is_what_is_known_of_attnet() -> None:
     macs = {"thop": 0, "true": 0}
 
-    def count(layer: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
         filters, places = (
             layer.weight[0, 0].numel() * layer.in_channels * layer.out_channels,
-            made[0, 0].numel(),
+            output[0, 0].numel(),
         )
         macs["thop"] += filters * places
         macs["true"] += filters * (
-            given[0][0, 0].numel() if isinstance(layer, nn.ConvTranspose2d) else places
+            inputs[0][0, 0].numel() if isinstance(layer, nn.ConvTranspose2d) else places
         )
 
     with torch.device("meta"):
@@ -70,9 +70,9 @@ def test_nobody_can_take_it_for_the_authors_system() -> None:
 def test_it_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path, "attnet")
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    found = list(conformance.check_method("attnet.drawn"))
-    assert [result for result in found if not result.passed] == []
-    assert not any("skips" in result.detail for result in found)
+    results = list(conformance.check_method("attnet.drawn"))
+    assert [result for result in results if not result.passed] == []
+    assert not any("skips" in result.detail for result in results)
 
 
 def test_without_weights_it_is_skipped_and_says_how_to_get_them(
@@ -124,11 +124,15 @@ def test_a_gate_on_a_skip_sees_both_sides() -> None:
 
 def test_scales_come_coarse_to_fine_and_the_last_is_the_result(network: AttNet) -> None:
     x = torch.rand(2, 3, 32, 48)
-    made = network.scales(x)
-    assert [tuple(scale.shape) for scale in made] == [(2, 3, 8, 12), (2, 3, 16, 24), (2, 3, 32, 48)]
-    assert torch.equal(network(x), made[-1])
+    scales = network.scales(x)
+    assert [tuple(scale.shape) for scale in scales] == [
+        (2, 3, 8, 12),
+        (2, 3, 16, 24),
+        (2, 3, 32, 48),
+    ]
+    assert torch.equal(network(x), scales[-1])
     assert all(
-        torch.equal(before, after) for before, after in zip(made, network.scales(x), strict=True)
+        torch.equal(before, after) for before, after in zip(scales, network.scales(x), strict=True)
     )
 
 
@@ -162,9 +166,9 @@ def test_training_reaches_every_parameter_through_every_scale() -> None:
 
 
 def _fast(network: AttNet) -> nn.Module:
-    made = AttNetMethod().compiled(copy.deepcopy(network), "cpu")
-    assert isinstance(made, nn.Module)
-    return made
+    fast = AttNetMethod().compiled(copy.deepcopy(network), "cpu")
+    assert isinstance(fast, nn.Module)
+    return fast
 
 
 def test_the_fast_form_is_the_plain_one(network: AttNet) -> None:

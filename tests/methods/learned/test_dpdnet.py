@@ -22,25 +22,25 @@ from tests.methods.random_weights import draw
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("checkpoints")
+    folder = tmp_path_factory.mktemp("checkpoints")
     for name in ("dpdnet-s", "dpdnet-d"):
-        draw(made, name)
-    return made
+        draw(folder, name)
+    return folder
 
 
 @pytest.fixture
-def drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(folder))
 
 
 @pytest.fixture(scope="module")
 def network() -> DpdNet:
     torch.manual_seed(0)
-    made = DpdNet(6).eval().requires_grad_(False)
-    for name, value in made.named_parameters():
+    dpdnet = DpdNet(6).eval().requires_grad_(False)
+    for name, value in dpdnet.named_parameters():
         if name.endswith("bias"):
             value.normal_(0, 0.05)  # so that a lost or misplaced one shows
-    return made
+    return dpdnet
 
 
 @pytest.mark.parametrize(("channels", "parameters"), [(3, 31_033_423), (6, 31_035_151)])
@@ -50,11 +50,11 @@ def test_it_has_the_published_number_of_parameters(channels: int, parameters: in
 
 
 @pytest.mark.parametrize("name", ["dpdnet-s", "dpdnet-d"])
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("weights")
 def test_it_keeps_the_contract(name: str) -> None:
-    found = list(conformance.check_method(f"{name}.drawn"))
-    assert [result for result in found if not result.passed] == []
-    assert not any("skips" in result.detail for result in found)
+    results = list(conformance.check_method(f"{name}.drawn"))
+    assert [result for result in results if not result.passed] == []
+    assert not any("skips" in result.detail for result in results)
 
 
 @pytest.mark.parametrize("kind", [DpdNetS, DpdNetD])
@@ -72,8 +72,8 @@ def test_a_2x2_convolution_is_padded_at_the_bottom_and_the_right() -> None:
     with torch.inference_mode():
         layer.conv.weight.copy_(torch.tensor([[[[1.0, 10.0], [100.0, 1000.0]]]]))
         layer.conv.bias.fill_(0.5)
-        made = layer(torch.full((1, 1, 1, 1), 2.0))
-    assert made[0, 0].tolist() == [[2222.5, 202.5], [22.5, 2.5]]
+        output = layer(torch.full((1, 1, 1, 1), 2.0))
+    assert output[0, 0].tolist() == [[2222.5, 202.5], [22.5, 2.5]]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 4), (6, 1)])
@@ -113,7 +113,7 @@ def _keras(net: DpdNet, x: Tensor) -> Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch warns of a copy
-def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, drawn: None) -> None:
+def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, weights: None) -> None:
     x = torch.rand(1, 6, 32, 48)
     method = DpdNetD(checkpoint="drawn")
     copy = DpdNet(6).eval().requires_grad_(False)
@@ -165,11 +165,12 @@ def test_the_reach_is_exactly_what_is_said() -> None:
     x = torch.full((1 + len(columns), 3, 16, 288), 0.01, dtype=torch.float64)
     for index, column in enumerate(columns, 1):
         x[index, :, :, column] = 1e6
-    made = net(x)
-    reached = [
-        (made[index] - made[0]).abs().amax((0, 1)).gt(1e-15).nonzero() for index in range(1, len(x))
+    outputs = net(x)
+    reaches = [
+        (outputs[index] - outputs[0]).abs().amax((0, 1)).gt(1e-15).nonzero()
+        for index in range(1, len(x))
     ]
-    first, last = ([int(places[end]) for places in reached] for end in (0, -1))
+    first, last = ([int(places[end]) for places in reaches] for end in (0, -1))
     assert columns[0] - first[0] == 123
     assert last[1] - columns[1] == 108
     halo = DpdNetS.halo
@@ -180,20 +181,20 @@ def test_the_reach_is_exactly_what_is_said() -> None:
     )
 
 
-@pytest.mark.usefixtures("drawn")
+@pytest.mark.usefixtures("weights")
 def test_tiles_change_nothing() -> None:
     picture = Observation(np.random.default_rng(0).random((13, 300, 3), np.float32))
-    made = []
+    pictures = []
     for tile in (0, 160):
         method = DpdNetS(checkpoint="drawn", tile=tile)
         method.prepare("cpu")
-        made.append(method.restore(picture))
-    assert np.abs(made[0] - made[1]).max() < 1e-5
-    assert np.ptp(made[0]) > 0.01
+        pictures.append(method.restore(picture))
+    assert np.abs(pictures[0] - pictures[1]).max() < 1e-5
+    assert np.ptp(pictures[0]) > 0.01
 
 
 def test_the_left_view_comes_first() -> None:
     left, right = (np.full((4, 5, 3), value, np.float32) for value in (0.25, 0.75))
-    fed = DpdNetD().observed(Observation((left + right) / 2, (left, right)))
-    assert fed.shape == (4, 5, 6)
-    assert (fed[..., :3] == 0.25).all() and (fed[..., 3:] == 0.75).all()
+    inputs = DpdNetD().observed(Observation((left + right) / 2, (left, right)))
+    assert inputs.shape == (4, 5, 6)
+    assert (inputs[..., :3] == 0.25).all() and (inputs[..., 3:] == 0.75).all()

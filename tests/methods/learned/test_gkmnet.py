@@ -167,8 +167,8 @@ BORDERS = {"paper": "symmetric", "official": "constant", "v2": "reflect"}
 def _gaussian(sigma: float, size: int) -> Float64Array:
     """Return a Gaussian sampled at integers, cut to `size` and normalised; a delta for sigma 0."""
     y, x = np.mgrid[:size:1, :size:1] - size // 2
-    made = np.exp(-(x**2 + y**2) / (2 * sigma**2)) if sigma else np.ones((1, 1))
-    kernel: Float64Array = made / made.sum()
+    weights = np.exp(-(x**2 + y**2) / (2 * sigma**2)) if sigma else np.ones((1, 1))
+    kernel: Float64Array = weights / weights.sum()
     return kernel
 
 
@@ -183,13 +183,13 @@ def _role(variant: Variant, channel: int) -> tuple[int, int, int]:
 
 def _responses(picture: Float64Array, variant: Variant) -> Float64Array:
     """Return what the GCM makes of H x W x 3, channels first, in double precision."""
-    made = []
+    responses = []
     for channel in range(3 * len(LADDERS[variant])):
         colour, number, _ = _role(variant, channel)
         kernel = _gaussian(*LADDERS[variant][number])
         around = np.pad(picture[..., colour], len(kernel) // 2, mode=BORDERS[variant])  # type: ignore[call-overload]
-        made.append(correlate2d(around, kernel, mode="valid"))
-    return np.stack(made)
+        responses.append(correlate2d(around, kernel, mode="valid"))
+    return np.stack(responses)
 
 
 def _batch(picture: NDArray[Any]) -> Tensor:
@@ -218,8 +218,8 @@ def test_a_point_in_one_colour_shows_which_channel_is_which(
 ) -> None:
     point = torch.zeros(1, 3, 41, 41)
     point[0, colour, 20, 20] = 1
-    made = GaussianConvolution(Form(variant), filtering)(point)[0].numpy()
-    for channel, response in enumerate(made):
+    responses = GaussianConvolution(Form(variant), filtering)(point)[0].numpy()
+    for channel, response in enumerate(responses):
         its_colour, number, _ = _role(variant, channel)
         kernel = _gaussian(*LADDERS[variant][number])
         expected = np.pad(kernel, 20 - len(kernel) // 2) * (its_colour == colour)
@@ -235,7 +235,11 @@ def test_released_red_sees_narrow_kernels_and_blue_no_delta() -> None:
         }
         for colour in range(3)
     ]
-    assert [(min(seen), max(seen)) for seen in sigmas] == [(0, 1.75), (1.75, 3.5), (3.5, 5.25)]
+    assert [(min(own_sigmas), max(own_sigmas)) for own_sigmas in sigmas] == [
+        (0, 1.75),
+        (1.75, 3.5),
+        (3.5, 5.25),
+    ]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -249,7 +253,7 @@ def test_each_response_meets_its_gate(variant: Variant) -> None:
     values = torch.arange(1.0, 1 + form.gates)
     network.srams[0] = _Constant(values)
     mixed: list[Tensor] = []
-    network.mixes[0].register_forward_pre_hook(lambda _, given: mixed.append(given[0]))
+    network.mixes[0].register_forward_pre_hook(lambda _, inputs: mixed.append(inputs[0]))
     y, x = torch.rand(2, 1, 3, 5, 6)
     with torch.no_grad():
         network.step(y, x, None, 0)
@@ -287,19 +291,21 @@ def test_borders_and_both_ways_to_filter(
     """Also for pictures smaller than the halo, where a reflection comes back more than once."""
     picture = np.random.default_rng(seed).random((height, width, 3))
     module = GaussianConvolution(Form(variant), filtering)
-    made = module(_batch(picture))[0].numpy()
-    np.testing.assert_allclose(made, _responses(picture, variant), atol=1e-6)
+    responses = module(_batch(picture))[0].numpy()
+    np.testing.assert_allclose(responses, _responses(picture, variant), atol=1e-6)
 
 
 def test_the_paper_s_module_is_the_operator_of_the_imaging_model() -> None:
     form = Form("paper")
     picture = np.random.default_rng(0).random((17, 23, 3)).astype(np.float32)
-    made = GaussianConvolution(form)(_batch(picture))[0].unflatten(0, (3, 21)).numpy()
+    responses = GaussianConvolution(form)(_batch(picture))[0].unflatten(0, (3, 21)).numpy()
     for k in range(21):
         beta = np.zeros((21, 17, 23), np.float32)
         beta[k] = 1
         np.testing.assert_allclose(
-            made[:, k], gkm.blur_picture(picture, beta, form.bank).transpose(2, 0, 1), atol=1e-6
+            responses[:, k],
+            gkm.blur_picture(picture, beta, form.bank).transpose(2, 0, 1),
+            atol=1e-6,
         )
 
 
@@ -311,8 +317,8 @@ def test_learned_kernels_begin_as_the_fixed_ones(variant: Variant) -> None:
     assert [tuple(kernel.shape) for kernel in learned.parameters()] == [
         (size, size) for _, size in LADDERS[variant]
     ]
-    drawn = GaussianConvolution(Form(variant, kernels="xavier"))
-    for kernel in drawn.parameters():
+    random_kernels = GaussianConvolution(Form(variant, kernels="xavier"))
+    for kernel in random_kernels.parameters():
         bound = (6 / (2 * len(kernel))) ** 0.5
         assert kernel.abs().max() <= bound and (len(kernel) < 5 or kernel.abs().max() > 0.5 * bound)
     with pytest.raises(ValueError, match="not separable"):
@@ -333,18 +339,18 @@ def test_gradients_of_the_module_are_exact() -> None:
 
 
 def _sigmoid(x: Float64Array) -> Float64Array:
-    made: Float64Array = 1 / (1 + np.exp(-x))
-    return made
+    values: Float64Array = 1 / (1 + np.exp(-x))
+    return values
 
 
-def _convolved(x: Float64Array, weight: Tensor, bias: Tensor | None = None) -> Float64Array:
+def _convolve(x: Float64Array, weight: Tensor, bias: Tensor | None = None) -> Float64Array:
     """Return a zero-padded convolution, in: C x H x W, out: D x H x W."""
     kernels = weight.detach().double().numpy()
     half = kernels.shape[-1] // 2
     around = np.pad(x, ((0, 0), (half, half), (half, half)))
     windows = np.lib.stride_tricks.sliding_window_view(around, kernels.shape[-2:], axis=(1, 2))
-    made: Float64Array = np.einsum("chwij,dcij->dhw", windows, kernels)
-    return made if bias is None else made + bias.detach().double().numpy()[:, None, None]
+    output: Float64Array = np.einsum("chwij,dcij->dhw", windows, kernels)
+    return output if bias is None else output + bias.detach().double().numpy()[:, None, None]
 
 
 def test_triplet_attention_pools_rows_columns_and_channels() -> None:
@@ -357,27 +363,31 @@ def test_triplet_attention_pools_rows_columns_and_channels() -> None:
         gate.bn.running_var.uniform_(0.5, 1.5)
     x = np.random.default_rng(0).normal(size=(4, 5, 6))  # channels, rows, columns
 
-    def gated(name: str, pooled_axis: int, layout: str) -> Float64Array:
+    def gate_values_of(name: str, pooled_axis: int, layout: str) -> Float64Array:
         """Return the gate over what is left when one axis is pooled, with that axis back in its
         place.
         """
         gate = getattr(module, name)
         pooled = np.stack([x.max(pooled_axis), x.mean(pooled_axis)])
-        made = _convolved(
+        gate_values = _convolve(
             pooled.transpose(0, *((1, 2) if layout == "kept" else (2, 1))), gate.conv.weight
         )[0]
         gain, bias, mean, variance = (
             value.item()
             for value in (gate.bn.weight, gate.bn.bias, gate.bn.running_mean, gate.bn.running_var)
         )
-        made = _sigmoid((made - mean) / np.sqrt(variance + 1e-5) * gain + bias)
-        return np.expand_dims(made if layout == "kept" else made.T, pooled_axis)
+        gate_values = _sigmoid((gate_values - mean) / np.sqrt(variance + 1e-5) * gain + bias)
+        return np.expand_dims(gate_values if layout == "kept" else gate_values.T, pooled_axis)
 
     # cw: pooled over rows, seen as channels x columns; hc: over columns, seen as rows x channels;
     # hw: over channels
-    total = gated("cw", 1, "kept") + gated("hc", 2, "turned") + gated("hw", 0, "kept")
-    made = module(torch.from_numpy(x).float()[None])[0].numpy()
-    np.testing.assert_allclose(made, x * total / 3, atol=1e-5)
+    total = (
+        gate_values_of("cw", 1, "kept")
+        + gate_values_of("hc", 2, "turned")
+        + gate_values_of("hw", 0, "kept")
+    )
+    gate_values = module(torch.from_numpy(x).float()[None])[0].numpy()
+    np.testing.assert_allclose(gate_values, x * total / 3, atol=1e-5)
 
 
 def test_statistics_of_the_gates_move_slowly_in_training() -> None:
@@ -398,35 +408,35 @@ def test_the_memory_s_gates_come_as_input_forget_output_candidate() -> None:
         *np.random.default_rng(1).normal(size=(2, 2, 5, 6)),
     )
     i, f, o, g = np.split(
-        _convolved(np.concatenate([x, h]), module.conv.weight, module.conv.bias), 4
+        _convolve(np.concatenate([x, h]), module.conv.weight, module.conv.bias), 4
     )
     cell = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
     hidden = _sigmoid(o) * np.tanh(cell)
-    fed, old_h, old_c = (torch.from_numpy(array).float()[None] for array in (x, h, c))
-    made, (new_h, new_c) = module(fed, (old_h, old_c))
+    x_tensor, old_h, old_c = (torch.from_numpy(array).float()[None] for array in (x, h, c))
+    output, (new_h, new_c) = module(x_tensor, (old_h, old_c))
     np.testing.assert_allclose(new_c[0], cell, atol=1e-5)
     np.testing.assert_allclose(new_h[0], hidden, atol=1e-5)
-    assert made is new_h
-    from_nothing, _ = module(fed, None)
+    assert output is new_h
+    from_nothing, _ = module(x_tensor, None)
     torch.testing.assert_close(
-        from_nothing, module(fed, (torch.zeros_like(old_h), torch.zeros_like(old_c)))[0]
+        from_nothing, module(x_tensor, (torch.zeros_like(old_h), torch.zeros_like(old_c)))[0]
     )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_coefficients_are_tanh_and_as_released_half_of_it(variant: Variant) -> None:
     sram = GkmNet(Form(variant)).srams[0].eval().requires_grad_(False)
-    seen: dict[str, Tensor] = {}
-    sram.up.register_forward_hook(lambda *args: seen.update(smooth=args[2]))
-    sram.detail.register_forward_hook(lambda *args: seen.update(detail=args[2]))
+    features: dict[str, Tensor] = {}
+    sram.up.register_forward_hook(lambda *args: features.update(smooth=args[2]))
+    sram.detail.register_forward_hook(lambda *args: features.update(detail=args[2]))
     sram.memory.conv.weight.mul_(100)
-    made, _ = sram(torch.rand(1, 3, 16, 16), None)
-    u = seen["smooth"] * seen["detail"] + seen["smooth"]
+    coefficients, _ = sram(torch.rand(1, 3, 16, 16), None)
+    u = features["smooth"] * features["detail"] + features["smooth"]
     assert u.std() > 0.1
     torch.testing.assert_close(
-        made, torch.tanh(u) if variant == "paper" else 2 * torch.sigmoid(u) - 1
+        coefficients, torch.tanh(u) if variant == "paper" else 2 * torch.sigmoid(u) - 1
     )
-    assert (seen["detail"].min() < 0) == (variant == "paper"), (
+    assert (features["detail"].min() < 0) == (variant == "paper"), (
         "as released the path ends in a rectifier"
     )
 
@@ -446,15 +456,15 @@ def test_the_released_pyramid_is_that_of_pil(half_height: int, half_width: int, 
     expected = PIL.Image.fromarray(picture).resize(
         (width // 2, height // 2), PIL.Image.Resampling.BILINEAR
     )
-    made = halve_in_8_bits(_batch(picture) / 255)[0].permute(1, 2, 0)
-    np.testing.assert_array_equal((255 * made).round().to(torch.uint8).numpy(), np.array(expected))
-    torch.testing.assert_close(made, (255 * made).round() / 255, rtol=0, atol=1e-7)
+    half = halve_in_8_bits(_batch(picture) / 255)[0].permute(1, 2, 0)
+    np.testing.assert_array_equal((255 * half).round().to(torch.uint8).numpy(), np.array(expected))
+    torch.testing.assert_close(half, (255 * half).round() / 255, rtol=0, atol=1e-7)
 
 
 def test_the_paper_s_pyramid_is_the_same_without_rounding() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-    fed = _batch(picture) / 255
-    exact, released = GkmNet(Form("paper")).pyramid(fed), GkmNet(Form("v2")).pyramid(fed)
+    batch = _batch(picture) / 255
+    exact, released = GkmNet(Form("paper")).pyramid(batch), GkmNet(Form("v2")).pyramid(batch)
     assert [tuple(scale.shape[-2:]) for scale in exact] == [(8, 12), (16, 24), (32, 48)]
     for steps, (ours, theirs) in enumerate(zip(reversed(exact), reversed(released), strict=True)):
         assert (ours - theirs).abs().max() <= steps / 255 + 1e-6, (
@@ -474,24 +484,24 @@ def test_without_a_mix_the_paper_s_network_changes_nothing(variant: Variant) -> 
         mix.weight.zero_()
         mix.bias.copy_(torch.zeros(3) if variant == "paper" else bias)
     picture = torch.rand(1, 3, 16, 32)
-    made = network.scales(picture)
+    scales = network.scales(picture)
     if variant == "paper":
-        assert all(map(torch.equal, made, network.pyramid(picture)))
+        assert all(map(torch.equal, scales, network.pyramid(picture)))
     else:
-        assert all(torch.equal(scale, bias.view(1, 3, 1, 1).expand_as(scale)) for scale in made)
+        assert all(torch.equal(scale, bias.view(1, 3, 1, 1).expand_as(scale)) for scale in scales)
 
 
-def _drawn(form: Form) -> GkmNet:
+def _random_network(form: Form) -> GkmNet:
     return GkmNet(form).eval().requires_grad_(False)
 
 
 def test_the_memory_goes_on_enlarged_and_ends_with_the_picture() -> None:
-    network = _drawn(Form("paper"))
+    network = _random_network(Form("paper"))
     met: list[Any] = []
     left: list[Any] = []
     memory = network.srams[0].memory
-    memory.register_forward_pre_hook(lambda _, fed: met.append(fed[1]))
-    memory.register_forward_hook(lambda _, fed, made: left.append(made[1]))
+    memory.register_forward_pre_hook(lambda _, inputs: met.append(inputs[1]))
+    memory.register_forward_hook(lambda _, inputs, outputs: left.append(outputs[1]))
     picture = torch.rand(1, 3, 32, 48)
     first, second = network(picture), network(picture)
     assert torch.equal(first, second)
@@ -504,21 +514,21 @@ def test_the_memory_goes_on_enlarged_and_ends_with_the_picture() -> None:
 
 
 def test_the_last_scale_is_the_result_and_begins_with_the_one_before() -> None:
-    network = _drawn(Form("paper"))
+    network = _random_network(Form("paper"))
     picture = torch.rand(1, 3, 32, 16)
-    begun: list[Tensor] = []
+    starts: list[Tensor] = []
     step = network.step
-    network.step = lambda y, x, state, index: begun.append(x) or step(y, x, state, index)  # type: ignore[method-assign]
-    made = network.scales(picture)
-    assert torch.equal(network(picture), made[-1])
-    assert [tuple(scale.shape) for scale in made] == [(1, 3, 8, 4), (1, 3, 16, 8), (1, 3, 32, 16)]
-    assert torch.equal(begun[0], network.pyramid(picture)[0])
-    assert torch.equal(begun[1], double_size(made[0]))
-    assert torch.equal(begun[2], double_size(made[1]))
+    network.step = lambda y, x, state, index: starts.append(x) or step(y, x, state, index)  # type: ignore[method-assign]
+    scales = network.scales(picture)
+    assert torch.equal(network(picture), scales[-1])
+    assert [tuple(scale.shape) for scale in scales] == [(1, 3, 8, 4), (1, 3, 16, 8), (1, 3, 32, 16)]
+    assert torch.equal(starts[0], network.pyramid(picture)[0])
+    assert torch.equal(starts[1], double_size(scales[0]))
+    assert torch.equal(starts[2], double_size(scales[1]))
 
 
 def test_pictures_of_a_batch_do_not_meet() -> None:
-    network = _drawn(Form("official"))
+    network = _random_network(Form("official"))
     batch = torch.rand(2, 3, 16, 32)
     torch.testing.assert_close(network(batch)[1:], network(batch[1:]), rtol=0, atol=1e-5)
 
@@ -529,12 +539,12 @@ def test_pictures_of_a_batch_do_not_meet() -> None:
 
 def _calls(form: Form) -> tuple[list[int], list[int]]:
     """Return which SRAM and which mix each step uses."""
-    network = _drawn(form)
+    network = _random_network(form)
     srams: list[int] = []
     mixes: list[int] = []
     for modules, order in ((network.srams, srams), (network.mixes, mixes)):
         for number, module in enumerate(modules):
-            module.register_forward_hook(lambda *_, n=number, seen=order: seen.append(n))
+            module.register_forward_hook(lambda *_, n=number, calls=order: calls.append(n))
     network(torch.rand(1, 3, 32, 32))
     return srams, mixes
 
@@ -557,32 +567,32 @@ def test_which_weights_each_step_uses(form: Form, srams: list[int], mixes: list[
 
 
 def test_rounds_work_on_one_scale() -> None:
-    network = _drawn(Form("paper", scales=2, rounds=3))
-    made = network.scales(torch.rand(1, 3, 16, 16))
-    assert [tuple(scale.shape[-2:]) for scale in made] == [(8, 8), (16, 16)]
+    network = _random_network(Form("paper", scales=2, rounds=3))
+    scales = network.scales(torch.rand(1, 3, 16, 16))
+    assert [tuple(scale.shape[-2:]) for scale in scales] == [(8, 8), (16, 16)]
 
 
 def test_without_the_memory_a_convolution_stands_in() -> None:
-    network = _drawn(Form("paper", memory="convolution"))
+    network = _random_network(Form("paper", memory="convolution"))
     memory = network.srams[0].memory
     assert isinstance(memory, MemorylessConvolution) and not any(
         isinstance(m, ConvLstm) for m in network.modules()
     )
     x = torch.rand(1, 32, 4, 5)
-    made, state = memory(x, None)
+    output, state = memory(x, None)
     assert state is None
-    expected = _convolved(x[0].double().numpy(), memory.conv.weight, memory.conv.bias)
-    np.testing.assert_allclose(made[0], expected, atol=1e-5)
+    expected = _convolve(x[0].double().numpy(), memory.conv.weight, memory.conv.bias)
+    np.testing.assert_allclose(output[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_attention_module_alone_makes_a_picture(variant: Variant) -> None:
-    network = _drawn(Form(variant, head="sram"))
+    network = _random_network(Form(variant, head="sram"))
     assert not any(isinstance(module, GaussianConvolution) for module in network.modules())
     gates: list[Tensor] = []
-    network.srams[0].register_forward_hook(lambda _, args, made: gates.append(made[0]))
-    made = network(torch.rand(1, 3, 16, 16))
-    torch.testing.assert_close(made, torch.sigmoid(network.mixes[-1](gates[-1])))
+    network.srams[0].register_forward_hook(lambda _, args, outputs: gates.append(outputs[0]))
+    outputs = network(torch.rand(1, 3, 16, 16))
+    torch.testing.assert_close(outputs, torch.sigmoid(network.mixes[-1](gates[-1])))
 
 
 @pytest.mark.parametrize(
@@ -625,16 +635,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
-def _seen(height: int = 32, width: int = 48) -> Observation:
+def _observation(height: int = 32, width: int = 48) -> Observation:
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3))
     return Observation(image=(picture / 255).astype(np.float32))
 
 
-def _prepared(text: str) -> GkmNetMethod:
-    made, _ = create(METHODS, text)
-    assert isinstance(made, GkmNetMethod)
-    made.prepare("cpu")
-    return made
+def _prepare_method(text: str) -> GkmNetMethod:
+    restorer, _ = create(METHODS, text)
+    assert isinstance(restorer, GkmNetMethod)
+    restorer.prepare("cpu")
+    return restorer
 
 
 def _plain(path: Path, variant: Variant) -> GkmNet:
@@ -645,8 +655,8 @@ def _plain(path: Path, variant: Variant) -> GkmNet:
 
 @pytest.mark.usefixtures("folder")
 def test_without_weights_it_is_skipped_with_the_reason() -> None:
-    bare = _prepared("gkmnet")
-    reason = bare.skip(_seen()) or ""
+    bare = _prepare_method("gkmnet")
+    reason = bare.skip(_observation()) or ""
     assert (
         reason.startswith("no weights: ")
         and "import gkmnet-official" in reason
@@ -654,7 +664,7 @@ def test_without_weights_it_is_skipped_with_the_reason() -> None:
     )
     assert bare.weights_hash() is None
     with pytest.raises(UsageError, match="no weights"):
-        bare.restore(_seen())
+        bare.restore(_observation())
     with pytest.raises(UsageError, match="gkmnet has no checkpoints"):
         create(METHODS, "gkmnet.official")
     assert [result for result in conformance.check_method("gkmnet") if not result.passed] == []
@@ -662,11 +672,13 @@ def test_without_weights_it_is_skipped_with_the_reason() -> None:
 
 def test_weights_of_another_structure_are_no_error_but_a_reason_to_skip(folder: Path) -> None:
     draw(folder, "gkmnet:variant=official", "official")
-    assert create(METHODS, "gkmnet.official")[0].skip(_seen()) is None
-    assert create(METHODS, "gkmnet.official:variant=official,scales=3")[0].skip(_seen()) is None
-    other = _prepared("gkmnet.official:variant=paper,rounds=2")
+    assert create(METHODS, "gkmnet.official")[0].skip(_observation()) is None
+    assert (
+        create(METHODS, "gkmnet.official:variant=official,scales=3")[0].skip(_observation()) is None
+    )
+    other = _prepare_method("gkmnet.official:variant=paper,rounds=2")
     assert "no weights for variant=paper, rounds=2 (those of gkmnet.official have" in (
-        other.skip(_seen()) or ""
+        other.skip(_observation()) or ""
     )
 
 
@@ -675,9 +687,9 @@ def test_ablations_are_skipped_until_they_are_trained(folder: Path) -> None:
     texts = GkmNetMethod.variants["ablations"]
     assert len(texts) == 8
     for text in texts:
-        reason = create(METHODS, f"gkmnet:{text}")[0].skip(_seen()) or ""
+        reason = create(METHODS, f"gkmnet:{text}")[0].skip(_observation()) or ""
         assert all(option in reason for option in text.replace("false", "False").split(",")), reason
-    planned = {chosen.id.label for chosen in plan.select_methods(["ablations"])}
+    planned = {choice.id.label for choice in plan.select_methods(["ablations"])}
     assert {f"gkmnet.drawn:{text}" for text in texts} <= planned
 
 
@@ -685,9 +697,11 @@ def test_an_ablation_runs_from_its_own_weights(folder: Path) -> None:
     path = draw(folder, "gkmnet:scales=2,rounds=2,shared=false", "small")
     network = GkmNet(Form("paper", scales=2, rounds=2, shared=False)).requires_grad_(False).eval()
     network.load_state_dict(checkpoints.load(path))
-    seen = _seen(16, 32)
-    expected = network(_batch(seen.image))[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(_prepared("gkmnet.small").restore(seen), expected, atol=1e-4)
+    observation = _observation(16, 32)
+    expected = network(_batch(observation.image))[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(
+        _prepare_method("gkmnet.small").restore(observation), expected, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -699,8 +713,10 @@ def test_a_card_with_a_structure_that_does_not_exist_is_refused(
 ) -> None:
     path = draw(folder, "gkmnet", "odd")
     card = checkpoints.read_card(path)
-    held = {**card.parameters, **parameters}
-    checkpoints.save(path, checkpoints.load(path), card.model_copy(update={"parameters": held}))
+    structure = {**card.parameters, **parameters}
+    checkpoints.save(
+        path, checkpoints.load(path), card.model_copy(update={"parameters": structure})
+    )
     with pytest.raises(
         DataError, match=r"gkmnet\.odd: its card is not one of gkmnet: .*get the file again"
     ):
@@ -712,7 +728,7 @@ def test_an_ablation_finds_its_own_weights_and_is_called_what_it_is(folder: Path
     draw(folder, "gkmnet.sim:head=sram", "other")
     for text in ("gkmnet:head=sram", "gkmnet.other", "gkmnet.other:head=sram"):
         assert create(METHODS, text)[1].label == "gkmnet.other:head=sram"
-    labels = {chosen.id.label for chosen in plan.select_methods(["ablations"])}
+    labels = {choice.id.label for choice in plan.select_methods(["ablations"])}
     assert "gkmnet.other:head=sram" in labels and "gkmnet.sim:scales=1" in labels
 
 
@@ -731,12 +747,19 @@ def test_which_statistics_normalise(
     folder: Path, variant: Variant, options: str, batch: bool
 ) -> None:
     path = draw(folder, f"gkmnet:variant={variant}")
-    seen = _seen()
-    expected = _plain(path, variant).train(batch)(_batch(seen.image))[0].permute(1, 2, 0).numpy()
-    made = _prepared(f"gkmnet.drawn{options}").restore(seen)
-    np.testing.assert_allclose(made, expected, atol=2e-4 * np.abs(expected).max())
-    other = _plain(path, variant).train(not batch)(_batch(seen.image))[0].permute(1, 2, 0).numpy()
-    assert np.abs(made - other).max() > 0.01 * np.abs(expected).max(), (
+    observation = _observation()
+    expected = (
+        _plain(path, variant).train(batch)(_batch(observation.image))[0].permute(1, 2, 0).numpy()
+    )
+    output = _prepare_method(f"gkmnet.drawn{options}").restore(observation)
+    np.testing.assert_allclose(output, expected, atol=2e-4 * np.abs(expected).max())
+    other = (
+        _plain(path, variant)
+        .train(not batch)(_batch(observation.image))[0]
+        .permute(1, 2, 0)
+        .numpy()
+    )
+    assert np.abs(output - other).max() > 0.01 * np.abs(expected).max(), (
         "the statistics make a difference"
     )
 
@@ -744,10 +767,10 @@ def test_which_statistics_normalise(
 def test_nothing_of_a_picture_is_kept(folder: Path) -> None:
     """Statistics of the picture must not flow into the running ones, nor into the next picture."""
     draw(folder, "gkmnet:variant=official")
-    restorer = _prepared("gkmnet.drawn")
-    first = restorer.restore(_seen())
+    restorer = _prepare_method("gkmnet.drawn")
+    first = restorer.restore(_observation())
     restorer.restore(Observation(image=np.ones((32, 48, 3), np.float32)))
-    np.testing.assert_array_equal(restorer.restore(_seen()), first)
+    np.testing.assert_array_equal(restorer.restore(_observation()), first)
 
 
 @pytest.mark.parametrize(("height", "width"), [(37, 53), (32, 17), (5, 70)])
@@ -756,19 +779,19 @@ def test_any_size_is_continued_and_cut_again(
     folder: Path, height: int, width: int, pad: str
 ) -> None:
     path = draw(folder, "gkmnet")
-    seen = _seen(height, width)
+    observation = _observation(height, width)
     rows, columns = -height % 16, -width % 16
     if pad == "black":
         margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
-        around = np.pad(seen.image, margins)
+        around = np.pad(observation.image, margins)
     else:
         margins = ((0, rows), (0, columns), (0, 0))
-        around = np.pad(seen.image, margins, mode="reflect")
+        around = np.pad(observation.image, margins, mode="reflect")
     network = _plain(path, "paper")
     whole = network(_batch(around))[0].permute(1, 2, 0).numpy()
     top, left = margins[0][0], margins[1][0]
-    made = _prepared(f"gkmnet:pad={pad}").restore(seen)
-    np.testing.assert_allclose(made, whole[top : top + height, left : left + width], atol=1e-4)
+    output = _prepare_method(f"gkmnet:pad={pad}").restore(observation)
+    np.testing.assert_allclose(output, whole[top : top + height, left : left + width], atol=1e-4)
 
 
 def test_the_black_frame_of_rtf_is_four_pixels() -> None:
@@ -842,7 +865,7 @@ def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
         str(toys),
     ]
     environment = os.environ | {checkpoints.VARIABLE: str(tmp_path)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "benchmark", *words, "--jobs", "1", "--out", str(tmp_path / "run")],
         cwd=ROOT,
         env=environment,
@@ -850,6 +873,6 @@ def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     for words_said in ("0 failed", "1 skipped", "no weights: train them"):
-        assert words_said in done.stdout
+        assert words_said in process.stdout

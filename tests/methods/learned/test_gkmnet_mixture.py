@@ -49,9 +49,9 @@ def test_the_last_step_is_that_of_the_model() -> None:
     beta = network.coefficients(y)[0].numpy()
     x = np.ascontiguousarray(y[0].permute(1, 2, 0).numpy())
     expected = 2 * x - gkm.blur_picture(x, beta, gkm.paper_bank())
-    made, _ = network.step(y, y, None, 0)
-    np.testing.assert_allclose(made[0].permute(1, 2, 0), expected, atol=2e-5)
-    assert np.abs(made.numpy() - y.numpy()).max() > 0.02, "it does something"
+    output, _ = network.step(y, y, None, 0)
+    np.testing.assert_allclose(output[0].permute(1, 2, 0), expected, atol=2e-5)
+    assert np.abs(output.numpy() - y.numpy()).max() > 0.02, "it does something"
 
 
 @torch.no_grad()
@@ -60,7 +60,7 @@ def test_every_gate_counts_for_the_kernels_it_weights(variant: Variant) -> None:
     network = GkmNet(Form(variant, scales=2, rounds=2, shared=False)).eval()
     y = torch.rand(1, 3, 16, 16)
     gates: list[torch.Tensor] = []
-    network.srams[-1].register_forward_hook(lambda _, seen, made: gates.append(made[0]))
+    network.srams[-1].register_forward_hook(lambda _, inputs, outputs: gates.append(outputs[0]))
     network.scales(y)
     order, weight = order_channels(network.form), network.mixes[-1].weight[:, :, 0, 0]
     count = network.form.gates // 2
@@ -87,16 +87,16 @@ def test_the_method_reports_them_for_pictures_of_any_size(
     method = create(METHODS, "gkmnet.drawn")[0]
     method.prepare("cpu")
     before = method.restore(Observation(PICTURE))
-    found = method.mixture(Observation(PICTURE))
-    assert found is not None and found.sigmas == bank.sigmas
-    assert found.beta.shape == (len(bank.sigmas), 35, 50)
-    assert found.beta.dtype == np.float32 and np.isfinite(found.beta).all()
+    mixture = method.mixture(Observation(PICTURE))
+    assert mixture is not None and mixture.sigmas == bank.sigmas
+    assert mixture.beta.shape == (len(bank.sigmas), 35, 50)
+    assert mixture.beta.dtype == np.float32 and np.isfinite(mixture.beta).all()
     np.testing.assert_array_equal(
         method.restore(Observation(PICTURE)), before, "asking changes no result"
     )
     whole = method.mixture(Observation(np.pad(PICTURE, ((0, 13), (0, 14), (0, 0)), mode="reflect")))
     assert whole is not None
-    np.testing.assert_allclose(found.beta, whole.beta[:, :35, :50], atol=1e-6)
+    np.testing.assert_allclose(mixture.beta, whole.beta[:, :35, :50], atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["gkmnet:head=sram", "gkmnet:kernels=xavier"])

@@ -122,14 +122,14 @@ class Released:
                 )
             gates, h, c = self._attention(y, h, c)
             first, second = gates[:, :22].tile(1, 3, 1, 1), gates[:, 22:].tile(1, 3, 1, 1)
-            x = self._convolved(
+            x = self._convolve(
                 torch.cat([first * _mixture(y), second * _mixture(x)], 1), "SumLayer.conv"
             )
         return x
 
     def _attention(self, y: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        entrance = self._attended(
-            self._residual(self._convolved(y, "in_block.conv.0", padding=1), "in_block"), "in_block"
+        entrance = self._attend(
+            self._residual(self._convolve(y, "in_block.conv.0", padding=1), "in_block"), "in_block"
         )
         first = self._block(entrance, "conv_block1_1", stride=2)
         second = self._block(first, "conv_block2_1", stride=2)
@@ -138,8 +138,8 @@ class Released:
         )
         features = self._block(up + first, "conv_block4_1", transposed=True)
         detail = self._unit(features, "APU.conv.conv")
-        fed = torch.cat([F.avg_pool2d(features, 2), h], 1)
-        i, f, o, g = self._convolved(fed, "APU.conv_atten.conv", padding=2).split(44, 1)
+        inputs = torch.cat([F.avg_pool2d(features, 2), h], 1)
+        i, f, o, g = self._convolve(inputs, "APU.conv_atten.conv", padding=2).split(44, 1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
         smooth = F.interpolate(h, scale_factor=2, mode="nearest")
@@ -147,38 +147,38 @@ class Released:
 
     def _block(self, x: Tensor, name: str, stride: int = 1, transposed: bool = False) -> Tensor:
         if transposed:
-            made = F.conv_transpose2d(
+            x = F.conv_transpose2d(
                 x, self._state[f"{name}.conv.0.weight"], self._state[f"{name}.conv.0.bias"], 2
             )
-            x = self._normalised(made, f"{name}.conv.1").relu()
+            x = self._normalise(x, f"{name}.conv.1").relu()
         else:
             x = self._unit(x, f"{name}.conv", stride)
-        return self._attended(self._residual(x, name), name)
+        return self._attend(self._residual(x, name), name)
 
     def _residual(self, x: Tensor, name: str) -> Tensor:
         x = x + self._unit(x, f"{name}.res_block.conv")
         return x + self._unit(x, f"{name}.res_block.conv1")
 
-    def _attended(self, x: Tensor, name: str) -> Tensor:
+    def _attend(self, x: Tensor, name: str) -> Tensor:
         total = torch.zeros_like(x)
         for gate, order in {"cw": (0, 2, 1, 3), "hc": (0, 3, 2, 1), "hw": (0, 1, 2, 3)}.items():
             turned = x.permute(order)
             pooled = torch.stack([turned.max(1).values, turned.mean(1)], 1)
-            made = self._convolved(pooled, f"{name}.ta.{gate}.conv.conv", padding=3)
+            logits = self._convolve(pooled, f"{name}.ta.{gate}.conv.conv", padding=3)
             total += (
-                turned * self._normalised(made, f"{name}.ta.{gate}.conv.bn").sigmoid()
+                turned * self._normalise(logits, f"{name}.ta.{gate}.conv.bn").sigmoid()
             ).permute(order)
         return total / 3
 
     def _unit(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
-        return self._normalised(self._convolved(x, f"{name}.0", 1, stride), f"{name}.1").relu()
+        return self._normalise(self._convolve(x, f"{name}.0", 1, stride), f"{name}.1").relu()
 
-    def _convolved(self, x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
+    def _convolve(self, x: Tensor, name: str, padding: int = 0, stride: int = 1) -> Tensor:
         return F.conv2d(
             x, self._state[f"{name}.weight"], self._state.get(f"{name}.bias"), stride, padding
         )
 
-    def _normalised(self, x: Tensor, name: str) -> Tensor:
+    def _normalise(self, x: Tensor, name: str) -> Tensor:
         mean = x.mean((0, 2, 3), keepdim=True)
         variance = (x - mean).square().mean((0, 2, 3), keepdim=True)
         gain, bias = (
@@ -222,13 +222,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine"
 
 
-def _saved(tmp_path: Path, held: object, **how: Any) -> Path:
+def _save(tmp_path: Path, content: object, **how: Any) -> Path:
     path = tmp_path / "found.pth"
-    torch.save(held, path, **how)
+    torch.save(content, path, **how)
     return path
 
 
-def _refused(path: Path, folder: Path) -> str:
+def _refuse(path: Path, folder: Path) -> str:
     with pytest.raises(DataError) as error:
         checkpoint_import.run("gkmnet-official", path)
     assert str(path) in str(error.value)
@@ -256,11 +256,11 @@ def test_the_imported_network_computes_what_the_released_one_does(file: Path) ->
     picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     with torch.inference_mode():
         expected = Released(torch.load(file))(picture)
-        fed = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
-        made = network.double().train()(fed.double())
+        x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+        output = network.double().train()(x.double())
     assert expected.std() > 0.1
     torch.testing.assert_close(
-        made, expected, rtol=0, atol=1e-6
+        output, expected, rtol=0, atol=1e-6
     )  # our kernels are kept in single precision
 
 
@@ -278,14 +278,14 @@ def test_counters_and_running_statistics_are_kept(file: Path) -> None:
 
 
 def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> None:
-    made = checkpoint_import.run("gkmnet-official", file)
-    assert made.path == folder / "gkmnet.official.safetensors"
-    assert made.lines() == [
+    result = checkpoint_import.run("gkmnet-official", file)
+    assert result.path == folder / "gkmnet.official.safetensors"
+    assert result.lines() == [
         f"imported: 240 entries, 1,409,131 parameters, from {file}",
-        f"written: {made.path}",
+        f"written: {result.path}",
         "next: python -m benchmark run --methods gkmnet.official --dataset simulated",
     ]
-    card = checkpoints.read_card(made.path)
+    card = checkpoints.read_card(result.path)
     assert (
         card.method == "gkmnet"
         and card.parameters == {"variant": "official"}
@@ -299,7 +299,7 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
     assert card.trained_on is not None and any("DPD test" in data for data in card.trained_on)
     for word in ("Selected on DPD test", "bn=batch", "not at hand"):
         assert word in card.notes
-    assert card.notes in made.path.with_suffix(".md").read_text(encoding="utf-8")
+    assert card.notes in result.path.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_what_was_imported_runs(file: Path, folder: Path) -> None:
@@ -309,12 +309,12 @@ def test_what_was_imported_runs(file: Path, folder: Path) -> None:
     assert resolved.label == "gkmnet.official:variant=official"
     assert restorer.card.trained_on == GkmNetOfficial.card.trained_on
     picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
-    seen = Observation(image=(picture / 255).astype(np.float32))
-    assert restorer.skip(seen) is None
+    observation = Observation(image=(picture / 255).astype(np.float32))
+    assert restorer.skip(observation) is None
     restorer.prepare("cpu")
     with torch.inference_mode():
         expected = Released(released())(picture)[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(restorer.restore(seen), expected, atol=1e-3)
+    np.testing.assert_allclose(restorer.restore(observation), expected, atol=1e-3)
 
 
 def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
@@ -323,7 +323,7 @@ def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
     from safetensors.torch import save_file
 
     state = released()
-    parallel = _saved(tmp_path, {f"module.{name}": value for name, value in state.items()})
+    parallel = _save(tmp_path, {f"module.{name}": value for name, value in state.items()})
     save_file(state, tmp_path / "converted.safetensors")
     written = [
         checkpoint_import.run(
@@ -349,15 +349,15 @@ def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> 
 
 
 def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path: Path) -> None:
-    made = checkpoint_import.run("gkmnet-official", file, tmp_path)
-    assert made.path == tmp_path / "gkmnet.official.safetensors"
-    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in made.lines()[-1], (
+    result = checkpoint_import.run("gkmnet-official", file, tmp_path)
+    assert result.path == tmp_path / "gkmnet.official.safetensors"
+    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in result.lines()[-1], (
         "there it is not looked for"
     )
     named = checkpoint_import.run(
         "gkmnet-official", file, tmp_path / "new" / "gkmnet.theirs.safetensors"
     )
-    assert named.path.read_bytes() == made.path.read_bytes()
+    assert named.path.read_bytes() == result.path.read_bytes()
     with pytest.raises(UsageError, match=r"called gkmnet\.TAG\.safetensors"):
         checkpoint_import.run("gkmnet-official", file, tmp_path / "weights.safetensors")
     assert not (tmp_path / "weights.safetensors").exists() and not folder.exists()
@@ -382,7 +382,7 @@ def test_all_entries_that_do_not_fit_are_named_in_one_error(tmp_path: Path, fold
         del state[name]
     state["SumLayer.conv.weight"] = torch.zeros(3, 126, 1, 1)
     state["srams.0.entrance.conv.bias"] = torch.zeros(32)
-    text = _refused(_saved(tmp_path, state), folder)
+    text = _refuse(_save(tmp_path, state), folder)
     assert text.splitlines()[1:] == [
         *(f"  missing: {name}" for name in missing),
         "  not expected: srams.0.entrance.conv.bias",
@@ -392,16 +392,18 @@ def test_all_entries_that_do_not_fit_are_named_in_one_error(tmp_path: Path, fold
 
 @given(st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef")))
 def test_a_file_is_fitted_only_if_it_has_the_names_expected(
-    found: set[str], wanted: set[str]
+    file_names: set[str], expected_names: set[str]
 ) -> None:
-    state, expected = ({name: torch.ones(2) for name in sorted(names)} for names in (found, wanted))
-    if found == wanted:
-        assert checkpoint_import.fitted(state, expected, Path("f")).keys() == wanted
+    state, expected = (
+        {name: torch.ones(2) for name in sorted(names)} for names in (file_names, expected_names)
+    )
+    if file_names == expected_names:
+        assert checkpoint_import.fitted(state, expected, Path("f")).keys() == expected_names
         return
     with pytest.raises(DataError) as error:
         checkpoint_import.fitted(state, expected, Path("f"))
-    lines = {f"missing: {name}" for name in wanted - found} | {
-        f"not expected: {name}" for name in found - wanted
+    lines = {f"missing: {name}" for name in expected_names - file_names} | {
+        f"not expected: {name}" for name in file_names - expected_names
     }
     assert {line.strip() for line in str(error.value).splitlines()[1:]} == lines
 
@@ -409,18 +411,18 @@ def test_a_file_is_fitted_only_if_it_has_the_names_expected(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_any_precision_become_single(dtype: torch.dtype) -> None:
     value = torch.tensor([1.5, -0.1], dtype=dtype)
-    [made] = checkpoint_import.fitted(
+    [tensor] = checkpoint_import.fitted(
         {"a": value}, {"a": torch.empty(2, device="meta")}, Path("f")
     ).values()
-    assert made.dtype == torch.float32 and made.tolist() == value.float().tolist()
+    assert tensor.dtype == torch.float32 and tensor.tolist() == value.float().tolist()
 
 
 def test_counters_stay_integers() -> None:
     expected = {"a": torch.empty((), dtype=torch.int64, device="meta")}
-    [made] = checkpoint_import.fitted(
+    [tensor] = checkpoint_import.fitted(
         {"a": torch.tensor(7, dtype=torch.int32)}, expected, Path("f")
     ).values()
-    assert made.dtype == torch.int64 and made.item() == 7
+    assert tensor.dtype == torch.int64 and tensor.item() == 7
 
 
 @pytest.mark.parametrize(
@@ -458,9 +460,11 @@ def test_weights_that_share_memory_are_written_apart(tmp_path: Path, folder: Pat
     state = released()
     state["in_block.conv.0.bias"] = torch.tensor(0.25).expand(32)
     state["conv_block1_1.conv.0.bias"] = state["conv_block1_1.conv.1.bias"]
-    made = checkpoints.load(checkpoint_import.run("gkmnet-official", _saved(tmp_path, state)).path)
-    assert torch.equal(made["srams.0.entrance.conv.bias"], torch.full((32,), 0.25))
-    assert torch.equal(made["srams.0.encoder1.conv.bias"], made["srams.0.encoder1.bn.bias"])
+    weights = checkpoints.load(
+        checkpoint_import.run("gkmnet-official", _save(tmp_path, state)).path
+    )
+    assert torch.equal(weights["srams.0.entrance.conv.bias"], torch.full((32,), 0.25))
+    assert torch.equal(weights["srams.0.encoder1.conv.bias"], weights["srams.0.encoder1.bn.bias"])
 
 
 class Code:
@@ -475,14 +479,14 @@ class Code:
 
 def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
     trap = tmp_path / "trap"
-    text = _refused(_saved(tmp_path, released() | {"SumLayer.conv.bias": Code(trap)}), folder)
+    text = _refuse(_save(tmp_path, released() | {"SumLayer.conv.bias": Code(trap)}), folder)
     assert not trap.exists() and "weights_only" not in text, (
         "torch's advice to trust the file is not handed on"
     )
 
 
 @pytest.mark.parametrize(
-    ("held", "says"),
+    ("content", "says"),
     [
         (nn.Linear(2, 2), "expected a state dict"),
         ([torch.ones(2)], "holds a list"),
@@ -493,9 +497,9 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
     ],
 )
 def test_files_of_anything_but_named_tensors_are_refused(
-    tmp_path: Path, folder: Path, held: object, says: str
+    tmp_path: Path, folder: Path, content: object, says: str
 ) -> None:
-    assert says in _refused(_saved(tmp_path, held), folder)
+    assert says in _refuse(_save(tmp_path, content), folder)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -503,19 +507,19 @@ def test_files_of_anything_but_named_tensors_are_refused(
 def test_truncated_files_are_refused(
     tmp_path: Path, folder: Path, zipped: bool, share: float
 ) -> None:
-    path = _saved(
+    path = _save(
         tmp_path,
         {"a": torch.ones(3, 4), "b": torch.tensor(3)},
         _use_new_zipfile_serialization=zipped,
     )
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    _refused(path, folder)
+    _refuse(path, folder)
 
 
 @pytest.mark.parametrize("cut", range(1, 350, 17))
 def test_wherever_an_old_file_is_cut_it_is_a_data_error(tmp_path: Path, cut: int) -> None:
-    path = _saved(tmp_path, {"a": torch.ones(3, 4)}, _use_new_zipfile_serialization=False)
+    path = _save(tmp_path, {"a": torch.ones(3, 4)}, _use_new_zipfile_serialization=False)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataError, match="refused"):
         checkpoints.read_foreign(path)
@@ -524,10 +528,10 @@ def test_wherever_an_old_file_is_cut_it_is_a_data_error(tmp_path: Path, cut: int
 def test_other_files_folders_and_nothing_are_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "text.pth").write_text("not weights")
     (tmp_path / "text.safetensors").write_text("not weights")
-    _refused(tmp_path / "text.pth", folder)
-    assert "not a readable safetensors file" in _refused(tmp_path / "text.safetensors", folder)
-    assert "Is a directory" in _refused(tmp_path, folder)
-    assert "No such file" in _refused(tmp_path / "absent.pth", folder)
+    _refuse(tmp_path / "text.pth", folder)
+    assert "not a readable safetensors file" in _refuse(tmp_path / "text.safetensors", folder)
+    assert "Is a directory" in _refuse(tmp_path, folder)
+    assert "No such file" in _refuse(tmp_path / "absent.pth", folder)
 
 
 def test_the_command_line(
@@ -538,7 +542,7 @@ def test_the_command_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["benchmark", "import", "gkmnet-official"]
-    few = _saved(tmp_path, {"SumLayer.conv.bias": torch.zeros(3)})
+    few = _save(tmp_path, {"SumLayer.conv.bias": torch.zeros(3)})
     assert _exit_code(monkeypatch, *words, str(few)) == 2
     assert capsys.readouterr().err.count("missing: ") == 239 and not folder.exists()
     assert _exit_code(monkeypatch, *words, str(file)) == 0
@@ -594,20 +598,20 @@ def test_a_plugin_brings_its_own_importer(tmp_path: Path, folder: Path) -> None:
         f"my.{name}": value
         for name, value in GkmNet(Form("official", scales=2)).state_dict().items()
     }
-    made = checkpoint_import.run("renaming", _saved(tmp_path, state))
-    assert made.path.name == "gkmnet.renamed.safetensors" and made.parameters == 1_409_131
+    result = checkpoint_import.run("renaming", _save(tmp_path, state))
+    assert result.path.name == "gkmnet.renamed.safetensors" and result.parameters == 1_409_131
     assert (
         create(METHODS, "gkmnet.renamed")[0].skip(
             Observation(image=np.zeros((32, 32, 3), np.float32))
         )
         is None
     )
-    assert checkpoints.read_card(made.path).trained_on is None
+    assert checkpoints.read_card(result.path).trained_on is None
 
 
 @pytest.mark.usefixtures("importers")
 def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: Path) -> None:
-    path = _saved(tmp_path, {"my.mixes.0.bias": torch.zeros(3)})
+    path = _save(tmp_path, {"my.mixes.0.bias": torch.zeros(3)})
     with pytest.raises(DataError, match=r"missing: srams\.0\.entrance\.conv\.weight"):
         checkpoint_import.run("renaming", path)
     with pytest.raises(UsageError, match="input has no network"):
@@ -619,14 +623,14 @@ def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: 
 # --------------------------------------------------------------------------------------------------
 
 
-def _listed(kind: str) -> str:
+def _list_kind(kind: str) -> str:
     console = Console(width=400, file=io.StringIO())
     console.print(listing.make_registry_table(kind))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_importers_are_listed() -> None:
-    [row] = [line for line in _listed("importers").splitlines() if "gkmnet-official" in line]
+    [row] = [line for line in _list_kind("importers").splitlines() if "gkmnet-official" in line]
     assert (
         "gkmnet.official" in row
         and "DPD test" in row
@@ -635,17 +639,17 @@ def test_importers_are_listed() -> None:
 
 
 def test_checkpoints_are_listed(file: Path, folder: Path) -> None:
-    bare = _listed("checkpoints")
+    bare = _list_kind("checkpoints")
     assert "gkmnet.official" not in bare and str(folder) in bare
-    made = checkpoint_import.run("gkmnet-official", file)
+    result = checkpoint_import.run("gkmnet-official", file)
     (folder / "gkmnet.broken.safetensors").write_bytes(b"damaged")
-    text = _listed("checkpoints")
+    text = _list_kind("checkpoints")
     [row] = [line for line in text.splitlines() if "gkmnet.official " in line]
     for word in (
         "variant=official",
         "DPD test",
-        f"{made.path.stat().st_size / 1e6:.2f} MB",
-        str(made.path),
+        f"{result.path.stat().st_size / 1e6:.2f} MB",
+        str(result.path),
     ):
         assert word in row
     assert "not a readable safetensors file" in text, "a damaged one says so and hides no other"

@@ -35,11 +35,11 @@ from tests.methods.random_weights import draw
 @pytest.fixture(scope="module")
 def network() -> Srn:
     torch.manual_seed(0)
-    made = Srn().eval().requires_grad_(False)
-    for name, value in made.named_parameters():
+    srn = Srn().eval().requires_grad_(False)
+    for name, value in srn.named_parameters():
         if name.endswith("bias"):
             value.normal_(0, 0.05)
-    return made
+    return srn
 
 
 def test_it_has_the_published_number_of_parameters() -> None:
@@ -50,9 +50,9 @@ def test_it_has_the_published_number_of_parameters() -> None:
 def test_it_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path, "srn")
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    found = list(conformance.check_method("srn.drawn"))
-    assert [result for result in found if not result.passed] == []
-    assert not any("skips" in result.detail for result in found)
+    results = list(conformance.check_method("srn.drawn"))
+    assert [result for result in results if not result.passed] == []
+    assert not any("skips" in result.detail for result in results)
 
 
 def test_without_weights_it_is_skipped_and_says_how_to_get_them(
@@ -68,12 +68,12 @@ def test_smaller_scales_are_those_of_pillow() -> None:
     picture = np.random.default_rng(0).random((24, 40), np.float32)
     half = Image.fromarray(picture).resize((20, 12), Image.Resampling.BILINEAR)
     quarter = half.resize((10, 6), Image.Resampling.BILINEAR)
-    made = build_srn_pyramid(torch.from_numpy(picture)[None, None])
-    for got, want in zip(made, (quarter, half, picture), strict=True):
+    sizes = build_srn_pyramid(torch.from_numpy(picture)[None, None])
+    for got, want in zip(sizes, (quarter, half, picture), strict=True):
         np.testing.assert_allclose(got[0, 0].numpy(), np.asarray(want), atol=1e-6)
 
 
-def _convolved(x: NDArray[np.float64], layer: nn.Conv2d) -> NDArray[np.float64]:
+def _convolve(x: NDArray[np.float64], layer: nn.Conv2d) -> NDArray[np.float64]:
     """The 5 x 5 'same' convolution of C x H x W, in numpy."""
     assert layer.bias is not None
     padded = np.pad(x, ((0, 0), (2, 2), (2, 2)))
@@ -81,8 +81,8 @@ def _convolved(x: NDArray[np.float64], layer: nn.Conv2d) -> NDArray[np.float64]:
         correlate(padded, weight, mode="valid")[0]
         for weight in layer.weight.detach().numpy().astype(np.float64)
     ]
-    made: NDArray[np.float64] = np.stack(planes) + layer.bias.detach().numpy()[:, None, None]
-    return made
+    output: NDArray[np.float64] = np.stack(planes) + layer.bias.detach().numpy()[:, None, None]
+    return output
 
 
 def test_the_gates_of_the_memory_are_input_forget_output_candidate() -> None:
@@ -90,7 +90,7 @@ def test_the_gates_of_the_memory_are_input_forget_output_candidate() -> None:
     memory = BottleneckMemory(2).requires_grad_(False)
     x, hidden, cell = torch.randn(3, 2, 7, 6).double().numpy()
     enter, forget, leave, candidate = np.split(
-        _convolved(np.concatenate([x, hidden]), memory.gates), 4
+        _convolve(np.concatenate([x, hidden]), memory.gates), 4
     )
     cell_after = expit(forget) * cell + expit(enter) * np.tanh(candidate)
     hidden_after = expit(leave) * np.tanh(cell_after)
@@ -107,9 +107,9 @@ def test_a_residual_block_ends_with_the_sum() -> None:
     torch.manual_seed(2)
     block = ResidualBlock(2).requires_grad_(False)
     x = torch.randn(2, 6, 5).double().numpy()
-    inner = np.maximum(_convolved(x, block.first), 0)
+    inner = np.maximum(_convolve(x, block.first), 0)
     np.testing.assert_allclose(
-        block(_batch(x))[0].numpy(), x + _convolved(inner, block.second), atol=1e-5
+        block(_batch(x))[0].numpy(), x + _convolve(inner, block.second), atol=1e-5
     )
 
 
@@ -118,17 +118,21 @@ def test_a_deconvolution_puts_each_input_at_the_even_places() -> None:
     layer.bias.zero_()
     x = torch.zeros(1, 1, 4, 4)
     x[0, 0, 1, 2] = 1
-    made = layer(x)
-    assert made.shape == (1, 1, 8, 8)
-    assert torch.equal(made[0, 0, :5, 2:7], layer.weight[0, 0])  # centred at row 2, column 4
-    assert made.count_nonzero() == 25
+    output = layer(x)
+    assert output.shape == (1, 1, 8, 8)
+    assert torch.equal(output[0, 0, :5, 2:7], layer.weight[0, 0])  # centred at row 2, column 4
+    assert output.count_nonzero() == 25
 
 
 def test_scales_come_coarse_to_fine_and_the_last_is_the_result(network: Srn) -> None:
     x = torch.rand(2, 3, 32, 48)
-    made = network.scales(x)
-    assert [tuple(scale.shape) for scale in made] == [(2, 3, 8, 12), (2, 3, 16, 24), (2, 3, 32, 48)]
-    assert torch.equal(network(x), made[-1])
+    scales = network.scales(x)
+    assert [tuple(scale.shape) for scale in scales] == [
+        (2, 3, 8, 12),
+        (2, 3, 16, 24),
+        (2, 3, 32, 48),
+    ]
+    assert torch.equal(network(x), scales[-1])
 
 
 def test_nothing_is_kept_between_calls(network: Srn) -> None:
@@ -180,9 +184,9 @@ def test_training_reaches_every_parameter_through_every_scale() -> None:
 
 
 def _fast(network: Srn) -> nn.Module:
-    made = SrnMethod().compiled(copy.deepcopy(network), "cpu")
-    assert isinstance(made, nn.Module)
-    return made
+    fast = SrnMethod().compiled(copy.deepcopy(network), "cpu")
+    assert isinstance(fast, nn.Module)
+    return fast
 
 
 def test_the_fast_form_is_the_plain_one(network: Srn) -> None:

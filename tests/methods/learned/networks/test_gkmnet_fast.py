@@ -44,15 +44,15 @@ def network(form: Form, filtering: Filtering = "dense") -> GkmNet:
     mixing.
     """
     torch.manual_seed(0)
-    made = GkmNet(form, filtering)
-    for name, value in [*made.named_parameters(), *made.named_buffers()]:
+    network = GkmNet(form, filtering)
+    for name, value in [*network.named_parameters(), *network.named_buffers()]:
         if name.endswith(("bias", "running_mean")):
             nn.init.normal_(value, std=0.1)
         elif name.endswith("running_var"):
             nn.init.uniform_(value, 0.5, 1.5)
         elif name.startswith("mixes"):
             nn.init.normal_(value, std=0.4)
-    return made.eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
 
 
 def picture(height: int = 48, width: int = 64, seed: int = 1) -> Tensor:
@@ -60,15 +60,17 @@ def picture(height: int = 48, width: int = 64, seed: int = 1) -> Tensor:
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("kept", [0.0, 0.7, 4000.0], ids=["little kept", "some kept", "all kept"])
+@pytest.mark.parametrize(
+    "megabytes", [0.0, 0.7, 4000.0], ids=["little kept", "some kept", "all kept"]
+)
 def test_fast_and_plain_form_agree(
-    form: Form, kept: float, monkeypatch: pytest.MonkeyPatch
+    form: Form, megabytes: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gkmnet_fast, "STRIP_ROWS", 2)
     monkeypatch.setattr(
         gkmnet_fast, "STRIP_MEGABYTES", 0.02
     )  # two rows at the full size, more at the coarser ones
-    monkeypatch.setattr(gkmnet_fast, "FEATURES_IN_MEMORY", kept)
+    monkeypatch.setattr(gkmnet_fast, "FEATURES_IN_MEMORY", megabytes)
     plain = network(form)
     expected = plain(picture())
     assert expected.std() > 0.02
@@ -126,26 +128,26 @@ def test_every_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
     form = Form(variant, scales=2)  # type: ignore[arg-type]
     plain = network(form)
     forms = [plain, network(form, "separable"), network(form, "banded")]
-    found = []
-    for made in forms:
-        made.load_state_dict(plain.state_dict())
-        made.double().requires_grad_(True)
+    all_gradients = []
+    for form_network in forms:
+        form_network.load_state_dict(plain.state_dict())
+        form_network.double().requires_grad_(True)
         x = picture(24, 32).double().requires_grad_(True)
-        made(x).square().sum().backward()
+        form_network(x).square().sum().backward()
         assert x.grad is not None
-        found.append(
+        all_gradients.append(
             [
                 x.grad,
                 *(
                     value.grad
-                    for _, value in sorted(made.named_parameters())
+                    for _, value in sorted(form_network.named_parameters())
                     if value.grad is not None
                 ),
             ]
         )
-    for gradients in found[1:]:
-        assert len(gradients) == len(found[0]) > 50
-        for a, b in zip(found[0], gradients, strict=True):
+    for gradients in all_gradients[1:]:
+        assert len(gradients) == len(all_gradients[0]) > 50
+        for a, b in zip(all_gradients[0], gradients, strict=True):
             assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max() + 1e-12))
 
 
@@ -155,22 +157,24 @@ def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
     trained = TrainableGkmNet(form)
     assert trained.state_dict().keys() == plain.state_dict().keys()
     trained.load_state_dict(plain.state_dict())
-    found = []
-    for made in (plain, trained):
-        made.train().double().requires_grad_(True)
+    all_gradients = []
+    for form_network in (plain, trained):
+        form_network.train().double().requires_grad_(True)
         x = torch.cat([picture(32, 48), picture(32, 48).flip(2)]).double().requires_grad_(True)
-        scales = made.scales(x)
+        scales = form_network.scales(x)
         sum(scale.square().mean() for scale in scales).backward()  # type: ignore[union-attr]
         assert x.grad is not None
         gradients = {
-            name: value.grad for name, value in made.named_parameters() if value.grad is not None
+            name: value.grad
+            for name, value in form_network.named_parameters()
+            if value.grad is not None
         }
-        found.append(([*(scale.detach() for scale in scales), x.grad], gradients))
-    assert found[0][1].keys() == found[1][1].keys()
-    for a, b in zip(*(outputs for outputs, _ in found), strict=True):
+        all_gradients.append(([*(scale.detach() for scale in scales), x.grad], gradients))
+    assert all_gradients[0][1].keys() == all_gradients[1][1].keys()
+    for a, b in zip(*(outputs for outputs, _ in all_gradients), strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max()))
-    largest = max(float(value.abs().max()) for value in found[0][1].values())
-    for a, b in zip(*(gradients.values() for _, gradients in found), strict=True):
+    largest = max(float(value.abs().max()) for value in all_gradients[0][1].values())
+    for a, b in zip(*(gradients.values() for _, gradients in all_gradients), strict=True):
         assert torch.allclose(
             a, b, rtol=1e-4, atol=1e-6 * largest
         )  # biases before BatchNorm have none but rounding
@@ -182,30 +186,25 @@ def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> 
     exact = network(y)
     with torch.autocast("cpu", torch.bfloat16):
         coarse = network(y)
-        made = (
-            [
-                network.mixed(
-                    network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5, dtype=kind), y, y
-                )
-                for kind in (torch.float32, torch.bfloat16)
-            ]
-            if form.head == "gkm"
-            else []
-        )
+        mixtures = []
+        if form.head == "gkm":
+            gates = torch.full((2, form.gates, 32, 48), 0.5)
+            for kind in (torch.float32, torch.bfloat16):
+                mixtures.append(network.mix_responses(network.mixes[-1], gates.to(kind), y, y))
     coarse.float().square().mean().backward()
     assert not torch.equal(exact, coarse)
     assert (exact - coarse).norm() < 0.05 * exact.norm()
     assert all(
         value.grad.isfinite().all() for value in network.parameters() if value.grad is not None
     )
-    assert all(part.dtype == torch.float32 and torch.equal(part, made[0]) for part in made)
-    if made:
-        assert torch.equal(
-            made[0],
-            network.mix_responses(
-                network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y
-            ),
+    for mixture in mixtures:
+        assert mixture.dtype == torch.float32
+        assert torch.equal(mixture, mixtures[0])
+    if mixtures:
+        expected = network.mix_responses(
+            network.mixes[-1], torch.full((2, form.gates, 32, 48), 0.5), y, y
         )
+        assert torch.equal(mixtures[0], expected)
 
 
 def test_the_fast_form_keeps_its_weights_to_itself() -> None:
@@ -246,13 +245,13 @@ def test_a_convolved_strip_is_part_of_the_convolved_picture(
     x = torch.rand(1, 3, 16, 9)
     with torch.no_grad():
         whole = bn(conv(x)).relu() if relu else bn(conv(x))
-        made = strips.StripConvolution(conv.eval(), bn, relu)(
+        strip = strips.StripConvolution(conv.eval(), bn, relu)(
             Strip(x[:, :, cut[0] : cut[1]], cut[0], 16)
         )
     reach = size // 2
-    assert made.first == (0 if cut[0] == 0 else cut[0] + reach)
-    assert made.end == (16 if cut[1] == 16 else cut[1] - reach)
-    assert torch.allclose(made.rows, whole[:, :, made.first : made.end], atol=1e-5)
+    assert strip.first == (0 if cut[0] == 0 else cut[0] + reach)
+    assert strip.end == (16 if cut[1] == 16 else cut[1] - reach)
+    assert torch.allclose(strip.rows, whole[:, :, strip.first : strip.end], atol=1e-5)
 
 
 @given(first=st.integers(0, 7), rows=st.integers(1, 8))
@@ -263,9 +262,9 @@ def test_a_strided_convolution_of_a_strip(first: int, rows: int) -> None:
     x = torch.rand(1, 2, 16, 8)
     end = min(8, first + rows)
     with torch.no_grad():
-        made = strips.StripConvolution(conv)(WholePicture(x).strip(2 * first - 1, 2 * end))
-        assert (made.first, made.end, made.height) == (first, end, 8)
-        assert torch.allclose(made.rows, conv(x)[:, :, first:end], atol=1e-6)
+        strip = strips.StripConvolution(conv)(WholePicture(x).strip(2 * first - 1, 2 * end))
+        assert (strip.first, strip.end, strip.height) == (first, end, 8)
+        assert torch.allclose(strip.rows, conv(x)[:, :, first:end], atol=1e-6)
 
 
 @given(first=st.integers(0, 7), rows=st.integers(1, 8))
@@ -274,8 +273,8 @@ def test_doubled_strips_are_parts_of_the_doubled_picture(first: int, rows: int) 
     torch.manual_seed(0)
     x = torch.rand(1, 2, 8, 5)
     whole = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    made = DoublePicture(x).strip(2 * first - 1, 2 * (first + rows) + 1)
-    assert torch.equal(made.rows, whole[:, :, made.first : made.end])
+    large = DoublePicture(x).strip(2 * first - 1, 2 * (first + rows) + 1)
+    assert torch.equal(large.rows, whole[:, :, large.first : large.end])
     conv, bn = nn.ConvTranspose2d(2, 3, 2, stride=2).eval(), nn.BatchNorm2d(3).eval()
     nn.init.uniform_(bn.running_var, 0.5, 1.5)
     with torch.no_grad():

@@ -74,8 +74,8 @@ def _layers() -> nn.Sequential:
 
 
 def test_only_wide_same_convolutions_are_replaced_and_only_on_a_cpu() -> None:
-    made = use_winograd_for_inference(_layers(), "cpu")
-    assert [isinstance(layer, WinogradConv2d) for layer in made.children()] == [True, True] + [
+    network = use_winograd_for_inference(_layers(), "cpu")
+    assert [isinstance(layer, WinogradConv2d) for layer in network.children()] == [True, True] + [
         False
     ] * 9
     assert not any(
