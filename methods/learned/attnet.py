@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class AttNet(TiledMethod):
+class AttNetMethod(TiledMethod):
     """A multi-scale network with attention, of the size that is known of AttNet.
 
     Tiles are not exact: at weights drawn as for training, pixels beside a seam differ from those of
@@ -44,6 +44,6 @@ class AttNet(TiledMethod):
     )
 
     def build(self) -> nn.Module:
-        from benchmark.methods.learned.networks.attnet import AttNet as Net
+        from benchmark.methods.learned.networks.attnet import AttNet
 
-        return Net()
+        return AttNet()

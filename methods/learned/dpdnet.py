@@ -49,12 +49,12 @@ class _DpdNet(TiledMethod):
 
         return DpdNet(channels=3 if self.card.inputs == "image" else 6)
 
-    def compiled(self, network: nn.Module, device: str) -> Forward:
+    def compile_network(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks.dpdnet import DpdNet, replace_up_convs
 
         assert isinstance(network, DpdNet)
         replace_up_convs(network)
-        return super().compiled(network, device)
+        return super().compile_network(network, device)
 
 
 class DpdNetS(_DpdNet):
@@ -79,6 +79,6 @@ class DpdNetD(_DpdNet):
         notes=_NOTES,
     )
 
-    def observed(self, observation: Observation) -> NDArray[np.float32]:
+    def select_inputs(self, observation: Observation) -> NDArray[np.float32]:
         assert observation.views is not None
         return np.concatenate(observation.views, axis=2)

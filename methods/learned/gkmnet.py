@@ -4,7 +4,6 @@ Tables 4 and 5.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -20,13 +19,12 @@ from benchmark.methods.learned.method import Forward, NetworkMethod, Padding
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.methods.learned.networks.gkmnet import Filtering
-    from benchmark.methods.learned.networks.gkmnet import GkmNet as Net
+    from benchmark.methods.learned.networks.gkmnet import Filtering, GkmNet
 
-Few = Annotated[int, Ge(1), Le(3)]
+OneToThree = Annotated[int, Ge(1), Le(3)]
 
 
-class GkmNet(NetworkMethod):
+class GkmNetMethod(NetworkMethod):
     """Gaussian kernel mixture network of Quan, Wu and Ji."""
 
     id = "gkmnet"
@@ -70,8 +68,8 @@ class GkmNet(NetworkMethod):
         *,
         checkpoint: str | None = None,
         variant: Literal["paper", "official", "v2"] | None = None,
-        scales: Few | None = None,
-        rounds: Few | None = None,
+        scales: OneToThree | None = None,
+        rounds: OneToThree | None = None,
         shared: bool | None = None,
         memory: Literal["conv-lstm", "convolution"] | None = None,
         kernels: Literal["fixed", "gaussian", "xavier"] | None = None,
@@ -103,16 +101,16 @@ class GkmNet(NetworkMethod):
             "memory": memory, "kernels": kernels, "head": head,
         }  # fmt: skip
         super().__init__(checkpoint, structure)
-        self._batch = (
-            bn or ("batch" if self.structure["variant"] == "official" else "running")
-        ) == "batch"
-        self._black = pad == "black"
-        self._plain: Net | None = None
+        if bn is None:
+            bn = "batch" if self.structure["variant"] == "official" else "running"
+        self._batch_statistics = bn == "batch"
+        self._black_padding = pad == "black"
+        self._plain: GkmNet | None = None
 
     def build(self) -> nn.Module:
-        return self._net("dense")
+        return self._build_network("dense")
 
-    def trainable(self) -> nn.Module:
+    def build_trainable(self) -> nn.Module:
         from benchmark.methods.learned.networks.gkmnet import Form
         from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
 
@@ -122,24 +120,23 @@ class GkmNet(NetworkMethod):
         dense = super().network()
         forms: dict[str, Callable[[], nn.Module]] = {"dense GCM": self.build}
         if self.structure["head"] == "gkm" and self.structure["kernels"] == "fixed":
-            forms["separable GCM"] = functools.partial(self._net, "separable")
+            forms["separable GCM"] = functools.partial(self._build_network, "separable")
         return dataclasses.replace(dense, forms=forms)
 
-    def compiled(self, network: nn.Module, device: str) -> Forward:
+    def compile_network(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks import gkmnet, gkmnet_fast
 
         assert isinstance(network, gkmnet.GkmNet)
         self._plain = network
-        return gkmnet_fast.make_fast_gkmnet(network, batch_statistics=self._batch)
+        return gkmnet_fast.make_fast_gkmnet(network, batch_statistics=self._batch_statistics)
 
-    def padding(self, height: int, width: int) -> Padding:
-        reflected = super().padding(height, width)
-        if not self._black:
-            return reflected
-        rows, columns = sum(reflected.rows), sum(reflected.columns)
-        return Padding(
-            (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), "constant"
-        )
+    def choose_padding(self, height: int, width: int) -> Padding:
+        padding = super().choose_padding(height, width)
+        if not self._black_padding:
+            return padding
+        rows = _split_evenly(sum(padding.rows))
+        columns = _split_evenly(sum(padding.columns))
+        return Padding(rows, columns, "constant")
 
     def mixture(self, observation: Observation) -> Mixture | None:
         """Return sigma and beta of the last step (see the network's `coefficients`), computed by
@@ -153,24 +150,32 @@ class GkmNet(NetworkMethod):
         """
         if self.structure["head"] == "sram" or self.structure["kernels"] == "xavier":
             return None
-        network, twin = self._plain, copy.copy(self)
-        twin._forward = (
-            network and network.coefficients
-        )  # `apply` pads, cuts and complains as for pictures
-        beta = np.moveaxis(twin.apply(observation.image), 2, 0)
+        network = self._plain
+        forward = None if network is None else network.coefficients
+        beta = self.apply_padded(forward, observation.image)
         assert network is not None
-        return Mixture(network.form.bank.sigmas, np.ascontiguousarray(beta))
+        return Mixture(network.form.bank.sigmas, np.ascontiguousarray(np.moveaxis(beta, 2, 0)))
 
     def skip(self, observation: Observation) -> str | None:
-        small = self._batch and max(observation.image.shape[:2]) <= self.multiple
-        lonely = (
-            "too small for statistics of its own (bn=batch): its coarsest features are one "
-            "pixel; try bn=running"
-        )
-        return super().skip(observation) or (lonely if small else None)
+        reason = super().skip(observation)
+        if reason is not None:
+            return reason
+        is_small = max(observation.image.shape[:2]) <= self.multiple
+        if self._batch_statistics and is_small:
+            return (
+                "too small for statistics of its own (bn=batch): its coarsest features are one "
+                "pixel; try bn=running"
+            )
+        return None
 
-    def _net(self, filtering: Filtering) -> Net:
-        from benchmark.methods.learned.networks.gkmnet import Form
-        from benchmark.methods.learned.networks.gkmnet import GkmNet as Net
+    def _build_network(self, filtering: Filtering) -> GkmNet:
+        from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
 
-        return Net(Form(**self.structure), filtering)  # type: ignore[arg-type]  # validated by the constructor
+        # The constructor has validated the structure.
+        return GkmNet(Form(**self.structure), filtering)  # type: ignore[arg-type]
+
+
+def _split_evenly(count: int) -> tuple[int, int]:
+    """Return two numbers that add up to one, the first the smaller if they differ."""
+    half = count // 2
+    return half, count - half

@@ -28,20 +28,26 @@ _INSIDE = MappingProxyType(
         **{f"attention.{gate}.bn": f"ta.{gate}.conv.bn" for gate in ("cw", "hc", "hw")},
     }
 )  # fmt: skip
-_LAYERS = MappingProxyType(
+_OUTSIDE_BLOCKS = MappingProxyType(
     {
-        **{
-            f"srams.0.{block}.{inside}": f"{its_block}.{its_inside}"
-            for block, its_block in _BLOCKS.items()
-            for inside, its_inside in _INSIDE.items()
-        },
         "srams.0.memory.conv": "APU.conv_atten.conv",
         "srams.0.detail.0": "APU.conv.conv.0",
         "srams.0.detail.1": "APU.conv.conv.1",
         "mixes.0": "SumLayer.conv",
     }
 )
-"""Our name of each layer of the released GKMNet -> its authors' name."""
+
+
+def _map_layer_names() -> Mapping[str, str]:
+    """Return our name of each layer of the released GKMNet -> its authors' name."""
+    names = dict(_OUTSIDE_BLOCKS)
+    for our_block, their_block in _BLOCKS.items():
+        for our_layer, their_layer in _INSIDE.items():
+            names[f"srams.0.{our_block}.{our_layer}"] = f"{their_block}.{their_layer}"
+    return MappingProxyType(names)
+
+
+_LAYERS = _map_layer_names()
 
 
 class GkmNetOfficial(Importer):
@@ -73,11 +79,11 @@ class GkmNetOfficial(Importer):
 
         with torch.device("meta"):
             ours = GkmNet(Form("official")).state_dict()
-        expected = {_official(name): tensor for name, tensor in ours.items()}
-        state = checkpoint_import.fitted(checkpoints.read_foreign(path), expected, path)
-        return {name: state[_official(name)] for name in ours}
+        entries = {_translate_name(name): tensor for name, tensor in ours.items()}
+        state = checkpoint_import.fitted(checkpoints.read_foreign(path), entries, path)
+        return {name: state[_translate_name(name)] for name in ours}
 
 
-def _official(name: str) -> str:
+def _translate_name(name: str) -> str:
     layer, _, leaf = name.rpartition(".")
     return f"{_LAYERS[layer]}.{leaf}"

@@ -17,7 +17,7 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from benchmark import checkpoints
-from benchmark.api import Method, Network, Observation, Picture, Scalar, UsageError
+from benchmark.api import Method, MethodCard, Network, Observation, Picture, Scalar, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,20 +47,21 @@ class Padding:
 class _Found:
     """The checkpoints of a class at this moment, as tag -> file."""
 
-    def __get__(self, instance: object, owner: type[Networked]) -> Mapping[str, str]:
+    def __get__(self, instance: object, owner: type[MethodWithNetwork]) -> Mapping[str, str]:
         return checkpoints.find(owner.id, [SHIPPED])
 
 
 class _Default:
     """The tag that a bare method id stands for."""
 
-    def __get__(self, instance: object, owner: type[Networked]) -> str | None:
+    def __get__(self, instance: object, owner: type[MethodWithNetwork]) -> str | None:
         found = list(owner.checkpoints)
         return PREFERRED if PREFERRED in found else next(iter(found), None)
 
 
-class Networked(Method):
-    """A method that has a network. Subclasses say which by `build`, and how fast by `compiled`.
+class MethodWithNetwork(Method):
+    """A method that has a network. Subclasses say which by `build`, and how it runs fast by
+    `compile_network`.
 
     Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs
     at random weights.
@@ -103,20 +104,16 @@ class Networked(Method):
             UsageError: if `tile` is set for a network that sees the whole picture.
             DataError: if the checkpoint's file is damaged.
         """
-        typed = {key: value for key, value in (structure or {}).items() if value is not None}
         self._file = None if checkpoint is None else Path(self.checkpoints[checkpoint])
-        trained: Mapping[str, Scalar] = {}
+        weights_structure: Mapping[str, Scalar] = {}
         if self._file is not None:
-            held = checkpoints.read_card(self._file)
-            trained = {**self.defaults, **held.parameters}
-            notes = " ".join(text for text in (self.card.notes, held.notes) if text)
-            self.card = dataclasses.replace(
-                self.card, trained_on=held.trained_on, budget=_budget(held.facts), notes=notes
-            )
-        self.structure: Mapping[str, Scalar] = MappingProxyType(
-            {**self.defaults, **trained, **typed}
-        )
-        self._lacking = self._why_not(checkpoint, trained)
+            weights_card = checkpoints.read_card(self._file)
+            weights_structure = {**self.defaults, **weights_card.parameters}
+            self.card = _extend_card(self.card, weights_card)
+        id_structure = {key: value for key, value in (structure or {}).items() if value is not None}
+        merged = {**self.defaults, **weights_structure, **id_structure}
+        self.structure: Mapping[str, Scalar] = MappingProxyType(merged)
+        self._missing_weights = self._explain_missing_weights(checkpoint, weights_structure)
         if tile and self.halo is None:
             raise UsageError(
                 f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture"
@@ -137,7 +134,7 @@ class Networked(Method):
     def build(self) -> nn.Module:
         """Return the network of this structure in plain form, at whatever weights torch draws."""
 
-    def trainable(self) -> nn.Module:
+    def build_trainable(self) -> nn.Module:
         """Return the network in the form that trains fastest, at the weights that `build` draws.
 
         Gradients pass through it, and its entries are those of the plain form.
@@ -146,7 +143,7 @@ class Networked(Method):
 
         return winograd.use_winograd_for_training(self.build())
 
-    def compiled(self, network: nn.Module, device: str) -> Forward:
+    def compile_network(self, network: nn.Module, device: str) -> Forward:
         """Return a network with its weights (in eval mode, on `device`) as the function that
         `restore` calls.
 
@@ -157,7 +154,7 @@ class Networked(Method):
 
         return network.to(memory_format=torch.channels_last)
 
-    def padding(self, height: int, width: int) -> Padding:
+    def choose_padding(self, height: int, width: int) -> Padding:
         """Return how a picture is continued to the next multiples; `apply` cuts the same off again.
 
         Reflected at bottom and right, unless a subclass says otherwise.
@@ -165,7 +162,7 @@ class Networked(Method):
         return Padding((0, -height % self.multiple), (0, -width % self.multiple))
 
     def skip(self, observation: Observation) -> str | None:
-        return self._lacking
+        return self._missing_weights
 
     def weights_hash(self) -> str | None:
         return None if self._file is None else checkpoints.sha256(self._file)
@@ -177,101 +174,128 @@ class Networked(Method):
         Raises:
             DataError: if the checkpoint does not fit the network, with every entry that does not.
         """
-        if self._lacking is not None or self._file is None:
+        if self._missing_weights is not None or self._file is None:
             return
         network = self.build()
-        held = checkpoints.load(self._file)
-        checkpoints.require(held, network.state_dict(), self._file)
-        network.load_state_dict(held)
+        weights = checkpoints.load(self._file)
+        checkpoints.require(weights, network.state_dict(), self._file)
+        network.load_state_dict(weights)
         network.requires_grad_(False)
-        self._forward = self.compiled(network.eval().to(device), device)
+        self._forward = self.compile_network(network.eval().to(device), device)
         self._device = device
 
-    def apply(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network makes of H x W x C, as H x W x D, padded and tiled as this method
-        says.
+    def apply(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network makes of H x W x C, as H x W x D.
 
         Raises:
             UsageError: without weights, or before `prepare`.
         """
-        if self._forward is None:
-            raise UsageError(self._lacking or f"{self.id}: prepare() was not called")
-        height, width = fed.shape[:2]
-        padding = self.padding(height, width)
-        top, left = padding.rows[0], padding.columns[0]
-        made = self._run(
-            np.pad(fed, (padding.rows, padding.columns, (0, 0)), mode=padding.mode)
-            if padding
-            else fed
-        )
-        return np.ascontiguousarray(made[top : top + height, left : left + width])
+        return self.apply_padded(self._forward, inputs)
+
+    def apply_padded(
+        self, forward: Forward | None, inputs: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return what a function makes of H x W x C, as H x W x D, padded and tiled as this method
+        says.
+
+        Raises:
+            UsageError: if there is no function: without weights, or before `prepare`.
+        """
+        if forward is None:
+            raise UsageError(self._missing_weights or f"{self.id}: prepare() was not called")
+        height, width = inputs.shape[:2]
+        padding = self.choose_padding(height, width)
+        if padding:
+            inputs = np.pad(inputs, (padding.rows, padding.columns, (0, 0)), mode=padding.mode)
+        output = self._run(forward, inputs)
+        top = padding.rows[0]
+        left = padding.columns[0]
+        return np.ascontiguousarray(output[top : top + height, left : left + width])
 
     def network(self) -> Network:
         channels = 3 if self.card.inputs == "image" else 6
 
         def shapes(height: int, width: int) -> tuple[tuple[int, ...], ...]:
-            padding = self.padding(height, width)
-            return ((1, channels, height + sum(padding.rows), width + sum(padding.columns)),)
+            padding = self.choose_padding(height, width)
+            height += sum(padding.rows)
+            width += sum(padding.columns)
+            return ((1, channels, height, width),)
 
         return Network(forms={"": self.build}, shapes=shapes)
 
-    def _run(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, forward: Forward, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
         from benchmark.methods.learned.networks.tiles import apply_in_tiles
 
-        assert self._forward is not None
         with torch.inference_mode():
-            with (
-                warnings.catch_warnings()
-            ):  # torch has no word for memory that is only read, and a copy may be large
+            with warnings.catch_warnings():
+                # torch has no word for memory that is only read, and a copy may be large
                 warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-                held = torch.from_numpy(np.ascontiguousarray(picture))
-            batch = held.permute(2, 0, 1)[None].to(self._device)
-            made = apply_in_tiles(self._forward, batch, self._tile, self.halo or 0, self.multiple)
-            return made[0].permute(1, 2, 0).float().cpu().numpy()
+                picture = torch.from_numpy(np.ascontiguousarray(inputs))
+            batch = picture.permute(2, 0, 1)[None].to(self._device)
+            output = apply_in_tiles(forward, batch, self._tile, self.halo or 0, self.multiple)
+            return output[0].permute(1, 2, 0).float().cpu().numpy()
 
-    def _why_not(self, checkpoint: str | None, trained: Mapping[str, Scalar]) -> str | None:
-        differs = {
-            key: value
-            for key, value in self.structure.items()
-            if trained and trained.get(key) != value
-        }
+    def _explain_missing_weights(
+        self, checkpoint: str | None, weights_structure: Mapping[str, Scalar]
+    ) -> str | None:
         if checkpoint is None:
-            return f"no weights: {self._ways()}"
-        if differs:
-            asked = ", ".join(f"{key}={value}" for key, value in differs.items())
-            return (
-                f"no weights for {asked} (those of {self.id}.{checkpoint} have another "
-                f"structure): {self._ways()}"
-            )
-        return None
+            return f"no weights: {self._say_how_to_get_weights()}"
+        if not weights_structure:
+            return None
+        differences = [
+            f"{key}={value}"
+            for key, value in self.structure.items()
+            if weights_structure.get(key) != value
+        ]
+        if not differences:
+            return None
+        return (
+            f"no weights for {', '.join(differences)} (those of {self.id}.{checkpoint} have "
+            f"another structure): {self._say_how_to_get_weights()}"
+        )
 
-    def _ways(self) -> str:
-        mine = (
+    def _say_how_to_get_weights(self) -> str:
+        own_file = (
             f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
             f"({checkpoints.VARIABLE})"
         )
-        return self.obtain.format(id=self.id) + mine
+        return self.obtain.format(id=self.id) + own_file
 
 
-def _budget(facts: Mapping[str, Scalar]) -> str:
-    """Return from a card's facts how long the weights were trained, in words."""
-    seen, planned = _number(facts.get("megapixels")), str(facts.get("budget", ""))
-    if seen is None:
-        return ""
-    amount, _, unit = planned.partition(" ")
-    whole = _number(amount) if unit == "megapixels" else None
-    of = f" of {amount}" if whole is not None and seen < 0.99 * whole else ""
-    before = (
-        f" after {start.partition(',')[0]}" if (start := str(facts.get("started from", ""))) else ""
+def _extend_card(card: MethodCard, weights_card: checkpoints.Card) -> MethodCard:
+    """Return a method's card with what that of its weights says."""
+    notes = [text for text in (card.notes, weights_card.notes) if text]
+    return dataclasses.replace(
+        card,
+        trained_on=weights_card.trained_on,
+        budget=_describe_training(weights_card.facts),
+        notes=" ".join(notes),
     )
+
+
+def _describe_training(facts: Mapping[str, Scalar]) -> str:
+    """Return from a card's facts how long the weights were trained, in words."""
+    megapixels = _parse_fact(facts.get("megapixels"))
+    if megapixels is None:
+        return ""
+    text = f"{megapixels:.0f}"
+    amount, _, unit = str(facts.get("budget", "")).partition(" ")
+    budget = _parse_fact(amount)
+    if unit == "megapixels" and budget is not None and megapixels < 0.99 * budget:
+        text += f" of {amount}"
+    text += " megapixels"
+    start = str(facts.get("started from", ""))
+    if start:
+        text += f" after {start.partition(',')[0]}"
     noise = str(facts.get("data: noise", "none"))
-    noisy = "" if noise == "none" else f", noise {noise}"
-    return f"{seen:.0f}{of} megapixels{before}{noisy}, seed {facts.get('seed', 'not known')}"
+    if noise != "none":
+        text += f", noise {noise}"
+    return f"{text}, seed {facts.get('seed', 'not known')}"
 
 
-def _number(value: object) -> float | None:
+def _parse_fact(value: object) -> float | None:
     """Return a fact as a number, None where it is none: anybody may have written the card."""
     try:
         return float(str(value))
@@ -279,17 +303,17 @@ def _number(value: object) -> float | None:
         return None
 
 
-class NetworkMethod(Networked):
+class NetworkMethod(MethodWithNetwork):
     """A method that is one network and nothing else."""
 
-    def observed(self, observation: Observation) -> NDArray[np.float32]:
+    def select_inputs(self, observation: Observation) -> NDArray[np.float32]:
         """Return what the network is fed, H x W x C; the picture unless a subclass says
         otherwise.
         """
         return observation.image
 
     def restore(self, observation: Observation) -> Picture:
-        return self.apply(self.observed(observation))
+        return self.apply(self.select_inputs(observation))
 
 
 class TiledMethod(NetworkMethod):
@@ -307,7 +331,7 @@ class TiledMethod(NetworkMethod):
         """
         super().__init__(checkpoint, tile=tile)
 
-    def compiled(self, network: nn.Module, device: str) -> Forward:
+    def compile_network(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks.winograd import use_winograd_for_inference
 
         return use_winograd_for_inference(network, device)

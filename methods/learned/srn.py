@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Srn(TiledMethod):
+class SrnMethod(TiledMethod):
     """Scale-recurrent network of Tao et al., in the form that GKMNet's paper compares with.
 
     An output pixel depends, in theory, on inputs up to 1350 pixels away, so tiles are not exact: at
@@ -40,6 +40,6 @@ class Srn(TiledMethod):
     )
 
     def build(self) -> nn.Module:
-        from benchmark.methods.learned.networks.srn import Srn as Net
+        from benchmark.methods.learned.networks.srn import Srn
 
-        return Net()
+        return Srn()

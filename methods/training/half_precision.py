@@ -84,7 +84,7 @@ def _psnrs(
 def _psnr(method: NetworkMethod, network: nn.Module, sample: Sample) -> float:
     import torch
 
-    fed = method.observed(sample.observe(method.card))
+    fed = method.select_inputs(sample.observe(method.card))
     with torch.inference_mode():
         batch = torch.from_numpy(fed.copy()).permute(2, 0, 1)[None]
         output = network(batch)[0].permute(1, 2, 0).double().numpy()

@@ -98,7 +98,7 @@ class _Session:
 
     def __init__(self, job: Job, held: dict[str, Any] | None) -> None:
         self._job, self._files, self._identity = job, job.files, job.identity()
-        self._learner = Learner(job.method.trainable, job.recipe, job.hardware, job.seed)
+        self._learner = Learner(job.method.build_trainable, job.recipe, job.hardware, job.seed)
         self._feed = Feed(job.source.examples, job.views)
         self._validation = Validation(
             job.source.held_out, self._feed, job.recipe.phases[-1], job.method.multiple
@@ -260,7 +260,7 @@ class _Session:
         nothing.
         """
         tensors = checkpoints.load(self._files.checkpoint)
-        network = self._job.method.trainable()
+        network = self._job.method.build_trainable()
         found = []
         for kept in (tensors, halved(tensors)):
             network.load_state_dict(kept)

@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from benchmark.api import Map, MethodCard, Network, Observation, Picture
-from benchmark.methods.learned.method import Forward, Networked, Tile
+from benchmark.methods.learned.method import Forward, MethodWithNetwork, Tile
 from benchmark.methods.two_stage.deconvolution import Bins, Constants, Light, Name, Psf
 from benchmark.methods.two_stage.methods import MapSource, Pipeline
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class DmeNet(Networked, Pipeline):
+class DmeNetMethod(MethodWithNetwork, Pipeline):
     """The blur map of DMENet's network, then a deconvolver. With the true map no weights are
     needed.
     """
@@ -73,7 +73,7 @@ class DmeNet(Networked, Pipeline):
         if map == "oracle":  # no weights take part
             checkpoint = None
             self.card = dataclasses.replace(self.card, trained_on=())
-        Networked.__init__(self, checkpoint, tile=tile)
+        MethodWithNetwork.__init__(self, checkpoint, tile=tile)
         Pipeline.__init__(
             self,
             map=map,
@@ -90,17 +90,16 @@ class DmeNet(Networked, Pipeline):
         )
 
     def build(self) -> nn.Module:
-        from benchmark.methods.learned.networks.dmenet import DmeNet as Net
+        from benchmark.methods.learned.networks.dmenet import DmeNet
 
-        return Net()
+        return DmeNet()
 
-    def compiled(self, network: nn.Module, device: str) -> Forward:
-        from benchmark.methods.learned.networks.dmenet import DmeNet as Net
-        from benchmark.methods.learned.networks.dmenet import fold_normalisation
+    def compile_network(self, network: nn.Module, device: str) -> Forward:
+        from benchmark.methods.learned.networks.dmenet import DmeNet, fold_normalisation
 
-        assert isinstance(network, Net)
+        assert isinstance(network, DmeNet)
         fold_normalisation(network)
-        return super().compiled(network, device)
+        return super().compile_network(network, device)
 
     def network(self) -> Network:
         from benchmark.methods.learned.networks.dmenet import Supervised
@@ -109,14 +108,14 @@ class DmeNet(Networked, Pipeline):
         return Network(forms=forms, shapes=super().network().shapes)
 
     def prepare(self, device: str) -> None:
-        Networked.prepare(self, device)
+        MethodWithNetwork.prepare(self, device)
         if self._oracle or self._forward is not None:
             Pipeline.prepare(self, device)
 
     def skip(self, observation: Observation) -> str | None:
-        return (
-            Pipeline.skip(self, observation) if self._oracle else Networked.skip(self, observation)
-        )
+        if self._oracle:
+            return Pipeline.skip(self, observation)
+        return MethodWithNetwork.skip(self, observation)
 
     def estimate(self, image: Picture) -> Map:
         return sigma(self.apply(image)[..., 0])

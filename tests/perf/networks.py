@@ -26,8 +26,8 @@ from torch import Tensor
 
 from benchmark.api import Network
 from benchmark.cost.counting import count_network
-from benchmark.methods.learned.gkmnet import GkmNet
-from benchmark.methods.learned.method import Networked
+from benchmark.methods.learned.gkmnet import GkmNetMethod
+from benchmark.methods.learned.method import MethodWithNetwork
 from benchmark.methods.learned.networks import gkmnet
 from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, extend_picture
 from benchmark.registry import METHODS, create
@@ -110,16 +110,16 @@ def measure(name: str, form: str, folder: Path) -> None:
     """Time one form in this process and print the result as JSON."""
     torch.set_num_threads(THREADS)
     method = create(METHODS, name)[0]
-    assert isinstance(method, Networked)
+    assert isinstance(method, MethodWithNetwork)
     torch.manual_seed(0)
     network = method.build().eval().requires_grad_(False)
     x = torch.rand(1, 3, HEIGHT, WIDTH)
     if form == "separable":
-        assert isinstance(method, GkmNet)
+        assert isinstance(method, GkmNetMethod)
         plain = network
         network = method.network().forms["separable GCM"]().eval().requires_grad_(False)
         network.load_state_dict(plain.state_dict())
-    forward = method.compiled(network, "cpu") if form == "fast" else network
+    forward = method.compile_network(network, "cpu") if form == "fast" else network
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with torch.inference_mode():
         made: Tensor = forward(x)
@@ -175,7 +175,7 @@ def report_grouped() -> None:
     """
     torch.set_num_threads(THREADS)
     method = create(METHODS, "gkmnet")[0]
-    assert isinstance(method, GkmNet)
+    assert isinstance(method, GkmNetMethod)
     torch.manual_seed(0)
     network = method.build().eval().requires_grad_(False)
     assert isinstance(network, gkmnet.GkmNet)
@@ -185,7 +185,7 @@ def report_grouped() -> None:
     x = torch.rand(1, COLOURS, height, width)
     seconds, made = [], []
     with torch.inference_mode():
-        for forward in (grouped, network, method.compiled(copy.deepcopy(network), "cpu")):
+        for forward in (grouped, network, method.compile_network(copy.deepcopy(network), "cpu")):
             forward(x[..., :32, :32])
             started = time.perf_counter()
             made.append(forward(x))

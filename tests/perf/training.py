@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import imageio
-from benchmark.methods.learned.gkmnet import GkmNet
+from benchmark.methods.learned.gkmnet import GkmNetMethod
 from benchmark.methods.training import learner, start_weights
 from benchmark.methods.training.data import Simulated
 from benchmark.methods.training.loader import Feed, loader
@@ -82,10 +82,10 @@ def shipped(mixed: bool) -> Step:
     return trained(gkmnet().trainable, torch.channels_last, fused=True, mixed=mixed)
 
 
-def gkmnet() -> GkmNet:
+def gkmnet() -> GkmNetMethod:
     """Return the method."""
     method = create(METHODS, "gkmnet")[0]
-    assert isinstance(method, GkmNet)
+    assert isinstance(method, GkmNetMethod)
     return method
 
 

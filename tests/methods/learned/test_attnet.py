@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmark import conformance
 from benchmark.api import Observation
 from benchmark.methods.learned import method
-from benchmark.methods.learned.attnet import AttNet as AttNetMethod
+from benchmark.methods.learned.attnet import AttNetMethod
 from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, PixelGate, merge_skip
 from benchmark.methods.learned.networks.srn import build_srn_pyramid
 from benchmark.methods.learned.networks.tiles import apply_in_tiles
@@ -166,7 +166,7 @@ def test_training_reaches_every_parameter_through_every_scale() -> None:
 
 
 def _fast(network: AttNet) -> nn.Module:
-    fast = AttNetMethod().compiled(copy.deepcopy(network), "cpu")
+    fast = AttNetMethod().compile_network(copy.deepcopy(network), "cpu")
     assert isinstance(fast, nn.Module)
     return fast
 

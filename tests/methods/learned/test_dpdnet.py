@@ -122,7 +122,7 @@ def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, weight
         truth, plain, quick = (
             _keras(network, x.double()),
             network(x),
-            method.compiled(copy, "cpu")(x),
+            method.compile_network(copy, "cpu")(x),
         )
     assert truth.std() > 0.01  # the comparison is about something
     assert (plain - truth).abs().max() < 1e-5
@@ -195,6 +195,6 @@ def test_tiles_change_nothing() -> None:
 
 def test_the_left_view_comes_first() -> None:
     left, right = (np.full((4, 5, 3), value, np.float32) for value in (0.25, 0.75))
-    inputs = DpdNetD().observed(Observation((left + right) / 2, (left, right)))
+    inputs = DpdNetD().select_inputs(Observation((left + right) / 2, (left, right)))
     assert inputs.shape == (4, 5, 6)
     assert (inputs[..., :3] == 0.25).all() and (inputs[..., 3:] == 0.75).all()

@@ -32,7 +32,7 @@ from benchmark.api import DataError, Observation, Scalar, UsageError
 from benchmark.arrays import Float64Array
 from benchmark.cli import listing
 from benchmark.methods.learned import method
-from benchmark.methods.learned.gkmnet import GkmNet as GkmNetMethod
+from benchmark.methods.learned.gkmnet import GkmNetMethod
 from benchmark.methods.learned.networks.blocks import double_size
 from benchmark.methods.learned.networks.gkmnet import (
     ConvLstm,
@@ -795,9 +795,9 @@ def test_any_size_is_continued_and_cut_again(
 
 
 def test_the_black_frame_of_rtf_is_four_pixels() -> None:
-    padding = GkmNetMethod(pad="black").padding(360, 360)
+    padding = GkmNetMethod(pad="black").choose_padding(360, 360)
     assert (padding.rows, padding.columns, padding.mode) == ((4, 4), (4, 4), "constant")
-    assert not GkmNetMethod().padding(1120, 1680)
+    assert not GkmNetMethod().choose_padding(1120, 1680)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -27,7 +27,7 @@ from benchmark.methods.learned.networks.srn import (
 )
 from benchmark.methods.learned.networks.tiles import apply_in_tiles
 from benchmark.methods.learned.networks.winograd import WinogradConv2d
-from benchmark.methods.learned.srn import Srn as SrnMethod
+from benchmark.methods.learned.srn import SrnMethod
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
@@ -184,7 +184,7 @@ def test_training_reaches_every_parameter_through_every_scale() -> None:
 
 
 def _fast(network: Srn) -> nn.Module:
-    fast = SrnMethod().compiled(copy.deepcopy(network), "cpu")
+    fast = SrnMethod().compile_network(copy.deepcopy(network), "cpu")
     assert isinstance(fast, nn.Module)
     return fast
 

@@ -172,7 +172,7 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
     import torch
 
     torch.manual_seed(0)
-    network = networked(name).trainable().eval()
+    network = networked(name).build_trainable().eval()
     assert start_weights.identity(network) == starts
     if starts:
         x = torch.rand(1, 3, 64, 64)
@@ -192,7 +192,7 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     from benchmark.methods.learned.networks.dpdnet import DpdNet
 
     torch.manual_seed(0)
-    network = networked(name).trainable().eval()
+    network = networked(name).build_trainable().eval()
     assert isinstance(network, DpdNet)
     seen: list[torch.Tensor] = []
     network.out[1].register_forward_hook(
@@ -206,14 +206,14 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     assert seen[0].min() < 0.5, "as it is drawn, a channel is shut"
     assert seen[1].min() > 0.98
     assert (made - 0.5).abs().mean() < 0.15
-    assert not start_weights.opened(networked("srn").trainable())
+    assert not start_weights.opened(networked("srn").build_trainable())
 
 
 def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> None:
     import torch
 
     method = networked("gkmnet")
-    plain, fast = method.build().eval(), method.trainable().eval()
+    plain, fast = method.build().eval(), method.build_trainable().eval()
     fast.load_state_dict(plain.state_dict())
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
@@ -226,7 +226,7 @@ def test_first_filters_whiten_what_the_network_is_fed() -> None:
     from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     torch.manual_seed(0)
-    network = networked("gkmnet").trainable().eval()
+    network = networked("gkmnet").build_trainable().eval()
     assert isinstance(network, GkmNet)
     pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(
         200, 3, 16, 16
@@ -260,7 +260,7 @@ def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
 ) -> None:
     import torch
 
-    network = networked(name).trainable().eval()
+    network = networked(name).build_trainable().eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert start_weights.whiten(network, torch.rand(2, fed, 32, 32)) == 1
     changed = [

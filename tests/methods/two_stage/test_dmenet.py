@@ -25,7 +25,7 @@ from benchmark.arrays import Float64Array
 from benchmark.methods.learned import method
 from benchmark.methods.learned.networks import dmenet
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
-from benchmark.methods.two_stage.dmenet import DmeNet, sigma
+from benchmark.methods.two_stage.dmenet import DmeNetMethod, sigma
 from benchmark.methods.two_stage.methods import Pipeline
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
@@ -92,8 +92,8 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ready(weights: Path) -> DmeNet:
-    made = DmeNet(checkpoint="drawn")
+def ready(weights: Path) -> DmeNetMethod:
+    made = DmeNetMethod(checkpoint="drawn")
     made.prepare("cpu")
     return made
 
@@ -207,7 +207,7 @@ def test_align_corners_makes_no_difference_to_doubling(size: int) -> None:
 
 
 def test_the_form_that_runs_is_the_plain_one(plain: dmenet.DmeNet) -> None:
-    made = DmeNet().compiled(copy.deepcopy(plain), "cpu")
+    made = DmeNetMethod().compile_network(copy.deepcopy(plain), "cpu")
     assert isinstance(made, dmenet.DmeNet)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in made.modules())
     assert made.encoder[0][2].weight.is_contiguous(memory_format=torch.channels_last)
@@ -266,11 +266,11 @@ def _reach(position: int) -> int:
 
 def test_the_halo_is_what_the_network_sees() -> None:
     assert max(map(_reach, range(16))) == 193
-    assert 193 <= DmeNet.halo < 193 + 16 and DmeNet.halo % 16 == 0
+    assert 193 <= DmeNetMethod.halo < 193 + 16 and DmeNetMethod.halo % 16 == 0
 
 
-def test_tiles_change_nothing(ready: DmeNet, weights: Path) -> None:
-    tiled = DmeNet(checkpoint="drawn", tile=272)
+def test_tiles_change_nothing(ready: DmeNetMethod, weights: Path) -> None:
+    tiled = DmeNetMethod(checkpoint="drawn", tile=272)
     tiled.prepare("cpu")
     picture = _picture(30, 541, seed=4)  # the tiles see 480 columns each
     np.testing.assert_allclose(tiled.apply(picture), ready.apply(picture), atol=1e-5)
@@ -298,7 +298,7 @@ def test_sigma_undoes_the_authors_scale(pixels: float) -> None:
 
 @pytest.mark.parametrize("shape", [(37, 53), (16, 40), (1, 1), (3, 70)])
 def test_the_map_of_any_picture_in_pixels(
-    ready: DmeNet, plain: dmenet.DmeNet, shape: tuple[int, int]
+    ready: DmeNetMethod, plain: dmenet.DmeNet, shape: tuple[int, int]
 ) -> None:
     picture = _picture(*shape, seed=5)
     height, width = shape
@@ -331,15 +331,15 @@ def test_the_deconvolver_works_under_that_map(weights: Path) -> None:
     np.testing.assert_array_equal(other.restore(seen), expected)
 
 
-def _prepared(text: str) -> DmeNet:
+def _prepared(text: str) -> DmeNetMethod:
     made, _ = create(METHODS, text)
-    assert isinstance(made, DmeNet)
+    assert isinstance(made, DmeNetMethod)
     made.prepare("cpu")
     return made
 
 
 def test_its_options_are_those_of_the_other_pipelines() -> None:
-    assert describe_parameters(DmeNet) == describe_parameters(Pipeline) | {"tile": "int = 0"}
+    assert describe_parameters(DmeNetMethod) == describe_parameters(Pipeline) | {"tile": "int = 0"}
 
 
 @pytest.mark.parametrize(
@@ -404,16 +404,16 @@ def test_the_true_map_needs_no_weights() -> None:
 
 
 def test_the_card_says_what_weights_and_constants_saw(weights: Path) -> None:
-    found = DmeNet(checkpoint="drawn")
+    found = DmeNetMethod(checkpoint="drawn")
     assert found.card.family == "learned" and not found.card.oracle
     assert found.card.trained_on == ("drawn pictures", "DPD test")
-    assert DmeNet(checkpoint="drawn", constants="tuned").card.trained_on == (
+    assert DmeNetMethod(checkpoint="drawn", constants="tuned").card.trained_on == (
         "drawn pictures",
         "BSDS500",
     )
     assert "Drawn at random." in found.card.notes and "Krishnan" in found.card.notes
     assert found.weights_hash() == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert DmeNet.card.trained_on is None  # the class is not changed
+    assert DmeNetMethod.card.trained_on is None  # the class is not changed
 
 
 def test_unknown_training_data_stay_unknown(
@@ -421,7 +421,7 @@ def test_unknown_training_data_stay_unknown(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     checkpoints.save(tmp_path / "dmenet.found.safetensors", {}, checkpoints.Card(method="dmenet"))
-    assert DmeNet(checkpoint="found").card.trained_on is None
+    assert DmeNetMethod(checkpoint="found").card.trained_on is None
 
 
 def test_weights_that_do_not_fit_are_refused(
@@ -431,11 +431,11 @@ def test_weights_that_do_not_fit_are_refused(
     state = {"head.2.bias": torch.zeros(2), "other": torch.zeros(1)}
     checkpoints.save(tmp_path / "dmenet.bad.safetensors", state, CARD)
     with pytest.raises(DataError, match=r"head.2.bias is \(2,\), expected \(1,\)"):
-        DmeNet(checkpoint="bad").prepare("cpu")
+        DmeNetMethod(checkpoint="bad").prepare("cpu")
 
 
 def test_what_is_counted() -> None:
-    network = DmeNet().network()
+    network = DmeNetMethod().network()
     with torch.device("meta"):
         counts = {name: _count(build()) for name, build in network.forms.items()}
     assert counts == {"inference": 25_351_873, "with auxiliary heads": 26_943_184}
