@@ -70,11 +70,15 @@ def as_map(array: object, what: str = "blur map") -> Map:
 
 
 def _frozen(
-    array: object, what: str, dtype: np.dtype[np.float32], layout: str, fits: object
+    array: object,
+    what: str,
+    dtype: np.dtype[np.float32],
+    layout: str,
+    fits: Callable[[tuple[int, ...]], bool],
 ) -> NDArray[np.float32]:
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{what}: expected a numpy array ({layout}), got {type(array).__name__}")
-    if array.dtype != dtype or not callable(fits) or not fits(array.shape) or 0 in array.shape:
+    if array.dtype != dtype or not fits(array.shape) or 0 in array.shape:
         raise ValueError(f"{what}: expected {layout}, got shape {array.shape} {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{what}: holds NaN or infinite values")
@@ -282,7 +286,9 @@ class Method(ABC):
             `oracle`).
         version: changes whenever its results may change; part of every cell's identity.
         checkpoints: name -> weights file, for methods with weights; a class that fills it must also
-            set `default_checkpoint` and accept a keyword `checkpoint: str`.
+            set `default_checkpoint` and accept a keyword `checkpoint: str`. One that has the
+            keyword and leaves this empty gets a `benchmark.checkpoints.Checkpoint`: a file
+            NAME.TAG.safetensors in the folders that the suite searches.
         variants: group name -> parameter texts that the group stands for, e.g. {"oracle":
             ("map=oracle",)}.
     """
@@ -294,13 +300,17 @@ class Method(ABC):
     variants: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     @classmethod
-    def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
+    def fixed(cls, checkpoint: Any) -> Mapping[str, Scalar]:
         """Return the parameters whose values come with a checkpoint (its network's structure), None
         for no checkpoint.
 
         Their default in the constructor is None, "as the checkpoint has it". An id without a tag
         means a checkpoint that has what the id says, and a canonical id names what differs from
         those without a checkpoint.
+
+        Args:
+            checkpoint: what the constructor gets: the tag, or for a class that lists no
+                `checkpoints` the `benchmark.checkpoints.Checkpoint` of the catalogue.
         """
         return {}
 

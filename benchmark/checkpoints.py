@@ -9,11 +9,12 @@ BENCHMARK_CHECKPOINTS (default: ./checkpoints), then those that ship.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,11 @@ NOISE_TRAINED = "-noise"
 """How the tags of weights end that were trained on noisy pictures, the "+" versions of papers;
 `train` sees to it.
 """
+PREFERRED_TAG = "sim"
+"""The checkpoint that a method's bare name stands for, where it is there."""
+SHIPPED_FOLDER = Path(__file__).parent / "methods" / "checkpoints"
 _TAG = r"[A-Za-z0-9_-]+"
+_FILE_NAME = re.compile(rf"(?P<method>[\w-]+)\.(?P<tag>{_TAG}){re.escape(SUFFIX)}")
 _CARD = "defocus_bench_card"
 
 
@@ -95,17 +100,60 @@ def user_folder() -> Path:
     return Path(os.environ.get(VARIABLE) or "checkpoints")
 
 
-def find(method: str, shipped: Iterable[Path] = ()) -> dict[str, str]:
-    """Return tag -> file of every checkpoint of a method; one of the user's hides one that ships
-    with the same tag.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of weights that belongs to a method; what a method with a network is built with.
+
+    Attributes:
+        method, tag: the two halves of its id.
+        path: the file.
     """
-    pattern = re.compile(rf"{re.escape(method)}\.({_TAG}){re.escape(SUFFIX)}")
-    found: dict[str, str] = {}
-    for folder in (*reversed(tuple(shipped)), user_folder()):
-        for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
-            if match := pattern.fullmatch(path.name):
-                found[match[1]] = str(path)
-    return dict(sorted(found.items()))
+
+    method: str
+    tag: str
+    path: Path
+
+    @functools.cached_property
+    def card(self) -> Card:
+        """What the file says of itself, read once; raises DataError as `read_card` does."""
+        return read_card(self.path)
+
+
+class CheckpointCatalogue:
+    """The checkpoints in some folders, as they were when it was made: once per command."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        """List the files of the folders that are there; an earlier folder hides the same file name
+        in a later one.
+        """
+        self._checkpoints: dict[str, dict[str, Checkpoint]] = {}
+        for folder in reversed(folders):
+            for path in folder.glob(f"*{SUFFIX}"):
+                match = _FILE_NAME.fullmatch(path.name)
+                if match is not None:
+                    checkpoint = Checkpoint(match["method"], match["tag"], path)
+                    self._checkpoints.setdefault(checkpoint.method, {})[checkpoint.tag] = checkpoint
+
+    @classmethod
+    def of_user(cls) -> CheckpointCatalogue:
+        """Return what there is now in the user's folder and among the checkpoints that ship."""
+        return cls([user_folder(), SHIPPED_FOLDER])
+
+    def of_method(self, method: str) -> dict[str, Checkpoint]:
+        """Return tag -> checkpoint of a method, in the order of the tags."""
+        return dict(sorted(self._checkpoints.get(method, {}).items()))
+
+
+def find_checkpoint(method: str, tag: str) -> Checkpoint:
+    """Return a checkpoint that a user has or that ships.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    checkpoints = CheckpointCatalogue.of_user().of_method(method)
+    if tag not in checkpoints:
+        raise UsageError(f"there is no checkpoint {method}.{tag}; `list checkpoints` shows them")
+    return checkpoints[tag]
 
 
 def sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.api import Dataset, MethodCard, Observation, Picture
 from benchmark.apply import PreparedMethod, Skip, describe_error, missing_input, prepare_for_user
-from benchmark.registry import METHODS, create
+from benchmark.registry import METHODS, create, list_checkpoints
 from benchmark.spec import parse_list
 
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
@@ -72,6 +72,7 @@ class _MethodUnderTest:
 
     def build(self) -> PreparedMethod:
         method, resolved = create(METHODS, self.text)
+        self.name = resolved.name
         return prepare_for_user(method, resolved.label, self._device)
 
     def observe(self, image: NDArray[np.floating]) -> Observation:
@@ -202,7 +203,8 @@ def _check_weights(subject: _MethodUnderTest) -> None:
     """Weights have a SHA-256, and the default checkpoint exists."""
     kind = subject.kind
     digest = subject.method.weights_hash()
-    if digest is None and (not kind.checkpoints or subject.method.card.oracle):
+    has_checkpoints = bool(list_checkpoints(kind, subject.name))
+    if digest is None and (not has_checkpoints or subject.method.card.oracle):
         raise Skip("no weights")
     if kind.checkpoints:
         assert kind.default_checkpoint in kind.checkpoints, (

@@ -13,8 +13,8 @@ from benchmark.cells import Cell
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
-from benchmark.registry import DATASETS, GROUPS, METHODS, ResolvedId, create, plugin_hash
-from benchmark.spec import Spec, parse_list
+from benchmark.registry import DATASETS, GROUPS, METHODS, create, plugin_hash
+from benchmark.spec import ResolvedId, Spec, parse_list
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

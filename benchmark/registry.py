@@ -8,27 +8,33 @@ nothing else.
 
 from __future__ import annotations
 
-import difflib
+import ast
+import contextlib
 import hashlib
 import importlib.util
 import inspect
-import json
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from benchmark.api import BenchmarkError, DataError, Dataset, Importer, Method, Metric, UsageError
+from benchmark.checkpoints import PREFERRED_TAG, Checkpoint, CheckpointCatalogue
 from benchmark.metrics.protocols import Protocol
-from benchmark.spec import Spec, parse
+from benchmark.spec import ResolvedId, Spec, parse, suggest_name
 
 T = TypeVar("T")
-_PLUGIN_MODULE = "defocus_plugin_"
+ConstructorField = tuple[Any, Any]
+"""Type and default of a keyword parameter; the default `...` marks a required one."""
+_PLUGIN_MODULE_PREFIX = "defocus_plugin_"
+_OLD_PACKAGES = ("methods", "datasets", "reports")
+"""Packages that stood at the top before they became part of `benchmark`."""
 GROUPS = ("all", "classical", "learned", "oracle", "ablations")
 
 
@@ -52,7 +58,7 @@ class Registry(Generic[T]):
         self._base = base
         self._entries: dict[str, _Entry] = {}
         self._clashes: dict[str, str] = {}
-        self._scanned = False
+        self._is_scanned = False
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers a class (or a record) under `name`, for use in a
@@ -73,9 +79,26 @@ class Registry(Generic[T]):
         """
         self._scan()
         self._check_name(name, item)
-        self._enter(name, _Entry(_where(item), lambda: item))
+        self._enter(name, _Entry(_find_origin(item), lambda: item))
         if name in self._clashes:
             raise UsageError(self._clashes.pop(name))
+
+    @contextlib.contextmanager
+    def temporarily(self, items: Mapping[str, T] = MappingProxyType({})) -> Iterator[None]:
+        """Register items, by name, until the `with` block ends; for tests.
+
+        What else is registered inside the block goes with them.
+        """
+        self._scan()
+        entries = dict(self._entries)
+        clashes = dict(self._clashes)
+        try:
+            for name, item in items.items():
+                self.add(name, item)
+            yield
+        finally:
+            self._entries = entries
+            self._clashes = clashes
 
     def names(self) -> list[str]:
         """Return every registered name in order, also of plug-ins that will not load."""
@@ -93,8 +116,13 @@ class Registry(Generic[T]):
         twice.
         """
         self._scan()
-        found = {name: reason for name in self._entries if (reason := self._failure(name))}
-        return found | self._clashes
+        reasons: dict[str, str] = {}
+        for name in self._entries:
+            try:
+                self.get(name)
+            except UsageError as error:
+                reasons[name] = str(error)
+        return reasons | self._clashes
 
     def get(self, name: str) -> T:
         """Return the class or record registered under `name`.
@@ -110,7 +138,7 @@ class Registry(Generic[T]):
             item = entry.load()
         except (Exception, SystemExit) as error:
             raise UsageError(
-                f"{self.kind} {name!r} ({entry.origin}) does not load: {_brief(error)}"
+                f"{self.kind} {name!r} ({entry.origin}) does not load: {_name_error(error)}"
             ) from error
         if not self._fits(item):
             raise UsageError(
@@ -120,34 +148,27 @@ class Registry(Generic[T]):
             raise UsageError(f"{self.kind} {name!r} ({entry.origin}) has no card")
         return typing.cast("T", item)
 
-    def _failure(self, name: str) -> str | None:
-        try:
-            self.get(name)
-        except UsageError as error:
-            return str(error)
-        return None
-
     def _fits(self, item: object) -> bool:
-        return (
-            issubclass(item, self._base) if isinstance(item, type) else isinstance(item, self._base)
-        )
+        if isinstance(item, type):
+            return issubclass(item, self._base)
+        return isinstance(item, self._base)
 
     def _entry(self, name: str) -> _Entry:
         self._scan()
         if name not in self._entries:
-            raise UsageError(_unknown(self.kind, name, self.names()) + self._install_hint())
+            raise UsageError(
+                _describe_unknown(self.kind, name, self.names()) + self._install_hint()
+            )
         return self._entries[name]
 
     def _install_hint(self) -> str:
-        return (
-            ""
-            if self._entries
-            else "; nothing is registered: install the suite first (pip install -e .)"
-        )
+        if self._entries:
+            return ""
+        return "; nothing is registered: install the suite first (pip install -e .)"
 
     def _scan(self) -> None:
-        if not self._scanned:
-            self._scanned = True
+        if not self._is_scanned:
+            self._is_scanned = True
             for point in metadata.entry_points(group=self._group):
                 package = point.dist.name if point.dist else "unknown package"
                 self._enter(point.name, _Entry(f"{package}: {point.value}", point.load))
@@ -165,10 +186,10 @@ class Registry(Generic[T]):
             )
 
     def _enter(self, name: str, entry: _Entry) -> None:
-        known = self._entries.setdefault(name, entry)
-        if known.origin != entry.origin:
+        first = self._entries.setdefault(name, entry)
+        if first.origin != entry.origin:
             self._clashes[name] = (
-                f"{self.kind} {name!r} is claimed twice: by {known.origin} and by {entry.origin}"
+                f"{self.kind} {name!r} is claimed twice: by {first.origin} and by {entry.origin}"
             )
 
 
@@ -179,30 +200,12 @@ PROTOCOLS: Registry[Protocol] = Registry("protocol", "defocus_bench.protocols", 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "defocus_bench.importers", Importer)
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedId:
-    """An id with every parameter validated and defaulted; equal ids give equal `parameters`,
-    however typed.
-
-    Attributes:
-        name, checkpoint: as registered; the checkpoint is the default one where none was typed.
-        parameters: all parameters, JSON-ready.
-        label: the canonical id: only what differs from the defaults, also where it comes with the
-            checkpoint.
-    """
-
-    name: str
-    checkpoint: str | None
-    parameters: Mapping[str, Any]
-    label: str
-
-    def parameters_json(self) -> str:
-        """Return the parameters as canonical JSON, for a cell's identity."""
-        return json.dumps(self.parameters, sort_keys=True)
-
-
 def create(
-    registry: Registry[type[T]], text: str | Spec, **injected: object
+    registry: Registry[type[T]],
+    text: str | Spec,
+    *,
+    catalogue: CheckpointCatalogue | None = None,
+    **injected: object,
 ) -> tuple[T, ResolvedId]:
     """Build the plug-in that an id names, with its parameters validated against the constructor's
     signature.
@@ -210,40 +213,72 @@ def create(
     Args:
         registry: where the name is looked up.
         text: an id as typed, or already parsed.
+        catalogue: where checkpoints are looked up; None for those that the user has and those that
+            ship, at this moment.
         injected: constructor arguments the harness supplies (a data set's `root`), not open to the
             id; `checkpoint=None` is a method without weights even where there are some.
 
     Raises:
         UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
     """
-    spec = parse(text) if isinstance(text, str) else text
-    factory = registry.get(spec.name)
-    fields = _fields(factory, hidden={*injected, "checkpoint"})
-    values, plain = _validated(spec, fields)
-    checkpoint = None if "checkpoint" in injected else _checkpoint(factory, spec, values)
-    held, usual = _fixed(factory, checkpoint), _fixed(factory, None)
-    if checkpoint is not None:
-        _require_known(f"{spec.name}.{checkpoint}", held, fields)
-    for key in [
-        key for key in held if values.get(key) == held[key]
-    ]:  # left out and typed mean the same
-        values[key] = plain[key] = None
-    differs = {
-        key: value for key, value in held.items() if key in fields and value != usual.get(key)
-    }
-    changed = {key: plain[key] for key, (_, default) in fields.items() if values[key] != default}
-    shown = {**differs, **changed}
-    label = str(
-        Spec(spec.name, checkpoint, {key: _text(shown[key]) for key in fields if key in shown})
-    )
-    given = dict(injected) if checkpoint is None else dict(injected, checkpoint=checkpoint)
+    resolved = resolve_id(registry, text, catalogue=catalogue, **injected)
+    return build_plugin(registry, resolved), resolved
+
+
+def build_plugin(registry: Registry[type[T]], resolved: ResolvedId) -> T:
+    """Build the plug-in of an id that was resolved before; nothing is looked up again.
+
+    Raises:
+        UsageError: if its constructor refuses.
+    """
     try:
-        item = factory(**given, **values)
+        return registry.get(resolved.name)(**resolved.arguments)
     except BenchmarkError:
         raise
     except Exception as error:
-        raise UsageError(f"{label} cannot be built: {_brief(error)}") from error
-    return item, ResolvedId(spec.name, checkpoint, plain, label)
+        raise UsageError(f"{resolved.label} cannot be built: {_name_error(error)}") from error
+
+
+def resolve_id(
+    registry: Registry[type[T]],
+    text: str | Spec,
+    *,
+    catalogue: CheckpointCatalogue | None = None,
+    **injected: object,
+) -> ResolvedId:
+    """Return an id with its checkpoint found and its parameters validated; see `create`.
+
+    Raises:
+        UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
+    """
+    spec = parse(text) if isinstance(text, str) else text
+    factory = registry.get(spec.name)
+    fields = _constructor_fields(factory, hidden={*injected, "checkpoint"})
+    values, json_values = _validate_parameters(spec, fields)
+    checkpoints: Mapping[str, str | Checkpoint] = {}
+    if "checkpoint" not in injected:
+        checkpoints = list_checkpoints(factory, spec.name, catalogue)
+    tag = _choose_checkpoint(factory, checkpoints, spec, values)
+    structure_without_tag = _fixed_parameters(factory, None)
+    structure = structure_without_tag
+    arguments = dict(injected)
+    if tag is not None:
+        arguments["checkpoint"] = checkpoints[tag]
+        structure = _fixed_parameters(factory, checkpoints[tag])
+        _require_known_structure(f"{spec.name}.{tag}", structure, fields)
+    for key, value in structure.items():
+        if values.get(key) == value:  # left out and typed mean the same
+            values[key] = None
+            json_values[key] = None
+    label_values: dict[str, Any] = {}
+    for key, (_, default) in fields.items():
+        if key in structure and structure[key] != structure_without_tag.get(key):
+            label_values[key] = structure[key]
+        if values[key] != default:
+            label_values[key] = json_values[key]
+    label_texts = {key: _parameter_text(value) for key, value in label_values.items()}
+    label = str(Spec(spec.name, tag, label_texts))
+    return ResolvedId(spec.name, tag, json_values, label, arguments | values)
 
 
 def create_metric(text: str) -> Metric:
@@ -253,79 +288,136 @@ def create_metric(text: str) -> Metric:
     return create(METRICS, text)[0]
 
 
-def _checkpoint(factory: type[Any], spec: Spec, values: Mapping[str, Any]) -> str | None:
-    """Return the checkpoint that an id means: the one typed; else the default, or one that has what
-    was typed.
+def list_checkpoints(
+    factory: type[Any], name: str, catalogue: CheckpointCatalogue | None = None
+) -> Mapping[str, str | Checkpoint]:
+    """Return tag -> what the constructor of a plug-in is handed as `checkpoint`.
+
+    That is the tag itself for a class that lists its `checkpoints`. A class that lists none and has
+    the keyword `checkpoint` gets those of the catalogue (None: of the user's and those that ship).
     """
-    known: Mapping[str, str] = getattr(factory, "checkpoints", {})
-    if not known:
+    own_checkpoints: Mapping[str, str] = getattr(factory, "checkpoints", {})
+    if own_checkpoints:
+        return {tag: tag for tag in own_checkpoints}
+    if "checkpoint" not in inspect.signature(factory).parameters:
+        return {}
+    if catalogue is None:
+        catalogue = CheckpointCatalogue.of_user()
+    return catalogue.of_method(name)
+
+
+def list_checkpoint_files(
+    name: str, catalogue: CheckpointCatalogue | None = None
+) -> dict[str, Path]:
+    """Return tag -> file of every checkpoint of a registered method.
+
+    Raises:
+        UsageError: if the method does not load.
+    """
+    factory = METHODS.get(name)
+    files: dict[str, Path] = {}
+    for tag, checkpoint in list_checkpoints(factory, name, catalogue).items():
+        if isinstance(checkpoint, Checkpoint):
+            files[tag] = checkpoint.path
+        else:
+            files[tag] = Path(factory.checkpoints[tag])
+    return files
+
+
+def _choose_checkpoint(
+    factory: type[Any],
+    checkpoints: Mapping[str, str | Checkpoint],
+    spec: Spec,
+    values: Mapping[str, Any],
+) -> str | None:
+    """Return the tag that an id means: the one typed; else the default, or one that has what was
+    typed.
+    """
+    if not checkpoints:
         if spec.checkpoint is not None:
             raise UsageError(
                 f"{spec.name} has no checkpoints, so {spec.name}.{spec.checkpoint} names nothing"
             )
         return None
-    chosen = spec.checkpoint or _usual(factory, spec, values)
-    if chosen not in known:
-        raise UsageError(_unknown(f"checkpoint of {spec.name}", str(chosen), sorted(known)))
-    return chosen
+    tag = spec.checkpoint or _default_checkpoint(factory, checkpoints, spec, values)
+    if tag not in checkpoints:
+        kind = f"checkpoint of {spec.name}"
+        raise UsageError(_describe_unknown(kind, str(tag), sorted(checkpoints)))
+    return tag
 
 
-def _usual(factory: type[Any], spec: Spec, values: Mapping[str, Any]) -> str:
-    usual: str = factory.default_checkpoint
-    asked = {key: values[key] for key in _fixed(factory, None) if key in spec.parameters}
-    if not asked:
-        return usual
-    return next((tag for tag in (usual, *factory.checkpoints) if _has(factory, tag, asked)), usual)
+def _default_checkpoint(
+    factory: type[Any],
+    checkpoints: Mapping[str, str | Checkpoint],
+    spec: Spec,
+    values: Mapping[str, Any],
+) -> str:
+    default_tag: str = factory.default_checkpoint
+    if not getattr(factory, "checkpoints", {}):
+        default_tag = PREFERRED_TAG if PREFERRED_TAG in checkpoints else next(iter(checkpoints))
+    structure_keys = [key for key in _fixed_parameters(factory, None) if key in spec.parameters]
+    if not structure_keys:
+        return default_tag
+    required = {key: values[key] for key in structure_keys}
+    for tag in (default_tag, *checkpoints):
+        if _has_structure(factory, checkpoints.get(tag), required):
+            return tag
+    return default_tag
 
 
-def _has(factory: type[Any], checkpoint: str, asked: Mapping[str, Any]) -> bool:
+def _has_structure(factory: type[Any], checkpoint: object, required: Mapping[str, Any]) -> bool:
     try:
-        held = _fixed(factory, checkpoint)
+        structure = _fixed_parameters(factory, checkpoint)
     except DataError:  # a damaged file, which matters only to who names it
         return False
-    return all(held.get(key) == value for key, value in asked.items())
+    return all(structure.get(key) == value for key, value in required.items())
 
 
-def _fixed(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
+def _fixed_parameters(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
     """Return the parameters that come with a checkpoint; none for plug-ins that know no
     checkpoints.
     """
-    held: Mapping[str, Any] = factory.fixed(checkpoint) if hasattr(factory, "fixed") else {}
-    return held
+    if not hasattr(factory, "fixed"):
+        return {}
+    parameters: Mapping[str, Any] = factory.fixed(checkpoint)
+    return parameters
 
 
-def _require_known(
-    label: str, held: Mapping[str, Any], fields: Mapping[str, tuple[Any, Any]]
+def _require_known_structure(
+    label: str, structure: Mapping[str, Any], fields: Mapping[str, ConstructorField]
 ) -> None:
     """Raise DataError if a checkpoint brings parameters that could not be typed: anybody may have
     written its card.
     """
     name = label.partition(".")[0]
     try:
-        if unknown := [key for key in held if key not in fields]:
-            raise UsageError(_unknown(f"parameter of {name}", unknown[0], sorted(fields)))
-        texts = {key: _text(value) for key, value in held.items()}
-        _validated(Spec(name, None, texts), {key: fields[key] for key in held})
+        unknown_keys = [key for key in structure if key not in fields]
+        if unknown_keys:
+            kind = f"parameter of {name}"
+            raise UsageError(_describe_unknown(kind, unknown_keys[0], sorted(fields)))
+        texts = {key: _parameter_text(value) for key, value in structure.items()}
+        _validate_parameters(Spec(name, None, texts), {key: fields[key] for key in structure})
     except UsageError as error:
         raise DataError(
             f"{label}: its card is not one of {name}: {error}; get the file again"
         ) from error
 
 
-def _validated(
-    spec: Spec, fields: Mapping[str, tuple[Any, Any]]
+def _validate_parameters(
+    spec: Spec, fields: Mapping[str, ConstructorField]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the constructor arguments and their JSON form."""
     from pydantic import ConfigDict, ValidationError, create_model
 
-    unknown = [key for key in spec.parameters if key not in fields]
-    if unknown:
-        raise UsageError(_unknown(f"parameter of {spec.name}", unknown[0], sorted(fields)))
+    unknown_keys = [key for key in spec.parameters if key not in fields]
+    if unknown_keys:
+        kind = f"parameter of {spec.name}"
+        raise UsageError(_describe_unknown(kind, unknown_keys[0], sorted(fields)))
     settings = ConfigDict(validate_default=False, arbitrary_types_allowed=True, allow_inf_nan=False)
     definitions: Any = dict(fields)
     model: Any = create_model(spec.name, __config__=settings, **definitions)
     try:
-        filled = model(**spec.parameters)
+        parameters = model(**spec.parameters)
     except ValidationError as error:
         first = error.errors()[0]
         key = first["loc"][0]
@@ -334,49 +426,49 @@ def _validated(
         raise UsageError(
             f"{spec.name}: parameter {key}={first['input']!r}: {first['msg']}"
         ) from error
-    values = {key: getattr(filled, key) for key in fields}
-    return values, filled.model_dump(mode="json")
+    values = {key: getattr(parameters, key) for key in fields}
+    return values, parameters.model_dump(mode="json")
 
 
-def _fields(factory: type[Any], hidden: set[str]) -> dict[str, tuple[Any, Any]]:
-    """Return name -> (type, default) of the constructor's keyword parameters; `...` marks a
-    required one.
-    """
-    signature = inspect.signature(factory)
+def _constructor_fields(factory: type[Any], hidden: Set[str]) -> dict[str, ConstructorField]:
+    """Return name -> (type, default) of the constructor's keyword parameters."""
     hints = typing.get_type_hints(factory.__init__, include_extras=True)
-    return {
-        name: (
-            hints.get(name, Any),
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for name, parameter in signature.parameters.items()
-        if name not in hidden
-        and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    }
+    fields: dict[str, ConstructorField] = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        is_keyword = parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if is_keyword and name not in hidden:
+            default = parameter.default
+            if default is parameter.empty:
+                default = ...
+            fields[name] = (hints.get(name, Any), default)
+    return fields
 
 
 def describe_parameters(
     factory: type[Any], hidden: tuple[str, ...] = ("root", "checkpoint")
 ) -> dict[str, str]:
     """Return parameter -> "type = default" of a plug-in's constructor, for listings."""
-    return {
-        name: _type_name(kind) + ("" if default in (..., None) else f" = {_text(default)}")
-        for name, (kind, default) in _fields(factory, set(hidden)).items()
-    }
+    texts: dict[str, str] = {}
+    for name, (kind, default) in _constructor_fields(factory, set(hidden)).items():
+        texts[name] = _describe_type(kind)
+        if default not in (..., None):
+            texts[name] += f" = {_parameter_text(default)}"
+    return texts
 
 
-def _type_name(kind: Any) -> str:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+def _describe_type(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    arguments = typing.get_args(kind)
     if origin is typing.Annotated:
-        return _type_name(arguments[0])
+        return _describe_type(arguments[0])
     if origin is typing.Literal:
         return "|".join(str(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):
-        return "|".join(_type_name(part) for part in arguments if part is not types.NoneType)
+        return "|".join(_describe_type(part) for part in arguments if part is not types.NoneType)
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
-def _text(value: object) -> str:
+def _parameter_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -388,12 +480,17 @@ def load_plugin(path: Path) -> None:
         UsageError: if the file is missing or fails; a clash of names is named.
     """
     path = path.resolve()
-    name = _PLUGIN_MODULE + hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    name = _PLUGIN_MODULE_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:12]
     if name in sys.modules:
         return
     loader_spec = importlib.util.spec_from_file_location(name, path)
     if loader_spec is None or loader_spec.loader is None or not path.is_file():
         raise UsageError(f"--plugin {path}: no such Python file")
+    old_module = _find_old_import(path)
+    if old_module is not None:
+        raise UsageError(
+            f"--plugin {path}: imports {old_module}, which is benchmark.{old_module} now"
+        )
     module = importlib.util.module_from_spec(loader_spec)
     sys.modules[name] = module
     try:
@@ -403,7 +500,7 @@ def load_plugin(path: Path) -> None:
         raise
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"--plugin {path} fails: {_brief(error)}") from error
+        raise UsageError(f"--plugin {path} fails: {_name_error(error)}") from error
 
 
 def plugin_hash(kind: type) -> str | None:
@@ -413,22 +510,51 @@ def plugin_hash(kind: type) -> str | None:
     It goes into the identity of results: who edits a file while trying a method forgets to raise
     its version.
     """
-    if not kind.__module__.startswith(_PLUGIN_MODULE):
+    if not kind.__module__.startswith(_PLUGIN_MODULE_PREFIX):
         return None
     return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()[:12]
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"no {kind} is called {name!r}{hint} Known: {', '.join(known) or 'none'}"
+def _find_old_import(path: Path) -> str | None:
+    """Return a module that a plug-in file imports by the path it had before everything became one
+    package, or None.
+
+    `import datasets` alone is another project's, so it is left alone.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # running the file says what is wrong with it
+        return None
+    for module in _list_imports(tree):
+        parts = module.split(".")
+        if parts[0] in _OLD_PACKAGES and module != "datasets":
+            place = Path(__file__).parent.joinpath(*parts)
+            if place.is_dir() or place.with_suffix(".py").is_file():
+                return module
+    return None
 
 
-def _brief(error: BaseException) -> str:
+def _list_imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules that `import` and `from` statements name; `from a import b` as a.b, a."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.module
+
+
+def _describe_unknown(kind: str, name: str, names: Sequence[str]) -> str:
+    hint = suggest_name(name, names)
+    ending = f"; {hint}" if hint else "."
+    return f"no {kind} is called {name!r}{ending} Known: {', '.join(names) or 'none'}"
+
+
+def _name_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _where(item: object) -> str:
+def _find_origin(item: object) -> str:
     try:
         return f"{inspect.getsourcefile(item)}:{inspect.getsourcelines(item)[1]}"  # type: ignore[arg-type]
     except (
@@ -446,9 +572,12 @@ __all__ = [
     "METRICS",
     "PROTOCOLS",
     "Registry",
-    "ResolvedId",
+    "build_plugin",
     "create",
     "create_metric",
     "describe_parameters",
+    "list_checkpoint_files",
+    "list_checkpoints",
     "load_plugin",
+    "resolve_id",
 ]

@@ -6,8 +6,11 @@ belongs to the id before it, so `input,ebdb:psf=disk,iterations=3,jnb` names thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmark.api import UsageError
 
@@ -26,6 +29,30 @@ class Spec:
         return f"{head}:{body}" if body else head
 
 
+@dataclass(frozen=True, slots=True)
+class ResolvedId:
+    """An id with every parameter validated and defaulted; equal ids give equal `parameters`,
+    however typed.
+
+    Attributes:
+        name, checkpoint: as registered; the checkpoint is the default one where none was typed.
+        parameters: all parameters, JSON-ready.
+        label: the canonical id: only what differs from the defaults, also where it comes with the
+            checkpoint.
+        arguments: what the constructor is called with.
+    """
+
+    name: str
+    checkpoint: str | None
+    parameters: Mapping[str, Any] = field(hash=False)
+    label: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+    def parameters_json(self) -> str:
+        """Return the parameters as canonical JSON, for a cell's identity."""
+        return json.dumps(self.parameters, sort_keys=True)
+
+
 def parse(text: str) -> Spec:
     """Parse one id. A comma item without `=` continues the value before it, so paths may hold
     commas.
@@ -38,6 +65,12 @@ def parse(text: str) -> Spec:
     if not name:
         raise UsageError(f"{text!r} has no name; write name[.checkpoint][:key=value,...]")
     return Spec(name, checkpoint or None, _parameters(text, body))
+
+
+def suggest_name(name: str, names: Iterable[str]) -> str:
+    """Return "did you mean 'x'?" with the name that a mistyped one resembles most, or nothing."""
+    matches = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {matches[0]!r}?" if matches else ""
 
 
 def parse_list(texts: Iterable[str]) -> list[Spec]:

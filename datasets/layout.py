@@ -8,7 +8,6 @@ run starts and not in the middle of it; damage behind the header shows on `load`
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from benchmark import imageio
 from benchmark.api import DataError, Dataset, DatasetCard, Picture, Sample, Scalar, UsageError
 from benchmark.files import PICTURE_SUFFIXES, hash_file
+from benchmark.spec import suggest_name
 
 PICTURE_ROLES = ("image", "target", "left", "right", "mask")
 
@@ -98,13 +98,10 @@ class FileDataset(Dataset):
         try:
             return self._entries[sample_id]
         except KeyError:
-            near = difflib.get_close_matches(sample_id, self._entries, n=1)
-            hint = (
-                f"; did you mean {near[0]!r}?"
-                if near
-                else f"; the first of {len(self._entries)} is {self.ids()[0]!r}"
-            )
-            raise UsageError(f"{self.card.title} has no sample {sample_id!r}{hint}") from None
+            hint = suggest_name(sample_id, self._entries)
+            if not hint:
+                hint = f"the first of {len(self._entries)} is {self.ids()[0]!r}"
+            raise UsageError(f"{self.card.title} has no sample {sample_id!r}; {hint}") from None
 
     def load(self, sample_id: str) -> Sample:
         """Return a sample at the full precision of its files; raises DataError if one of them is

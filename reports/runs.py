@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from benchmark.api import UsageError
+from benchmark.spec import suggest_name
 from benchmark.store import Store
 
 PREFERRED = "canonical"
@@ -38,8 +38,8 @@ def dataset(stores: Sequence[Store], asked: str) -> str:
             f"--dataset {asked}: the runs hold {' and '.join(named)}; name one of them"
         )
     if not named:
-        close = difflib.get_close_matches(asked, held, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = suggest_name(asked, held)
+        hint = f" ({hint})" if hint else ""
         raise UsageError(
             f"--dataset {asked}: not in the runs, which hold {', '.join(held) or 'nothing'}{hint}"
         )
@@ -68,7 +68,7 @@ def chosen(kind: str, asked: str | None, held: Iterable[object], option: str = "
     if asked is None:
         raise UsageError(f"the runs hold several {kind}s: {known}; choose one with {option}")
     if asked not in names:
-        close = difflib.get_close_matches(asked, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"the runs hold no {kind} {asked!r}.{hint} They hold: {known}")
+        hint = suggest_name(asked, names)
+        ending = f"; {hint}" if hint else "."
+        raise UsageError(f"the runs hold no {kind} {asked!r}{ending} They hold: {known}")
     return asked

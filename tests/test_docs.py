@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +30,18 @@ BLOCKS = re.findall(
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plugins(tmp_path: Path) -> Iterator[Path]:
     """The four examples as plug-in files, loaded into registries that forget them afterwards."""
-    for registry in (METHODS, DATASETS, METRICS, PROTOCOLS):
-        registry.names()
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    known = set(sys.modules)
-    for number, text in enumerate(BLOCKS):
-        path = tmp_path / f"example{number}.py"
-        path.write_text(text, encoding="utf-8")
-        load_plugin(path)
-    yield tmp_path
-    for name in set(sys.modules) - known:
+    modules = set(sys.modules)
+    with ExitStack() as stack:
+        for registry in (METHODS, DATASETS, METRICS, PROTOCOLS):
+            stack.enter_context(registry.temporarily())
+        for number, text in enumerate(BLOCKS):
+            path = tmp_path / f"example{number}.py"
+            path.write_text(text, encoding="utf-8")
+            load_plugin(path)
+        yield tmp_path
+    for name in set(sys.modules) - modules:
         if name.startswith("defocus_plugin_"):
             del sys.modules[name]
 

@@ -22,6 +22,7 @@ from benchmark.registry import (
     create,
     create_metric,
     describe_parameters,
+    list_checkpoint_files,
 )
 
 
@@ -54,9 +55,12 @@ def _make_checkpoint_table() -> Table:
     for column in ("id", "parameters", "trained on", "size", "file"):
         made.add_column(column, overflow="fold")
     broken = METHODS.problems()
+    catalogue = checkpoints.CheckpointCatalogue.of_user()
     for name in METHODS.names():
-        for tag, file in METHODS.get(name).checkpoints.items() if name not in broken else ():
-            made.add_row(f"{name}.{tag}", *_describe_checkpoint(Path(file)), escape(file))
+        if name in broken:
+            continue
+        for tag, path in list_checkpoint_files(name, catalogue).items():
+            made.add_row(f"{name}.{tag}", *_describe_checkpoint(path), escape(str(path)))
     if not made.row_count:
         searched = (
             f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"

@@ -26,7 +26,7 @@ from benchmark.cost.published import PublishedCost
 from benchmark.cost.timing import TimingSubject, Trial, TrialFile
 from benchmark.files import replace_file
 from benchmark.plan import PlannedMethod
-from benchmark.registry import METHODS, create
+from benchmark.registry import METHODS, create, list_checkpoint_files
 
 RECORD_FILE, SAMPLES_FILE = "cost.json", "samples.jsonl"
 _LIBRARIES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless")
@@ -243,7 +243,9 @@ def _count_method(text: str, size: PictureSize) -> MethodCounts:
                 for form in network.forms
             }
         )
-        file = None if id_.checkpoint is None else Path(type(method).checkpoints[id_.checkpoint])
-        return MethodCounts(forms, None if file is None else file.stat().st_size)
+        size_of_weights = None
+        if id_.checkpoint is not None:
+            size_of_weights = list_checkpoint_files(id_.name)[id_.checkpoint].stat().st_size
+        return MethodCounts(forms, size_of_weights)
     except Exception as error:  # a plug-in may raise anything; the others are counted all the same
         return MethodCounts(problem=describe_error(error))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import MethodCard, Observation
+from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned.method import Forward, Tile, TiledMethod
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ class _DpdNet(TiledMethod):
     multiple = 16
     halo = 128
 
-    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 2320) -> None:
+    def __init__(self, *, checkpoint: Checkpoint | None = None, tile: Tile = 2320) -> None:
         """Make the method.
 
         Args:
-            checkpoint: tag of the weights, None for none.
+            checkpoint: the weights, None for none.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. The
                 result is the same.
         """

@@ -14,6 +14,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from benchmark.api import MethodCard, Mixture, Network, Observation
+from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned.method import Forward, NetworkMethod, Padding
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class GkmNetMethod(NetworkMethod):
     def __init__(
         self,
         *,
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint | None = None,
         variant: Literal["paper", "official", "v2"] | None = None,
         scales: OneToThree | None = None,
         rounds: OneToThree | None = None,
@@ -80,7 +81,7 @@ class GkmNetMethod(NetworkMethod):
         """Make the method. What is left out is as the checkpoint was trained, else as in the paper.
 
         Args:
-            checkpoint: tag of the weights, None for none.
+            checkpoint: the weights, None for none.
             variant: `paper`, `official` (the released program) or `v2` (its authors' later
                 correction).
             scales: S, how many scales (the paper's T; 1 is its ablation "GKMNet(1)").

@@ -8,7 +8,6 @@ import dataclasses
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -18,12 +17,10 @@ from numpy.typing import NDArray
 
 from benchmark import checkpoints
 from benchmark.api import Method, MethodCard, Network, Observation, Picture, Scalar, UsageError
+from benchmark.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-SHIPPED = Path(__file__).parents[1] / "checkpoints"
-PREFERRED = "sim"
 
 Forward = Callable[["Tensor"], "Tensor"]
 """N x C x H x W in, N x D x H x W out; H and W multiples of what the network asks for."""
@@ -42,21 +39,6 @@ class Padding:
 
     def __bool__(self) -> bool:
         return any((*self.rows, *self.columns))
-
-
-class _Found:
-    """The checkpoints of a class at this moment, as tag -> file."""
-
-    def __get__(self, instance: object, owner: type[MethodWithNetwork]) -> Mapping[str, str]:
-        return checkpoints.find(owner.id, [SHIPPED])
-
-
-class _Default:
-    """The tag that a bare method id stands for."""
-
-    def __get__(self, instance: object, owner: type[MethodWithNetwork]) -> str | None:
-        found = list(owner.checkpoints)
-        return PREFERRED if PREFERRED in found else next(iter(found), None)
 
 
 class MethodWithNetwork(Method):
@@ -83,19 +65,17 @@ class MethodWithNetwork(Method):
     halo: ClassVar[int | None] = None
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
     obtain: ClassVar[str] = "train them (`python -m benchmark train {id} --data FOLDER`) or "
-    checkpoints = _Found()  # read afresh, so weights imported a moment ago are there
-    default_checkpoint = _Default()
 
     def __init__(
         self,
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint | None = None,
         structure: Mapping[str, Scalar | None] | None = None,
         tile: int = 0,
     ) -> None:
         """Make the method; nothing is loaded but the checkpoint's card.
 
         Args:
-            checkpoint: tag of the weights, None for none.
+            checkpoint: the weights, None for none.
             structure: what an id says of the network's structure; None values leave it to the
                 checkpoint.
             tile: side in pixels of the tiles that a picture is cut into, 0 for never; see `halo`.
@@ -104,12 +84,11 @@ class MethodWithNetwork(Method):
             UsageError: if `tile` is set for a network that sees the whole picture.
             DataError: if the checkpoint's file is damaged.
         """
-        self._file = None if checkpoint is None else Path(self.checkpoints[checkpoint])
+        self._file = None if checkpoint is None else checkpoint.path
         weights_structure: Mapping[str, Scalar] = {}
-        if self._file is not None:
-            weights_card = checkpoints.read_card(self._file)
-            weights_structure = {**self.defaults, **weights_card.parameters}
-            self.card = _extend_card(self.card, weights_card)
+        if checkpoint is not None:
+            weights_structure = {**self.defaults, **checkpoint.card.parameters}
+            self.card = _extend_card(self.card, checkpoint.card)
         id_structure = {key: value for key, value in (structure or {}).items() if value is not None}
         merged = {**self.defaults, **weights_structure, **id_structure}
         self.structure: Mapping[str, Scalar] = MappingProxyType(merged)
@@ -122,13 +101,10 @@ class MethodWithNetwork(Method):
         self._forward: Forward | None = None
 
     @classmethod
-    def fixed(cls, checkpoint: str | None) -> Mapping[str, Scalar]:
+    def fixed(cls, checkpoint: Checkpoint | None) -> Mapping[str, Scalar]:
         if checkpoint is None:
             return cls.defaults
-        return {
-            **cls.defaults,
-            **checkpoints.read_card(Path(cls.checkpoints[checkpoint])).parameters,
-        }
+        return {**cls.defaults, **checkpoint.card.parameters}
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -238,7 +214,7 @@ class MethodWithNetwork(Method):
             return output[0].permute(1, 2, 0).float().cpu().numpy()
 
     def _explain_missing_weights(
-        self, checkpoint: str | None, weights_structure: Mapping[str, Scalar]
+        self, checkpoint: Checkpoint | None, weights_structure: Mapping[str, Scalar]
     ) -> str | None:
         if checkpoint is None:
             return f"no weights: {self._say_how_to_get_weights()}"
@@ -252,7 +228,7 @@ class MethodWithNetwork(Method):
         if not differences:
             return None
         return (
-            f"no weights for {', '.join(differences)} (those of {self.id}.{checkpoint} have "
+            f"no weights for {', '.join(differences)} (those of {self.id}.{checkpoint.tag} have "
             f"another structure): {self._say_how_to_get_weights()}"
         )
 
@@ -321,11 +297,11 @@ class TiledMethod(NetworkMethod):
     Winograd's filtering.
     """
 
-    def __init__(self, *, checkpoint: str | None = None, tile: Tile = 0) -> None:
+    def __init__(self, *, checkpoint: Checkpoint | None = None, tile: Tile = 0) -> None:
         """Make the method.
 
         Args:
-            checkpoint: tag of the weights, None for none.
+            checkpoint: the weights, None for none.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
                 are not exact.
         """

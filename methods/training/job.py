@@ -231,12 +231,12 @@ def started(text: str, method: NetworkMethod) -> Start:
     spec = parse(text)
     if spec.checkpoint is None:
         raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
-    found, _ = create(METHODS, spec)
+    found, resolved = create(METHODS, spec)
     if (
         not isinstance(found, NetworkMethod)
         or found.id != method.id
         or found.structure != method.structure
     ):
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
-    path = Path(found.checkpoints[spec.checkpoint])
-    return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))
+    checkpoint: checkpoints.Checkpoint = resolved.arguments["checkpoint"]
+    return Start(checkpoint.path, checkpoints.sha256(checkpoint.path), checkpoint.card)

@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from benchmark.api import Map, MethodCard, Network, Observation, Picture
+from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned.method import Forward, MethodWithNetwork, Tile
 from benchmark.methods.two_stage.deconvolution import Bins, Constants, Light, Name, Psf
 from benchmark.methods.two_stage.methods import MapSource, Pipeline
@@ -48,7 +49,7 @@ class DmeNetMethod(MethodWithNetwork, Pipeline):
     def __init__(
         self,
         *,
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint | None = None,
         map: MapSource = "estimate",
         deconvolution: Name = "hyper-laplacian",
         psf: Psf = "gaussian",
@@ -65,7 +66,7 @@ class DmeNetMethod(MethodWithNetwork, Pipeline):
         """Make the method. All options but these two are those of `Pipeline`.
 
         Args:
-            checkpoint: tag of the weights, None for none.
+            checkpoint: the weights, None for none.
             tile: side in pixels of the tiles in which the map is made, 0 for the whole picture at
                 once. The map stays the same; the network needs about 1.6 kB of memory for every
                 pixel of a tile and of the 208 around it.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmark import checkpoints
 from benchmark.api import Unavailable, UsageError
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
-from benchmark.registry import METHODS
+from benchmark.registry import METHODS, list_checkpoint_files
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import Source, drawn_by
 from benchmark.reports.figures.style import CaptionedFigure
@@ -129,12 +129,13 @@ def fit_gaussian(kernel: Kernel) -> GaussianFit:
 
 def _available_checkpoints() -> Iterator[tuple[str, Path]]:
     """Yield METHOD.TAG and file of every checkpoint of a registered method that loads."""
+    catalogue = checkpoints.CheckpointCatalogue.of_user()
     for name in METHODS.names():
         try:
-            found = METHODS.get(name).checkpoints
+            files = list_checkpoint_files(name, catalogue)
         except UsageError:  # `list methods` says why it does not load
             continue
-        yield from ((f"{name}.{tag}", Path(file)) for tag, file in found.items())
+        yield from ((f"{name}.{tag}", path) for tag, path in files.items())
 
 
 def _bank_of_card(card: checkpoints.Card) -> Bank:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import sys
 import types
 from importlib import metadata
@@ -10,7 +11,18 @@ import pytest
 from annotated_types import Le
 
 from benchmark.api import DataError, Method, UsageError
-from benchmark.registry import DATASETS, METHODS, Registry, create, describe_parameters, load_plugin
+from benchmark.checkpoints import Checkpoint, CheckpointCatalogue
+from benchmark.registry import (
+    DATASETS,
+    METHODS,
+    Registry,
+    build_plugin,
+    create,
+    describe_parameters,
+    list_checkpoint_files,
+    load_plugin,
+    resolve_id,
+)
 
 
 @pytest.fixture
@@ -258,9 +270,7 @@ def test_a_record_must_be_registered_under_its_own_id_and_is_found_by_its_line(t
         ("    pass", "has no card"),
     ],
 )
-def test_a_method_that_cannot_be_built_says_why(
-    body: str, says: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_method_that_cannot_be_built_says_why(body: str, says: str) -> None:
     space: dict[str, object] = {"Method": Method}
     exec(
         f"class Odd(Method):\n{body}\n    def restore(self, observation): return observation.image",
@@ -268,10 +278,10 @@ def test_a_method_that_cannot_be_built_says_why(
     )
     if "OSError" in body:
         space["Odd"].card = METHODS.get("input").card  # type: ignore[attr-defined]
-    METHODS.names()
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
-    METHODS.add("odd", space["Odd"])  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=says):
+    with (
+        METHODS.temporarily({"odd": space["Odd"]}),  # type: ignore[dict-item]
+        pytest.raises(UsageError, match=says),
+    ):
         create(METHODS, "odd")
 
 
@@ -280,3 +290,98 @@ def test_a_plugin_that_exits_does_not_end_the_command(tmp_path: Path) -> None:
     path.write_text("import sys\nsys.exit(0)\n")
     with pytest.raises(UsageError, match="SystemExit"):
         load_plugin(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("import methods.learned.gkmnet", "methods.learned.gkmnet"),
+        ("from methods.learned import gkmnet", "methods.learned.gkmnet"),
+        ("def f():\n    from datasets.layout import FileDataset", "datasets.layout"),
+        ("from reports import grid", "reports.grid"),
+        ("import methods", "methods"),
+    ],
+)
+def test_a_plugin_that_imports_an_old_path_is_told_the_new_one(
+    tmp_path: Path, line: str, module: str
+) -> None:
+    path = tmp_path / "old.py"
+    path.write_text(line + "\n")
+    with pytest.raises(UsageError, match=rf"imports {module}, which is benchmark\.{module} now"):
+        load_plugin(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "try:\n    import datasets\nexcept ImportError: pass",
+        "try:\n    from datasets import load_dataset\nexcept ImportError: pass",
+        "try:\n    import methods_of_mine\nexcept ImportError: pass",
+        "import benchmark.methods.do_nothing",
+    ],
+)
+def test_a_plugin_may_import_what_is_not_an_old_path(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "new.py"
+    path.write_text(line + "\n")
+    load_plugin(path)
+
+
+def test_an_unknown_name_without_a_likely_one_ends_its_sentence(
+    registry: Registry[type[Method]],
+) -> None:
+    with pytest.raises(UsageError, match=r"no method is called 'xyzzy'\. Known: broken, good"):
+        registry.get("xyzzy")
+
+
+def test_what_is_registered_temporarily_goes_again(toys: Path) -> None:
+    names = METHODS.names()
+    with METHODS.temporarily({"guest": METHODS.get("input")}):
+        METHODS.add("another-guest", METHODS.get("input"))
+        assert create(METHODS, "guest")[1].label == "guest"
+    assert METHODS.names() == names
+    with (
+        pytest.raises(UsageError, match="claimed twice"),
+        METHODS.temporarily({"guest": METHODS.get("input"), "input": METHODS.get("unsharp")}),
+    ):
+        pass
+    assert METHODS.names() == names
+    assert METHODS.problems() == {}
+
+
+def test_a_method_that_lists_no_checkpoints_gets_those_of_the_catalogue(
+    toys: Path, tmp_path: Path
+) -> None:
+    class Net(METHODS.get("echo")):  # type: ignore[misc]
+        def __init__(self, *, checkpoint: Checkpoint | None = None) -> None:
+            super().__init__()
+            self.checkpoint = checkpoint
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, tags in ((first, ["one", "sim"]), (second, ["one", "two"])):
+        folder.mkdir()
+        for tag in tags:
+            (folder / f"net.{tag}.safetensors").touch()
+    (first / "other.sim.safetensors").touch()
+    catalogue = CheckpointCatalogue([first, second, tmp_path / "absent"])
+    with METHODS.temporarily({"net": Net}):
+        method, resolved = create(METHODS, "net", catalogue=catalogue)
+        assert resolved.label == "net.sim"
+        assert method.checkpoint == Checkpoint("net", "sim", first / "net.sim.safetensors")  # type: ignore[attr-defined]
+        files = list_checkpoint_files("net", catalogue)
+        with pytest.raises(UsageError, match=r"no checkpoint of net is called 'twoo'"):
+            create(METHODS, "net.twoo", catalogue=catalogue)
+        assert create(METHODS, "net", catalogue=CheckpointCatalogue([]))[1].label == "net"
+    assert files == {
+        "one": first / "net.one.safetensors",
+        "sim": first / "net.sim.safetensors",
+        "two": second / "net.two.safetensors",
+    }
+
+
+def test_a_resolved_id_is_built_without_looking_anything_up_again(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = pickle.loads(pickle.dumps(resolve_id(METHODS, "gkmnet.sim")))
+    expected = create(METHODS, "gkmnet.sim")[0].weights_hash()
+    monkeypatch.setattr("benchmark.checkpoints.SHIPPED_FOLDER", Path("nowhere"))
+    assert build_plugin(METHODS, resolved).weights_hash() == expected

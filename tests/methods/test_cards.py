@@ -8,6 +8,7 @@ import pytest
 
 from benchmark import checkpoints
 from benchmark.api import Scalar
+from benchmark.checkpoints import find_checkpoint
 from benchmark.methods.learned.gkmnet import GkmNetMethod
 
 
@@ -46,5 +47,5 @@ def test_the_card_says_how_long_the_weights_were_trained(
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     card = checkpoints.Card(method="gkmnet", trained_on=("a folder",), facts=facts)
     checkpoints.save(tmp_path / "gkmnet.found.safetensors", {}, card)
-    assert GkmNetMethod(checkpoint="found").card.budget == said
+    assert GkmNetMethod(checkpoint=find_checkpoint(GkmNetMethod.id, "found")).card.budget == said
     assert GkmNetMethod.card.budget == "", "the class is not changed"

@@ -16,8 +16,8 @@ from benchmark.api import Dataset, DatasetCard, MethodCard, Sample
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.registry import ResolvedId
 from benchmark.reports import maps, summaries, tables
+from benchmark.spec import ResolvedId
 from benchmark.worker import Settings
 
 HOSTILE = "<b>写真|_x"

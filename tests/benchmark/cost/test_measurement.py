@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark import plan
-from benchmark.api import DataError, Network, Observation, UsageError
+from benchmark.api import DataError, Method, MethodCard, Network, Observation, UsageError
+from benchmark.apply import PreparedMethod
 from benchmark.cost import measurement, published, timing
 from benchmark.cost.measurement import PictureSize, parse_picture_size
 from benchmark.cost.mosaic import MAX_RADIUS, make_mosaic, tile_photographs
@@ -174,8 +175,10 @@ def test_only_missing_rounds_are_measured(scene):
     assert [(trial.subject, trial.round) for trial in taken] == [(lacking, 0), (lacking, 3)]
 
 
-class Hungry:
+class Hungry(Method):
     """Takes memory and gives it back."""
+
+    card = MethodCard(title="Hungry", family="baseline")
 
     def __init__(self, megabytes: int) -> None:
         self.megabytes = megabytes
@@ -191,7 +194,7 @@ class Hungry:
 def test_memory_is_that_of_one_restoration(monkeypatch, scene):
     found = []
     for megabytes in (200, 1):
-        process_state = (Hungry(megabytes), Observation(scene[0]))
+        process_state = (PreparedMethod(Hungry(megabytes)), Observation(scene[0]))
         monkeypatch.setattr(timing, "_method_in_process", process_state)
         reading = timing._time_restoration(SUBJECT)
         found.append((reading.peak - reading.before) / 1e6)
@@ -211,7 +214,8 @@ def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("wait"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: happened.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 7)
-    monkeypatch.setattr(timing, "_method_in_process", (Restores(0), Observation(scene[0])))
+    process_state = (PreparedMethod(Restores(0)), Observation(scene[0]))
+    monkeypatch.setattr(timing, "_method_in_process", process_state)
     reading = timing._time_restoration(dataclasses.replace(SUBJECT, device="cuda"))
     assert happened == ["reset", "wait", "restore", "wait"]
     assert reading.gpu_peak == 7

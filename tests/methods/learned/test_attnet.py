@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from benchmark import conformance
 from benchmark.api import Observation
-from benchmark.methods.learned import method
 from benchmark.methods.learned.attnet import AttNetMethod
 from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, PixelGate, merge_skip
 from benchmark.methods.learned.networks.srn import build_srn_pyramid
@@ -79,7 +78,7 @@ def test_without_weights_it_is_skipped_and_says_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr(method, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("benchmark.checkpoints.SHIPPED_FOLDER", tmp_path / "none")
     reason = create(METHODS, "attnet")[0].skip(Observation(np.zeros((16, 16, 3), np.float32)))
     assert reason is not None
     assert "no weights" in reason and "attnet.TAG.safetensors" in reason

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmark import conformance
 from benchmark.api import Observation
+from benchmark.checkpoints import find_checkpoint
 from benchmark.methods.learned.dpdnet import DpdNetD, DpdNetS
 from benchmark.methods.learned.networks.dpdnet import DpdNet, FastUpConv, UpConv
 from benchmark.registry import METHODS, create
@@ -115,7 +116,7 @@ def _keras(net: DpdNet, x: Tensor) -> Tensor:
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch warns of a copy
 def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, weights: None) -> None:
     x = torch.rand(1, 6, 32, 48)
-    method = DpdNetD(checkpoint="drawn")
+    method = DpdNetD(checkpoint=find_checkpoint(DpdNetD.id, "drawn"))
     copy = DpdNet(6).eval().requires_grad_(False)
     copy.load_state_dict(network.state_dict())
     with torch.inference_mode():
@@ -186,7 +187,7 @@ def test_tiles_change_nothing() -> None:
     picture = Observation(np.random.default_rng(0).random((13, 300, 3), np.float32))
     pictures = []
     for tile in (0, 160):
-        method = DpdNetS(checkpoint="drawn", tile=tile)
+        method = DpdNetS(checkpoint=find_checkpoint(DpdNetS.id, "drawn"), tile=tile)
         method.prepare("cpu")
         pictures.append(method.restore(picture))
     assert np.abs(pictures[0] - pictures[1]).max() < 1e-5

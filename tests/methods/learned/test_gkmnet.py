@@ -31,7 +31,6 @@ from benchmark import checkpoints, conformance, plan
 from benchmark.api import DataError, Observation, Scalar, UsageError
 from benchmark.arrays import Float64Array
 from benchmark.cli import listing
-from benchmark.methods.learned import method
 from benchmark.methods.learned.gkmnet import GkmNetMethod
 from benchmark.methods.learned.networks.blocks import double_size
 from benchmark.methods.learned.networks.gkmnet import (
@@ -631,7 +630,7 @@ def test_initial_weights_are_xavier_s() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where checkpoints are looked for: here alone, and there are none."""
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path / "weights"))
-    monkeypatch.setattr(method, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(checkpoints, "SHIPPED_FOLDER", tmp_path / "none")
     return tmp_path / "weights"
 
 

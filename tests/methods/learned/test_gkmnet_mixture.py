@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from benchmark.api import Observation, UsageError
-from benchmark.methods.learned import method as networked
 from benchmark.methods.learned.networks.gkmnet import COLOURS, Form, GkmNet, Variant, order_channels
 from benchmark.optics import gkm
 from benchmark.registry import METHODS, create
@@ -108,7 +107,7 @@ def test_without_gaussians_there_is_no_mixture(tmp_path: Path, text: str) -> Non
 
 
 def test_without_weights_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networked, "SHIPPED", tmp_path)
+    monkeypatch.setattr("benchmark.checkpoints.SHIPPED_FOLDER", tmp_path)
     with pytest.raises(UsageError, match="no weights"):
         create(METHODS, "gkmnet")[0].mixture(Observation(PICTURE))
 

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from benchmark import checkpoint_import, checkpoints, cli
 from benchmark.api import DataError, Importer, ImporterCard, Observation, UsageError
 from benchmark.cli import listing
-from benchmark.methods.learned import method
 from benchmark.methods.learned.gkmnet_weights import GkmNetOfficial
 from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
 from benchmark.registry import IMPORTERS, METHODS, create
@@ -218,7 +217,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's own folder of checkpoints, which is not there yet; none ship."""
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path / "mine"))
-    monkeypatch.setattr(method, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(checkpoints, "SHIPPED_FOLDER", tmp_path / "none")
     return tmp_path / "mine"
 
 
@@ -585,11 +584,9 @@ class Aimless(Renaming):
 
 
 @pytest.fixture
-def importers(monkeypatch: pytest.MonkeyPatch) -> None:
-    IMPORTERS.names()
-    monkeypatch.setattr(IMPORTERS, "_entries", dict(IMPORTERS._entries))
-    IMPORTERS.add("renaming", Renaming)
-    IMPORTERS.add("aimless", Aimless)
+def importers() -> Iterator[None]:
+    with IMPORTERS.temporarily({"renaming": Renaming, "aimless": Aimless}):
+        yield
 
 
 @pytest.mark.usefixtures("importers")

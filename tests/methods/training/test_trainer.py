@@ -54,11 +54,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module", autouse=True)
 def tiny() -> Iterator[None]:
     """The toy methods are known here, and nowhere else."""
-    METHODS.names()
-    before = dict(METHODS._entries)
-    register()
-    yield
-    METHODS._entries = before
+    with METHODS.temporarily():
+        register()
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from torch import nn
 from benchmark import checkpoints, conformance, imageio, map_scores, plan, runner, worker
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.arrays import Float64Array
-from benchmark.methods.learned import method
+from benchmark.checkpoints import find_checkpoint
 from benchmark.methods.learned.networks import dmenet
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
 from benchmark.methods.two_stage.dmenet import DmeNetMethod, sigma
@@ -88,12 +88,12 @@ def weights(file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
-    monkeypatch.setattr(method, "SHIPPED", tmp_path)
+    monkeypatch.setattr(checkpoints, "SHIPPED_FOLDER", tmp_path)
 
 
 @pytest.fixture
 def ready(weights: Path) -> DmeNetMethod:
-    made = DmeNetMethod(checkpoint="drawn")
+    made = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"))
     made.prepare("cpu")
     return made
 
@@ -270,7 +270,7 @@ def test_the_halo_is_what_the_network_sees() -> None:
 
 
 def test_tiles_change_nothing(ready: DmeNetMethod, weights: Path) -> None:
-    tiled = DmeNetMethod(checkpoint="drawn", tile=272)
+    tiled = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"), tile=272)
     tiled.prepare("cpu")
     picture = _picture(30, 541, seed=4)  # the tiles see 480 columns each
     np.testing.assert_allclose(tiled.apply(picture), ready.apply(picture), atol=1e-5)
@@ -404,10 +404,12 @@ def test_the_true_map_needs_no_weights() -> None:
 
 
 def test_the_card_says_what_weights_and_constants_saw(weights: Path) -> None:
-    found = DmeNetMethod(checkpoint="drawn")
+    found = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"))
     assert found.card.family == "learned" and not found.card.oracle
     assert found.card.trained_on == ("drawn pictures", "DPD test")
-    assert DmeNetMethod(checkpoint="drawn", constants="tuned").card.trained_on == (
+    assert DmeNetMethod(
+        checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"), constants="tuned"
+    ).card.trained_on == (
         "drawn pictures",
         "BSDS500",
     )
@@ -421,7 +423,9 @@ def test_unknown_training_data_stay_unknown(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     checkpoints.save(tmp_path / "dmenet.found.safetensors", {}, checkpoints.Card(method="dmenet"))
-    assert DmeNetMethod(checkpoint="found").card.trained_on is None
+    assert (
+        DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "found")).card.trained_on is None
+    )
 
 
 def test_weights_that_do_not_fit_are_refused(
@@ -431,7 +435,7 @@ def test_weights_that_do_not_fit_are_refused(
     state = {"head.2.bias": torch.zeros(2), "other": torch.zeros(1)}
     checkpoints.save(tmp_path / "dmenet.bad.safetensors", state, CARD)
     with pytest.raises(DataError, match=r"head.2.bias is \(2,\), expected \(1,\)"):
-        DmeNetMethod(checkpoint="bad").prepare("cpu")
+        DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "bad")).prepare("cpu")
 
 
 def test_what_is_counted() -> None:

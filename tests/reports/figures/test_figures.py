@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmark import imageio, registry
+from benchmark import imageio
 from benchmark.api import (
     DataError,
     Method,
@@ -33,7 +33,6 @@ from benchmark.cost import measurement
 from benchmark.cost.counting import NetworkCount
 from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
 from benchmark.cost.timing import Reading, TimingSubject, Trial, TrialFile
-from benchmark.methods.learned import method as networked
 from benchmark.noise import Noise
 from benchmark.optics import gkm
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
@@ -716,7 +715,7 @@ def test_learned_kernels_stand_beside_the_predefined(
     noisy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr("benchmark.methods.learned.method.SHIPPED", tmp_path / "none")
+    monkeypatch.setattr("benchmark.checkpoints.SHIPPED_FOLDER", tmp_path / "none")
     draw_checkpoint(tmp_path, "gkmnet", "fixed")
     with pytest.raises(Unavailable, match=r"train gkmnet:kernels=gaussian"):
         kernels.draw_kernels_figure(source(noisy))
@@ -785,13 +784,9 @@ class Broken(Mixing):
 
 
 @pytest.fixture
-def mixing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    METHODS.names()
-    for name, kind in (("mixing", Mixing), ("mixing-broken", Broken)):
-        monkeypatch.setitem(
-            METHODS._entries, name, registry._Entry("a test", lambda kind=kind: kind)
-        )
-    yield
+def mixing() -> Iterator[None]:
+    with METHODS.temporarily({"mixing": Mixing, "mixing-broken": Broken}):
+        yield
 
 
 def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
@@ -812,7 +807,7 @@ def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
 def test_methods_without_mixture_or_weights_are_told(
     shown: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networked, "SHIPPED", tmp_path)
+    monkeypatch.setattr("benchmark.checkpoints.SHIPPED_FOLDER", tmp_path)
     with pytest.raises(Unavailable, match="no method of the runs mixes"):
         coefficients.draw_coefficients_figure(source(shown, methods=["input"]))
     shown.put("gkmnet", SAMPLES[0], 10.0)

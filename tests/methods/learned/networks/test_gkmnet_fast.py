@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from benchmark.api import Observation
 from benchmark.conformance import check_method
-from benchmark.methods.learned import method as networked
 from benchmark.methods.learned.networks import gkmnet_fast, strips
 from benchmark.methods.learned.networks.gkmnet import Filtering, Form, GkmNet
 from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
@@ -219,7 +218,9 @@ def test_the_fast_form_keeps_its_weights_to_itself() -> None:
 )
 def test_contract_at_odd_sizes(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr(networked, "SHIPPED", tmp_path)  # what ships has another structure
+    monkeypatch.setattr(
+        "benchmark.checkpoints.SHIPPED_FOLDER", tmp_path
+    )  # what ships has another structure
     draw(tmp_path, text)
     results = list(check_method(text))
     assert [result for result in results if not result.passed] == []
