@@ -37,6 +37,11 @@ def wide() -> Console:
     return out if out.is_terminal else Console(width=200)
 
 
+def print_line(text: object) -> None:
+    """Print a line of a result as it is: no markup is read, no number coloured."""
+    out.print(str(text), highlight=False, markup=False)
+
+
 def error(message: str) -> None:
     """Print an error for a person."""
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False)

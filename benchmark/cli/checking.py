@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,34 +22,40 @@ from benchmark.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.plan import PlannedMethod
+    from benchmark.conformance import CheckResult
 
 PANEL = "Look and check"
 
 
-class RegistryKind(enum.StrEnum):
+class ListTopic(enum.StrEnum):
     """What `list` can list."""
 
     methods = "methods"
-    datasets_command = "datasets"
+    datasets = "datasets"
     protocols = "protocols"
     metrics = "metrics"
     importers = "importers"
     checkpoints = "checkpoints"
 
 
+TopicArgument = Annotated[ListTopic, typer.Argument(help="What to list.")]
+MethodsToCheckOption = Annotated[
+    list[str] | None, typer.Option("--methods", help="Ids of methods to check.")
+]
+DatasetToCheckOption = Annotated[
+    str | None, typer.Option("--dataset", help="Id of a data set to check.")
+]
+
+
 @app.command(name="list", rich_help_panel=PANEL)
-def list_command(
-    kind: Annotated[RegistryKind, typer.Argument(help="What to list.")],
-    plugin: PluginsOption = None,
-) -> None:
+def list_command(kind: TopicArgument, plugin: PluginsOption = None) -> None:
     """List what is registered, or which checkpoints are found; what does not load is listed with
     the reason.
     """
     prepare(plugin, None)
     from benchmark.cli import listing
 
-    console.wide().print(listing.make_registry_table(kind.value))
+    console.wide().print(listing.make_topic_table(kind.value))
 
 
 @app.command(name="datasets", rich_help_panel=PANEL)
@@ -57,23 +64,15 @@ def datasets_command(data: DataOption = Path("data"), plugin: PluginsOption = No
     prepare(plugin, None)
     from benchmark.cli import listing
 
-    console.out.print(
-        f"data root: {data} (change it with --data or BENCHMARK_DATA)\n",
-        highlight=False,
-        markup=False,
-    )
+    console.print_line(f"data root: {data} (change it with --data or BENCHMARK_DATA)\n")
     for line in listing.describe_datasets(data):
         console.out.print(line, highlight=False)
 
 
 @app.command(name="check", rich_help_panel=PANEL)
 def check_command(
-    methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="Ids of methods to check.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Id of a data set to check.")
-    ] = None,
+    methods: MethodsToCheckOption = None,
+    dataset: DatasetToCheckOption = None,
     data: DataOption = Path("data"),
     device: DeviceOption = DeviceChoice.cpu,
     plugin: PluginsOption = None,
@@ -84,41 +83,44 @@ def check_command(
 
     if not methods and dataset is None:
         raise UsageError("name what to check: --methods ID or --dataset NAME")
-    suites = {
-        m.id.label: conformance.check_method(m.id.label, device.value)
-        for m in _select_methods_to_check(methods)
-    }
+    suites: dict[str, Iterable[CheckResult]] = {}
+    if methods:
+        for method in plan.select_methods(methods):
+            label = method.id.label
+            suites[label] = conformance.check_method(label, device.value)
     if dataset is not None:
-        chosen = plan.select_dataset(dataset, data, limit=2)
-        suites[chosen.id.label] = conformance.check_dataset(chosen.dataset)
-    failed = 0
-    for name, results in suites.items():
-        console.out.print(name, style="bold", highlight=False, markup=False)
-        for result in results:
-            failed += not result.passed
-            sign = "ok    " if result.passed else "FAILED"
-            console.out.print(
-                f"  {sign} {result.name}" + (f" - {result.detail}" if result.detail else ""),
-                markup=False,
-            )
-    raise typer.Exit(1 if failed else 0)
+        selection = plan.select_dataset(dataset, data, limit=2)
+        suites[selection.id.label] = conformance.check_dataset(selection.dataset)
+    failures = [_print_check_results(name, results) for name, results in suites.items()]
+    raise typer.Exit(1 if any(failures) else 0)
 
 
 @app.command(name="doctor", rich_help_panel=PANEL)
 def doctor_command(
-    data: DataOption = Path("data"), lpips_trunk: TrunkOption = None, plugin: PluginsOption = None
+    data: DataOption = Path("data"),
+    lpips_trunk: TrunkOption = None,
+    plugin: PluginsOption = None,
 ) -> None:
     """Report versions, device, threads, weights and data sets: what works here, what does not, and
     why.
     """
     prepare(plugin, lpips_trunk)
-    from benchmark.cli import listing
+    from benchmark.cli import doctor
 
-    for line in listing.diagnose(data):
+    for line in doctor.diagnose(data):
         console.out.print(line, highlight=False)
 
 
-def _select_methods_to_check(methods: list[str] | None) -> list[PlannedMethod]:
-    from benchmark import plan
-
-    return plan.select_methods(methods) if methods else []
+def _print_check_results(name: str, results: Iterable[CheckResult]) -> int:
+    """Print the results of one suite as they come; return how many checks failed."""
+    console.out.print(name, style="bold", highlight=False, markup=False)
+    failures = 0
+    for result in results:
+        line = f"  ok     {result.name}"
+        if not result.passed:
+            failures += 1
+            line = f"  FAILED {result.name}"
+        if result.detail:
+            line += f" - {result.detail}"
+        console.out.print(line, markup=False)
+    return failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,7 @@ class TableFormat(enum.StrEnum):
     csv = "csv"
 
 
+DatasetOption = Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")]
 MethodsOption = Annotated[
     list[str],
     typer.Option(
@@ -76,6 +78,7 @@ RunFolderOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where learned methods run.")]
+FormatOption = Annotated[TableFormat, typer.Option("--format", help="How to write the tables.")]
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="Noise levels (sigma on the 0-255 scale), e.g. 0,1,2.55.")
 ]
@@ -133,14 +136,13 @@ def check_device(device: DeviceChoice) -> None:
 
 def split_names(texts: list[str]) -> list[str]:
     """Return the items of comma lists, each once."""
-    found = list(
-        dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip())
-    )
-    if not found:
+    parts = (part.strip() for part in ",".join(texts).split(","))
+    names = list(dict.fromkeys(part for part in parts if part))
+    if not names:
         raise UsageError(
             f"{', '.join(map(repr, texts))} names nothing; leave the option out or give it a value"
         )
-    return found
+    return names
 
 
 def look_up_protocols(texts: list[str]) -> dict[str, Protocol]:
@@ -154,13 +156,21 @@ def hash_metric_weights(protocols: dict[str, Protocol]) -> dict[str, str]:
     """Return metric -> hash of its weights, for those that have any."""
     from benchmark.registry import create_metric
 
-    metrics = {measure.metric for protocol in protocols.values() for measure in protocol.measures}
-    return {
-        name: found for name in sorted(metrics) if (found := create_metric(name).weights_hash())
-    }
+    measures = itertools.chain.from_iterable(protocol.measures for protocol in protocols.values())
+    hashes = {}
+    for name in sorted({measure.metric for measure in measures}):
+        weights = create_metric(name).weights_hash()
+        if weights:
+            hashes[name] = weights
+    return hashes
 
 
 def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
+    """Return the noise levels of a comma list of sigmas on the 0-255 scale.
+
+    Raises:
+        UsageError: for anything but numbers >= 0.
+    """
     from benchmark.noise import Noise
 
     try:

@@ -17,7 +17,6 @@ from benchmark.cli.app import app
 from benchmark.cli.options import RunArgument, split_names
 
 if TYPE_CHECKING:
-    from benchmark.reports import grid
     from benchmark.store import Store
 
 PANEL = "Report"
@@ -32,7 +31,7 @@ class ReportFormat(enum.StrEnum):
     html = "html"
 
 
-class PaperTable(enum.StrEnum):
+class PaperTableNumber(enum.StrEnum):
     """Tables of the GKMNet paper."""
 
     one = "1"
@@ -50,54 +49,68 @@ RunsArgument = Annotated[
 ]
 
 
+ReportFormatOption = Annotated[
+    ReportFormat, typer.Option("--format", help="How to write; html without --table is a page.")
+]
+TablesFormatOption = Annotated[
+    ReportFormat, typer.Option("--format", help="How to write the tables.")
+]
+PaperTablesOption = Annotated[
+    list[PaperTableNumber] | None,
+    typer.Option(
+        "--table",
+        help="Tables of the GKMNet paper, printed beside measured; later: what others printed.",
+    ),
+]
+OnlyDatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", help="Only this data set; with --table, in the place of the paper's."
+    ),
+]
+OnlyProtocolsOption = Annotated[
+    list[str] | None, typer.Option("--protocol", help="Only these protocols.")
+]
+TableCostFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cost", help="With --table: folder that `cost` wrote; default: one that is found."
+    ),
+]
+PageDataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are."),
+]
+AllFiguresFolderOption = Annotated[
+    Path | None,
+    typer.Option("--figures", help="Folder to draw all figures into as well; see `figures`."),
+]
+OutFileOption = Annotated[
+    Path | None, typer.Option("--out", help="File to write; default: standard output.")
+]
+ReportFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="File to write, default: standard output; the page's folder: RUN/page."
+    ),
+]
+ExportFileOption = Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")]
+
+
 @app.command(name="report", rich_help_panel=PANEL)
 def report_command(
     folders: RunsArgument,
-    form: Annotated[
-        ReportFormat, typer.Option("--format", help="How to write; html without --table is a page.")
-    ] = ReportFormat.markdown,
-    table: Annotated[
-        list[PaperTable] | None,
-        typer.Option(
-            "--table",
-            help="Tables of the GKMNet paper, printed beside measured; later: what others printed.",
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", help="Only this data set; with --table, in the place of the paper's."
-        ),
-    ] = None,
-    protocol: Annotated[
-        list[str] | None, typer.Option("--protocol", help="Only these protocols.")
-    ] = None,
-    cost: Annotated[
-        Path | None,
-        typer.Option(
-            "--cost", help="With --table: folder that `cost` wrote; default: one that is found."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are."
-        ),
-    ] = None,
-    figures: Annotated[
-        Path | None,
-        typer.Option("--figures", help="Folder to draw all figures into as well; see `figures`."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="File to write, default: standard output; the page's folder: RUN/page."
-        ),
-    ] = None,
+    form: ReportFormatOption = ReportFormat.markdown,
+    table: PaperTablesOption = None,
+    dataset: OnlyDatasetOption = None,
+    protocol: OnlyProtocolsOption = None,
+    cost: TableCostFolderOption = None,
+    data: PageDataOption = None,
+    figures: AllFiguresFolderOption = None,
+    out: ReportFileOption = None,
 ) -> None:
     """Write the tables of runs, the tables of the GKMNet paper, or a page to look at."""
-    chosen = split_names(protocol) if protocol else []
-    written: grid.Format = form.value
+    protocols = split_names(protocol) if protocol else []
     if cost is not None and not table:
         raise UsageError(
             "--cost: only the paper's tables have costs; add --table, or use `cost` alone"
@@ -105,49 +118,93 @@ def report_command(
     from benchmark.reports import runs
 
     with open_runs(folders) as stores:
-        dataset = runs.dataset(stores, dataset) if dataset else None
+        if dataset:
+            dataset = runs.dataset(stores, dataset)
         if table:
-            from benchmark.reports import paper
-
-            made = paper.tables(
-                stores,
-                _list_paper_tables(table),
-                dataset=dataset,
-                protocols=chosen,
-                cost_folder=cost,
-            )
-            emit_text(paper.write(made, written), out)
+            emit_text(_format_paper_tables(stores, table, form, dataset, protocols, cost), out)
         elif form is ReportFormat.html:
-            if chosen:
-                raise UsageError(
-                    "--protocol: the page shows all protocols; leave it out, or choose another "
-                    "--format"
-                )
-            from benchmark.reports import page
-
-            index = page.write_comparison_page(
-                stores, out or folders[-1] / "page", dataset, data=data
-            )
-            console.note(f"written: {index}")
+            _write_page(stores, out or folders[-1] / "page", dataset, protocols, data)
         else:
-            from benchmark.reports import summaries, tables
-
-            emit_text(tables.write(summaries.summaries(stores, chosen, dataset), written), out)
+            emit_text(_format_summaries(stores, form, dataset, protocols), out)
         if figures is not None:
-            from benchmark.reports.figures import figure_set
-            from benchmark.reports.figures.figure_data import Wanted
+            _draw_all_figures(stores, figures, dataset, protocols, data, cost)
 
-            wanted = Wanted(
-                dataset, chosen[0] if chosen else None, root=data or Path("data"), cost=cost
-            )
-            for made_figure in figure_set.write_figures(stores, figures, ["all"], wanted):
-                console.note(str(made_figure))
+
+def _format_paper_tables(
+    stores: Sequence[Store],
+    numbers: Sequence[PaperTableNumber],
+    form: ReportFormat,
+    dataset: str | None,
+    protocols: Sequence[str],
+    cost: Path | None,
+) -> str:
+    from benchmark.reports import paper
+
+    tables = paper.tables(
+        stores,
+        _list_paper_tables(numbers),
+        dataset=dataset,
+        protocols=protocols,
+        cost_folder=cost,
+    )
+    return paper.write(tables, form.value)
+
+
+def _list_paper_tables(numbers: Sequence[PaperTableNumber]) -> list[str]:
+    """Return the tables that are meant, in the order of the paper."""
+    choices = set(numbers)
+    if PaperTableNumber.all in choices:
+        choices |= set(PaperTableNumber) - {PaperTableNumber.later}
+    choices.discard(PaperTableNumber.all)
+    return [number.value for number in PaperTableNumber if number in choices]
+
+
+def _write_page(
+    stores: Sequence[Store],
+    folder: Path,
+    dataset: str | None,
+    protocols: Sequence[str],
+    data: Path | None,
+) -> None:
+    if protocols:
+        raise UsageError(
+            "--protocol: the page shows all protocols; leave it out, or choose another --format"
+        )
+    from benchmark.reports import page
+
+    index = page.write_comparison_page(stores, folder, dataset, data=data)
+    console.note(f"written: {index}")
+
+
+def _format_summaries(
+    stores: Sequence[Store], form: ReportFormat, dataset: str | None, protocols: Sequence[str]
+) -> str:
+    from benchmark.reports import summaries, tables
+
+    return tables.write(summaries.summaries(stores, protocols, dataset), form.value)
+
+
+def _draw_all_figures(
+    stores: Sequence[Store],
+    folder: Path,
+    dataset: str | None,
+    protocols: Sequence[str],
+    data: Path | None,
+    cost: Path | None,
+) -> None:
+    from benchmark.reports.figures import figure_set
+    from benchmark.reports.figures.figure_data import Wanted
+
+    protocol = protocols[0] if protocols else None
+    selection = Wanted(dataset, protocol, root=data or Path("data"), cost=cost)
+    for outcome in figure_set.write_figures(stores, folder, ["all"], selection):
+        console.note(str(outcome))
 
 
 @app.command(name="export", rich_help_panel=PANEL)
 def export_command(
     run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    out: ExportFileOption,
 ) -> None:
     """Write every score of a run with its provenance, for sharing or for your own statistics."""
     from benchmark.reports import summaries
@@ -170,17 +227,6 @@ def open_runs(runs: Sequence[Path]) -> Iterator[list[Store]]:
 
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(Store(run)) for run in dict.fromkeys(runs)]
-
-
-def _list_paper_tables(wanted: Sequence[PaperTable]) -> list[str]:
-    """Return the tables that are meant, in the order of the paper."""
-    every = [number.value for number in PaperTable if number is not PaperTable.all]
-    named = {number.value for number in wanted}
-    return [
-        number
-        for number in every
-        if number in named or (PaperTable.all in wanted and number != PaperTable.later)
-    ]
 
 
 def emit_text(text: str, out: Path | None) -> None:

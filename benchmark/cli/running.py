@@ -12,6 +12,7 @@ from benchmark import console
 from benchmark.cli.app import app
 from benchmark.cli.options import (
     DataOption,
+    DatasetOption,
     DepthChoice,
     DeviceChoice,
     DeviceOption,
@@ -40,16 +41,25 @@ from benchmark.cli.options import (
 PANEL = "Measure"
 
 
+TrackOption = Annotated[
+    DepthChoice | None, typer.Option(help="Reader depth; default: the protocol's own.")
+]
+SaveImagesOption = Annotated[
+    bool,
+    typer.Option(
+        "--save-images/--no-save-images", help="Keep outputs (for `score`) and pictures to look at."
+    ),
+]
+
+
 @app.command(name="run", rich_help_panel=PANEL)
 def run_command(
     methods: MethodsOption,
-    dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
+    dataset: DatasetOption,
     noise: NoiseOption = "0",
     noise_clip: NoiseClipOption = False,
     noise_round8: NoiseRound8Option = False,
-    track: Annotated[
-        DepthChoice | None, typer.Option(help="Reader depth; default: the protocol's own.")
-    ] = None,
+    track: TrackOption = None,
     protocol: ProtocolsOption = ["canonical"],  # noqa: B006 (typer copies defaults)
     timeout: TimeoutOption = None,
     lpips_trunk: TrunkOption = None,
@@ -58,13 +68,7 @@ def run_command(
     limit: LimitOption = None,
     jobs: JobsOption = 0,
     device: DeviceOption = DeviceChoice.auto,
-    save_images: Annotated[
-        bool,
-        typer.Option(
-            "--save-images/--no-save-images",
-            help="Keep outputs (for `score`) and pictures to look at.",
-        ),
-    ] = True,
+    save_images: SaveImagesOption = True,
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
@@ -76,17 +80,17 @@ def run_command(
     from benchmark import plan, provenance
     from benchmark.session import Session
 
-    planned = plan.select_methods(methods, console.note)
+    method_plan = plan.select_methods(methods, console.note)
     protocols = look_up_protocols(protocol)
     tracks = plan.select_tracks(list(protocols.values()), track)
-    chosen = plan.select_dataset(dataset, data, limit)
+    selection = plan.select_dataset(dataset, data, limit)
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
-    cells = plan.cells(planned, chosen, tracks.values(), noises)
-    folder = out or default_results_folder(chosen.id.label)
+    cells = plan.cells(method_plan, selection, tracks.values(), noises)
+    folder = out or default_results_folder(selection.id.label)
     settings = make_settings(folder, data, plugin, device, save_images)
     facts = {
-        "data": {chosen.id.label: chosen.fingerprint()},
-        "weights": {method.id.label: method.weights for method in planned if method.weights},
+        "data": {selection.id.label: selection.fingerprint()},
+        "weights": {method.id.label: method.weights for method in method_plan if method.weights},
         "metric_weights": hash_metric_weights(protocols),
         "plugins": provenance.file_hashes(plugin or []),
         "device": device.value,
@@ -94,13 +98,12 @@ def run_command(
     }
     with Session(settings, protocols, provenance.collect(**facts)) as session:
         session.begin()
-        session.put_cards(planned, chosen)
-        unwell = session.do(
-            session.missing(cells, tracks), jobs=jobs, timeout=timeout, what="restoring"
-        )
-        bad = max(unwell, session.report_cells(cells))
-        _print_tables(session.store.folder, list(protocols), chosen.id.label)
-    raise typer.Exit(1 if bad else 0)
+        session.put_cards(method_plan, selection)
+        tasks = session.missing(cells, tracks)
+        failures = session.do(tasks, jobs=jobs, timeout=timeout, what="restoring")
+        failures = max(failures, session.report_cells(cells))
+        _print_tables(session.store.folder, list(protocols), selection.id.label)
+    raise typer.Exit(1 if failures else 0)
 
 
 @app.command(name="score", rich_help_panel=PANEL)
@@ -118,20 +121,16 @@ def score_command(
     from benchmark.session import Session
 
     protocols = look_up_protocols(protocol)
-    settings = dataclasses.replace(
-        make_settings(run, data, plugin, DeviceChoice.cpu, save=False), rerun=False
-    )
-    with Session(
-        settings,
-        protocols,
-        provenance.collect(metric_weights=hash_metric_weights(protocols)),
-        create=False,
-    ) as session:
+    settings = make_settings(run, data, plugin, DeviceChoice.cpu, save=False)
+    settings = dataclasses.replace(settings, rerun=False)
+    facts = provenance.collect(metric_weights=hash_metric_weights(protocols))
+    with Session(settings, protocols, facts, create=False) as session:
         tasks = session.unscored()
         session.begin()
-        bad = session.do(tasks, jobs=jobs, timeout=None, what="scoring") + session.lost
+        failures = session.do(tasks, jobs=jobs, timeout=None, what="scoring")
+        failures += session.lost
         _print_tables(run, list(protocols))
-    raise typer.Exit(1 if bad else 0)
+    raise typer.Exit(1 if failures else 0)
 
 
 def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
@@ -141,16 +140,14 @@ def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None
 
     with Store(folder) as store:
         everything = summaries.summaries(store)
-        seen = overview.write_overview(store, folder / "overview.png", dataset)
+        picture = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in everything:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
             console.wide().print(tables.terminal(summary))
             for line in summary.footnotes:
-                console.out.print(line, highlight=False, markup=False)
-    written = folder / "report.md"
-    written.write_text(tables.write(everything, "markdown"), encoding="utf-8")
-    console.out.print(f"\nreport: {written}", highlight=False, markup=False)
-    if seen is not None:
-        console.out.print(
-            f"pictures: {seen}, all of them in {folder / 'pictures'}", highlight=False, markup=False
-        )
+                console.print_line(line)
+    report = folder / "report.md"
+    report.write_text(tables.write(everything, "markdown"), encoding="utf-8")
+    console.print_line(f"\nreport: {report}")
+    if picture is not None:
+        console.print_line(f"pictures: {picture}, all of them in {folder / 'pictures'}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +13,11 @@ from benchmark.api import DataError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
     DataOption,
+    DatasetOption,
     DepthChoice,
     DeviceChoice,
     DeviceOption,
+    FormatOption,
     JobsOption,
     LimitOption,
     MethodsOption,
@@ -32,30 +35,36 @@ from benchmark.cli.options import (
     prepare,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 PANEL = "Study"
+
+
+TrackOption = Annotated[DepthChoice, typer.Option(help="Reader depth.")]
+MapsFolderOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
+]
 
 
 @app.command(name="maps", rich_help_panel=PANEL)
 def maps_command(
     methods: MethodsOption,
-    dataset: Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")],
+    dataset: DatasetOption,
     noise: NoiseOption = "0",
     noise_clip: NoiseClipOption = False,
     noise_round8: NoiseRound8Option = False,
-    track: Annotated[DepthChoice, typer.Option(help="Reader depth.")] = DepthChoice.u8,
+    track: TrackOption = DepthChoice.u8,
     timeout: TimeoutOption = None,
     data: DataOption = Path("data"),
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
-    ] = None,
+    out: MapsFolderOption = None,
     limit: LimitOption = None,
     jobs: JobsOption = 0,
     device: DeviceOption = DeviceChoice.auto,
     seed: SeedOption = 0,
-    form: Annotated[
-        TableFormat, typer.Option("--format", help="How to write the tables.")
-    ] = TableFormat.markdown,
+    form: FormatOption = TableFormat.markdown,
     plugin: PluginsOption = None,
 ) -> None:
     """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and
@@ -64,45 +73,45 @@ def maps_command(
     prepare(plugin, None)
     check_device(device)
     from benchmark import map_scores, plan
-    from benchmark.reports import tables
-    from benchmark.reports.maps import write_map_report
+    from benchmark.reports import maps, tables
 
-    planned = plan.select_methods(methods, console.note)
-    chosen = plan.select_dataset(dataset, data, limit)
+    method_plan = plan.select_methods(methods, console.note)
+    selection = plan.select_dataset(dataset, data, limit)
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
-    folder = out or default_results_folder(chosen.id.label, "maps")
+    folder = out or default_results_folder(selection.id.label, "maps")
     settings = make_settings(folder, data, plugin, device, save=False)
     rows = map_scores.score_maps(
-        planned, chosen, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
+        method_plan, selection, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
     )
-    written = write_map_report(rows, planned, chosen, folder, form=form.value)
-    for summary in written.summaries:
+    report = maps.write_map_report(rows, method_plan, selection, folder, form=form.value)
+    for summary in report.summaries:
         console.wide().print(tables.terminal(summary))
         for line in summary.footnotes:
-            console.out.print(line, highlight=False, markup=False)
-    console.out.print(
-        f"\ntables: {written.table}, every map: {folder / map_scores.MAPS_CSV}",
-        highlight=False,
-        markup=False,
-    )
-    if written.strip is not None:
-        console.out.print(f"pictures: {written.strip}", highlight=False, markup=False)
-    raise typer.Exit(1 if any(row["status"] in ("failed", "timeout") for row in rows) else 0)
+            console.print_line(line)
+    every_map = folder / map_scores.MAPS_CSV
+    console.print_line(f"\ntables: {report.table}, every map: {every_map}")
+    if report.strip is not None:
+        console.print_line(f"pictures: {report.strip}")
+    failures = [row for row in rows if row["status"] in ("failed", "timeout")]
+    raise typer.Exit(1 if failures else 0)
+
+
+DatasetsOption = Annotated[
+    list[str], typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each.")
+]
+ConvergenceFolderOption = Annotated[
+    Path, typer.Option("--out", help="Folder for table and figure.")
+]
 
 
 @app.command(name="convergence", rich_help_panel=PANEL)
 def convergence_command(
     methods: MethodsOption,
-    dataset: Annotated[
-        list[str],
-        typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each."),
-    ],
+    dataset: DatasetsOption,
     noise: NoiseOption = "0",
     limit: LimitOption = None,
     data: DataOption = Path("data"),
-    out: Annotated[Path, typer.Option("--out", help="Folder for table and figure.")] = Path(
-        "results/convergence"
-    ),
+    out: ConvergenceFolderOption = Path("results/convergence"),
     jobs: JobsOption = 0,
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
@@ -111,43 +120,45 @@ def convergence_command(
     and a figure.
     """
     prepare(plugin, None)
-    from benchmark import convergence as steps
+    from benchmark import convergence as study
     from benchmark import plan
-    from benchmark.reports import convergence as shown
+    from benchmark.reports import convergence as report
     from benchmark.reports import grid
     from benchmark.runner import count_workers
 
-    planned = plan.select_methods(methods, console.note)
-    chosen = list(
-        {
-            data.id.label: data
-            for data in (plan.select_dataset(text, data, limit) for text in dataset)
-        }.values()
-    )
+    method_plan = plan.select_methods(methods, console.note)
+    selections = [plan.select_dataset(text, data, limit) for text in dataset]
+    selections = list({selection.id.label: selection for selection in selections}.values())
     settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
     noises = parse_noise_levels(noise, False, False, seed)
-    count = len(planned) * len(noises) * sum(len(data.fingerprints) for data in chosen)
-    rows = steps.follow_methods(planned, chosen, noises, settings, jobs=count_workers(jobs, count))
-    made = shown.convergence_frame(rows)
-    written = shown.write_convergence_report(made, out)
-    console.wide().print(grid.grid_to_terminal(shown.convergence_grid(made)))
-    for line in [*shown.list_refusals(made), "", *(f"written: {path}" for path in written)]:
-        console.out.print(line, highlight=False, markup=False)
-    raise typer.Exit(1 if shown.is_convergence_incomplete(made) else 0)
+    pictures = sum(len(selection.fingerprints) for selection in selections)
+    jobs = count_workers(jobs, len(method_plan) * len(noises) * pictures)
+    rows = study.follow_methods(method_plan, selections, noises, settings, jobs=jobs)
+    frame = report.convergence_frame(rows)
+    files = report.write_convergence_report(frame, out)
+    console.wide().print(grid.grid_to_terminal(report.convergence_grid(frame)))
+    for line in report.list_refusals(frame):
+        console.print_line(line)
+    console.print_line("")
+    for path in files:
+        console.print_line(f"written: {path}")
+    raise typer.Exit(1 if report.is_convergence_incomplete(frame) else 0)
+
+
+CalibratedDatasetOption = Annotated[
+    str,
+    typer.Option(
+        "--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only."
+    ),
+]
+PsfStudyFolderOption = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")]
 
 
 @app.command(name="psf", rich_help_panel=PANEL)
 def psf_command(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            "--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only."
-        ),
-    ] = "pixel4",
+    dataset: CalibratedDatasetOption = "pixel4",
     data: DataOption = Path("data"),
-    out: Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")] = Path(
-        "results/psf"
-    ),
+    out: PsfStudyFolderOption = Path("results/psf"),
     jobs: JobsOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
@@ -155,26 +166,33 @@ def psf_command(
     measured PSFs.
     """
     prepare(plugin, None)
-    from benchmark.registry import DATASETS, create
     from benchmark.reports import psf_study
     from benchmark.runner import count_workers
 
-    measured = {}
-    if dataset != "none":
-        try:
-            measured = dict(create(DATASETS, dataset, root=data)[0].psfs())
-        except DataError as error:
-            console.note(
-                f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)"
-            )
-        else:
-            if not measured:
-                console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
+    psfs = _load_calibrated_psfs(dataset, data)
     try:
-        study = psf_study.measure(measured or None, jobs=count_workers(jobs, 1_000_000))
+        study = psf_study.measure(psfs or None, jobs=count_workers(jobs, 1_000_000))
     except ValueError as error:
         raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
     for line in psf_study.summary_lines(study):
-        console.out.print(line, highlight=False, markup=False)
-    for made in psf_study.save(out, study):
-        console.out.print(f"written: {made}", highlight=False, markup=False)
+        console.print_line(line)
+    for path in psf_study.save(out, study):
+        console.print_line(f"written: {path}")
+
+
+def _load_calibrated_psfs(dataset: str, root: Path) -> Mapping[str, NDArray[np.float64]]:
+    """Return the measured PSFs of a data set; where there are none, say so and return none."""
+    if dataset == "none":
+        return {}
+    from benchmark.registry import DATASETS, create
+
+    try:
+        psfs = dict(create(DATASETS, dataset, root=root)[0].psfs())
+    except DataError as error:
+        console.note(
+            f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)"
+        )
+        return {}
+    if not psfs:
+        console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
+    return psfs

@@ -839,7 +839,7 @@ def test_what_is_counted() -> None:
 @pytest.mark.usefixtures("folder")
 def test_the_list_shows_its_parameters() -> None:
     console = Console(width=400, file=io.StringIO())
-    console.print(listing.make_registry_table("methods"))
+    console.print(listing.make_topic_table("methods"))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for line in (
         "variant: paper|official|v2",

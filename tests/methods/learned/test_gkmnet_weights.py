@@ -622,7 +622,7 @@ def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: 
 
 def _list_kind(kind: str) -> str:
     console = Console(width=400, file=io.StringIO())
-    console.print(listing.make_registry_table(kind))
+    console.print(listing.make_topic_table(kind))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
