@@ -91,7 +91,7 @@ class NetworkCount:
 
 @dataclass(slots=True)
 class OperationTally:
-    """What was seen in one run; see `NetworkCount`."""
+    """What one run executes; see `NetworkCount`."""
 
     operations: Counter[str] = field(default_factory=Counter)
     products: int = 0
@@ -108,12 +108,14 @@ def count_network(network: Network, form: str, height: int, width: int) -> Netwo
         height, width: of the picture in pixels, before any padding.
     """
     shapes = network.shapes(height, width)
-    module, tally, theirs = _run_on_meta(network, form, shapes)
-    state, learned = module.state_dict(), dict(module.named_parameters(remove_duplicate=False))
+    module, tally, torch_macs = _run_on_meta(network, form, shapes)
+    state = module.state_dict()
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    buffers = [value for name, value in state.items() if name not in parameters]
     return NetworkCount(
         parameters=sum(value.numel() for value in module.parameters()),
         weight_bytes=sum(4 * value.numel() for value in module.parameters()),
-        buffer_bytes=sum(value.nbytes for name, value in state.items() if name not in learned),
+        buffer_bytes=sum(value.nbytes for value in buffers),
         saved_bytes=_measure_saved_bytes(state),
         inputs=shapes,
         operations=dict(tally.operations),
@@ -121,7 +123,7 @@ def count_network(network: Network, form: str, height: int, width: int) -> Netwo
         thop=tally.thop,
         uncounted=dict(tally.uncounted),
         checks={
-            "torch": _compare_mac_counts(theirs, tally.operations),
+            "torch": _compare_mac_counts(torch_macs, tally.operations),
             "fvcore": _check_with_fvcore(network, form),
         },
     )
@@ -130,8 +132,8 @@ def count_network(network: Network, form: str, height: int, width: int) -> Netwo
 def _run_on_meta(
     network: Network, form: str, shapes: Sequence[tuple[int, ...]]
 ) -> tuple[nn.Module, OperationTally, dict[str, int]]:
-    """Build a network and run it without numbers; return it, what was seen, and torch's own MACs by
-    operation.
+    """Build a network and run it without numbers; return it, what it executes, and torch's own MACs
+    by operation.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -139,25 +141,22 @@ def _run_on_meta(
     with torch.device("meta"), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = network.forms[form]().eval().to("meta")
-        with FlopCounterMode(display=False) as torchs:
+        with FlopCounterMode(display=False) as torch_counter:
             tally = tally_operations(module, [torch.empty(shape) for shape in shapes])
-    flops = torchs.get_flop_counts().get("Global", {})
-    return (
-        module,
-        tally,
-        {_operation_name(operation): flop // 2 for operation, flop in flops.items()},
-    )
+    flops = torch_counter.get_flop_counts().get("Global", {})
+    torch_macs = {_operation_name(operation): count // 2 for operation, count in flops.items()}
+    return module, tally, torch_macs
 
 
 def tally_operations(module: nn.Module, inputs: Sequence[Tensor]) -> OperationTally:
-    """Run a network once, on whatever device it is, and return what was seen."""
+    """Run a network once, on whatever device it is, and return what it executed."""
     tally = OperationTally()
 
-    def hooked(leaf: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        tally.thop += count_thop_style(leaf, given[0], made)
+    def add_thop_count(leaf: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        tally.thop += count_thop_style(leaf, inputs[0], output)
 
     leaves = [part for part in module.modules() if not list(part.children())]
-    hooks = [leaf.register_forward_hook(hooked) for leaf in leaves]
+    hooks = [leaf.register_forward_hook(add_thop_count) for leaf in leaves]
     try:
         with _make_operation_watcher(tally):
             module(*inputs)
@@ -175,17 +174,17 @@ def _make_operation_watcher(tally: OperationTally) -> TorchDispatchMode:
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            made = func(*args, **(kwargs or {}))
+            output = func(*args, **(kwargs or {}))
             name = _operation_name(func.overloadpacket)
             if name in _MAC_FORMULAS:
-                tally.operations[name] += _MAC_FORMULAS[name](args, made)
+                tally.operations[name] += _MAC_FORMULAS[name](args, output)
             elif name in _ELEMENTWISE_PRODUCTS:
-                tally.products += (
-                    made.numel() if sum(isinstance(arg, Tensor) for arg in args) > 1 else 0
-                )
+                factors = [arg for arg in args if isinstance(arg, Tensor)]
+                if len(factors) > 1:
+                    tally.products += output.numel()
             elif not func.is_view and name not in _NO_MACS:
                 tally.uncounted[name] += 1
-            return made
+            return output
 
     return Watcher()  # type: ignore[no-untyped-call]
 
@@ -199,12 +198,13 @@ def _operation_name(operation: object) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-def _count_convolution_macs(args: Sequence[Any], made: Tensor) -> int:
+def _count_convolution_macs(args: Sequence[Any], output: Tensor) -> int:
     """Every weight meets every position of the output once, or, if transposed (argument 6), of the
     input.
     """
     x, weight = args[:2]
-    grid = (x if args[6] else made).shape
+    transposed = args[6]
+    grid = x.shape if transposed else output.shape
     return int(weight.numel() * grid[0] * math.prod(grid[2:]))
 
 
@@ -212,7 +212,7 @@ def _matrix_product_counter(first: int) -> Callable[[Sequence[Any], Tensor], int
     """Every element of the product is a sum over the last axis of the left factor, which is
     argument `first`.
     """
-    return lambda args, made: int(made.numel() * args[first].shape[-1])
+    return lambda args, output: int(output.numel() * args[first].shape[-1])
 
 
 _MAC_FORMULAS: Mapping[str, Callable[[Sequence[Any], Any], int]] = {
@@ -255,7 +255,7 @@ _NO_MACS = set(
 # ----------------------------------------------------------------------------------------------
 
 
-def count_thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
+def count_thop_style(module: nn.Module, x: Tensor, output: Tensor) -> int:
     """Return what thop 0.0.31 (2020) adds to its "FLOPs" for one call of a module without children.
 
     It sees modules only, so that a functional call costs nothing. Measured with that release: a
@@ -269,19 +269,19 @@ def count_thop_style(module: nn.Module, given: Tensor, made: Tensor) -> int:
     match module:
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose1d() | nn.ConvTranspose2d():
             weights = module.in_channels // module.groups * math.prod(module.kernel_size)
-            return made.numel() * (weights + (module.bias is not None))
+            return output.numel() * (weights + (module.bias is not None))
         case nn.Linear():
-            return made.numel() * module.in_features
+            return output.numel() * module.in_features
         case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.BatchNorm3d():
-            return 2 * given.numel()
+            return 2 * x.numel()
         case nn.LeakyReLU():
-            return given.numel()
+            return x.numel()
         case nn.AvgPool2d():
-            return made.numel()
+            return output.numel()
         case nn.AdaptiveAvgPool2d():
-            return given.numel() + made.numel()
+            return x.numel() + output.numel()
         case nn.Upsample():
-            return _THOP_UPSAMPLING.get(module.mode, 0) * made.numel()
+            return _THOP_UPSAMPLING.get(module.mode, 0) * output.numel()
     return 0
 
 
@@ -289,38 +289,36 @@ _THOP_UPSAMPLING = {"bilinear": 11, "bicubic": 259}
 
 
 def _compare_mac_counts(theirs: Mapping[str, int], ours: Mapping[str, int]) -> CounterCheck:
-    names = [name for name in {**theirs, **ours} if theirs.get(name, 0) != ours.get(name, 0)]
-    difference = ", ".join(
-        f"{name}: {theirs.get(name, 0)} MACs against {ours.get(name, 0)}" for name in names
-    )
+    differences = []
+    for name in {**theirs, **ours}:
+        their_count = theirs.get(name, 0)
+        our_count = ours.get(name, 0)
+        if their_count != our_count:
+            differences.append(f"{name}: {their_count} MACs against {our_count}")
+    difference = ", ".join(differences)
     total = sum(ours.values())
-    return (
-        CounterCheck(sum(theirs.values()) / total, difference)
-        if total
-        else CounterCheck(None, difference or "nothing to count")
-    )
+    if not total:
+        return CounterCheck(None, difference or "nothing to count")
+    return CounterCheck(sum(theirs.values()) / total, difference)
 
 
 def _check_with_fvcore(network: Network, form: str) -> CounterCheck:
     """Compare fvcore's count of a real, small run with ours of the same size."""
     shapes = network.shapes(*FVCORE_SIZE)
     try:
-        ours = sum(_run_on_meta(network, form, shapes)[1].operations.values())
+        _, tally, _ = _run_on_meta(network, form, shapes)
         theirs = _count_with_fvcore(network, form, shapes)
-    except (
-        Exception
-    ) as error:  # a network that refuses small pictures, or what the tracer cannot follow
+    except Exception as error:  # it refuses small pictures, or the tracer cannot follow it
         return CounterCheck(None, describe_error(error))
+    ours = sum(tally.operations.values())
     if not ours:
         return CounterCheck(None, "nothing to count")
+    difference = ""
     # fvcore reads what an einsum takes off a text with four digits
-    agree = math.isclose(theirs, ours, rel_tol=1e-3)
-    return CounterCheck(
-        theirs / ours,
-        ""
-        if agree
-        else f"{theirs} MACs against {ours} for {FVCORE_SIZE[1]} x {FVCORE_SIZE[0]} pixels",
-    )
+    if not math.isclose(theirs, ours, rel_tol=1e-3):
+        height, width = FVCORE_SIZE
+        difference = f"{theirs} MACs against {ours} for {width} x {height} pixels"
+    return CounterCheck(theirs / ours, difference)
 
 
 def _count_with_fvcore(network: Network, form: str, shapes: Sequence[tuple[int, ...]]) -> int:
@@ -336,20 +334,14 @@ def _count_with_fvcore(network: Network, form: str, shapes: Sequence[tuple[int, 
             warnings.simplefilter("ignore")  # the tracer has many, from its import on
             from fvcore.nn import FlopCountAnalysis
 
-            analysis = FlopCountAnalysis(
-                network.forms[form]().eval(), tuple(torch.rand(shape) for shape in shapes)
-            )
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(
-                False
-            ).tracer_warnings("none")
+            inputs = tuple(torch.rand(shape) for shape in shapes)
+            analysis = FlopCountAnalysis(network.forms[form]().eval(), inputs)
+            analysis.unsupported_ops_warnings(False)
+            analysis.uncalled_modules_warnings(False)
+            analysis.tracer_warnings("none")
             analysis.set_op_handle("aten::_convolution_mode", _count_convolution_padded_by_name)
-            return int(
-                sum(
-                    number
-                    for name, number in analysis.by_operator().items()
-                    if name in _FVCORE_OPERATIONS
-                )
-            )
+            operations = analysis.by_operator().items()
+            return int(sum(count for name, count in operations if name in _FVCORE_OPERATIONS))
     finally:
         torch.set_num_threads(threads)
 
