@@ -44,6 +44,8 @@ _TAIL = 3.7e-6
 # of the quadrature per pixel of sigma: the wider the PSF, the more pixel edges its layers cross
 _NODES = 64
 _MOST_NODES = 512
+# per pixel and axis, of the overlap of two disks
+_SAMPLES = 16
 
 
 def freeze_array(array: Float64Array) -> Float64Array:
@@ -179,6 +181,39 @@ def polygon_kernel(radius: float, blades: int, *, half: ApertureHalf | None = No
     halves are equal.
     """
     return _sample_kernel(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
+
+
+def disk_overlap_kernel(
+    radius: float, distance: float, angle: float = 0.0, *, half: ApertureHalf | None = None
+) -> Float64Array:
+    """Return the PSF of a lens vignetted by its barrel, a cat's eye: what two equal disks have in
+    common.
+
+    Args:
+        radius: of the disks in pixels >= 0; 0 gives the 1 x 1 delta.
+        distance: of the disks' centres in radii, in [0, 2); 0 gives the disk.
+        angle: direction of that distance, radians.
+        half: as for `psf_kernel`.
+
+    Returns:
+        An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
+    """
+    reach = max(0, math.ceil(radius - 0.5))
+    if reach == 0:
+        return _DELTA
+    size = 2 * reach + 1
+    x = (np.arange(size * _SAMPLES) + 0.5) / _SAMPLES - size / 2
+    y = x[:, None]
+    dx = radius * distance / 2 * math.cos(angle)
+    dy = radius * distance / 2 * math.sin(angle)
+    first_disk = (x - dx) ** 2 + (y - dy) ** 2 <= radius**2
+    second_disk = (x + dx) ** 2 + (y + dy) ** 2 <= radius**2
+    overlap = first_disk & second_disk
+    if half is not None:
+        overlap &= x < 0 if half == "left" else x > 0
+    blocks = overlap.reshape(size, _SAMPLES, size, _SAMPLES)
+    mass: Float64Array = blocks.sum(axis=(1, 3), dtype=np.float64)
+    return freeze_array(mass / mass.sum())
 
 
 def _sample_kernel(

@@ -48,7 +48,6 @@ _BLADES = (5, 6, 7, 8, 9)
 _SHAPES = (3.0, 4.0, 6.0, 10.0)  # between the Gaussian (2) and the disk
 _CUTS = (0.3, 0.6, 0.9)
 _ANGLES = 12
-_SAMPLES = 16  # per pixel and axis, of the cat's eye
 
 
 # Apertures
@@ -132,21 +131,7 @@ def cats_eye(
     Returns:
         An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
     """
-    radius = sigma * _per_sigma(cut)
-    reach = max(0, math.ceil(radius - 0.5))
-    if reach == 0:
-        return np.ones((1, 1))
-    size = 2 * reach + 1
-    inside = (np.arange(size * _SAMPLES) + 0.5) / _SAMPLES - size / 2
-    x, y = inside, inside[:, None]
-    dx, dy = radius * cut / 2 * math.cos(angle), radius * cut / 2 * math.sin(angle)
-    common = ((x - dx) ** 2 + (y - dy) ** 2 <= radius**2) & (
-        (x + dx) ** 2 + (y + dy) ** 2 <= radius**2
-    )
-    if half is not None:
-        common &= x < 0 if half == "left" else x > 0
-    mass = common.reshape(size, _SAMPLES, size, _SAMPLES).sum(axis=(1, 3), dtype=np.float64)
-    return cast("NDArray[np.float64]", mass / mass.sum())
+    return psf.disk_overlap_kernel(sigma * _per_sigma(cut), cut, angle, half=half)
 
 
 @lru_cache(maxsize=64)
