@@ -166,17 +166,18 @@ def psf_command(
     measured PSFs.
     """
     prepare(plugin, None)
+    from benchmark.psf_study import run_psf_study
     from benchmark.reports import psf_study
     from benchmark.runner import count_workers
 
     psfs = _load_calibrated_psfs(dataset, data)
     try:
-        study = psf_study.measure(psfs or None, jobs=count_workers(jobs, 1_000_000))
+        study = run_psf_study(psfs or None, jobs=count_workers(jobs, 1_000_000))
     except ValueError as error:
         raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
-    for line in psf_study.summary_lines(study):
+    for line in psf_study.psf_findings(study):
         console.print_line(line)
-    for path in psf_study.save(out, study):
+    for path in psf_study.write_psf_study(out, study):
         console.print_line(f"written: {path}")
 
 

@@ -35,9 +35,9 @@ from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
 from benchmark.cost.timing import Reading, TimingSubject, Trial, TrialFile
 from benchmark.noise import Noise
 from benchmark.optics import gkm
+from benchmark.psf_study import FITS_FILE, PSF_MODELS
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.reports import crops as close_ups
-from benchmark.reports import psf_study
 from benchmark.reports.figures import (
     coefficients,
     crops,
@@ -858,22 +858,22 @@ def study(tmp_path: Path) -> Path:
             "l2": error,
         }
         for kind, group in (("aperture", "disk"), ("aperture", "hexagon"), ("measured", "lens"))
-        for place, model in enumerate(psf_study.MODELS)
+        for place, model in enumerate(PSF_MODELS)
         for index, error in enumerate((0.0, 0.1 + place / 10, 0.3 + place / 10))
     ]
-    (tmp_path / psf_study.FITS).write_text(pd.DataFrame(rows).to_csv(index=False))
+    (tmp_path / FITS_FILE).write_text(pd.DataFrame(rows).to_csv(index=False))
     return tmp_path
 
 
 def test_psf_fits_are_read_and_drawn(noisy: Run, study: Path) -> None:
     made = psf.draw_psf_figure(source(noisy, psf=study))
     disk = lines(made.figure, 0)
-    assert list(disk) == [model.label for model in psf_study.MODELS]
+    assert list(disk) == [model.label for model in PSF_MODELS]
     assert disk["disk"] == ([1.0, 2.0, 3.0], [1e-3, pytest.approx(0.2), pytest.approx(0.4)])
     assert [axes.get_title() for axes in made.figure.axes[:2]] == ["disk", "hexagon"]
     boxes = made.figure.axes[-1]
     medians = [line.get_ydata()[0] for line in boxes.get_lines()[5::6]]  # after box, whiskers, caps
-    assert medians == pytest.approx([0.1 + place / 10 for place in range(len(psf_study.MODELS))])
+    assert medians == pytest.approx([0.1 + place / 10 for place in range(len(PSF_MODELS))])
     assert [label.get_text() for label in boxes.get_xticklabels()] == ["lens"]
     assert any("lens: n = 3" in line for line in made.caption)
 
@@ -883,7 +883,7 @@ def test_a_psf_study_that_is_missing_or_damaged_is_named(
 ) -> None:
     with pytest.raises(UsageError, match="python -m benchmark psf"):
         psf.draw_psf_figure(source(noisy, psf=tmp_path / "nowhere"))
-    (study / psf_study.FITS).write_text("kind,group,name,sigma\nmeasured,a,b,c\n")
+    (study / FITS_FILE).write_text("kind,group,name,sigma\nmeasured,a,b,c\n")
     with pytest.raises(DataError, match=r"psf_fits.csv: damaged"):
         psf.draw_psf_figure(source(noisy, psf=study))
 
