@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from benchmark.noise import Noise
+from benchmark.spec import ResolvedId
 
 IDENTITY_VERSION = 1
 """Raised when the meaning of an identity field changes, so that old cells are not mistaken for new
@@ -75,14 +76,31 @@ class Cell:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def combine_fingerprints(samples: Iterable[str], fingerprints: Iterable[str]) -> str:
+    """Return the hex digest over samples and their fingerprints; two tables with the same value saw
+    the same pictures.
+    """
+    text = json.dumps(dict(zip(samples, fingerprints, strict=True)), sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """A cell to do: run it, or, if `output` is set, only score the stored output under
-    `protocols`.
+    """A cell to do, with what its ids were resolved to.
+
+    Attributes:
+        cell: what to do.
+        method, dataset: how to build them; None where the cell comes from a store. A stored output
+            can be scored without its method.
+        protocols: ids of the protocols to score it under.
+        output: path of the stored output, relative to the run's folder: only score it; None to run
+            the method.
     """
 
     cell: Cell
-    protocols: tuple[str, ...]
+    method: ResolvedId | None = None
+    dataset: ResolvedId | None = None
+    protocols: tuple[str, ...] = ()
     output: str | None = None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from benchmark import console, plan, worker
 from benchmark.api import Scalar
 from benchmark.apply import Skip, one_line
-from benchmark.cells import Cell
+from benchmark.cells import Cell, Task
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
@@ -46,10 +46,15 @@ def follow_methods(
         residual and the method's facts, with `status` ok; or one row with a `reason` for a method
         that cannot be followed there (skipped) or did not get through (failed).
     """
-    cells = [cell for chosen in data for cell in plan.cells(methods, chosen, [Track("u8")], noises)]
-    results = map_in_processes(follow_cell, cells, settings, jobs=jobs)
-    traces = dict(console.track(results, len(cells), "following"))
-    return [row for cell in cells for row in _make_step_rows(cell, traces[cell])]
+    tasks: list[Task] = []
+    for dataset in data:
+        tasks += plan.plan_tasks(methods, dataset, [Track("u8")], noises)
+    results = map_in_processes(follow_cell, tasks, settings, jobs=jobs)
+    traces = dict(console.track(results, len(tasks), "following"))
+    rows: list[StepRow] = []
+    for task in tasks:
+        rows += _make_step_rows(task.cell, traces[task])
+    return rows
 
 
 def _make_step_rows(cell: Cell, found: StepTrace | str | Failure) -> list[StepRow]:
@@ -69,9 +74,9 @@ def _make_step_rows(cell: Cell, found: StepTrace | str | Failure) -> list[StepRo
     ]
 
 
-def follow_cell(cell: Cell) -> StepTrace | str:
+def follow_cell(task: Task) -> StepTrace | str:
     """Return the steps of one cell, or why there are none; for use inside a worker."""
-    sample, track, method, observation = worker.prepare_cell(cell)
+    sample, track, method, observation = worker.prepare_cell(task)
     measure, target = Psnr(), None if sample.target is None else track.frame(sample.target)
     trace: StepTrace = []
     try:

@@ -42,7 +42,7 @@ from benchmark.api import (
 )
 from benchmark.apply import NO_MAP, Skip, Stopwatch, one_line, validate_blur_map
 from benchmark.arrays import FloatArray
-from benchmark.cells import Cell
+from benchmark.cells import Cell, Task
 from benchmark.files import replace_file
 from benchmark.metrics.tracks import Track, TrackDepth
 from benchmark.noise import Noise
@@ -412,13 +412,13 @@ def score_maps(
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / MAPS_CSV
-    cells = plan.cells(methods, data, [Track(depth)], noises)
+    tasks = plan.plan_tasks(methods, data, [Track(depth)], noises)
     earlier = {str(row["key"]): row for row in _read_map_rows(path)}
     _write_map_rows(path, earlier.values())
     made: dict[str, MapRow] = {}
     with path.open("a", encoding="utf-8", newline="") as file:
         for cell, found in console.track(
-            _do_map_cells(cells, settings, jobs, timeout), len(cells), "estimating"
+            _do_map_tasks(tasks, settings, jobs, timeout), len(tasks), "estimating"
         ):
             row = _make_map_row(cell, found)
             if row["seconds_seen"] is None and cell.key in earlier:
@@ -427,7 +427,7 @@ def score_maps(
             csv.DictWriter(file, MAP_COLUMNS).writerow(row)
             file.flush()
             made[cell.key] = row
-    rows = [made[cell.key] for cell in cells]
+    rows = [made[task.cell.key] for task in tasks]
     _write_map_rows(path, [*rows, *(row for key, row in earlier.items() if key not in made)])
     return rows
 
@@ -494,26 +494,26 @@ def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:
         file.write(text.getvalue().encode())
 
 
-def _do_map_cells(
-    cells: Sequence[Cell], settings: Settings, jobs: int, timeout: float | None
+def _do_map_tasks(
+    tasks: Sequence[Task], settings: Settings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Cell, MapOutcome | Failure]]:
-    """Yield each cell with what came of it, as they come; methods that never make a map cost no
+    """Yield each cell with its outcome, as they come; methods that never make a map cost no
     worker.
     """
-    mapless = {
-        cell.method_name for cell in cells if not _can_make_maps(METHODS.get(cell.method_name))
-    }
-    yield from (
-        (cell, MapOutcome("skipped", NO_MAP)) for cell in cells if cell.method_name in mapless
+    remaining_tasks: list[Task] = []
+    for task in tasks:
+        if _can_make_maps(METHODS.get(task.cell.method_name)):
+            remaining_tasks.append(task)
+        else:
+            yield task.cell, MapOutcome("skipped", NO_MAP)
+    if not remaining_tasks:
+        return
+    jobs = runner.count_workers(jobs, len(remaining_tasks))
+    outcomes = runner.map_in_processes(
+        score_map_of_cell, remaining_tasks, settings, jobs=jobs, timeout=timeout
     )
-    items = [MapTask(cell, settings.folder) for cell in cells if cell.method_name not in mapless]
-    if items:
-        jobs = runner.count_workers(jobs, len(items))
-        outcomes = runner.map_in_processes(
-            score_map_of_cell, items, settings, jobs=jobs, timeout=timeout
-        )
-        for item, outcome in outcomes:
-            yield item.cell, outcome
+    for task, outcome in outcomes:
+        yield task.cell, outcome
 
 
 def _can_make_maps(kind: type[Method]) -> bool:
@@ -524,17 +524,10 @@ def _can_make_maps(kind: type[Method]) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-class MapTask(NamedTuple):
-    """A cell and the folder that its map is kept in."""
-
-    cell: Cell
-    folder: Path
-
-
-def score_map_of_cell(task: MapTask) -> MapOutcome:
+def score_map_of_cell(task: Task) -> MapOutcome:
     """Make (or read back) and score the map of one cell; raises whatever goes wrong."""
-    sample, _, method, observation = worker.prepare_cell(task.cell)
-    path = task.folder / map_file_of_cell(task.cell)
+    sample, _, method, observation = worker.prepare_cell(task)
+    path = worker.current_settings().folder / map_file_of_cell(task.cell)
     stopwatch = Stopwatch()
     blur_map = _read_map_of_earlier_run(path, observation)
     if blur_map is None:

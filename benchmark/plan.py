@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmark.api import DataError, Dataset, Method, MethodCard, UsageError
-from benchmark.cells import Cell
+from benchmark.cells import Cell, Task, combine_fingerprints
+from benchmark.checkpoints import CheckpointCatalogue
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
@@ -41,14 +41,7 @@ class PlannedDataset:
         """Hex digest over the chosen samples; two tables with the same value saw the same
         pictures.
         """
-        return combined_fingerprint(self.fingerprints)
-
-
-def combined_fingerprint(fingerprints: Mapping[str, str]) -> str:
-    """Return the hex digest over samples and their fingerprints."""
-    return hashlib.blake2b(
-        json.dumps(fingerprints, sort_keys=True).encode(), digest_size=8
-    ).hexdigest()
+        return combine_fingerprints(self.fingerprints.keys(), self.fingerprints.values())
 
 
 def select_methods(
@@ -64,31 +57,37 @@ def select_methods(
         UsageError: unknown names or parameters; a method named itself that cannot be built; a group
             that is empty.
     """
-    planned: dict[str, PlannedMethod] = {}
+    catalogue = CheckpointCatalogue.of_user()
+    methods: dict[str, PlannedMethod] = {}
     for spec in parse_list(texts):
-        for method in (
-            _members_of_group(spec, note) if spec.name in GROUPS else [_plan_method(spec)]
-        ):
-            planned.setdefault(method.id.label, method)
-    return list(planned.values())
+        if spec.name in GROUPS:
+            members = _plan_group(spec, catalogue, note)
+        else:
+            members = [_plan_method(spec, catalogue)]
+        for method in members:
+            methods.setdefault(method.id.label, method)
+    return list(methods.values())
 
 
-def _plan_method(spec: Spec) -> PlannedMethod:
-    method, resolved = create(METHODS, spec)
-    source = plugin_hash(type(method))
-    version = type(method).version + (f"+{source}" if source else "")
+def _plan_method(spec: Spec, catalogue: CheckpointCatalogue) -> PlannedMethod:
+    method, resolved = create(METHODS, spec, catalogue=catalogue)
+    version = type(method).version
+    source_digest = plugin_hash(type(method))
+    if source_digest is not None:
+        version += f"+{source_digest}"
     return PlannedMethod(resolved, method.card, version, method.weights_hash())
 
 
-def _members_of_group(group: Spec, note: Callable[[str], None]) -> list[PlannedMethod]:
+def _plan_group(
+    group: Spec, catalogue: CheckpointCatalogue, note: Callable[[str], None]
+) -> list[PlannedMethod]:
     if group.parameters or group.checkpoint:
         raise UsageError(f"{group}: a group takes no parameters; name the methods instead")
     members: list[PlannedMethod] = []
     for name in METHODS.names():
         try:
-            members += [
-                _plan_method(spec) for spec in _members(group.name, name, METHODS.get(name))
-            ]
+            specs = _list_group_members(group.name, name, METHODS.get(name))
+            members += [_plan_method(spec, catalogue) for spec in specs]
         except UsageError as error:
             note(f"left out of {group.name!r}: {error}")
     if not members:
@@ -99,12 +98,13 @@ def _members_of_group(group: Spec, note: Callable[[str], None]) -> list[PlannedM
     return members
 
 
-def _members(group: str, name: str, kind: type[Method]) -> list[Spec]:
+def _list_group_members(group: str, name: str, kind: type[Method]) -> list[Spec]:
     if group == "all" or kind.card.family == group:
         return [Spec(name)]
-    return [
-        spec for text in kind.variants.get(group, ()) for spec in parse_list([f"{name}:{text}"])
-    ]
+    members: list[Spec] = []
+    for text in kind.variants.get(group, ()):
+        members += parse_list([f"{name}:{text}"])
+    return members
 
 
 def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDataset:
@@ -120,21 +120,18 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
     samples = list(dataset.ids())[:limit]
     if not samples:
         raise DataError(f"{resolved.label}: no samples; {dataset.card.layout}")
-    broken = [
-        sample
-        for sample in samples
-        if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff"
-    ]
-    if broken:
-        raise DataError(
-            f"{resolved.label}: sample name {broken[0]!r} is not printable Unicode; rename the file"
-        )
+    for sample in samples:
+        if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff":
+            raise DataError(
+                f"{resolved.label}: sample name {sample!r} is not printable Unicode; rename the "
+                f"file"
+            )
     # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
     # lock.
-    prints = Parallel(n_jobs=-1, prefer="threads")(
+    fingerprints = Parallel(n_jobs=-1, prefer="threads")(
         delayed(dataset.fingerprint)(sample) for sample in samples
     )
-    return PlannedDataset(resolved, dataset, dict(zip(samples, prints, strict=True)))
+    return PlannedDataset(resolved, dataset, dict(zip(samples, fingerprints, strict=True)))
 
 
 def select_tracks(protocols: Sequence[Protocol], depth: str | None) -> dict[str, Track]:
@@ -147,48 +144,63 @@ def select_tracks(protocols: Sequence[Protocol], depth: str | None) -> dict[str,
     Raises:
         UsageError: a protocol that fixes another depth.
     """
-    return {protocol.id: _track(protocol, depth) for protocol in protocols}
+    return {protocol.id: _select_track(protocol, depth) for protocol in protocols}
 
 
-def _track(protocol: Protocol, depth: str | None) -> Track:
+def _select_track(protocol: Protocol, depth: str | None) -> Track:
     for track in protocol.tracks:
         if depth in (None, track.depth):
             return track
-    fixed = protocol.tracks[0].depth
+    only_depth = protocol.tracks[0].depth
     raise UsageError(
-        f"protocol {protocol.id!r} is defined on track {fixed} only; leave --track out or name "
-        f"{fixed}"
+        f"protocol {protocol.id!r} is defined on track {only_depth} only; leave --track out or "
+        f"name {only_depth}"
     )
 
 
-def cells(
+def plan_tasks(
+    methods: Sequence[PlannedMethod],
+    data: PlannedDataset,
+    tracks: Iterable[Track],
+    noises: Sequence[Noise],
+) -> list[Task]:
+    """Return a task for every cell of the plan, sample by sample, so that a stopped run has whole
+    samples to compare. Nothing says yet what of them is done, and which protocols apply.
+    """
+    track_ids = sorted({track.id for track in tracks})
+    levels = dict.fromkeys(noise.canonical() for noise in noises)
+    tasks: list[Task] = []
+    for sample in data.fingerprints:
+        for track, noise, method in itertools.product(track_ids, levels, methods):
+            cell = _make_cell(method, data, sample, track, noise)
+            tasks.append(Task(cell, method.id, data.id))
+    return tasks
+
+
+def list_cells(
     methods: Sequence[PlannedMethod],
     data: PlannedDataset,
     tracks: Iterable[Track],
     noises: Sequence[Noise],
 ) -> list[Cell]:
-    """Return every cell of the plan, sample by sample, so that a stopped run has whole samples to
-    compare.
-    """
-    distinct = sorted({track.id for track in tracks})
-    levels = list(dict.fromkeys(noise.canonical() for noise in noises))
-    return [
-        Cell(
-            method=method.id.label,
-            method_name=method.id.name,
-            checkpoint=method.id.checkpoint,
-            parameters=method.id.parameters_json(),
-            method_version=method.version,
-            weights=method.weights,
-            dataset=data.id.label,
-            dataset_name=data.id.name,
-            sample=sample,
-            data=fingerprint,
-            track=track,
-            noise=noise,
-        )
-        for sample, fingerprint in data.fingerprints.items()
-        for track in distinct
-        for noise in levels
-        for method in methods
-    ]
+    """Return every cell of the plan, in the order of `plan_tasks`."""
+    return [task.cell for task in plan_tasks(methods, data, tracks, noises)]
+
+
+def _make_cell(
+    method: PlannedMethod, data: PlannedDataset, sample: str, track: str, noise: Noise
+) -> Cell:
+    return Cell(
+        method=method.id.label,
+        method_name=method.id.name,
+        checkpoint=method.id.checkpoint,
+        parameters=method.id.parameters_json(),
+        method_version=method.version,
+        weights=method.weights,
+        dataset=data.id.label,
+        dataset_name=data.id.name,
+        sample=sample,
+        data=data.fingerprints[sample],
+        track=track,
+        noise=noise,
+    )

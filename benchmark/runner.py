@@ -31,20 +31,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
+def describe_rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
     """Return (protocol, measure) -> what its scores depend on beside the pictures."""
-    made: dict[tuple[str, str], str] = {}
+    rulers: dict[tuple[str, str], str] = {}
     for name, protocol in protocols.items():
         for measure in protocol.measures:
             metric = create_metric(measure.metric)
-            made[name, measure.key] = "/".join(
-                (protocol.version, type(metric).version, metric.weights_hash() or "-")
-            )
-    return made
+            parts = (protocol.version, type(metric).version, metric.weights_hash() or "-")
+            rulers[name, measure.key] = "/".join(parts)
+    return rulers
 
 
-def missing(
-    cells: Iterable[Cell],
+def select_missing_tasks(
+    tasks: Iterable[Task],
     store: Store,
     protocols: Mapping[str, Protocol],
     applies: Callable[[Cell, Protocol], bool],
@@ -55,70 +54,72 @@ def missing(
     yet.
 
     Args:
+        tasks: all of the plan.
         applies: whether a cell is to be scored under a protocol (it must have its input track).
-        keep: outputs are wanted too, so a cell whose output was not kept is done again.
+        keep: outputs are asked for too, so a cell whose output was not kept is done again.
     """
-    done = store.done()
-    wanted = {
-        name: _wanted(protocol, rulers({name: protocol})) for name, protocol in protocols.items()
-    }
-    tasks = (
-        _task(
-            cell,
-            done.get(cell.key),
-            [p.id for p in protocols.values() if applies(cell, p)],
-            wanted,
-            store.folder,
-            keep,
-        )
-        for cell in cells
-    )
-    return [task for task in tasks if task is not None]
+    stored_cells = store.done()
+    rulers = {name: _list_required_rulers(protocol) for name, protocol in protocols.items()}
+    missing_tasks: list[Task] = []
+    for task in tasks:
+        names = tuple(p.id for p in protocols.values() if applies(task.cell, p))
+        task = dataclasses.replace(task, protocols=names)
+        stored_cell = stored_cells.get(task.cell.key)
+        missing_task = _reduce_to_missing(task, stored_cell, rulers, store.folder, keep)
+        if missing_task is not None:
+            missing_tasks.append(missing_task)
+    return missing_tasks
 
 
-def _wanted(
-    protocol: Protocol, known: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], str | None]:
+def _list_required_rulers(protocol: Protocol) -> dict[tuple[str, str], str | None]:
     """Return (protocol, measure) -> the ruler its score must have, None where any will do.
 
     A metric that is not available here cannot be measured again, so what was scored elsewhere
     stays.
     """
-    absent = {m.key for m in protocol.measures if create_metric(m.metric).unavailable() is not None}
-    return {key: None if key[1] in absent else ruler for key, ruler in known.items()}
+    rulers: dict[tuple[str, str], str | None] = {}
+    rulers.update(describe_rulers({protocol.id: protocol}))
+    for measure in protocol.measures:
+        if create_metric(measure.metric).unavailable() is not None:
+            rulers[protocol.id, measure.key] = None
+    return rulers
 
 
-def _task(
-    cell: Cell,
-    done: StoredCell | None,
-    names: list[str],
-    wanted: Mapping[str, Mapping[tuple[str, str], str | None]],
+def _reduce_to_missing(
+    task: Task,
+    stored_cell: StoredCell | None,
+    rulers: Mapping[str, Mapping[tuple[str, str], str | None]],
     folder: Path,
     keep: bool,
 ) -> Task | None:
-    if done is None or done.status in ("failed", "timeout"):
-        return Task(cell, tuple(names))
-    if done.status == "skipped":
+    """Return what of a task is left to do, None if nothing is."""
+    if stored_cell is None or stored_cell.status in ("failed", "timeout"):
+        return task
+    if stored_cell.status == "skipped":
         return None
-    kept = done.output if done.output and (folder / done.output).is_file() else None
-    if keep and kept is None:
-        return Task(cell, tuple(names))
-    lacking = tuple(name for name in names if not _scored(wanted[name], done))
-    return Task(cell, lacking, output=kept) if lacking else None
+    output = stored_cell.output
+    if output and not (folder / output).is_file():
+        output = None
+    if keep and not output:
+        return task
+    names = tuple(name for name in task.protocols if not _has_scores(stored_cell, rulers[name]))
+    if not names:
+        return None
+    return dataclasses.replace(task, protocols=names, output=output or None)
 
 
-def _scored(wanted: Mapping[tuple[str, str], str | None], done: StoredCell) -> bool:
-    return all(_has_score(done, key, ruler) for key, ruler in wanted.items())
+def _has_scores(stored_cell: StoredCell, rulers: Mapping[tuple[str, str], str | None]) -> bool:
+    return all(_has_score(stored_cell, key, ruler) for key, ruler in rulers.items())
 
 
-def _has_score(done: StoredCell, key: tuple[str, str], ruler: str | None) -> bool:
-    if key not in done.scores:
+def _has_score(stored_cell: StoredCell, key: tuple[str, str], ruler: str | None) -> bool:
+    if key not in stored_cell.scores:
         return False
-    stored_ruler, status = done.scores[key]
+    stored_ruler, status = stored_cell.scores[key]
     return ruler is None or (stored_ruler == ruler and status != "unavailable")
 
 
-def run(
+def run_tasks(
     tasks: Sequence[Task],
     settings: Settings,
     store: Store,
@@ -135,25 +136,18 @@ def run(
         jobs: worker processes. The cores are shared out among them.
         timeout: seconds a cell may take, loading and preparing its method included.
     """
-    known = rulers(protocols)
-    for task, outcome in _execute(tasks, settings, jobs, timeout):
+    rulers = describe_rulers(protocols)
+    results = map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout)
+    for task, result in results:
+        if isinstance(result, Failure):
+            outcome = Outcome(result.status, result.reason, result.traceback)
+        else:
+            outcome = result
         if task.output is None:
-            store.put(number, task.cell, outcome, known)
+            store.put(number, task.cell, outcome, rulers)
         elif outcome.status == "ok":
-            store.put_scores(number, task.cell.key, outcome.scores, known)
+            store.put_scores(number, task.cell.key, outcome.scores, rulers)
         yield task, outcome
-
-
-def _execute(
-    tasks: Iterable[Task], settings: Settings, jobs: int, timeout: float | None
-) -> Iterator[tuple[Task, Outcome]]:
-    for task, done in map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout):
-        yield (
-            task,
-            Outcome(done.status, done.reason, done.traceback)
-            if isinstance(done, Failure)
-            else done,
-        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,26 +179,28 @@ def map_in_processes(
         timeout: seconds an item may take; its worker is ended, also inside a compiled library.
     """
     settings = dataclasses.replace(settings, threads=max(1, count_cores() // jobs))
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # fork is unsafe once a library has started threads
+    # fork is unsafe once a library has started threads
+    context = multiprocessing.get_context("spawn")
     pool = ProcessPool(
         max_workers=jobs, initializer=worker.start_worker, initargs=[settings], context=context
     )
     try:
-        futures: dict[Future[Result], Item] = {
-            pool.schedule(call_without_exit, args=[work, item], timeout=timeout): item
-            for item in items
-        }
-        for future in as_completed(futures):
-            done = result_of_future(future, timeout)
-            yield futures[future], done
+        item_of_future: dict[Future[Result], Item] = {}
+        for item in items:
+            future: Future[Result] = pool.schedule(
+                call_without_exit, args=[work, item], timeout=timeout
+            )
+            item_of_future[future] = item
+        for future in as_completed(item_of_future):
+            result = result_of_future(future, timeout)
+            yield item_of_future[future], result
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
 
 
 def call_without_exit(work: Callable[[Item], Result], item: Item) -> Result:
+    """Return what some work makes of an item; `sys.exit` inside becomes a RuntimeError."""
     try:
         return work(item)
     except SystemExit as error:  # a plug-in that calls sys.exit must not end the worker
@@ -212,6 +208,7 @@ def call_without_exit(work: Callable[[Item], Result], item: Item) -> Result:
 
 
 def result_of_future(future: Future[Result], timeout: float | None) -> Result | Failure:
+    """Return what a future holds, or why there is nothing; waits for it."""
     try:
         return future.result()
     except TimeoutError:
@@ -226,11 +223,15 @@ def result_of_future(future: Future[Result], timeout: float | None) -> Result | 
 
 def count_cores() -> int:
     """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def count_workers(jobs: int, tasks: int) -> int:
     """Return how many worker processes to start: what was asked for, 0 for one per core, four at
     most.
     """
-    return min(jobs or min(count_cores(), _MAX_DEFAULT_JOBS), max(1, tasks))
+    if not jobs:
+        jobs = min(count_cores(), _MAX_DEFAULT_JOBS)
+    return min(jobs, max(1, tasks))

@@ -5,6 +5,7 @@ of it.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,10 +37,11 @@ class Session:
         does.
         """
         self.store = Store(settings.folder, create=create)
-        self._settings, self._protocols = settings, protocols
+        self._settings = settings
+        self._protocols = protocols
         self._provenance = provenance
         self._number = 0
-        self.lost = 0
+        self.lost_outputs = 0
 
     def __enter__(self) -> Session:
         return self
@@ -62,22 +64,21 @@ class Session:
         self.store.put_cards({method.id.label: method.card for method in methods})
         self.store.put_cards({data.id.label: data.dataset.card})
 
-    def missing(self, cells: Sequence[Cell], tracks: Mapping[str, Track]) -> list[Task]:
-        """Return what the run still lacks of these cells."""
-        tasks = runner.missing(
-            cells,
+    def select_missing(self, tasks: Sequence[Task], tracks: Mapping[str, Track]) -> list[Task]:
+        """Return what the run still lacks of a plan."""
+        missing_tasks = runner.select_missing_tasks(
+            tasks,
             self.store,
             self._protocols,
             lambda cell, protocol: tracks[protocol.id].id == cell.track,
             keep=self._settings.save,
         )
-        self.store.ask(self._number, cells)
-        console.note(
-            f"{len(cells)} cells, {len(cells) - len(tasks)} already done -> {self.store.folder}"
-        )
-        return tasks
+        self.store.ask(self._number, [task.cell for task in tasks])
+        finished_count = len(tasks) - len(missing_tasks)
+        console.note(f"{len(tasks)} cells, {finished_count} already done -> {self.store.folder}")
+        return missing_tasks
 
-    def unscored(self) -> list[Task]:
+    def select_unscored(self) -> list[Task]:
         """Return the stored outputs that the protocols apply to and have not scored; say which are
         not there.
 
@@ -85,42 +86,53 @@ class Session:
             UsageError: none of the run's outputs went through an input track of a protocol, or none
                 was kept.
         """
-        done = [(cell, known) for cell, known in self.store.cells() if known.status == "ok"]
-        for name, protocol in self._protocols.items():
-            tracks = {track.id for track in protocol.tracks}
-            mine = [known for cell, known in done if cell.track in tracks]
-            if not mine:
-                has = ", ".join(sorted({cell.track for cell, _ in done})) or "none"
-                raise UsageError(
-                    f"protocol {name!r} sees pictures through track "
-                    f"{' or '.join(sorted(tracks))}; this run has track "
-                    f"{has}. A track changes what methods see, so run them again: run ... "
-                    f"--protocol {name}"
-                )
-            if not any(known.output for known in mine):
-                raise UsageError(
-                    f"{self.store.folder}: no outputs were kept (--no-save-images), so none can "
-                    f"be scored"
-                )
-        stored = [cell for cell, _ in done]
-        tasks = runner.missing(
-            stored,
+        outputs_of_cells: dict[Cell, str | None] = {}
+        for cell, stored_cell in self.store.cells():
+            if stored_cell.status == "ok":
+                outputs_of_cells[cell] = stored_cell.output
+        for protocol in self._protocols.values():
+            self._require_outputs(protocol, outputs_of_cells)
+        tasks = runner.select_missing_tasks(
+            [Task(cell) for cell in outputs_of_cells],
             self.store,
             self._protocols,
-            lambda cell, p: cell.track in {track.id for track in p.tracks},
+            lambda cell, protocol: cell.track in {track.id for track in protocol.tracks},
         )
-        gone = sum(task.output is None for task in tasks)
-        if gone:
+        scorable_tasks = [task for task in tasks if task.output is not None]
+        self.lost_outputs = len(tasks) - len(scorable_tasks)
+        if self.lost_outputs:
             console.note(
-                f"{gone} outputs are no longer there and cannot be scored; `run` makes them again"
+                f"{self.lost_outputs} outputs are no longer there and cannot be scored; `run` "
+                f"makes them again"
             )
-        self.lost = gone
-        return [task for task in tasks if task.output is not None]
+        return scorable_tasks
 
-    def do(self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, what: str) -> int:
+    def _require_outputs(
+        self, protocol: Protocol, outputs_of_cells: Mapping[Cell, str | None]
+    ) -> None:
+        """Raise UsageError unless the run kept outputs that the protocol can score."""
+        tracks = {track.id for track in protocol.tracks}
+        outputs = [output for cell, output in outputs_of_cells.items() if cell.track in tracks]
+        if not outputs:
+            run_tracks = ", ".join(sorted({cell.track for cell in outputs_of_cells})) or "none"
+            raise UsageError(
+                f"protocol {protocol.id!r} sees pictures through track "
+                f"{' or '.join(sorted(tracks))}; this run has track "
+                f"{run_tracks}. A track changes what methods see, so run them again: run ... "
+                f"--protocol {protocol.id}"
+            )
+        if not any(outputs):
+            raise UsageError(
+                f"{self.store.folder}: no outputs were kept (--no-save-images), so none can "
+                f"be scored"
+            )
+
+    def do_tasks(
+        self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, what: str
+    ) -> int:
         """Do the tasks with a progress display; return how many did not end well."""
         jobs = runner.count_workers(jobs, len(tasks))
-        stream = runner.run(
+        stream = runner.run_tasks(
             tasks,
             self._settings,
             self.store,
@@ -138,22 +150,16 @@ class Session:
         """
         keys = {cell.key for cell in cells}
         rows = [row for row in self.store.rows("cells") if row["key"] in keys]
-        counts: dict[str, int] = {
-            status: sum(row["status"] == status for row in rows)
-            for status in ("ok", "failed", "timeout", "skipped")
-        }
-        console.out.print(
-            ", ".join(f"{count} {status}" for status, count in counts.items()), highlight=False
-        )
-        reasons = [
-            (row["status"], row["method"], str(row["reason"]))
-            for row in rows
-            if row["status"] != "ok"
-        ]
+        counts = Counter(row["status"] for row in rows)
+        statuses = ("ok", "failed", "timeout", "skipped")
+        summary = ", ".join(f"{counts[status]} {status}" for status in statuses)
+        console.out.print(summary, highlight=False)
+        unfinished_rows = [row for row in rows if row["status"] != "ok"]
+        reasons = [(row["status"], row["method"], str(row["reason"])) for row in unfinished_rows]
         for line in console.tally(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
         self._report_failed_scores(keys)
-        console.out.print(_paces(rows), highlight=False, markup=False)
+        console.out.print(_describe_paces(rows), highlight=False, markup=False)
         return counts["failed"] + counts["timeout"]
 
     def _report_failed_scores(self, keys: set[str]) -> None:
@@ -173,7 +179,7 @@ class Session:
             console.out.print(f"  {line}", highlight=False, markup=False)
 
 
-def _paces(rows: Sequence[Mapping[str, Any]]) -> str:
+def _describe_paces(rows: Sequence[Mapping[str, Any]]) -> str:
     """Say how long methods took, and that this is no measurement: the cells of a run share the
     machine.
     """
@@ -181,19 +187,19 @@ def _paces(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         if row["seconds"] is not None:
             seconds.setdefault(row["method"], []).append(row["seconds"])
-    paces = ", ".join(
-        f"{method} {statistics.median(found):.2g} s" for method, found in seconds.items()
-    )
+    paces = [f"{method} {statistics.median(times):.2g} s" for method, times in seconds.items()]
     return (
         f"median time of a picture inside this run (shared machine, not a measurement): "
-        f"{paces or 'none'}"
+        f"{', '.join(paces) or 'none'}"
     )
 
 
 def _report_failure(task: Task, outcome: Outcome) -> bool:
-    """Say at once what went wrong; skips are counted at the end."""
-    bad = outcome.status in ("failed", "timeout")
-    if bad:
-        where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
-        console.note(f"{outcome.status}: {where}: {outcome.reason}")
-    return bad
+    """Say at once what went wrong, and return whether anything did; skips are counted at the
+    end.
+    """
+    if outcome.status not in ("failed", "timeout"):
+        return False
+    where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
+    console.note(f"{outcome.status}: {where}: {outcome.reason}")
+    return True

@@ -17,10 +17,18 @@ from benchmark import imageio, noise
 from benchmark.api import DataError, Dataset, Observation, Picture, Sample, as_picture
 from benchmark.apply import PreparedMethod, Skip, Stopwatch, outcome_of_error, prepare_method
 from benchmark.cells import Cell, Outcome, Score, Task
-from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
-from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create, create_metric, load_plugin
+from benchmark.registry import (
+    DATASETS,
+    METHODS,
+    PROTOCOLS,
+    build_plugin,
+    create,
+    create_metric,
+    load_plugin,
+)
 from benchmark.run_layout import output_file, output_picture, target_picture
+from benchmark.spec import ResolvedId
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ def start_worker(settings: Settings) -> None:
     _limit_threads(settings.threads)
     for path in settings.plugins:
         load_plugin(path)
-    for cache in (_dataset, _loaded, _method):
+    for cache in (_build_cached_dataset, _load_cached_sample, _prepare_cached_method):
         cache.cache_clear()
 
 
@@ -76,28 +84,11 @@ def _limit_threads(threads: int) -> None:
 def do_task(task: Task) -> Outcome:
     """Do one cell. Whatever goes wrong inside becomes the outcome; nothing is raised."""
     try:
-        return _rescore(task) if task.output is not None else _run(task)
+        if task.output is None:
+            return _restore_cell(task)
+        return _rescore_output(task, task.output)
     except (Exception, SystemExit) as error:  # a method that calls sys.exit must not end the run
         return outcome_of_error(error)
-
-
-def _run(task: Task) -> Outcome:
-    settings, cell = _current(), task.cell
-    sample, track, method, observation = prepare_cell(cell)
-    stopwatch = Stopwatch()
-    try:
-        restored = method.restore(observation, stopwatch)
-    except Skip as skip:
-        return dataclasses.replace(outcome_of_error(skip), scene=sample.scene)
-    output = track.finish(restored, sample.image.shape[:2])
-    output_path = _save_output(settings, cell, output, sample, track) if settings.save else None
-    return Outcome(
-        "ok",
-        seconds=stopwatch.seconds,
-        scene=sample.scene,
-        output=output_path,
-        scores=_score_output(task, output, sample, track),
-    )
 
 
 class PreparedCell(NamedTuple):
@@ -111,90 +102,118 @@ class PreparedCell(NamedTuple):
     observation: Observation
 
 
-def prepare_cell(cell: Cell) -> PreparedCell:
-    """Return all that a cell needs; for use inside a worker. The observation is the method's own
+def prepare_cell(task: Task) -> PreparedCell:
+    """Return all that a task needs; for use inside a worker. The observation is the method's own
     copy.
 
     Raises:
         DataError: if the sample is damaged, or is not what it was when the cell was planned.
     """
-    settings, track = _current(), Track.parse(cell.track)
-    sample = track.read(_sample(settings, cell))
-    method = _method(settings, cell.method)
+    cell = task.cell
+    track = Track.parse(cell.track)
+    sample = track.read(_load_sample(task))
+    assert task.method is not None, f"{cell.method} was not resolved"
+    method = _prepare_cached_method(current_settings(), task.method)
     noisy_sample = noise.add_noise(sample, cell.noise, cell.dataset_name)
     observation = method.observe(noisy_sample, cell.noise.sigma, track)
     return PreparedCell(sample, track, method, observation)
 
 
-def _rescore(task: Task) -> Outcome:
-    settings, cell = _current(), task.cell
-    assert task.output is not None
-    track = Track.parse(cell.track)
-    sample = track.read(_sample(settings, cell))
+def _restore_cell(task: Task) -> Outcome:
+    sample, track, method, observation = prepare_cell(task)
+    stopwatch = Stopwatch()
     try:
-        output = imageio.read_array(settings.folder / task.output)
+        picture = method.restore(observation, stopwatch)
+    except Skip as skip:
+        return dataclasses.replace(outcome_of_error(skip), scene=sample.scene)
+    output = track.finish(picture, sample.image.shape[:2])
+    settings = current_settings()
+    output_path = None
+    if settings.save:
+        output_path = _save_output(settings.folder, task.cell, output, sample, track)
+    return Outcome(
+        "ok",
+        seconds=stopwatch.seconds,
+        scene=sample.scene,
+        output=output_path,
+        scores=_score_output(task, output, sample, track),
+    )
+
+
+def _rescore_output(task: Task, output_path: str) -> Outcome:
+    settings = current_settings()
+    track = Track.parse(task.cell.track)
+    sample = track.read(_load_sample(task))
+    try:
+        output = as_picture(imageio.read_array(settings.folder / output_path))
     except DataError:
         if settings.rerun:
-            return _run(task)
+            return _restore_cell(task)
         raise
-    return Outcome(
-        "ok", output=task.output, scores=_score_output(task, as_picture(output), sample, track)
-    )
+    return Outcome("ok", output=output_path, scores=_score_output(task, output, sample, track))
 
 
 def _score_output(
     task: Task, output: Picture, sample: Sample, track: Track
 ) -> Mapping[str, list[Score]]:
     target = None if sample.target is None else track.frame(sample.target)
-    chosen: dict[str, Protocol] = {name: PROTOCOLS.get(name) for name in task.protocols}
-    return {
-        name: protocol.score(output, target, task.cell.dataset_name, _metric)
-        for name, protocol in chosen.items()
-    }
+    scores: dict[str, list[Score]] = {}
+    for name in task.protocols:
+        protocol = PROTOCOLS.get(name)
+        scores[name] = protocol.score(output, target, task.cell.dataset_name, _create_cached_metric)
+    return scores
 
 
-def _save_output(
-    settings: Settings, cell: Cell, output: Picture, sample: Sample, track: Track
-) -> str:
-    """Store the unclamped output, and beside it the 8-bit pictures a person looks at."""
-    kept = output_file(cell)
-    picture, target = settings.folder / output_picture(kept), settings.folder / target_picture(cell)
-    for path in (settings.folder / kept, picture, target):
+def _save_output(folder: Path, cell: Cell, output: Picture, sample: Sample, track: Track) -> str:
+    """Store the unclamped output, and beside it the 8-bit pictures a person looks at; return its
+    path relative to the run's folder.
+    """
+    output_path = output_file(cell)
+    picture = folder / output_picture(output_path)
+    target = folder / target_picture(cell)
+    for path in (folder / output_path, picture, target):
         path.parent.mkdir(parents=True, exist_ok=True)
-    imageio.write_array(settings.folder / kept, output)
+    imageio.write_array(folder / output_path, output)
     imageio.write(picture, output, 8)
     if sample.target is not None and not target.exists():
         imageio.write(target, track.frame(sample.target), 8)
-    return kept
+    return output_path
 
 
-def _current() -> Settings:
+def current_settings() -> Settings:
+    """Return the settings that this process was started with."""
     assert _settings is not None, "start_worker() was not called in this process"
     return _settings
 
 
-@functools.lru_cache(maxsize=2)
-def _dataset(settings: Settings, text: str) -> Dataset:
-    return create(DATASETS, text, root=settings.root)[0]
-
-
-def _sample(settings: Settings, cell: Cell) -> Sample:
-    return _loaded(settings, cell.dataset, cell.sample, cell.data)
+def _load_sample(task: Task) -> Sample:
+    id_ = task.dataset or task.cell.dataset  # still a text where the cell comes from a store
+    return _load_cached_sample(current_settings(), id_, task.cell.sample, task.cell.data)
 
 
 @functools.lru_cache(maxsize=2)
-def _loaded(settings: Settings, dataset: str, sample: str, data: str) -> Sample:
-    source = _dataset(settings, dataset)
-    if source.fingerprint(sample) != data:
+def _build_cached_dataset(settings: Settings, id_: ResolvedId | str) -> Dataset:
+    if isinstance(id_, str):
+        return create(DATASETS, id_, root=settings.root)[0]
+    return build_plugin(DATASETS, id_)
+
+
+@functools.lru_cache(maxsize=2)
+def _load_cached_sample(
+    settings: Settings, id_: ResolvedId | str, sample: str, fingerprint: str
+) -> Sample:
+    dataset = _build_cached_dataset(settings, id_)
+    if dataset.fingerprint(sample) != fingerprint:
+        label = id_ if isinstance(id_, str) else id_.label
         raise DataError(
-            f"{dataset}: {sample} is not what it was when this was planned; run the command again"
+            f"{label}: {sample} is not what it was when this was planned; run the command again"
         )
-    return source.load(sample)
+    return dataset.load(sample)
 
 
 @functools.lru_cache(maxsize=64)
-def _method(settings: Settings, text: str) -> PreparedMethod:
-    return prepare_method(create(METHODS, text)[0], settings.device)
+def _prepare_cached_method(settings: Settings, id_: ResolvedId) -> PreparedMethod:
+    return prepare_method(build_plugin(METHODS, id_), settings.device)
 
 
-_metric = functools.cache(create_metric)
+_create_cached_metric = functools.cache(create_metric)

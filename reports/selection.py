@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
+from benchmark.cells import combine_fingerprints
 from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
-from benchmark.plan import combined_fingerprint
 from benchmark.reports import footnotes, runs, summaries
 from benchmark.store import Store
 
@@ -210,7 +210,7 @@ class Ground:
             self._frame["sample"].isin(pictures) & self._frame["method"].isin(single)
         ]
         first = mine.drop_duplicates("sample").sort_values("sample")
-        digest = combined_fingerprint(dict(zip(first["sample"], first["data"], strict=True)))
+        digest = combine_fingerprints(first["sample"], first["data"])
         return [
             f"Data: {self.dataset}, {counted(len(pictures), 'picture')}, fingerprint {digest}; "
             f"noise {self.level}; "

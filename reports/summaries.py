@@ -14,8 +14,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import MethodCard, UsageError
+from benchmark.cells import combine_fingerprints
 from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
-from benchmark.plan import combined_fingerprint
 from benchmark.reports import footnotes, significance
 from benchmark.stats import Interval, mean_interval
 from benchmark.store import Store
@@ -362,7 +362,7 @@ class _Summariser:
 
     def _footnotes(self, rows: Sequence[Row], origin: Sequence[str]) -> Iterator[str]:
         pictures = self._part.drop_duplicates("sample").sort_values("sample")
-        digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
+        digest = combine_fingerprints(pictures["sample"], pictures["data"])
         yield (
             f"Data: {self._dataset}, {len(pictures)} pictures, fingerprint {digest}; input "
             f"track {self._track}."

@@ -55,7 +55,7 @@ def test_a_cell_has_the_pinned_key(tmp_path: Path) -> None:
     methods = plan.select_methods(["input", "unsharp:amount=0.5"])
     dataset = plan.select_dataset("simulated", tmp_path, limit=1)
     tracks = [PROTOCOLS.get("canonical").tracks[0]]
-    cells = plan.cells(
+    cells = plan.list_cells(
         methods, dataset, tracks, [Noise(0.0), Noise(2.55, clip=True, round8=True, seed=3)]
     )
     assert {f"{cell.method} {cell.noise.sigma:g}": cell.key for cell in cells} == PINNED["keys"]

@@ -85,7 +85,7 @@ def run_command(
     tracks = plan.select_tracks(list(protocols.values()), track)
     selection = plan.select_dataset(dataset, data, limit)
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
-    cells = plan.cells(method_plan, selection, tracks.values(), noises)
+    tasks = plan.plan_tasks(method_plan, selection, tracks.values(), noises)
     folder = out or default_results_folder(selection.id.label)
     settings = make_settings(folder, data, plugin, device, save_images)
     facts = {
@@ -99,9 +99,9 @@ def run_command(
     with Session(settings, protocols, provenance.collect(**facts)) as session:
         session.begin()
         session.put_cards(method_plan, selection)
-        tasks = session.missing(cells, tracks)
-        failures = session.do(tasks, jobs=jobs, timeout=timeout, what="restoring")
-        failures = max(failures, session.report_cells(cells))
+        missing_tasks = session.select_missing(tasks, tracks)
+        failures = session.do_tasks(missing_tasks, jobs=jobs, timeout=timeout, what="restoring")
+        failures = max(failures, session.report_cells([task.cell for task in tasks]))
         _print_tables(session.store.folder, list(protocols), selection.id.label)
     raise typer.Exit(1 if failures else 0)
 
@@ -125,10 +125,10 @@ def score_command(
     settings = dataclasses.replace(settings, rerun=False)
     facts = provenance.collect(metric_weights=hash_metric_weights(protocols))
     with Session(settings, protocols, facts, create=False) as session:
-        tasks = session.unscored()
+        tasks = session.select_unscored()
         session.begin()
-        failures = session.do(tasks, jobs=jobs, timeout=None, what="scoring")
-        failures += session.lost
+        failures = session.do_tasks(tasks, jobs=jobs, timeout=None, what="scoring")
+        failures += session.lost_outputs
         _print_tables(run, list(protocols))
     raise typer.Exit(1 if failures else 0)
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import DataError, Dataset, Sample, Unavailable
-from benchmark.cells import Cell
+from benchmark.cells import Cell, combine_fingerprints
 from benchmark.metrics.protocol_cards import ProtocolCard
 from benchmark.metrics.tracks import Track
-from benchmark.plan import combined_fingerprint
 from benchmark.registry import DATASETS, create
 from benchmark.reports import footnotes, runs, summaries
 from benchmark.reports.figures import style
@@ -230,7 +229,7 @@ class Source:
             methods: those that it shows; None for all.
         """
         pictures = self._frame[self._frame["sample"].isin(list(samples))].drop_duplicates("sample")
-        digest = combined_fingerprint(dict(zip(pictures["sample"], pictures["data"], strict=True)))
+        digest = combine_fingerprints(pictures["sample"], pictures["data"])
         shown = [row for row in self._shown.rows if methods is None or row.method in methods]
         sources = {row.method: self._shown.learned_from.get(row.method, "") for row in shown}
         return [

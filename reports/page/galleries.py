@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
-from benchmark.cells import Cell
-from benchmark.plan import combined_fingerprint
+from benchmark.cells import Cell, combine_fingerprints
 from benchmark.reports import footnotes, summaries
 from benchmark.reports.summaries import Row, Summary
 from benchmark.run_layout import output_picture, target_picture
@@ -201,9 +200,7 @@ def _sheet(frame: pd.DataFrame, summary: Summary, galleries: Mapping[Any, int]) 
         summary=summary,
         runs=tuple(sorted(part["store"].unique().tolist())),
         pictures=len(pictures),
-        fingerprint=combined_fingerprint(
-            dict(zip(pictures["sample"], pictures["data"], strict=True))
-        ),
+        fingerprint=combine_fingerprints(pictures["sample"], pictures["data"]),
         views=views,
     )
 

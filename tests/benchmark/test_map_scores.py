@@ -17,6 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from benchmark import apply, imageio, map_scores, noise, plan, runner
 from benchmark.api import MAP_CROP_RIGHT, DataError, Observation, Sample
+from benchmark.cells import Task
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, create, load_plugin
@@ -444,9 +445,7 @@ def test_a_worker_that_dies_costs_its_own_cell_only(tmp_path: Path, plugin: Path
 def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_once(
-        work: object, items: list[map_scores.MapTask], *_: object, **__: object
-    ) -> Iterator[object]:
+    def at_once(work: object, items: list[Task], *_: object, **__: object) -> Iterator[object]:
         return ((item, map_scores.MapOutcome("ok")) for item in items)
 
     monkeypatch.setattr(runner, "map_in_processes", at_once)
@@ -460,9 +459,7 @@ def test_rows_of_earlier_commands_stay_and_half_a_line_does_no_harm(
 def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
     tmp_path: Path, plugin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(
-        work: object, items: list[map_scores.MapTask], *_: object, **__: object
-    ) -> Iterator[object]:
+    def stopped(work: object, items: list[Task], *_: object, **__: object) -> Iterator[object]:
         yield items[1], map_scores.MapOutcome("ok", values={"mae_px": 0.25})
         seen.extend(
             table(tmp_path)

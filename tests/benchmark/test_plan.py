@@ -98,7 +98,7 @@ def test_cells_are_sample_major_and_levels_canonical(tmp_path: Path) -> None:
     data = plan.select_dataset("tiny:n=2", tmp_path)
     methods = plan.select_methods(["input,echo"])
     noises = [Noise(0.0, seed=5), Noise(0.0, clip=True), Noise(1.0, seed=5)]
-    cells = plan.cells(methods, data, [Track("u8"), Track("u8")], noises)
+    cells = plan.list_cells(methods, data, [Track("u8"), Track("u8")], noises)
     assert [(c.sample, c.noise.sigma, c.method) for c in cells] == [
         (s, n, m) for s in ("picture 0", "picture 1") for n in (0.0, 1.0) for m in ("input", "echo")
     ]
