@@ -17,6 +17,7 @@ from benchmark import imageio, noise
 from benchmark.api import DataError, Dataset, Observation, Picture, Sample, as_picture
 from benchmark.apply import PreparedMethod, Skip, Stopwatch, outcome_of_error, prepare_method
 from benchmark.cells import Cell, Outcome, Score, Task
+from benchmark.metrics.lpips import set_trunk_file
 from benchmark.metrics.tracks import Track
 from benchmark.registry import (
     DATASETS,
@@ -43,6 +44,7 @@ class Settings:
         save: keep outputs (unclamped float32) and pictures for people.
         rerun: run a method again when its stored output cannot be read (`score` never runs one).
         threads: threads a worker's numerical libraries may use.
+        lpips_trunk: file of the weights that LPIPS is computed with; None to let LPIPS look itself.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Settings:
     save: bool = True
     rerun: bool = True
     threads: int = 1
+    lpips_trunk: Path | None = None
 
 
 _settings: Settings | None = None
@@ -62,6 +65,7 @@ def start_worker(settings: Settings) -> None:
     global _settings
     _settings = settings
     _limit_threads(settings.threads)
+    set_trunk_file(settings.lpips_trunk)
     for path in settings.plugins:
         load_plugin(path)
     for cache in (_build_cached_dataset, _load_cached_sample, _prepare_cached_method):

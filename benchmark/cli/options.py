@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,17 +105,17 @@ JobsOption = Annotated[
 
 
 def prepare(plugin: list[Path] | None, lpips_trunk: Path | None) -> None:
-    """Load plug-ins, and hand the trunk on to the workers through the environment, which they
-    inherit.
+    """Load plug-ins, and choose the trunk of LPIPS for this process; workers get theirs with the
+    settings.
     """
-    if lpips_trunk is not None:
-        if not lpips_trunk.is_file():
-            raise UsageError(
-                f"--lpips-trunk {lpips_trunk}: no such file; see `doctor` for what is expected"
-            )
-        os.environ["BENCHMARK_LPIPS_TRUNK"] = str(lpips_trunk.resolve())
+    if lpips_trunk is not None and not lpips_trunk.is_file():
+        raise UsageError(
+            f"--lpips-trunk {lpips_trunk}: no such file; see `doctor` for what is expected"
+        )
+    from benchmark.metrics.lpips import set_trunk_file
     from benchmark.registry import load_plugin
 
+    set_trunk_file(lpips_trunk)
     for path in plugin or []:
         load_plugin(path)
 
@@ -189,9 +188,15 @@ def default_results_folder(dataset: str, kind: str = "runs") -> Path:
 
 
 def make_settings(
-    folder: Path, data: Path, plugin: list[Path] | None, device: DeviceChoice, save: bool
+    folder: Path,
+    data: Path,
+    plugin: list[Path] | None,
+    device: DeviceChoice,
+    save: bool,
+    lpips_trunk: Path | None = None,
 ) -> Settings:
     """Return what the workers must know."""
     from benchmark.worker import Settings
 
-    return Settings(folder, data, tuple(plugin or ()), device.value, save)
+    plugins = tuple(plugin or ())
+    return Settings(folder, data, plugins, device.value, save, lpips_trunk=lpips_trunk)

@@ -87,7 +87,7 @@ def run_command(
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
     tasks = plan.plan_tasks(method_plan, selection, tracks.values(), noises)
     folder = out or default_results_folder(selection.id.label)
-    settings = make_settings(folder, data, plugin, device, save_images)
+    settings = make_settings(folder, data, plugin, device, save_images, lpips_trunk)
     facts = {
         "data": {selection.id.label: selection.fingerprint()},
         "weights": {method.id.label: method.weights for method in method_plan if method.weights},
@@ -121,7 +121,7 @@ def score_command(
     from benchmark.session import Session
 
     protocols = look_up_protocols(protocol)
-    settings = make_settings(run, data, plugin, DeviceChoice.cpu, save=False)
+    settings = make_settings(run, data, plugin, DeviceChoice.cpu, False, lpips_trunk)
     settings = dataclasses.replace(settings, rerun=False)
     facts = provenance.collect(metric_weights=hash_metric_weights(protocols))
     with Session(settings, protocols, facts, create=False) as session:

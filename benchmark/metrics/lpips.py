@@ -3,8 +3,8 @@
 The `lpips` package ships the linear heads only. The AlexNet trunk is looked for in this order, and
 nothing is ever scored without it:
 
-1. the file named by the environment variable BENCHMARK_LPIPS_TRUNK, which must then exist:
-   torchvision's ImageNet weights, keys `features.N.weight|bias` (others are ignored), saved by
+1. the file handed to `set_trunk_file`, else the one that the environment variable
+   BENCHMARK_LPIPS_TRUNK names, which must then exist: torchvision's ImageNet weights, keys `features.N.weight|bias` (others are ignored), saved by
    `torch.save` or as `.safetensors`;
 2. torchvision's own copy in the torch hub folder;
 3. a download to that place, which is torchvision's.
@@ -38,6 +38,8 @@ SMALLEST_SIDE = 31
 """Pixels per side below which the second pooling of AlexNet has nothing left to pool."""
 DOWNLOAD_PATIENCE = 10.0
 """Seconds without an answer after which a download gives up."""
+
+_trunk_file: Path | None = None
 
 _ADVICE = (
     f"set {TRUNK_VARIABLE} to a file with torchvision's AlexNet weights "
@@ -127,7 +129,17 @@ def trunk_sha256() -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def set_trunk_file(path: Path | None) -> None:
+    """Choose the trunk's file for this process; None for the one that the environment names, or
+    torchvision's.
+    """
+    global _trunk_file
+    _trunk_file = path
+
+
 def _trunk_setting() -> str | None:
+    if _trunk_file is not None:
+        return str(_trunk_file)
     return os.environ.get(TRUNK_VARIABLE) or None
 
 

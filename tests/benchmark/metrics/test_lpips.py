@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
+from benchmark import worker
 from benchmark.api import Unavailable
 from benchmark.metrics import lpips
 from benchmark.metrics.lpips import Lpips, resolve_trunk, trunk_sha256
@@ -28,7 +29,9 @@ def fresh(monkeypatch):
     """Every test asks anew for the network, and starts without the variable."""
     monkeypatch.delenv(lpips.TRUNK_VARIABLE, raising=False)
     lpips._try_build_network.cache_clear()
+    lpips.set_trunk_file(None)
     yield
+    lpips.set_trunk_file(None)
     lpips._try_build_network.cache_clear()
 
 
@@ -340,3 +343,18 @@ def test_with_the_real_trunk_more_blur_is_worse(real_trunk):
     target = data.astronaut()[100:228, 150:300] / 255.0
     values = [Lpips()(gaussian_filter(target, (s, s, 0)), target) for s in (0.5, 1, 2, 4)]
     assert values == sorted(values) and values[0] < 0.1 < 0.4 < values[-1]
+
+
+def test_a_file_that_is_handed_over_comes_before_the_variable(trunk_file, use, tmp_path):
+    use(tmp_path / "absent.pth")
+    lpips.set_trunk_file(trunk_file)
+    assert Lpips().unavailable() is None and lpips.resolve_trunk() == trunk_file
+    lpips.set_trunk_file(None)
+    assert "absent.pth" in Lpips().unavailable()
+
+
+def test_a_worker_gets_the_trunk_with_its_settings(trunk_file, monkeypatch):
+    monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
+    worker.start_worker(worker.Settings(Path(), Path(), lpips_trunk=trunk_file))
+    assert lpips.resolve_trunk() == trunk_file
+    assert lpips.TRUNK_VARIABLE not in os.environ
