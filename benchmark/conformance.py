@@ -1,20 +1,29 @@
 """The contract of methods and data sets as checks: run by `check`, by our own tests, and by plug-in
 authors on theirs.
 
-Each check is one function that raises `AssertionError` (or whatever the plug-in raises) when the
-contract is broken.
+Each check is one function that raises `ContractBroken` (or whatever the plug-in raises) when the
+contract is broken; no `assert`, because `python -O` would leave it out.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Dataset, MethodCard, Observation, Picture
-from benchmark.apply import PreparedMethod, Skip, describe_error, missing_input, prepare_for_user
+from benchmark.apply import (
+    PreparedMethod,
+    Skip,
+    describe_error,
+    missing_input,
+    one_line,
+    prepare_for_user,
+)
 from benchmark.registry import METHODS, create, list_checkpoints
 from benchmark.spec import parse_list
 
@@ -28,8 +37,17 @@ class CheckResult:
     """
 
     name: str
-    passed: bool
+    passes: bool
     detail: str = ""
+
+
+class ContractBroken(Exception):
+    """A method or a data set does not keep its contract; the message says how."""
+
+
+def _require(condition: bool | np.bool_, message: str) -> None:
+    if not condition:
+        raise ContractBroken(message)
 
 
 def check_method(text: str, device: str = "cpu") -> Iterator[CheckResult]:
@@ -52,8 +70,10 @@ def _run_check(check: Callable[..., None], subject: object) -> CheckResult:
     name = (check.__doc__ or check.__name__).strip().rstrip(".")
     try:
         check(subject)
-    except Skip as error:
-        return CheckResult(name, True, f"does not apply: {error}")
+    except Skip as skip:
+        return CheckResult(name, True, f"does not apply: {skip.reason}")
+    except ContractBroken as error:
+        return CheckResult(name, False, one_line(error))
     except Exception as error:
         return CheckResult(name, False, describe_error(error))
     return CheckResult(name, True)
@@ -65,25 +85,30 @@ class _MethodUnderTest:
     """
 
     def __init__(self, text: str, device: str) -> None:
-        self.text, self._device = text, device
+        self.text = text
+        self._device = device
         self.prepared = self.build()
         self.method = self.prepared.method
         self.kind = type(self.method)
 
     def build(self) -> PreparedMethod:
-        method, resolved = create(METHODS, self.text)
-        self.name = resolved.name
-        return prepare_for_user(method, resolved.label, self._device)
+        method, method_id = create(METHODS, self.text)
+        self.name = method_id.name
+        return prepare_for_user(method, method_id.label, self._device)
 
     def observe(self, image: NDArray[np.floating]) -> Observation:
         """Return all that a card can ask for, shown or not as the harness would."""
         picture = image.astype(np.float32)
         card = self.method.card
-        blur = np.full(picture.shape[:2], 1.0, np.float32)
-        views = (picture, picture) if card.inputs == "views" else None
-        return Observation(
-            picture, views, 8, blur if card.oracle else None, 0.0 if card.noise_aware else None
-        )
+        observation = Observation(picture, bit_depth=8)
+        if card.inputs == "views":
+            observation = dataclasses.replace(observation, views=(picture, picture))
+        if card.oracle:
+            blur_map = np.full(picture.shape[:2], 1.0, np.float32)
+            observation = dataclasses.replace(observation, blur_map=blur_map)
+        if card.noise_aware:
+            observation = dataclasses.replace(observation, noise_sigma=0.0)
+        return observation
 
     def restore(
         self, image: NDArray[np.floating], prepared: PreparedMethod | None = None
@@ -105,11 +130,16 @@ def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDAr
 def _check_method_card(subject: _MethodUnderTest) -> None:
     """The card is complete."""
     card = subject.method.card
-    assert isinstance(card, MethodCard), f"card is a {type(card).__name__}, not a MethodCard"
-    assert card.title and card.licence, "title or licence is empty"
-    assert card.family in _METHOD_FAMILIES, f"family {card.family!r} is none of {_METHOD_FAMILIES}"
-    assert card.family == "baseline" or card.paper, "a classical or learned method names its paper"
-    assert subject.kind.version, "version is empty"
+    _require(isinstance(card, MethodCard), f"card is a {type(card).__name__}, not a MethodCard")
+    _require(bool(card.title and card.licence), "title or licence is empty")
+    _require(
+        card.family in _METHOD_FAMILIES, f"family {card.family!r} is none of {_METHOD_FAMILIES}"
+    )
+    _require(
+        card.family == "baseline" or bool(card.paper),
+        "a classical or learned method names its paper",
+    )
+    _require(bool(subject.kind.version), "version is empty")
 
 
 def _check_output_size(subject: _MethodUnderTest) -> None:
@@ -123,34 +153,34 @@ def _check_input_untouched(subject: _MethodUnderTest) -> None:
     observation = subject.observe(_make_test_picture())
     before = observation.image.copy()
     subject.prepared.restore(observation)
-    assert np.array_equal(before, observation.image), "it wrote into its input"
+    _require(np.array_equal(before, observation.image), "it wrote into its input")
 
 
 def _check_repeatable(subject: _MethodUnderTest) -> None:
     """The same picture gives the same result, whatever was restored before."""
     first = subject.restore(_make_test_picture())
     subject.restore(_make_test_picture(seed=1))
-    assert np.array_equal(first, subject.restore(_make_test_picture())), (
-        "the second result differs from the first"
-    )
+    second = subject.restore(_make_test_picture())
+    _require(np.array_equal(first, second), "the second result differs from the first")
 
 
 def _check_rebuild(subject: _MethodUnderTest) -> None:
     """A freshly built method gives the same result, and global random state does not matter."""
     first = subject.restore(_make_test_picture())
     np.random.seed(1)  # noqa: NPY002 (the global generator is what is being checked)
-    state = str(np.random.get_state())  # noqa: NPY002
-    again = subject.restore(_make_test_picture(), subject.build())
-    assert np.array_equal(first, again), "a fresh instance gives another result"
-    assert state == str(np.random.get_state()), "it draws from numpy's global generator"  # noqa: NPY002
+    state_before = str(np.random.get_state())  # noqa: NPY002
+    second = subject.restore(_make_test_picture(), subject.build())
+    state_after = str(np.random.get_state())  # noqa: NPY002
+    _require(np.array_equal(first, second), "a fresh instance gives another result")
+    _require(state_before == state_after, "it draws from numpy's global generator")
 
 
 def _check_output_memory(subject: _MethodUnderTest) -> None:
     """The result is the method's own memory, so the next call cannot change it."""
     first = subject.restore(_make_test_picture())
-    kept = first.copy()
+    copy = first.copy()
     subject.restore(_make_test_picture(seed=1))
-    assert np.array_equal(first, kept), "a later call overwrote an earlier result"
+    _require(np.array_equal(first, copy), "a later call overwrote an earlier result")
 
 
 def _check_flat_pictures(subject: _MethodUnderTest) -> None:
@@ -173,7 +203,7 @@ def _check_tiny_pictures(subject: _MethodUnderTest) -> None:
         try:
             subject.restore(_make_test_picture(height, width))
         except ValueError as error:
-            assert str(error), "the ValueError says nothing"
+            _require(bool(str(error)), "the ValueError says nothing")
         except Skip:
             pass
 
@@ -196,7 +226,7 @@ def _check_oracle(subject: _MethodUnderTest) -> None:
         raise Skip("no oracle")
     blind = Observation(_make_test_picture().astype(np.float32))
     reason = missing_input(subject.method, blind)
-    assert reason is not None, "it accepts a picture without the true map"
+    _require(reason is not None, "it accepts a picture without the true map")
 
 
 def _check_weights(subject: _MethodUnderTest) -> None:
@@ -207,19 +237,18 @@ def _check_weights(subject: _MethodUnderTest) -> None:
     if digest is None and (not has_checkpoints or subject.method.card.oracle):
         raise Skip("no weights")
     if kind.checkpoints:
-        assert kind.default_checkpoint in kind.checkpoints, (
-            f"no default checkpoint {kind.default_checkpoint!r}"
+        _require(
+            kind.default_checkpoint in kind.checkpoints,
+            f"no default checkpoint {kind.default_checkpoint!r}",
         )
-    digest = digest or ""
-    assert len(digest) == 64 and int(digest, 16) >= 0, (
-        f"weights_hash() gives {digest!r}, not a SHA-256"
-    )
+    is_sha256 = re.fullmatch(r"[0-9a-fA-F]{64}", digest or "") is not None
+    _require(is_sha256, f"weights_hash() gives {digest!r}, not a SHA-256")
 
 
 def _check_variants(subject: _MethodUnderTest) -> None:
     """Every declared variant can be built."""
     name = subject.text.partition(":")[0].partition(".")[0]
-    texts = [text for group in subject.kind.variants.values() for text in group]
+    texts = list(itertools.chain.from_iterable(subject.kind.variants.values()))
     if not texts:
         raise Skip("no variants")
     for spec in parse_list([f"{name}:{text}" for text in texts]):
@@ -247,46 +276,46 @@ _METHOD_CHECKS: tuple[Callable[[_MethodUnderTest], None], ...] = (
 def _check_dataset_card(dataset: Dataset) -> None:
     """The card is complete."""
     card = dataset.card
-    assert card.title and card.licence and card.source and card.layout, (
-        "title, licence, source or layout is empty"
-    )
+    texts = (card.title, card.licence, card.source, card.layout)
+    _require(all(texts), "title, licence, source or layout is empty")
 
 
 def _check_dataset_ids(dataset: Dataset) -> None:
     """The ids are texts, not empty, each once, in a stable order."""
     ids = list(dataset.ids())
-    assert ids and all(isinstance(name, str) and name for name in ids), f"ids: {ids[:3]}"
-    assert len(set(ids)) == len(ids), "an id comes twice"
-    assert ids == list(dataset.ids()), "the order changes"
+    are_texts = all(isinstance(name, str) and name for name in ids)
+    _require(bool(ids) and are_texts, f"ids: {ids[:3]}")
+    _require(len(set(ids)) == len(ids), "an id comes twice")
+    _require(ids == list(dataset.ids()), "the order changes")
 
 
 def _check_samples(dataset: Dataset) -> None:
     """Samples carry their id, lie in [0, 1], and load the same twice."""
     for name in list(dataset.ids())[:2]:
-        first, again = dataset.load(name), dataset.load(name)
-        assert first.id == name, f"load({name!r}) gives sample {first.id!r}"
-        pictures = [
-            first.image,
-            *(first.views or ()),
-            *([first.target] if first.target is not None else []),
-        ]
-        assert all(p.min() >= 0 and p.max() <= 1 for p in pictures), (
-            f"{name}: values outside [0, 1]"
+        first = dataset.load(name)
+        second = dataset.load(name)
+        _require(first.id == name, f"load({name!r}) gives sample {first.id!r}")
+        pictures = [first.image, *(first.views or ())]
+        if first.target is not None:
+            pictures.append(first.target)
+        in_range = all(picture.min() >= 0 and picture.max() <= 1 for picture in pictures)
+        _require(in_range, f"{name}: values outside [0, 1]")
+        _require(
+            np.array_equal(first.image, second.image), f"{name}: loads differently the second time"
         )
-        assert np.array_equal(first.image, again.image), (
-            f"{name}: loads differently the second time"
-        )
-        assert dataset.card.has_target or first.target is None, (
-            f"{name}: has a target, the card says none"
+        _require(
+            dataset.card.has_target or first.target is None,
+            f"{name}: has a target, the card says none",
         )
 
 
 def _check_fingerprints(dataset: Dataset) -> None:
     """Fingerprints are stable and differ between samples."""
     names = list(dataset.ids())[:2]
-    prints = [dataset.fingerprint(name) for name in names]
-    assert prints == [dataset.fingerprint(name) for name in names], "a fingerprint changes"
-    assert len(set(prints)) == len(prints), "two samples share a fingerprint"
+    fingerprints = [dataset.fingerprint(name) for name in names]
+    fingerprints_again = [dataset.fingerprint(name) for name in names]
+    _require(fingerprints == fingerprints_again, "a fingerprint changes")
+    _require(len(set(fingerprints)) == len(fingerprints), "two samples share a fingerprint")
 
 
 _DATASET_CHECKS: tuple[Callable[[Dataset], None], ...] = (

@@ -52,13 +52,13 @@ def test_there_are_four_examples_under_forty_lines() -> None:
 
 
 def test_the_examples_work(plugins: Path) -> None:
-    assert all(result.passed for result in conformance.check_method("highboost:gain=0.5"))
+    assert all(result.passes for result in conformance.check_method("highboost:gain=0.5"))
     (plugins / "negatives").mkdir()
     for name in ("a", "b"):
         picture = np.random.default_rng(len(name)).random((9, 9, 3)).astype(np.float32)
         imageio.write(plugins / "negatives" / f"{name}.png", picture + ord(name) / 1000, 8)
     data = create(DATASETS, "negatives", root=plugins)[0]
-    assert [result for result in conformance.check_dataset(data) if not result.passed] == []
+    assert [result for result in conformance.check_dataset(data) if not result.passes] == []
     sample = data.load("a")
     assert create(METRICS, "rmse")[0](sample.image, sample.image) == 0
     scores = PROTOCOLS.get("sixteen").score(

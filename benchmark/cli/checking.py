@@ -117,7 +117,7 @@ def _print_check_results(name: str, results: Iterable[CheckResult]) -> int:
     failures = 0
     for result in results:
         line = f"  ok     {result.name}"
-        if not result.passed:
+        if not result.passes:
             failures += 1
             line = f"  FAILED {result.name}"
         if result.detail:

@@ -1,18 +1,37 @@
+"""Our methods keep the contract, and each break of it is found, also by `python -O`."""
+
 from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmark import conformance
-from benchmark.api import Dataset, Method, MethodCard, Mixture, Observation, Picture, UsageError
+from benchmark.api import (
+    Dataset,
+    DatasetCard,
+    Method,
+    MethodCard,
+    Mixture,
+    Observation,
+    Picture,
+    Sample,
+    UsageError,
+)
 from benchmark.registry import METHODS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
     "text", [*METHODS.names(), "zhuo-sim:map=oracle", "fixed-point:map=oracle"]
 )
 def test_our_methods_keep_the_contract(text: str) -> None:
-    broken = [result for result in conformance.check_method(text) if not result.passed]
+    broken = [result for result in conformance.check_method(text) if not result.passes]
     assert broken == []
 
 
@@ -93,28 +112,163 @@ class _ShortHash(_Good):
         return "1234"
 
 
-@pytest.mark.parametrize(
-    ("kind", "broken"),
-    [
-        (_Good, None),
-        (_ShortHash, "Weights have a SHA-256"),
-        (_Forgetful, "The same picture gives the same result"),
-        (_Random, "global random state"),
-        (_Reuses, "the method's own memory"),
-        (_Crops, "any size"),
-        (_Divides, "Flat, black and white"),
-        (_Writes, "any size"),
-        (_Scribbles, "The input is left"),
-        (_NegativeMap, "blur map"),
-        (_SwappedMixture, "mixture of Gaussian kernels"),
-        (_NoPaper, "card is complete"),
-    ],
-)
-def test_each_break_of_the_contract_is_found(kind: type[Method], broken: str | None) -> None:
+class _NoVersion(_Good):
+    version = ""
+
+
+class _SilentError(_Good):
+    def restore(self, observation: Observation) -> Picture:
+        if min(observation.image.shape[:2]) < 4:
+            raise ValueError
+        return observation.image.copy()
+
+
+BREAKS: dict[type[Method], str] = {
+    _ShortHash: "Weights have a SHA-256",
+    _Forgetful: "The same picture gives the same result",
+    _Random: "global random state",
+    _Reuses: "the method's own memory",
+    _Crops: "any size",
+    _Divides: "Flat, black and white",
+    _Writes: "any size",
+    _Scribbles: "The input is left",
+    _NegativeMap: "blur map",
+    _SwappedMixture: "mixture of Gaussian kernels",
+    _NoPaper: "card is complete",
+    _NoVersion: "card is complete",
+    _SilentError: "too small",
+}
+
+
+def failures_of(kind: type[Method]) -> list[conformance.CheckResult]:
     with METHODS.temporarily({"under-test": kind}):
         results = list(conformance.check_method("under-test"))
-    failed = [result.name for result in results if not result.passed]
-    assert failed == [] if broken is None else any(broken in name for name in failed), failed
+    return [result for result in results if not result.passes]
+
+
+def test_a_method_that_keeps_the_contract_passes() -> None:
+    assert failures_of(_Good) == []
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+def test_each_break_of_the_contract_is_found(kind: type[Method]) -> None:
+    failures = failures_of(kind)
+    assert any(BREAKS[kind] in failure.name for failure in failures), failures
+    assert not any("AssertionError" in failure.detail for failure in failures)
+
+
+class _GoodData(Dataset):
+    card = DatasetCard(title="t", paper="", licence="l", source="s", layout="tree", notes="")
+
+    def ids(self) -> Sequence[str]:
+        return ["a", "b"]
+
+    def load(self, sample_id: str) -> Sample:
+        image = np.full((8, 8, 3), 0.5, np.float32)
+        return Sample(id=sample_id, image=image, target=image)
+
+    def fingerprint(self, sample_id: str) -> str:
+        return sample_id
+
+
+class _NoLicence(_GoodData):
+    card = DatasetCard(title="t", paper="", licence="", source="s", layout="tree", notes="")
+
+
+class _NoIds(_GoodData):
+    def ids(self) -> Sequence[str]:
+        return []
+
+
+class _SameIds(_GoodData):
+    def ids(self) -> Sequence[str]:
+        return ["a", "a"]
+
+
+class _Shuffles(_GoodData):
+    calls = 0
+
+    def ids(self) -> Sequence[str]:
+        self.calls += 1
+        return ["a", "b"][:: 1 if self.calls % 2 else -1]
+
+
+class _OtherSample(_GoodData):
+    def load(self, sample_id: str) -> Sample:
+        return super().load("another")
+
+
+class _TooBright(_GoodData):
+    def load(self, sample_id: str) -> Sample:
+        return Sample(id=sample_id, image=np.full((8, 8, 3), 1.5, np.float32))
+
+
+class _LoadsDifferently(_GoodData):
+    calls = 0
+
+    def load(self, sample_id: str) -> Sample:
+        self.calls += 1
+        return Sample(id=sample_id, image=np.full((8, 8, 3), 1 / self.calls, np.float32))
+
+
+class _HiddenTarget(_GoodData):
+    card = DatasetCard(
+        title="t", paper="", licence="l", source="s", layout="tree", notes="", has_target=False
+    )
+
+
+class _SameFingerprint(_GoodData):
+    def fingerprint(self, sample_id: str) -> str:
+        return "same"
+
+
+DATA_BREAKS: dict[type[_GoodData], str] = {
+    _NoLicence: "licence",
+    _NoIds: "ids: []",
+    _SameIds: "an id comes twice",
+    _Shuffles: "the order changes",
+    _OtherSample: "gives sample 'another'",
+    _TooBright: "outside [0, 1]",
+    _LoadsDifferently: "differently the second time",
+    _HiddenTarget: "the card says none",
+    _SameFingerprint: "share a fingerprint",
+}
+
+
+def data_failures_of(kind: type[_GoodData]) -> list[conformance.CheckResult]:
+    return [result for result in conformance.check_dataset(kind()) if not result.passes]
+
+
+def test_a_data_set_that_keeps_the_contract_passes() -> None:
+    assert data_failures_of(_GoodData) == []
+
+
+@pytest.mark.parametrize("kind", DATA_BREAKS)
+def test_each_break_of_the_contract_of_data_sets_is_found(kind: type[_GoodData]) -> None:
+    details = [failure.detail for failure in data_failures_of(kind)]
+    assert any(DATA_BREAKS[kind] in detail for detail in details), details
+
+
+OPTIMISED = """
+from tests.benchmark import test_conformance as cases
+
+if __debug__:
+    raise SystemExit("this is not python -O")
+unnoticed = [
+    kind.__name__
+    for kind, name in cases.BREAKS.items()
+    if not any(name in failure.name for failure in cases.failures_of(kind))
+]
+unnoticed += [kind.__name__ for kind in cases.DATA_BREAKS if not cases.data_failures_of(kind)]
+raise SystemExit(f"not noticed: {unnoticed}" if unnoticed else 0)
+"""
+
+
+def test_every_break_is_found_by_an_optimised_python_too() -> None:
+    """`python -O` leaves out what `assert` says, so the checks may not rest on it."""
+    command = [sys.executable, "-O", "-W", "ignore", "-c", OPTIMISED]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_unknown_methods_are_a_usage_error() -> None:
@@ -123,15 +277,13 @@ def test_unknown_methods_are_a_usage_error() -> None:
 
 
 def test_data_sets(toys: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pathlib import Path
-
     from benchmark.registry import DATASETS, create
 
     good: Dataset = create(DATASETS, "tiny", root=Path())[0]
-    assert all(result.passed for result in conformance.check_dataset(good))
+    assert all(result.passes for result in conformance.check_dataset(good))
     monkeypatch.setattr(good, "ids", lambda: ["picture 1", "picture 1"])
     monkeypatch.setattr(good, "fingerprint", lambda name: "same")
-    assert {result.name for result in conformance.check_dataset(good) if not result.passed} == {
+    assert {result.name for result in conformance.check_dataset(good) if not result.passes} == {
         "The ids are texts, not empty, each once, in a stable order",
         "Fingerprints are stable and differ between samples",
     }

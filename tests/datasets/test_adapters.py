@@ -55,7 +55,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def test_it_meets_the_contract(tmp_path: Path, name: str) -> None:
     results = list(check_dataset(made(name, tmp_path)))
     assert results
-    assert [f"{result.name}: {result.detail}" for result in results if not result.passed] == []
+    assert [f"{result.name}: {result.detail}" for result in results if not result.passes] == []
 
 
 def test_ids_and_fingerprints_do_not_depend_on_the_place(tmp_path: Path, name: str) -> None:

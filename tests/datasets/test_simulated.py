@@ -84,7 +84,7 @@ def test_default_pictures_need_no_data():
 def test_it_keeps_the_contract(folder):
     for data in (Simulated(NOWHERE, size=48), Simulated(NOWHERE, source=folder, views=True)):
         for result in check_dataset(data):
-            assert result.passed, result
+            assert result.passes, result
 
 
 def test_it_is_registered_and_takes_its_parameters_as_text(folder):

@@ -54,7 +54,7 @@ def test_it_has_the_published_number_of_parameters(channels: int, parameters: in
 @pytest.mark.usefixtures("weights")
 def test_it_keeps_the_contract(name: str) -> None:
     results = list(conformance.check_method(f"{name}.drawn"))
-    assert [result for result in results if not result.passed] == []
+    assert [result for result in results if not result.passes] == []
     assert not any("skips" in result.detail for result in results)
 
 

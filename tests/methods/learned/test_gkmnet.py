@@ -666,7 +666,7 @@ def test_without_weights_it_is_skipped_with_the_reason() -> None:
         bare.restore(_observation())
     with pytest.raises(UsageError, match="gkmnet has no checkpoints"):
         create(METHODS, "gkmnet.official")
-    assert [result for result in conformance.check_method("gkmnet") if not result.passed] == []
+    assert [result for result in conformance.check_method("gkmnet") if not result.passes] == []
 
 
 def test_weights_of_another_structure_are_no_error_but_a_reason_to_skip(folder: Path) -> None:
@@ -803,7 +803,7 @@ def test_the_black_frame_of_rtf_is_four_pixels() -> None:
 def test_it_keeps_the_contract_with_weights(folder: Path, variant: Variant) -> None:
     draw(folder, f"gkmnet:variant={variant}")
     assert [
-        result for result in conformance.check_method("gkmnet.drawn") if not result.passed
+        result for result in conformance.check_method("gkmnet.drawn") if not result.passes
     ] == []
 
 

@@ -51,7 +51,7 @@ def test_it_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     draw(tmp_path, "srn")
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
     results = list(conformance.check_method("srn.drawn"))
-    assert [result for result in results if not result.passed] == []
+    assert [result for result in results if not result.passes] == []
     assert not any("skips" in result.detail for result in results)
 
 

@@ -369,13 +369,13 @@ def test_an_option_of_another_deconvolver_is_refused() -> None:
 @pytest.mark.usefixtures("no_weights")
 @pytest.mark.parametrize("text", ["dmenet", "dmenet:map=oracle"])
 def test_it_keeps_the_contract_without_weights(text: str) -> None:
-    assert [result for result in conformance.check_method(text) if not result.passed] == []
+    assert [result for result in conformance.check_method(text) if not result.passes] == []
 
 
 @pytest.mark.usefixtures("weights")
 def test_it_keeps_the_contract_with_weights() -> None:
     results = list(conformance.check_method("dmenet.drawn"))
-    assert [result for result in results if not result.passed] == []
+    assert [result for result in results if not result.passes] == []
     assert (
         sum("does not apply" in result.detail for result in results) == 3
     )  # no variants, no mixture, no oracle

@@ -223,7 +223,7 @@ def test_contract_at_odd_sizes(text: str, tmp_path: Path, monkeypatch: pytest.Mo
     )  # what ships has another structure
     draw(tmp_path, text)
     results = list(check_method(text))
-    assert [result for result in results if not result.passed] == []
+    assert [result for result in results if not result.passes] == []
     assert [r.name for r in results if r.detail.startswith("does not apply")] == [
         "The blur map, if it makes one, is H x W float32, finite and not negative",
         "It asks for the truth on its card before it uses it",
