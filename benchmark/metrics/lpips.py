@@ -4,8 +4,8 @@ The `lpips` package ships the linear heads only. The AlexNet trunk is looked for
 nothing is ever scored without it:
 
 1. the file handed to `set_trunk_file`, else the one that the environment variable
-   BENCHMARK_LPIPS_TRUNK names, which must then exist: torchvision's ImageNet weights, keys `features.N.weight|bias` (others are ignored), saved by
-   `torch.save` or as `.safetensors`;
+   BENCHMARK_LPIPS_TRUNK names, which must then exist: torchvision's ImageNet weights, keys
+   `features.N.weight|bias` (others are ignored), saved by `torch.save` or as `.safetensors`;
 2. torchvision's own copy in the torch hub folder;
 3. a download to that place, which is torchvision's.
 """
