@@ -1,5 +1,35 @@
-"""The harness of defocus-bench.
-Plug-in authors need only `benchmark.api` and `benchmark.registry`.
+"""The reference benchmark for single-image defocus deblurring.
+
+    import benchmark
+
+    method = benchmark.load_method("gkmnet.sim")
+    sharp = method.restore(picture)
+    scores = benchmark.evaluate(sharp, target)
+    results = benchmark.run(methods="input,unsharp", dataset="simulated")
+
+Plug-in authors need `benchmark.api` and `benchmark.registry`.
 """
 
-__version__ = "0.2.0"
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.version import __version__
+
+if TYPE_CHECKING:
+    from benchmark.python_interface import (
+        evaluate,
+        load_dataset,
+        load_method,
+    )
+
+__all__ = ["__version__", "evaluate", "load_dataset", "load_method"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the front door when it is used, so that `import benchmark` stays fast."""
+    if name not in __all__:
+        raise AttributeError(f"module 'benchmark' has no attribute {name!r}")
+    from benchmark import python_interface
+
+    return getattr(python_interface, name)

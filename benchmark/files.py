@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from benchmark.api import DataError
 
+PACKAGE_FOLDER = Path(__file__).parent
+"""Where the package lies; published tables and measured costs come with it."""
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 _SETTLED_NS = 2 * 10**9

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from benchmark import __version__
+from benchmark.version import __version__
 
 _PACKAGES = [
     "numpy",

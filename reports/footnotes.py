@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark import __version__, provenance
+from benchmark import provenance
 from benchmark.api import MethodCard
+from benchmark.version import __version__
 
 _MARKS = (
     ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),

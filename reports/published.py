@@ -17,12 +17,12 @@ from typing import Annotated, Literal, TypeVar
 from annotated_types import Ge, MinLen
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-import benchmark
 from benchmark.api import DataError
 from benchmark.checkpoints import NOISE_TRAINED
+from benchmark.files import PACKAGE_FOLDER
 from benchmark.spec import parse
 
-PUBLISHED_FOLDER = Path(benchmark.__file__).parent / "published"
+PUBLISHED_FOLDER = PACKAGE_FOLDER / "published"
 GKMNET_PAPER = "GKMNet paper (NeurIPS 2021)"
 """The source whose tables are made again."""
 TableNumber = Literal["1", "2", "3", "4", "5"]

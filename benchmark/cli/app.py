@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from benchmark import __version__, console
+from benchmark import console
 from benchmark.api import BenchmarkError
+from benchmark.version import __version__
 
 app = typer.Typer(
     name="python -m benchmark",

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark import __version__, console, provenance, runner
+from benchmark import console, provenance, runner
 from benchmark.api import DataError, UsageError
 from benchmark.apply import describe_error, resolve_device
 from benchmark.cost import mosaic, published, timing
@@ -27,6 +27,7 @@ from benchmark.cost.timing import TimingSubject, Trial, TrialFile
 from benchmark.files import replace_file
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, create, list_checkpoint_files
+from benchmark.version import __version__
 
 RECORD_FILE, SAMPLES_FILE = "cost.json", "samples.jsonl"
 _LIBRARIES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless")

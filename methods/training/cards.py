@@ -7,13 +7,14 @@ import platform
 from itertools import groupby
 from pathlib import Path
 
-from benchmark import __version__, provenance
+from benchmark import provenance
 from benchmark.api import Scalar
 from benchmark.checkpoints import Card
 from benchmark.methods.training.curves import Row
 from benchmark.methods.training.data import Examples
 from benchmark.methods.training.job import Job
 from benchmark.methods.training.recipes import Position, Recipe
+from benchmark.version import __version__
 
 Origin = dict[str, str]
 """Facts that may differ between the sessions of a training: its commits, its machines."""

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark import __version__
 from benchmark.api import UsageError
 from benchmark.files import replace_file
 from benchmark.reports.page import galleries, pictures, tables
@@ -25,6 +24,7 @@ from benchmark.reports.page.payload import content
 from benchmark.reports.page.pictures import PageFiles
 from benchmark.reports.page.tables import PageTable
 from benchmark.store import Store
+from benchmark.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

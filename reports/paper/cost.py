@@ -9,11 +9,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import benchmark
 from benchmark.cost import measurement
 from benchmark.cost import published as figures
 from benchmark.cost.measurement import CostRecord, PictureSize
 from benchmark.cost.published import PublishedCost
+from benchmark.files import PACKAGE_FOLDER
 from benchmark.reports import cost, footnotes
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
@@ -36,7 +36,7 @@ _COUNTED: Mapping[str, Sequence[str]] = {
 _SECONDS = ("CPU (s)", "GPU (s)")
 _PLACES = (
     Path("results/cost/1680x1120"),
-    Path(benchmark.__file__).parent / "measured" / "cost",
+    PACKAGE_FOLDER / "measured" / "cost",
 )
 _ABSENT = (
     "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."

@@ -1,0 +1,249 @@
+"""The front door in Python: what `import benchmark` offers.
+
+Pictures are H x W x 3 float32 RGB in [0, 1], as everywhere in the suite. Arrays of 8 and 16 bits
+(uint8, uint16) are accepted too: they are divided by 255 or 65535, which loses nothing, and that is
+said once. torch is imported only when a network is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmark import console
+from benchmark.api import Dataset, Map, MethodCard, Observation, Picture, Sample, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.apply import PreparedMethod
+
+_LARGEST = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+_LARGEST_PLAUSIBLE = 10.0
+"""A float picture with larger values is on the 0-255 scale, whatever its noise."""
+
+
+class LoadedMethod:
+    """A method that is ready to restore pictures; made by `load_method`.
+
+    Attributes:
+        id: the canonical id, with the checkpoint that it stands for.
+        card: what is known about the method.
+    """
+
+    def __init__(self, method_id: str, prepared: PreparedMethod) -> None:
+        """Wrap a prepared method."""
+        self.id = method_id
+        self.card: MethodCard = prepared.method.card
+        self._prepared = prepared
+
+    def __repr__(self) -> str:
+        return f"<{self.id}: {self.card.title}>"
+
+    def restore(
+        self,
+        picture: ArrayLike,
+        views: tuple[ArrayLike, ArrayLike] | None = None,
+        *,
+        blur_map: ArrayLike | None = None,
+        noise_sigma: float | None = None,
+    ) -> Picture:
+        """Return the restored picture: H x W x 3 float32 RGB, not clamped to [0, 1].
+
+        Args:
+            picture: the defocused picture, H x W x 3.
+            views: the left and the right dual-pixel picture, for methods that need them.
+            blur_map: the true blur map in pixels of sigma, H x W, for oracles only.
+            noise_sigma: the noise of the picture on the 0-255 scale, for noise-aware methods only.
+
+        Raises:
+            UsageError: if an input is missing that the method needs, or is not a picture; or if the
+                method has no weights.
+        """
+        from benchmark.apply import Skip, copy_observation
+
+        observation = Observation(
+            image=as_float_picture(picture, "picture"),
+            views=_float_views(views),
+            bit_depth=_bit_depth(picture),
+            blur_map=_oracle_map(self.card, blur_map),
+            noise_sigma=_known_noise(self.card, noise_sigma),
+        )
+        try:
+            return self._prepared.restore(copy_observation(observation))
+        except Skip as skip:
+            raise UsageError(f"{self.id}: {skip.reason}") from skip
+
+
+def load_method(
+    method: str, *, device: str = "auto", plugins: Sequence[str | Path] = ()
+) -> LoadedMethod:
+    """Return a method, loaded and ready.
+
+    >>> import benchmark, numpy
+    >>> method = benchmark.load_method("unsharp:amount=0.5")
+    >>> method.restore(numpy.zeros((8, 8, 3), numpy.float32)).shape
+    (8, 8, 3)
+
+    Args:
+        method: an id, `name[.checkpoint][:key=value,...]`.
+        device: "auto", "cpu" or "cuda"; where a network runs.
+        plugins: Python files that register further methods.
+
+    Raises:
+        UsageError: an unknown id or parameter, or a method that cannot be prepared here.
+    """
+    from benchmark.apply import prepare_for_user
+    from benchmark.registry import METHODS, create
+
+    _load_plugins(plugins)
+    instance, resolved = create(METHODS, method)
+    return LoadedMethod(resolved.label, prepare_for_user(instance, resolved.label, device))
+
+
+def load_dataset(
+    dataset: str, *, root: str | Path | None = None, plugins: Sequence[str | Path] = ()
+) -> Dataset:
+    """Return a data set: `ids()` names its samples, `load(id)` reads one.
+
+    Args:
+        dataset: an id, `name[:key=value,...]`.
+        root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
+        plugins: Python files that register further data sets.
+
+    Raises:
+        UsageError: an unknown id or parameter.
+        DataError: if its files are missing or damaged.
+    """
+    from benchmark.registry import DATASETS, create
+
+    _load_plugins(plugins)
+    return create(DATASETS, dataset, root=_data_root(root))[0]
+
+
+def evaluate(
+    output: ArrayLike,
+    target: ArrayLike,
+    protocol: str = "canonical",
+    *,
+    track: str | None = None,
+    dataset: str = "",
+) -> dict[str, float]:
+    """Return every measure of a protocol for one result; NaN, with a line that says why, where a
+    measure is not available.
+
+    Both pictures have the size of the data set's pictures. They are brought into the protocol's
+    scoring geometry (cropped, padded or resized) as `run` does it with targets.
+
+    Args:
+        output: the restored picture, H x W x 3, not clamped.
+        target: the all-in-focus picture of the same size. A 16-bit target is truncated to 8 bits
+            under a track that reads so.
+        protocol: id of the protocol; see `python -m benchmark list protocols`.
+        track: "u8" or "u16", for protocols that leave the reading depth open.
+        dataset: name of the data set, for protocols that score only a part of its pictures.
+
+    Raises:
+        UsageError: unknown protocol or track, or pictures of different sizes.
+    """
+    from benchmark import plan
+    from benchmark.registry import PROTOCOLS, create_metric
+
+    chosen = PROTOCOLS.get(protocol)
+    input_track = plan.select_tracks([chosen], track)[protocol]
+    target_picture = as_float_picture(target, "target")
+    output_picture = as_float_picture(output, "output")
+    if output_picture.shape != target_picture.shape:
+        raise UsageError(
+            f"the output is {output_picture.shape}, the target {target_picture.shape}; both must "
+            "have the size of the data set's picture"
+        )
+    sample = Sample("target", target_picture, target_picture, bit_depth=_bit_depth(target))
+    read_target = input_track.read(sample).image
+    scores = chosen.score(
+        input_track.frame(output_picture), input_track.frame(read_target), dataset, create_metric
+    )
+    for score in scores:
+        if score.value is None:
+            console.note(f"{score.key}: {score.reason}")
+    return {score.key: float("nan") if score.value is None else score.value for score in scores}
+
+
+def as_float_picture(array: ArrayLike, name: str) -> Picture:
+    """Return an array as a picture, H x W x 3 float32 RGB; 8 and 16 bits are divided by their
+    range.
+
+    Raises:
+        UsageError: another shape or type, values that are not finite, or a float picture whose
+            values are on the 0-255 scale.
+    """
+    picture = np.asarray(array)
+    if picture.ndim != 3 or picture.shape[2] != 3:
+        raise UsageError(f"{name}: expected H x W x 3 (RGB), got shape {picture.shape}")
+    if picture.dtype in _LARGEST:
+        _say_conversion(str(picture.dtype), _LARGEST[picture.dtype])
+        return _divide_exactly(picture)
+    if picture.dtype != np.float32:
+        raise UsageError(
+            f"{name}: expected float32 in [0, 1], uint8 or uint16, got {picture.dtype}; convert it "
+            "with .astype(numpy.float32) if its values are in [0, 1]"
+        )
+    if not np.isfinite(picture).all():
+        raise UsageError(f"{name}: holds NaN or infinite values")
+    if picture.max(initial=0) > _LARGEST_PLAUSIBLE:
+        raise UsageError(
+            f"{name}: has values up to {picture.max():g}; float pictures are in [0, 1], so "
+            "divide it by its range"
+        )
+    return picture
+
+
+def _divide_exactly(picture: NDArray[np.generic]) -> Picture:
+    return picture.astype(np.float32) / np.float32(_LARGEST[picture.dtype])
+
+
+@functools.cache
+def _say_conversion(dtype: str, largest: int) -> None:
+    console.note(f"{dtype} arrays are divided by {largest}, which loses nothing")
+
+
+def _bit_depth(array: ArrayLike) -> int:
+    return 16 if np.asarray(array).dtype == np.uint16 else 8
+
+
+def _float_views(views: tuple[ArrayLike, ArrayLike] | None) -> tuple[Picture, Picture] | None:
+    if views is None:
+        return None
+    left, right = views
+    return as_float_picture(left, "left view"), as_float_picture(right, "right view")
+
+
+def _oracle_map(card: MethodCard, blur_map: ArrayLike | None) -> Map | None:
+    if blur_map is None:
+        return None
+    if not card.oracle:
+        raise UsageError(f"{card.title} is no oracle: it must not see the true blur map")
+    return np.asarray(blur_map, np.float32)
+
+
+def _known_noise(card: MethodCard, noise_sigma: float | None) -> float | None:
+    if noise_sigma is not None and not card.noise_aware:
+        raise UsageError(f"{card.title} is not noise-aware: it must not see the noise level")
+    if noise_sigma is None and card.noise_aware:
+        return 0.0
+    return noise_sigma
+
+
+def _load_plugins(plugins: Sequence[str | Path]) -> None:
+    from benchmark.registry import load_plugin
+
+    for path in plugins:
+        load_plugin(Path(path))
+
+
+def _data_root(root: str | Path | None) -> Path:
+    return Path(root or os.environ.get("BENCHMARK_DATA") or "data")

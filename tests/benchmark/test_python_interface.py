@@ -1,0 +1,157 @@
+"""The front door in Python does what the command line does, and says what it converts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import benchmark
+from benchmark import imageio
+from benchmark.api import Picture, UsageError
+from benchmark.noise import keyed_generator
+from benchmark.python_interface import as_float_picture
+from benchmark.registry import PROTOCOLS, create_metric
+
+
+@pytest.fixture
+def levels() -> np.ndarray:
+    """A picture as 8-bit values."""
+    return np.random.default_rng(3).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+
+
+def test_importing_the_package_and_a_classical_method_needs_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy, benchmark\n"
+        "picture = numpy.zeros((16, 16, 3), numpy.float32)\n"
+        "assert 'benchmark.python_interface' not in sys.modules\n"
+        "output = benchmark.load_method('unsharp').restore(picture)\n"
+        "assert output.shape == picture.shape\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_a_method_restores_as_its_class_does(levels: np.ndarray) -> None:
+    picture = as_float_picture(levels, "picture")
+    method = benchmark.load_method("unsharp:radius=1.5,amount=2.0")
+    assert method.id == "unsharp:radius=1.5,amount=2.0" and method.card.family == "baseline"
+    output = method.restore(picture)
+    assert output.max() > 1 and output.min() < 0  # not clamped
+    assert np.array_equal(output, method.restore(levels))
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.uint8, ".png"), (np.uint16, ".tif")])
+def test_integer_arrays_are_read_as_their_files_are(
+    dtype: type, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmark import python_interface
+
+    python_interface._say_conversion.cache_clear()
+    largest = np.iinfo(dtype).max
+    values = np.random.default_rng(1).integers(0, largest + 1, (9, 8, 3)).astype(dtype)
+    picture = as_float_picture(values, "picture")
+    imageio.write(tmp_path / f"p{suffix}", picture, 8 * np.dtype(dtype).itemsize)
+    assert np.array_equal(picture, imageio.read(tmp_path / f"p{suffix}")[0])
+    assert np.array_equal(np.rint(picture.astype(np.float64) * largest), values)
+    assert f"divided by {largest}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 4), np.float32), "expected H x W x 3"),
+        (np.zeros((4, 4, 3)), "convert it with .astype"),
+        (np.full((4, 4, 3), 200, np.float32), "divide it by its range"),
+        (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+        (np.zeros((4, 4, 3), np.int64), "expected float32"),
+    ],
+)
+def test_what_is_no_picture_is_refused(array: np.ndarray, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        benchmark.load_method("input").restore(array)
+
+
+def test_what_a_method_must_not_see_is_refused(levels: np.ndarray) -> None:
+    method = benchmark.load_method("unsharp")
+    with pytest.raises(UsageError, match="no oracle"):
+        method.restore(levels, blur_map=np.zeros(levels.shape[:2], np.float32))
+    with pytest.raises(UsageError, match="not noise-aware"):
+        method.restore(levels, noise_sigma=2.0)
+    with pytest.raises(UsageError, match="needs the true blur map"):
+        benchmark.load_method("zhuo-sim:map=oracle").restore(levels)
+    with pytest.raises(UsageError, match="did you mean 'unsharp'"):
+        benchmark.load_method("unsharpen")
+
+
+def test_an_oracle_is_given_its_map(levels: np.ndarray) -> None:
+    method = benchmark.load_method("uniform-wiener:map=oracle")
+    little = method.restore(levels, blur_map=np.full(levels.shape[:2], 0.3, np.float32))
+    much = method.restore(levels, blur_map=np.full(levels.shape[:2], 2.0, np.float32))
+    assert not np.allclose(little, much)
+
+
+def test_views_reach_the_method_in_their_order(tmp_path: Path, levels: np.ndarray) -> None:
+    plugin = tmp_path / "views.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "from benchmark.api import Method, MethodCard\n"
+        "from benchmark.registry import METHODS\n"
+        "@METHODS.register('left-minus-right')\n"
+        "class Difference(Method):\n"
+        "    card = MethodCard(title='Difference', family='baseline', inputs='views')\n"
+        "    def restore(self, observation):\n"
+        "        left, right = observation.views\n"
+        "        return left - right\n"
+    )
+    method = benchmark.load_method("left-minus-right", plugins=[plugin])
+    left = as_float_picture(levels, "left")
+    right = np.zeros_like(left)
+    assert np.array_equal(method.restore(levels, views=(left, right)), left)
+    assert np.array_equal(method.restore(levels, views=(right, left)), -left)
+    with pytest.raises(UsageError, match="dual-pixel views"):
+        method.restore(levels)
+
+
+def test_a_data_set_is_loaded_with_its_samples() -> None:
+    data = benchmark.load_dataset("simulated:size=32")
+    sample = data.load(data.ids()[0])
+    assert sample.image.shape == (32, 32, 3) and sample.blur_map is not None
+
+
+@pytest.mark.parametrize("protocol", ["canonical", "drbnet", "nrknet", "dpdnet"])
+def test_evaluate_gives_what_the_protocol_gives(protocol: str) -> None:
+    target, output = _pictures((37, 45))
+    scores = benchmark.evaluate(output, target, protocol)
+    chosen = PROTOCOLS.get(protocol)
+    framed = [chosen.tracks[0].frame(picture) for picture in (output, target)]
+    expected = chosen.score(*framed, "", create_metric)
+    assert list(scores) == [score.key for score in expected]
+    for score in expected:
+        if score.value is None:
+            assert np.isnan(scores[score.key])
+        else:
+            assert scores[score.key] == score.value
+
+
+def test_a_sixteen_bit_target_is_read_through_the_track() -> None:
+    values = keyed_generator("target").integers(0, 65536, (16, 16, 3)).astype(np.uint16)
+    truncated = (values >> 8).astype(np.uint8)
+    assert benchmark.evaluate(truncated, values)["mae"] == 0
+    assert benchmark.evaluate(truncated, values, track="u16")["mae"] > 0
+
+
+def test_two_sizes_are_refused() -> None:
+    target, output = _pictures((8, 9))
+    with pytest.raises(UsageError, match="both must have the size"):
+        benchmark.evaluate(output[:-1], target)
+
+
+def _pictures(size: tuple[int, int]) -> tuple[Picture, Picture]:
+    generator = np.random.default_rng(5)
+    target = generator.random((*size, 3)).astype(np.float32)
+    output = target + generator.normal(0, 0.05, target.shape).astype(np.float32)
+    return target, output
