@@ -10,7 +10,18 @@ from pathlib import Path
 import benchmark
 
 ROOT = Path(benchmark.__file__).parent
-OPEN_TO_DATASETS = ("api", "imageio", "optics", "datasets", "registry", "noise", "spec", "metrics")
+OPEN_TO_DATASETS = (
+    "api",
+    "arrays",
+    "datasets",
+    "files",
+    "imageio",
+    "metrics",
+    "noise",
+    "optics",
+    "registry",
+    "spec",
+)
 
 
 def _imports(path: Path) -> set[str]:
