@@ -59,17 +59,17 @@ def as_picture(array: object, what: str = "picture") -> Picture:
     Raises:
         ValueError: if it has another shape, another type, or a value that is not finite.
     """
-    return _frozen(
+    return _require_array(
         array, what, np.dtype(np.float32), "H x W x 3 float32", lambda s: len(s) == 3 and s[2] == 3
     )
 
 
 def as_map(array: object, what: str = "blur map") -> Map:
     """Return `array` as a read-only H x W float32 map; raises ValueError as `as_picture` does."""
-    return _frozen(array, what, np.dtype(np.float32), "H x W float32", lambda s: len(s) == 2)
+    return _require_array(array, what, np.dtype(np.float32), "H x W float32", lambda s: len(s) == 2)
 
 
-def _frozen(
+def _require_array(
     array: object,
     what: str,
     dtype: np.dtype[np.float32],
@@ -116,9 +116,11 @@ class Observation:
             )
         if self.blur_map is not None:
             object.__setattr__(self, "blur_map", as_map(self.blur_map))
-        for name, other in _parts(self):
+        for name, other in _list_parts(self):
             if other.shape[:2] != self.image.shape[:2]:
-                raise ValueError(f"{name} is {_size(other)}, but the image is {_size(self.image)}")
+                raise ValueError(
+                    f"{name} is {_format_size(other)}, but the image is {_format_size(self.image)}"
+                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,17 +156,18 @@ class Sample:
 
     def __post_init__(self) -> None:
         where = f"sample {self.id!r}"
-        seen = Observation(self.image, self.views, self.bit_depth, self.blur_map)
+        observation = Observation(self.image, self.views, self.bit_depth, self.blur_map)
         for name in ("image", "views", "blur_map"):
-            object.__setattr__(self, name, getattr(seen, name))
+            object.__setattr__(self, name, getattr(observation, name))
         if self.target is not None:
             object.__setattr__(self, "target", as_picture(self.target, f"{where}: target"))
         if self.bit_depth not in (8, 16):
             raise ValueError(f"{where}: bit_depth must be 8 or 16, got {self.bit_depth}")
         for name, other in (("target", self.target), ("mask", self.mask)):
             if other is not None and other.shape[:2] != self.image.shape[:2]:
+                size = _format_size(self.image)
                 raise ValueError(
-                    f"{where}: {name} is {_size(other)}, but the image is {_size(self.image)}"
+                    f"{where}: {name} is {_format_size(other)}, but the image is {size}"
                 )
         object.__setattr__(self, "scene", self.scene or self.id)
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
@@ -182,16 +185,17 @@ class Sample:
         )
 
 
-def _parts(seen: Observation) -> list[tuple[str, NDArray[np.float32]]]:
+def _list_parts(observation: Observation) -> list[tuple[str, NDArray[np.float32]]]:
     parts: list[tuple[str, NDArray[np.float32]]] = []
-    if seen.views is not None:
-        parts += [("left view", seen.views[0]), ("right view", seen.views[1])]
-    if seen.blur_map is not None:
-        parts.append(("blur map", seen.blur_map))
+    if observation.views is not None:
+        left, right = observation.views
+        parts += [("left view", left), ("right view", right)]
+    if observation.blur_map is not None:
+        parts.append(("blur map", observation.blur_map))
     return parts
 
 
-def _size(array: NDArray[np.generic]) -> str:
+def _format_size(array: NDArray[np.generic]) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
 
 
@@ -395,8 +399,8 @@ class Importer(ABC):
         """Return the file's weights as `torch.Tensor`s under the names of the method's own network,
         every entry of it.
 
-        `benchmark.checkpoints.read_foreign` and `benchmark.checkpoint_import.fitted` read and check
-        a state dict.
+        `benchmark.checkpoints.read_foreign` and `benchmark.checkpoint_import.fit_entries` read and
+        check a state dict.
 
         Raises:
             DataError: for a file that does not fit, with every entry that does not, by the file's

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportReport:
     """A checkpoint that was made.
 
     Attributes:
@@ -36,17 +36,20 @@ class Imported:
     def lines(self) -> list[str]:
         """Return what was made and the next command, for people."""
         folder = self.path.parent
-        found = folder.resolve() == checkpoints.user_folder().resolve()
-        where = "" if found else f"{checkpoints.VARIABLE}={shlex.quote(str(folder))} "
-        text = self.path.name.removesuffix(checkpoints.SUFFIX)
+        variable = ""
+        if folder.resolve() != checkpoints.user_folder().resolve():
+            variable = f"{checkpoints.VARIABLE}={shlex.quote(str(folder))} "
+        label = self.path.name.removesuffix(checkpoints.SUFFIX)
         return [
             f"imported: {self.entries} entries, {self.parameters:,} parameters, from {self.source}",
             f"written: {self.path}",
-            f"next: {where}python -m benchmark run --methods {text} --dataset simulated",
+            f"next: {variable}python -m benchmark run --methods {label} --dataset simulated",
         ]
 
 
-def run(name: str, source: Path, out: Path | None = None, force: bool = False) -> Imported:
+def import_checkpoint(
+    name: str, source: Path, out: Path | None = None, force: bool = False
+) -> ImportReport:
     """Read `source` with the importer of that name and write the checkpoint; nothing is written if
     anything is wrong.
 
@@ -63,21 +66,20 @@ def run(name: str, source: Path, out: Path | None = None, force: bool = False) -
     """
     importer, _ = create(IMPORTERS, name)
     card = importer.card
-    path = _target(card, out)
+    path = _choose_path(card, out)
     if path.exists() and not force:
         raise UsageError(
             f"{path} exists already; overwrite it with --force, or name another file with --out"
         )
-    network = _network(card)
+    network = _build_meta_network(card)
     tensors = importer.read(source)
-    checkpoints.require(tensors, network.state_dict(), source)
-    checkpoints.save(path, tensors, _card(card, source))
-    return Imported(
-        source, path, len(tensors), sum(parameter.numel() for parameter in network.parameters())
-    )
+    checkpoints.require_entries(tensors, network.state_dict(), source)
+    checkpoints.save_checkpoint(path, tensors, _make_card(card, source))
+    parameter_count = sum(parameter.numel() for parameter in network.parameters())
+    return ImportReport(source, path, len(tensors), parameter_count)
 
 
-def fitted(
+def fit_entries(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path
 ) -> dict[str, Tensor]:
     """Return the entries of a file in the types of those expected, each in memory of its own.
@@ -93,32 +95,39 @@ def fitted(
         DataError: with every entry that is missing, not expected, of the wrong shape or kind, or
             not finite.
     """
-    checkpoints.require(state, expected, path)
-    troubles = [
-        f"{name} {why}"
-        for name, wanted in expected.items()
-        if (why := _trouble(state[name], wanted))
-    ]
+    checkpoints.require_entries(state, expected, path)
+    troubles: list[str] = []
+    tensors: dict[str, Tensor] = {}
+    for name, model in expected.items():
+        trouble = _find_trouble(state[name], model)
+        if trouble is None:
+            tensors[name] = state[name].detach().to(model.dtype, copy=True)
+        else:
+            troubles.append(f"{name} {trouble}")
     if troubles:
-        raise DataError(
-            "\n  ".join([f"{path}: entries that are no weights; get the file again:", *troubles])
-        )
-    return {
-        name: state[name].detach().to(wanted.dtype, copy=True) for name, wanted in expected.items()
-    }
+        heading = f"{path}: entries that are no weights; get the file again:"
+        raise DataError("\n  ".join([heading, *troubles]))
+    return tensors
 
 
-def _trouble(value: Tensor, wanted: Tensor) -> str | None:
+fitted = fit_entries
+"""The name that importers outside the suite know."""
+
+
+def _find_trouble(value: Tensor, model: Tensor) -> str | None:
+    """Return why a tensor cannot stand where the network has `model`, or None if it can."""
     import torch
 
     if value.layout is not torch.strided or value.is_meta:
         return "is not an ordinary tensor"
-    if _kind(value) != _kind(wanted):
-        return f"holds {_kind(value)} numbers, expected {_kind(wanted)} ones"
-    return None if value.to(wanted.dtype).isfinite().all() else "holds NaN or infinite values"
+    if _number_kind(value) != _number_kind(model):
+        return f"holds {_number_kind(value)} numbers, expected {_number_kind(model)} ones"
+    if not value.to(model.dtype).isfinite().all():
+        return "holds NaN or infinite values"
+    return None
 
 
-def _kind(value: Tensor) -> str:
+def _number_kind(value: Tensor) -> str:
     import torch
 
     if value.is_complex() or value.dtype is torch.bool:
@@ -126,13 +135,13 @@ def _kind(value: Tensor) -> str:
     return "floating-point" if value.is_floating_point() else "integer"
 
 
-def _target(card: ImporterCard, out: Path | None) -> Path:
+def _choose_path(card: ImporterCard, out: Path | None) -> Path:
     if out is not None and out.suffix == checkpoints.SUFFIX:
         return out
     return (out or checkpoints.user_folder()) / f"{card.method}.{card.tag}{checkpoints.SUFFIX}"
 
 
-def _network(card: ImporterCard) -> Any:
+def _build_meta_network(card: ImporterCard) -> Any:
     """Return the network that the weights are for, without any memory of its own."""
     import torch
 
@@ -144,12 +153,13 @@ def _network(card: ImporterCard) -> Any:
         return next(iter(network.forms.values()))()
 
 
-def _card(card: ImporterCard, source: Path) -> checkpoints.Card:
-    return checkpoints.Card(
+def _make_card(card: ImporterCard, source: Path) -> checkpoints.CheckpointCard:
+    digest = checkpoints.hash_checkpoint(source)
+    return checkpoints.CheckpointCard(
         method=card.method,
         parameters=dict(card.parameters),
         trained_on=card.trained_on,
         licence=card.licence,
-        source=f"{card.source}; imported from {source.name}, SHA-256 {checkpoints.sha256(source)}",
+        source=f"{card.source}; imported from {source.name}, SHA-256 {digest}",
         notes=card.notes,
     )

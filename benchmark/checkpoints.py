@@ -41,7 +41,7 @@ _FILE_NAME = re.compile(rf"(?P<method>[\w-]+)\.(?P<tag>{_TAG}){re.escape(SUFFIX)
 _CARD = "defocus_bench_card"
 
 
-class Card(BaseModel):
+class CheckpointCard(BaseModel):
     """What a checkpoint says of itself.
 
     Attributes:
@@ -67,7 +67,7 @@ class Card(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
+class EntryDifferences:
     """How the entries of a file differ from those that a network expects; all empty if they fit.
 
     Attributes:
@@ -114,7 +114,7 @@ class Checkpoint:
     path: Path
 
     @functools.cached_property
-    def card(self) -> Card:
+    def card(self) -> CheckpointCard:
         """What the file says of itself, read once; raises DataError as `read_card` does."""
         return read_card(self.path)
 
@@ -156,13 +156,13 @@ def find_checkpoint(method: str, tag: str) -> Checkpoint:
     return checkpoints[tag]
 
 
-def sha256(path: Path) -> str:
+def hash_checkpoint(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces."""
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> CheckpointCard:
     """Return the card of a checkpoint; only the header of the file is read.
 
     Raises:
@@ -171,7 +171,7 @@ def read_card(path: Path) -> Card:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with _opened(path), safe_open(path, framework="numpy") as file:
+        with _open_weights(path), safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_CARD)
     except SafetensorError as error:
         raise DataError(
@@ -183,14 +183,15 @@ def read_card(path: Path) -> Card:
             f"one"
         )
     try:
-        return Card.model_validate_json(text)
+        return CheckpointCard.model_validate_json(text)
     except ValidationError as error:
         raise DataError(
-            f"{path}: its card cannot be read ({_brief(error)}); train or import it again"
+            f"{path}: its card cannot be read ({_describe_validation_error(error)}); train or "
+            f"import it again"
         ) from error
 
 
-def load(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint, on the CPU.
 
     Raises:
@@ -200,7 +201,7 @@ def load(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        with _opened(path):
+        with _open_weights(path):
             return load_file(path)
     except SafetensorError as error:
         raise DataError(
@@ -208,7 +209,7 @@ def load(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: CheckpointCard) -> None:
     """Write a checkpoint and its card for people; a reader never sees half a file.
 
     Raises:
@@ -226,28 +227,32 @@ def save(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
         {_CARD: card.model_dump_json()},
     )
     write_bytes(path, content)
-    write_bytes(path.with_suffix(".md"), describe(path, card).encode())
+    write_bytes(path.with_suffix(".md"), format_card(path, card).encode())
 
 
-def describe(path: Path, card: Card) -> str:
+def format_card(path: Path, card: CheckpointCard) -> str:
     """Return a card as Markdown."""
-    trained = "not known" if card.trained_on is None else ", ".join(card.trained_on) or "nothing"
+    parameters = ", ".join(f"{key}={value}" for key, value in card.parameters.items())
+    training_data = "not known"
+    if card.trained_on is not None:
+        training_data = ", ".join(card.trained_on) or "nothing"
     rows = {
         "method": card.method,
-        "parameters": ", ".join(f"{key}={value}" for key, value in card.parameters.items())
-        or "the defaults",
-        "trained on": trained,
+        "parameters": parameters or "the defaults",
+        "trained on": training_data,
         "licence": card.licence,
         "source": card.source,
         **{key: str(value) for key, value in card.facts.items()},
-        "SHA-256": sha256(path),
+        "SHA-256": hash_checkpoint(path),
     }
     lines = [
         f"# {path.name.removesuffix(SUFFIX)}",
         "",
         *(f"- **{key}**: {value}" for key, value in rows.items()),
     ]
-    return "\n".join([*lines, *(["", card.notes] if card.notes else []), ""])
+    if card.notes:
+        lines += ["", card.notes]
+    return "\n".join([*lines, ""])
 
 
 def read_foreign(path: Path) -> dict[str, Tensor]:
@@ -259,43 +264,39 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: no such file, a file that holds anything but named tensors, or a damaged one.
     """
-    state = load(path) if path.suffix == SUFFIX else _unpickled(path)
+    state = load_tensors(path) if path.suffix == SUFFIX else _unpickle_tensors(path)
     if all(name.startswith("module.") for name in state) and state:
         return {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
 
-def _unpickled(path: Path) -> dict[str, Tensor]:
+def _unpickle_tensors(path: Path) -> dict[str, Tensor]:
     import torch
 
     advice = "expected a state dict as torch.save writes it: names and tensors, nothing else"
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         try:
-            held: Any = torch.load(file, map_location="cpu", weights_only=True)
+            state: Any = torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:  # torch's own message advises to trust the file
             raise DataError(f"{path}: refused; {advice}") from error
-        except (
-            Exception
-        ) as error:  # damaged bytes make it raise nearly anything, also IndexError and struct.error
+        except Exception as error:  # damaged bytes make it raise nearly anything, also IndexError
             raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
-    if not isinstance(held, Mapping) or not held:
-        raise DataError(f"{path}: holds a {type(held).__name__}, not a state dict; {advice}")
-    odd = [
-        name
-        for name, value in held.items()
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor)
-    ]
-    if odd:
-        raise DataError(
-            f"{path}: entry {odd[0]!r} is a {type(held[odd[0]]).__name__}, not a tensor; {advice}"
-        )
-    return dict(held)
+    if not isinstance(state, Mapping) or not state:
+        raise DataError(f"{path}: holds a {type(state).__name__}, not a state dict; {advice}")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise DataError(
+                f"{path}: entry {name!r} is a {type(value).__name__}, not a tensor; {advice}"
+            )
+    return dict(state)
 
 
-def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Differences:
+def compare_entries(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> EntryDifferences:
     """Return how the entries of `state` differ in name and shape from those expected."""
     both = [name for name in expected if name in state]
-    return Differences(
+    return EntryDifferences(
         missing=tuple(name for name in expected if name not in state),
         extra=tuple(name for name in state if name not in expected),
         misshaped={
@@ -306,20 +307,19 @@ def differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     )
 
 
-def require(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+def require_entries(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path
+) -> None:
     """Raise DataError, with every entry that does not fit, unless `state` has the names and shapes
     expected.
     """
-    found = differences(state, expected)
-    if found:
-        raise DataError(
-            "\n  ".join(
-                [f"{path}: {len(state)} entries, which do not fit the network:", *found.lines()]
-            )
-        )
+    entry_differences = compare_entries(state, expected)
+    if entry_differences:
+        heading = f"{path}: {len(state)} entries, which do not fit the network:"
+        raise DataError("\n  ".join([heading, *entry_differences.lines()]))
 
 
-def _opened(path: Path) -> Any:
+def _open_weights(path: Path) -> Any:
     try:
         return path.open("rb")
     except OSError as error:
@@ -332,5 +332,5 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _brief(error: ValidationError) -> str:
+def _describe_validation_error(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())

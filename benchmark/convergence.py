@@ -17,7 +17,7 @@ from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.runner import Failure, map_in_processes
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 StepRow = dict[str, Scalar | None]
 StepTrace = list[tuple[float | None, float, dict[str, float]]]
@@ -28,7 +28,7 @@ def follow_methods(
     methods: Sequence[PlannedMethod],
     data: Sequence[PlannedDataset],
     noises: Sequence[Noise],
-    settings: Settings,
+    settings: RunSettings,
     *,
     jobs: int = 1,
 ) -> list[StepRow]:

@@ -50,7 +50,7 @@ from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
 from benchmark.run_layout import output_file
 from benchmark.runner import Failure
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 MapRow = dict[str, Scalar | None]
 MapValues = dict[str, Scalar | None]
@@ -382,7 +382,7 @@ def score_maps(
     methods: Sequence[PlannedMethod],
     data: PlannedDataset,
     noises: Sequence[Noise],
-    settings: Settings,
+    settings: RunSettings,
     *,
     depth: TrackDepth = "u8",
     jobs: int = 1,
@@ -495,7 +495,7 @@ def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:
 
 
 def _do_map_tasks(
-    tasks: Sequence[Task], settings: Settings, jobs: int, timeout: float | None
+    tasks: Sequence[Task], settings: RunSettings, jobs: int, timeout: float | None
 ) -> Iterator[tuple[Cell, MapOutcome | Failure]]:
     """Yield each cell with its outcome, as they come; methods that never make a map cost no
     worker.

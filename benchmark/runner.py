@@ -24,7 +24,7 @@ from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.registry import create_metric
 from benchmark.store import Store
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 _MAX_DEFAULT_JOBS = 4
 Item = TypeVar("Item")
@@ -121,7 +121,7 @@ def _has_score(stored_cell: StoredCell, key: tuple[str, str], ruler: str | None)
 
 def run_tasks(
     tasks: Sequence[Task],
-    settings: Settings,
+    settings: RunSettings,
     store: Store,
     number: int,
     protocols: Mapping[str, Protocol],
@@ -164,7 +164,7 @@ class Failure:
 def map_in_processes(
     work: Callable[[Item], Result],
     items: Iterable[Item],
-    settings: Settings,
+    settings: RunSettings,
     *,
     jobs: int,
     timeout: float | None = None,

@@ -17,7 +17,7 @@ from benchmark.metrics.tracks import Track
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 
 class Session:
@@ -27,7 +27,7 @@ class Session:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: RunSettings,
         protocols: Mapping[str, Protocol],
         provenance: Mapping[str, Any],
         *,

@@ -33,7 +33,7 @@ from benchmark.spec import ResolvedId
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """What every cell of a command shares.
 
     Attributes:
@@ -57,10 +57,10 @@ class Settings:
     lpips_trunk: Path | None = None
 
 
-_settings: Settings | None = None
+_settings: RunSettings | None = None
 
 
-def start_worker(settings: Settings) -> None:
+def start_worker(settings: RunSettings) -> None:
     """Set this process up for the cells of one command: threads, plug-ins, empty caches."""
     global _settings
     _settings = settings
@@ -184,7 +184,7 @@ def _save_output(folder: Path, cell: Cell, output: Picture, sample: Sample, trac
     return output_path
 
 
-def current_settings() -> Settings:
+def current_settings() -> RunSettings:
     """Return the settings that this process was started with."""
     assert _settings is not None, "start_worker() was not called in this process"
     return _settings
@@ -196,7 +196,7 @@ def _load_sample(task: Task) -> Sample:
 
 
 @functools.lru_cache(maxsize=2)
-def _build_cached_dataset(settings: Settings, id_: ResolvedId | str) -> Dataset:
+def _build_cached_dataset(settings: RunSettings, id_: ResolvedId | str) -> Dataset:
     if isinstance(id_, str):
         return create(DATASETS, id_, root=settings.root)[0]
     return build_plugin(DATASETS, id_)
@@ -204,7 +204,7 @@ def _build_cached_dataset(settings: Settings, id_: ResolvedId | str) -> Dataset:
 
 @functools.lru_cache(maxsize=2)
 def _load_cached_sample(
-    settings: Settings, id_: ResolvedId | str, sample: str, fingerprint: str
+    settings: RunSettings, id_: ResolvedId | str, sample: str, fingerprint: str
 ) -> Sample:
     dataset = _build_cached_dataset(settings, id_)
     if dataset.fingerprint(sample) != fingerprint:
@@ -216,7 +216,7 @@ def _load_cached_sample(
 
 
 @functools.lru_cache(maxsize=64)
-def _prepare_cached_method(settings: Settings, id_: ResolvedId) -> PreparedMethod:
+def _prepare_cached_method(settings: RunSettings, id_: ResolvedId) -> PreparedMethod:
     return prepare_method(build_plugin(METHODS, id_), settings.device)
 
 

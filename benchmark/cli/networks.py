@@ -67,7 +67,7 @@ def import_command(
     prepare(plugin, None)
     from benchmark import checkpoint_import
 
-    for line in checkpoint_import.run(importer, file, out, force).lines():
+    for line in checkpoint_import.import_checkpoint(importer, file, out, force).lines():
         console.print_line(line)
 
 

@@ -14,7 +14,7 @@ from benchmark.api import UsageError
 if TYPE_CHECKING:
     from benchmark.metrics.protocols import Protocol
     from benchmark.noise import Noise
-    from benchmark.worker import Settings
+    from benchmark.worker import RunSettings
 
 
 class DepthChoice(enum.StrEnum):
@@ -194,9 +194,9 @@ def make_settings(
     device: DeviceChoice,
     save: bool,
     lpips_trunk: Path | None = None,
-) -> Settings:
+) -> RunSettings:
     """Return what the workers must know."""
-    from benchmark.worker import Settings
+    from benchmark.worker import RunSettings
 
     plugins = tuple(plugin or ())
-    return Settings(folder, data, plugins, device.value, save, lpips_trunk=lpips_trunk)
+    return RunSettings(folder, data, plugins, device.value, save, lpips_trunk=lpips_trunk)

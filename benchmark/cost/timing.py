@@ -35,7 +35,7 @@ from benchmark.apply import PreparedMethod, Skip, one_line, prepare_method
 from benchmark.cells import Status
 from benchmark.registry import METHODS, create
 from benchmark.runner import Failure
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -220,7 +220,9 @@ class _MethodProcess:
     """
 
     def __init__(self, subject: TimingSubject, plugins: Sequence[Path]) -> None:
-        settings = Settings(Path(), Path(), tuple(plugins), subject.device, threads=subject.threads)
+        settings = RunSettings(
+            Path(), Path(), tuple(plugins), subject.device, threads=subject.threads
+        )
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(
             max_workers=1, initializer=worker.start_worker, initargs=[settings], context=context

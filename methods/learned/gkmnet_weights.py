@@ -80,7 +80,7 @@ class GkmNetOfficial(Importer):
         with torch.device("meta"):
             ours = GkmNet(Form("official")).state_dict()
         entries = {_translate_name(name): tensor for name, tensor in ours.items()}
-        state = checkpoint_import.fitted(checkpoints.read_foreign(path), entries, path)
+        state = checkpoint_import.fit_entries(checkpoints.read_foreign(path), entries, path)
         return {name: state[_translate_name(name)] for name in ours}
 
 

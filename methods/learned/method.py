@@ -141,7 +141,7 @@ class MethodWithNetwork(Method):
         return self._missing_weights
 
     def weights_hash(self) -> str | None:
-        return None if self._file is None else checkpoints.sha256(self._file)
+        return None if self._file is None else checkpoints.hash_checkpoint(self._file)
 
     def prepare(self, device: str) -> None:
         """Load the weights and compile; without weights that fit it does nothing, as nothing will
@@ -153,8 +153,8 @@ class MethodWithNetwork(Method):
         if self._missing_weights is not None or self._file is None:
             return
         network = self.build()
-        weights = checkpoints.load(self._file)
-        checkpoints.require(weights, network.state_dict(), self._file)
+        weights = checkpoints.load_tensors(self._file)
+        checkpoints.require_entries(weights, network.state_dict(), self._file)
         network.load_state_dict(weights)
         network.requires_grad_(False)
         self._forward = self.compile_network(network.eval().to(device), device)
@@ -240,7 +240,7 @@ class MethodWithNetwork(Method):
         return self.obtain.format(id=self.id) + own_file
 
 
-def _extend_card(card: MethodCard, weights_card: checkpoints.Card) -> MethodCard:
+def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> MethodCard:
     """Return a method's card with what that of its weights says."""
     notes = [text for text in (card.notes, weights_card.notes) if text]
     return dataclasses.replace(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark import provenance
 from benchmark.api import Scalar
-from benchmark.checkpoints import Card
+from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.training.curves import Row
 from benchmark.methods.training.data import Examples
 from benchmark.methods.training.job import Job
@@ -38,7 +38,7 @@ def _then(before: str, now: str) -> str:
 
 def card(
     job: Job, at: Position, best: Row, input_psnr: float, waited: float, where: Origin
-) -> Card:
+) -> CheckpointCard:
     """Return the card of a training's best weights.
 
     Args:
@@ -71,7 +71,7 @@ def card(
         "licence of the data": examples.licence,
         **{f"data: {key}": value for key, value in examples.card().items()},
     }
-    return Card(
+    return CheckpointCard(
         method=job.method.id,
         parameters=dict(job.method.structure),
         trained_on=_seen(job, examples),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark import checkpoints, console
 from benchmark.api import DataError, Sample
-from benchmark.checkpoints import Card
+from benchmark.checkpoints import CheckpointCard
 from benchmark.registry import DATASETS, METHODS, create
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _round_entry(values: Tensor) -> Tensor:
 
 
 def largest_psnr_change(
-    card: Card, single: Mapping[str, Tensor], half: Mapping[str, Tensor]
+    card: CheckpointCard, single: Mapping[str, Tensor], half: Mapping[str, Tensor]
 ) -> float:
     """Return by how many dB the PSNR of a picture changes at most, over the embedded pictures."""
     method: NetworkMethod = create(METHODS, _network_id(card), checkpoint=None)[0]  # type: ignore[assignment]
@@ -67,7 +67,7 @@ def largest_psnr_change(
     return float(np.abs(before - after).max())
 
 
-def _network_id(card: Card) -> str:
+def _network_id(card: CheckpointCard) -> str:
     parameters = ",".join(f"{key}={value}" for key, value in card.parameters.items())
     return f"{card.method}:{parameters}" if parameters else card.method
 
@@ -100,7 +100,7 @@ def store_in_half_precision(path: Path, folder: Path) -> float:
         DataError: a damaged file, or a PSNR that changes by more than `LARGEST_CHANGE`.
     """
     card = checkpoints.read_card(path)
-    single = checkpoints.load(path)
+    single = checkpoints.load_tensors(path)
     half = round_weights(single)
     change = largest_psnr_change(card, single, half)
     if change > LARGEST_CHANGE:
@@ -111,9 +111,9 @@ def store_in_half_precision(path: Path, folder: Path) -> float:
     facts = {
         **card.facts,
         "numbers": f"float16 (the embedded pictures' PSNR changes by at most {change:.5f} dB)",
-        "SHA-256 in single precision": checkpoints.sha256(path),
+        "SHA-256 in single precision": checkpoints.hash_checkpoint(path),
     }
-    checkpoints.save(folder / path.name, half, card.model_copy(update={"facts": facts}))
+    checkpoints.save_checkpoint(folder / path.name, half, card.model_copy(update={"facts": facts}))
     return change
 
 

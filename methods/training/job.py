@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
-from benchmark.checkpoints import Card
+from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.learned.method import NetworkMethod
 from benchmark.methods.training.recipes import Recipe
 from benchmark.registry import METHODS, create
@@ -129,7 +129,7 @@ class Start:
 
     path: Path
     digest: str
-    card: Card
+    card: CheckpointCard
 
     @property
     def name(self) -> str:
@@ -239,4 +239,4 @@ def started(text: str, method: NetworkMethod) -> Start:
     ):
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
     checkpoint: checkpoints.Checkpoint = resolved.arguments["checkpoint"]
-    return Start(checkpoint.path, checkpoints.sha256(checkpoint.path), checkpoint.card)
+    return Start(checkpoint.path, checkpoints.hash_checkpoint(checkpoint.path), checkpoint.card)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import checkpoints
 from benchmark.api import DataError
-from benchmark.checkpoint_import import fitted
-from benchmark.checkpoints import Card
+from benchmark.checkpoint_import import fit_entries
+from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.training import cards, curves, resume_state
 from benchmark.methods.training.curves import Row
 from benchmark.methods.training.job import Job
@@ -53,7 +53,7 @@ class Trained:
     """What a training made: the best row of its curves, and the card of its checkpoint."""
 
     best: Row
-    card: Card
+    card: CheckpointCard
 
 
 def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None:
@@ -117,9 +117,9 @@ class _Session:
                     f"{self._files.state}: not a training state ({error}); use --force"
                 ) from error
         elif job.start is not None:
-            held_weights = checkpoints.load(job.start.path)
+            held_weights = checkpoints.load_tensors(job.start.path)
             self._learner.start(
-                fitted(held_weights, job.method.build().state_dict(), job.start.path)
+                fit_entries(held_weights, job.method.build().state_dict(), job.start.path)
             )
         elif job.recipe.whitened:
             self._learner.whiten(self._feed.pictures(*WHITENING))
@@ -251,15 +251,15 @@ class _Session:
         if self._rows and self._learner.first:
             curves.write_figure(self._files.figure, self._rows, self._files.name)
 
-    def _write(self, tensors: dict[str, Tensor], card: Card) -> None:
+    def _write(self, tensors: dict[str, Tensor], card: CheckpointCard) -> None:
         with resume_state.advising():
-            checkpoints.save(self._files.checkpoint, tensors, card)
+            checkpoints.save_checkpoint(self._files.checkpoint, tensors, card)
 
-    def _store(self, card: Card) -> Card:
+    def _store(self, card: CheckpointCard) -> CheckpointCard:
         """Write the best weights with their final card, in half precision where that costs next to
         nothing.
         """
-        tensors = checkpoints.load(self._files.checkpoint)
+        tensors = checkpoints.load_tensors(self._files.checkpoint)
         network = self._job.method.build_trainable()
         found = []
         for kept in (tensors, halved(tensors)):
@@ -271,7 +271,7 @@ class _Session:
         self._write(halved(tensors) if half else tensors, card)
         return card
 
-    def _card(self, best: Row) -> Card:
+    def _card(self, best: Row) -> CheckpointCard:
         return cards.card(
             self._job, self._at, best, self._validation.input_psnr, self._waited, self._origin
         )

@@ -93,7 +93,7 @@ def draw_kernels_figure(source: Source) -> CaptionedFigure:
             "positive, violet negative.",
             *map(_describe_kernels, sets),
             *(
-                f"{name}: {card.source}. SHA-256 {checkpoints.sha256(path)}."
+                f"{name}: {card.source}. SHA-256 {checkpoints.hash_checkpoint(path)}."
                 for name, card, path in learned
             ),
             drawn_by(),
@@ -138,14 +138,14 @@ def _available_checkpoints() -> Iterator[tuple[str, Path]]:
         yield from ((f"{name}.{tag}", path) for tag, path in files.items())
 
 
-def _bank_of_card(card: checkpoints.Card) -> Bank:
+def _bank_of_card(card: checkpoints.CheckpointCard) -> Bank:
     return paper_bank() if card.parameters.get("variant", "paper") == "paper" else official_bank()
 
 
-def _read_learned_kernels(name: str, card: checkpoints.Card, path: Path) -> KernelSet:
+def _read_learned_kernels(name: str, card: checkpoints.CheckpointCard, path: Path) -> KernelSet:
     held = {
         int(match[1]): value
-        for key, value in checkpoints.load(path).items()
+        for key, value in checkpoints.load_tensors(path).items()
         if (match := _ENTRY.fullmatch(key))
     }
     if not held:

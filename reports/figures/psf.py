@@ -103,7 +103,7 @@ def draw_psf_figure(source: Source) -> CaptionedFigure:
     ]
     for name, lens_rows in lenses.items():
         caption.append(f"Measured PSFs, {name}: n = {lens_rows['name'].nunique()}.")
-    caption.append(f"Fits: {FITS_FILE}, SHA-256 {checkpoints.sha256(folder / FITS_FILE)}.")
+    caption.append(f"Fits: {FITS_FILE}, SHA-256 {checkpoints.hash_checkpoint(folder / FITS_FILE)}.")
     caption.append(drawn_by())
     return CaptionedFigure(figure, caption)
 

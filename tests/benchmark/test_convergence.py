@@ -11,7 +11,7 @@ from benchmark import convergence, plan
 from benchmark.metrics.psnr import Psnr
 from benchmark.noise import Noise
 from benchmark.reports import convergence as report
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 FAST = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
 
@@ -22,7 +22,7 @@ def rows(tmp_path_factory):
     data = plan.select_dataset("simulated:size=64", folder, limit=2)
     methods = plan.select_methods([FAST, "input"])
     return convergence.follow_methods(
-        methods, [data], [Noise(0.0), Noise(3.0)], Settings(folder, folder), jobs=2
+        methods, [data], [Noise(0.0), Noise(3.0)], RunSettings(folder, folder), jobs=2
     ), data.dataset
 
 

@@ -21,7 +21,7 @@ from benchmark.cells import Task
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, create, load_plugin
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 7))
 SIGMAS = st.floats(0, 20, width=32)
@@ -369,7 +369,7 @@ def run(
         plan.select_methods([methods]),
         plan.select_dataset(dataset, folder),
         [Noise(sigma, seed=3) for sigma in sigmas],
-        Settings(folder, folder, (plugin,)),
+        RunSettings(folder, folder, (plugin,)),
         jobs=jobs,
     )
 

@@ -26,8 +26,8 @@ def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: flo
         elif name.endswith("running_var"):
             value.uniform_(0.5, 1.5)
     path = folder / f"{method.id}.{tag}.safetensors"
-    card = checkpoints.Card(
+    card = checkpoints.CheckpointCard(
         method=method.id, parameters=dict(method.structure), source="drawn at random for a test"
     )
-    checkpoints.save(path, state, card)
+    checkpoints.save_checkpoint(path, state, card)
     return path

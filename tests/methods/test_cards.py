@@ -45,7 +45,7 @@ def test_the_card_says_how_long_the_weights_were_trained(
     facts: dict[str, Scalar], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
-    card = checkpoints.Card(method="gkmnet", trained_on=("a folder",), facts=facts)
-    checkpoints.save(tmp_path / "gkmnet.found.safetensors", {}, card)
+    card = checkpoints.CheckpointCard(method="gkmnet", trained_on=("a folder",), facts=facts)
+    checkpoints.save_checkpoint(tmp_path / "gkmnet.found.safetensors", {}, card)
     assert GkmNetMethod(checkpoint=find_checkpoint(GkmNetMethod.id, "found")).card.budget == said
     assert GkmNetMethod.card.budget == "", "the class is not changed"

@@ -18,7 +18,7 @@ from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.reports import maps, summaries, tables
 from benchmark.spec import ResolvedId
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
 HOSTILE = "<b>写真|_x"
 SIZE = (40, 60)
@@ -319,7 +319,9 @@ def test_pictures_of_any_size_fit(size: tuple[int, int]) -> None:
 def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> None:
     methods = plan.select_methods(["input,zhuo-sim"])
     data = plan.select_dataset("simulated:size=64,max_radius=4", tmp_path, limit=2)
-    rows = map_scores.score_maps(methods, data, [Noise(0), Noise(1)], Settings(tmp_path, tmp_path))
+    rows = map_scores.score_maps(
+        methods, data, [Noise(0), Noise(1)], RunSettings(tmp_path, tmp_path)
+    )
     written = maps.write_map_report(rows, methods, data, tmp_path)
     frame = pd.read_csv(tmp_path / "maps.csv")
     mine = frame[frame["method"] == "zhuo-sim"]

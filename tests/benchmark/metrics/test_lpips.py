@@ -355,6 +355,6 @@ def test_a_file_that_is_handed_over_comes_before_the_variable(trunk_file, use, t
 
 def test_a_worker_gets_the_trunk_with_its_settings(trunk_file, monkeypatch):
     monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
-    worker.start_worker(worker.Settings(Path(), Path(), lpips_trunk=trunk_file))
+    worker.start_worker(worker.RunSettings(Path(), Path(), lpips_trunk=trunk_file))
     assert lpips.resolve_trunk() == trunk_file
     assert lpips.TRUNK_VARIABLE not in os.environ

@@ -648,7 +648,7 @@ def _prepare_method(text: str) -> GkmNetMethod:
 
 def _plain(path: Path, variant: Variant) -> GkmNet:
     network = GkmNet(Form(variant)).requires_grad_(False)
-    network.load_state_dict(checkpoints.load(path))
+    network.load_state_dict(checkpoints.load_tensors(path))
     return network.eval()
 
 
@@ -695,7 +695,7 @@ def test_ablations_are_skipped_until_they_are_trained(folder: Path) -> None:
 def test_an_ablation_runs_from_its_own_weights(folder: Path) -> None:
     path = draw(folder, "gkmnet:scales=2,rounds=2,shared=false", "small")
     network = GkmNet(Form("paper", scales=2, rounds=2, shared=False)).requires_grad_(False).eval()
-    network.load_state_dict(checkpoints.load(path))
+    network.load_state_dict(checkpoints.load_tensors(path))
     observation = _observation(16, 32)
     expected = network(_batch(observation.image))[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(
@@ -713,8 +713,8 @@ def test_a_card_with_a_structure_that_does_not_exist_is_refused(
     path = draw(folder, "gkmnet", "odd")
     card = checkpoints.read_card(path)
     structure = {**card.parameters, **parameters}
-    checkpoints.save(
-        path, checkpoints.load(path), card.model_copy(update={"parameters": structure})
+    checkpoints.save_checkpoint(
+        path, checkpoints.load_tensors(path), card.model_copy(update={"parameters": structure})
     )
     with pytest.raises(
         DataError, match=r"gkmnet\.odd: its card is not one of gkmnet: .*get the file again"

@@ -229,7 +229,7 @@ def _save(tmp_path: Path, content: object, **how: Any) -> Path:
 
 def _refuse(path: Path, folder: Path) -> str:
     with pytest.raises(DataError) as error:
-        checkpoint_import.run("gkmnet-official", path)
+        checkpoint_import.import_checkpoint("gkmnet-official", path)
     assert str(path) in str(error.value)
     assert not folder.exists(), "nothing is written"
     return str(error.value)
@@ -277,7 +277,7 @@ def test_counters_and_running_statistics_are_kept(file: Path) -> None:
 
 
 def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> None:
-    result = checkpoint_import.run("gkmnet-official", file)
+    result = checkpoint_import.import_checkpoint("gkmnet-official", file)
     assert result.path == folder / "gkmnet.official.safetensors"
     assert result.lines() == [
         f"imported: 240 entries, 1,409,131 parameters, from {file}",
@@ -292,7 +292,7 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
     )
     assert (
         file.name in card.source
-        and checkpoints.sha256(file) in card.source
+        and checkpoints.hash_checkpoint(file) in card.source
         and str(file.parent) not in card.source
     )
     assert card.trained_on is not None and any("DPD test" in data for data in card.trained_on)
@@ -303,7 +303,7 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
 
 def test_what_was_imported_runs(file: Path, folder: Path) -> None:
     assert create(METHODS, "gkmnet")[1].checkpoint is None
-    checkpoint_import.run("gkmnet-official", file)
+    checkpoint_import.import_checkpoint("gkmnet-official", file)
     restorer, resolved = create(METHODS, "gkmnet")
     assert resolved.label == "gkmnet.official:variant=official"
     assert restorer.card.trained_on == GkmNetOfficial.card.trained_on
@@ -325,12 +325,12 @@ def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
     parallel = _save(tmp_path, {f"module.{name}": value for name, value in state.items()})
     save_file(state, tmp_path / "converted.safetensors")
     written = [
-        checkpoint_import.run(
+        checkpoint_import.import_checkpoint(
             "gkmnet-official", path, folder / f"gkmnet.{path.stem}.safetensors"
         ).path
         for path in (parallel, tmp_path / "converted.safetensors")
     ]
-    first, second = (checkpoints.load(path) for path in written)
+    first, second = (checkpoints.load_tensors(path) for path in written)
     assert first.keys() == second.keys() and all(
         torch.equal(first[name], second[name]) for name in first
     )
@@ -341,24 +341,26 @@ def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> 
     there = folder / "gkmnet.official.safetensors"
     there.write_bytes(b"damaged")  # what is there need not even be readable
     with pytest.raises(UsageError, match=r"gkmnet\.official\.safetensors exists already.*--force"):
-        checkpoint_import.run("gkmnet-official", file)
+        checkpoint_import.import_checkpoint("gkmnet-official", file)
     assert there.read_bytes() == b"damaged"
-    checkpoint_import.run("gkmnet-official", file, force=True)
+    checkpoint_import.import_checkpoint("gkmnet-official", file, force=True)
     assert checkpoints.read_card(there).method == "gkmnet"
 
 
 def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path: Path) -> None:
-    result = checkpoint_import.run("gkmnet-official", file, tmp_path)
+    result = checkpoint_import.import_checkpoint("gkmnet-official", file, tmp_path)
     assert result.path == tmp_path / "gkmnet.official.safetensors"
     assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in result.lines()[-1], (
         "there it is not looked for"
     )
-    named = checkpoint_import.run(
+    named = checkpoint_import.import_checkpoint(
         "gkmnet-official", file, tmp_path / "new" / "gkmnet.theirs.safetensors"
     )
     assert named.path.read_bytes() == result.path.read_bytes()
     with pytest.raises(UsageError, match=r"called gkmnet\.TAG\.safetensors"):
-        checkpoint_import.run("gkmnet-official", file, tmp_path / "weights.safetensors")
+        checkpoint_import.import_checkpoint(
+            "gkmnet-official", file, tmp_path / "weights.safetensors"
+        )
     assert not (tmp_path / "weights.safetensors").exists() and not folder.exists()
 
 
@@ -367,7 +369,7 @@ def test_an_unknown_importer_gets_a_suggestion(file: Path) -> None:
         UsageError,
         match=r"no importer is called 'gkmnet-offical'; did you mean 'gkmnet-official'\?",
     ):
-        checkpoint_import.run("gkmnet-offical", file)
+        checkpoint_import.import_checkpoint("gkmnet-offical", file)
 
 
 # What is refused
@@ -397,10 +399,10 @@ def test_a_file_is_fitted_only_if_it_has_the_names_expected(
         {name: torch.ones(2) for name in sorted(names)} for names in (file_names, expected_names)
     )
     if file_names == expected_names:
-        assert checkpoint_import.fitted(state, expected, Path("f")).keys() == expected_names
+        assert checkpoint_import.fit_entries(state, expected, Path("f")).keys() == expected_names
         return
     with pytest.raises(DataError) as error:
-        checkpoint_import.fitted(state, expected, Path("f"))
+        checkpoint_import.fit_entries(state, expected, Path("f"))
     lines = {f"missing: {name}" for name in expected_names - file_names} | {
         f"not expected: {name}" for name in file_names - expected_names
     }
@@ -410,7 +412,7 @@ def test_a_file_is_fitted_only_if_it_has_the_names_expected(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_any_precision_become_single(dtype: torch.dtype) -> None:
     value = torch.tensor([1.5, -0.1], dtype=dtype)
-    [tensor] = checkpoint_import.fitted(
+    [tensor] = checkpoint_import.fit_entries(
         {"a": value}, {"a": torch.empty(2, device="meta")}, Path("f")
     ).values()
     assert tensor.dtype == torch.float32 and tensor.tolist() == value.float().tolist()
@@ -418,7 +420,7 @@ def test_weights_of_any_precision_become_single(dtype: torch.dtype) -> None:
 
 def test_counters_stay_integers() -> None:
     expected = {"a": torch.empty((), dtype=torch.int64, device="meta")}
-    [tensor] = checkpoint_import.fitted(
+    [tensor] = checkpoint_import.fit_entries(
         {"a": torch.tensor(7, dtype=torch.int32)}, expected, Path("f")
     ).values()
     assert tensor.dtype == torch.int64 and tensor.item() == 7
@@ -440,7 +442,7 @@ def test_counters_stay_integers() -> None:
 def test_entries_that_are_no_weights_are_refused_together(value: Tensor, says: str) -> None:
     good = torch.ones(2)
     with pytest.raises(DataError) as error:
-        checkpoint_import.fitted(
+        checkpoint_import.fit_entries(
             {"a": value, "b": good, "c": value}, {"a": good, "b": good, "c": good}, Path("f")
         )
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
@@ -452,15 +454,15 @@ def test_entries_that_are_no_weights_are_refused_together(value: Tensor, says: s
 
 def test_a_fractional_counter_is_refused() -> None:
     with pytest.raises(DataError, match="a holds floating-point numbers, expected integer ones"):
-        checkpoint_import.fitted({"a": torch.tensor(7.5)}, {"a": torch.tensor(7)}, Path("f"))
+        checkpoint_import.fit_entries({"a": torch.tensor(7.5)}, {"a": torch.tensor(7)}, Path("f"))
 
 
 def test_weights_that_share_memory_are_written_apart(tmp_path: Path, folder: Path) -> None:
     state = released()
     state["in_block.conv.0.bias"] = torch.tensor(0.25).expand(32)
     state["conv_block1_1.conv.0.bias"] = state["conv_block1_1.conv.1.bias"]
-    weights = checkpoints.load(
-        checkpoint_import.run("gkmnet-official", _save(tmp_path, state)).path
+    weights = checkpoints.load_tensors(
+        checkpoint_import.import_checkpoint("gkmnet-official", _save(tmp_path, state)).path
     )
     assert torch.equal(weights["srams.0.entrance.conv.bias"], torch.full((32,), 0.25))
     assert torch.equal(weights["srams.0.encoder1.conv.bias"], weights["srams.0.encoder1.bn.bias"])
@@ -595,7 +597,7 @@ def test_a_plugin_brings_its_own_importer(tmp_path: Path, folder: Path) -> None:
         f"my.{name}": value
         for name, value in GkmNet(Form("official", scales=2)).state_dict().items()
     }
-    result = checkpoint_import.run("renaming", _save(tmp_path, state))
+    result = checkpoint_import.import_checkpoint("renaming", _save(tmp_path, state))
     assert result.path.name == "gkmnet.renamed.safetensors" and result.parameters == 1_409_131
     assert (
         create(METHODS, "gkmnet.renamed")[0].skip(
@@ -610,9 +612,9 @@ def test_a_plugin_brings_its_own_importer(tmp_path: Path, folder: Path) -> None:
 def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: Path) -> None:
     path = _save(tmp_path, {"my.mixes.0.bias": torch.zeros(3)})
     with pytest.raises(DataError, match=r"missing: srams\.0\.entrance\.conv\.weight"):
-        checkpoint_import.run("renaming", path)
+        checkpoint_import.import_checkpoint("renaming", path)
     with pytest.raises(UsageError, match="input has no network"):
-        checkpoint_import.run("aimless", path)
+        checkpoint_import.import_checkpoint("aimless", path)
     assert not folder.exists()
 
 
@@ -638,7 +640,7 @@ def test_importers_are_listed() -> None:
 def test_checkpoints_are_listed(file: Path, folder: Path) -> None:
     bare = _list_kind("checkpoints")
     assert "gkmnet.official" not in bare and str(folder) in bare
-    result = checkpoint_import.run("gkmnet-official", file)
+    result = checkpoint_import.import_checkpoint("gkmnet-official", file)
     (folder / "gkmnet.broken.safetensors").write_bytes(b"damaged")
     text = _list_kind("checkpoints")
     [row] = [line for line in text.splitlines() if "gkmnet.official " in line]

@@ -19,8 +19,8 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(half_precision, "PICTURES", "simulated:size=48")
     torch.manual_seed(0)
     path = tmp_path / "gkmnet.toy.safetensors"
-    card = checkpoints.Card(method="gkmnet", parameters={"scales": 1}, facts={"seed": 0})
-    checkpoints.save(path, GkmNet(Form(scales=1)).state_dict(), card)
+    card = checkpoints.CheckpointCard(method="gkmnet", parameters={"scales": 1}, facts={"seed": 0})
+    checkpoints.save_checkpoint(path, GkmNet(Form(scales=1)).state_dict(), card)
     return path
 
 
@@ -45,7 +45,7 @@ def test_a_checkpoint_is_half_as_large_and_says_so(checkpoint: Path, tmp_path: P
     assert stored.stat().st_size < 0.55 * checkpoint.stat().st_size
     facts = checkpoints.read_card(stored).facts
     assert facts["seed"] == 0 and str(facts["numbers"]).startswith("float16")
-    assert facts["SHA-256 in single precision"] == checkpoints.sha256(checkpoint)
+    assert facts["SHA-256 in single precision"] == checkpoints.hash_checkpoint(checkpoint)
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def weights(job: Job) -> dict[str, torch.Tensor]:
-    return checkpoints.load(job.files.checkpoint)
+    return checkpoints.load_tensors(job.files.checkpoint)
 
 
 def same(one: Job, other: Job) -> bool:
@@ -79,7 +79,7 @@ def same(one: Job, other: Job) -> bool:
 
 
 def start_of(path: Path) -> Start:
-    return Start(path, checkpoints.sha256(path), checkpoints.read_card(path))
+    return Start(path, checkpoints.hash_checkpoint(path), checkpoints.read_card(path))
 
 
 def curve(job: Job) -> list[list[str]]:
@@ -879,7 +879,8 @@ def test_two_processes_train_as_one(folder: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     one, two = (
-        checkpoints.load(tmp_path / name / "tiny.sim.safetensors") for name in ("one", "two")
+        checkpoints.load_tensors(tmp_path / name / "tiny.sim.safetensors")
+        for name in ("one", "two")
     )
     assert all(torch.allclose(value, two[name], rtol=0, atol=2e-4) for name, value in one.items())
 
@@ -955,7 +956,7 @@ def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) ->
     other = tmp_path / "tiny.other.safetensors"
     for seen, said in ((("DPD train",), ("DPD train", "noise")), (None, None)):
         card = checkpoints.read_card(done.files.checkpoint).model_copy(update={"trained_on": seen})
-        checkpoints.save(other, weights(done), card)
+        checkpoints.save_checkpoint(other, weights(done), card)
         brief = RECIPE.changed(budget=Budget(1, "steps"))
         job = dataclasses.replace(toy_job(tmp_path / "out", start=start_of(other)), recipe=brief)
         train(job, force=True)

@@ -29,9 +29,11 @@ from benchmark.methods.two_stage.dmenet import DmeNetMethod, sigma
 from benchmark.methods.two_stage.methods import Pipeline
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
-from benchmark.worker import Settings
+from benchmark.worker import RunSettings
 
-CARD = checkpoints.Card(method="dmenet", trained_on=("drawn pictures",), notes="Drawn at random.")
+CARD = checkpoints.CheckpointCard(
+    method="dmenet", trained_on=("drawn pictures",), notes="Drawn at random."
+)
 
 
 def _picture(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
@@ -74,7 +76,7 @@ def plain() -> dmenet.DmeNet:
 @pytest.fixture(scope="module")
 def file(plain: dmenet.DmeNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "dmenet.drawn.safetensors"
-    checkpoints.save(path, plain.state_dict(), CARD)
+    checkpoints.save_checkpoint(path, plain.state_dict(), CARD)
     return path
 
 
@@ -422,7 +424,9 @@ def test_unknown_training_data_stay_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
-    checkpoints.save(tmp_path / "dmenet.found.safetensors", {}, checkpoints.Card(method="dmenet"))
+    checkpoints.save_checkpoint(
+        tmp_path / "dmenet.found.safetensors", {}, checkpoints.CheckpointCard(method="dmenet")
+    )
     assert (
         DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "found")).card.trained_on is None
     )
@@ -433,7 +437,7 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     state = {"head.2.bias": torch.zeros(2), "other": torch.zeros(1)}
-    checkpoints.save(tmp_path / "dmenet.bad.safetensors", state, CARD)
+    checkpoints.save_checkpoint(tmp_path / "dmenet.bad.safetensors", state, CARD)
     with pytest.raises(DataError, match=r"head.2.bias is \(2,\), expected \(1,\)"):
         DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "bad")).prepare("cpu")
 
@@ -471,7 +475,7 @@ def _maps(
 ) -> list[map_scores.MapRow]:
     """Run `maps` on the toy data set, in this process."""
 
-    def here(work: Any, items: Any, settings: Settings, **_: object) -> Iterator[Any]:
+    def here(work: Any, items: Any, settings: RunSettings, **_: object) -> Iterator[Any]:
         monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
         worker.start_worker(settings)
         return ((item, work(item)) for item in items)
@@ -479,5 +483,5 @@ def _maps(
     monkeypatch.setattr(runner, "map_in_processes", here)
     methods, data = plan.select_methods([text]), plan.select_dataset("tiny", folder)
     return map_scores.score_maps(
-        methods, data, [Noise(0.0)], Settings(folder, folder, (toys,), device="cpu")
+        methods, data, [Noise(0.0)], RunSettings(folder, folder, (toys,), device="cpu")
     )
