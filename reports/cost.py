@@ -29,6 +29,8 @@ TOLERANCE = 0.005
 """A way of counting reproduces a published figure if the two differ by at most this part of it."""
 ADAM = 3
 """Numbers that a training file of Adam holds per parameter: itself and two moments."""
+CostLine = dict[str, float | str | None]
+"""One line of a table: column -> number or text."""
 _LABEL_COLUMNS = (
     "method",
     "picture",
@@ -64,41 +66,40 @@ class CostReportTable:
         return grid.grid_from_frame(self.title, self.texts, _LABEL_COLUMNS, self.notes)
 
 
-def build_cost_tables(kept: CostRecord, trials: Sequence[Trial]) -> list[CostReportTable]:
+def build_cost_tables(record: CostRecord, trials: Sequence[Trial]) -> list[CostReportTable]:
     """Return the tables of a cost pass: costs always, the others where there is something to show.
 
     Args:
-        kept, trials: as `benchmark.cost.measurement.read_cost_pass` gives them.
+        record, trials: as `benchmark.cost.measurement.read_cost_pass` gives them.
     """
-    made = [
-        _cost_table(kept, trials),
-        _operations_table(kept),
-        _published_table(kept),
-        _published_seconds_table(kept),
+    tables_of_pass = [
+        _cost_table(record, trials),
+        _operations_table(record),
+        _published_table(record),
+        _published_seconds_table(record),
     ]
-    return [table for table in made if len(table.numbers) or table.name == "cost"]
+    return [table for table in tables_of_pass if len(table.numbers) or table.name == "cost"]
 
 
 def write_cost_tables(
-    made: Sequence[CostReportTable], folder: Path, form: tables.Format
+    cost_tables: Sequence[CostReportTable], folder: Path, form: tables.Format
 ) -> list[Path]:
     """Write the tables of a cost pass into its folder; return the files.
 
     Args:
-        made: as `build_cost_tables` gives them.
+        cost_tables: as `build_cost_tables` gives them.
         folder: that of `benchmark.cost.measurement.measure_costs`.
         form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
             a table.
     """
+    contents = {}
     if form == "csv":
-        contents = {
-            folder / f"{table.name}.csv": table.numbers.to_csv(index=False) for table in made
-        }
+        for table in cost_tables:
+            contents[folder / f"{table.name}.csv"] = table.numbers.to_csv(index=False)
     else:
         ending = {"markdown": "md", "latex": "tex"}[form]
-        contents = {
-            folder / f"cost.{ending}": grid.format_grids([table.grid for table in made], form)
-        }
+        grids = [table.grid for table in cost_tables]
+        contents[folder / f"cost.{ending}"] = grid.format_grids(grids, form)
     for path, content in contents.items():
         with replace_file(path) as file:
             file.write(content.encode())
@@ -132,67 +133,90 @@ _NO_TRIALS = SubjectTotals([], None, None, None, "")
 
 def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
     """Return what raw samples of one subject come to."""
-    some = list(trials)
-    readings = [trial.reading for trial in some if trial.reading is not None]
-    lost = some[-1] if some and some[-1].status != "ok" else None
+    subject_trials = list(trials)
+    seconds: list[float] = []
+    working: list[int] = []
+    peaks: list[int] = []
+    gpu_peaks: list[int] = []
+    for trial in subject_trials:
+        reading = trial.reading
+        if reading is None:
+            continue
+        if trial.round > 0:
+            seconds.append(reading.seconds)
+        if reading.peak is not None:
+            peaks.append(reading.peak)
+            if reading.before is not None:
+                working.append(reading.peak - reading.before)
+        if reading.gpu_peak is not None:
+            gpu_peaks.append(reading.gpu_peak)
+    trouble = ""
+    if subject_trials and subject_trials[-1].status != "ok":
+        trouble = f"{subject_trials[-1].status}: {subject_trials[-1].reason}"
     return SubjectTotals(
-        seconds=[
-            trial.reading.seconds for trial in some if trial.reading is not None and trial.round > 0
-        ],
-        working=_largest_or_none(
-            r.peak - r.before for r in readings if r.peak is not None and r.before is not None
-        ),
-        peak=_largest_or_none(r.peak for r in readings if r.peak is not None),
-        gpu_peak=_largest_or_none(r.gpu_peak for r in readings if r.gpu_peak is not None),
-        trouble="" if lost is None else f"{lost.status}: {lost.reason}",
+        seconds=seconds,
+        working=max(working, default=None),
+        peak=max(peaks, default=None),
+        gpu_peak=max(gpu_peaks, default=None),
+        trouble=trouble,
     )
 
 
-def _largest_or_none(values: Iterable[int]) -> int | None:
-    return max(values, default=None)
-
-
-def _cost_table(kept: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
+def _cost_table(record: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
     import pandas as pd
 
-    found = {
-        subject: summarise_trials(trial for trial in trials if trial.subject == subject)
-        for subject in kept.subjects
-    }
-    lines = [
-        line
-        for method, counted in kept.counts.items()
-        for line in _cost_lines(method, counted, _totals_by_device(method, found))
-    ]
+    totals = {}
+    for subject in record.subjects:
+        totals[subject] = summarise_trials(trial for trial in trials if trial.subject == subject)
+    lines: list[CostLine] = []
+    for method, counts in record.counts.items():
+        lines += _cost_lines(method, counts, _totals_by_device(method, totals))
     numbers = pd.DataFrame(lines, columns=["method", *_COUNT_COLUMNS, *_TIME_COLUMNS])
-    notes = (*_timing_notes(kept, found.values()), *_COST_NOTES, *_failure_notes(kept, found))
-    return CostReportTable(
-        "cost", f"What a picture of {kept.size} costs", numbers, _format_costs(numbers), notes
+    notes = (
+        *_timing_notes(record, totals.values()),
+        *_COST_NOTES,
+        *_failure_notes(record, totals),
     )
+    title = f"What a picture of {record.size} costs"
+    return CostReportTable("cost", title, numbers, _format_costs(numbers), notes)
 
 
 def _totals_by_device(
-    method: str, found: Mapping[TimingSubject, SubjectTotals]
+    method: str, totals: Mapping[TimingSubject, SubjectTotals]
 ) -> dict[str, SubjectTotals]:
-    return {subject.device: what for subject, what in found.items() if subject.method == method}
+    return {
+        subject.device: subject_totals
+        for subject, subject_totals in totals.items()
+        if subject.method == method
+    }
 
 
 def _cost_lines(
-    method: str, counted: MethodCounts, own: Mapping[str, SubjectTotals]
-) -> Iterator[dict[str, float | str | None]]:
+    method: str, counts: MethodCounts, totals: Mapping[str, SubjectTotals]
+) -> Iterator[CostLine]:
     """Yield a line for every form of a network; what was measured is the method's, and stands in
     the first.
+
+    Args:
+        method: its id.
+        counts: of its network.
+        totals: device -> what its trials come to.
     """
-    file = {"file (MB)": counted.checkpoint_bytes and counted.checkpoint_bytes / 1e6}
-    if not counted.forms:
-        yield {"method": method, **_time_columns(own)}
-    for number, (form, count) in enumerate(counted.forms.items()):
+    if not counts.forms:
+        yield {"method": method, **_time_columns(totals)}
+    for number, (form, count) in enumerate(counts.forms.items()):
+        form_totals = {} if number else totals
         yield {
             "method": _name_form(method, form),
-            **file,
+            "file (MB)": _in_megabytes(counts.checkpoint_bytes),
             **_count_columns(count),
-            **_time_columns({} if number else own),
+            **_time_columns(form_totals),
         }
+
+
+def _in_megabytes(count: int | None) -> float | None:
+    """Return bytes in MB; no bytes, and an unknown number of them, stay as they are."""
+    return count / 1e6 if count else count
 
 
 _COUNT_COLUMNS = (
@@ -204,11 +228,18 @@ _COUNT_COLUMNS = (
     "thop-style (G)",
 )
 _TIME_COLUMNS = (
-    "CPU "
-    "(s)", "CPU lowest "
-           "(s)", "CPU highest (s)", "CPU rounds", "working memory (MB)", "peak memory (MB)",
-    "GPU (s)", "GPU lowest (s)", "GPU highest (s)", "GPU rounds", "GPU memory (MB)",
-)  # fmt: skip
+    "CPU (s)",
+    "CPU lowest (s)",
+    "CPU highest (s)",
+    "CPU rounds",
+    "working memory (MB)",
+    "peak memory (MB)",
+    "GPU (s)",
+    "GPU lowest (s)",
+    "GPU highest (s)",
+    "GPU rounds",
+    "GPU memory (MB)",
+)
 
 
 def _count_columns(count: NetworkCount) -> dict[str, float]:
@@ -221,31 +252,41 @@ def _count_columns(count: NetworkCount) -> dict[str, float]:
     }
 
 
-def _time_columns(own: Mapping[str, SubjectTotals]) -> dict[str, float | None]:
-    cpu, gpu = own.get("cpu", _NO_TRIALS), own.get("cuda", _NO_TRIALS)
+def _time_columns(totals: Mapping[str, SubjectTotals]) -> dict[str, float | None]:
+    """Return seconds and memory of a method as columns.
+
+    Args:
+        totals: device -> what its trials come to.
+    """
+    cpu = totals.get("cpu", _NO_TRIALS)
+    gpu = totals.get("cuda", _NO_TRIALS)
     line: dict[str, float | None] = {
-        "working memory (MB)": cpu.working and cpu.working / 1e6,
-        "peak memory (MB)": cpu.peak and cpu.peak / 1e6,
-        "GPU memory (MB)": gpu.gpu_peak and gpu.gpu_peak / 1e6,
+        "working memory (MB)": _in_megabytes(cpu.working),
+        "peak memory (MB)": _in_megabytes(cpu.peak),
+        "GPU memory (MB)": _in_megabytes(gpu.gpu_peak),
     }
-    for name, seconds in (("CPU", cpu.seconds), ("GPU", gpu.seconds)):
-        line[f"{name} (s)"] = median(seconds) if seconds else None
-        line[f"{name} lowest (s)"] = min(seconds, default=None)
-        line[f"{name} highest (s)"] = max(seconds, default=None)
-        line[f"{name} rounds"] = len(seconds)
+    for device, seconds in (("CPU", cpu.seconds), ("GPU", gpu.seconds)):
+        line[f"{device} (s)"] = median(seconds) if seconds else None
+        line[f"{device} lowest (s)"] = min(seconds, default=None)
+        line[f"{device} highest (s)"] = max(seconds, default=None)
+        line[f"{device} rounds"] = len(seconds)
     return line
 
 
 def _format_costs(numbers: pd.DataFrame) -> pd.DataFrame:
     texts = numbers.map(_format_number)
-    for name in ("CPU", "GPU"):
-        spread = [f"{name} lowest (s)", f"{name} highest (s)"]
-        several = numbers[f"{name} rounds"] > 1
-        brackets = " [" + texts[spread[0]] + ", " + texts[spread[1]] + "]"
-        texts[f"{name} (s)"] = texts[f"{name} (s)"].where(~several, texts[f"{name} (s)"] + brackets)
-        texts = texts.drop(columns=[*spread, f"{name} rounds"])
+    for device in ("CPU", "GPU"):
+        seconds = f"{device} (s)"
+        lowest = f"{device} lowest (s)"
+        highest = f"{device} highest (s)"
+        rounds = f"{device} rounds"
+        several = numbers[rounds] > 1
+        brackets = " [" + texts[lowest] + ", " + texts[highest] + "]"
+        texts[seconds] = texts[seconds].where(~several, texts[seconds] + brackets)
+        texts = texts.drop(columns=[lowest, highest, rounds])
     optional = ["file (MB)", "GPU (s)", "GPU memory (MB)"]
-    return texts.drop(columns=[name for name in optional if (texts[name] == _NO_VALUE).all()])
+    empty = [name for name in optional if (texts[name] == _NO_VALUE).all()]
+    return texts.drop(columns=empty)
 
 
 _NO_VALUE = "–"
@@ -270,46 +311,45 @@ def _name_form(method: str, form: str) -> str:
 
 _COST_NOTES = (
     "MACs: multiply-accumulates of all convolutions and matrix products, whether modules or "
-    "functional calls, of the "
-    "padded picture; FLOPs are 2 x MACs.",
+    "functional calls, of the padded picture; FLOPs are 2 x MACs.",
     "thop-style: what the tool thop of 2020 prints as FLOPs. It is blind to functional calls, "
-    "counts a transposed "
-    "convolution stride^2 times too high, and adds biases and 2 per element of a BatchNorm.",
+    "counts a transposed convolution stride^2 times too high, and adds biases and 2 per element "
+    "of a BatchNorm.",
     "Weights: float32 parameters, 1 MB = 10^6 bytes.",
     "Working memory: the most that a restoration took beside what the prepared process "
-    "(libraries, weights) held; "
-    "peak memory: the whole process.",
+    "(libraries, weights) held; peak memory: the whole process.",
     "A method whose network has several forms has a row for each; seconds and memory stand in the "
-    "first and are those "
-    "of its own program, which may take any form.",
+    "first and are those of its own program, which may take any form.",
 )
 
 
-def _timing_notes(kept: CostRecord, found: Iterable[SubjectTotals]) -> Iterator[str]:
-    counts = sorted({len(what.seconds) for what in found if what.seconds})
+def _timing_notes(record: CostRecord, totals: Iterable[SubjectTotals]) -> Iterator[str]:
+    counts = sorted({len(subject.seconds) for subject in totals if subject.seconds})
     if not counts:
         yield "Nothing was timed."
         return
-    subject = kept.subjects[0]
-    gpus = {subject.gpu for subject in kept.subjects if subject.gpu}
+    first = record.subjects[0]
+    gpus = {subject.gpu for subject in record.subjects if subject.gpu}
     rounds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     yield (
         f"Seconds: median [lowest, highest] of {rounds} rounds, one method after the other in "
-        f"turn, warm; preparing is "
-        "not timed, copies to a GPU and back are."
+        "turn, warm; preparing is not timed, copies to a GPU and back are."
     )
     yield (
-        f"Measured on {', '.join([subject.processor, *sorted(gpus)])}; threads: {subject.threads}; "
-        f"{subject.libraries}; suite {subject.suite}."
+        f"Measured on {', '.join([first.processor, *sorted(gpus)])}; threads: {first.threads}; "
+        f"{first.libraries}; suite {first.suite}."
     )
 
 
-def _failure_notes(kept: CostRecord, found: Mapping[TimingSubject, SubjectTotals]) -> Iterator[str]:
+def _failure_notes(
+    record: CostRecord, totals: Mapping[TimingSubject, SubjectTotals]
+) -> Iterator[str]:
     yield from _group_remarks(
-        (what.problem, name, "cannot be counted") for name, what in kept.counts.items()
+        (counts.problem, method, "cannot be counted") for method, counts in record.counts.items()
     )
     yield from _group_remarks(
-        (what.trouble, subject.method, f"on {subject.device}") for subject, what in found.items()
+        (subject_totals.trouble, subject.method, f"on {subject.device}")
+        for subject, subject_totals in totals.items()
     )
 
 
@@ -317,72 +357,76 @@ def _group_remarks(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Yield "names, what: text" once for every (text, what) of (text, name, what); an empty text
     says nothing.
     """
-    names: dict[tuple[str, str], list[str]] = {}
+    names_by_remark: dict[tuple[str, str], list[str]] = {}
     for text, name, what in remarks:
         if text:
-            names.setdefault((text, what), []).append(name)
-    for (text, what), some in names.items():
-        yield f"{', '.join(dict.fromkeys(some))} {what}: {text}"
+            names_by_remark.setdefault((text, what), []).append(name)
+    for (text, what), names in names_by_remark.items():
+        yield f"{', '.join(dict.fromkeys(names))} {what}: {text}"
 
 
-def is_cost_incomplete(kept: CostRecord, trials: Sequence[Trial]) -> bool:
+def is_cost_incomplete(record: CostRecord, trials: Sequence[Trial]) -> bool:
     """Return whether a method could not be counted, or failed or took too long when it was tried
     last.
     """
-    last = {trial.subject: trial.status for trial in trials}
-    return any(counted.problem for counted in kept.counts.values()) or bool(
-        {"failed", "timeout"} & set(last.values())
-    )
+    if any(counts.problem for counts in record.counts.values()):
+        return True
+    last_status = {trial.subject: trial.status for trial in trials}
+    return not {"failed", "timeout"}.isdisjoint(last_status.values())
 
 
 # Operations
 # --------------------------------------------------------------------------------------------------
 
 
-def _operations_table(kept: CostRecord) -> CostReportTable:
+def _operations_table(record: CostRecord) -> CostReportTable:
     import pandas as pd
 
-    counts = {
-        _name_form(method, form): count
-        for method, counted in kept.counts.items()
-        for form, count in counted.forms.items()
-    }
-    numbers = pd.DataFrame(
-        [{"method": name, **_operation_line(count)} for name, count in counts.items()]
-    )
-    notes = [
-        "Buffers: what a checkpoint holds beside the weights, such as statistics of normalisation.",
-        "Picture: what the network is fed, padding included. Products: of two tensors, element by "
-        "element; not MACs.",
-        "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for "
-        "a small picture, as "
-        "fvcore needs a real run.",
-        "Not counted: operations whose MACs are not known, with how often they were called.",
-        *(
-            f"{name}, {counter}: {check.difference}"
-            for name, count in counts.items()
-            for counter, check in count.checks.items()
-            if check.difference
-        ),
-    ]
+    counts = {}
+    for method, method_counts in record.counts.items():
+        for form, count in method_counts.forms.items():
+            counts[_name_form(method, form)] = count
+    lines = [{"method": name, **_operation_line(count)} for name, count in counts.items()]
+    numbers = pd.DataFrame(lines)
     texts = numbers.map(_format_number)
-    for name in ("torch / ours", "fvcore / ours") if counts else ():
-        texts[name] = numbers[name].map(_format_ratio)
-    return CostReportTable("operations", "The networks behind it", numbers, texts, tuple(notes))
+    if counts:
+        for name in ("torch / ours", "fvcore / ours"):
+            texts[name] = numbers[name].map(_format_ratio)
+    notes = (*_OPERATIONS_NOTES, *_difference_notes(counts))
+    return CostReportTable("operations", "The networks behind it", numbers, texts, notes)
 
 
-def _operation_line(count: NetworkCount) -> dict[str, float | str | None]:
+_OPERATIONS_NOTES = (
+    "Buffers: what a checkpoint holds beside the weights, such as statistics of normalisation.",
+    "Picture: what the network is fed, padding included. Products: of two tensors, element by "
+    "element; not MACs.",
+    "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for "
+    "a small picture, as fvcore needs a real run.",
+    "Not counted: operations whose MACs are not known, with how often they were called.",
+)
+
+
+def _difference_notes(counts: Mapping[str, NetworkCount]) -> Iterator[str]:
+    """Yield what explains a difference between our count and another counter's."""
+    for name, count in counts.items():
+        for counter, check in count.checks.items():
+            if check.difference:
+                yield f"{name}, {counter}: {check.difference}"
+
+
+def _operation_line(count: NetworkCount) -> CostLine:
     convolutions = count.operations.get("convolution", 0)
+    shapes = ["x".join(map(str, shape)) for shape in count.inputs]
+    uncounted = [f"{name} x {calls}" for name, calls in count.uncounted.items()]
     return {
         "buffers (MB)": count.buffer_bytes / 1e6,
-        "picture": " + ".join("x".join(map(str, shape)) for shape in count.inputs),
+        "picture": " + ".join(shapes),
         "convolutions (G MACs)": convolutions / 1e9,
         "matrix products (G MACs)": (count.macs - convolutions) / 1e9,
         "products (G)": count.products / 1e9,
         "torch / ours": count.checks["torch"].ratio,
         "fvcore / ours": count.checks["fvcore"].ratio,
-        "not counted": ", ".join(f"{name} x {calls}" for name, calls in count.uncounted.items())
-        or "nothing",
+        "not counted": ", ".join(uncounted) or "nothing",
     }
 
 
@@ -390,26 +434,28 @@ def _operation_line(count: NetworkCount) -> dict[str, float | str | None]:
 # --------------------------------------------------------------------------------------------------
 
 
-def counting_conventions(quantity: str, counted: MethodCounts) -> dict[str, float]:
+def counting_conventions(quantity: str, counts: MethodCounts) -> dict[str, float]:
     """Return what a published quantity may have meant: way of counting -> value in the published
     unit.
 
     A way names the form of the network unless that is the first. Seconds are no matter of counting:
     a KeyError.
     """
-    found: dict[str, float] = {}
-    for number, (form, count) in enumerate(counted.forms.items()):
-        for way, value in _CONVENTIONS_BY_QUANTITY[quantity](count).items():
-            if value not in found.values():  # forms that agree are one way
-                found[_name_form(way, form) if number else way] = value
-    return found
+    values: dict[str, float] = {}
+    for number, (form, count) in enumerate(counts.forms.items()):
+        for convention, value in _CONVENTIONS_BY_QUANTITY[quantity](count).items():
+            if value not in values.values():  # forms that agree are one way
+                name = _name_form(convention, form) if number else convention
+                values[name] = value
+    return values
 
 
 _CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[NetworkCount], Mapping[str, float]]] = {
     "parameters": lambda count: {"parameters": count.parameters / 1e6},
     "operations": lambda count: {
-        "MACs": count.macs / 1e9, "FLOPs = 2 x "
-                                  "MACs": 2 * count.macs / 1e9, "thop-style": count.thop / 1e9,
+        "MACs": count.macs / 1e9,
+        "FLOPs = 2 x MACs": 2 * count.macs / 1e9,
+        "thop-style": count.thop / 1e9,
     },
     "size": lambda count: {
         "float32 weights": count.weight_bytes / 1e6,
@@ -417,65 +463,65 @@ _CONVENTIONS_BY_QUANTITY: Mapping[str, Callable[[NetworkCount], Mapping[str, flo
         "file of torch.save": count.saved_bytes / 1e6,
         "weights and Adam's moments in MiB": ADAM * count.weight_bytes / 2**20,
     },
-}  # fmt: skip
+}
 
 
-def _published_table(kept: CostRecord) -> CostReportTable:
+def _published_table(record: CostRecord) -> CostReportTable:
     import pandas as pd
 
-    figures = [figure for figure in kept.published if figure.quantity in _CONVENTIONS_BY_QUANTITY]
-    numbers = pd.DataFrame(
-        [_published_line(figure, kept.references[figure.method]) for figure in figures]
-    )
+    figures = [figure for figure in record.published if figure.quantity in _CONVENTIONS_BY_QUANTITY]
+    lines = [_published_line(figure, record.references[figure.method]) for figure in figures]
+    numbers = pd.DataFrame(lines)
+    width, height = PUBLISHED_SIZE
     notes = (
-        f"Published: as printed, for a picture of {PUBLISHED_SIZE[0]}x{PUBLISHED_SIZE[1]}. "
-        f"A convention reproduces a figure if it comes "
-        f"within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often something else.",
+        f"Published: as printed, for a picture of {width}x{height}. A convention reproduces a "
+        f"figure if it comes within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often "
+        "something else.",
         *_group_remarks((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
         *_group_remarks(
-            (what.problem, name, "cannot be counted") for name, what in kept.references.items()
+            (counts.problem, name, "cannot be counted")
+            for name, counts in record.references.items()
         ),
     )
     texts = numbers.map(_format_number)
     if figures:
         texts["computed / published"] = numbers["computed / published"].map(_format_ratio)
-    return CostReportTable(
-        "published", "Figures that papers print, and what they are", numbers, texts, notes
-    )
+    title = "Figures that papers print, and what they are"
+    return CostReportTable("published", title, numbers, texts, notes)
 
 
-def _published_line(figure: PublishedCost, counted: MethodCounts) -> dict[str, float | str | None]:
+def _published_line(figure: PublishedCost, counts: MethodCounts) -> CostLine:
     value = float(figure.value)
-    found = counting_conventions(figure.quantity, counted)
-    nearest = min(found, key=lambda way: abs(found[way] - value), default=None)
-    verdict, computed = "not counted here", None
-    if nearest is not None:
-        computed = found[nearest]
-        reproduced = abs(computed - value) <= TOLERANCE * value
-        verdict = nearest if reproduced else f"no convention; nearest: {nearest}"
-    return {
+    conventions = counting_conventions(figure.quantity, counts)
+    nearest = min(conventions, key=lambda name: abs(conventions[name] - value), default=None)
+    line: CostLine = {
         "model": figure.model,
         "method": figure.method,
         "quantity": f"{figure.quantity} ({QUANTITY_UNITS[figure.quantity]})",
         "published": figure.value,
-        "reproduced by": verdict,
-        "computed": computed,
-        "computed / published": computed and computed / value,
+        "reproduced by": "not counted here",
+        "computed": None,
+        "computed / published": None,
         "source": figure.source,
     }
+    if nearest is not None:
+        computed = conventions[nearest]
+        agrees = abs(computed - value) <= TOLERANCE * value
+        line["reproduced by"] = nearest if agrees else f"no convention; nearest: {nearest}"
+        line["computed"] = computed
+        line["computed / published"] = computed / value
+    return line
 
 
-def _published_seconds_table(kept: CostRecord) -> CostReportTable:
+def _published_seconds_table(record: CostRecord) -> CostReportTable:
     import pandas as pd
 
-    figures = [figure for figure in kept.published if figure.quantity in _SECONDS_COLUMNS]
+    figures = [figure for figure in record.published if figure.quantity in _SECONDS_COLUMNS]
     lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for figure in figures:
-        line = lines.setdefault(
-            (figure.model, figure.method, figure.source),
-            dict.fromkeys(_SECONDS_COLUMNS.values(), _NO_VALUE),
-        )
-        line[_SECONDS_COLUMNS[figure.quantity]] = figure.value
+        key = (figure.model, figure.method, figure.source)
+        no_seconds = dict.fromkeys(_SECONDS_COLUMNS.values(), _NO_VALUE)
+        lines.setdefault(key, no_seconds)[_SECONDS_COLUMNS[figure.quantity]] = figure.value
     rows = [
         {"model": model, "method": method, **seconds, "source": source}
         for (model, method, source), seconds in lines.items()
@@ -485,9 +531,8 @@ def _published_seconds_table(kept: CostRecord) -> CostReportTable:
         (figure.note, figure.model, f"({_SECONDS_COLUMNS[figure.quantity]})") for figure in figures
     )
     notes = ("On other machines than ours: not comparable with what is measured here.", *remarks)
-    return CostReportTable(
-        "published-seconds", "Seconds that papers print", numbers, numbers, notes
-    )
+    title = "Seconds that papers print"
+    return CostReportTable("published-seconds", title, numbers, numbers, notes)
 
 
 _SECONDS_COLUMNS = {"cpu_seconds": "published CPU (s)", "gpu_seconds": "published GPU (s)"}
