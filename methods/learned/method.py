@@ -246,12 +246,12 @@ def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> 
     return dataclasses.replace(
         card,
         trained_on=weights_card.trained_on,
-        budget=_describe_training(weights_card.facts),
+        budget=_describe_training_length(weights_card.facts),
         notes=" ".join(notes),
     )
 
 
-def _describe_training(facts: Mapping[str, Scalar]) -> str:
+def _describe_training_length(facts: Mapping[str, Scalar]) -> str:
     """Return from a card's facts how long the weights were trained, in words."""
     megapixels = _parse_fact(facts.get("megapixels"))
     if megapixels is None:

@@ -97,7 +97,8 @@ class AttNet(nn.Module):
         results: list[Tensor] = []
         for blurred in build_srn_pyramid(x):
             previous = double_size(results[-1]) if results else blurred
-            results.append(blurred + self._correction(torch.cat([blurred, previous], 1)))
+            inputs = torch.cat([blurred, previous], 1)
+            results.append(blurred + self._correction(inputs))
         return results
 
     def _correction(self, x: Tensor) -> Tensor:

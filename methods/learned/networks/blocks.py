@@ -68,6 +68,8 @@ def update_lstm(gates: Tensor, cell: Tensor) -> LstmState:
         cell: N x C x H x W.
     """
     enter, forget, leave, candidate = gates.chunk(4, 1)
-    cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(candidate)
+    memory = torch.sigmoid(forget) * cell
+    news = torch.sigmoid(enter) * torch.tanh(candidate)
+    cell = memory + news
     hidden = torch.sigmoid(leave) * torch.tanh(cell)
     return hidden, cell

@@ -74,7 +74,8 @@ class UpConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         large = F.interpolate(x, scale_factor=2, mode="nearest")
-        return F.relu(self.conv(F.pad(large, (0, 1, 0, 1))), inplace=True)
+        padded = F.pad(large, (0, 1, 0, 1))
+        return F.relu(self.conv(padded), inplace=True)
 
 
 class FastUpConv(nn.Module):

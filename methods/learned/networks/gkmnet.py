@@ -200,7 +200,8 @@ class GaussianConvolution(nn.Module):
         down = self._make_band_matrix(height).to(x.dtype)
         across = self._make_band_matrix(width).to(x.dtype)
         columns = down.flatten(0, 1) @ x.flatten(0, 1)
-        return columns.view(-1, *down.shape[:2], width) @ across.mT
+        columns = columns.view(-1, *down.shape[:2], width)
+        return columns @ across.mT
 
     def _make_band_matrix(self, side: int) -> Tensor:
         """Return for every kernel the matrix that filters a line of so many pixels, K x side x
@@ -212,7 +213,8 @@ class GaussianConvolution(nn.Module):
             points = torch.eye(side).to(lines)[None]
             points = extend_picture(points, self._halo, self._border)[0]
             points = points[:, self._halo : -self._halo]  # a point each, continued along its line
-            matrix = F.conv1d(points.mT[:, None], lines[:, None]).permute(1, 2, 0).contiguous()
+            responses = F.conv1d(points.mT[:, None], lines[:, None])
+            matrix = responses.permute(1, 2, 0).contiguous()
             self._band_matrices[side] = matrix
         return matrix
 
@@ -225,7 +227,9 @@ class GaussianConvolution(nn.Module):
         order = self._order
         halves = torch.tensor([self._halves[kernel] for kernel in order.kernels])
         taps = lines[list(order.kernels), self._halo :].contiguous()
-        return taps, halves, torch.tensor(order.colours), torch.tensor(order.gates)
+        colours = torch.tensor(order.colours)
+        gates = torch.tensor(order.gates)
+        return taps, halves, colours, gates
 
     def extend(self, x: Tensor) -> Tensor:
         """Return pictures continued by the half size h of the largest kernel on all sides."""
@@ -331,8 +335,10 @@ class Residual(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x + F.relu(self.bn1(self.conv1(x)))
-        return y + F.relu(self.bn2(self.conv2(y)))
+        branch = self.bn1(self.conv1(x))
+        y = x + F.relu(branch)
+        branch = self.bn2(self.conv2(y))
+        return y + F.relu(branch)
 
 
 class Block(nn.Module):
@@ -369,7 +375,8 @@ class ConvLstm(nn.Module):
             zeros = x.new_zeros(len(x), self.hidden, *x.shape[-2:])
             state = (zeros, zeros)
         hidden, cell = state
-        hidden, cell = update_lstm(self.conv(torch.cat([x, hidden], 1)), cell)
+        gates = self.conv(torch.cat([x, hidden], 1))
+        hidden, cell = update_lstm(gates, cell)
         return hidden, (hidden, cell)
 
 

@@ -263,12 +263,15 @@ class Features:
         and the trunk.
         """
         block = self._block
-        top, bottom = block.input_rows(max(0, first - 2), min(self.height, end + 2))
-        x = block.conv(self._source.strip(top, bottom))
+        above = max(0, first - 2)
+        below = min(self.height, end + 2)
+        inputs = self._source.strip(*block.input_rows(above, below))
+        x = block.conv(inputs)
         branch = block.first(x)
         rows = fused_attention.add_rectified(branch.rows, x.part(branch.first, branch.end))
         trunk = Strip(rows, branch.first, branch.height)
-        return block.second(trunk).part(first, end), trunk.part(first, end)
+        branch = block.second(trunk)
+        return branch.part(first, end), trunk.part(first, end)
 
 
 class FastGcm:
@@ -312,7 +315,8 @@ class FastGcm:
                 mixture, rows, gates.permute(1, 2, 0), self._weight, self._filters
             )
         else:
-            responses = F.conv2d(rows[:, None], self._planes).flatten(0, 1)[self._responses]
+            responses = F.conv2d(rows[:, None], self._planes)
+            responses = responses.flatten(0, 1)[self._responses]
             responses = responses.mul_(gates[self._gate_of_channel])
             mixture = torch.einsum("oc,chw->ohw", self._weight, responses)
         if self._bias is not None:
@@ -406,15 +410,21 @@ class FastSram:
         if everything is kept.
         """
         block = self.blocks
-        unit = 4e-6 * block["bottleneck"].channels * (y.height // 4) * (y.width // 4)
+        pixels = (y.height // 4) * (y.width // 4)
+        unit = 4e-6 * block["bottleneck"].channels * pixels
         keep_half = 5 * unit <= FEATURES_IN_MEMORY
         keep_full = 6 * unit <= FEATURES_IN_MEMORY
-        half = Features(block["encoder1"], Features(block["entrance"], y, keep_full))
+        # What is no longer needed goes before the largest features of all are made.
+        full = Features(block["entrance"], y, keep_full)
+        half = Features(block["encoder1"], full)
+        del full
         quarter = Features(block["encoder2"], half)
-        quarter_sum = quarter.add(Features(block["bottleneck"], quarter))
-        del quarter  # what is no longer needed goes before the largest features of all are made
-        half_sum = half.add(Features(block["decoder1"], quarter_sum, keep_half))
-        del half, quarter_sum
+        bottleneck = Features(block["bottleneck"], quarter)
+        quarter_sum = quarter.add(bottleneck)
+        del quarter, bottleneck
+        decoder = Features(block["decoder1"], quarter_sum, keep_half)
+        half_sum = half.add(decoder)
+        del half, quarter_sum, decoder
         return Features(block["decoder2"], half_sum, keep_full)
 
     def compute_memory(
@@ -434,10 +444,12 @@ class FastSram:
             hidden_source, cell_source = memory
             before = hidden_source.strip(features.first, features.end)
             inputs = torch.cat([features.rows, before.rows], 1)
-            gates = self._memory(Strip(inputs, features.first, features.height)).part(first, end)
+            strip = Strip(inputs, features.first, features.height)
+            gates = self._memory(strip).part(first, end)
             enter, forget, leave, candidate = gates.chunk(4, 1)
             cell = enter.sigmoid_().mul_(candidate.tanh_())
-            cell.addcmul_(forget.sigmoid_(), cell_source.strip(first, end).part(first, end))
+            old_cell = cell_source.strip(first, end).part(first, end)
+            cell.addcmul_(forget.sigmoid_(), old_cell)
         return leave.sigmoid_().mul_(cell.tanh()), cell
 
     def compute_gates(self, features: Strip, hidden: Tensor, first: int, end: int) -> Tensor:
@@ -495,14 +507,15 @@ class FastGkmNet:
         x = pictures[0]
         memory = MemoryState()
         for index in range(last + 1):
+            picture = pictures[index // form.rounds]
             at_next_scale = index > 0 and index % form.rounds == 0
             x_source = DoublePicture(x) if at_next_scale else WholePicture(x)
             memory_sources = memory.sources(at_next_scale)
             memory = MemoryState()
             if index < last and self._sram(index).is_recurrent:
-                height, width = pictures[index // form.rounds].shape[2:]
+                height, width = picture.shape[2:]
                 memory = MemoryState.empty(form.gates, height // 2, width // 2)
-            x = self._step(pictures[index // form.rounds], x_source, memory_sources, index, memory)
+            x = self._step(picture, x_source, memory_sources, index, memory)
         return x
 
     def _sram(self, step: int) -> FastSram:
@@ -526,8 +539,10 @@ class FastGkmNet:
             # The 5 x 5 convolution at half the size reaches 4 rows.
             strip = features.strip(first - 4, end + 4)
             half = Strip(F.avg_pool2d(strip.rows, 2), strip.first // 2, strip.height // 2)
-            hidden, cell = sram.compute_memory(half, memory, first // 2, end // 2)
-            next_memory.write(hidden, cell, slice(first // 2, end // 2))
+            half_first = first // 2
+            half_end = end // 2
+            hidden, cell = sram.compute_memory(half, memory, half_first, half_end)
+            next_memory.write(hidden, cell, slice(half_first, half_end))
             gates = sram.compute_gates(strip, hidden, first, end)
             output[..., first:end, :] = self._mix(picture, x, gates, index, first, end)
 

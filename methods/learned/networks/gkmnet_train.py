@@ -38,7 +38,8 @@ class TrainableGkmNet(GkmNet):
                 return super().mix_responses(mix, gates, y, x)
             mix_picture = self._filter_and_mix if is_fixed else self._mix_learned_responses
             gates_of_y, gates_of_x = gates.chunk(2, 1)
-            weight_of_y, weight_of_x = mix.get_parameter("weight").view(COLOURS, 2, -1).unbind(1)
+            weight = mix.get_parameter("weight").view(COLOURS, 2, -1)
+            weight_of_y, weight_of_x = weight.unbind(1)
             mixture_of_y = mix_picture(gates_of_y, y, weight_of_y)
             mixture_of_x = mix_picture(gates_of_x, x, weight_of_x)
             return mixture_of_y + mixture_of_x + mix.get_parameter("bias")[:, None, None]
@@ -48,7 +49,8 @@ class TrainableGkmNet(GkmNet):
         return fused_mixing.filter_and_mix(gates, self.gcm.extend(picture), weight, filters)
 
     def _mix_learned_responses(self, gates: Tensor, picture: Tensor, weight: Tensor) -> Tensor:
-        responses = self.gcm(picture).view(len(picture), COLOURS, -1, *picture.shape[-2:])
+        height, width = picture.shape[-2:]
+        responses = self.gcm(picture).view(len(picture), COLOURS, -1, height, width)
         weight = weight.view(COLOURS, COLOURS, -1)
         return fused_mixing.mix_gated_responses(gates, responses, weight)
 

@@ -55,7 +55,8 @@ class BottleneckMemory(nn.Module):
 
     def forward(self, x: Tensor, state: LstmState) -> LstmState:
         hidden, cell = state
-        return update_lstm(self.gates(torch.cat([x, hidden], 1)), cell)
+        gates = self.gates(torch.cat([x, hidden], 1))
+        return update_lstm(gates, cell)
 
 
 class Srn(nn.Module):
@@ -96,7 +97,8 @@ class Srn(nn.Module):
         state: LstmState | None = None
         for blurred in build_srn_pyramid(2 * x - 1):
             previous = double_size(results[-1]) if results else torch.zeros_like(blurred)
-            result, (hidden, cell) = self._step(torch.cat([blurred, previous], 1), state)
+            inputs = torch.cat([blurred, previous], 1)
+            result, (hidden, cell) = self._step(inputs, state)
             results.append(result)
             state = (double_size(hidden), double_size(cell))
         return [(result + 1) / 2 for result in results]

@@ -47,9 +47,9 @@ class WinogradConv2d(nn.Module):
         self._side = conv.kernel_size[0]
         weight = conv.weight.detach()
         matrices = make_transforms(self._side)
-        filters = torch.einsum(
-            "kt,oct->kco", torch.from_numpy(matrices.filters), weight.double().cpu().flatten(2)
-        )
+        transform = torch.from_numpy(matrices.filters)
+        taps = weight.double().cpu().flatten(2)
+        filters = torch.einsum("kt,oct->kco", transform, taps)
         bias = weight.new_zeros(len(weight))
         if conv.bias is not None:
             bias = conv.bias.detach()
@@ -76,14 +76,16 @@ class WinogradConv2d(nn.Module):
         columns = _count_tiles(width)
         right = columns * TILE - width + rim
         bottom = rows * TILE - height + below
-        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, rim, right, above, bottom))
+        pixels = x.permute(0, 2, 3, 1)
+        padded = F.pad(pixels, (0, 0, rim, right, above, bottom))
         outputs = x.new_empty((len(x), rows * TILE, columns * TILE, len(self.bias)))
         step = -(-_BATCH // columns)
         for picture, output in zip(padded, outputs, strict=True):
             for first in range(0, rows, step):
                 top = first * TILE
                 end = (first + step) * TILE
-                self._fill_band(output[top:end], picture[top : end + 2 * rim])
+                rows_below = end + 2 * rim
+                self._fill_band(output[top:end], picture[top:rows_below])
         return outputs[:, :height, :width].permute(0, 3, 1, 2)
 
     def _fill_band(self, output: Tensor, x: Tensor) -> None:
@@ -93,12 +95,17 @@ class WinogradConv2d(nn.Module):
         side = self._side + TILE - 1
         rows = output.shape[0] // TILE
         columns = output.shape[1] // TILE
-        patches = x.unfold(0, side, TILE).unfold(1, side, TILE).permute(3, 4, 0, 1, 2)
-        values = self.inward @ patches.reshape(side * side, -1)
-        products = torch.bmm(values.view(side * side, -1, x.shape[-1]), self.filters)
-        tiles = self.outward @ products.view(side * side, -1)
-        tiles = tiles.view(TILE, TILE, rows, columns, -1).permute(2, 0, 3, 1, 4)
-        torch.add(tiles, self.bias, out=output.view(rows, TILE, columns, TILE, -1))
+        points = side * side
+        patches = x.unfold(0, side, TILE).unfold(1, side, TILE)
+        patches = patches.permute(3, 4, 0, 1, 2)
+        values = self.inward @ patches.reshape(points, -1)
+        values = values.view(points, -1, x.shape[-1])
+        products = torch.bmm(values, self.filters)
+        tiles = self.outward @ products.view(points, -1)
+        tiles = tiles.view(TILE, TILE, rows, columns, -1)
+        tiles = tiles.permute(2, 0, 3, 1, 4)
+        tiled_output = output.view(rows, TILE, columns, TILE, -1)
+        torch.add(tiles, self.bias, out=tiled_output)
 
 
 class TrainableWinograd(nn.Conv2d):
@@ -133,11 +140,13 @@ class TrainableWinograd(nn.Conv2d):
         values = self.inward @ self._cut_patches(x, rows, columns)
         values = values.view(len(self.inward), -1, self.in_channels)
         weights = self.weight.permute(2, 3, 1, 0).flatten(0, 1)
-        filters = (self.filters @ weights.flatten(1)).view(-1, *weights.shape[1:])
+        filters = self.filters @ weights.flatten(1)
+        filters = filters.view(-1, *weights.shape[1:])
         products = torch.bmm(values, filters).flatten(1)
         tiles = self.outward @ products
         tiles = tiles.view(TILE, TILE, len(x), rows, columns, self.out_channels)
-        output = tiles.permute(2, 3, 0, 4, 1, 5).reshape(len(x), rows * TILE, columns * TILE, -1)
+        tiles = tiles.permute(2, 3, 0, 4, 1, 5)
+        output = tiles.reshape(len(x), rows * TILE, columns * TILE, -1)
         output = output[:, :height, :width]
         if self.bias is not None:
             output = output + self.bias
@@ -151,13 +160,18 @@ class TrainableWinograd(nn.Conv2d):
         """
         rim = self.kernel_size[0] // 2
         height, width = x.shape[-2:]
-        right = columns * TILE - width + rim
-        bottom = rows * TILE - height + rim
-        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, rim, right, rim, bottom))
+        after = columns * TILE - width + rim
+        below = rows * TILE - height + rim
+        pixels = x.permute(0, 2, 3, 1)
+        padded = F.pad(pixels, (0, 0, rim, after, rim, below))
         blocks = padded.view(len(x), rows + 1, TILE, columns + 1, TILE, -1)
         blocks = blocks.permute(2, 4, 0, 1, 3, 5)
-        high = torch.cat([blocks[:, :, :, :-1], blocks[:, :, :, 1:]], 0)
-        patches = torch.cat([high[:, :, :, :, :-1], high[:, :, :, :, 1:]], 1)
+        upper = blocks[:, :, :, :-1]
+        lower = blocks[:, :, :, 1:]
+        high = torch.cat([upper, lower], 0)
+        left = high[:, :, :, :, :-1]
+        right = high[:, :, :, :, 1:]
+        patches = torch.cat([left, right], 1)
         return patches.flatten(0, 1).flatten(1)
 
 
@@ -191,7 +205,9 @@ def make_transforms(side: int) -> Transforms:
     filters = _make_vandermonde_matrix(side, side)
     outward = _make_vandermonde_matrix(side, TILE).T
     # Rows of the same size on both sides keep rounding errors small.
-    balance = np.sqrt(np.abs(inward).max(1) / np.abs(filters).max(1))[:, None]
+    inward_size = np.abs(inward).max(1)
+    filters_size = np.abs(filters).max(1)
+    balance = np.sqrt(inward_size / filters_size)[:, None]
     inward = inward / balance
     filters = filters * balance
     return Transforms(np.kron(inward, inward), np.kron(filters, filters), np.kron(outward, outward))
@@ -201,8 +217,10 @@ def _make_vandermonde_matrix(side: int, terms: int) -> NDArray[np.float64]:
     """Return the powers 0 ... terms - 1 of the points for filters of a side, and of infinity: only
     the last counts.
     """
-    finite = np.vander(np.array(_POINTS[side], np.float64), terms, increasing=True)
-    return np.vstack([finite, np.eye(terms)[-1:]])
+    points = np.array(_POINTS[side], np.float64)
+    finite = np.vander(points, terms, increasing=True)
+    infinity = np.eye(terms)[-1:]
+    return np.vstack([finite, infinity])
 
 
 def use_winograd_for_inference(network: nn.Module, device: str) -> nn.Module:
@@ -233,9 +251,13 @@ def is_faster_by_winograd(conv: nn.Conv2d) -> bool:
     faster by it.
     """
     side = conv.kernel_size[0]
-    is_plain = conv.kernel_size == (side, side) and conv.dilation == (1, 1) and conv.groups == 1
-    keeps_size = conv.stride == (1, 1) and conv.padding == (side // 2, side // 2)
-    if not is_plain or not keeps_size or conv.padding_mode != "zeros":
+    rim = side // 2
+    is_square = conv.kernel_size == (side, side)
+    is_dense = conv.dilation == (1, 1) and conv.groups == 1
+    keeps_size = conv.stride == (1, 1) and conv.padding == (rim, rim)
+    if not (is_square and is_dense and keeps_size and conv.padding_mode == "zeros"):
         return False
     least = _LEAST_CHANNELS.get(side)
-    return least is not None and min(conv.in_channels, conv.out_channels) >= least
+    if least is None:
+        return False
+    return min(conv.in_channels, conv.out_channels) >= least
