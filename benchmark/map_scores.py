@@ -105,14 +105,14 @@ def measure_map_errors(estimate: SigmaPixels, truth: SigmaPixels) -> MapErrors:
     Raises:
         ValueError: if the shapes differ or there are no pixels.
     """
-    found, true = _as_doubles(estimate, truth)
-    error = found - true
+    estimate, truth = _as_doubles(estimate, truth)
+    error = estimate - truth
     return MapErrors(
         n=error.size,
         mae=float(np.abs(error).mean()),
         rmse=float(np.sqrt(np.square(error).mean())),
         bias=float(error.mean()),
-        pearson=_pearson_correlation(found, true),
+        pearson=_pearson_correlation(estimate, truth),
     )
 
 
@@ -129,19 +129,22 @@ def measure_errors_by_sigma(
     Raises:
         ValueError: if the shapes differ or there are no pixels.
     """
-    found, true = _as_doubles(estimate, truth)
+    estimates, truths = _as_doubles(estimate, truth)
     errors: dict[str, MapErrors | None] = {}
     for low, high in itertools.pairwise(edges):
-        inside = (true >= low) & (true < high)
-        errors[name_sigma_bin(low, high)] = (
-            measure_map_errors(found[inside], true[inside]) if inside.any() else None
-        )
+        name = name_sigma_bin(low, high)
+        inside = (truths >= low) & (truths < high)
+        errors[name] = None
+        if inside.any():
+            errors[name] = measure_map_errors(estimates[inside], truths[inside])
     return errors
 
 
 def name_sigma_bin(low: float, high: float) -> str:
     """Return "0.5-1", or "3+" for a bin without upper edge."""
-    return f"{low:g}+" if math.isinf(high) else f"{low:g}-{high:g}"
+    if math.isinf(high):
+        return f"{low:g}+"
+    return f"{low:g}-{high:g}"
 
 
 def roc_auc(estimate: Map, mask: Mask) -> float:
@@ -155,13 +158,15 @@ def roc_auc(estimate: Map, mask: Mask) -> float:
     Raises:
         ValueError: if the shapes differ, or the mask does not hold both classes.
     """
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
-    score, positive = _flatten_with_mask(estimate, mask)
-    n_positive = int(positive.sum())
-    n_negative = positive.size - n_positive
-    above = rankdata(score)[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(above / (n_positive * n_negative))
+    scores, is_positive = _flatten_with_mask(estimate, mask)
+    scores = scores.astype(np.float64)  # scipy sums ranks in the type of the scores
+    positives = scores[is_positive]
+    negatives = scores[~is_positive]
+    # `method` is that of the p-value, which is not used.
+    pairs_in_order = mannwhitneyu(positives, negatives, method="asymptotic").statistic
+    return float(pairs_in_order / (positives.size * negatives.size))
 
 
 def find_best_f_score(estimate: Map, mask: Mask, beta2: float) -> BestFScore:
@@ -176,23 +181,21 @@ def find_best_f_score(estimate: Map, mask: Mask, beta2: float) -> BestFScore:
     Raises:
         ValueError: if the shapes differ, or the mask does not hold both classes.
     """
-    score, positive = _flatten_with_mask(estimate, mask)
-    order = np.argsort(-score, kind="stable")
-    score = score[order]
-    hits = np.cumsum(positive[order])
-    last = np.flatnonzero(
-        np.append(score[1:] != score[:-1], True)
-    )  # equal sigmas are marked together
-    marked, hits = last + 1, hits[last]
-    values = (
-        (1 + beta2) * hits / (marked + beta2 * positive.sum())
-    )  # the formula above, free of 0 / 0
+    scores, is_positive = _flatten_with_mask(estimate, mask)
+    order = np.argsort(-scores, kind="stable")
+    scores = scores[order]
+    # Equal sigmas are marked together, so a threshold is the last pixel of its sigma.
+    last_of_sigma = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+    marks = last_of_sigma + 1
+    hits = np.cumsum(is_positive[order])[last_of_sigma]
+    positives = is_positive.sum()
+    values = (1 + beta2) * hits / (marks + beta2 * positives)  # the formula above, free of 0 / 0
     best = int(values.argmax())
     return BestFScore(
         value=float(values[best]),
-        threshold=float(score[last[best]]),
-        precision=float(hits[best] / marked[best]),
-        recall=float(hits[best] / positive.sum()),
+        threshold=float(scores[last_of_sigma[best]]),
+        precision=float(hits[best] / marks[best]),
+        recall=float(hits[best] / positives),
     )
 
 
@@ -208,7 +211,9 @@ def explain_single_class(mask: Mask) -> str | None:
     """Return why a mask cannot be scored against, or None if it holds both classes."""
     if mask.all():
         return "the mask is out of focus everywhere"
-    return None if mask.any() else "the mask is in focus everywhere"
+    if not mask.any():
+        return "the mask is in focus everywhere"
+    return None
 
 
 def score_blur_map(estimate: Map, sample: Sample) -> MapValues:
@@ -218,11 +223,11 @@ def score_blur_map(estimate: Map, sample: Sample) -> MapValues:
     Raises:
         ValueError: if the sample asks for a crop that leaves nothing.
     """
-    dropped = _count_dropped_columns(sample, estimate.shape[1])
-    width = estimate.shape[1] - dropped
+    columns_dropped = _count_dropped_columns(sample, estimate.shape[1])
+    width = estimate.shape[1] - columns_dropped
     estimate = estimate[:, :width]
     values: MapValues = {
-        "columns_dropped": dropped,
+        "columns_dropped": columns_dropped,
         "pearson_reason": NO_TRUTH,
         "auc_reason": NO_MASK,
     }
@@ -251,13 +256,17 @@ def _score_against_true_map(estimate: Map, truth: Map) -> MapValues:
         "constant_mae_px": measure_map_errors(np.full(truth.shape, np.median(truth)), truth).mae,
     }  # fmt: skip
     if errors.pearson is None:
-        values["pearson_reason"] = TRUTH_CONSTANT if np.ptp(truth) == 0 else ESTIMATE_CONSTANT
+        is_truth_constant = np.ptp(truth) == 0
+        values["pearson_reason"] = TRUTH_CONSTANT if is_truth_constant else ESTIMATE_CONSTANT
     for name, part in measure_errors_by_sigma(estimate, truth).items():
-        values |= {
-            f"n_px {name}": part.n if part else 0,
-            f"mae_px {name}": part.mae if part else None,
-            f"bias_px {name}": part.bias if part else None,
-        }
+        if part is None:
+            values |= {f"n_px {name}": 0, f"mae_px {name}": None, f"bias_px {name}": None}
+        else:
+            values |= {
+                f"n_px {name}": part.n,
+                f"mae_px {name}": part.mae,
+                f"bias_px {name}": part.bias,
+            }
     return values
 
 
@@ -270,12 +279,12 @@ def _score_against_mask(estimate: Map, mask: Mask) -> MapValues:
     if values["auc_reason"] is None:
         values["auc"] = roc_auc(estimate, mask)
         for name, beta2 in F_SCORE_BETA2.items():
-            found = find_best_f_score(estimate, mask, beta2)
+            best = find_best_f_score(estimate, mask, beta2)
             values |= {
-                name: found.value,
-                f"{name}_threshold_px": found.threshold,
-                f"{name}_precision": found.precision,
-                f"{name}_recall": found.recall,
+                name: best.value,
+                f"{name}_threshold_px": best.threshold,
+                f"{name}_precision": best.precision,
+                f"{name}_recall": best.recall,
                 f"{name}_of_all": f_score_of_all_pixels(mask, beta2),
             }
     return values
@@ -292,15 +301,11 @@ def _as_doubles(
 
 
 def _pearson_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    from scipy.stats import pearsonr
+
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
-    first, second = (values - values.mean() for values in (one, other))
-    first, second = (
-        first / np.abs(first).max(),
-        second / np.abs(second).max(),
-    )  # so that no square under- or overflows
-    product = (first * second).sum() / math.sqrt(np.square(first).sum() * np.square(second).sum())
-    return float(np.clip(product, -1, 1))
+    return float(pearsonr(one.ravel(), other.ravel()).statistic)
 
 
 def _flatten_with_mask(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -317,7 +322,16 @@ def _flatten_with_mask(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], 
 # The run
 # --------------------------------------------------------------------------------------------------
 
-_SIGMA_BINS = tuple(name_sigma_bin(low, high) for low, high in itertools.pairwise(SIGMA_BIN_EDGES))
+_BIN_COLUMNS = [
+    f"{measure} {name_sigma_bin(low, high)}"
+    for low, high in itertools.pairwise(SIGMA_BIN_EDGES)
+    for measure in ("n_px", "mae_px", "bias_px")
+]
+_F_SCORE_COLUMNS = [
+    f"{name}{part}"
+    for name in F_SCORE_BETA2
+    for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")
+]
 _MAX_TRACEBACK_LENGTH = 4000
 MAP_COLUMNS: Final = (
     "key",
@@ -344,16 +358,12 @@ MAP_COLUMNS: Final = (
     "pearson",
     "pearson_reason",
     "constant_mae_px",
-    *(f"{measure} {name}" for name in _SIGMA_BINS for measure in ("n_px", "mae_px", "bias_px")),
+    *_BIN_COLUMNS,
     "mask_px",
     "mask_share",
     "auc",
     "auc_reason",
-    *(
-        f"{name}{part}"
-        for name in F_SCORE_BETA2
-        for part in ("", "_threshold_px", "_precision", "_recall", "_of_all")
-    ),
+    *_F_SCORE_COLUMNS,
     "seconds_seen",
     "traceback",
 )
@@ -413,34 +423,34 @@ def score_maps(
     settings.folder.mkdir(parents=True, exist_ok=True)
     path = settings.folder / MAPS_CSV
     tasks = plan.plan_tasks(methods, data, [Track(depth)], noises)
-    earlier = {str(row["key"]): row for row in _read_map_rows(path)}
-    _write_map_rows(path, earlier.values())
-    made: dict[str, MapRow] = {}
+    earlier_rows = {str(row["key"]): row for row in _read_map_rows(path)}
+    _write_map_rows(path, earlier_rows.values())
+    rows: dict[str, MapRow] = {}
     with path.open("a", encoding="utf-8", newline="") as file:
-        for cell, found in console.track(
-            _do_map_tasks(tasks, settings, jobs, timeout), len(tasks), "estimating"
-        ):
-            row = _make_map_row(cell, found)
-            if row["seconds_seen"] is None and cell.key in earlier:
-                row["seconds_seen"] = earlier[cell.key]["seconds_seen"]
-            _report_lost_cell(cell, found)
+        outcomes = _do_map_tasks(tasks, settings, jobs, timeout)
+        for cell, outcome in console.track(outcomes, len(tasks), "estimating"):
+            row = _make_map_row(cell, outcome)
+            if row["seconds_seen"] is None and cell.key in earlier_rows:
+                row["seconds_seen"] = earlier_rows[cell.key]["seconds_seen"]
+            _report_lost_cell(cell, outcome)
             csv.DictWriter(file, MAP_COLUMNS).writerow(row)
             file.flush()
-            made[cell.key] = row
-    rows = [made[task.cell.key] for task in tasks]
-    _write_map_rows(path, [*rows, *(row for key, row in earlier.items() if key not in made)])
-    return rows
+            rows[cell.key] = row
+    rows_in_order = [rows[task.cell.key] for task in tasks]
+    other_rows = [row for key, row in earlier_rows.items() if key not in rows]
+    _write_map_rows(path, [*rows_in_order, *other_rows])
+    return rows_in_order
 
 
-def _report_lost_cell(cell: Cell, found: MapOutcome | Failure) -> None:
-    if isinstance(found, Failure):
+def _report_lost_cell(cell: Cell, outcome: MapOutcome | Failure) -> None:
+    if isinstance(outcome, Failure):
         console.note(
-            f"{found.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
-            f"{found.reason}"
+            f"{outcome.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
+            f"{outcome.reason}"
         )
 
 
-def _make_map_row(cell: Cell, found: MapOutcome | Failure) -> MapRow:
+def _make_map_row(cell: Cell, outcome: MapOutcome | Failure) -> MapRow:
     facts: MapRow = {
         "key": cell.key,
         "dataset": cell.dataset,
@@ -454,14 +464,15 @@ def _make_map_row(cell: Cell, found: MapOutcome | Failure) -> MapRow:
         "method": cell.method,
         "version": cell.method_version,
         "weights": cell.weights,
-        "status": found.status,
-        "reason": found.reason,
-        "map": map_file_of_cell(cell) if found.status == "ok" else None,
+        "status": outcome.status,
+        "reason": outcome.reason,
     }
-    if isinstance(found, Failure):
-        facts["traceback"] = found.traceback and found.traceback[-_MAX_TRACEBACK_LENGTH:]
-    else:
-        facts |= {"seconds_seen": found.seconds} | dict(found.values)
+    if outcome.status == "ok":
+        facts["map"] = map_file_of_cell(cell)
+    if isinstance(outcome, MapOutcome):
+        facts |= {"seconds_seen": outcome.seconds, **outcome.values}
+    elif outcome.traceback is not None:
+        facts["traceback"] = outcome.traceback[-_MAX_TRACEBACK_LENGTH:]
     return dict.fromkeys(MAP_COLUMNS) | facts
 
 
@@ -478,11 +489,16 @@ def _read_map_rows(path: Path) -> list[MapRow]:
         raise DataError(
             f"{path}: is not a table of map scores ({error}); move it away or use another --out"
         ) from error
-    whole = (row for row in rows if row.get("key") and None not in row and None not in row.values())
-    return [
-        dict.fromkeys(MAP_COLUMNS) | {key: value or None for key, value in row.items()}
-        for row in whole
-    ]
+    return [_parse_map_row(row) for row in rows if _is_whole_row(row)]
+
+
+def _is_whole_row(row: Mapping[str | None, str | None]) -> bool:
+    """Return whether a line has a key and as many fields as there are columns."""
+    return bool(row.get("key")) and None not in row and None not in row.values()
+
+
+def _parse_map_row(row: Mapping[str, str]) -> MapRow:
+    return dict.fromkeys(MAP_COLUMNS) | {name: text or None for name, text in row.items()}
 
 
 def _write_map_rows(path: Path, rows: Iterable[MapRow]) -> None:

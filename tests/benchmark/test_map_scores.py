@@ -63,13 +63,11 @@ def test_errors_are_those_of_exact_sums(maps: tuple[np.ndarray, np.ndarray]) -> 
     assert found.bias == pytest.approx(math.fsum(errors) / len(errors), abs=1e-12)
 
 
-def test_correlation_agrees_with_scipy() -> None:
-    from scipy.stats import pearsonr
-
+def test_correlation_agrees_with_numpy() -> None:
     rng = np.random.default_rng(0)
     truth = rng.gamma(2, 1, (40, 30)).astype(np.float32)
     estimate = (truth + rng.normal(0, 1, truth.shape)).astype(np.float32)
-    expected = pearsonr(estimate.ravel().astype(float), truth.ravel().astype(float)).statistic
+    expected = np.corrcoef(estimate.ravel().astype(float), truth.ravel().astype(float))[0, 1]
     assert map_scores.measure_map_errors(estimate, truth).pearson == pytest.approx(
         expected, abs=1e-12
     )
@@ -129,15 +127,15 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(case: tuple[np.ndarray, np
     assert map_scores.roc_auc(estimate, ~mask) == pytest.approx(1 - np.mean(pairs), abs=1e-12)
 
 
-def test_auc_agrees_with_scipy_and_sees_order_only() -> None:
-    from scipy.stats import mannwhitneyu
-
+def test_auc_of_many_pixels_counts_pairs_and_sees_order_only() -> None:
     rng = np.random.default_rng(1)
     estimate = rng.gamma(2, 1, (80, 60)).astype(np.float32).round(1)
     mask = rng.random((80, 60)) < 0.2 + 0.1 * estimate
-    expected = mannwhitneyu(estimate[mask], estimate[~mask]).statistic / (
-        mask.sum() * (~mask).sum()
-    )
+    positives = estimate[mask].astype(float)
+    negatives = np.sort(estimate[~mask].astype(float))
+    below = np.searchsorted(negatives, positives, side="left")
+    not_above = np.searchsorted(negatives, positives, side="right")
+    expected = (below + not_above).sum() / 2 / (positives.size * negatives.size)
     assert map_scores.roc_auc(estimate, mask) == pytest.approx(expected, abs=1e-12)
     assert map_scores.roc_auc(np.exp(estimate), mask) == map_scores.roc_auc(estimate, mask)
 
