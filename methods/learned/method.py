@@ -90,8 +90,8 @@ class MethodWithNetwork(Method):
             weights_structure = {**self.defaults, **checkpoint.card.parameters}
             self.card = _extend_card(self.card, checkpoint.card)
         id_structure = {key: value for key, value in (structure or {}).items() if value is not None}
-        merged = {**self.defaults, **weights_structure, **id_structure}
-        self.structure: Mapping[str, Scalar] = MappingProxyType(merged)
+        full_structure = {**self.defaults, **weights_structure, **id_structure}
+        self.structure: Mapping[str, Scalar] = MappingProxyType(full_structure)
         self._missing_weights = self._explain_missing_weights(checkpoint, weights_structure)
         if tile and self.halo is None:
             raise UsageError(

@@ -171,10 +171,10 @@ class GaussianConvolution(nn.Module):
         """
         count = len(self._order.kernels) // COLOURS
         if self._filtering == "banded":
-            filtered = self._filter_by_matrices(x)
+            planes = self._filter_by_matrices(x)
         else:
-            filtered = self._filter_by_convolutions(x)
-        responses = filtered.view(len(x), COLOURS * count, *x.shape[-2:])
+            planes = self._filter_by_convolutions(x)
+        responses = planes.view(len(x), COLOURS * count, *x.shape[-2:])
         places = [
             colour * count + kernel
             for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
