@@ -25,7 +25,7 @@ from benchmark.apply import (
     prepare_for_user,
 )
 from benchmark.registry import METHODS, create, list_checkpoints
-from benchmark.spec import parse_list
+from benchmark.spec import parse_ids
 
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
 
@@ -251,7 +251,7 @@ def _check_variants(subject: _MethodUnderTest) -> None:
     texts = list(itertools.chain.from_iterable(subject.kind.variants.values()))
     if not texts:
         raise Skip("no variants")
-    for spec in parse_list([f"{name}:{text}" for text in texts]):
+    for spec in parse_ids([f"{name}:{text}" for text in texts]):
         create(METHODS, spec)
 
 

@@ -30,7 +30,7 @@ _PLAIN_LINE_EVERY = 10.0
 """Seconds between progress lines when the output is not a terminal."""
 
 
-def wide() -> Console:
+def wide_console() -> Console:
     """Return a console for tables: a pipe or a log gets the whole table instead of one squeezed
     into 80 columns.
     """
@@ -42,24 +42,27 @@ def print_line(text: object) -> None:
     out.print(str(text), highlight=False, markup=False)
 
 
-def error(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error for a person."""
     err.print(f"[bold red]error:[/] {escape(message)}", highlight=False)
 
 
-def note(message: str) -> None:
+def print_note(message: str) -> None:
     """Print a line that is not part of a result."""
     err.print(escape(message), highlight=False)
 
 
-def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def track_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yield `items`, showing how many of `total` are done and how long the rest will take."""
     if total == 0:
         return
-    yield from _bar(items, total, what) if sys.stderr.isatty() else _lines(items, total, what)
+    if sys.stderr.isatty():
+        yield from _show_progress_bar(items, total, what)
+    else:
+        yield from _print_progress_lines(items, total, what)
 
 
-def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _show_progress_bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
@@ -71,20 +74,21 @@ def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             progress.advance(task)
 
 
-def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    started = spoken = time.monotonic()
+def _print_progress_lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    start = time.monotonic()
+    last_line = start
     for number, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if number == total or now - spoken > _PLAIN_LINE_EVERY:
-            spoken = now
-            left = (now - started) / number * (total - number)
-            note(f"{what}: {number}/{total}, {now - started:.0f} s, about {left:.0f} s left")
+        if number == total or now - last_line > _PLAIN_LINE_EVERY:
+            last_line = now
+            left = (now - start) / number * (total - number)
+            print_note(f"{what}: {number}/{total}, {now - start:.0f} s, about {left:.0f} s left")
 
 
-def tally(reasons: Iterable[tuple[str, str, str]]) -> list[str]:
+def count_reasons(reasons: Iterable[tuple[str, str, str]]) -> list[str]:
     """Return one line per (status, subject, reason) with its count, most frequent first."""
-    counted = Counter(reasons).most_common()
-    return [
-        f"{status}: {subject} ({count}): {reason}" for (status, subject, reason), count in counted
-    ]
+    lines: list[str] = []
+    for (status, subject, reason), count in Counter(reasons).most_common():
+        lines.append(f"{status}: {subject} ({count}): {reason}")
+    return lines

@@ -50,7 +50,7 @@ def follow_methods(
     for dataset in data:
         tasks += plan.plan_tasks(methods, dataset, [Track("u8")], noises)
     results = map_in_processes(follow_cell, tasks, settings, jobs=jobs)
-    traces = dict(console.track(results, len(tasks), "following"))
+    traces = dict(console.track_progress(results, len(tasks), "following"))
     rows: list[StepRow] = []
     for task in tasks:
         rows += _make_step_rows(task.cell, traces[task])

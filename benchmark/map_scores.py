@@ -428,7 +428,7 @@ def score_maps(
     rows: dict[str, MapRow] = {}
     with path.open("a", encoding="utf-8", newline="") as file:
         outcomes = _do_map_tasks(tasks, settings, jobs, timeout)
-        for cell, outcome in console.track(outcomes, len(tasks), "estimating"):
+        for cell, outcome in console.track_progress(outcomes, len(tasks), "estimating"):
             row = _make_map_row(cell, outcome)
             if row["seconds_seen"] is None and cell.key in earlier_rows:
                 row["seconds_seen"] = earlier_rows[cell.key]["seconds_seen"]
@@ -444,7 +444,7 @@ def score_maps(
 
 def _report_lost_cell(cell: Cell, outcome: MapOutcome | Failure) -> None:
     if isinstance(outcome, Failure):
-        console.note(
+        console.print_note(
             f"{outcome.status}: {cell.method} on {cell.sample}, noise {cell.noise.sigma:g}: "
             f"{outcome.reason}"
         )

@@ -14,7 +14,7 @@ from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, GROUPS, METHODS, create, plugin_hash
-from benchmark.spec import ResolvedId, Spec, parse_list
+from benchmark.spec import ResolvedId, Spec, parse_ids
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def select_methods(
     """
     catalogue = CheckpointCatalogue.of_user()
     methods: dict[str, PlannedMethod] = {}
-    for spec in parse_list(texts):
+    for spec in parse_ids(texts):
         if spec.name in GROUPS:
             members = _plan_group(spec, catalogue, note)
         else:
@@ -103,7 +103,7 @@ def _list_group_members(group: str, name: str, kind: type[Method]) -> list[Spec]
         return [Spec(name)]
     members: list[Spec] = []
     for text in kind.variants.get(group, ()):
-        members += parse_list([f"{name}:{text}"])
+        members += parse_ids([f"{name}:{text}"])
     return members
 
 

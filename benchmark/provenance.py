@@ -34,44 +34,44 @@ _PACKAGES = [
 ]
 
 
-def collect(**facts: Any) -> dict[str, Any]:
+def collect_provenance(**facts: Any) -> dict[str, Any]:
     """Return the provenance of one command, JSON-ready; `facts` (data fingerprints, weights ...)
     are added to it.
     """
     return {
         "command": shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         "suite": __version__,
-        "git": git_state(Path(__file__).parent.parent),
+        "git": read_git_state(Path(__file__).parent.parent),
         "python": platform.python_version(),
-        "packages": versions(),
-        "machine": machine(),
+        "packages": list_versions(),
+        "machine": describe_machine(),
         **facts,
     }
 
 
-def versions(names: Iterable[str] = _PACKAGES) -> Mapping[str, str | None]:
+def list_versions(names: Iterable[str] = _PACKAGES) -> Mapping[str, str | None]:
     """Return package -> installed version, None if absent; imports nothing."""
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory, threads and system."""
     return {
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": _read_processor_name(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
     }
 
 
-def _processor() -> str:
+def _read_processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -80,20 +80,20 @@ def _processor() -> str:
     return next(names, platform.processor() or platform.machine())
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
+def read_git_state(folder: Path) -> dict[str, Any] | None:
     """Return commit and whether the tree has uncommitted changes, or None outside a git checkout of
     the suite.
     """
-    commit = _git(folder, "rev-parse", "HEAD")
-    top = _git(folder, "rev-parse", "--show-toplevel")
+    commit = _run_git(folder, "rev-parse", "HEAD")
+    top = _run_git(folder, "rev-parse", "--show-toplevel")
     if commit is None or top is None or Path(top) != folder.resolve():
         return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    return {"commit": commit, "dirty": bool(_run_git(folder, "status", "--porcelain"))}
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _run_git(folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603
+        process = subprocess.run(  # noqa: S603
             ["git", "-C", str(folder), *words],  # noqa: S607
             capture_output=True,
             text=True,
@@ -102,9 +102,9 @@ def _git(folder: Path, *words: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
-def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
+def hash_files(paths: Iterable[Path]) -> dict[str, str]:
     """Return file name -> SHA-256, for plug-in files and weights."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

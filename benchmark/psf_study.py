@@ -147,7 +147,7 @@ def run_psf_study(
     pool = joblib.Parallel(n_jobs=processes, return_as="generator")
     results = pool(joblib.delayed(_fit_task)(task) for task in tasks)
     rows: list[dict[str, Any]] = []
-    for task_rows in console.track(results, len(tasks), "PSFs"):
+    for task_rows in console.track_progress(results, len(tasks), "PSFs"):
         rows.extend(task_rows)
     return PsfStudy(pd.DataFrame(rows), _fit_examples(full_size))
 

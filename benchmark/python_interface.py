@@ -169,7 +169,7 @@ def evaluate(
     )
     for score in scores:
         if score.value is None:
-            console.note(f"{score.key}: {score.reason}")
+            console.print_note(f"{score.key}: {score.reason}")
     return {score.key: float("nan") if score.value is None else score.value for score in scores}
 
 
@@ -208,7 +208,7 @@ def _divide_exactly(picture: NDArray[np.generic]) -> Picture:
 
 @functools.cache
 def _say_conversion(dtype: str, largest: int) -> None:
-    console.note(f"{dtype} arrays are divided by {largest}, which loses nothing")
+    console.print_note(f"{dtype} arrays are divided by {largest}, which loses nothing")
 
 
 def _bit_depth(array: ArrayLike) -> int:

@@ -27,7 +27,7 @@ from typing import Any, Generic, TypeVar
 from benchmark.api import BenchmarkError, DataError, Dataset, Importer, Method, Metric, UsageError
 from benchmark.checkpoints import PREFERRED_TAG, Checkpoint, CheckpointCatalogue
 from benchmark.metrics.protocols import Protocol
-from benchmark.spec import ResolvedId, Spec, parse, suggest_name
+from benchmark.spec import ResolvedId, Spec, parse_id, suggest_name
 
 T = TypeVar("T")
 ConstructorField = tuple[Any, Any]
@@ -251,7 +251,7 @@ def resolve_id(
     Raises:
         UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
     """
-    spec = parse(text) if isinstance(text, str) else text
+    spec = parse_id(text) if isinstance(text, str) else text
     factory = registry.get(spec.name)
     fields = _constructor_fields(factory, hidden={*injected, "checkpoint"})
     values, json_values = _validate_parameters(spec, fields)

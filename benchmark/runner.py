@@ -58,7 +58,7 @@ def select_missing_tasks(
         applies: whether a cell is to be scored under a protocol (it must have its input track).
         keep: outputs are asked for too, so a cell whose output was not kept is done again.
     """
-    stored_cells = store.done()
+    stored_cells = store.stored_cells()
     rulers = {name: _list_required_rulers(protocol) for name, protocol in protocols.items()}
     missing_tasks: list[Task] = []
     for task in tasks:

@@ -54,7 +54,9 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is KeyboardInterrupt:
-            console.note("stopped; what was finished is kept, and the same command does the rest")
+            console.print_note(
+                "stopped; what was finished is kept, and the same command does the rest"
+            )
         elif kind is None and self._number:
             self.store.finish_run(self._number)
         self.store.__exit__()
@@ -75,7 +77,9 @@ class Session:
         )
         self.store.ask(self._number, [task.cell for task in tasks])
         finished_count = len(tasks) - len(missing_tasks)
-        console.note(f"{len(tasks)} cells, {finished_count} already done -> {self.store.folder}")
+        console.print_note(
+            f"{len(tasks)} cells, {finished_count} already done -> {self.store.folder}"
+        )
         return missing_tasks
 
     def select_unscored(self) -> list[Task]:
@@ -101,7 +105,7 @@ class Session:
         scorable_tasks = [task for task in tasks if task.output is not None]
         self.lost_outputs = len(tasks) - len(scorable_tasks)
         if self.lost_outputs:
-            console.note(
+            console.print_note(
                 f"{self.lost_outputs} outputs are no longer there and cannot be scored; `run` "
                 f"makes them again"
             )
@@ -141,7 +145,7 @@ class Session:
             jobs=jobs,
             timeout=timeout,
         )
-        outcomes = console.track(stream, len(tasks), what)
+        outcomes = console.track_progress(stream, len(tasks), what)
         return sum(_report_failure(task, outcome) for task, outcome in outcomes)
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
@@ -156,7 +160,7 @@ class Session:
         console.out.print(summary, highlight=False)
         unfinished_rows = [row for row in rows if row["status"] != "ok"]
         reasons = [(row["status"], row["method"], str(row["reason"])) for row in unfinished_rows]
-        for line in console.tally(reasons):
+        for line in console.count_reasons(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
         self._report_failed_scores(keys)
         console.out.print(_describe_paces(rows), highlight=False, markup=False)
@@ -175,7 +179,7 @@ class Session:
         reasons = [
             ("failed", f"{row['protocol']} {row['measure']}", row["reason"]) for row in failed
         ]
-        for line in console.tally(reasons):
+        for line in console.count_reasons(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
 
 
@@ -201,5 +205,5 @@ def _report_failure(task: Task, outcome: Outcome) -> bool:
     if outcome.status not in ("failed", "timeout"):
         return False
     where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
-    console.note(f"{outcome.status}: {where}: {outcome.reason}")
+    console.print_note(f"{outcome.status}: {where}: {outcome.reason}")
     return True

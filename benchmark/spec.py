@@ -53,7 +53,7 @@ class ResolvedId:
         return json.dumps(self.parameters, sort_keys=True)
 
 
-def parse(text: str) -> Spec:
+def parse_id(text: str) -> Spec:
     """Parse one id. A comma item without `=` continues the value before it, so paths may hold
     commas.
 
@@ -64,7 +64,7 @@ def parse(text: str) -> Spec:
     name, _, checkpoint = head.partition(".")
     if not name:
         raise UsageError(f"{text!r} has no name; write name[.checkpoint][:key=value,...]")
-    return Spec(name, checkpoint or None, _parameters(text, body))
+    return Spec(name, checkpoint or None, _parse_parameters(text, body))
 
 
 def suggest_name(name: str, names: Iterable[str]) -> str:
@@ -73,19 +73,22 @@ def suggest_name(name: str, names: Iterable[str]) -> str:
     return f"did you mean {matches[0]!r}?" if matches else ""
 
 
-def parse_list(texts: Iterable[str]) -> list[Spec]:
+def parse_ids(texts: Iterable[str]) -> list[Spec]:
     """Parse repeated options that may each hold a comma list; raises UsageError as `parse` does."""
-    specs = [parse(item) for text in texts for item in _split(text)]
+    specs: list[Spec] = []
+    for text in texts:
+        specs += [parse_id(item) for item in _split_comma_list(text)]
     if not specs:
         raise UsageError("nothing was named; write at least one id, or 'all'")
     return specs
 
 
-def _split(text: str) -> list[str]:
+def _split_comma_list(text: str) -> list[str]:
     items: list[str] = []
     for part in text.split(","):
         if _is_parameter(part) and items:
-            items[-1] += ("," if ":" in items[-1] else ":") + part
+            separator = "," if ":" in items[-1] else ":"
+            items[-1] += separator + part
         elif part.strip():
             items.append(part)
     return items
@@ -95,10 +98,12 @@ def _is_parameter(part: str) -> bool:
     return "=" in part and ":" not in part.partition("=")[0]
 
 
-def _parameters(text: str, body: str) -> dict[str, str]:
+def _parse_parameters(text: str, body: str) -> dict[str, str]:
     values: dict[str, str] = {}
+    if not body.strip():
+        return values
     last = ""
-    for part in body.split(",") if body.strip() else []:
+    for part in body.split(","):
         key, equals, value = part.partition("=")
         key = key.strip()
         if not equals and last:

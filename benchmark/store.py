@@ -167,7 +167,7 @@ class Store:
 
     def start_run(self, provenance: Mapping[str, Any]) -> int:
         """Record the start of a command; return its number."""
-        row = (_now(), json.dumps(provenance, sort_keys=True))
+        row = (_utc_now(), json.dumps(provenance, sort_keys=True))
         number = self._db.execute(
             "INSERT INTO runs (started, provenance) VALUES (?, ?)", row
         ).lastrowid
@@ -176,7 +176,7 @@ class Store:
 
     def finish_run(self, number: int) -> None:
         """Record the end of a command; for information only."""
-        self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_now(), number))
+        self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_utc_now(), number))
 
     def put_cards(self, cards: Mapping[str, AnyCard]) -> None:
         """Write what tables must say about methods, data sets and protocols, so that reports need
@@ -202,16 +202,17 @@ class Store:
         what was computed once is not lost when it is tried again (for a further protocol, say) and
         fails.
         """
-        told = (
-            _text(outcome.reason),
-            _text(outcome.traceback),
+        outcome_values = (
+            outcome.status,
+            _to_unicode(outcome.reason),
+            _to_unicode(outcome.traceback),
             outcome.seconds,
-            _text(outcome.scene),
+            _to_unicode(outcome.scene),
             outcome.output,
         )
-        values = (cell.key, run, *_row(cell), outcome.status, *told, _now(), run)
+        values = (cell.key, run, *_cell_to_row(cell), *outcome_values, _utc_now(), run)
         with self._transaction():
-            self._db.execute(_upsert("cells", _PUT_COLUMNS), values)
+            self._db.execute(_format_upsert("cells", _PUT_COLUMNS), values)
             self._insert_scores(cell.key, outcome.scores, rulers, run)
 
     def put_scores(
@@ -227,7 +228,7 @@ class Store:
         for protocol, values in scores.items():
             for score in values:
                 ruler = rulers[protocol, score.key]
-                reason = _text(score.reason)
+                reason = _to_unicode(score.reason)
                 row = (key, protocol, score.key, score.value, reason, ruler, run, score.status)
                 # What was measured where the metric was available is not lost where it is not.
                 verb = "IGNORE" if score.status == "unavailable" else "REPLACE"
@@ -249,27 +250,25 @@ class Store:
                 "UPDATE cells SET asked = ?, method = ?, dataset = ? WHERE key = ?", rows
             )
 
-    def done(self) -> dict[str, StoredCell]:
-        """Return key -> what is known, for every stored cell."""
-        scored: dict[str, dict[tuple[str, str], tuple[str, ScoreStatus]]] = {}
+    def stored_cells(self) -> dict[str, StoredCell]:
+        """Return key -> what the store holds of it, for every cell."""
+        scores: dict[str, dict[tuple[str, str], tuple[str, ScoreStatus]]] = {}
         query = "SELECT cell, protocol, measure, ruler, status FROM scores"
         for key, protocol, measure, ruler, status in self._db.execute(query):
-            scored.setdefault(key, {})[protocol, measure] = (ruler, status)
-        cells = self._db.execute("SELECT key, status, output FROM cells")
-        return {
-            row["key"]: StoredCell(row["status"], row["output"], scored.get(row["key"], {}))
-            for row in cells
-        }
+            scores.setdefault(key, {})[protocol, measure] = (ruler, status)
+        stored_cells: dict[str, StoredCell] = {}
+        for key, status, output in self._db.execute("SELECT key, status, output FROM cells"):
+            stored_cells[key] = StoredCell(status, output, scores.get(key, {}))
+        return stored_cells
 
     def cells(self) -> Iterator[tuple[Cell, StoredCell]]:
-        """Return every stored cell with what is known of it, in the order of data set, sample,
+        """Yield every cell with what the store holds of it, in the order of data set, sample,
         noise and method.
         """
-        done = self.done()
-        for row in self._db.execute(
-            "SELECT * FROM cells ORDER BY dataset, sample, track, sigma, method, key"
-        ):
-            yield _cell(row), done[row["key"]]
+        stored_cells = self.stored_cells()
+        query = "SELECT * FROM cells ORDER BY dataset, sample, track, sigma, method, key"
+        for row in self._db.execute(query):
+            yield _cell_from_row(row), stored_cells[row["key"]]
 
     def rows(self, table: Literal["runs", "cells", "scores"]) -> list[dict[str, Any]]:
         """Return a whole table as dictionaries, for frames and exports."""
@@ -277,7 +276,7 @@ class Store:
         return [dict(row) for row in self._db.execute(query)]
 
 
-def _upsert(table: str, columns: Sequence[str]) -> str:
+def _format_upsert(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
     news = ", ".join(f"{name} = excluded.{name}" for name in columns)
     guard = f"excluded.status = 'ok' OR {table}.status != 'ok'"
@@ -287,31 +286,28 @@ def _upsert(table: str, columns: Sequence[str]) -> str:
     )
 
 
-def _row(cell: Cell) -> list[Any]:
+def _cell_to_row(cell: Cell) -> list[Any]:
     flat = dataclasses.asdict(cell) | dataclasses.asdict(cell.noise)
     return [flat[name] for name in _CELL_COLUMNS]
 
 
-def _cell(row: sqlite3.Row) -> Cell:
+def _cell_from_row(row: sqlite3.Row) -> Cell:
     noise = Noise(
         sigma=row["sigma"], clip=bool(row["clip"]), round8=bool(row["round8"]), seed=row["seed"]
     )
-    return Cell(
-        **{
-            name: row[name]
-            for name in _CELL_COLUMNS
-            if name not in {"sigma", "clip", "round8", "seed"}
-        },
-        noise=noise,
-    )
+    noise_columns = {field.name for field in dataclasses.fields(Noise)}
+    facts = {name: row[name] for name in _CELL_COLUMNS if name not in noise_columns}
+    return Cell(**facts, noise=noise)
 
 
-def _text(text: str | None) -> str | None:
+def _to_unicode(text: str | None) -> str | None:
     """Return a text that SQLite takes: what is no Unicode (a broken file name, say) is written as
     escapes.
     """
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode()
+    if text is None:
+        return None
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _now() -> str:
+def _utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -59,7 +59,7 @@ def level(sigma: float, clip: bool, round8: bool, seed: int) -> str:
 
 
 def commit(state: Mapping[str, Any]) -> str:
-    """Return a state of the suite's repository, as `provenance.git_state` gives it."""
+    """Return a state of the suite's repository, as `provenance.read_git_state` gives it."""
     return f"{state['commit'][:12]}{' (with uncommitted changes)' if state['dirty'] else ''}"
 
 
@@ -70,4 +70,4 @@ def suite(version: str, state: Mapping[str, Any] | None) -> str:
 
 def this_suite() -> str:
     """Return the suite that is running, as `suite` does."""
-    return suite(__version__, provenance.git_state(Path(provenance.__file__).parents[1]))
+    return suite(__version__, provenance.read_git_state(Path(provenance.__file__).parents[1]))

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from benchmark.api import DataError
 from benchmark.checkpoints import NOISE_TRAINED
 from benchmark.files import PACKAGE_FOLDER
-from benchmark.spec import parse
+from benchmark.spec import parse_id
 
 PUBLISHED_FOLDER = PACKAGE_FOLDER / "published"
 GKMNET_PAPER = "GKMNet paper (NeurIPS 2021)"
@@ -133,14 +133,14 @@ class PaperRow(_PublishedRecord):
         """Return whether a method has the network of the row, whatever its weights."""
         wanted = {
             (spec.name, tuple(sorted(spec.parameters.items())))
-            for spec in map(parse, self.methods.split())
+            for spec in map(parse_id, self.methods.split())
         }
-        spec = parse(method)
+        spec = parse_id(method)
         return (spec.name, tuple(sorted(spec.parameters.items()))) in wanted
 
 
 def _pattern_covers(pattern: str, method: str) -> bool:
-    wanted, found = parse(pattern), parse(method)
+    wanted, found = parse_id(pattern), parse_id(method)
     if (wanted.name, wanted.parameters) != (found.name, found.parameters):
         return False
     tag = found.checkpoint or ""

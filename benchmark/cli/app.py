@@ -35,13 +35,13 @@ def app_main() -> None:
     try:
         app()
     except BenchmarkError as error:
-        console.error(str(error))
+        console.print_error(str(error))
         sys.exit(2)
     except sqlite3.DatabaseError as error:
-        console.error(f"the run store is damaged ({error}); use another --out")
+        console.print_error(f"the run store is damaged ({error}); use another --out")
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk: the reason says enough
-        console.error(
+        console.print_error(
             f"{error.filename or 'input or output'}: {error.strerror or error}; check the path "
             f"and the disk"
         )

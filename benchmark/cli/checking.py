@@ -55,7 +55,7 @@ def list_command(kind: TopicArgument, plugin: PluginsOption = None) -> None:
     prepare(plugin, None)
     from benchmark.cli import listing
 
-    console.wide().print(listing.make_topic_table(kind.value))
+    console.wide_console().print(listing.make_topic_table(kind.value))
 
 
 @app.command(name="datasets", rich_help_panel=PANEL)

@@ -136,7 +136,7 @@ def _print_answer(answer: Answer, pictures: bool) -> None:
     console.print_line(answer.verdict)
     notes: list[str] = []
     for table in answer.shown(pictures):
-        console.wide().print(grid.grid_to_terminal(table))
+        console.wide_console().print(grid.grid_to_terminal(table))
         notes += table.notes
     for note in dict.fromkeys(notes):
         console.print_line(note)
@@ -221,11 +221,11 @@ def figures_command(
     prepare(plugin, None)
     from benchmark.reports.figures import figure_set
     from benchmark.reports.figures.figure_data import Wanted
-    from benchmark.spec import parse_list
+    from benchmark.spec import parse_ids
 
     ids = []
     if methods:
-        ids = [str(spec) for spec in parse_list(methods)]
+        ids = [str(spec) for spec in parse_ids(methods)]
     selection = Wanted(dataset, protocol, ids, sample or [], data, cost, psf)
     folder = out or folders[-1] / "figures"
     with open_runs(folders) as stores:

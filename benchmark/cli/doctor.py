@@ -20,13 +20,14 @@ def diagnose(root: Path) -> Iterator[str]:
     Args:
         root: the data root.
     """
-    machine = provenance.machine()
+    machine = provenance.describe_machine()
     yield (
         f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} "
         f"GiB, {machine['system']}"
     )
     packages = [
-        f"{name} {version or '[red]missing[/]'}" for name, version in provenance.versions().items()
+        f"{name} {version or '[red]missing[/]'}"
+        for name, version in provenance.list_versions().items()
     ]
     yield "packages: " + ", ".join(packages)
     yield f"device: {_describe_device()}"

@@ -247,7 +247,7 @@ def cost_command(
     folder = out or default_results_folder(str(picture_size), "cost")
     if methods:
         measurement.measure_costs(
-            plan.select_methods(methods, console.note),
+            plan.select_methods(methods, console.print_note),
             picture_size,
             folder,
             rounds=rounds,
@@ -259,7 +259,7 @@ def cost_command(
     record, trials = measurement.read_cost_pass(folder)
     tables = report.build_cost_tables(record, trials)
     for table in tables:
-        console.wide().print(grid.grid_to_terminal(table.grid))
+        console.wide_console().print(grid.grid_to_terminal(table.grid))
         for note in table.notes:
             console.print_line(note)
     for path in report.write_cost_tables(tables, folder, form.value):

@@ -173,7 +173,7 @@ def _write_page(
     from benchmark.reports import page
 
     index = page.write_comparison_page(stores, folder, dataset, data=data)
-    console.note(f"written: {index}")
+    console.print_note(f"written: {index}")
 
 
 def _format_summaries(
@@ -198,7 +198,7 @@ def _draw_all_figures(
     protocol = protocols[0] if protocols else None
     selection = Wanted(dataset, protocol, root=data or Path("data"), cost=cost)
     for outcome in figure_set.write_figures(stores, folder, ["all"], selection):
-        console.note(str(outcome))
+        console.print_note(str(outcome))
 
 
 @app.command(name="export", rich_help_panel=PANEL)
@@ -217,7 +217,7 @@ def export_command(
         frame = summaries.export(store)
     out.parent.mkdir(parents=True, exist_ok=True)
     getattr(frame, writers[out.suffix])(out, index=False)
-    console.note(f"{len(frame)} rows -> {out}")
+    console.print_note(f"{len(frame)} rows -> {out}")
 
 
 @contextlib.contextmanager
@@ -236,4 +236,4 @@ def emit_text(text: str, out: Path | None) -> None:
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    console.note(f"written: {out}")
+    console.print_note(f"written: {out}")

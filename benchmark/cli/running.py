@@ -80,7 +80,7 @@ def run_command(
     from benchmark import plan, provenance
     from benchmark.session import Session
 
-    method_plan = plan.select_methods(methods, console.note)
+    method_plan = plan.select_methods(methods, console.print_note)
     protocols = look_up_protocols(protocol)
     tracks = plan.select_tracks(list(protocols.values()), track)
     selection = plan.select_dataset(dataset, data, limit)
@@ -92,11 +92,11 @@ def run_command(
         "data": {selection.id.label: selection.fingerprint()},
         "weights": {method.id.label: method.weights for method in method_plan if method.weights},
         "metric_weights": hash_metric_weights(protocols),
-        "plugins": provenance.file_hashes(plugin or []),
+        "plugins": provenance.hash_files(plugin or []),
         "device": device.value,
         "jobs": jobs or "one per core, four at most",
     }
-    with Session(settings, protocols, provenance.collect(**facts)) as session:
+    with Session(settings, protocols, provenance.collect_provenance(**facts)) as session:
         session.begin()
         session.put_cards(method_plan, selection)
         missing_tasks = session.select_missing(tasks, tracks)
@@ -123,7 +123,7 @@ def score_command(
     protocols = look_up_protocols(protocol)
     settings = make_settings(run, data, plugin, DeviceChoice.cpu, False, lpips_trunk)
     settings = dataclasses.replace(settings, rerun=False)
-    facts = provenance.collect(metric_weights=hash_metric_weights(protocols))
+    facts = provenance.collect_provenance(metric_weights=hash_metric_weights(protocols))
     with Session(settings, protocols, facts, create=False) as session:
         tasks = session.select_unscored()
         session.begin()
@@ -143,7 +143,7 @@ def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None
         picture = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in everything:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
-            console.wide().print(tables.terminal(summary))
+            console.wide_console().print(tables.terminal(summary))
             for line in summary.footnotes:
                 console.print_line(line)
     report = folder / "report.md"

@@ -75,7 +75,7 @@ def maps_command(
     from benchmark import map_scores, plan
     from benchmark.reports import maps, tables
 
-    method_plan = plan.select_methods(methods, console.note)
+    method_plan = plan.select_methods(methods, console.print_note)
     selection = plan.select_dataset(dataset, data, limit)
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
     folder = out or default_results_folder(selection.id.label, "maps")
@@ -85,7 +85,7 @@ def maps_command(
     )
     report = maps.write_map_report(rows, method_plan, selection, folder, form=form.value)
     for summary in report.summaries:
-        console.wide().print(tables.terminal(summary))
+        console.wide_console().print(tables.terminal(summary))
         for line in summary.footnotes:
             console.print_line(line)
     every_map = folder / map_scores.MAPS_CSV
@@ -126,7 +126,7 @@ def convergence_command(
     from benchmark.reports import grid
     from benchmark.runner import count_workers
 
-    method_plan = plan.select_methods(methods, console.note)
+    method_plan = plan.select_methods(methods, console.print_note)
     selections = [plan.select_dataset(text, data, limit) for text in dataset]
     selections = list({selection.id.label: selection for selection in selections}.values())
     settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
@@ -136,7 +136,7 @@ def convergence_command(
     rows = study.follow_methods(method_plan, selections, noises, settings, jobs=jobs)
     frame = report.convergence_frame(rows)
     files = report.write_convergence_report(frame, out)
-    console.wide().print(grid.grid_to_terminal(report.convergence_grid(frame)))
+    console.wide_console().print(grid.grid_to_terminal(report.convergence_grid(frame)))
     for line in report.list_refusals(frame):
         console.print_line(line)
     console.print_line("")
@@ -190,10 +190,10 @@ def _load_calibrated_psfs(dataset: str, root: Path) -> Mapping[str, NDArray[np.f
     try:
         psfs = dict(create(DATASETS, dataset, root=root)[0].psfs())
     except DataError as error:
-        console.note(
+        console.print_note(
             f"{error}\n\nno measured PSFs, so apertures only (--dataset none leaves this out)"
         )
         return {}
     if not psfs:
-        console.note(f"{dataset} has no calibrated PSFs here, so apertures only")
+        console.print_note(f"{dataset} has no calibrated PSFs here, so apertures only")
     return psfs

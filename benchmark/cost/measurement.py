@@ -133,14 +133,16 @@ def measure_costs(
     asked = [(method.id.label, size) for method in methods]
     meant = [(figure.method, PictureSize(*published.PUBLISHED_SIZE)) for figure in figures]
     wanted = list(dict.fromkeys(asked + meant))
-    counted = {key: _count_method(*key) for key in console.track(wanted, len(wanted), "counting")}
+    counted = {
+        key: _count_method(*key) for key in console.track_progress(wanted, len(wanted), "counting")
+    }
     record = CostRecord(
         size=size,
         subjects=subjects,
         counts={key[0]: counted[key] for key in asked},
         published=figures,
         references={key[0]: counted[key] for key in meant},
-        provenance=provenance.collect(plugins=provenance.file_hashes(plugins)),
+        provenance=provenance.collect_provenance(plugins=provenance.hash_files(plugins)),
     )
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(folder / RECORD_FILE) as file:
@@ -186,7 +188,7 @@ def _measure_missing_rounds(
     taken = timing.time_methods(
         record.subjects, scene, rounds=rounds, done=done, plugins=plugins, timeout=timeout
     )
-    for trial in console.track(taken, sum(lacking), "measuring"):
+    for trial in console.track_progress(taken, sum(lacking), "measuring"):
         trials.append(trial)
 
 
@@ -198,10 +200,10 @@ def _list_subjects(
         "version": method.version,
         "weights": method.weights,
         "size": str(size),
-        "processor": provenance.machine()["processor"],
+        "processor": provenance.describe_machine()["processor"],
         "threads": threads,
         "libraries": ", ".join(
-            f"{name} {version}" for name, version in provenance.versions(_LIBRARIES).items()
+            f"{name} {version}" for name, version in provenance.list_versions(_LIBRARIES).items()
         ),
         "suite": _suite_version(),
     }
@@ -228,7 +230,7 @@ def _gpu_name() -> str:
 
 @functools.cache
 def _suite_version() -> str:
-    state = provenance.git_state(Path(__file__).parents[2])
+    state = provenance.read_git_state(Path(__file__).parents[2])
     return __version__ + (f" at {state['commit'][:12]}" if state else "")
 
 

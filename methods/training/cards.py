@@ -120,13 +120,13 @@ def describe(recipe: Recipe) -> str:
 
 
 def _hardware(device: str, devices: int) -> str:
-    machine = provenance.machine()
+    machine = provenance.describe_machine()
     many = f"{devices} x " if devices > 1 else ""
     return f"{many}{device or machine['processor']}, {machine['cores']} cores, {platform.system()}"
 
 
 def _commit() -> str:
-    found = provenance.git_state(Path(provenance.__file__).parents[1])
+    found = provenance.read_git_state(Path(provenance.__file__).parents[1])
     if found is None:
         return f"not known (release {__version__})"
     return f"{found['commit']}{' with changes' if found['dirty'] else ''}"

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for path in options.files:
         change = store_in_half_precision(path, options.out)
-        console.note(f"{path.name}: the PSNR of a picture changes by at most {change:.5f} dB")
+        console.print_note(f"{path.name}: the PSNR of a picture changes by at most {change:.5f} dB")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.learned.method import NetworkMethod
 from benchmark.methods.training.recipes import Recipe
 from benchmark.registry import METHODS, create
-from benchmark.spec import parse
+from benchmark.spec import parse_id
 
 if TYPE_CHECKING:
     from benchmark.methods.training.data import Example, Examples
@@ -206,7 +206,7 @@ def networked(text: str) -> NetworkMethod:
     Raises:
         UsageError: unknown, one that names a checkpoint, or one that is not a single network.
     """
-    spec = parse(text)
+    spec = parse_id(text)
     if spec.checkpoint is not None:
         raise UsageError(
             f"{text}: name the method alone, the new checkpoint by --tag, and one to start from "
@@ -228,7 +228,7 @@ def started(text: str, method: NetworkMethod) -> Start:
     Raises:
         UsageError: unknown, without a tag, or of another network.
     """
-    spec = parse(text)
+    spec = parse_id(text)
     if spec.checkpoint is None:
         raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
     found, resolved = create(METHODS, spec)

@@ -52,7 +52,7 @@ def source(
         count = int(made.card()["pictures"])
     else:
         folder = Path(data)
-        console.note(f"comparing the pictures in {folder} with those that are evaluated on")
+        console.print_note(f"comparing the pictures in {folder} with those that are evaluated on")
         refuse_duplicates(
             pictures.files(folder), [*evaluated_pictures(root, folder), *bundled_pictures()]
         )

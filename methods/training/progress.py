@@ -57,7 +57,7 @@ class Reporter:
         plain = self._shown and not console.err.is_terminal
         if plain and (progress >= 1 or now - self._spoken > _PLAIN_LINE_EVERY):
             self._spoken = now
-            console.note(f"{self._name}: {100 * float(progress):.1f} %, {facts}, {left}")
+            console.print_note(f"{self._name}: {100 * float(progress):.1f} %, {facts}, {left}")
 
 
 def remaining(seconds: float, begun: Fraction, progress: Fraction) -> str:

@@ -274,8 +274,8 @@ def main(
     """Learn the dictionary and the sparsity expected at each sigma."""
     learned = make(source, seed)
     save(learned, out)
-    console.note(learned.provenance)
-    console.note("(a, b, c, d) = " + ", ".join(f"{value:.4f}" for value in learned.logistic))
+    console.print_note(learned.provenance)
+    console.print_note("(a, b, c, d) = " + ", ".join(f"{value:.4f}" for value in learned.logistic))
 
 
 if __name__ == "__main__":

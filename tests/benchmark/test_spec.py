@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.api import UsageError
-from benchmark.spec import Spec, parse, parse_list
+from benchmark.spec import Spec, parse_id, parse_ids
 
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
 SPECS = st.builds(
@@ -16,16 +16,16 @@ SPECS = st.builds(
 
 @given(SPECS)
 def test_text_and_back(spec: Spec) -> None:
-    assert parse(str(spec)) == spec
+    assert parse_id(str(spec)) == spec
 
 
 @given(st.lists(SPECS, min_size=1, max_size=5))
 def test_comma_list_and_back(specs: list[Spec]) -> None:
-    assert parse_list([",".join(map(str, specs))]) == specs
+    assert parse_ids([",".join(map(str, specs))]) == specs
 
 
 def test_an_item_with_equals_belongs_to_the_id_before_it() -> None:
-    found = parse_list(["input,ebdb:psf=disk,iterations=3", "jnb,mine,k=2"])
+    found = parse_ids(["input,ebdb:psf=disk,iterations=3", "jnb,mine,k=2"])
     assert found == [
         Spec("input"),
         Spec("ebdb", None, {"psf": "disk", "iterations": "3"}),
@@ -35,8 +35,8 @@ def test_an_item_with_equals_belongs_to_the_id_before_it() -> None:
 
 
 def test_checkpoint_and_path_values() -> None:
-    assert parse("gkmnet.sim:bn=batch") == Spec("gkmnet", "sim", {"bn": "batch"})
-    assert parse("folder:path=C:\\x, y/b,pair=name").parameters == {
+    assert parse_id("gkmnet.sim:bn=batch") == Spec("gkmnet", "sim", {"bn": "batch"})
+    assert parse_id("folder:path=C:\\x, y/b,pair=name").parameters == {
         "path": "C:\\x, y/b",
         "pair": "name",
     }
@@ -53,9 +53,9 @@ def test_checkpoint_and_path_values() -> None:
 )
 def test_bad_ids_say_what_is_wrong(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        parse(text)
+        parse_id(text)
 
 
 def test_an_empty_list_is_an_error() -> None:
     with pytest.raises(UsageError, match="at least one id"):
-        parse_list([" , "])
+        parse_ids([" , "])

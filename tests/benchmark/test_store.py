@@ -73,7 +73,7 @@ def test_scores_of_another_protocol_are_added(tmp_path: Path) -> None:
         absent = {"other": [Score("mae", None, "not available: no weights", "unavailable")]}
         store.put_scores(run, CELL.key, absent, {("other", "mae"): "7/1/-"})
         expected = {("quick", "psnr"): ("1/1/-", "ok"), ("other", "mae"): ("7/1/-", "unavailable")}
-        assert store.done()[CELL.key].scores == expected
+        assert store.stored_cells()[CELL.key].scores == expected
 
 
 def test_a_score_is_not_lost_where_its_metric_is_not_available(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from benchmark.api import DataError
 from benchmark.registry import METHODS
 from benchmark.reports import published
 from benchmark.reports.published import GKMNET_PAPER, PaperRow
-from benchmark.spec import parse
+from benchmark.spec import parse_id
 
 
 def values(table: str, model: str, training: str = "clean", noise: float = 0) -> list[str]:
@@ -106,7 +106,7 @@ def test_every_row_of_the_paper_has_methods_and_every_method_is_registered() -> 
     }
     assert {(row.table, row.model, row.training) for row in rows if row.model} == printed
     for row in rows:
-        assert all(parse(method).name in METHODS.names() for method in row.methods.split())
+        assert all(parse_id(method).name in METHODS.names() for method in row.methods.split())
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
 from benchmark.reports.paper.cost import CostTable, find
 from benchmark.reports.paper.layout import lines
-from benchmark.spec import parse
+from benchmark.spec import parse_id
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
 
@@ -91,7 +91,7 @@ class Runs:
 
 
 def cell(method: str, dataset: str, index: int, sigma: float) -> Cell:
-    spec, track = parse(method), "u16-resize-bgr"
+    spec, track = parse_id(method), "u16-resize-bgr"
     what = (
         method,
         spec.name,
@@ -100,7 +100,7 @@ def cell(method: str, dataset: str, index: int, sigma: float) -> Cell:
         "1",
         None,
         dataset,
-        parse(dataset).name,
+        parse_id(dataset).name,
     )
     return Cell(*what, f"{index}", f"data {index}", track, Noise(sigma))
 
