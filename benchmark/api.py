@@ -118,9 +118,8 @@ class Observation:
             object.__setattr__(self, "blur_map", as_map(self.blur_map))
         for name, other in _list_parts(self):
             if other.shape[:2] != self.image.shape[:2]:
-                raise ValueError(
-                    f"{name} is {_format_size(other)}, but the image is {_format_size(self.image)}"
-                )
+                shape = _format_shape(self.image)
+                raise ValueError(f"{name} is {_format_shape(other)}, but the image is {shape}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,9 +164,9 @@ class Sample:
             raise ValueError(f"{where}: bit_depth must be 8 or 16, got {self.bit_depth}")
         for name, other in (("target", self.target), ("mask", self.mask)):
             if other is not None and other.shape[:2] != self.image.shape[:2]:
-                size = _format_size(self.image)
+                size = _format_shape(self.image)
                 raise ValueError(
-                    f"{where}: {name} is {_format_size(other)}, but the image is {size}"
+                    f"{where}: {name} is {_format_shape(other)}, but the image is {size}"
                 )
         object.__setattr__(self, "scene", self.scene or self.id)
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
@@ -195,7 +194,7 @@ def _list_parts(observation: Observation) -> list[tuple[str, NDArray[np.float32]
     return parts
 
 
-def _format_size(array: NDArray[np.generic]) -> str:
+def _format_shape(array: NDArray[np.generic]) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
 
 
