@@ -18,7 +18,7 @@ from benchmark.run_layout import output_picture, target_picture
 
 _BLOCKS: Final = 4
 """A window is judged by _BLOCKS x _BLOCKS blocks of its pixels."""
-_TEXTURED: Final = 0.5
+_TEXTURED_SHARE: Final = 0.5
 """Share of those blocks that must show something, at least; nothing can be told sharp or blurred in
 a clear sky.
 """
@@ -44,42 +44,47 @@ class SamplePictures(NamedTuple):
     target or None.
     """
 
-    made: dict[str, Picture]
+    outputs: dict[str, Picture]
     target: Picture | None
 
     @property
-    def seen(self) -> Picture:
+    def input(self) -> Picture:
         """The picture that went in, or, if the run has no method `input`, the first that
         came out.
         """
-        return next(iter(self.made.values()))
+        return next(iter(self.outputs.values()))
 
-    def shown(self) -> dict[str, Picture]:
+    def by_name(self) -> dict[str, Picture]:
         """Return the pictures by name, the target last."""
-        return self.made if self.target is None else {**self.made, "target": self.target}
+        if self.target is None:
+            return self.outputs
+        return {**self.outputs, "target": self.target}
 
 
-def read_sample_pictures(kept: Sequence[tuple[Path, Cell, str]]) -> SamplePictures | None:
-    """Return the pictures kept of one sample, or None if none is there any more.
+def read_sample_pictures(outputs: Sequence[tuple[Path, Cell, str]]) -> SamplePictures | None:
+    """Return the pictures that runs kept of one sample, or None if none is there any more.
 
     Args:
-        kept: folder of the run, cell and path of the output in the folder, for each method in turn.
+        outputs: folder of the run, cell and path of the output in the folder, for each method in
+            turn.
     """
-    paths = {cell.method: folder / output_picture(output) for folder, cell, output in kept}
-    made = {name: imageio.read(path)[0] for name, path in paths.items() if path.is_file()}
-    first = {name: made[name] for name in ("input",) if name in made}
-    target = next(
-        (path for folder, cell, _ in kept if (path := folder / target_picture(cell)).is_file()),
-        None,
-    )
-    return (
-        SamplePictures({**first, **made}, None if target is None else imageio.read(target)[0])
-        if made
-        else None
-    )
+    pictures: dict[str, Picture] = {}
+    target = None
+    for folder, cell, output in outputs:
+        path = folder / output_picture(output)
+        if path.is_file():
+            pictures[cell.method] = imageio.read(path)[0]
+        target_path = folder / target_picture(cell)
+        if target is None and target_path.is_file():
+            target = imageio.read(target_path)[0]
+    if not pictures:
+        return None
+    if "input" in pictures:
+        pictures = {"input": pictures["input"], **pictures}
+    return SamplePictures(pictures, target)
 
 
-def find_crop_window(seen: Picture, target: Picture | None, side: int) -> CropWindow:
+def find_crop_window(picture: Picture, target: Picture | None, side: int) -> CropWindow:
     """Return the square window that shows the defocus best.
 
     With a target it is where the mean absolute error of the input is largest. Without one it is
@@ -88,16 +93,17 @@ def find_crop_window(seen: Picture, target: Picture | None, side: int) -> CropWi
     whose blocks differ most wins. If none shows enough, the middle.
 
     Args:
-        seen: H x W x 3, the input.
+        picture: H x W x 3, the input.
         target: H x W x 3 or None; one of another size is as none.
         side: of the window in pixels; cut down to the picture.
     """
-    height, width = (min(side, extent) for extent in seen.shape[:2])
-    if target is not None and target.shape == seen.shape:
-        top, left = _largest_error_corner(np.abs(seen - target).mean(axis=2), height, width)
+    height, width = (min(side, extent) for extent in picture.shape[:2])
+    if target is not None and target.shape == picture.shape:
+        error = np.abs(picture - target).mean(axis=2)
+        top, left = _largest_error_corner(error, height, width)
     else:
-        middle = (seen.shape[0] - height) // 2, (seen.shape[1] - width) // 2
-        top, left = _mixed_sharpness_corner(seen, min(height, width)) or middle
+        middle = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+        top, left = _mixed_sharpness_corner(picture, min(height, width)) or middle
     return CropWindow(top, left, height, width)
 
 
@@ -108,31 +114,36 @@ def _largest_error_corner(error: NDArray[np.float32], height: int, width: int) -
     return top, left
 
 
-def _mixed_sharpness_corner(seen: Picture, side: int) -> tuple[int, int] | None:
+def _mixed_sharpness_corner(picture: Picture, side: int) -> tuple[int, int] | None:
     """Return the corner of the window in which the sharpness of textured blocks differs most, or
     None.
     """
     block = side // _BLOCKS
-    rows, columns = (extent // block for extent in seen.shape[:2]) if block else (0, 0)
-    if min(rows, columns) < _BLOCKS:
+    if block == 0 or min(picture.shape[:2]) // block < _BLOCKS:
         return None
-    light = seen.mean(axis=2)
-    small, large = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in (1, 4))
-    fine, coarse = (
-        np.abs(band)[: rows * block, : columns * block]
-        .reshape(rows, block, columns, block)
-        .mean(axis=(1, 3))
-        for band in (light - small, small - large)
-    )
+    light = picture.mean(axis=2)
+    small = cv2.GaussianBlur(light, (0, 0), 1)
+    large = cv2.GaussianBlur(light, (0, 0), 4)
+    fine = _block_contrast(light - small, block)
+    coarse = _block_contrast(small - large, block)
     textured = coarse >= _LEAST_CONTRAST
     sharpness = np.log(np.maximum(fine, np.float32(1e-4)) / np.maximum(coarse, np.float32(1e-4)))
     windows = functools.partial(
         np.lib.stride_tricks.sliding_window_view, window_shape=(_BLOCKS, _BLOCKS)
     )
-    shown = windows(textured).mean(axis=(2, 3)) >= _TEXTURED
-    if not shown.any():
+    has_texture = windows(textured).mean(axis=(2, 3)) >= _TEXTURED_SHARE
+    if not has_texture.any():
         return None
     sharpest = windows(np.where(textured, sharpness, -np.inf)).max(axis=(2, 3))
     softest = windows(np.where(textured, sharpness, np.inf)).min(axis=(2, 3))
-    top, left = divmod(int(np.where(shown, sharpest - softest, 0).argmax()), shown.shape[1])
+    contrast = np.where(has_texture, sharpest - softest, 0)
+    top, left = divmod(int(contrast.argmax()), contrast.shape[1])
     return top * block, left * block
+
+
+def _block_contrast(band: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    """Return the mean magnitude of each whole block of `block` x `block` pixels."""
+    rows, columns = (extent // block for extent in band.shape)
+    whole = np.abs(band)[: rows * block, : columns * block]
+    means: NDArray[np.float32] = whole.reshape(rows, block, columns, block).mean(axis=(1, 3))
+    return means

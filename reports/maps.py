@@ -7,7 +7,6 @@ that failed on one of them gets no mean but a footnote.
 from __future__ import annotations
 
 import dataclasses
-import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmark import apply, imageio, map_scores, noise
@@ -27,21 +25,17 @@ from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.reports import footnotes, summaries, tables
+from benchmark.reports.contact_sheet import ByteImage, fit_label, to_byte_image
 from benchmark.reports.summaries import Entry, Summary
 from benchmark.stats import mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ByteImage = NDArray[np.uint8]
-
 _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
-_NUMBERS = [
-    column
-    for column in map_scores.MAP_COLUMNS[map_scores.MAP_COLUMNS.index("columns_dropped") :]
-    if column not in _TEXTS
-]
+_FIRST_NUMBER = map_scores.MAP_COLUMNS.index("columns_dropped")
+_NUMBERS = [column for column in map_scores.MAP_COLUMNS[_FIRST_NUMBER:] if column not in _TEXTS]
 
 
 def _measure_card(
@@ -102,11 +96,12 @@ def write_map_report(
         form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has
             the pictures).
     """
-    made = summarise_maps(rows, methods, data)
+    map_summaries = summarise_maps(rows, methods, data)
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
     with replace_file(table) as file:
-        file.write(tables.write(made, form).encode())
-    return MapReport(made, table, write_map_strip(rows, data, folder, folder / "maps.png"))
+        file.write(tables.write(map_summaries, form).encode())
+    strip = write_map_strip(rows, data, folder, folder / "maps.png")
+    return MapReport(map_summaries, table, strip)
 
 
 # Tables
@@ -126,42 +121,32 @@ def summarise_maps(
     frame = pd.DataFrame(rows)
     frame[_NUMBERS] = frame[_NUMBERS].astype("float64")
     frame["absolute_bias_px"] = frame["bias_px"].abs()
-    maker = _MapTables(frame, methods, data)
-    facts = maker.facts()
-    found: list[Summary] = []
+    builder = _MapTables(frame, methods, data)
+    facts = builder.facts()
+    map_summaries: list[Summary] = []
     if frame["n_px"].notna().any():
-        found.append(
-            maker.table(
-                "blur maps",
-                _MAP_MEASURES,
-                [_MAP_NOTE, *maker.constant(), *maker.signed_bias(), *facts],
-            )
-        )
-        found.append(maker.table("blur maps by true sigma", _BIN_MEASURES, maker.bin_counts()))
+        map_notes = [_MAP_NOTE, *builder.constant_map(), *builder.signed_bias(), *facts]
+        map_summaries.append(builder.table("blur maps", _MAP_MEASURES, map_notes))
+        bin_notes = builder.bin_counts()
+        map_summaries.append(builder.table("blur maps by true sigma", _BIN_MEASURES, bin_notes))
     if frame["mask_px"].notna().any():
-        found.append(
-            maker.table(
-                "out-of-focus detection",
-                _MASK_MEASURES,
-                [_MASK_NOTE, *maker.chance(), *(() if found else facts)],
-            )
-        )
-    return found or [
-        maker.table(
-            "blur maps", {}, ["No map could be scored: no true map or mask, or no map.", *facts]
-        )
-    ]
+        mask_notes = [_MASK_NOTE, *builder.chance_level()]
+        if not map_summaries:
+            mask_notes += facts
+        map_summaries.append(builder.table("out-of-focus detection", _MASK_MEASURES, mask_notes))
+    if not map_summaries:
+        nothing = "No map could be scored: no true map or mask, or no map."
+        map_summaries.append(builder.table("blur maps", {}, [nothing, *facts]))
+    return map_summaries
 
 
 _MAP_NOTE = (
     "Sigma of the Gaussian-equivalent blur in pixels, no scale or offset fitted; absolute bias: "
-    "mean over pictures of "
-    "the absolute value of each picture's mean error."
+    "mean over pictures of the absolute value of each picture's mean error."
 )
 _MASK_NOTE = (
     "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an "
-    "upper bound for any "
-    "rule; F0.3 has beta^2 = 0.3."
+    "upper bound for any rule; F0.3 has beta^2 = 0.3."
 )
 
 
@@ -171,24 +156,24 @@ class _MapTables:
     def __init__(
         self, frame: pd.DataFrame, methods: Sequence[PlannedMethod], data: PlannedDataset
     ) -> None:
-        self._frame, self._methods, self._data = frame, methods, data
+        self._frame = frame
+        self._methods = methods
+        self._data = data
 
     def table(
         self, what: str, measures: Mapping[str, MeasureCard], about: Sequence[str]
     ) -> Summary:
         """Return one table; `about` are footnotes of its own."""
         notes: list[str] = []
-        rows = [
-            row
-            for level, block in self._levels()
-            for row in _mark_best(
-                [self._row(level, method, block, measures, notes) for method in self._methods],
-                measures,
-            )
-        ]
+        rows: list[summaries.Row] = []
+        for level, block in self._levels():
+            level_rows = [
+                self._row(level, method, block, measures, notes) for method in self._methods
+            ]
+            rows += _mark_best(level_rows, measures)
         track = str(self._frame["track"].iloc[0])
-        footnotes = tuple(dict.fromkeys([*self._provenance(), *about, *notes]))
-        return Summary(self._data.id.label, what, track, dict(measures), tuple(rows), footnotes)
+        every_note = tuple(dict.fromkeys([*self._provenance(), *about, *notes]))
+        return Summary(self._data.id.label, what, track, dict(measures), tuple(rows), every_note)
 
     def signed_bias(self) -> Iterator[str]:
         """Yield, for each level, the mean signed bias of each method that made maps."""
@@ -196,49 +181,55 @@ class _MapTables:
             complete = block.groupby("method")["status"].transform(
                 lambda status: (status == "ok").all()
             )
-            means = block[complete].groupby("method", sort=False)["bias_px"].mean()
-            said = ", ".join(
-                f"{name} {mean:+.3f}" for name, mean in means.items() if not math.isnan(mean)
-            )
-            if said:
-                yield f"Mean signed bias (estimate - truth, px) at noise {level}: {said}."
+            means = block[complete].groupby("method", sort=False)["bias_px"].mean().dropna()
+            biases = ", ".join(f"{name} {mean:+.3f}" for name, mean in means.items())
+            if biases:
+                yield f"Mean signed bias (estimate - truth, px) at noise {level}: {biases}."
 
     def bin_counts(self) -> list[str]:
         """Return how many pictures have pixels of each true sigma; the columns average over
         different pictures.
         """
-        pictures = self._frame[self._frame["n_px"].notna()].drop_duplicates("sample")
-        names = [column.removeprefix("mae_px ") for column in _BIN_MEASURES]
-        counts = ", ".join(f"{name}: {int((pictures[f'n_px {name}'] > 0).sum())}" for name in names)
+        pictures = self._pictures_with("n_px")
+        texts = []
+        for column in _BIN_MEASURES:
+            name = column.removeprefix("mae_px ")
+            count = int((pictures[f"n_px {name}"] > 0).sum())
+            texts.append(f"{name}: {count}")
         return [
-            f"True sigma in px; a column averages the pictures that have such pixels ({counts})."
+            "True sigma in px; a column averages the pictures that have such pixels "
+            f"({', '.join(texts)})."
         ]
 
-    def constant(self) -> Iterator[str]:
+    def constant_map(self) -> Iterator[str]:
         """Yield what the best constant map of each picture would score: an estimator should do
         better.
         """
-        scored = self._frame[self._frame["n_px"].notna()].drop_duplicates("sample")
-        mean = scored["constant_mae_px"].mean()
+        mean = self._pictures_with("n_px")["constant_mae_px"].mean()
         yield (
             f"The best constant map of each picture (the median of its truth) has MAE "
             f"{mean:.3f} px."
         )
 
-    def chance(self) -> Iterator[str]:
+    def chance_level(self) -> Iterator[str]:
         """Yield what marking every pixel would score, without which an F-score says little."""
-        scored = self._frame[self._frame["auc"].notna()].drop_duplicates("sample")
-        if not scored.empty:
-            f03, f1 = scored["f03_of_all"].mean(), scored["f1_of_all"].mean()
+        pictures = self._pictures_with("auc")
+        if not pictures.empty:
+            f03 = pictures["f03_of_all"].mean()
+            f1 = pictures["f1_of_all"].mean()
             yield (
                 f"Marking every pixel scores AUC 0.500, F0.3 {f03:.3f}, F1 {f1:.3f}, for every "
                 f"method to beat."
             )
-        lost = self._frame[
-            self._frame["mask_px"].notna() & self._frame["auc_reason"].notna()
-        ].drop_duplicates("sample")
-        for reason, some in lost.groupby("auc_reason"):
-            yield f"Not available on {len(some)} pictures: {reason}."
+        has_mask = self._frame["mask_px"].notna()
+        has_reason = self._frame["auc_reason"].notna()
+        without_auc = self._frame[has_mask & has_reason].drop_duplicates("sample")
+        for reason, rows in without_auc.groupby("auc_reason"):
+            yield f"Not available on {len(rows)} pictures: {reason}."
+
+    def _pictures_with(self, column: str) -> pd.DataFrame:
+        """Return a row for each picture that has a value in a column."""
+        return self._frame[self._frame[column].notna()].drop_duplicates("sample")
 
     def _levels(self) -> Iterator[tuple[str, pd.DataFrame]]:
         level: Any  # pandas knows no types of keys
@@ -254,19 +245,18 @@ class _MapTables:
         notes: list[str],
     ) -> summaries.Row:
         name = method.id.label
-        mine = block[block["method"] == name]
-        bad = mine[mine["status"] != "ok"]
-        if bad.empty:
-            entries = {
-                key: _mean_entry(mine, key, f"{name}, noise {level}", notes) for key in measures
-            }
-        elif (mine["reason"] == apply.NO_MAP).all():
+        own_rows = block[block["method"] == name]
+        failures = own_rows[own_rows["status"] != "ok"]
+        if failures.empty:
+            who = f"{name}, noise {level}"
+            entries = {key: _mean_entry(own_rows, key, who, notes) for key in measures}
+        elif (own_rows["reason"] == apply.NO_MAP).all():
             entries = dict.fromkeys(measures, Entry(None, apply.NO_MAP))
         else:
             entries = dict.fromkeys(measures, Entry(None, "incomplete"))
-            for (status, reason), some in bad.groupby(["status", "reason"]):
+            for (status, reason), rows in failures.groupby(["status", "reason"]):
                 notes.append(
-                    f"{name}, noise {level}: {status} on {len(some)} of {len(mine)} pictures "
+                    f"{name}, noise {level}: {status} on {len(rows)} of {len(own_rows)} pictures "
                     f"({reason})"
                 )
         title = name + footnotes.marks(method.card)
@@ -274,47 +264,48 @@ class _MapTables:
         return summaries.Row(level, name, title, method.card.oracle, entries)
 
     def _provenance(self) -> list[str]:
-        data, suite = self._data, footnotes.this_suite()
+        data = self._data
         return [
             f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
-            f"{data.fingerprint()}; {suite}.",
+            f"{data.fingerprint()}; {footnotes.this_suite()}.",
             "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers "
-            "better, BCa bootstrap "
-            "from 30 to 1000]; bold: best mean among the methods that saw no truth, not tested.",
+            "better, BCa bootstrap from 30 to 1000]; bold: best mean among the methods that saw no "
+            "truth, not tested.",
         ]
 
     def facts(self) -> list[str]:
         """Return what a reader must know about data and methods; once is enough for all tables."""
-        notes = self._data.dataset.card.notes
-        return [
-            *([f"About the data: {notes}"] if notes else []),
-            "Versions: "
-            + ", ".join(f"{method.id.label} {method.version}" for method in self._methods)
-            + ".",
-            *footnotes.training(
-                {m.id.label: footnotes.learned_from(m.card) for m in self._methods}
-            ),
-            *self._cropped(),
-        ]
+        facts = []
+        about_data = self._data.dataset.card.notes
+        if about_data:
+            facts.append(f"About the data: {about_data}")
+        versions = [f"{method.id.label} {method.version}" for method in self._methods]
+        facts.append(f"Versions: {', '.join(versions)}.")
+        training = {
+            method.id.label: footnotes.learned_from(method.card) for method in self._methods
+        }
+        facts += footnotes.training(training)
+        facts += self._crop_notes()
+        return facts
 
-    def _cropped(self) -> Iterator[str]:
-        cropped = self._frame[self._frame["columns_dropped"] > 0]
-        for columns, some in cropped.groupby("columns_dropped"):
-            pictures = some["sample"].nunique()
+    def _crop_notes(self) -> Iterator[str]:
+        cropped_rows = self._frame[self._frame["columns_dropped"] > 0]
+        for columns, rows in cropped_rows.groupby("columns_dropped"):
+            pictures = rows["sample"].nunique()
             yield (
                 f"The last {columns:g} columns of {pictures} pictures take no part, because the "
                 f"data set says so."
             )
 
 
-def _mean_entry(mine: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
-    constant = mine["pearson_reason"] == ESTIMATE_CONSTANT
+def _mean_entry(rows: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
+    constant = rows["pearson_reason"] == ESTIMATE_CONSTANT
     if key == "pearson" and constant.any():
         notes.append(
             f"{who}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})"
         )
         return Entry(None, "undefined")
-    values = mine[key].dropna().tolist()
+    values = rows[key].dropna().tolist()
     return Entry(mean_interval(values)) if values else Entry(None, "not available")
 
 
@@ -323,18 +314,20 @@ def _mark_best(
 ) -> list[summaries.Row]:
     """Mark the best mean of each measure among the methods that saw no truth."""
     for key, card in measures.items():
-        means = [
-            entry.interval.mean
-            for row in rows
-            if not row.oracle and (entry := row.entries[key]).interval
-        ]
+        means = []
+        for row in rows:
+            interval = row.entries[key].interval
+            if interval is not None and not row.oracle:
+                means.append(interval.mean)
         if not means:
             continue
-        best = max(means) if card.higher_is_better else min(means)
+        best_mean = max(means) if card.higher_is_better else min(means)
         for row in rows:
             entry = row.entries[key]
-            won = not row.oracle and entry.interval is not None and entry.interval.mean == best
-            row.entries[key] = dataclasses.replace(entry, best=won)
+            is_best = (
+                not row.oracle and entry.interval is not None and entry.interval.mean == best_mean
+            )
+            row.entries[key] = dataclasses.replace(entry, best=is_best)
     return rows
 
 
@@ -347,6 +340,7 @@ _MARGIN = 6
 _LABEL = 36
 _BAR = 62
 _REASON_LINES = 5
+_LINE_HEIGHT = 18
 _SMALLEST_SCALE = 0.5
 """Least sigma (px) that the colour scale ends at, so that nearly sharp scenes do not look dramatic.
 """
@@ -359,15 +353,15 @@ class _Tile(NamedTuple):
 
     label: str
     caption: str
-    shown: ByteImage | str
+    content: ByteImage | str
 
 
 class _StripLine(NamedTuple):
-    """What the strip shows of one sample: what was seen, its truth, and (row of the method, map or
-    None).
+    """What the strip shows of one sample: the sample with noise, its truth, and (row of the method,
+    map or None).
     """
 
-    seen: Sample
+    sample: Sample
     noise: str
     maps: list[tuple[MapRow, Map | None]]
 
@@ -382,15 +376,18 @@ def write_map_strip(
     true maps, at the greatest 99th percentile of the estimates; what exceeds it has its last
     colour. None if there is no map to show.
     """
-    first = min((_noise_level(row) for row in rows), default=None)
-    by_sample: dict[str, list[MapRow]] = {}
+    lowest_level = min((_noise_level(row) for row in rows), default=None)
+    rows_by_sample: dict[str, list[MapRow]] = {}
     for row in rows:
-        if _noise_level(row) == first and row["reason"] != apply.NO_MAP:
-            by_sample.setdefault(str(row["sample"]), []).append(row)
-    # A sample without any map may be one that cannot be read at all.
-    shown = [some for some in by_sample.values() if any(row["status"] == "ok" for row in some)]
-    lines = [_read_strip_line(some, data, folder) for some in shown[:most]]
-    if not any(found is not None for line in lines for _, found in line.maps):
+        if _noise_level(row) == lowest_level and row["reason"] != apply.NO_MAP:
+            rows_by_sample.setdefault(str(row["sample"]), []).append(row)
+    lines = []
+    for sample_rows in rows_by_sample.values():
+        # A sample without any map may be one that cannot be read at all.
+        has_map = any(row["status"] == "ok" for row in sample_rows)
+        if has_map and len(lines) < most:
+            lines.append(_read_strip_line(sample_rows, data, folder))
+    if not any(_maps_of_line(line) for line in lines):
         return None
     top = _scale_end(lines)
     sheet = _draw_map_sheet([list(_strip_tiles(line, top)) for line in lines], top)
@@ -404,68 +401,75 @@ def _noise_level(row: MapRow) -> tuple[Any, ...]:
 
 
 def _read_strip_line(rows: list[MapRow], data: PlannedDataset, folder: Path) -> _StripLine:
-    row = rows[0]
-    sigma, clip, round8, seed = _noise_level(row)
-    sample = Track.parse(str(row["track"])).read(data.dataset.load(str(row["sample"])))
-    seen = noise.add_noise(sample, Noise(sigma, clip, round8, seed), data.id.name)
-    maps = [
-        (row, imageio.read_array(folder / str(row["map"])) if row["status"] == "ok" else None)
-        for row in rows
-    ]
-    return _StripLine(seen, f"noise {sigma:g}" if sigma else "", maps)
+    first = rows[0]
+    sigma, clip, round8, seed = _noise_level(first)
+    track = Track.parse(str(first["track"]))
+    clean_sample = track.read(data.dataset.load(str(first["sample"])))
+    sample = noise.add_noise(clean_sample, Noise(sigma, clip, round8, seed), data.id.name)
+    maps: list[tuple[MapRow, Map | None]] = []
+    for row in rows:
+        blur_map = None
+        if row["status"] == "ok":
+            blur_map = imageio.read_array(folder / str(row["map"]))
+        maps.append((row, blur_map))
+    return _StripLine(sample, f"noise {sigma:g}" if sigma else "", maps)
+
+
+def _maps_of_line(line: _StripLine) -> list[Map]:
+    """Return the maps that methods made of a sample."""
+    return [blur_map for _, blur_map in line.maps if blur_map is not None]
 
 
 def _scale_end(lines: Sequence[_StripLine]) -> float:
-    truths = [float(line.seen.blur_map.max()) for line in lines if line.seen.blur_map is not None]
-    estimates = [
-        float(np.percentile(found, 99))
-        for line in lines
-        for _, found in line.maps
-        if found is not None
-    ]
+    """Return the sigma (px) at which the colour scale ends."""
+    truths = []
+    estimates: list[float] = []
+    for line in lines:
+        if line.sample.blur_map is not None:
+            truths.append(float(line.sample.blur_map.max()))
+        estimates += [float(np.percentile(blur_map, 99)) for blur_map in _maps_of_line(line)]
     return max(_SMALLEST_SCALE, *(truths or estimates))
 
 
 def _strip_tiles(line: _StripLine, top: float) -> Iterator[_Tile]:
-    sample = line.seen
-    yield _Tile(sample.id, line.noise, _fit_tile(_to_bytes(sample.image)))
+    sample = line.sample
+    yield _Tile(sample.id, line.noise, _fit_tile(to_byte_image(sample.image)))
     if sample.blur_map is not None:
-        least, most = sample.blur_map.min(), sample.blur_map.max()
-        yield _Tile("true map", f"{least:.2f} to {most:.2f} px", _colour_map(sample.blur_map, top))
+        extent = f"{sample.blur_map.min():.2f} to {sample.blur_map.max():.2f} px"
+        yield _Tile("true map", extent, _colour_map(sample.blur_map, top))
     if sample.mask is not None:
         grey = np.repeat(sample.mask[..., None].astype(np.uint8) * 255, 3, axis=2)
         yield _Tile("mask", "white: out of focus", _fit_tile(grey))
-    for row, found in line.maps:
-        shown = f"{row['status']}: {row['reason']}" if found is None else _colour_map(found, top)
-        yield _Tile(str(row["method"]), _score_caption(row), shown)
+    for row, blur_map in line.maps:
+        content: ByteImage | str = f"{row['status']}: {row['reason']}"
+        if blur_map is not None:
+            content = _colour_map(blur_map, top)
+        yield _Tile(str(row["method"]), _score_caption(row), content)
+
+
+_CAPTION_SCORES: Final = (
+    ("mae_px", "MAE {:.2f} px"),
+    ("pearson", "r {:.2f}"),
+    ("auc", "AUC {:.3f}"),
+    ("f1", "F1 {:.2f}"),
+)
 
 
 def _score_caption(row: MapRow) -> str:
-    parts = [
-        f"{name} {value:.{digits}f}{unit}"
-        for key, name, digits, unit in (
-            ("mae_px", "MAE", 2, " px"),
-            ("pearson", "r", 2, ""),
-            ("auc", "AUC", 3, ""),
-            ("f1", "F1", 2, ""),
-        )
-        if isinstance(value := row[key], float)
-    ]
+    parts = []
+    for key, pattern in _CAPTION_SCORES:
+        value = row[key]
+        if isinstance(value, float):
+            parts.append(pattern.format(value))
     return ", ".join(parts)
 
 
-def _to_bytes(picture: NDArray[np.float32]) -> ByteImage:
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-
-
-def _fit_tile(shown: ByteImage) -> ByteImage:
-    """Return a picture scaled to fit a cell."""
-    scale = _TILE_SIDE / max(shown.shape[:2])
-    size = tuple(max(1, round(extent * scale)) for extent in shown.shape[1::-1])
-    return np.asarray(
-        cv2.resize(shown, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST),
-        np.uint8,
-    )
+def _fit_tile(picture: ByteImage) -> ByteImage:
+    """Return a picture scaled to fit a tile."""
+    scale = _TILE_SIDE / max(picture.shape[:2])
+    size = tuple(max(1, round(extent * scale)) for extent in picture.shape[1::-1])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), np.uint8)
 
 
 def _colour_map(blur_map: Map, top: float) -> ByteImage:
@@ -476,77 +480,75 @@ def _colour_map(blur_map: Map, top: float) -> ByteImage:
     return np.asarray(cv2.applyColorMap(small, cv2.COLORMAP_VIRIDIS)[..., ::-1])
 
 
+class _Canvas:
+    """A white sheet to put pictures and texts on."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.image = Image.new("RGB", (width, height), "white")
+        self._pen = ImageDraw.Draw(self.image)
+        self._font = ImageFont.load_default(14)
+
+    def write(
+        self, text: str, corner: tuple[float, float], colour: str, anchor: str = "la"
+    ) -> None:
+        """Write a text that Latin letters suffice for."""
+        self._pen.text(corner, text, fill=colour, font=self._font, anchor=anchor)
+
+    def label(self, text: str, corner: tuple[float, float], colour: str) -> None:
+        """Write a text, as far as it fits into the width of a tile."""
+        self.write(fit_label(text, self._font, _TILE_SIDE), corner, colour)
+
+    def paste(self, picture: ByteImage, left: int, above: int) -> None:
+        """Put a picture on the sheet."""
+        self.image.paste(Image.fromarray(picture), (left, above))
+
+    def frame(self, left: int, above: int, width: int, height: int) -> None:
+        """Draw a line around a picture: a white region must not merge with the sheet."""
+        box = (left - 1, above - 1, left + width, above + height)
+        self._pen.rectangle(box, outline="silver")
+
+
 def _draw_map_sheet(lines: Sequence[Sequence[_Tile]], top: float) -> Image.Image:
     step = _TILE_SIDE + _MARGIN
     columns = max(len(line) for line in lines)
-    heights = [_LABEL + max(_tile_height(cell) for cell in line) + _MARGIN for line in lines]
-    sheet = Image.new("RGB", (columns * step + _MARGIN, sum(heights) + _MARGIN + _BAR), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(14)
+    heights = [_LABEL + max(_tile_height(tile) for tile in line) + _MARGIN for line in lines]
+    canvas = _Canvas(columns * step + _MARGIN, sum(heights) + _MARGIN + _BAR)
     above = _MARGIN
     for line, height in zip(lines, heights, strict=True):
-        for column, cell in enumerate(line):
-            _draw_tile(sheet, draw, font, cell, (_MARGIN + column * step, above))
+        for column, tile in enumerate(line):
+            _draw_tile(canvas, tile, _MARGIN + column * step, above)
         above += height
-    _draw_colour_bar(sheet, draw, font, above, top)
-    return sheet
+    _draw_colour_bar(canvas, above, top)
+    return canvas.image
 
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+def _tile_height(tile: _Tile) -> int:
+    if isinstance(tile.content, str):
+        return _REASON_LINES * _LINE_HEIGHT
+    return int(tile.content.shape[0])
 
 
-def _tile_height(cell: _Tile) -> int:
-    return _REASON_LINES * 18 if isinstance(cell.shown, str) else int(cell.shown.shape[0])
-
-
-def _draw_tile(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, cell: _Tile, corner: tuple[int, int]
-) -> None:
-    left, above = corner
-    draw.text((left, above), _printable(cell.label, font), fill="black", font=font)
-    draw.text(
-        (left, above + _LABEL // 2), _printable(cell.caption, font), fill="dimgrey", font=font
-    )
-    if isinstance(cell.shown, str):
-        for number, text in enumerate(textwrap.wrap(cell.shown, 32)[:_REASON_LINES]):
-            draw.text(
-                (left, above + _LABEL + 18 * number),
-                _printable(text, font),
-                fill="firebrick",
-                font=font,
-            )
+def _draw_tile(canvas: _Canvas, tile: _Tile, left: int, above: int) -> None:
+    canvas.label(tile.label, (left, above), "black")
+    canvas.label(tile.caption, (left, above + _LABEL // 2), "dimgrey")
+    content_above = above + _LABEL
+    if isinstance(tile.content, str):
+        reason_lines = textwrap.wrap(tile.content, 32)[:_REASON_LINES]
+        for number, text in enumerate(reason_lines):
+            canvas.label(text, (left, content_above + _LINE_HEIGHT * number), "firebrick")
     else:
-        sheet.paste(Image.fromarray(cell.shown), (left, above + _LABEL))
-        height, width = cell.shown.shape[:2]
-        frame = (left - 1, above + _LABEL - 1, left + width, above + _LABEL + height)
-        draw.rectangle(
-            frame, outline="silver"
-        )  # a white region of a mask must not merge with the page
+        height, width = tile.content.shape[:2]
+        canvas.paste(tile.content, left, content_above)
+        canvas.frame(left, content_above, width, height)
 
 
-def _draw_colour_bar(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: _Font, above: int, top: float
-) -> None:
-    """Draw the colour scale under the pictures, as wide as a cell."""
+def _draw_colour_bar(canvas: _Canvas, above: int, top: float) -> None:
+    """Draw the colour scale under the pictures, as wide as a tile."""
     ramp = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
-    wide = cv2.resize(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1], (_TILE_SIDE, 16))
-    sheet.paste(Image.fromarray(wide), (_MARGIN, above))
+    colours = cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    canvas.paste(np.asarray(cv2.resize(colours, (_TILE_SIDE, 16)), np.uint8), _MARGIN, above)
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        draw.text(
-            (_MARGIN + share * _TILE_SIDE, above + 18),
-            f"{share * top:.2g}",
-            fill="black",
-            font=font,
-            anchor=anchor,
-        )
-    draw.text(
-        (_MARGIN, above + 36), "sigma in px; last colour: and more", fill="dimgrey", font=font
-    )
-
-
-def _printable(text: str, font: _Font) -> str:
-    """Return as much of a text as fits above a cell; the built-in font knows Latin letters only."""
-    plain = text.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")
-    while font.getlength(plain) > _TILE_SIDE:
-        plain = plain[:-2] + "…" if plain.endswith("…") else plain[:-1] + "…"
-    return plain
+        corner = (_MARGIN + share * _TILE_SIDE, above + _LINE_HEIGHT)
+        canvas.write(f"{share * top:.2g}", corner, "black", anchor)
+    note = "sigma in px; last colour: and more"
+    canvas.write(note, (_MARGIN, above + 2 * _LINE_HEIGHT), "dimgrey")

@@ -39,8 +39,8 @@ class _CropBlock(NamedTuple):
     """What is shown of one picture."""
 
     sample: str
-    views: SamplePictures
-    close: CropWindow
+    pictures: SamplePictures
+    window: CropWindow
 
 
 def draw_crops_figure(source: Source) -> CaptionedFigure:
@@ -54,87 +54,85 @@ def draw_crops_figure(source: Source) -> CaptionedFigure:
     blocks = list(_crop_blocks(source, level))
     if not blocks:
         raise Unavailable("the pictures of the runs are no longer there; run again")
-    figure = _layout_crops(source, blocks)
-    targets = [block.views.target is not None for block in blocks]
-    return CaptionedFigure(
-        figure,
-        [
-            f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which "
-            f"shows the input.",
-            *([_WITH_TARGET] if any(targets) else []),
-            *([_WITHOUT_TARGET] if not all(targets) else []),
-            f"Pictures: {', '.join(block.sample for block in blocks)}"
-            + (" (the first of the runs)." if not source.wanted.samples else " (chosen by hand)."),
-            *source.about([block.sample for block in blocks]),
-        ],
-    )
+    caption = [
+        f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which "
+        f"shows the input."
+    ]
+    has_target = [block.pictures.target is not None for block in blocks]
+    if any(has_target):
+        caption.append(_WITH_TARGET)
+    if not all(has_target):
+        caption.append(_WITHOUT_TARGET)
+    samples = [block.sample for block in blocks]
+    choice = "chosen by hand" if source.wanted.samples else "the first of the runs"
+    caption.append(f"Pictures: {', '.join(samples)} ({choice}).")
+    caption += source.about(samples)
+    return CaptionedFigure(_layout_crops(source, blocks), caption)
 
 
 _WITH_TARGET = (
     "Box: where the input differs most from the target. Under each crop: its PSNR against the "
-    "target, of the crop "
-    "alone and of 8-bit pictures, so not the score that tables print."
+    "target, of the crop alone and of 8-bit pictures, so not the score that tables print."
 )
 _WITHOUT_TARGET = (
     "Without a target the box is where sharp and blurred texture meet most sharply in the input, "
-    "or the middle where "
-    "there is too little texture to tell."
+    "or the middle where there is too little texture to tell."
 )
 
 
 def _crop_blocks(source: Source, level: str) -> Iterator[_CropBlock]:
-    for sample, kept in list(source.kept(level).items())[: len(source.wanted.samples) or _PICTURES]:
-        views = crops.read_sample_pictures(kept)
-        if views is not None:
-            side = min(_LARGEST, round(_SHARE * min(views.seen.shape[:2])))
-            yield _CropBlock(sample, views, crops.find_crop_window(views.seen, views.target, side))
+    most = len(source.wanted.samples) or _PICTURES
+    for sample, outputs in list(source.kept(level).items())[:most]:
+        pictures = crops.read_sample_pictures(outputs)
+        if pictures is not None:
+            side = min(_LARGEST, round(_SHARE * min(pictures.input.shape[:2])))
+            window = crops.find_crop_window(pictures.input, pictures.target, side)
+            yield _CropBlock(sample, pictures, window)
 
 
 def _layout_crops(source: Source, blocks: Sequence[_CropBlock]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    most = max(len(block.views.shown()) for block in blocks)
+    most = max(len(block.pictures.by_name()) for block in blocks)
     down = -(-most // _ACROSS)
     across = -(-most // down)
     side = style.PAGE / (across + _WHOLE)
-    close = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    figure = Figure(figsize=(style.PAGE, len(blocks) * down * (side + _TEXT)), layout=close)
+    narrow = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure = Figure(figsize=(style.PAGE, len(blocks) * down * (side + _TEXT)), layout=narrow)
     grid = figure.add_gridspec(len(blocks) * down, across + 1, width_ratios=[_WHOLE, *[1] * across])
     for number, block in enumerate(blocks):
-        whole = figure.add_subplot(grid[number * down : (number + 1) * down, 0])
-        _draw_whole_picture(whole, block, side)
-        for index, (name, picture) in enumerate(block.views.shown().items()):
+        top = number * down
+        _draw_whole_picture(figure.add_subplot(grid[top : top + down, 0]), block, side)
+        for index, (name, picture) in enumerate(block.pictures.by_name().items()):
             line, column = divmod(index, across)
-            axes = figure.add_subplot(grid[number * down + line, 1 + column])
-            _show_picture(axes, block.close.of(picture))
+            axes = figure.add_subplot(grid[top + line, 1 + column])
+            _show_picture(axes, block.window.of(picture))
             title = name if name == "target" else source.title(name)
             _set_crop_title(axes, title, side)
-            if block.views.target is not None and name != "target":
-                axes.set_xlabel(_format_crop_psnr(block, picture), labelpad=2, size=6.5)
+            if block.pictures.target is not None and name != "target":
+                psnr = _format_crop_psnr(picture, block.pictures.target, block.window)
+                axes.set_xlabel(psnr, labelpad=2, size=6.5)
     return figure
 
 
 def _draw_whole_picture(axes: Axes, block: _CropBlock, side: float) -> None:
     from matplotlib.patches import Rectangle
 
-    _show_picture(axes, block.views.seen)
-    close = block.close
-    corner = (close.left - 0.5, close.top - 0.5)
+    _show_picture(axes, block.pictures.input)
+    window = block.window
+    corner = (window.left - 0.5, window.top - 0.5)
     for colour, width in (("white", 2.2), (style.VERMILION, 1.1)):  # the rim is seen on any picture
-        axes.add_patch(
-            Rectangle(
-                corner, close.width, close.height, fill=False, edgecolor=colour, linewidth=width
-            )
-        )
+        box = Rectangle(corner, window.width, window.height, fill=False)
+        box.set(edgecolor=colour, linewidth=width)
+        axes.add_patch(box)
     _set_crop_title(axes, block.sample, _WHOLE * side)
 
 
 def _set_crop_title(axes: Axes, text: str, width: float) -> None:
     """Write a name above a picture of that width in inches."""
-    axes.set_title(
-        style.wrap_name(text, int(width / _LETTER)), pad=2, size=6.5, verticalalignment="bottom"
-    )
+    title = style.wrap_name(text, int(width / _LETTER))
+    axes.set_title(title, pad=2, size=6.5, verticalalignment="bottom")
 
 
 def _show_picture(axes: Axes, picture: Picture) -> None:
@@ -144,11 +142,7 @@ def _show_picture(axes: Axes, picture: Picture) -> None:
     axes.grid(visible=False)
 
 
-def _format_crop_psnr(block: _CropBlock, picture: Picture) -> str:
-    assert block.views.target is not None
-    target = block.close.of(block.views.target)
-    return (
-        f"{Psnr()(block.close.of(picture), target):.2f} dB"
-        if picture.shape == block.views.target.shape
-        else ""
-    )
+def _format_crop_psnr(picture: Picture, target: Picture, window: CropWindow) -> str:
+    if picture.shape != target.shape:
+        return ""
+    return f"{Psnr()(window.of(picture), window.of(target)):.2f} dB"
