@@ -171,7 +171,8 @@ class Registry(Generic[T]):
             self._is_scanned = True
             for point in metadata.entry_points(group=self._group):
                 package = point.dist.name if point.dist else "unknown package"
-                self._enter(point.name, _Entry(f"{package}: {point.value}", point.load))
+                entry = _Entry(f"{package}: {point.value}", point.load)
+                self._enter(point.name, entry)
 
     def _check_name(self, name: str, item: T) -> None:
         if not re.fullmatch(r"[\w-]+", name) or name in GROUPS:
@@ -259,8 +260,8 @@ def resolve_id(
     if "checkpoint" not in injected:
         checkpoints = list_checkpoints(factory, spec.name, catalogue)
     tag = _choose_checkpoint(factory, checkpoints, spec, values)
-    structure_without_tag = _fixed_parameters(factory, None)
-    structure = structure_without_tag
+    usual_structure = _fixed_parameters(factory, None)
+    structure = usual_structure
     arguments = dict(injected)
     if tag is not None:
         arguments["checkpoint"] = checkpoints[tag]
@@ -270,13 +271,12 @@ def resolve_id(
         if values.get(key) == value:  # left out and typed mean the same
             values[key] = None
             json_values[key] = None
-    label_values: dict[str, Any] = {}
+    label_texts: dict[str, str] = {}
     for key, (_, default) in fields.items():
-        if key in structure and structure[key] != structure_without_tag.get(key):
-            label_values[key] = structure[key]
         if values[key] != default:
-            label_values[key] = json_values[key]
-    label_texts = {key: _parameter_text(value) for key, value in label_values.items()}
+            label_texts[key] = _parameter_text(json_values[key])
+        elif key in structure and structure[key] != usual_structure.get(key):
+            label_texts[key] = _parameter_text(structure[key])
     label = str(Spec(spec.name, tag, label_texts))
     return ResolvedId(spec.name, tag, json_values, label, arguments | values)
 

@@ -1,0 +1,134 @@
+"""What happens to one cell inside a worker process, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import imageio, plan, worker
+from benchmark.api import (
+    Dataset,
+    DatasetCard,
+    Method,
+    MethodCard,
+    Observation,
+    Picture,
+    Sample,
+)
+from benchmark.cells import Outcome, Task
+from benchmark.metrics.tracks import Track
+from benchmark.noise import Noise
+from benchmark.registry import DATASETS, METHODS
+from benchmark.worker import RunSettings
+
+
+def ramp(start: float) -> Picture:
+    row = np.linspace(start, start + 0.2, 12, dtype=np.float32)
+    return np.broadcast_to(row[None, :, None], (9, 12, 3)).copy()
+
+
+class TwoViews(Dataset):
+    card = DatasetCard(title="Two views", paper="", licence="none", source="here", layout="none")
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        return ["ramps"]
+
+    def load(self, sample_id: str) -> Sample:
+        return Sample(
+            sample_id, image=ramp(0.3), target=ramp(0.2), views=(ramp(0.1), ramp(0.6)), bit_depth=16
+        )
+
+    def fingerprint(self, sample_id: str) -> str:
+        return "ramps, first version"
+
+
+class Difference(Method):
+    """Returns the left view less the right one, so that nothing can stand for anything else."""
+
+    card = MethodCard(title="Difference", family="classical", paper="none", inputs="views")
+
+    def restore(self, observation: Observation) -> Picture:
+        assert observation.views is not None
+        left, right = observation.views
+        return left - right
+
+
+class Exits(Method):
+    card = MethodCard(title="Exits", family="baseline")
+
+    def restore(self, observation: Observation) -> Picture:
+        raise SystemExit(0)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunSettings]:
+    """This process as a worker, with a data set and methods of this file."""
+    monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
+    settings = RunSettings(tmp_path, tmp_path, device="cpu")
+    with (
+        METHODS.temporarily({"difference": Difference, "exits": Exits}),
+        DATASETS.temporarily({"two-views": TwoViews}),
+    ):
+        worker.start_worker(settings)
+        yield settings
+        worker.start_worker(settings)
+
+
+def task_of(method: str, settings: RunSettings, noise: Noise = Noise()) -> Task:  # noqa: B008
+    methods = plan.select_methods([method])
+    data = plan.select_dataset("two-views", settings.root)
+    (task,) = plan.plan_tasks(methods, data, [Track("u16")], [noise])
+    return task
+
+
+def read_output(outcome: Outcome, settings: RunSettings) -> Picture:
+    assert outcome.status == "ok", outcome.traceback
+    assert outcome.output is not None
+    return imageio.read_array(settings.folder / outcome.output)
+
+
+def test_inputs_that_differ_arrive_as_they_are(settings: RunSettings) -> None:
+    output = read_output(worker.do_task(task_of("difference", settings)), settings)
+    np.testing.assert_allclose(output, -0.5, atol=1e-6)
+
+
+def test_noise_of_the_two_views_differs(settings: RunSettings) -> None:
+    task = task_of("difference", settings, Noise(sigma=5.0))
+    output = read_output(worker.do_task(task), settings)
+    assert np.std(output) == pytest.approx(2 * 5 / 255, rel=0.2)
+
+
+def test_a_task_is_done_without_parsing_an_id_or_looking_for_checkpoints(
+    settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_of("input", settings)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an id was looked up again")
+
+    monkeypatch.setattr(worker, "create", refuse)
+    monkeypatch.setattr("benchmark.registry.resolve_id", refuse)
+    monkeypatch.setattr("benchmark.registry.CheckpointCatalogue.of_user", refuse)
+    output = read_output(worker.do_task(task), settings)
+    np.testing.assert_array_equal(output, ramp(0.3))
+
+
+def test_a_picture_that_changed_since_it_was_planned_is_refused(
+    settings: RunSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_of("input", settings)
+    monkeypatch.setattr(TwoViews, "fingerprint", lambda self, sample_id: "ramps, another version")
+    outcome = worker.do_task(task)
+    assert outcome.status == "failed" and outcome.reason is not None
+    assert "two-views: ramps is not what it was when this was planned" in outcome.reason
+
+
+def test_a_method_that_exits_fails_in_its_own_cell(settings: RunSettings) -> None:
+    outcome = worker.do_task(task_of("exits", settings))
+    assert (outcome.status, outcome.reason) == ("failed", "SystemExit: 0")
