@@ -42,9 +42,9 @@ def follow_methods(
 
     Returns:
         One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the
-            start), psnr (dB),
-        residual and the method's facts, with `status` ok; or one row with a `reason` for a method
-        that cannot be followed there (skipped) or did not get through (failed).
+        start), psnr (dB), residual and the method's facts, with `status` ok; or one row with a
+        `reason` for a method that cannot be followed there (skipped) or did not get through
+        (failed).
     """
     tasks: list[Task] = []
     for dataset in data:
@@ -57,33 +57,38 @@ def follow_methods(
     return rows
 
 
-def _make_step_rows(cell: Cell, found: StepTrace | str | Failure) -> list[StepRow]:
+def _make_step_rows(cell: Cell, trace: StepTrace | str | Failure) -> list[StepRow]:
     where: StepRow = {
         "dataset": cell.dataset,
         "sample": cell.sample,
         "noise": cell.noise.sigma,
         "method": cell.method,
     }
-    if isinstance(found, Failure):
-        return [{**where, "status": "failed", "reason": found.reason}]
-    if isinstance(found, str):
-        return [{**where, "status": "skipped", "reason": found}]
+    if isinstance(trace, Failure):
+        return [{**where, "status": "failed", "reason": trace.reason}]
+    if isinstance(trace, str):
+        return [{**where, "status": "skipped", "reason": trace}]
     return [
         {**where, "status": "ok", "step": step, "psnr": psnr, "residual": residual, **facts}
-        for step, (psnr, residual, facts) in enumerate(found)
+        for step, (psnr, residual, facts) in enumerate(trace)
     ]
 
 
 def follow_cell(task: Task) -> StepTrace | str:
     """Return the steps of one cell, or why there are none; for use inside a worker."""
     sample, track, method, observation = worker.prepare_cell(task)
-    measure, target = Psnr(), None if sample.target is None else track.frame(sample.target)
+    measure = Psnr()
+    target = None
+    if sample.target is not None:
+        target = track.frame(sample.target)
     trace: StepTrace = []
     try:
         for step in method.iterates(observation):
             output = track.finish(step.picture, sample.image.shape[:2])
-            quality = None if target is None else measure(output.clip(0, 1), target)
-            trace.append((quality, step.residual, dict(step.facts)))
+            psnr = None
+            if target is not None:
+                psnr = measure(output.clip(0, 1), target)
+            trace.append((psnr, step.residual, dict(step.facts)))
     except Skip as skip:
         return one_line(skip.reason)
     return trace

@@ -28,24 +28,24 @@ def deblur_pictures(
             any work is done.
         UsageError: an unknown method, or one that needs what a photograph does not have.
     """
-    method, resolved = create(METHODS, text)
-    targets = _plan_output_files(images, out, f"-{file_name(resolved.label)}")
+    method, method_id = create(METHODS, text)
+    targets = _plan_output_files(images, out, f"-{file_name(method_id.label)}")
     for source in images:
         imageio.read_header(source)
-    prepared = prepare_for_user(method, resolved.label, device)
+    prepared_method = prepare_for_user(method, method_id.label, device)
     out.mkdir(parents=True, exist_ok=True)
     for source, target in zip(images, targets, strict=True):
         picture, bit_depth = imageio.read(source)
         try:
-            restored = prepared.restore(Observation(picture, bit_depth=bit_depth))
+            result = prepared_method.restore(Observation(picture, bit_depth=bit_depth))
         except Skip as skip:
-            raise UsageError(f"{resolved.label} cannot restore {source}: {skip.reason}") from skip
+            raise UsageError(f"{method_id.label} cannot restore {source}: {skip.reason}") from skip
         except BenchmarkError:
             raise
         except Exception as error:
             reason = describe_error(error)
-            raise DataError(f"{resolved.label} failed on {source}: {reason}") from error
-        imageio.write(target, restored, bit_depth, like=source)
+            raise DataError(f"{method_id.label} failed on {source}: {reason}") from error
+        imageio.write(target, result, bit_depth, like=source)
         yield source, target
 
 
@@ -101,8 +101,8 @@ def _make_radius_map(
 ) -> Map:
     if depth is None:
         height, width = sharp.shape[:2]
-        return scenes.invent_radius(
-            height, width, max_radius, np.random.Generator(np.random.Philox(seed))
-        )
-    values = scenes.read_depth(depth, size_of=sharp)
-    return scenes.align_depth_edges(scenes.radius_from_depth(values, max_radius, focus), sharp)
+        generator = np.random.Generator(np.random.Philox(seed))
+        return scenes.invent_radius(height, width, max_radius, generator)
+    disparity = scenes.read_depth(depth, size_of=sharp)
+    radius = scenes.radius_from_depth(disparity, max_radius, focus)
+    return scenes.align_depth_edges(radius, sharp)

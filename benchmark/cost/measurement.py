@@ -29,7 +29,8 @@ from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, create, list_checkpoint_files
 from benchmark.version import __version__
 
-RECORD_FILE, SAMPLES_FILE = "cost.json", "samples.jsonl"
+RECORD_FILE = "cost.json"
+SAMPLES_FILE = "samples.jsonl"
 _LIBRARIES = ("torch", "numpy", "scipy", "numba", "opencv-python-headless")
 
 
@@ -119,35 +120,39 @@ def measure_costs(
         plugins: plug-in files that define methods.
         timeout: seconds a restoration may take.
     """
-    subjects = [
-        s
-        for method in methods
-        for s in _list_subjects(method, size, threads or runner.count_cores(), device)
-    ]
-    names = {method.id.name for method in methods}
-    figures = [
-        figure
-        for figure in published.read_published_costs()
-        if figure.method.partition(":")[0] in names
-    ]
-    asked = [(method.id.label, size) for method in methods]
-    meant = [(figure.method, PictureSize(*published.PUBLISHED_SIZE)) for figure in figures]
-    wanted = list(dict.fromkeys(asked + meant))
-    counted = {
-        key: _count_method(*key) for key in console.track_progress(wanted, len(wanted), "counting")
+    threads = threads or runner.count_cores()
+    subjects: list[TimingSubject] = []
+    for method in methods:
+        subjects += _list_subjects(method, size, threads, device)
+    figures = _published_costs_of(methods)
+    labels = [method.id.label for method in methods]
+    reference_labels = [figure.method for figure in figures]
+    published_size = PictureSize(*published.PUBLISHED_SIZE)
+    pairs = [(label, size) for label in labels]
+    pairs += [(label, published_size) for label in reference_labels]
+    pairs = list(dict.fromkeys(pairs))
+    counts = {
+        pair: _count_method(*pair) for pair in console.track_progress(pairs, len(pairs), "counting")
     }
     record = CostRecord(
         size=size,
         subjects=subjects,
-        counts={key[0]: counted[key] for key in asked},
+        counts={label: counts[label, size] for label in labels},
         published=figures,
-        references={key[0]: counted[key] for key in meant},
+        references={label: counts[label, published_size] for label in reference_labels},
         provenance=provenance.collect_provenance(plugins=provenance.hash_files(plugins)),
     )
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(folder / RECORD_FILE) as file:
         file.write(RECORD_ADAPTER.dump_json(record, indent=1))
     _measure_missing_rounds(record, TrialFile(folder / SAMPLES_FILE), rounds, plugins, timeout)
+
+
+def _published_costs_of(methods: Sequence[PlannedMethod]) -> list[PublishedCost]:
+    """Return the printed figures of methods; those of a name stand for all its variants."""
+    names = {method.id.name for method in methods}
+    costs = published.read_published_costs()
+    return [cost for cost in costs if cost.method.partition(":")[0] in names]
 
 
 def read_cost_pass(folder: Path) -> tuple[CostRecord, list[Trial]]:
@@ -167,34 +172,42 @@ def read_cost_pass(folder: Path) -> tuple[CostRecord, list[Trial]]:
         ) from error
     except ValidationError as error:
         raise DataError(f"{path}: damaged, or of another version; run `cost` again") from error
-    wanted = set(record.subjects)
-    return record, [
-        trial for trial in TrialFile(folder / SAMPLES_FILE).read() if trial.subject in wanted
-    ]
+    subjects = set(record.subjects)
+    trials = TrialFile(folder / SAMPLES_FILE).read()
+    return record, [trial for trial in trials if trial.subject in subjects]
 
 
 def _measure_missing_rounds(
     record: CostRecord,
-    trials: TrialFile,
+    trial_file: TrialFile,
     rounds: int,
     plugins: Sequence[Path],
     timeout: float | None,
 ) -> None:
-    done = timing.count_rounds(trials.read())
-    lacking = [rounds - done[subject] + 1 for subject in record.subjects if done[subject] < rounds]
-    if not lacking:
+    rounds_before = timing.count_rounds(trial_file.read())
+    restorations = 0
+    for subject in record.subjects:
+        if rounds_before[subject] < rounds:
+            restorations += 1 + rounds - rounds_before[subject]  # the warm-up is one more
+    if not restorations:
         return
     scene = mosaic.make_mosaic(record.size.width, record.size.height)
-    taken = timing.time_methods(
-        record.subjects, scene, rounds=rounds, done=done, plugins=plugins, timeout=timeout
+    trials = timing.time_methods(
+        record.subjects,
+        scene,
+        rounds=rounds,
+        rounds_before=rounds_before,
+        plugins=plugins,
+        timeout=timeout,
     )
-    for trial in console.track_progress(taken, sum(lacking), "measuring"):
-        trials.append(trial)
+    for trial in console.track_progress(trials, restorations, "measuring"):
+        trial_file.append(trial)
 
 
 def _list_subjects(
     method: PlannedMethod, size: PictureSize, threads: int, device: str
 ) -> list[TimingSubject]:
+    versions = provenance.list_versions(_LIBRARIES)
     facts = {
         "method": method.id.label,
         "version": method.version,
@@ -202,23 +215,24 @@ def _list_subjects(
         "size": str(size),
         "processor": provenance.describe_machine()["processor"],
         "threads": threads,
-        "libraries": ", ".join(
-            f"{name} {version}" for name, version in provenance.list_versions(_LIBRARIES).items()
-        ),
+        "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "suite": _suite_version(),
     }
-    return [
-        TimingSubject(**facts, device=where, gpu=_gpu_name() if where == "cuda" else None)  # type: ignore[arg-type]
-        for where in _list_devices(device, method.card.family == "learned")
-    ]
+    subjects = []
+    for device_name in _list_devices(device, method.card.family == "learned"):
+        gpu = _gpu_name() if device_name == "cuda" else None
+        subjects.append(TimingSubject(**facts, device=device_name, gpu=gpu))  # type: ignore[arg-type]
+    return subjects
 
 
 def _list_devices(device: str, learned: bool) -> list[str]:
     """Return where a method is measured: on the CPU, and unless told otherwise on a GPU too if it
     can use one.
     """
-    found = resolve_device(device, learned)
-    return ["cpu", "cuda"] if device == "auto" and found == "cuda" else [found]
+    fastest = resolve_device(device, learned)
+    if device == "auto" and fastest == "cuda":
+        return ["cpu", "cuda"]
+    return [fastest]
 
 
 @functools.cache
@@ -231,21 +245,19 @@ def _gpu_name() -> str:
 @functools.cache
 def _suite_version() -> str:
     state = provenance.read_git_state(Path(__file__).parents[2])
-    return __version__ + (f" at {state['commit'][:12]}" if state else "")
+    if not state:
+        return __version__
+    return f"{__version__} at {state['commit'][:12]}"
 
 
 def _count_method(text: str, size: PictureSize) -> MethodCounts:
     try:
         method, id_ = create(METHODS, text)
         network = method.network()
-        forms = (
-            {}
-            if network is None
-            else {
-                form: count_network(network, form, size.height, size.width)
-                for form in network.forms
-            }
-        )
+        forms = {}
+        if network is not None:
+            for form in network.forms:
+                forms[form] = count_network(network, form, size.height, size.width)
         size_of_weights = None
         if id_.checkpoint is not None:
             size_of_weights = list_checkpoint_files(id_.name)[id_.checkpoint].stat().st_size

@@ -4,6 +4,8 @@ depends on content.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage import data
@@ -32,9 +34,11 @@ def tile_photographs(width: int, height: int) -> Picture:
     """
     shots: list[NDArray[np.uint8]] = [data.coffee(), data.astronaut(), data.rocket()]  # type: ignore[no-untyped-call]
     row = np.concatenate([shot[:400] for shot in shots], axis=1)
-    mirrored = row[:, ::-1]
-    block = np.concatenate(
-        [np.concatenate(pair, axis=1) for pair in ((row, mirrored), (mirrored, row))]
-    )
-    tiles = (-(-height // block.shape[0]), -(-width // block.shape[1]), 1)
-    return np.tile(block, tiles)[:height, :width].astype(np.float32) / np.float32(255)
+    mirror_image = row[:, ::-1]
+    upper = np.concatenate([row, mirror_image], axis=1)
+    lower = np.concatenate([mirror_image, row], axis=1)
+    block = np.concatenate([upper, lower])
+    rows = math.ceil(height / block.shape[0])
+    columns = math.ceil(width / block.shape[1])
+    picture = np.tile(block, (rows, columns, 1))[:height, :width]
+    return picture.astype(np.float32) / np.float32(255)

@@ -159,7 +159,9 @@ def order_of_round(items: Sequence[T], number: int) -> list[T]:
     """Return the items in the order of a round: round `number` begins with the item of that index,
     cyclically.
     """
-    start = number % len(items) if items else 0
+    if not items:
+        return []
+    start = number % len(items)
     return [*items[start:], *items[:start]]
 
 
@@ -168,7 +170,7 @@ def time_methods(
     scene: PictureWithMap,
     *,
     rounds: int,
-    done: Mapping[TimingSubject, int],
+    rounds_before: Mapping[TimingSubject, int],
     plugins: Sequence[Path] = (),
     timeout: float | None = None,
 ) -> Iterator[Trial]:
@@ -178,23 +180,25 @@ def time_methods(
         subjects: what to measure.
         scene: what is restored. Its picture also serves as both dual-pixel views.
         rounds: how many rounds every subject is to have.
-        done: how many it has; a subject that lacks some is prepared and warmed up again.
+        rounds_before: how many it has; a subject that lacks some is prepared and warmed up again.
         plugins: plug-in files that define methods.
         timeout: seconds a restoration may take; preparing is not limited.
     """
-    waiting = [subject for subject in subjects if done.get(subject, 0) < rounds]
+    incomplete = [subject for subject in subjects if rounds_before.get(subject, 0) < rounds]
+    processes: dict[TimingSubject, _MethodProcess] = {}
     with ExitStack() as stack:
-        processes = {
-            subject: stack.enter_context(closing(_MethodProcess(subject, plugins)))
-            for subject in waiting
-        }
+        for subject in incomplete:
+            process = stack.enter_context(closing(_MethodProcess(subject, plugins)))
+            processes[subject] = process
         for number in range(rounds + 1):
-            for subject in order_of_round(waiting, number):
-                if subject in processes and (number == 0 or number > done.get(subject, 0)):
-                    trial = _run_trial(processes[subject], subject, number, scene, timeout)
-                    if trial.status != "ok":
-                        processes.pop(subject).close()
-                    yield trial
+            for subject in order_of_round(incomplete, number):
+                is_missing = number == 0 or number > rounds_before.get(subject, 0)
+                if subject not in processes or not is_missing:
+                    continue
+                trial = _run_trial(processes[subject], subject, number, scene, timeout)
+                if trial.status != "ok":
+                    processes.pop(subject).close()
+                yield trial
 
 
 def _run_trial(
@@ -204,14 +208,17 @@ def _run_trial(
     scene: PictureWithMap,
     timeout: float | None,
 ) -> Trial:
-    reason = process.do(_prepare_subject, (subject, scene)) if number == 0 else None
-    found = process.do(_time_restoration, subject, timeout) if reason is None else reason
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    if isinstance(found, Reading):
-        return Trial(subject, number, "ok", None, found, finished)
-    if isinstance(found, Failure):
-        return Trial(subject, number, found.status, found.reason, None, finished)
-    return Trial(subject, number, "skipped", found, None, finished)
+    result: Reading | Failure | str | None = None
+    if number == 0:
+        result = process.call(_prepare_subject, (subject, scene))
+    if result is None:
+        result = process.call(_time_restoration, subject, timeout)
+    end = datetime.now(UTC).isoformat(timespec="seconds")
+    if isinstance(result, Reading):
+        return Trial(subject, number, "ok", None, result, end)
+    if isinstance(result, Failure):
+        return Trial(subject, number, result.status, result.reason, None, end)
+    return Trial(subject, number, "skipped", result, None, end)
 
 
 class _MethodProcess:
@@ -232,7 +239,7 @@ class _MethodProcess:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def do(
+    def call(
         self, work: Callable[[Item], T], item: Item, timeout: float | None = None
     ) -> T | Failure:
         future = self._pool.schedule(runner.call_without_exit, args=[work, item], timeout=timeout)
@@ -245,10 +252,10 @@ class _MethodProcess:
 _method_in_process: tuple[PreparedMethod, Observation] | None = None
 
 
-def _prepare_subject(what: tuple[TimingSubject, PictureWithMap]) -> str | None:
+def _prepare_subject(subject_and_scene: tuple[TimingSubject, PictureWithMap]) -> str | None:
     """Prepare a method in this process; return why it is skipped, or None."""
     global _method_in_process
-    subject, (image, blur_map) = what
+    subject, (image, blur_map) = subject_and_scene
     method = prepare_method(create(METHODS, subject.method)[0], subject.device)
     observation = method.observe(Sample("mosaic", image, views=(image, image), blur_map=blur_map))
     _method_in_process = method, observation
@@ -314,8 +321,11 @@ def _process_memory(name: str) -> int | None:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    found = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
-    return next((1024 * int(kilobytes) for kilobytes in found), None)
+    for line in lines:
+        if line.startswith(f"{name}:"):
+            kilobytes = int(line.split()[1])
+            return 1024 * kilobytes
+    return None
 
 
 def _gpu_memory_peak() -> int:

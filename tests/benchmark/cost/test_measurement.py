@@ -146,7 +146,12 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
     ]
     taken = list(
         time_methods(
-            [subject(name) for name in names], scene, rounds=2, done={}, plugins=[toys], timeout=1.0
+            [subject(name) for name in names],
+            scene,
+            rounds=2,
+            rounds_before={},
+            plugins=[toys],
+            timeout=1.0,
         )
     )
     order = [(trial.round, trial.subject.method) for trial in taken]
@@ -164,14 +169,18 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
 def test_everything_a_method_may_ask_for_is_there(toys, scene):
     names = ["wants-views", "wants-noise", "echo:map=oracle"]
     taken = list(
-        time_methods([subject(name) for name in names], scene, rounds=1, done={}, plugins=[toys])
+        time_methods(
+            [subject(name) for name in names], scene, rounds=1, rounds_before={}, plugins=[toys]
+        )
     )
     assert [trial.status for trial in taken] == ["ok"] * 6
 
 
 def test_only_missing_rounds_are_measured(scene):
     complete, lacking = subject("input"), subject("unsharp")
-    taken = list(time_methods([complete, lacking], scene, rounds=3, done={complete: 3, lacking: 2}))
+    taken = list(
+        time_methods([complete, lacking], scene, rounds=3, rounds_before={complete: 3, lacking: 2})
+    )
     assert [(trial.subject, trial.round) for trial in taken] == [(lacking, 0), (lacking, 3)]
 
 
