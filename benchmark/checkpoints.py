@@ -9,6 +9,7 @@ BENCHMARK_CHECKPOINTS (default: ./checkpoints), then those that ship.
 
 from __future__ import annotations
 
+import csv
 import functools
 import hashlib
 import os
@@ -154,6 +155,14 @@ def find_checkpoint(method: str, tag: str) -> Checkpoint:
     if tag not in checkpoints:
         raise UsageError(f"there is no checkpoint {method}.{tag}; `list checkpoints` shows them")
     return checkpoints[tag]
+
+
+@functools.cache
+def read_training_commands() -> Mapping[str, str]:
+    """Return METHOD.TAG -> command that makes weights again which were measured and do not ship."""
+    path = SHIPPED_FOLDER / "training_commands.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["checkpoint"]: row["command"] for row in csv.DictReader(file)}
 
 
 def hash_checkpoint(path: Path) -> str:

@@ -25,7 +25,12 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from benchmark.api import BenchmarkError, DataError, Dataset, Importer, Method, Metric, UsageError
-from benchmark.checkpoints import PREFERRED_TAG, Checkpoint, CheckpointCatalogue
+from benchmark.checkpoints import (
+    PREFERRED_TAG,
+    Checkpoint,
+    CheckpointCatalogue,
+    read_training_commands,
+)
 from benchmark.metrics.protocols import Protocol
 from benchmark.spec import ResolvedId, Spec, parse_id, suggest_name
 
@@ -333,6 +338,8 @@ def _choose_checkpoint(
     """Return the tag that an id means: the one typed; else the default, or one that has what was
     typed.
     """
+    if spec.checkpoint is not None and spec.checkpoint not in checkpoints:
+        _require_shipped(f"{spec.name}.{spec.checkpoint}")
     if not checkpoints:
         if spec.checkpoint is not None:
             raise UsageError(
@@ -344,6 +351,13 @@ def _choose_checkpoint(
         kind = f"checkpoint of {spec.name}"
         raise UsageError(_describe_unknown(kind, str(tag), sorted(checkpoints)))
     return tag
+
+
+def _require_shipped(checkpoint: str) -> None:
+    """Raise UsageError, with the command that trains them, for weights that do not ship."""
+    command = read_training_commands().get(checkpoint)
+    if command is not None:
+        raise UsageError(f"the weights {checkpoint} do not ship; make them again: {command}")
 
 
 def _default_checkpoint(
