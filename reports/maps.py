@@ -381,7 +381,7 @@ def write_map_strip(
     for row in rows:
         if _noise_level(row) == lowest_level and row["reason"] != apply.NO_MAP:
             rows_by_sample.setdefault(str(row["sample"]), []).append(row)
-    lines = []
+    lines: list[_StripLine] = []
     for sample_rows in rows_by_sample.values():
         # A sample without any map may be one that cannot be read at all.
         has_map = any(row["status"] == "ok" for row in sample_rows)
