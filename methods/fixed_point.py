@@ -26,38 +26,28 @@ it starts from its own input.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import cv2
 import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
-from benchmark.api import Iterate, Map, MethodCard, Observation, Picture
-from benchmark.arrays import Plane
-from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
-from benchmark.methods.two_stage.deconvolution import Light
+from benchmark.api import Iterate, Map, MethodCard, Picture
+from benchmark.methods.two_stage.deconvolution import IterativeDeconvolver
+from benchmark.methods.two_stage.estimation import ESTIMATORS, EstimatorName
 from benchmark.methods.two_stage.methods import TwoStage
 from benchmark.methods.two_stage.noise_level import noise_level
-from benchmark.methods.two_stage.wiener import QUANTISATION
+from benchmark.methods.two_stage.wiener import QUANTISATION, SampledPsf
 from benchmark.optics import gkm
-from benchmark.optics.light import to_linear
+from benchmark.optics.light import Light, linear_slope, srgb_from
 
-MapName = Literal["posterior", "zhuo-sim", "ebdb", "jnb", "oracle"]
-Shape = Literal["disk", "gaussian"]
 Weights = NDArray[np.float32]
-
-ESTIMATORS = {
-    "posterior": blur_posterior.estimate,
-    "zhuo-sim": zhuo_sim.estimate,
-    "ebdb": ebdb.estimate,
-    "jnb": jnb.estimate,
-}
-
-CONSTANTS = {"posterior": blur_posterior.CONSTANTS, "jnb": jnb.LEARNED}
+NoiseMap = NDArray[np.float32]
+"""Standard deviation of the noise at every pixel, H x W."""
 
 SAFE = 0.95
 """Where the estimated spectral radius exceeds 1, the damping is at most this over it; the estimate
@@ -70,12 +60,100 @@ needs no estimate.
 """
 
 POWER_STEPS = 8
-REPORT_STEPS = (
-    100  # for the contraction factor that is reported: near 1 the iteration settles slowly
-)
+# for the contraction factor that is reported: near 1 the iteration settles slowly
+REPORT_STEPS = 100
 # px, sigma of the window in which the energy of the detail is compared with that of the noise
 NOISE_REACH = 3.0
-ONE_LEVEL = 1 / 255
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GkmIteration(IterativeDeconvolver):
+    """The iteration of eq. (6) or (8) under a blur map; see `FixedPoint` for the options."""
+
+    psf: SampledPsf = "disk"
+    light: Light = "linear"
+    iterations: int = 1
+    damping: float = 0.7
+    noise_weight: float = 2.0
+    tolerance: float = 0.001
+    scales: int = 1
+
+    def restore(self, image: Picture, blur_map: Map) -> Picture:
+        *_, last = self._follow_scales(image, blur_map)
+        return last.picture
+
+    def steps(self, image: Picture, blur_map: Map) -> Iterator[Iterate]:
+        """Yield the steps of the finest scale. The residual is the root mean square of the step
+        that follows.
+
+        Without damping and noise weight that step is y - B x, the residual of the equation. The
+        facts hold the spectral radius of I - B estimated by 100 power steps (`contraction`) and the
+        `damping` in use.
+        """
+        return self._follow_scales(image, blur_map, measure=True)
+
+    def _follow_scales(
+        self, image: Picture, blur_map: Map, *, measure: bool = False
+    ) -> Iterator[Iterate]:
+        noise = self._noise_map(image)
+        bank = gkm.paper_bank()
+        latest = image
+        for scale in reversed(range(self.scales)):
+            target = _reduce(image, scale)
+            start = target
+            if scale < self.scales - 1:
+                start = _enlarge(latest, target)
+            beta = self._mixing_coefficients(_reduce(blur_map, scale) / np.float32(2**scale))
+            finest = scale == 0
+            damping = self._safe_damping(beta, bank)
+            facts: dict[str, float] = {}
+            if measure and finest:
+                contraction = spectral_radius(beta, bank, steps=REPORT_STEPS)
+                facts = {"contraction": contraction, "damping": damping}
+            steps = iterate_fixed_point(
+                target,
+                beta,
+                bank,
+                start=start,
+                steps=self.iterations,
+                last_residual=measure,
+                damping=damping,
+                noise=_reduce(noise, scale) / np.float32(2**scale),
+                tolerance=self.tolerance,
+            )
+            for picture, residual in steps:
+                latest = picture
+                if finest:
+                    yield Iterate(picture, residual, facts)
+
+    def _noise_map(self, image: Picture) -> NoiseMap:
+        """Return the standard deviation of the noise that the detail is relieved of (H x W).
+
+        Noise and rounding are taken to be even in sRGB codes; in linear light they grow with the
+        slope of the curve.
+        """
+        codes = srgb_from(self.light, image)
+        level = math.sqrt(self.noise_weight) * max(noise_level(codes), QUANTISATION)
+        if self.light == "srgb":
+            return np.full(image.shape[:2], level, np.float32)
+        mean_square = np.square(linear_slope(codes)).mean(axis=2)
+        noise: NoiseMap = np.float32(level) * np.sqrt(mean_square)
+        return noise
+
+    def _mixing_coefficients(self, blur_map: Map) -> Weights:
+        if self.psf == "gaussian":
+            return gkm.mixing_coefficients(blur_map, gkm.paper_bank())
+        return gkm.fit_coefficients(blur_map, gkm.paper_bank(), "disk")
+
+    def _safe_damping(self, beta: Weights, bank: gkm.Bank) -> float:
+        """Return the damping under which the iteration contracts."""
+        # A single step cannot diverge.
+        if self.damping <= ALWAYS_SAFE or self.iterations <= 1:
+            return self.damping
+        radius = spectral_radius(beta, bank)
+        if radius <= 1:
+            return self.damping
+        return min(self.damping, SAFE / radius)
 
 
 class FixedPoint(TwoStage):
@@ -89,18 +167,16 @@ class FixedPoint(TwoStage):
         "Deblurring, NeurIPS 2021",
         trained_on=("BSDS500",),
         notes="Eq. (6) with the paper's 21 kernels and coefficients from a blur map; the paper "
-        "learns them and runs no "
-        "such baseline. Light, damping, noise weight and steps were chosen here, on 8 pictures of "
-        "BSDS500 train. The "
-        "iteration as printed (light=srgb,damping=1,noise_weight=0,tolerance=0,psf=gaussian) can "
-        "end below its input.",
+        "learns them and runs no such baseline. Light, damping, noise weight and steps were chosen "
+        "here, on 8 pictures of BSDS500 train. The iteration as printed "
+        "(light=srgb,damping=1,noise_weight=0,tolerance=0,psf=gaussian) can end below its input.",
     )
 
     def __init__(
         self,
         *,
-        map: MapName = "posterior",
-        psf: Shape = "disk",
+        map: EstimatorName = "posterior",
+        psf: SampledPsf = "disk",
         iterations: Annotated[int, Ge(0)] = 1,
         damping: Annotated[float, Ge(0), Le(1)] = 0.7,
         noise_weight: Annotated[float, Ge(0)] = 2.0,
@@ -125,107 +201,27 @@ class FixedPoint(TwoStage):
             scales: 1 is eq. (6), T > 1 the coarse-to-fine form of eq. (8) with T scales.
             light: iterate on sRGB codes or on linear light.
         """
-        super().__init__("oracle" if map == "oracle" else "estimate", light)
-        self._map: MapName = map
-        self._psf: Shape = psf
-        self._steps, self._tolerance = iterations, tolerance
-        self._damping, self._noise_weight = damping, noise_weight
-        self._scales = scales
-
-    def estimate(self, image: Picture) -> Map:
-        return ESTIMATORS[self._map](image)
-
-    def constants_file(self) -> Path | None:
-        return CONSTANTS.get(self._map)
-
-    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        *_, last = self._iterates(image, blur_map)
-        return last.picture
-
-    def iterates(self, observation: Observation) -> Iterator[Iterate]:
-        """Return the steps of the finest scale. The residual is the root mean square of the step
-        that follows.
-
-        Without damping and noise weight that step is y - B x, the residual of the equation. The
-        facts hold the spectral radius of I - B estimated by 100 power steps (`contraction`) and the
-        `damping` in use.
-        """
-        image = self.in_light(observation.image)
-        for step in self._iterates(image, self.blur_map(observation), measure=True):
-            yield Iterate(self.out_of_light(step.picture), step.residual, step.facts)
-
-    def _iterates(self, y: Picture, blur_map: Map, *, measure: bool = False) -> Iterator[Iterate]:
-        noise = self._noise(y)
-        start = y
-        for scale in reversed(range(self._scales)):
-            reduced = _reduced(y, scale)
-            sigma = _reduced(blur_map, scale) / np.float32(2**scale)
-            beta, bank = self._coefficients(sigma), gkm.paper_bank()
-            last = scale == 0
-            damping, facts = self._contracting(beta, bank, measure=measure and last)
-            steps = iterate(
-                reduced,
-                beta,
-                bank,
-                start=_enlarged(start, reduced) if scale < self._scales - 1 else reduced,
-                steps=self._steps,
-                last_residual=measure,
-                damping=damping,
-                noise=_reduced(noise, scale) / np.float32(2**scale),
-                enough=self._tolerance,
-            )
-            for picture, residual in steps:
-                start = picture
-                if last:
-                    yield Iterate(picture, residual, facts)
-
-    def _noise(self, y: Picture) -> Plane:
-        """Return the standard deviation of the noise that the detail is relieved of (H x W).
-
-        Noise and rounding are taken to be even in sRGB codes; in linear light they grow with the
-        slope of the curve.
-        """
-        codes = self.out_of_light(y)
-        level = math.sqrt(self._noise_weight) * max(noise_level(codes), QUANTISATION)
-        if not self._linear:
-            return np.full(y.shape[:2], level, np.float32)
-        step = np.float32(ONE_LEVEL / 2)
-        slope = (to_linear(codes + step) - to_linear(codes - step)) / (2 * step)
-        noise: Plane = np.float32(level) * np.sqrt(np.square(slope).mean(axis=2))
-        return noise
-
-    def _coefficients(self, blur_map: Map) -> Weights:
-        if self._psf == "gaussian":
-            return gkm.mixing_coefficients(blur_map, gkm.paper_bank())
-        return gkm.fit_coefficients(blur_map, gkm.paper_bank(), "disk")
-
-    def _contracting(
-        self, beta: Weights, bank: gkm.Bank, *, measure: bool
-    ) -> tuple[float, dict[str, float]]:
-        """Return the damping under which the iteration contracts, and the facts about it if they
-        are asked for.
-        """
-        damping = self._damping
-        if damping > ALWAYS_SAFE and self._steps > 1:  # a single step cannot diverge
-            radius = spectral_radius(beta, bank)
-            damping = min(damping, SAFE / radius) if radius > 1 else damping
-        if not measure:
-            return damping, {}
-        return damping, {
-            "contraction": spectral_radius(beta, bank, steps=REPORT_STEPS),
-            "damping": damping,
-        }
+        deconvolver = GkmIteration(
+            psf=psf,
+            light=light,
+            iterations=iterations,
+            damping=damping,
+            noise_weight=noise_weight,
+            tolerance=tolerance,
+            scales=scales,
+        )
+        super().__init__(ESTIMATORS[map](), deconvolver)
 
 
-def iterate(
+def iterate_fixed_point(
     y: Picture,
     beta: Weights,
     bank: gkm.Bank,
     *,
     steps: int,
-    enough: float,
+    tolerance: float,
     damping: float = 1.0,
-    noise: Plane | None = None,
+    noise: NoiseMap | None = None,
     start: Picture | None = None,
     last_residual: bool = True,
 ) -> Iterator[tuple[Picture, float]]:
@@ -236,7 +232,7 @@ def iterate(
         beta: K x H x W mixing coefficients.
         bank: the K kernels.
         steps: largest number of steps.
-        enough: stop when the next step is not above this, or has grown.
+        tolerance: stop when the next step is not above this, or has grown.
         damping: c, 1 for the plain iteration.
         noise: H x W standard deviation of the noise of y that the detail is relieved of; None for
             the plain iteration.
@@ -244,32 +240,39 @@ def iterate(
         last_residual: also evaluate the step that would follow the last one; else NaN is yielded
             for it.
     """
-    x, last, amplified = (y if start is None else start).copy(), np.inf, 1.0
+    x = y.copy() if start is None else start.copy()
+    last_size = np.inf
+    amplification = 1.0
     for step in range(steps + 1):
         if step == steps and not last_residual:
             yield x, math.nan
             return
         detail = x - gkm.blur_picture(x, beta, bank)
         if noise is not None:
-            detail *= _trust(detail, noise * np.float32(amplified))
+            detail *= _wiener_gain(detail, noise * np.float32(amplification))
         change = y + np.float32(damping) * detail - x
         size = float(np.sqrt(np.mean(np.square(change, dtype=np.float64))))
         yield x, size
-        if step == steps or size <= enough or size > last:
+        if step == steps or size <= tolerance or size > last_size:
             return
-        x, last, amplified = x + change, size, 1 + damping * amplified
+        x = x + change
+        last_size = size
+        amplification = 1 + damping * amplification
 
 
-def _trust(detail: Picture, noise: Plane) -> Plane:
+def _wiener_gain(detail: Picture, noise: NoiseMap) -> NDArray[np.float32]:
     """Return Wiener's gain for a detail of the local energy under that noise (H x W x 1)."""
-    energy, explained = (
-        np.reshape(
-            cv2.GaussianBlur(values, (0, 0), NOISE_REACH, borderType=gkm.BORDER), noise.shape
-        )
-        for values in (np.square(detail).mean(axis=2), np.square(noise))
-    )
-    gain: Plane = np.maximum(np.float32(0), 1 - explained / np.maximum(energy, np.float32(1e-12)))
+    energy = _average_around(np.square(detail).mean(axis=2))
+    noise_energy = _average_around(np.square(noise))
+    share = noise_energy / np.maximum(energy, np.float32(1e-12))
+    gain: NDArray[np.float32] = np.maximum(np.float32(0), 1 - share)
     return gain[..., None]
+
+
+def _average_around(energy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an H x W plane averaged over the window of `NOISE_REACH`."""
+    average = cv2.GaussianBlur(energy, (0, 0), NOISE_REACH, borderType=gkm.BORDER)
+    return np.reshape(average, energy.shape)  # OpenCV drops an axis of length 1
 
 
 def spectral_radius(beta: Weights, bank: gkm.Bank, *, steps: int = POWER_STEPS) -> float:
@@ -289,7 +292,7 @@ def spectral_radius(beta: Weights, bank: gkm.Bank, *, steps: int = POWER_STEPS) 
     return float(growth.max())
 
 
-def _reduced(array: Picture, scale: int) -> Picture:
+def _reduce(array: Picture, scale: int) -> Picture:
     """Return a picture or a map reduced bilinearly by 2^scale (at least one pixel remains)."""
     if scale == 0:
         return array
@@ -299,5 +302,6 @@ def _reduced(array: Picture, scale: int) -> Picture:
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _enlarged(picture: Picture, like: Picture) -> Picture:
-    return cv2.resize(picture, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+def _enlarge(picture: Picture, like: Picture) -> Picture:
+    size = (like.shape[1], like.shape[0])
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge
 
-from benchmark.api import Map, MethodCard, Picture
-from benchmark.methods.two_stage.deconvolution import Light
-from benchmark.methods.two_stage.methods import MapSource, TwoStage
-from benchmark.methods.two_stage.wiener import MISMATCH, Psf, layer_kernel, noise_to_signal, wiener
-from benchmark.methods.two_stage.zhuo_sim import sparse
+from benchmark.api import Map, MethodCard, Observation, Picture
+from benchmark.methods.two_stage.deconvolution import Deconvolver
+from benchmark.methods.two_stage.estimation import Estimator, MapSource, TrueMap
+from benchmark.methods.two_stage.methods import TwoStage
+from benchmark.methods.two_stage.wiener import (
+    MISMATCH,
+    Psf,
+    filter_wiener,
+    layer_kernel,
+    noise_to_signal,
+)
+from benchmark.methods.two_stage.zhuo_sim import estimate_zhuo_sim_edges
+from benchmark.optics.light import Light
+
+
+class MedianEstimator(Estimator):
+    """The median of Zhuo and Sim's values at the edges, everywhere; 0 without an edge."""
+
+    def blur_map(self, observation: Observation) -> Map:
+        sparse_map = estimate_zhuo_sim_edges(observation.image)
+        sigmas = sparse_map[np.isfinite(sparse_map)]
+        sigma = np.median(sigmas) if sigmas.size else 0
+        return np.full(sparse_map.shape, sigma, np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePsfWiener(Deconvolver):
+    """One Wiener filter, of the median sigma of the map."""
+
+    mismatch: float = MISMATCH
+
+    def restore(self, image: Picture, blur_map: Map) -> Picture:
+        psf = layer_kernel(self.psf, float(np.median(blur_map)))
+        return filter_wiener(image, psf, noise_to_signal(image), self.mismatch)
 
 
 class UniformWiener(TwoStage):
@@ -28,8 +58,7 @@ class UniformWiener(TwoStage):
         paper="Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949",
         trained_on=("BSDS500",),
         notes="One PSF, of the median sigma of Zhuo and Sim's sparse values; mismatch chosen on "
-        "10 pictures of BSDS500 "
-        "train.",
+        "10 pictures of BSDS500 train.",
     )
 
     def __init__(
@@ -48,15 +77,7 @@ class UniformWiener(TwoStage):
             mismatch: share of the signal's power by which the PSF is assumed wrong.
             light: restore sRGB codes or linear light.
         """
-        super().__init__(map, light)
-        self._psf: Psf = psf
-        self._mismatch = mismatch
-
-    def estimate(self, image: Picture) -> Map:
-        known = sparse(image)
-        found = known[np.isfinite(known)]
-        return np.full(known.shape, np.median(found) if found.size else 0, np.float32)
-
-    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        psf = layer_kernel(self._psf, float(np.median(blur_map)))
-        return wiener(image, psf, noise_to_signal(image), self._mismatch)
+        super().__init__(
+            TrueMap() if map == "oracle" else MedianEstimator(),
+            OnePsfWiener(psf=psf, light=light, mismatch=mismatch),
+        )

@@ -7,8 +7,16 @@ beyond [0, 1]: above 1 by the same formula, below 0 by odd symmetry (as extended
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
+
+Light = Literal["srgb", "linear"]
+"""What the values of a picture are: sRGB codes, or linear light."""
+
+ONE_LEVEL = 1 / 255
+"""Distance of two neighbouring 8-bit codes."""
 
 
 def to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,3 +33,27 @@ def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     size = np.abs(linear)
     code = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
     return np.copysign(code, linear).astype(np.float32, copy=False)
+
+
+def srgb_to(light: Light, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return sRGB code values in the given light; sRGB codes are not copied."""
+    if light == "linear":
+        return to_linear(encoded)
+    return encoded
+
+
+def srgb_from(light: Light, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sRGB code values of values in the given light; sRGB codes are not copied."""
+    if light == "linear":
+        return to_srgb(values)
+    return values
+
+
+def linear_slope(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the slope of `to_linear` at code values of any shape, over one 8-bit level around
+    them.
+
+    A small error of a code value, times this, is the error of its linear light.
+    """
+    half = np.float32(ONE_LEVEL / 2)
+    return (to_linear(encoded + half) - to_linear(encoded - half)) / (2 * half)

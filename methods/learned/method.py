@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -41,14 +41,15 @@ class Padding:
         return any((*self.rows, *self.columns))
 
 
-class MethodWithNetwork(Method):
-    """A method that has a network. Subclasses say which by `build`, and how it runs fast by
-    `compile_network`.
+class AppliedNetwork(ABC):
+    """A network with its weights, applied to pictures of any size. Subclasses say which by `build`,
+    and how it runs fast by `compile_network`.
 
-    Without a checkpoint that fits it restores nothing: it is skipped with the reason. It never runs
+    Without a checkpoint that fits it computes nothing: it is skipped with the reason. It never runs
     at random weights.
 
     Attributes:
+        card: facts about it; a checkpoint's own replace them.
         id: its registered name, also the first part of its checkpoints' file names.
         multiple: height and width are padded (by reflection) to multiples of this, and the padding
             is cut off again.
@@ -60,6 +61,7 @@ class MethodWithNetwork(Method):
             for its name.
     """
 
+    card: MethodCard
     id: ClassVar[str]
     multiple: ClassVar[int] = 1
     halo: ClassVar[int | None] = None
@@ -72,7 +74,7 @@ class MethodWithNetwork(Method):
         structure: Mapping[str, Scalar | None] | None = None,
         tile: int = 0,
     ) -> None:
-        """Make the method; nothing is loaded but the checkpoint's card.
+        """Make it; nothing is loaded but the checkpoint's card.
 
         Args:
             checkpoint: the weights, None for none.
@@ -102,6 +104,7 @@ class MethodWithNetwork(Method):
 
     @classmethod
     def fixed(cls, checkpoint: Checkpoint | None) -> Mapping[str, Scalar]:
+        """Return the structure that comes with a checkpoint; see `Method.fixed`."""
         if checkpoint is None:
             return cls.defaults
         return {**cls.defaults, **checkpoint.card.parameters}
@@ -138,9 +141,11 @@ class MethodWithNetwork(Method):
         return Padding((0, -height % self.multiple), (0, -width % self.multiple))
 
     def skip(self, observation: Observation) -> str | None:
+        """Return why the network cannot be applied, or None if it can."""
         return self._missing_weights
 
     def weights_hash(self) -> str | None:
+        """Return the SHA-256 of the checkpoint's file, None without one."""
         return None if self._file is None else checkpoints.hash_checkpoint(self._file)
 
     def prepare(self, device: str) -> None:
@@ -171,8 +176,8 @@ class MethodWithNetwork(Method):
     def apply_padded(
         self, forward: Forward | None, inputs: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return what a function makes of H x W x C, as H x W x D, padded and tiled as this method
-        says.
+        """Return what a function makes of H x W x C, as H x W x D, padded and tiled as this network
+        asks.
 
         Raises:
             UsageError: if there is no function: without weights, or before `prepare`.
@@ -189,6 +194,7 @@ class MethodWithNetwork(Method):
         return np.ascontiguousarray(output[top : top + height, left : left + width])
 
     def network(self) -> Network:
+        """Return the network for counting parameters and operations; it needs no weights."""
         channels = 3 if self.card.inputs == "image" else 6
 
         def shapes(height: int, width: int) -> tuple[tuple[int, ...], ...]:
@@ -279,7 +285,7 @@ def _parse_fact(value: object) -> float | None:
         return None
 
 
-class NetworkMethod(MethodWithNetwork):
+class NetworkMethod(AppliedNetwork, Method):
     """A method that is one network and nothing else."""
 
     def select_inputs(self, observation: Observation) -> NDArray[np.float32]:

@@ -40,19 +40,25 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from benchmark.api import Map, Picture
-from benchmark.arrays import Float64Array, Plane
+from benchmark.arrays import Float32Array, Float64Array
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
+from benchmark.methods.two_stage.cosine import (
+    cosine_transfer,
+    cosine_transform,
+    invert_cosine_transform,
+    radial_frequency,
+)
+from benchmark.methods.two_stage.richardson_lucy import PoissonModel
+from benchmark.methods.two_stage.wiener import SampledPsf
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import psf_kernel
 from benchmark.optics.varying import VaryingBlur
-
-Psf = Literal["gaussian", "disk"]
 
 SIGMAS: Float64Array = np.array([0, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5])
 """The candidate blurs, pixels. A disk of sigma 0.25 fits into one pixel and is no blur."""
@@ -87,7 +93,7 @@ _SLACK = 0.02  # variance of a log energy for all that the model leaves out
 CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 
 
-class _Sharp(NamedTuple):
+class SharpStatistics(NamedTuple):
     """Log energies of the bands of sharp photographs: normal for each level, the mean affine in the
     level.
     """
@@ -115,12 +121,12 @@ class Posterior(NamedTuple):
         noise: variances of the noise.
     """
 
-    sigma: Plane
-    group: Plane
-    noise: spectra.Noise
+    sigma: Float32Array
+    group: Float32Array
+    noise: spectra.NoiseVariances
 
 
-def estimate(image: Picture, *, psf: Psf = "disk") -> Map:
+def estimate_posterior_map(image: Picture, *, psf: SampledPsf = "disk") -> Map:
     """Return the posterior mean of the blur map: sigma in pixels, in [0, 5]. Without evidence it is
     that of the prior.
 
@@ -128,11 +134,14 @@ def estimate(image: Picture, *, psf: Psf = "disk") -> Map:
         image: H x W x 3 of any size.
         psf: family of the PSF that is assumed.
     """
-    whole = spectra.padded(image)
-    return _mean(posterior(whole, spectra.transform(whole), psf), image)
+    whole = spectra.pad_to_cells(image)
+    posterior = infer_posterior(whole, cosine_transform(whole), psf)
+    return _mean_sigma(posterior, image)
 
 
-def restore(image: Picture, *, psf: Psf = "disk", iterations: int = ITERATIONS) -> Picture:
+def restore_under_posterior(
+    image: Picture, *, psf: SampledPsf = "disk", iterations: int = ITERATIONS
+) -> Picture:
     """Return the picture restored under its own posterior: H x W x 3, finite, not clamped.
 
     Args:
@@ -140,20 +149,19 @@ def restore(image: Picture, *, psf: Psf = "disk", iterations: int = ITERATIONS) 
         psf: family of the PSF that is assumed.
         iterations: of the refinement, >= 0.
     """
-    whole = spectra.padded(image)
-    spectrum = spectra.transform(whole)
-    found = posterior(whole, spectrum, psf)
-    start = _start(whole, spectrum, found, psf)
-    return _refined(whole, start, _mean(found, whole), psf, iterations)[
-        : image.shape[0], : image.shape[1]
-    ]
+    whole = spectra.pad_to_cells(image)
+    spectrum = cosine_transform(whole)
+    posterior = infer_posterior(whole, spectrum, psf)
+    start = _average_wiener_filters(whole, spectrum, posterior, psf)
+    fine = _refine(whole, start, _mean_sigma(posterior, whole), psf, iterations)
+    return fine[: image.shape[0], : image.shape[1]]
 
 
-def restore_under(
-    image: Picture, blur_map: Map, *, psf: Psf = "disk", iterations: int = ITERATIONS
+def restore_under_map(
+    image: Picture, blur_map: Map, *, psf: SampledPsf = "disk", iterations: int = ITERATIONS
 ) -> Picture:
     """Return the picture restored under a given blur map in place of the posterior; the rest is as
-    in `restore`.
+    in `restore_under_posterior`.
 
     Args:
         image: H x W x 3 sRGB code values, of any size.
@@ -168,33 +176,36 @@ def restore_under(
         raise ValueError(
             f"blur map {blur_map.shape} must have the size of the picture {image.shape[:2]}"
         )
-    whole = spectra.padded(image)
-    spectrum = spectra.transform(whole)
-    given = spectra.padded(np.repeat(blur_map[..., None], 3, axis=2))[..., 0]
-    found = posterior(whole, spectrum, psf)._replace(sigma=_certain(spectra.cells(given)))
-    start = _start(whole, spectrum, found, psf)
-    return _refined(whole, start, given, psf, iterations)[: image.shape[0], : image.shape[1]]
+    whole = spectra.pad_to_cells(image)
+    spectrum = cosine_transform(whole)
+    whole_map = spectra.pad_to_cells(np.repeat(blur_map[..., None], 3, axis=2))[..., 0]
+    certain = _rung_shares(spectra.average_cells(whole_map))
+    posterior = infer_posterior(whole, spectrum, psf)._replace(sigma=certain)
+    start = _average_wiener_filters(whole, spectrum, posterior, psf)
+    fine = _refine(whole, start, whole_map, psf, iterations)
+    return fine[: image.shape[0], : image.shape[1]]
 
 
-def posterior(image: Picture, spectrum: Picture, psf: Psf = "disk") -> Posterior:
-    """Return the posterior of a picture of whole cells (`blur_posterior_spectra.padded`), given
-    with its transform.
+def infer_posterior(image: Picture, spectrum: Picture, psf: SampledPsf = "disk") -> Posterior:
+    """Return the posterior of a picture of whole cells (`blur_posterior_spectra.pad_to_cells`),
+    given with its transform.
     """
-    noise = spectra.noise(spectrum, image)
-    evidence, group = _evidence(spectra.energies(spectrum.mean(axis=2)), noise.grey, psf)
-    return Posterior(_softmax(spectra.averaged(evidence, SMOOTHING)), group, noise)
+    noise = spectra.measure_noise(spectrum, image)
+    energies = spectra.band_energies(spectrum.mean(axis=2))
+    log_likelihood, group = _weigh_evidence(energies, noise.grey, psf)
+    sigma = _softmax(spectra.average_window(log_likelihood, SMOOTHING))
+    return Posterior(sigma, group, noise)
 
 
-def _mean(found: Posterior, image: Picture) -> Map:
-    return _fine(found.sigma @ SIGMAS.astype(np.float32), image)
+def _mean_sigma(posterior: Posterior, image: Picture) -> Map:
+    return _interpolate_cells(posterior.sigma @ SIGMAS.astype(np.float32), image)
 
 
-def _certain(sigma: Plane) -> Plane:
+def _rung_shares(sigma: Float32Array) -> Float32Array:
     """Return probabilities that are shared by the two rungs next to each sigma."""
     place = np.interp(sigma, SIGMAS, np.arange(len(SIGMAS)))
-    shares: Plane = np.maximum(0, 1 - np.abs(place[..., None] - np.arange(len(SIGMAS)))).astype(
-        np.float32
-    )
+    distance = np.abs(place[..., None] - np.arange(len(SIGMAS)))
+    shares: Float32Array = np.maximum(0, 1 - distance).astype(np.float32)
     return shares
 
 
@@ -202,90 +213,104 @@ def _certain(sigma: Plane) -> Plane:
 # --------------------------------------------------------------------------------------------------
 
 
-def _evidence(energies: Plane, noise: float, psf: Psf) -> tuple[Plane, Plane]:
+def _weigh_evidence(
+    energies: Float32Array, noise: float, psf: SampledPsf
+) -> tuple[Float32Array, Float32Array]:
     """Return the log likelihood of each sigma in each cell, and the probability of each group given
     the sigma.
     """
-    whitener, centre, offset = _states(noise, psf)
+    whitener, centre, offset = _state_densities(noise, psf)
     rows, columns, bands = energies.shape
-    seen = np.log(energies.reshape(-1, bands) + np.float32(1e-14))
-    log_p = np.empty((len(seen), len(SIGMAS)), np.float32)
-    group = np.empty((len(seen), len(SIGMAS), len(GROUPS)), np.float32)
-    near = np.abs(np.clip(LEVELS, GROUPS[0], GROUPS[-1])[:, None] - GROUPS) / (
-        GROUPS[1] - GROUPS[0]
-    )
-    tents = np.maximum(0, 1 - near).astype(np.float32)
-    for start in range(0, len(seen), _CHUNK):
+    logs = np.log(energies.reshape(-1, bands) + np.float32(1e-14))
+    log_likelihood = np.empty((len(logs), len(SIGMAS)), np.float32)
+    group = np.empty((len(logs), len(SIGMAS), len(GROUPS)), np.float32)
+    tents = _group_tents()
+    for start in range(0, len(logs), _CHUNK):
         part = slice(start, start + _CHUNK)
-        off = (seen[part] @ whitener - centre).reshape(-1, len(offset), bands)
-        joint = (offset - 0.5 * np.einsum("nsb,nsb->ns", off, off)).reshape(
-            -1, len(SIGMAS), len(LEVELS)
-        )
-        most = joint.max(axis=2, keepdims=True)
-        share = np.exp(joint - most)
+        whitened = (logs[part] @ whitener - centre).reshape(-1, len(offset), bands)
+        density = offset - 0.5 * np.einsum("nsb,nsb->ns", whitened, whitened)
+        joint = density.reshape(-1, len(SIGMAS), len(LEVELS))
+        highest = joint.max(axis=2, keepdims=True)
+        share = np.exp(joint - highest)
         total = share.sum(axis=2, keepdims=True)
-        log_p[part] = (most + np.log(total))[..., 0]
+        log_likelihood[part] = (highest + np.log(total))[..., 0]
         group[part] = (share / total) @ tents
-    return log_p.reshape(rows, columns, -1), group.reshape(rows, columns, *group.shape[1:])
+    group_shape = (rows, columns, len(SIGMAS), len(GROUPS))
+    return log_likelihood.reshape(rows, columns, -1), group.reshape(group_shape)
 
 
-def _states(noise: float, psf: Psf) -> tuple[Plane, Plane, Plane]:
+def _group_tents() -> Float32Array:
+    """Return the share of each group in each level (levels x groups)."""
+    levels = np.clip(LEVELS, GROUPS[0], GROUPS[-1])
+    distance = np.abs(levels[:, None] - GROUPS) / (GROUPS[1] - GROUPS[0])
+    tents: Float32Array = np.maximum(0, 1 - distance).astype(np.float32)
+    return tents
+
+
+def _state_densities(
+    noise: float, psf: SampledPsf
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Return, for all pairs of a sigma and a level, what turns log energies into a log probability.
 
     Returns:
         The matrices that whiten the log energies of each pair, side by side; the whitened means;
         and what the log probability has beside half the squared length.
     """
-    sharp, white = _sharp(), spectra.white()
-    degrees = np.maximum(
-        1, 4 * np.pi * spectra.WINDOW**2 * white
-    )  # of freedom: independent samples in the window
-    signal = np.exp(sharp.log_energies(LEVELS)[None] + _passed(psf)[:, None]).reshape(
-        -1, len(white)
-    )
-    expected = signal + noise * white
-    share = signal / expected
-    spread = (
-        sharp.covariance + (LEVELS[1] - LEVELS[0]) ** 2 / 12
-    )  # a level stands for those around it
+    sharp = _load_sharp_statistics()
+    white = spectra.white_noise_energies()
+    bands = len(white)
+    # of freedom: independent samples in the window
+    degrees = np.maximum(1, 4 * np.pi * spectra.WINDOW**2 * white)
+    log_signal = sharp.log_energies(LEVELS)[None] + _log_band_transfer(psf)[:, None]
+    signal = np.exp(log_signal).reshape(-1, bands)
+    mean_energy = signal + noise * white
+    share = signal / mean_energy
+    # A level stands for those around it.
+    spread = sharp.covariance + (LEVELS[1] - LEVELS[0]) ** 2 / 12
     covariance = spread * share[:, :, None] * share[:, None, :]
-    covariance += np.eye(len(white)) * ((1 - share) ** 2 * 2 / degrees + _SLACK)[:, None, :]
+    noise_variance = (1 - share) ** 2 * 2 / degrees + _SLACK
+    covariance += np.eye(bands) * noise_variance[:, None, :]
     whitener = np.linalg.inv(np.linalg.cholesky(covariance))
-    prior = np.tile(-0.5 * np.square((LEVELS - sharp.level) / sharp.level_width), len(SIGMAS))
-    offset = np.log(np.diagonal(whitener, axis1=1, axis2=2)).sum(axis=1) + prior
-    centre = np.einsum("sij,sj->si", whitener, np.log(expected)).ravel()
-    side_by_side = whitener.reshape(-1, len(white)).T
+    level_prior = -0.5 * np.square((LEVELS - sharp.level) / sharp.level_width)
+    log_determinant = np.log(np.diagonal(whitener, axis1=1, axis2=2)).sum(axis=1)
+    offset = log_determinant + np.tile(level_prior, len(SIGMAS))
+    centre = np.einsum("sij,sj->si", whitener, np.log(mean_energy)).ravel()
+    side_by_side = whitener.reshape(-1, bands).T
     return side_by_side.astype(np.float32), centre.astype(np.float32), offset.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _sharp() -> _Sharp:
-    stored = json.loads(CONSTANTS.read_text(encoding="utf-8"))
-    vectors = (np.array(stored[key]) for key in ("shape", "shape_per_level", "covariance"))
-    return _Sharp(stored["level"], stored["level_width"], *vectors)
+def _load_sharp_statistics() -> SharpStatistics:
+    constants = json.loads(CONSTANTS.read_text(encoding="utf-8"))
+    return SharpStatistics(
+        level=constants["level"],
+        level_width=constants["level_width"],
+        shape=np.array(constants["shape"]),
+        shape_per_level=np.array(constants["shape_per_level"]),
+        covariance=np.array(constants["covariance"]),
+    )
 
 
 @lru_cache(maxsize=2)
-def _passed(psf: Psf) -> Float64Array:
+def _log_band_transfer(psf: SampledPsf) -> Float64Array:
     """Return the log of the share of a band's energy that a PSF passes (sigmas x bands), for a
     spectrum of 1/f^2.
     """
     shape = 512, 512
-    frequency = spectra.radius(shape)
+    frequency = radial_frequency(shape)
     frequency[0, 0] = np.inf
-    weights = [
-        np.square(spectra.band(frequency, number) / frequency)
-        for number in range(len(spectra.CENTRES))
-    ]
-    powers = (np.square(spectra.transfer(psf_kernel(psf, float(sigma)), shape)) for sigma in SIGMAS)
-    return np.log(
-        [[(weight * power).sum() / weight.sum() for weight in weights] for power in powers]
-    )
+    bands = range(len(spectra.CENTRES))
+    weights = [np.square(spectra.band_gain(frequency, band) / frequency) for band in bands]
+    shares = []
+    for sigma in SIGMAS:
+        power = np.square(cosine_transfer(psf_kernel(psf, float(sigma)), shape))
+        shares.append([(weight * power).sum() / weight.sum() for weight in weights])
+    return np.log(shares)
 
 
-def _softmax(logs: Plane) -> Plane:
+def _softmax(logs: Float32Array) -> Float32Array:
     shares = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    normal: Plane = shares / shares.sum(axis=-1, keepdims=True)
+    normal: Float32Array = shares / shares.sum(axis=-1, keepdims=True)
     return normal
 
 
@@ -293,63 +318,67 @@ def _softmax(logs: Plane) -> Plane:
 # --------------------------------------------------------------------------------------------------
 
 
-def _start(image: Picture, spectrum: Picture, found: Posterior, psf: Psf) -> Picture:
+def _average_wiener_filters(
+    image: Picture, spectrum: Picture, posterior: Posterior, psf: SampledPsf
+) -> Picture:
     """Return the mean of all Wiener filters under the posterior."""
     shape = (image.shape[0], image.shape[1])
-    ratios = _noise_to_signal(shape, found.noise)
+    ratios = _noise_to_signal_ratios(shape, posterior.noise)
     total = np.zeros_like(image)
-    kept = np.zeros(shape, np.float32)
+    total_weight = np.zeros(shape, np.float32)
     for number, sigma in enumerate(SIGMAS):
-        passed = spectra.transfer(psf_kernel(psf, float(sigma)), shape)
-        power = np.square(passed)
+        transfer = cosine_transfer(psf_kernel(psf, float(sigma)), shape)
+        power = np.square(transfer)
         for group, ratio in enumerate(ratios):
-            weight = found.sigma[..., number] * found.group[..., number, group]
-            if weight.max() > NEGLIGIBLE:
-                gain = (passed / (power + ratio + MISMATCH * (1 - power))).astype(np.float32)
-                fine = _fine(weight, image)
-                total += fine[..., None] * spectra.inverse(spectrum * gain[..., None])
-                kept += fine
-    return total / kept[..., None]
+            cell_weight = posterior.sigma[..., number] * posterior.group[..., number, group]
+            if cell_weight.max() <= NEGLIGIBLE:
+                continue
+            gain = (transfer / (power + ratio + MISMATCH * (1 - power))).astype(np.float32)
+            weight = _interpolate_cells(cell_weight, image)
+            filtered = invert_cosine_transform(spectrum * gain[..., None])
+            total += weight[..., None] * filtered
+            total_weight += weight
+    return total / total_weight[..., None]
 
 
-def _noise_to_signal(shape: tuple[int, int], noise: spectra.Noise) -> list[Float64Array]:
+def _noise_to_signal_ratios(
+    shape: tuple[int, int], noise: spectra.NoiseVariances
+) -> list[Float64Array]:
     """Return noise over signal power at each frequency of the transform, for sharp pictures of each
     group.
     """
-    frequency = np.maximum(spectra.radius(shape), 1e-9)
+    frequency = np.maximum(radial_frequency(shape), 1e-9)
     # Between the centres of the bands in log frequency; constant beyond the finest, 1/f^2 below the
     # coarsest.
     falling = 2 * np.log(np.maximum(spectra.CENTRES[-1] / frequency, 1))
-    densities = _sharp().log_energies(GROUPS) - np.log(spectra.white())
-    between = (
-        np.interp(np.log(frequency), np.log(spectra.CENTRES[::-1]), density[::-1])
-        for density in densities
-    )
-    return [noise.channel * np.exp(-density - falling) for density in between]
+    log_centres = np.log(spectra.CENTRES[::-1])
+    white = np.log(spectra.white_noise_energies())
+    densities = _load_sharp_statistics().log_energies(GROUPS) - white
+    ratios = []
+    for density in densities:
+        log_density = np.interp(np.log(frequency), log_centres, density[::-1])
+        ratios.append(noise.channel * np.exp(-log_density - falling))
+    return ratios
 
 
-def _refined(image: Picture, start: Picture, blur_map: Map, psf: Psf, iterations: int) -> Picture:
+def _refine(
+    image: Picture, start: Picture, blur_map: Map, psf: SampledPsf, iterations: int
+) -> Picture:
     """Return the start after some Richardson-Lucy iterations in linear light."""
     if iterations == 0:
         return start
     blur = VaryingBlur(np.ascontiguousarray(blur_map), psf)
-    seen = to_linear(image)
-    pedestal = np.float32(max(0.0, -float(seen.min())))
-    seen = seen + pedestal
-    reached = np.maximum(blur.adjoint(np.ones_like(seen)), DARKEST)
-    x: Picture = np.maximum(to_linear(start) + pedestal, DARKEST)
+    model = PoissonModel(to_linear(image), blur, DARKEST)
+    x: Picture = np.maximum(to_linear(start) + model.pedestal, DARKEST)
     for _ in range(iterations):
-        ratio = seen / np.maximum(blur.forward(x), DARKEST)
-        x *= blur.adjoint(ratio.astype(np.float32, copy=False)) / reached
-    return to_srgb(x - pedestal)
+        x *= model.back_project_ratio(blur.forward(x)) / model.sensitivity
+    return to_srgb(x - model.pedestal)
 
 
-def _fine(cells: Plane, image: Picture) -> Plane:
+def _interpolate_cells(cells: Float32Array, image: Picture) -> Float32Array:
     """Return values of cells interpolated to the pixels of the picture, of which the cells are a
     padding.
     """
-    size = cells.shape[1] * spectra.CELL, cells.shape[0] * spectra.CELL
-    fine = np.asarray(
-        cv2.resize(np.ascontiguousarray(cells), size, interpolation=cv2.INTER_LINEAR), np.float32
-    )
-    return fine[: image.shape[0], : image.shape[1]]
+    size = (cells.shape[1] * spectra.CELL, cells.shape[0] * spectra.CELL)
+    whole = cv2.resize(np.ascontiguousarray(cells), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)[: image.shape[0], : image.shape[1]]

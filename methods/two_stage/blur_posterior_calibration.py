@@ -18,6 +18,7 @@ import numpy as np
 from benchmark import imageio
 from benchmark.arrays import Float64Array
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
+from benchmark.methods.two_stage.cosine import cosine_transform
 
 CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 EVERY = 7
@@ -28,7 +29,7 @@ sharp pictures.
 """
 
 
-def measure(files: list[Path]) -> dict[str, Any]:
+def measure_sharp_spectra(files: list[Path]) -> dict[str, Any]:
     """Return the constants: statistics of the log energies of the bands over cells of sharp
     pictures.
 
@@ -42,9 +43,11 @@ def measure(files: list[Path]) -> dict[str, Any]:
     logs = np.concatenate([_log_energies(file) for file in files])
     level = logs.mean(axis=1)
     shape = logs - level[:, None]
-    mean, width = level.mean(), level.std()
-    slope = ((level - mean)[:, None] * shape).mean(axis=0) / width**2
-    rest = shape - shape.mean(axis=0) - np.outer(level - mean, slope)
+    mean = level.mean()
+    width = level.std()
+    off_level = level - mean
+    slope = (off_level[:, None] * shape).mean(axis=0) / width**2
+    rest = shape - shape.mean(axis=0) - np.outer(off_level, slope)
     return {
         "pictures": len(files),
         "cells": len(logs),
@@ -57,11 +60,16 @@ def measure(files: list[Path]) -> dict[str, Any]:
 
 
 def _log_energies(file: Path) -> Float64Array:
-    picture = spectra.padded(imageio.read(file)[0])
-    inner = spectra.energies(spectra.transform(picture).mean(axis=2))[2:-2, 2:-2]
+    """Return the log energies of cells of a picture that stand out from rounding noise (cells x
+    bands).
+    """
+    picture = spectra.pad_to_cells(imageio.read(file)[0])
+    energies = spectra.band_energies(cosine_transform(picture).mean(axis=2))
+    inner = energies[2:-2, 2:-2]
     cells = inner.reshape(-1, inner.shape[-1])[::EVERY].astype(np.float64)
-    heard = (cells > AUDIBLE * spectra.ROUNDING / 3 * spectra.white()).all(axis=1)
-    logs: Float64Array = np.log(cells[heard])
+    least_energies = AUDIBLE * spectra.ROUNDING / 3 * spectra.white_noise_energies()
+    audible = (cells > least_energies).all(axis=1)
+    logs: Float64Array = np.log(cells[audible])
     return logs
 
 
@@ -73,8 +81,10 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=CONSTANTS)
     arguments = parser.parse_args()
-    files = sorted(f for f in arguments.source.iterdir() if f.suffix.lower() in {".jpg", ".png"})
-    arguments.out.write_text(json.dumps(measure(files), indent=1) + "\n")
+    suffixes = {".jpg", ".png"}
+    files = sorted(f for f in arguments.source.iterdir() if f.suffix.lower() in suffixes)
+    constants = measure_sharp_spectra(files)
+    arguments.out.write_text(json.dumps(constants, indent=1) + "\n")
 
 
 if __name__ == "__main__":

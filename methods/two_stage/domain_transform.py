@@ -15,21 +15,19 @@ the pixels, whatever the sigmas.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.arrays import Float64Array
+from benchmark.arrays import Float64Array, FloatArray
 
 
 def recursive_filter(
-    image: NDArray[np.floating[Any]],
+    image: FloatArray,
     sigma_space: float,
     sigma_range: float,
     iterations: int = 3,
-    guide: NDArray[np.floating[Any]] | None = None,
+    guide: FloatArray | None = None,
 ) -> Float64Array:
     """Return `image` smoothed along, but not across, the edges of `guide`.
 
@@ -51,7 +49,8 @@ def recursive_filter(
     Raises:
         ValueError: if the sizes differ or a parameter is out of its range.
     """
-    guide = image if guide is None else guide
+    if guide is None:
+        guide = image
     if image.shape[:2] != guide.shape[:2]:
         raise ValueError(
             f"image {image.shape[:2]} and guide {guide.shape[:2]} must have the same size"
@@ -61,50 +60,50 @@ def recursive_filter(
             f"sigmas must be > 0 and iterations >= 1, got {sigma_space}, {sigma_range}, "
             f"{iterations}"
         )
-    columns = np.array(np.moveaxis(np.atleast_3d(image), 2, 0), np.float64, order="C")
-    rows = np.empty_like(columns, shape=(len(columns), columns.shape[2], columns.shape[1]))
-    first = sigma_space * math.sqrt(3) * 2 ** (iterations - 1) / math.sqrt(4**iterations - 1)
-    across, down = (_weights(guide, axis, sigma_space / sigma_range, first) for axis in (1, 0))
+    planes = np.array(np.moveaxis(np.atleast_3d(image), 2, 0), np.float64, order="C")
+    channels, height, width = planes.shape
+    turned_planes = np.empty_like(planes, shape=(channels, width, height))
+    sigma = sigma_space * math.sqrt(3) * 2 ** (iterations - 1) / math.sqrt(4**iterations - 1)
+    slope = sigma_space / sigma_range
+    row_weights = _neighbour_weights(guide, 1, slope, sigma)
+    column_weights = _neighbour_weights(guide, 0, slope, sigma)
     for _ in range(iterations):
-        _transpose(columns, rows)
-        _run(rows, across)
-        _transpose(rows, columns)
-        _run(columns, down)
-        for weights in (across, down):
+        _transpose(planes, turned_planes)
+        _filter_in_place(turned_planes, row_weights)
+        _transpose(turned_planes, planes)
+        _filter_in_place(planes, column_weights)
+        for weights in (row_weights, column_weights):
             np.square(weights, out=weights)  # half the sigma: a^D becomes its square
-    return np.moveaxis(columns, 0, 2).reshape(image.shape)
+    return np.moveaxis(planes, 0, 2).reshape(image.shape)
 
 
-def _weights(
-    guide: NDArray[np.floating[Any]], axis: int, slope: float, sigma: float
-) -> Float64Array:
+def _neighbour_weights(guide: FloatArray, axis: int, slope: float, sigma: float) -> Float64Array:
     """Return a^D between neighbours along an axis, which comes first: (length - 1) x lines."""
     values = np.moveaxis(np.atleast_3d(np.asarray(guide, np.float64)), axis, 0)
-    steps: Float64Array = np.zeros((max(values.shape[0] - 1, 0), values.shape[1]))
+    distance: Float64Array = np.zeros((max(values.shape[0] - 1, 0), values.shape[1]))
     for channel in range(values.shape[2]):
-        steps += np.abs(np.diff(values[..., channel], axis=0))
-    steps *= slope
-    steps += 1
-    steps *= -math.sqrt(2) / sigma
-    return np.exp(steps, out=steps)
+        distance += np.abs(np.diff(values[..., channel], axis=0))
+    distance *= slope
+    distance += 1
+    distance *= -math.sqrt(2) / sigma
+    return np.exp(distance, out=distance)
 
 
 def _transpose(planes: Float64Array, out: Float64Array) -> None:
-    for plane, turned in zip(planes, out, strict=True):
-        cv2.transpose(plane, dst=turned)
+    for plane, transpose in zip(planes, out, strict=True):
+        cv2.transpose(plane, dst=transpose)
 
 
-def _run(planes: Float64Array, weights: Float64Array) -> None:
+def _filter_in_place(planes: Float64Array, weights: Float64Array) -> None:
     """Run the recursion in place, forwards and backwards, over axis 1 of channels x length
     x lines.
     """
     steps = np.moveaxis(planes, 1, 0)
     change = np.empty_like(steps[0])
     last = len(steps) - 1
-    order = [(i, i - 1, i - 1) for i in range(1, last + 1)] + [
-        (i, i + 1, i) for i in range(last - 1, -1, -1)
-    ]
-    for here, before, between in order:
-        np.subtract(steps[before], steps[here], out=change)
+    forwards = [(i, i - 1, i - 1) for i in range(1, last + 1)]
+    backwards = [(i, i + 1, i) for i in range(last - 1, -1, -1)]
+    for here, neighbour, between in forwards + backwards:
+        np.subtract(steps[neighbour], steps[here], out=change)
         change *= weights[between]
         steps[here] += change

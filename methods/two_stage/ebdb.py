@@ -41,6 +41,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from benchmark.api import Map, Mask, Picture
@@ -58,7 +59,8 @@ GAMMA = 2.4
 SMOOTHNESS = 10.0  # weight of the differences between connected edge pixels
 GUIDE_FILTER = (7.0, 0.5, 5)  # sigma_space, sigma_range, iterations
 SPREAD_SHARE = 1 / 8  # sigma_space of the propagation, as a share of the shorter side
-SPREAD_RANGE, SPREAD_ITERATIONS = 3.75, 5
+SPREAD_RANGE = 3.75
+SPREAD_ITERATIONS = 5
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # ITU-R BT.601 in studio range,
 BLACK = 16 / 255  # which starts here
 NOT_EDGES = 0.7  # share of the pixels below Canny's upper threshold,
@@ -67,14 +69,17 @@ BINS = 64
 ROUND_OFF = 1e-12
 
 
-def estimate(image: Picture, *, edges: Detector = "octave") -> Map:
+def estimate_ebdb_map(image: Picture, *, edges: Detector = "octave") -> Map:
     """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a reliable edge
     counts as in focus.
     """
-    return _propagate(image, sparse(image, edges=edges)).astype(np.float32)
+    sparse_map = estimate_ebdb_edges(image, edges=edges)
+    return _spread_sparse_map(image, sparse_map).astype(np.float32)
 
 
-def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True) -> Float64Array:
+def estimate_ebdb_edges(
+    image: Picture, *, edges: Detector = "octave", connected: bool = True
+) -> Float64Array:
     """Return sigma in pixels at the reliable edges, in [0, 5], and NaN everywhere else (H x W).
 
     Args:
@@ -84,45 +89,52 @@ def sparse(image: Picture, *, edges: Detector = "octave", connected: bool = True
             readings.
     """
     gray = np.maximum(np.asarray(image, np.float64) @ np.array(LUMA) + BLACK, 0) ** GAMMA
-    found = np.stack([canny(gray, scale, edges) for scale in SCALES])
-    reliable: Mask = np.asarray(found[:RELIABLE].all(axis=0))
-    known = np.full(gray.shape, np.nan)
-    if reliable.any():
-        present = found[:, reliable]
-        readings = _readings(gray, reliable, _second(present))
+    edges_by_scale = np.stack([find_canny_edges(gray, scale, edges) for scale in SCALES])
+    reliable: Mask = np.asarray(edges_by_scale[:RELIABLE].all(axis=0))
+    sparse_map = np.full(gray.shape, np.nan)
+    if not reliable.any():
+        return sparse_map
+    present = edges_by_scale[:, reliable]
+    sigmas = _read_sigmas(gray, reliable, _second_reblur(present))
+    if connected:
         votes = present.sum(axis=0).astype(np.float64)
-        known[reliable] = _connect(reliable, readings, votes) if connected else readings
-    return known
+        sigmas = _smooth_connected(reliable, sigmas, votes)
+    sparse_map[reliable] = sigmas
+    return sparse_map
 
 
-def canny(gray: Float64Array, sigma: float, detector: Detector = "octave") -> Mask:
+def find_canny_edges(gray: Float64Array, sigma: float, detector: Detector = "octave") -> Mask:
     """Return Canny's edges of an H x W plane with automatic thresholds, at a scale of sigma pixels.
 
     The upper threshold on the gradient magnitude (over its maximum) is its mean (Octave), or the
     first of 64 equal steps below which lie more than 70 % of the pixels (MATLAB); the lower one is
     0.4 of it. The outermost pixels are never edges.
     """
-    across, down = (_octave_gradients if detector == "octave" else _matlab_gradients)(gray, sigma)
+    if detector == "octave":
+        across, down = _octave_gradients(gray, sigma)
+    else:
+        across, down = _matlab_gradients(gray, sigma)
     slope = np.hypot(across, down)
     steepest = float(slope.max())
     if steepest <= ROUND_OFF * float(np.abs(gray).max()) or min(gray.shape) < 3:
         return np.zeros(gray.shape, np.bool_)
     slope /= steepest
     high = float(slope.mean()) if detector == "octave" else _matlab_threshold(slope)
-    ridges = _ridges(across, down, slope, LOW_SHARE * high)
+    ridges = _find_ridges(across, down, slope, LOW_SHARE * high)
     _, labels = cv2.connectedComponents(ridges.view(np.uint8), connectivity=8)
-    label = labels[ridges]
+    ridge_labels = labels[ridges]
     strong = np.zeros(int(labels.max()) + 1, np.bool_)
-    strong[label[slope[ridges] > high]] = True
-    ridges[ridges] = strong[label]
+    strong[ridge_labels[slope[ridges] > high]] = True
+    ridges[ridges] = strong[ridge_labels]
     return ridges
 
 
 def _matlab_threshold(slope: Float64Array) -> float:
     # The library's 64 bins are centred on multiples of 1/63, yet its threshold counts in steps of
     # 1/64.
-    counts = np.bincount((slope.ravel() * (BINS - 1) + 0.5).astype(np.intp), minlength=BINS)
-    return float(np.argmax(np.cumsum(counts) > NOT_EDGES * slope.size) + 1) / BINS
+    bins = (slope.ravel() * (BINS - 1) + 0.5).astype(np.intp)
+    cumulative = np.cumsum(np.bincount(bins, minlength=BINS))
+    return float(np.argmax(cumulative > NOT_EDGES * slope.size) + 1) / BINS
 
 
 def _matlab_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, Float64Array]:
@@ -147,15 +159,17 @@ def _octave_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, F
     half = 4 * math.ceil(sigma)
     smooth = np.exp(-((np.arange(-half, half) + 0.5) ** 2) / (2 * sigma**2))
     smooth /= smooth.sum()
-    border, centre = cv2.BORDER_REPLICATE, (half - 1, half - 1)
-    smoothed = cv2.sepFilter2D(gray, cv2.CV_64F, smooth, smooth, anchor=centre, borderType=border)
-    step, none = np.array([-0.5, 0, 0.5]), np.ones(1)
-    across = cv2.sepFilter2D(smoothed, cv2.CV_64F, step, none, borderType=border)
-    down = cv2.sepFilter2D(smoothed, cv2.CV_64F, none, step, borderType=border)
+    border = cv2.BORDER_REPLICATE
+    centre = (half - 1, half - 1)
+    blurred = cv2.sepFilter2D(gray, cv2.CV_64F, smooth, smooth, anchor=centre, borderType=border)
+    difference = np.array([-0.5, 0, 0.5])
+    unity = np.ones(1)
+    across = cv2.sepFilter2D(blurred, cv2.CV_64F, difference, unity, borderType=border)
+    down = cv2.sepFilter2D(blurred, cv2.CV_64F, unity, difference, borderType=border)
     return across, down  # type: ignore[return-value]
 
 
-def _ridges(across: Float64Array, down: Float64Array, slope: Float64Array, low: float) -> Mask:
+def _find_ridges(across: Float64Array, down: Float64Array, slope: Float64Array, low: float) -> Mask:
     """Return the pixels above `low` not exceeded by the slope one step along the gradient, forwards
     or backwards.
 
@@ -167,8 +181,11 @@ def _ridges(across: Float64Array, down: Float64Array, slope: Float64Array, low: 
     candidates[:, [0, -1]] = False
     index = np.flatnonzero(candidates)
     width = slope.shape[1]
-    x, y, flat = across.ravel()[index], down.ravel()[index], slope.ravel()
-    wide, tall = np.abs(x), np.abs(y)
+    x = across.ravel()[index]
+    y = down.ravel()[index]
+    slopes = slope.ravel()
+    wide = np.abs(x)
+    tall = np.abs(y)
     level = wide >= tall
     side = np.where((x > 0) == (y > 0), 1, -1)
     straight = np.where(level, 1, width)
@@ -176,47 +193,51 @@ def _ridges(across: Float64Array, down: Float64Array, slope: Float64Array, low: 
     share = np.minimum(wide, tall) / np.maximum(wide, tall)
     ridge = np.ones(index.size, np.bool_)
     for way in (1, -1):
-        beyond = flat[index + way * straight] * (1 - share) + flat[index + way * diagonal] * share
-        ridge &= flat[index] >= beyond
+        straight_slope = slopes[index + way * straight]
+        diagonal_slope = slopes[index + way * diagonal]
+        ridge &= slopes[index] >= straight_slope * (1 - share) + diagonal_slope * share
     ridges = np.zeros(slope.shape, np.bool_)
     ridges.ravel()[index[ridge]] = True
     return ridges
 
 
-def _second(present: Mask) -> Float64Array:
+def _second_reblur(present: Mask) -> Float64Array:
     """Return the sigma of the second re-blur: from the scale before an edge is first missed (scales
     x edges).
     """
-    missed = ~present
-    last = np.where(missed.any(axis=0), missed.argmax(axis=0), len(SCALES)) - 1
-    second: Float64Array = SECOND_SHARE * np.array(SCALES)[last]
+    absent = ~present
+    first_absent = np.where(absent.any(axis=0), absent.argmax(axis=0), len(SCALES))
+    second: Float64Array = SECOND_SHARE * np.array(SCALES)[first_absent - 1]
     return second
 
 
-def _readings(gray: Float64Array, edges: Mask, second: Float64Array) -> Float64Array:
+def _read_sigmas(gray: Float64Array, edges: Mask, second: Float64Array) -> Float64Array:
     """Return sigma at each edge pixel from the ratio of its gradients after two re-blurs; 0 if no
     step has that.
     """
-    reach = _reach(float(second.min()))
-    first = _slope(gray, FIRST, reach)[edges]
-    wider = np.empty_like(first)
+    reach = _kernel_reach(float(second.min()))
+    first_slope = _gaussian_slope(gray, FIRST, reach)[edges]
+    second_slope = np.empty_like(first_slope)
     for sigma in np.unique(second):
-        chosen = second == sigma
-        wider[chosen] = _slope(gray, float(sigma), _reach(float(sigma)))[edges][chosen]
+        slope = _gaussian_slope(gray, float(sigma), _kernel_reach(float(sigma)))[edges]
+        pixels = second == sigma
+        second_slope[pixels] = slope[pixels]
     # The ratio R of a step blurred by sigma: R^2 = (sigma^2 + second^2) / (sigma^2 + first^2), here
     # written with the squares themselves, so that nothing is divided by a vanishing gradient.
-    steep, flat = first**2, wider**2
-    above, below = second**2 * flat - steep * FIRST**2, steep - flat
-    step = (above >= 0) & (below > 0)
-    variance = np.divide(above, below, out=np.zeros_like(first), where=step)
+    steep = first_slope**2
+    flat = second_slope**2
+    numerator = second**2 * flat - steep * FIRST**2
+    denominator = steep - flat
+    step = (numerator >= 0) & (denominator > 0)
+    variance = np.divide(numerator, denominator, out=np.zeros_like(first_slope), where=step)
     return np.minimum(np.sqrt(variance), MAX_SIGMA)
 
 
-def _reach(sigma: float) -> int:
+def _kernel_reach(sigma: float) -> int:
     return 2 * math.ceil(2 * sigma) + 1
 
 
-def _slope(gray: Float64Array, sigma: float, reach: int) -> Float64Array:
+def _gaussian_slope(gray: Float64Array, sigma: float, reach: int) -> Float64Array:
     """Return the gradient magnitude by derivatives of a Gaussian, sampled, not normalised, borders
     mirrored.
     """
@@ -229,7 +250,7 @@ def _slope(gray: Float64Array, sigma: float, reach: int) -> Float64Array:
     return np.hypot(across, down)
 
 
-def _connect(edges: Mask, readings: Float64Array, votes: Float64Array) -> Float64Array:
+def _smooth_connected(edges: Mask, readings: Float64Array, votes: Float64Array) -> Float64Array:
     """Return the readings smoothed over connected edge pixels.
 
     They are the s with the smallest
@@ -243,21 +264,10 @@ def _connect(edges: Mask, readings: Float64Array, votes: Float64Array) -> Float6
     from scipy.sparse import coo_array, csgraph, diags_array
     from scipy.sparse.linalg import splu
 
-    number = np.full((edges.shape[0] + 2, edges.shape[1] + 2), -1)
-    inner = number[1:-1, 1:-1]
-    inner[edges] = np.arange(readings.size)
-    pairs = []
-    for row, column in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        other = number[
-            1 + row : number.shape[0] - 1 + row, 1 + column : number.shape[1] - 1 + column
-        ]
-        both = edges & (other >= 0)
-        pairs.append(np.stack([inner[both], other[both]]))
-    ends = np.concatenate(pairs, axis=1)
-    links = coo_array(
-        (np.full(ends.shape[1], 2 * SMOOTHNESS), (ends[0], ends[1])),
-        shape=(readings.size, readings.size),
-    )
+    first, second = _neighbour_pairs(edges)
+    shape = (readings.size, readings.size)
+    strength = np.full(first.size, 2 * SMOOTHNESS)
+    links = coo_array((strength, (first, second)), shape=shape)
     system = csgraph.laplacian((links + links.T).tocsr()) + diags_array(1 + votes)
     factors = splu(
         system.tocsc(),
@@ -265,31 +275,48 @@ def _connect(edges: Mask, readings: Float64Array, votes: Float64Array) -> Float6
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    smoothed: Float64Array = factors.solve((1 + votes) * readings)
-    return smoothed.clip(0, MAX_SIGMA)
+    smooth: Float64Array = factors.solve((1 + votes) * readings)
+    return smooth.clip(0, MAX_SIGMA)
 
 
-def _propagate(image: Picture, known: Float64Array) -> Float64Array:
+def _neighbour_pairs(edges: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the two numbers of each pair of neighbouring edge pixels, counted row by row."""
+    number = np.full((edges.shape[0] + 2, edges.shape[1] + 2), -1)
+    inner = number[1:-1, 1:-1]
+    inner[edges] = np.arange(np.count_nonzero(edges))
+    pairs = []
+    for row, column in ((0, 1), (1, -1), (1, 0), (1, 1)):
+        rows = slice(1 + row, number.shape[0] - 1 + row)
+        columns = slice(1 + column, number.shape[1] - 1 + column)
+        neighbour = number[rows, columns]
+        both = edges & (neighbour >= 0)
+        pairs.append(np.stack([inner[both], neighbour[both]]))
+    first, second = np.concatenate(pairs, axis=1)
+    return first, second
+
+
+def _spread_sparse_map(image: Picture, sparse_map: Float64Array) -> Float64Array:
     """Return the values carried to every pixel: the normalised convolution by the domain
     transform.
     """
-    weight = np.isfinite(known).astype(np.float64)
+    weight = np.isfinite(sparse_map).astype(np.float64)
     if not weight.any():
-        return np.zeros(known.shape)
+        return np.zeros(sparse_map.shape)
     guide = recursive_filter(np.asarray(image, np.float64), *GUIDE_FILTER)
-    values = np.where(weight > 0, known, 0.0)
+    values = np.where(weight > 0, sparse_map, 0.0)
     spread = recursive_filter(
         np.stack([values, weight], axis=-1),
-        SPREAD_SHARE * min(known.shape),
+        SPREAD_SHARE * min(sparse_map.shape),
         SPREAD_RANGE,
         SPREAD_ITERATIONS,
         guide,
     )
-    reached = (
-        spread[..., 1] > np.finfo(np.float64).tiny / np.finfo(np.float64).eps
-    )  # full precision
-    dense = np.divide(spread[..., 0], spread[..., 1], out=np.zeros(known.shape), where=reached)
-    if not reached.all():
+    spread_values = spread[..., 0]
+    spread_weight = spread[..., 1]
+    limits = np.finfo(np.float64)
+    precise = spread_weight > limits.tiny / limits.eps
+    dense = np.divide(spread_values, spread_weight, out=np.zeros(sparse_map.shape), where=precise)
+    if not precise.all():
         nearest = distance_transform_edt(weight == 0, return_distances=False, return_indices=True)
-        dense[~reached] = values[tuple(nearest)][~reached]
+        dense[~precise] = values[tuple(nearest)][~precise]
     return dense.clip(0, MAX_SIGMA)

@@ -59,16 +59,17 @@ import numpy as np
 from scipy.fft import irfft, irfft2, next_fast_len, rfft, rfft2
 
 from benchmark.api import Map, Mask, Picture
-from benchmark.arrays import Float32Array, Float64Array
+from benchmark.arrays import Box, Float32Array, Float64Array
 from benchmark.methods.two_stage.wiener import Psf, layer_kernel
 
 Bins = Literal["hard", "feathered"]
-Box = tuple[slice, slice]
+Planes = Float32Array
+"""Channels x height x width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """What `deconvolve` leaves open."""
+    """What `deconvolve_hyper_laplacian` leaves open."""
 
     alpha: float
     weight: float
@@ -95,16 +96,19 @@ FILE_STEP = 5 / 255
 STEP = 0.25
 """Distance in sigma, pixels, of the rungs of the feathered ladder."""
 
-FIRST_BETA, LAST_BETA, BETA_GROWTH = 1.0, 256.0, 2 * math.sqrt(2)
+FIRST_BETA = 1.0
+LAST_BETA = 256.0
+BETA_GROWTH = 2 * math.sqrt(2)
 TAPERS = 4
 
-TABLE_REACH, TABLE_STEP = 10.0, 1e-4
+TABLE_REACH = 10.0
+TABLE_STEP = 1e-4
 
 LARGEST_BOX = 512
 """A box is split beyond this side, pixels, so that memory does not grow with the picture."""
 
 
-def deconvolve(
+def deconvolve_hyper_laplacian(
     image: Picture,
     blur_map: Map,
     *,
@@ -140,37 +144,43 @@ def deconvolve(
         raise ValueError(
             f"alpha must be in (0, 2], weight > 0, mismatch >= 0; got {alpha}, {weight}, {mismatch}"
         )
-    solver = partial(fast_deconv, alpha=alpha, weight=weight, mismatch=mismatch)
-    seen = np.rint(np.clip(image, 0, 1) * np.float32(255)) / np.float32(255) if eight_bit else image
-    sigmas, place = _ladder(blur_map) if bins == "feathered" else _bins(blur_map)
-    restored = np.zeros_like(seen)
+    solver = partial(minimise_half_quadratic, alpha=alpha, weight=weight, mismatch=mismatch)
+    if eight_bit:
+        image = np.rint(np.clip(image, 0, 1) * np.float32(255)) / np.float32(255)
+    if bins == "feathered":
+        sigmas, place = _feathered_bins(blur_map)
+    else:
+        sigmas, place = _hard_bins(blur_map)
+    total = np.zeros_like(image)
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
         for rung, sigma in enumerate(sigmas):
             share: Map = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
-            margin = _margin(sigma)
-            boxes = list(_boxes(share > 0, margin))
-            solve = partial(
-                _layer, seen, psf=layer_kernel(psf, sigma), margin=margin, solver=solver
-            )
-            layers = threads.map(solve, boxes)
-            for box, layer in zip(boxes, layers, strict=True):
-                restored[box] += share[box][..., None] * layer
-    return np.clip(restored, 0, 1) if eight_bit else restored
+            margin = _hyper_laplacian_margin(sigma)
+            psf_kernel = layer_kernel(psf, sigma)
+            solve = partial(_solve_box, image, psf=psf_kernel, margin=margin, solver=solver)
+            boxes = list(_cover_mask(share > 0, margin))
+            for box, layer in zip(boxes, threads.map(solve, boxes), strict=True):
+                total[box] += share[box][..., None] * layer
+    if eight_bit:
+        return np.clip(total, 0, 1)
+    return total
 
 
-def _bins(blur_map: Map) -> tuple[list[float], Map]:
+def _hard_bins(blur_map: Map) -> tuple[list[float], Map]:
     """Return the lower edges of the released bins that hold a pixel, and every pixel's index into
     them.
     """
-    filed = np.rint(blur_map / FILE_STEP) * FILE_STEP
-    values, where = np.unique(filed, return_inverse=True)
+    rounded_map = np.rint(blur_map / FILE_STEP) * FILE_STEP
+    values, value_of_pixel = np.unique(rounded_map, return_inverse=True)
     inner = np.quantile(values, np.arange(1, QUANTILES + 1) / (QUANTILES + 1), method="hazen")
     edges = np.concatenate([values[:1], inner])
-    lower, place = np.unique(np.searchsorted(edges, values, side="right") - 1, return_inverse=True)
-    return edges[lower].tolist(), place[where].reshape(blur_map.shape).astype(np.float32)
+    bin_of_value = np.searchsorted(edges, values, side="right") - 1
+    full_bins, place_of_value = np.unique(bin_of_value, return_inverse=True)
+    place = place_of_value[value_of_pixel].reshape(blur_map.shape)
+    return edges[full_bins].tolist(), place.astype(np.float32)
 
 
-def _ladder(blur_map: Map) -> tuple[list[float], Map]:
+def _feathered_bins(blur_map: Map) -> tuple[list[float], Map]:
     """Return the rungs from 0 to the largest sigma, and every pixel's place between them."""
     place = blur_map / np.float32(STEP)
     return [STEP * rung for rung in range(math.ceil(place.max()) + 1)], place
@@ -180,90 +190,98 @@ def _ladder(blur_map: Map) -> tuple[list[float], Map]:
 # --------------------------------------------------------------------------------------------------
 
 
-def _margin(sigma: float) -> int:
+def _hyper_laplacian_margin(sigma: float) -> int:
     """Return how far from a pixel the restoration still draws on the picture."""
     return math.ceil(8 * sigma) + 12
 
 
-def _boxes(mask: Mask, margin: int) -> Iterator[Box]:
+def _cover_mask(mask: Mask, margin: int) -> Iterator[Box]:
     """Yield disjoint boxes that cover the mask, chosen so that they are cheap to solve with their
     margins.
     """
     if mask.any():
-        yield from _split(
-            mask, _hull(mask, (slice(0, mask.shape[0]), slice(0, mask.shape[1]))), margin
-        )
+        whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+        yield from _split_box(mask, _hull(mask, whole), margin)
 
 
-def _split(mask: Mask, box: Box, margin: int) -> Iterator[Box]:
+def _split_box(mask: Mask, box: Box, margin: int) -> Iterator[Box]:
     lengths = [side.stop - side.start for side in box]
     axis = int(lengths[1] > lengths[0])
     if lengths[axis] == 1:
         yield box
         return
-    middle = box[axis].start + lengths[axis] // 2
-    halves: list[Box] = []
-    for part in (slice(box[axis].start, middle), slice(middle, box[axis].stop)):
-        half = (box[0], part) if axis else (part, box[1])
-        if mask[half].any():
-            halves.append(_hull(mask, half))
-    if lengths[axis] > LARGEST_BOX or sum(_cost(half, margin) for half in halves) < 0.9 * _cost(
-        box, margin
-    ):
+    halves = _halve_box(mask, box, axis)
+    halves_cost = sum(_box_cost(half, margin) for half in halves)
+    if lengths[axis] > LARGEST_BOX or halves_cost < 0.9 * _box_cost(box, margin):
         for half in halves:
-            yield from _split(mask, half, margin)
+            yield from _split_box(mask, half, margin)
     else:
         yield box
+
+
+def _halve_box(mask: Mask, box: Box, axis: int) -> list[Box]:
+    """Return the hulls of the halves of a box along an axis that hold something."""
+    side = box[axis]
+    middle = side.start + (side.stop - side.start) // 2
+    hulls: list[Box] = []
+    for part in (slice(side.start, middle), slice(middle, side.stop)):
+        half = (box[0], part) if axis else (part, box[1])
+        if mask[half].any():
+            hulls.append(_hull(mask, half))
+    return hulls
 
 
 def _hull(mask: Mask, box: Box) -> Box:
     """Return the smallest box round what the mask holds inside a box; it holds something."""
     sides = []
     for axis, side in enumerate(box):
-        hits = np.flatnonzero(mask[box].any(axis=1 - axis))
-        sides.append(slice(side.start + int(hits[0]), side.start + int(hits[-1]) + 1))
+        indices = np.flatnonzero(mask[box].any(axis=1 - axis))
+        sides.append(slice(side.start + int(indices[0]), side.start + int(indices[-1]) + 1))
     return sides[0], sides[1]
 
 
-def _cost(box: Box, margin: int) -> int:
+def _box_cost(box: Box, margin: int) -> int:
     return math.prod(side.stop - side.start + 2 * margin for side in box)
 
 
-def _layer(
+def _solve_box(
     image: Picture,
     box: Box,
     *,
     psf: Float64Array,
     margin: int,
-    solver: Callable[[Float32Array, Float64Array], Float32Array],
+    solver: Callable[[Planes, Float64Array], Planes],
 ) -> Picture:
     """Return one box of the picture, restored under one PSF."""
     if psf.size == 1:
         return image[box]
     reach = len(psf)
-    sides = [
-        _grown(side, margin, reach, size) for side, size in zip(box, image.shape, strict=False)
-    ]
+    wide_sides = []
+    indices = []
+    for side, size in zip(box, image.shape[:2], strict=True):
+        wide_side = _extend_side(side, margin, reach, size)
+        wide_sides.append(wide_side)
+        indices.append(np.clip(np.arange(wide_side.start, wide_side.stop), 0, size - 1))
+    planes = np.ascontiguousarray(np.moveaxis(image[np.ix_(*indices)], 2, 0))
+    solution = solver(taper_border(planes, psf), psf)
     rows, columns = (
-        np.clip(np.arange(s.start, s.stop), 0, size - 1)
-        for s, size in zip(sides, image.shape, strict=False)
+        slice(side.start - wide_side.start, side.stop - wide_side.start)
+        for side, wide_side in zip(box, wide_sides, strict=True)
     )
-    part = np.ascontiguousarray(np.moveaxis(image[np.ix_(rows, columns)], 2, 0))
-    solved = solver(taper(part, psf), psf)
-    top, left = (side.start - whole.start for side, whole in zip(box, sides, strict=True))
-    height, width = (side.stop - side.start for side in box)
-    return np.moveaxis(solved[:, top : top + height, left : left + width], 0, 2)
+    return np.moveaxis(solution[:, rows, columns], 0, 2)
 
 
-def _grown(side: slice, margin: int, reach: int, size: int) -> slice:
+def _extend_side(side: slice, margin: int, reach: int, size: int) -> slice:
     """Return a side with its margin, no further than the picture is continued, of a length that
     transforms fast.
 
     Only the whole length of the continued picture is taken as it is: to prolong it would change the
     fading at its ends.
     """
-    first, last = -reach, size + reach
-    start, stop = max(side.start - margin, first), min(side.stop + margin, last)
+    first = -reach
+    last = size + reach
+    start = max(side.start - margin, first)
+    stop = min(side.stop + margin, last)
     length = int(next_fast_len(stop - start, real=True))
     stop = min(start + length, last)
     return slice(max(stop - length, first), stop)
@@ -273,9 +291,9 @@ def _grown(side: slice, margin: int, reach: int, size: int) -> slice:
 # --------------------------------------------------------------------------------------------------
 
 
-def fast_deconv(
-    planes: Float32Array, psf: Float64Array, alpha: float, weight: float, mismatch: float = 0
-) -> Float32Array:
+def minimise_half_quadratic(
+    planes: Planes, psf: Float64Array, alpha: float, weight: float, mismatch: float = 0
+) -> Planes:
     """Return the minimiser of the module's formula as half-quadratic splitting finds it, for
     periodic pictures.
 
@@ -287,72 +305,74 @@ def fast_deconv(
         mismatch: >= 0.
     """
     shape = planes.shape[1:]
-    passed = _passed(psf, shape)
-    power, rough = passed**2, _roughness(shape)
-    known = rfft2(planes) * passed
-    doubt = np.divide(
-        1 - power, rough, out=np.zeros_like(rough), where=rough > 0
-    )  # a mean is passed whole: no doubt
+    transfer = _periodic_transfer(psf, shape)
+    power = transfer**2
+    roughness = _periodic_laplacian_eigenvalues(shape)
+    blurred_spectrum = rfft2(planes) * transfer
+    # A mean is passed whole: no doubt.
+    doubt = np.divide(1 - power, roughness, out=np.zeros_like(roughness), where=roughness > 0)
     per_weight = np.float32(1 / weight) + np.float32(mismatch) * np.maximum(doubt, 0)
     x = planes
     beta = FIRST_BETA
     while beta < LAST_BETA:
         pull = np.float32(beta) * per_weight
-        wanted = rfft2(
-            _divergence(shrink(_ahead(x, 1), alpha, beta), shrink(_ahead(x, 2), alpha, beta))
-        )
-        wanted *= pull
-        wanted += known
-        wanted /= power + pull * rough
-        x = irfft2(wanted, s=shape, overwrite_x=True)
+        down = shrink_gradients(_forward_difference(x, 1), alpha, beta)
+        right = shrink_gradients(_forward_difference(x, 2), alpha, beta)
+        spectrum = rfft2(_divergence(down, right))
+        spectrum *= pull
+        spectrum += blurred_spectrum
+        spectrum /= power + pull * roughness
+        x = irfft2(spectrum, s=shape, overwrite_x=True)
         beta *= BETA_GROWTH
     return x
 
 
-def taper(planes: Float32Array, psf: Float64Array) -> Float32Array:
+def taper_border(planes: Planes, psf: Float64Array) -> Planes:
     """Return C x H x W planes whose border is faded into their own periodic blurred copy.
 
     The fading follows the PSF's autocorrelation, as wide as the PSF; the planes must be wider.
     """
     shape = planes.shape[1:]
-    passed = _passed(psf, shape)
-    rows, columns = (_fading(psf.sum(axis=1 - axis), size) for axis, size in enumerate(shape))
-    kept = np.outer(rows, columns).astype(np.float32)
+    transfer = _periodic_transfer(psf, shape)
+    row_share = _picture_share(psf.sum(axis=1), shape[0])
+    column_share = _picture_share(psf.sum(axis=0), shape[1])
+    share = np.outer(row_share, column_share).astype(np.float32)
     for _ in range(TAPERS):
-        blurred = irfft2(rfft2(planes) * passed, s=shape)
-        planes = blurred + kept * (planes - blurred)
+        blurred = irfft2(rfft2(planes) * transfer, s=shape)
+        planes = blurred + share * (planes - blurred)
     return planes
 
 
-def _fading(profile: Float64Array, size: int) -> Float64Array:
-    """Return the share of the picture that is kept along an axis: 0 at both ends, 1 inside."""
-    like = irfft(np.abs(rfft(profile, size - 1)) ** 2, size - 1)
-    return np.asarray(1 - np.append(like, like[0]) / like.max())
+def _picture_share(profile: Float64Array, size: int) -> Float64Array:
+    """Return the share of the picture that stays along an axis: 0 at both ends, 1 inside."""
+    autocorrelation = irfft(np.abs(rfft(profile, size - 1)) ** 2, size - 1)
+    periodic = np.append(autocorrelation, autocorrelation[0])
+    return np.asarray(1 - periodic / autocorrelation.max())
 
 
-def _passed(psf: Float64Array, shape: tuple[int, ...]) -> Float32Array:
+def _periodic_transfer(psf: Float64Array, shape: tuple[int, ...]) -> Planes:
     """Return the factor by which a symmetric PSF multiplies each coefficient of the transform
     (real).
     """
-    padded = np.zeros(shape)
-    padded[: psf.shape[0], : psf.shape[1]] = psf
-    padded = np.roll(padded, (-(psf.shape[0] // 2), -(psf.shape[1] // 2)), axis=(0, 1))
-    return np.asarray(rfft2(padded).real, dtype=np.float32)
+    plane = np.zeros(shape)
+    plane[: psf.shape[0], : psf.shape[1]] = psf
+    plane = np.roll(plane, (-(psf.shape[0] // 2), -(psf.shape[1] // 2)), axis=(0, 1))
+    return np.asarray(rfft2(plane).real, dtype=np.float32)
 
 
-def _roughness(shape: tuple[int, ...]) -> Float32Array:
+def _periodic_laplacian_eigenvalues(shape: tuple[int, ...]) -> Planes:
     """Return the eigenvalues of the negative periodic Laplacian, as `rfft2` orders them."""
     rows = 4 * np.sin(np.pi * np.arange(shape[0]) / shape[0]) ** 2
     columns = 4 * np.sin(np.pi * np.arange(shape[1] // 2 + 1) / shape[1]) ** 2
     return np.asarray(rows[:, None] + columns, dtype=np.float32)
 
 
-def _ahead(planes: Float32Array, axis: int) -> Float32Array:
+def _forward_difference(planes: Planes, axis: int) -> Planes:
     """Return the periodic differences x[i+1] - x[i]."""
     return np.roll(planes, -1, axis) - planes
 
 
-def _divergence(down: Float32Array, right: Float32Array) -> Float32Array:
+def _divergence(down: Planes, right: Planes) -> Planes:
     """Return the transpose of the two differences."""
     return np.roll(down, 1, 1) - down + np.roll(right, 1, 2) - right
 
@@ -361,24 +381,23 @@ def _divergence(down: Float32Array, right: Float32Array) -> Float32Array:
 # --------------------------------------------------------------------------------------------
 
 
-def shrink(v: Float32Array, alpha: float, beta: float) -> Float32Array:
+def shrink_gradients(v: Planes, alpha: float, beta: float) -> Planes:
     """Return the w, for every v, at which |w|^alpha + beta / 2 (w - v)^2 is least (float32, any
     shape).
 
     For alpha < 1 it is 0 up to a threshold and jumps there.
     """
     size = np.abs(v)
-    if alpha <= 1:
-        found = np.zeros_like(size)
-        rest = size > np.float32(threshold(alpha, beta))
-        found[rest] = _root(size[rest], alpha, beta)
-    else:
-        found = _root(size, alpha, beta)
-    return np.copysign(found, v)
+    if alpha > 1:
+        return np.copysign(_largest_root(size, alpha, beta), v)
+    w = np.zeros_like(size)
+    above = size > np.float32(shrinkage_threshold(alpha, beta))
+    w[above] = _largest_root(size[above], alpha, beta)
+    return np.copysign(w, v)
 
 
-def threshold(alpha: float, beta: float) -> float:
-    """Return the |v| up to which `shrink` gives 0, for alpha <= 1.
+def shrinkage_threshold(alpha: float, beta: float) -> float:
+    """Return the |v| up to which `shrink_gradients` gives 0, for alpha <= 1.
 
     There the least energy of the root, whose derivative is 0, equals that of w = 0; both equations
     together give w.
@@ -389,57 +408,62 @@ def threshold(alpha: float, beta: float) -> float:
     return float(w + alpha / beta * w ** (alpha - 1))
 
 
-def _root(v: Float32Array, alpha: float, beta: float) -> Float32Array:
+def _largest_root(v: Planes, alpha: float, beta: float) -> Planes:
     """Return the largest root w of alpha w^(alpha - 1) + beta (w - v), for v >= 0 above the
     threshold.
     """
     if alpha == 1:
         return np.asarray(v - np.float32(1 / beta), dtype=np.float32)
     if alpha == 3 / 2:  # quadratic in sqrt(w)
-        return np.asarray(
-            (2 * beta * v / (1.5 + np.sqrt(2.25 + 4 * beta**2 * v))) ** 2, dtype=np.float32
-        )
+        root = 2 * beta * v / (1.5 + np.sqrt(2.25 + 4 * beta**2 * v))
+        return np.asarray(root**2, dtype=np.float32)
     if math.isclose(alpha, 2 / 3, rel_tol=1e-3):
-        return _quartic(v, beta)
+        return _solve_quartic(v, beta)
     if alpha == 1 / 2:
-        return _cubic(v, beta)
-    table = _table(alpha, beta)
+        return _solve_cubic(v, beta)
+    return _look_up_root(v, _root_table(alpha, beta))
+
+
+def _look_up_root(v: Planes, table: Planes) -> Planes:
+    """Return the roots of a table, interpolated linearly.
+
+    Beyond the table the root keeps the distance from v that it has at the end: there the prior
+    pulls next to nothing.
+    """
     place = np.minimum(v, np.float32(TABLE_REACH)) * np.float32(1 / TABLE_STEP)
-    below = np.minimum(place.astype(np.int32), len(table) - 2)
-    low = table[below]
-    found = low + (table[below + 1] - low) * (place - below.astype(np.float32))
-    # Beyond the table the root keeps the distance from v that it has at the end: there the prior
-    # pulls next to nothing.
-    return np.asarray(found + np.maximum(v - np.float32(TABLE_REACH), 0), dtype=np.float32)
+    index = np.minimum(place.astype(np.int32), len(table) - 2)
+    low = table[index]
+    root = low + (table[index + 1] - low) * (place - index.astype(np.float32))
+    return np.asarray(root + np.maximum(v - np.float32(TABLE_REACH), 0), dtype=np.float32)
 
 
-def _quartic(v: Float32Array, beta: float) -> Float32Array:
+def _solve_quartic(v: Planes, beta: float) -> Planes:
     """Solve alpha = 2/3: with w = t^3 it reads t^4 - v t + c = 0, by Ferrari's resolvent y^3 - 4 c
     y - v^2 = 0.
     """
     c = 2 / (3 * beta)
     half = v**2 / 2
     rest = np.sqrt(np.maximum(half**2 - np.float32((4 * c / 3) ** 3), 0))
-    one = np.cbrt(half + rest)
-    y = (
-        one + np.float32(4 * c / 3) / one
-    )  # the product of Cardano's two terms is known; their difference would cancel
+    term = np.cbrt(half + rest)
+    # The product of Cardano's two terms is known; their difference would cancel.
+    y = term + np.float32(4 * c / 3) / term
     root = np.sqrt(y)
     t = (root + np.sqrt(np.maximum(2 * v / root - y, 0))) / 2
     return np.asarray(t**3, dtype=np.float32)
 
 
-def _cubic(v: Float32Array, beta: float) -> Float32Array:
+def _solve_cubic(v: Planes, beta: float) -> Planes:
     """Solve alpha = 1/2: with w = t^2 it reads t^3 - v t + 1 / (2 beta) = 0, whose three roots are
     real.
     """
     reach = np.sqrt(v / 3)
-    t = 2 * reach * np.cos(np.arccos(np.maximum(-1 / (4 * beta) / reach**3, -1)) / 3)
+    angle = np.arccos(np.maximum(-1 / (4 * beta) / reach**3, -1))
+    t = 2 * reach * np.cos(angle / 3)
     return np.asarray(t**2, dtype=np.float32)
 
 
 @lru_cache(maxsize=64)
-def _table(alpha: float, beta: float) -> Float32Array:
+def _root_table(alpha: float, beta: float) -> Planes:
     """Return the roots for v = 0, 1e-4, ... 10.
 
     Newton's iteration, from the side from which it cannot overshoot: the function is convex above
@@ -447,7 +471,7 @@ def _table(alpha: float, beta: float) -> Float32Array:
     """
     v = np.arange(round(TABLE_REACH / TABLE_STEP) + 1) * TABLE_STEP
     if alpha < 1:
-        v = np.maximum(v, threshold(alpha, beta))
+        v = np.maximum(v, shrinkage_threshold(alpha, beta))
         w = v.copy()
     else:
         # Two bounds from below: of the root's two terms, which add up to beta v, neither is below
@@ -455,13 +479,15 @@ def _table(alpha: float, beta: float) -> Float32Array:
         with np.errstate(under="ignore", over="ignore"):
             w = np.minimum(v / 2, (beta * v / (2 * alpha)) ** (1 / (alpha - 1)))
         w = np.maximum(w, v - alpha / beta * v ** (alpha - 1))
-    alive = w > 0
-    w, wanted = w[alive], v[alive]
+    positive = w > 0
+    w = w[positive]
+    positive_v = v[positive]
     with np.errstate(over="ignore"):  # the curvature near 0 is without bound, and the step then 0
         for _ in range(50):
-            off = alpha * w ** (alpha - 1) + beta * (w - wanted)
-            w -= off / (alpha * (alpha - 1) * w ** (alpha - 2) + beta)
+            value = alpha * w ** (alpha - 1) + beta * (w - positive_v)
+            slope = alpha * (alpha - 1) * w ** (alpha - 2) + beta
+            w -= value / slope
     table = np.zeros(len(v), np.float32)
-    table[alive] = w
+    table[positive] = w
     table.flags.writeable = False
     return table

@@ -89,17 +89,17 @@ class Dictionary:
 
 
 @lru_cache
-def load(path: Path = LEARNED) -> Dictionary:
+def load_dictionary(path: Path = LEARNED) -> Dictionary:
     """Return a learned dictionary; raises OSError, KeyError or ValueError if the file is missing or
     is no such file.
     """
-    with np.load(path, allow_pickle=False) as stored:
-        a, b, c, d = (float(value) for value in stored["logistic"])
-        atoms = np.ascontiguousarray(stored["atoms"], np.float32)
-        return Dictionary(atoms=atoms, logistic=(a, b, c, d), provenance=str(stored["provenance"]))
+    with np.load(path, allow_pickle=False) as arrays:
+        a, b, c, d = (float(value) for value in arrays["logistic"])
+        atoms = np.ascontiguousarray(arrays["atoms"], np.float32)
+        return Dictionary(atoms=atoms, logistic=(a, b, c, d), provenance=str(arrays["provenance"]))
 
 
-def estimate(image: Picture) -> Map:
+def estimate_jnb_map(image: Picture) -> Map:
     """Return the dense blur map: sigma in pixels, in [0, 3.275].
 
     A picture narrower than a patch, and one in which no patch takes an atom (flat), counts as in
@@ -107,21 +107,21 @@ def estimate(image: Picture) -> Map:
     """
     if min(image.shape[:2]) < PATCH:
         return np.zeros(image.shape[:2], np.float32)
-    learned = load()
-    gray = luma(image)
-    counts = non_zeros(gray, learned.atoms)
+    dictionary = load_dictionary()
+    gray = scale_luma(image)
+    counts = count_atoms(gray, dictionary.atoms)
     if not counts.any():
         return np.zeros(gray.shape, np.float32)
-    blur_map = sigma_of(propagate(counts, gray), learned.logistic)
+    blur_map = sigma_of_counts(propagate_counts(counts, gray), dictionary.logistic)
     return np.pad(blur_map, (PATCH // 2 - 1, PATCH // 2), mode="edge")
 
 
-def luma(image: Picture) -> Float32Array:
+def scale_luma(image: Picture) -> Float32Array:
     """Return the grey picture on the 0-255 scale, H x W, neither rounded nor cut."""
     return np.asarray(image, np.float32) @ np.array([255 * weight for weight in LUMA], np.float32)
 
 
-def non_zeros(gray: Float32Array, atoms: Float32Array) -> Counts:
+def count_atoms(gray: Float32Array, atoms: Float32Array) -> Counts:
     """Return how many atoms OMP takes for each 8 x 8 patch: (H - 7) x (W - 7), 0 to 64, high where
     sharp.
 
@@ -133,12 +133,13 @@ def non_zeros(gray: Float32Array, atoms: Float32Array) -> Counts:
 
     patches = sliding_window_view(np.ascontiguousarray(gray, np.float32), (PATCH, PATCH))
     bands = [patches[row : row + _BAND] for row in range(0, len(patches), _BAND)]
-    _compiled()  # once, before the threads ask for it
+    _compile_pursuit()  # once, before the threads ask for it
     with ThreadPoolExecutor(get_num_threads()) as threads:
-        return np.concatenate(list(threads.map(lambda band: pursue(band, atoms)[0], bands)))
+        counts = threads.map(lambda band: pursue_patches(band, atoms)[0], bands)
+        return np.concatenate(list(counts))
 
 
-def pursue(patches: Float32Array, atoms: Float32Array) -> tuple[Counts, Counts]:
+def pursue_patches(patches: Float32Array, atoms: Float32Array) -> tuple[Counts, Counts]:
     """Return the atoms that OMP takes for each patch without its mean.
 
     Error-constrained batch OMP (Rubinstein, Zibulevsky and Elad, 2008) in single precision, one
@@ -155,148 +156,188 @@ def pursue(patches: Float32Array, atoms: Float32Array) -> tuple[Counts, Counts]:
         were taken, M x N x 64; entries beyond the number mean nothing.
     """
     counts = np.zeros(patches.shape[:2], np.uint8)
-    taken = np.zeros((*patches.shape[:2], MAX_ATOMS), np.uint8)
-    _compiled()(patches, atoms, atoms.T @ atoms, STOP**2, counts, taken)
-    return counts, taken
+    columns = np.zeros((*patches.shape[:2], MAX_ATOMS), np.uint8)
+    _compile_pursuit()(patches, atoms, atoms.T @ atoms, STOP**2, counts, columns)
+    return counts, columns
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> Callable[..., None]:
+def _compile_pursuit() -> Callable[..., None]:
+    """Return the compiled loop over all patches; its parts are the functions below.
+
+    With q_1 ... q_k the atoms so far made orthonormal (Gram-Schmidt), row k of `spans` is D^T q_k,
+    all that is needed of q_k: the correlations D^T r fall by (q_k . r) D^T q_k, and the squared
+    length of the residual r by (q_k . r)^2.
+    """
     import numba
 
     # Vectorising the search for the largest correlation takes leave to ignore NaN, which finite
     # pictures do not make.
-    compiled: Callable[..., None] = numba.njit(nogil=True, fastmath={"contract", "nnan", "nsz"})(
-        _pursue
-    )
-    return compiled
+    compiler = numba.njit(nogil=True, fastmath={"contract", "nnan", "nsz"})
+    centre_patch = compiler(_centre_patch)
+    correlate_atoms = compiler(_correlate_atoms)
+    find_strongest = compiler(_find_strongest)
+    orthogonalise_atom = compiler(_orthogonalise_atom)
 
-
-def _pursue(  # noqa: C901
-    patches: Float32Array,
-    atoms: Float32Array,
-    gram: Float32Array,
-    stop: float,
-    counts: Counts,
-    taken: Counts,
-) -> None:
-    """Fill `counts` and `taken`: loops for the compiler, a few simple ones over all atoms at the
-    bottom.
-
-    With q_1 ... q_k the taken atoms made orthonormal (Gram-Schmidt), row k of `spans` is D^T q_k,
-    all that is needed of q_k: the correlations D^T r fall by (q_k . r) D^T q_k, and the squared
-    length of the residual r by (q_k . r)^2.
-    """
-    pixels, width = atoms.shape
-    side = patches.shape[2]
-    most = taken.shape[2]
-    rest = np.empty(pixels, np.float32)
-    correlation = np.empty(width, np.float32)
-    span = np.empty(width, np.float32)
-    spans = np.empty((most, width), np.float32)
-    for row in range(patches.shape[0]):
-        for column in range(patches.shape[1]):
-            total = 0.0
-            for i in range(pixels):
-                rest[i] = patches[row, column, i // side, i % side]
-                total += rest[i]
-            mean = np.float32(total / pixels)
-            energy = 0.0
-            for i in range(pixels):
-                rest[i] -= mean
-                energy += np.float64(rest[i]) * rest[i]
-            if energy <= stop:
-                continue
-            for c in range(width):
-                correlation[c] = 0
-            for i in range(pixels):
-                value = rest[i]
-                for c in range(width):
-                    correlation[c] += value * atoms[i, c]
-            count = 0
-            while energy > stop and count < most:
-                highest = np.float32(0)
-                for c in range(width):
-                    highest = max(highest, abs(correlation[c]))
-                best = 0
-                for c in range(width):
-                    if abs(correlation[c]) == highest:
-                        best = c
+    def pursue(
+        patches: Float32Array,
+        atoms: Float32Array,
+        gram: Float32Array,
+        stop: float,
+        counts: Counts,
+        columns: NDArray[np.uint8],
+    ) -> None:
+        pixels, width = atoms.shape
+        most = columns.shape[2]
+        residual = np.empty(pixels, np.float32)
+        correlation = np.empty(width, np.float32)
+        span = np.empty(width, np.float32)
+        spans = np.empty((most, width), np.float32)
+        for row in range(patches.shape[0]):
+            for column in range(patches.shape[1]):
+                energy = centre_patch(patches[row, column], residual)
+                if energy <= stop:
+                    continue
+                correlate_atoms(residual, atoms, correlation)
+                count = 0
+                while energy > stop and count < most:
+                    best = find_strongest(correlation)
+                    orthogonalise_atom(gram[best], best, spans[:count], span)
+                    if span[best] < 1e-6:  # in the span of those before: nothing left to explain
                         break
-                for c in range(width):
-                    span[c] = gram[best, c]
-                for k in range(count):
-                    share = spans[k, best]
+                    scale = np.float32(1 / np.sqrt(span[best]))
+                    step = correlation[best] * scale
                     for c in range(width):
-                        span[c] -= share * spans[k, c]
-                if (
-                    span[best] < 1e-6
-                ):  # the atom lies in the span of those taken: there is nothing left to explain
-                    break
-                scale = np.float32(1 / np.sqrt(span[best]))
-                step = correlation[best] * scale
-                for c in range(width):
-                    spans[count, c] = span[c] * scale
-                    correlation[c] -= step * spans[count, c]
-                energy -= np.float64(step) * step
-                taken[row, column, count] = best
-                count += 1
-            counts[row, column] = count
+                        spans[count, c] = span[c] * scale
+                        correlation[c] -= step * spans[count, c]
+                    energy -= np.float64(step) * step
+                    columns[row, column, count] = best
+                    count += 1
+                counts[row, column] = count
+
+    function: Callable[..., None] = compiler(pursue)
+    return function
 
 
-def propagate(counts: Counts, gray: Float32Array) -> Float32Array:
+def _centre_patch(patch: Float32Array, residual: Float32Array) -> float:
+    """Fill `residual` with a patch without its mean and return its squared length."""
+    side = patch.shape[1]
+    pixels = residual.size
+    total = 0.0
+    for i in range(pixels):
+        residual[i] = patch[i // side, i % side]
+        total += residual[i]
+    mean = np.float32(total / pixels)
+    energy = 0.0
+    for i in range(pixels):
+        residual[i] -= mean
+        energy += np.float64(residual[i]) * residual[i]
+    return energy
+
+
+def _correlate_atoms(
+    residual: Float32Array, atoms: Float32Array, correlation: Float32Array
+) -> None:
+    """Fill `correlation` with D^T r."""
+    pixels, width = atoms.shape
+    for c in range(width):
+        correlation[c] = 0
+    for i in range(pixels):
+        value = residual[i]
+        for c in range(width):
+            correlation[c] += value * atoms[i, c]
+
+
+def _find_strongest(correlation: Float32Array) -> int:
+    """Return the first atom of the largest absolute correlation."""
+    highest = np.float32(0)
+    for c in range(correlation.size):
+        highest = max(highest, abs(correlation[c]))
+    for c in range(correlation.size):
+        if abs(correlation[c]) == highest:
+            return c
+    return 0
+
+
+def _orthogonalise_atom(
+    products: Float32Array, atom: int, spans: Float32Array, span: Float32Array
+) -> None:
+    """Fill `span` with D^T of the part of an atom that is orthogonal to those before.
+
+    Args:
+        products: of the atom with all atoms.
+        atom: its column.
+        spans: D^T q_k of those before, one a row.
+        span: is filled.
+    """
+    for c in range(span.size):
+        span[c] = products[c]
+    for k in range(spans.shape[0]):
+        share = spans[k, atom]
+        for c in range(span.size):
+            span[c] -= share * spans[k, c]
+
+
+def propagate_counts(counts: Counts, gray: Float32Array) -> Float32Array:
     """Return the counts carried from textured patches to all others: (H - 7) x (W - 7).
 
     Args:
         counts: (H - 7) x (W - 7).
         gray: H x W on the 0-255 scale, the guide.
     """
-    guide = _guide(gray)
+    guide = _smooth_guide(gray)
     values = counts.astype(np.float64)
     mask = cv2.erode((counts > TEXTURED).astype(np.uint8), _DISK).astype(np.float64)
     if not mask.any():
         return recursive_filter(values, 10, 0.2, 3, guide).astype(np.float32)
-    carried = recursive_filter(np.dstack([values * mask, mask]), 15, 0.15, 3, guide)
+    weighted = recursive_filter(np.dstack([values * mask, mask]), 15, 0.15, 3, guide)
     # Far from everything textured the weight leaves the range of floats; the count there is 0, the
     # strongest blur.
-    weight = carried[..., 1]
-    known = weight > np.finfo(np.float64).tiny
-    dense = np.divide(carried[..., 0], weight, out=np.zeros_like(weight), where=known)
-    return _bilateral(dense.astype(np.float32), guide)
-
-
-def _guide(gray: Float32Array) -> Float32Array:
-    middle = np.clip(
-        gray[PATCH // 2 - 1 : -(PATCH // 2), PATCH // 2 - 1 : -(PATCH // 2)] / 255, 0, 1
+    total = weighted[..., 0]
+    weight = weighted[..., 1]
+    dense = np.divide(
+        total, weight, out=np.zeros_like(weight), where=weight > np.finfo(np.float64).tiny
     )
+    return _filter_bilateral(dense.astype(np.float32), guide)
+
+
+def _smooth_guide(gray: Float32Array) -> Float32Array:
+    inner = slice(PATCH // 2 - 1, -(PATCH // 2))
+    middle = np.clip(gray[inner, inner] / 255, 0, 1)
     return cv2.GaussianBlur(middle, (5, 5), 1, borderType=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
 
 
-def _bilateral(
+def _filter_bilateral(
     values: Float32Array, guide: Float32Array, reach: int = 2, width: float = 0.1
 ) -> Float32Array:
     """Return the joint bilateral filter over (2 reach + 1)^2 pixels inside the picture, Gaussian in
     the guide.
     """
-    height, length = guide.shape
-    total, weights = np.zeros_like(values), np.zeros_like(values)
+    total = np.zeros_like(values)
+    total_weight = np.zeros_like(values)
     for down in range(-reach, reach + 1):
+        rows, neighbour_rows = _overlapping_slices(guide.shape[0], down)
         for right in range(-reach, reach + 1):
-            here = (
-                slice(max(0, -down), max(0, height - down)),
-                slice(max(0, -right), max(0, length - right)),
-            )
-            there = (
-                slice(max(0, down), max(0, height + down)),
-                slice(max(0, right), max(0, length + right)),
-            )
-            weight = np.exp(np.square(guide[here] - guide[there]) * np.float32(-0.5 / width**2))
-            total[here] += weight * values[there]
-            weights[here] += weight
-    return total / weights
+            columns, neighbour_columns = _overlapping_slices(guide.shape[1], right)
+            here = (rows, columns)
+            neighbours = (neighbour_rows, neighbour_columns)
+            difference = np.square(guide[here] - guide[neighbours])
+            weight = np.exp(difference * np.float32(-0.5 / width**2))
+            total[here] += weight * values[neighbours]
+            total_weight[here] += weight
+    return total / total_weight
 
 
-def sigma_of(counts: Float32Array, logistic: tuple[float, float, float, float]) -> Map:
+def _overlapping_slices(length: int, shift: int) -> tuple[slice, slice]:
+    """Return the places of an axis that have a neighbour so far ahead, and those of the
+    neighbours.
+    """
+    here = slice(max(0, -shift), max(0, length - shift))
+    neighbours = slice(max(0, shift), max(0, length + shift))
+    return here, neighbours
+
+
+def sigma_of_counts(counts: Float32Array, logistic: tuple[float, float, float, float]) -> Map:
     """Return sigma in pixels, in [0, 3.275], at which the logistic function takes these values."""
     a, b, c, d = logistic
     odds = a / np.maximum(np.asarray(counts, np.float64) - d, 1e-9) - 1

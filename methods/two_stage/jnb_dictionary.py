@@ -25,7 +25,7 @@ from scipy.optimize import curve_fit
 
 from benchmark import console, imageio
 from benchmark.api import DataError
-from benchmark.arrays import Float32Array
+from benchmark.arrays import Float32Array, Float64Array
 from benchmark.files import replace_file
 from benchmark.methods.two_stage import jnb
 from benchmark.methods.two_stage.jnb import PATCH, STOP, TEXTURED, Dictionary
@@ -40,7 +40,7 @@ LADDER = np.arange(0.0, 4.01, 0.25)
 """Sigmas (pixels) that the logistic function is fitted at."""
 
 
-def blurred(gray: Float32Array, sigma: float) -> Float32Array:
+def blur_gaussian(gray: Float32Array, sigma: float) -> Float32Array:
     """Return a grey picture blurred by a Gaussian of `sigma` pixels, continued by reflection at the
     border.
     """
@@ -56,21 +56,22 @@ def sample_patches(
 
     A patch that OMP would explain with no atom at all teaches nothing and is left out.
     """
-    found = []
+    samples = []
     for picture in pictures:
         for sigma in random.uniform(*TRAINING_SIGMA, size=2):
-            gray = blurred(picture, float(sigma))
+            gray = blur_gaussian(picture, float(sigma))
             rows = random.integers(0, gray.shape[0] - PATCH + 1, size=each // 2)
             columns = random.integers(0, gray.shape[1] - PATCH + 1, size=each // 2)
             windows = np.lib.stride_tricks.sliding_window_view(gray, (PATCH, PATCH))
-            found.append(windows[rows, columns].reshape(-1, PATCH * PATCH))
-    patches = np.concatenate(found)
+            samples.append(windows[rows, columns].reshape(-1, PATCH * PATCH))
+    patches = np.concatenate(samples)
     patches -= patches.mean(axis=1, keepdims=True)
-    textured: Float32Array = patches[np.square(patches).sum(axis=1) > STOP**2]
-    return textured
+    energy = np.square(patches).sum(axis=1)
+    texture: Float32Array = patches[energy > STOP**2]
+    return texture
 
 
-def learn(
+def learn_atoms(
     patches: Float32Array, random: np.random.Generator, *, width: int = WIDTH, rounds: int = ROUNDS
 ) -> Float32Array:
     """Return a dictionary for patches by K-SVD: 64 x `width`, columns of length 1.
@@ -84,37 +85,38 @@ def learn(
         width: number of atoms, at most 256.
         rounds: of coding all patches and updating all atoms.
     """
-    atoms = _unit(patches[random.choice(len(patches), width, replace=False)]).T.astype(np.float64)
+    start = patches[random.choice(len(patches), width, replace=False)]
+    atoms = _normalise_rows(start).T.astype(np.float64)
     for _ in range(rounds):
-        codes = encode(patches, atoms.astype(np.float32)).astype(np.float64)
+        codes = encode_patches(patches, atoms.astype(np.float32)).astype(np.float64)
         rest = patches - codes @ atoms.T
         for atom in random.permutation(width):
-            _update(atoms, codes, rest, patches, atom)
+            _update_atom(atoms, codes, rest, patches, atom)
     return np.ascontiguousarray(atoms, np.float32)
 
 
-def encode(patches: Float32Array, atoms: Float32Array) -> Float32Array:
+def encode_patches(patches: Float32Array, atoms: Float32Array) -> Float32Array:
     """Return the coefficients of patches (N x 64, without their mean) under error-constrained OMP:
     N x width.
     """
-    counts, taken = (
-        array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, PATCH, PATCH), atoms)
-    )
+    grid = patches.reshape(-1, 1, PATCH, PATCH)
+    counts_grid, columns_grid = jnb.pursue_patches(grid, atoms)
+    counts = counts_grid[:, 0]
     codes = np.zeros((len(patches), atoms.shape[1]), np.float32)
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)
-        columns = taken[rows, :count]
-        chosen = atoms.T[columns].astype(np.float64)  # rows x count x 64
-        normal = chosen @ chosen.transpose(0, 2, 1)
-        right = chosen @ patches[rows, :, None]
-        codes[rows[:, None], columns] = np.linalg.solve(normal, right)[..., 0]
+        columns = columns_grid[rows, 0, :count]
+        basis = atoms.T[columns].astype(np.float64)  # rows x count x 64
+        normal = basis @ basis.transpose(0, 2, 1)
+        right_side = basis @ patches[rows, :, None]
+        codes[rows[:, None], columns] = np.linalg.solve(normal, right_side)[..., 0]
     return codes
 
 
-def _update(
-    atoms: NDArray[np.float64],
-    codes: NDArray[np.float64],
-    rest: NDArray[np.float64],
+def _update_atom(
+    atoms: Float64Array,
+    codes: Float64Array,
+    rest: Float64Array,
     patches: Float32Array,
     atom: int,
 ) -> None:
@@ -126,23 +128,24 @@ def _update(
         worst = int(np.argmax(np.square(rest).sum(axis=1)))
         rest[users] += np.outer(codes[users, atom], atoms[:, atom])
         codes[users, atom] = 0
-        atoms[:, atom] = _unit(patches[worst])
+        atoms[:, atom] = _normalise_rows(patches[worst])
         rest[worst] = 0  # so that the next one takes another patch
         return
-    left = rest[users] + np.outer(codes[users, atom], atoms[:, atom])
-    atoms[:, atom] = np.linalg.eigh(left.T @ left)[1][:, -1]
-    codes[users, atom] = left @ atoms[:, atom]
-    rest[users] = left - np.outer(codes[users, atom], atoms[:, atom])
+    target = rest[users] + np.outer(codes[users, atom], atoms[:, atom])
+    _, vectors = np.linalg.eigh(target.T @ target)
+    atoms[:, atom] = vectors[:, -1]
+    codes[users, atom] = target @ atoms[:, atom]
+    rest[users] = target - np.outer(codes[users, atom], atoms[:, atom])
 
 
-def _unit(patches: Float32Array) -> Float32Array:
+def _normalise_rows(patches: Float32Array) -> Float32Array:
     unit: Float32Array = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
     return unit
 
 
 def typical_counts(
-    pictures: Sequence[Float32Array], atoms: Float32Array, sigmas: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    pictures: Sequence[Float32Array], atoms: Float32Array, sigmas: Float64Array
+) -> Float64Array:
     """Return the median number of atoms of the textured patches of all pictures, blurred by each
     sigma.
     """
@@ -150,7 +153,7 @@ def typical_counts(
     for sigma in sigmas:
         histogram = np.zeros(jnb.MAX_ATOMS + 1, np.int64)
         for picture in pictures:
-            counts = jnb.non_zeros(blurred(picture, float(sigma)), atoms)
+            counts = jnb.count_atoms(blur_gaussian(picture, float(sigma)), atoms)
             histogram += np.bincount(counts.ravel(), minlength=len(histogram))
         histogram[: TEXTURED + 1] = 0
         medians.append(grouped_median(histogram))
@@ -166,15 +169,13 @@ def grouped_median(histogram: NDArray[np.int64]) -> float:
     total = histogram.sum()
     if total == 0:
         return float(TEXTURED)
-    reached = np.cumsum(histogram)
-    middle = int(np.searchsorted(reached, total / 2))
-    before = reached[middle] - histogram[middle]
+    cumulative = np.cumsum(histogram)
+    middle = int(np.searchsorted(cumulative, total / 2))
+    before = cumulative[middle] - histogram[middle]
     return float(middle - 0.5 + (total / 2 - before) / histogram[middle])
 
 
-def fit_logistic(
-    sigmas: NDArray[np.float64], counts: NDArray[np.float64]
-) -> tuple[float, float, float, float]:
+def fit_logistic(sigmas: Float64Array, counts: Float64Array) -> tuple[float, float, float, float]:
     """Return (a, b, c, d) of the paper's eq. (4), a / (1 + exp(b sigma + c)) + d; a, b > 0.
 
     Least squares of the relative errors: the curve is steep where sharp and almost flat where
@@ -186,19 +187,18 @@ def fit_logistic(
     """
     start = (float(np.ptp(counts)) + 1, 2.0, 0.0, float(counts.min()))
     bounds = ([1e-3, 1e-2, -20.0, 0.0], [1e3, 50.0, 20.0, 64.0])
-    a, b, c, d = curve_fit(
-        _logistic, sigmas, counts, p0=start, sigma=counts, bounds=bounds, maxfev=20_000
-    )[0]
+    fit = curve_fit(_logistic, sigmas, counts, p0=start, sigma=counts, bounds=bounds, maxfev=20_000)
+    a, b, c, d = fit[0]
     return float(a), float(b), float(c), float(d)
 
 
-def _logistic(
-    sigma: NDArray[np.float64], a: float, b: float, c: float, d: float
-) -> NDArray[np.float64]:
+def _logistic(sigma: Float64Array, a: float, b: float, c: float, d: float) -> Float64Array:
     return a / (1 + np.exp(b * sigma + c)) + d
 
 
-def make(source: Path, seed: int, *, rounds: int = ROUNDS, fitted_on: int = 20) -> Dictionary:
+def make_dictionary(
+    source: Path, seed: int, *, rounds: int = ROUNDS, fitted_on: int = 20
+) -> Dictionary:
     """Return a dictionary, and the logistic function of `fitted_on` of the pictures, learned from a
     folder.
 
@@ -206,61 +206,56 @@ def make(source: Path, seed: int, *, rounds: int = ROUNDS, fitted_on: int = 20) 
         DataError: if the folder holds too few pictures of 8 x 8 pixels or more to learn from.
     """
     random = np.random.default_rng(seed)
-    files = sorted(
-        path for path in source.glob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
-    )
-    pictures = [jnb.luma(imageio.read(path)[0]) for path in files]
+    suffixes = {".jpg", ".jpeg", ".png"}
+    files = sorted(path for path in source.glob("*") if path.suffix.lower() in suffixes)
+    pictures = [jnb.scale_luma(imageio.read(path)[0]) for path in files]
     pictures = [picture for picture in pictures if min(picture.shape) >= PATCH]
-    patches = sample_patches(pictures, random) if pictures else np.zeros((0, PATCH**2), np.float32)
+    patches = np.zeros((0, PATCH**2), np.float32)
+    if pictures:
+        patches = sample_patches(pictures, random)
     if len(patches) < WIDTH:
         raise DataError(
             f"{source}: {len(pictures)} pictures yield {len(patches)} textured patches, not the "
-            f"{WIDTH} that a "
-            "dictionary takes; give a folder of sharp pictures (BSDS500 train was used for the "
-            "one that ships)"
+            f"{WIDTH} that a dictionary takes; give a folder of sharp pictures (BSDS500 train was "
+            "used for the one that ships)"
         )
-    atoms = learn(patches, random, rounds=rounds)
+    atoms = learn_atoms(patches, random, rounds=rounds)
     some = pictures[:: max(1, len(pictures) // fitted_on)]
     medians = typical_counts(some, atoms, LADDER)
-    logistic = fit_logistic(LADDER, medians)
-    return Dictionary(
-        atoms, logistic, _provenance(files, seed, rounds, len(patches), len(some), medians)
-    )
+    provenance = _describe_provenance(files, seed, rounds, len(patches), len(some), medians)
+    return Dictionary(atoms, fit_logistic(LADDER, medians), provenance)
 
 
-def _provenance(
+def _describe_provenance(
     files: Sequence[Path],
     seed: int,
     rounds: int,
     patches: int,
     fitted_on: int,
-    medians: NDArray[np.float64],
+    medians: Float64Array,
 ) -> str:
-    digest = hashlib.sha256(
-        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
-    ).hexdigest()
+    digests = [hashlib.sha256(path.read_bytes()).digest() for path in files]
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
     low, high = TRAINING_SIGMA
+    median_texts = " ".join(f"{median:.2f}" for median in medians)
     return (
         f"python -m benchmark.methods.two_stage.jnb_dictionary, seed {seed}. Pictures: "
-        f"{len(files)}, SHA-256 {digest}. "
-        f"Atoms: K-SVD, {rounds} rounds, {patches} patches blurred by Gaussians of sigma {low:g} "
-        f"to {high:g} px. "
+        f"{len(files)}, SHA-256 {digest}. Atoms: K-SVD, {rounds} rounds, {patches} patches blurred "
+        f"by Gaussians of sigma {low:g} to {high:g} px. "
         f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma "
-        f"{LADDER[0]:g} to "
-        f"{LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the patches that "
-        f"take more than "
-        f"{TEXTURED}: {' '.join(f'{median:.2f}' for median in medians)}."
+        f"{LADDER[0]:g} to {LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the "
+        f"patches that take more than {TEXTURED}: {median_texts}."
     )
 
 
-def save(learned: Dictionary, path: Path) -> None:
-    """Write what `jnb.load` reads."""
+def save_dictionary(dictionary: Dictionary, path: Path) -> None:
+    """Write what `jnb.load_dictionary` reads."""
     with replace_file(path) as file:
         np.savez(
             file,
-            atoms=learned.atoms,
-            logistic=np.array(learned.logistic),
-            provenance=np.array(learned.provenance),
+            atoms=dictionary.atoms,
+            logistic=np.array(dictionary.logistic),
+            provenance=np.array(dictionary.provenance),
         )
 
 
@@ -272,10 +267,11 @@ def main(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Learn the dictionary and the sparsity expected at each sigma."""
-    learned = make(source, seed)
-    save(learned, out)
-    console.print_note(learned.provenance)
-    console.print_note("(a, b, c, d) = " + ", ".join(f"{value:.4f}" for value in learned.logistic))
+    dictionary = make_dictionary(source, seed)
+    save_dictionary(dictionary, out)
+    console.print_note(dictionary.provenance)
+    coefficients = ", ".join(f"{value:.4f}" for value in dictionary.logistic)
+    console.print_note(f"(a, b, c, d) = {coefficients}")
 
 
 if __name__ == "__main__":

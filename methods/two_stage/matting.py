@@ -4,7 +4,7 @@ Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image Matting", 
 values that are an affine function of the colour within every 3 x 3 window cost nothing. The values
 d solve
 
-    (L + lambda D) d = lambda D d_known
+    (L + lambda D) d = lambda D d_sparse
 
 with D = 1 where a value is known (Zhuo and Sim 2011). The system is solved directly (sparse LU):
 lambda = 0.001 and the smooth colours of defocused pictures make it so ill-conditioned that
@@ -25,8 +25,8 @@ about 1 GB.
 """
 
 
-def propagate(
-    guide: Picture, known: Float64Array, strength: float, *, max_pixels: int = MAX_PIXELS
+def propagate_by_colour(
+    guide: Picture, sparse_map: Float64Array, strength: float, *, max_pixels: int = MAX_PIXELS
 ) -> Map:
     """Return known values carried to every pixel.
 
@@ -37,70 +37,70 @@ def propagate(
 
     Args:
         guide: H x W x 3 picture whose colours say which pixels belong together.
-        known: H x W values, NaN where unknown.
+        sparse_map: H x W values, NaN where unknown.
         strength: lambda > 0, the weight of a known value against smoothness.
         max_pixels: the largest size that is solved as it is.
 
     Raises:
         ValueError: if the shapes differ or nothing is known.
     """
-    if known.shape != guide.shape[:2]:
+    if sparse_map.shape != guide.shape[:2]:
         raise ValueError(
-            f"known values {known.shape} must have the size of the guide {guide.shape[:2]}"
+            f"known values {sparse_map.shape} must have the size of the guide {guide.shape[:2]}"
         )
-    weight = np.isfinite(known).astype(np.float64)
+    weight = np.isfinite(sparse_map).astype(np.float64)
     if not weight.any():
         raise ValueError("nothing to propagate: no value is known")
     colours = np.asarray(guide, dtype=np.float64)
-    values = np.where(weight > 0, known, 0.0)
-    shrink = float(np.sqrt(known.size / max_pixels))
+    values = np.where(weight > 0, sparse_map, 0.0)
+    shrink = float(np.sqrt(sparse_map.size / max_pixels))
     if shrink > 1:
-        dense = _solve_small(colours, values, weight * strength, shrink)
+        dense = _solve_reduced(colours, values, weight * strength, shrink)
     else:
-        dense = _solve(colours, values, weight * strength)
+        dense = _solve_matting(colours, values, weight * strength)
     return dense.astype(np.float32)
 
 
-def _solve_small(
+def _solve_reduced(
     colours: Float64Array, values: Float64Array, weight: Float64Array, shrink: float
 ) -> Float64Array:
     """Solve at 1/`shrink` of the width. A coarse pixel holds the mean of its known values."""
     height, width = values.shape
-    size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    small_weight = _shrunk(weight, size)
-    small_values = _shrunk(weight * values, size) / np.maximum(
-        small_weight, np.finfo(np.float64).tiny
-    )
+    size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    small_weight = _average_area(weight, size)
+    divisor = np.maximum(small_weight, np.finfo(np.float64).tiny)
+    small_values = _average_area(weight * values, size) / divisor
     # A coarse pixel stands for shrink^2 fine ones. The further factor is empirical: among powers of
-    # `shrink` it brings the coarse solution closest to the fine one (BSDS500 train; see `propagate`
-    # for what remains).
-    dense = _solve(_shrunk(colours, size), small_values, small_weight * shrink**3)
+    # `shrink` it brings the coarse solution closest to the fine one (BSDS500 train; see
+    # `propagate_by_colour` for what remains).
+    dense = _solve_matting(_average_area(colours, size), small_values, small_weight * shrink**3)
     return cv2.resize(dense, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def _shrunk(array: Float64Array, size: tuple[int, int]) -> Float64Array:
+def _average_area(array: Float64Array, size: tuple[int, int]) -> Float64Array:
     return cv2.resize(array, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _solve(colours: Float64Array, values: Float64Array, weight: Float64Array) -> Float64Array:
+def _solve_matting(
+    colours: Float64Array, values: Float64Array, weight: Float64Array
+) -> Float64Array:
     """Solve (L + diag(weight)) d = weight * values."""
     from pymatting.laplacian.cf_laplacian import cf_laplacian
     from scipy.sparse import diags
     from scipy.sparse.linalg import splu
 
     height, width = values.shape
-    beyond = (
-        (0, max(0, 3 - height)),
-        (0, max(0, 3 - width)),
-    )  # the Laplacian needs at least one 3 x 3 window
-    held = np.pad(weight, beyond)
-    laplacian = cf_laplacian(np.pad(colours, (*beyond, (0, 0)), mode="edge"))
-    system = (laplacian + diags(held.ravel())).tocsc()
+    # The Laplacian needs at least one 3 x 3 window.
+    padding = ((0, max(0, 3 - height)), (0, max(0, 3 - width)))
+    padded_weight = np.pad(weight, padding)
+    laplacian = cf_laplacian(np.pad(colours, (*padding, (0, 0)), mode="edge"))
+    system = (laplacian + diags(padded_weight.ravel())).tocsc()
     system.sum_duplicates()
     # Symmetric positive definite: diagonal pivots are safe, and this ordering halves time and
     # memory.
     factors = splu(
         system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
     )
-    dense: Float64Array = factors.solve((held * np.pad(values, beyond)).ravel()).reshape(held.shape)
+    right_side = padded_weight * np.pad(values, padding)
+    dense: Float64Array = factors.solve(right_side.ravel()).reshape(right_side.shape)
     return dense[:height, :width]

@@ -3,131 +3,111 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from abc import abstractmethod
-from collections.abc import Iterator
-from pathlib import Path
+import inspect
+import typing
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from benchmark.api import Iterate, Map, Method, MethodCard, Observation, Picture
-from benchmark.methods.two_stage import blur_posterior, ebdb, jnb, zhuo_sim
+from benchmark.methods.two_stage import blur_posterior
 from benchmark.methods.two_stage.deconvolution import (
-    Bins,
-    Constants,
+    ConstantsName,
     Deconvolver,
-    Light,
-    Name,
+    DeconvolverName,
+    IterativeDeconvolver,
     Option,
-    Psf,
+    make_deconvolver,
 )
-from benchmark.optics.light import to_linear, to_srgb
+from benchmark.methods.two_stage.estimation import (
+    ESTIMATORS,
+    Estimator,
+    EstimatorName,
+    MapSource,
+    PosteriorEstimator,
+    TrueMap,
+    file_hash,
+)
+from benchmark.methods.two_stage.hyper_laplacian import Bins
+from benchmark.methods.two_stage.wiener import Psf, SampledPsf
+from benchmark.optics.light import Light, srgb_from, srgb_to
 
-MapSource = Literal["estimate", "oracle"]
-
-_NO_MAP = "map=oracle needs the true blur map, which this sample does not have"
+Constructor = typing.TypeVar("Constructor", bound=Callable[..., None])
 
 
 class TwoStage(Method):
-    """A blur map, estimated or given, and a deconvolver. Subclasses say which by overriding the two
-    stages.
-    """
+    """An estimator of the blur map, or the true map in its place, and a deconvolver."""
 
     variants = MappingProxyType({"oracle": ("map=oracle",)})
 
-    def __init__(self, map_source: MapSource, light: Light) -> None:
-        """Make the method.
-
-        Args:
-            map_source: `estimate`, or `oracle` for the true map of the sample.
-            light: the values that the deconvolver works on: sRGB codes or linear light. Estimators
-                always see sRGB.
-        """
-        self._oracle = map_source == "oracle"
-        self._linear = light == "linear"
-        if self._oracle:
-            self.card = dataclasses.replace(
-                self.card, title=f"{self.card.title} (true map)", oracle=True
-            )
-
-    @abstractmethod
-    def estimate(self, image: Picture) -> Map:
-        """Return the estimated blur map (sigma in pixels) of a picture in sRGB codes."""
-
-    @abstractmethod
-    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        """Return a picture in the light of the method, restored under a blur map (sigma in
-        pixels).
-        """
+    def __init__(self, estimator: Estimator, deconvolver: Deconvolver) -> None:
+        """Combine the two; the card says what either adds to it."""
+        self._estimator = estimator
+        self._deconvolver = deconvolver
+        self.card = deconvolver.describe(estimator.describe(self.card))
 
     def prepare(self, device: str) -> None:
+        self._estimator.prepare(device)
         # One small picture with an edge passes through both stages, which imports and compiles all
         # that they need (the first time on a machine the matting Laplacian compiles for half a
-        # minute). Everything runs on the CPU.
+        # minute). Deconvolvers run on the CPU.
         step = np.zeros((16, 16, 3), np.float32)
         step[:, 8:] = 1
-        self.restore(Observation(image=step, blur_map=np.ones((16, 16), np.float32)))
-
-    def constants_file(self) -> Path | None:
-        """Return the file of learned constants that results depend on, or None if there is none."""
-        return None
+        observation = Observation(image=step, blur_map=np.ones((16, 16), np.float32))
+        if self.skip(observation) is None:
+            self.restore(observation)
 
     def weights_hash(self) -> str | None:
-        path = self.constants_file()
-        return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        return self._estimator.weights_hash()
 
     def skip(self, observation: Observation) -> str | None:
-        return _NO_MAP if self._oracle and observation.blur_map is None else None
+        return self._estimator.skip(observation)
 
     def estimate_blur(self, observation: Observation) -> Map:
-        return self.blur_map(observation)
-
-    def restore(self, observation: Observation) -> Picture:
-        return self.out_of_light(
-            self.deconvolve(self.in_light(observation.image), self.blur_map(observation))
-        )
-
-    def blur_map(self, observation: Observation) -> Map:
         """Return the map that the picture is restored under, estimated or true.
 
         Raises:
-            ValueError: if the true map is asked for and missing or negative.
+            ValueError: if the true map is needed and missing or negative.
+            UsageError: if the estimator's weights are missing.
         """
-        if not self._oracle:
-            return self.estimate(observation.image)
-        if observation.blur_map is None:
-            raise ValueError(_NO_MAP)
-        if observation.blur_map.min() < 0:
-            raise ValueError(
-                f"the true blur map holds a negative sigma ({observation.blur_map.min():g} pixels)"
-            )
-        return observation.blur_map
+        return self._estimator.blur_map(observation)
 
-    def in_light(self, image: Picture) -> Picture:
-        """Return a picture of sRGB codes in the light of the method."""
-        return to_linear(image) if self._linear else image
+    def restore(self, observation: Observation) -> Picture:
+        light = self._deconvolver.light
+        image = srgb_to(light, observation.image)
+        return srgb_from(light, self._deconvolver.restore(image, self.estimate_blur(observation)))
 
-    def out_of_light(self, picture: Picture) -> Picture:
-        """Return a picture in the light of the method as sRGB codes."""
-        return to_srgb(picture) if self._linear else picture
+    def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
+        """Return the steps of an iterative deconvolver, which says what its residual is."""
+        if not isinstance(self._deconvolver, IterativeDeconvolver):
+            return None
+        light = self._deconvolver.light
+        image = srgb_to(light, observation.image)
+        steps = self._deconvolver.steps(image, self.estimate_blur(observation))
+        return (dataclasses.replace(step, picture=srgb_from(light, step.picture)) for step in steps)
 
 
 class Pipeline(TwoStage):
     """A published estimator of the blur map, and any deconvolver; the default is what the published
     pipelines use.
+
+    Attributes:
+        estimator: the name of the estimator, unless a subclass makes another.
     """
+
+    estimator: ClassVar[EstimatorName]
 
     def __init__(
         self,
         *,
         map: MapSource = "estimate",
-        deconvolution: Name = "hyper-laplacian",
+        deconvolution: DeconvolverName = "hyper-laplacian",
         psf: Psf = "gaussian",
         light: Light = "srgb",
-        constants: Constants | None = None,
+        constants: ConstantsName | None = None,
         alpha: Annotated[float, Gt(0), Le(2)] | None = None,
         weight: Annotated[float, Gt(0)] | None = None,
         bins: Bins | None = None,
@@ -157,37 +137,43 @@ class Pipeline(TwoStage):
             mismatch: wiener, hyper-laplacian: by how much the PSF is assumed wrong (released: 0);
                 see their modules.
         """
-        super().__init__(map, light)
         options: dict[str, Option] = {
             "constants": constants, "alpha": alpha, "weight": weight, "bins": bins,
             "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
         }  # fmt: skip
-        self._deconvolver = Deconvolver.choose(deconvolution, psf, light, options)
-        trained_on = self.card.trained_on
-        if trained_on is not None:
-            trained_on = tuple(dict.fromkeys((*trained_on, *self._deconvolver.tuned_on)))
-        notes = f"{self.card.notes} {self._deconvolver.note}"
-        self.card = dataclasses.replace(self.card, trained_on=trained_on, notes=notes)
+        deconvolver = make_deconvolver(deconvolution, psf, light, options)
+        super().__init__(TrueMap() if map == "oracle" else self.make_estimator(), deconvolver)
 
-    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        return self._deconvolver(image, blur_map)
+    def make_estimator(self) -> Estimator:
+        """Return the estimator of this pipeline."""
+        return ESTIMATORS[self.estimator]()
 
-    def iterates(self, observation: Observation) -> Iterator[Iterate] | None:
-        """Return the steps of an iterative deconvolver; the residual is the root mean square of y -
-        B x.
-        """
-        if self._deconvolver.steps is None:
-            return None
-        steps = self._deconvolver.steps(
-            self.in_light(observation.image), self.blur_map(observation)
-        )
-        return (Iterate(self.out_of_light(picture), residual) for picture, residual in steps)
+
+def with_options_of(base: type[Pipeline]) -> Callable[[Constructor], Constructor]:
+    """Give a constructor that hands its `**options` on to a base class the options of that class.
+
+    An id takes them, with their types and defaults, as if they were written down again. They come
+    before the constructor's own.
+    """
+
+    def add_options(constructor: Constructor) -> Constructor:
+        inherited = list(inspect.signature(base.__init__).parameters.values())
+        parameters = inspect.signature(constructor).parameters.values()
+        own = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
+        types = typing.get_type_hints(base.__init__, include_extras=True)
+        function: Any = constructor
+        function.__annotations__ = types | function.__annotations__
+        function.__signature__ = inspect.Signature([*inherited, *own])
+        return constructor
+
+    return add_options
 
 
 class ZhuoSim(Pipeline):
     """Blur map of Zhuo and Sim, then a deconvolver."""
 
     version = "2"
+    estimator = "zhuo-sim"
     # With the true map the estimator does not matter: these are the bounds of the deconvolvers, for
     # all pipelines.
     variants = MappingProxyType(
@@ -208,13 +194,11 @@ class ZhuoSim(Pipeline):
         "propagated at that size.",
     )
 
-    def estimate(self, image: Picture) -> Map:
-        return zhuo_sim.estimate(image)
-
 
 class Jnb(Pipeline):
     """Blur map of Shi, Xu and Jia, with a dictionary learned here, then a deconvolver."""
 
+    estimator = "jnb"
     variants = MappingProxyType({})
     card = MethodCard(
         title="JNB-style (dictionary re-trained)",
@@ -226,16 +210,11 @@ class Jnb(Pipeline):
         "learned here on BSDS500 train.",
     )
 
-    def estimate(self, image: Picture) -> Map:
-        return jnb.estimate(image)
-
-    def constants_file(self) -> Path | None:
-        return None if self._oracle else jnb.LEARNED
-
 
 class Ebdb(Pipeline):
     """Blur map of Karaali and Jung, then a deconvolver."""
 
+    estimator = "ebdb"
     variants = MappingProxyType({})
     card = MethodCard(
         title="EBDB",
@@ -247,8 +226,26 @@ class Ebdb(Pipeline):
         "Octave, under which figures of that program are at hand.",
     )
 
-    def estimate(self, image: Picture) -> Map:
-        return ebdb.estimate(image)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PosteriorDeconvolver(Deconvolver):
+    """The filters and the refinement of `blur_posterior` under one map. It works on sRGB codes;
+    what it does in linear light, it does itself.
+    """
+
+    psf: SampledPsf = "disk"
+    iterations: int = blur_posterior.ITERATIONS
+
+    def restore(self, image: Picture, blur_map: Map) -> Picture:
+        return blur_posterior.restore_under_map(
+            image, blur_map, psf=self.psf, iterations=self.iterations
+        )
+
+    def restore_blind(self, image: Picture) -> Picture:
+        """Return the picture restored under all maps that its posterior allows."""
+        return blur_posterior.restore_under_posterior(
+            image, psf=self.psf, iterations=self.iterations
+        )
 
 
 class BlurPosterior(TwoStage):
@@ -263,10 +260,9 @@ class BlurPosterior(TwoStage):
         trained_on=("BSDS500",),
         reimplementation=False,
         notes="A posterior over sigma at every pixel from the local spectrum, the mean of the "
-        "Wiener filters under it, "
-        "and Richardson-Lucy iterations from there. No network: mean and covariance of sharp "
-        "local spectra were "
-        "measured on BSDS500 train, five constants chosen there by hand. It may amplify noise in "
+        "Wiener filters under it, and Richardson-Lucy iterations from there. No network: mean and "
+        "covariance of sharp local spectra were measured on BSDS500 train, five constants chosen "
+        "there by hand. It may amplify noise in "
         "sharp pictures.",
     )
 
@@ -274,7 +270,7 @@ class BlurPosterior(TwoStage):
         self,
         *,
         map: MapSource = "estimate",
-        psf: blur_posterior.Psf = "disk",
+        psf: SampledPsf = "disk",
         iterations: Annotated[int, Ge(0)] = blur_posterior.ITERATIONS,
     ) -> None:
         """Make the method.
@@ -284,22 +280,15 @@ class BlurPosterior(TwoStage):
             psf: family of the PSF that is assumed.
             iterations: of Richardson and Lucy, in linear light.
         """
-        super().__init__(map, "srgb")  # what it does in linear light, it does itself
-        self._psf: blur_posterior.Psf = psf
-        self._iterations = iterations
-
-    def estimate(self, image: Picture) -> Map:
-        return blur_posterior.estimate(image, psf=self._psf)
-
-    def constants_file(self) -> Path:
-        return blur_posterior.CONSTANTS
-
-    def deconvolve(self, image: Picture, blur_map: Map) -> Picture:
-        return blur_posterior.restore_under(
-            image, blur_map, psf=self._psf, iterations=self._iterations
+        self._refinement = PosteriorDeconvolver(psf=psf, iterations=iterations)
+        super().__init__(
+            TrueMap() if map == "oracle" else PosteriorEstimator(psf), self._refinement
         )
 
+    def weights_hash(self) -> str:
+        return file_hash(blur_posterior.CONSTANTS)  # which the deconvolver reads as well
+
     def restore(self, observation: Observation) -> Picture:
-        if self._oracle:
+        if self.card.oracle:
             return super().restore(observation)
-        return blur_posterior.restore(observation.image, psf=self._psf, iterations=self._iterations)
+        return self._refinement.restore_blind(observation.image)

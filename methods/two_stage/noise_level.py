@@ -23,10 +23,12 @@ def noise_level(planes: NDArray[np.floating]) -> float:
     Returns:
         0 for pictures narrower than 2 pixels, which hold no such block.
     """
-    rows, columns = (size - size % 2 for size in planes.shape[:2])
+    height, width = planes.shape[:2]
+    rows = height - height % 2
+    columns = width - width % 2
     if rows == 0 or columns == 0:
         return 0.0
-    even = np.asarray(planes[:rows, :columns], dtype=np.float64)
-    across = even[:, ::2] - even[:, 1::2]
+    blocks = np.asarray(planes[:rows, :columns], dtype=np.float64)
+    across = blocks[:, ::2] - blocks[:, 1::2]
     diagonal = (across[::2] - across[1::2]) / 2
     return float(np.median(np.abs(diagonal))) / _NORMAL_MAD

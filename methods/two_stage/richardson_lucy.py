@@ -35,17 +35,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import count
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmark.api import Map, Mask, Picture
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.methods.two_stage.wiener import QUANTISATION
-from benchmark.optics.light import to_linear, to_srgb
+from benchmark.optics.light import Light, linear_slope, srgb_from
 from benchmark.optics.varying import BlurFamily, VaryingBlur
-
-Light = Literal["srgb", "linear"]
 
 ITERATIONS = 20
 """Accelerated steps. Without noise they gain most on BSDS500 train: 16 to 18 in sRGB, 20 to 21 in
@@ -62,7 +60,7 @@ Chosen on BSDS500 train for noise 0, 1, 3 and 5 together.
 TINY = np.float32(1e-12)
 
 
-class Step(NamedTuple):
+class RichardsonLucyStep(NamedTuple):
     """One state of the iteration.
 
     Attributes:
@@ -81,7 +79,7 @@ class Step(NamedTuple):
     misfit: float
 
 
-def deconvolve(
+def deconvolve_richardson_lucy(
     image: Picture,
     blur_map: Map,
     *,
@@ -106,13 +104,14 @@ def deconvolve(
     Raises:
         ValueError: if `iterations` is negative.
     """
-    restored = image
-    for picture, _ in steps(image, blur_map, psf=psf, iterations=iterations, light=light):
-        restored = picture  # a list of them all would be large
-    return restored
+    steps = follow_richardson_lucy(image, blur_map, psf=psf, iterations=iterations, light=light)
+    last = image
+    for picture, _ in steps:
+        last = picture  # a list of them all would be large
+    return last
 
 
-def steps(
+def follow_richardson_lucy(
     image: Picture,
     blur_map: Map,
     *,
@@ -120,41 +119,70 @@ def steps(
     iterations: int = ITERATIONS,
     light: Light = "srgb",
 ) -> Iterator[tuple[Picture, float]]:
-    """Yield the pictures on the way, from the start to what `deconvolve` returns, and the residuals
-    of `Step`.
+    """Yield the pictures on the way, from the start to what `deconvolve_richardson_lucy` returns,
+    and the residuals of `RichardsonLucyStep`.
 
-    Arguments and errors as for `deconvolve`.
+    Arguments and errors as for `deconvolve_richardson_lucy`.
     """
     if iterations < 0:
         raise ValueError(f"the number of iterations must be >= 0, got {iterations}")
-    enough = STOP * _noise(image, _blurred(blur_map), light)
-    for state in iterate(image, blur_map, psf=psf):
-        yield (state.picture if state.iteration else image.copy()), state.residual
-        if state.iteration == iterations or state.misfit <= enough:
+    least_misfit = STOP * _measure_noise_inside(image, _blurred_pixels(blur_map), light)
+    for state in iterate_richardson_lucy(image, blur_map, psf=psf):
+        picture = image.copy() if state.iteration == 0 else state.picture
+        yield picture, state.residual
+        if state.iteration == iterations or state.misfit <= least_misfit:
             return
 
 
-def _noise(image: Picture, where: Mask, light: Light) -> float:
+def _measure_noise_inside(image: Picture, mask: Mask, light: Light) -> float:
     """Return the noise inside a mask, in units of the picture; at least that of rounding
     to 8 bits.
     """
-    codes = to_srgb(image) if light == "linear" else image
+    codes = srgb_from(light, image)
     noise = max(noise_level(codes), QUANTISATION)
-    if light == "srgb" or not where.any():
+    if light == "srgb" or not mask.any():
         return noise
-    half = np.float32(0.5 / 255)
-    slope = (to_linear(codes[where] + half) - to_linear(codes[where] - half)) / (2 * half)
-    return noise * float(slope.mean())
+    return noise * float(linear_slope(codes[mask]).mean())
 
 
-def iterate(
+class PoissonModel:
+    """A blurred picture as the iteration sees it: raised until nothing is negative.
+
+    Attributes:
+        pedestal: by how much the picture and x are raised.
+        observation: y, H x W x 3, the raised picture.
+        sensitivity: B^T 1, H x W x 3.
+    """
+
+    def __init__(self, image: Picture, blur: VaryingBlur, floor: np.float32) -> None:
+        """Make the model.
+
+        Args:
+            image: H x W x 3.
+            blur: the operator B.
+            floor: what is not divided by less.
+        """
+        self._blur = blur
+        self._floor = floor
+        self.pedestal = np.float32(max(0.0, -float(image.min())))
+        self.observation: Picture = image + self.pedestal
+        ones = np.ones(image.shape, np.float32)
+        self.sensitivity = np.maximum(blur.adjoint(ones), floor)
+
+    def back_project_ratio(self, blurred: Picture) -> Picture:
+        """Return B^T (y / B x), given B x."""
+        ratio = np.divide(self.observation, np.maximum(blurred, self._floor), dtype=np.float32)
+        return self._blur.adjoint(ratio)
+
+
+def iterate_richardson_lucy(
     image: Picture,
     blur_map: Map,
     *,
     psf: BlurFamily,
     accelerate: bool = True,
     start: Picture | None = None,
-) -> Iterator[Step]:
+) -> Iterator[RichardsonLucyStep]:
     """Yield the states of the iteration without end, from the start on.
 
     Args:
@@ -167,49 +195,63 @@ def iterate(
             picture, or below 0, count as that.
     """
     blur = VaryingBlur(blur_map, psf)
-    pedestal = np.float32(max(0.0, -float(image.min())))
-    seen: Picture = image + pedestal
-    received = np.maximum(blur.adjoint(np.ones(seen.shape, np.float32)), TINY)
-    x: Picture = seen if start is None else np.maximum(start + pedestal, 0)
-    before = x
-    blurred = _blurred(blur_map)
-    change, momentum = np.zeros_like(x), 0.0
+    model = PoissonModel(image, blur, TINY)
+    mask = _blurred_pixels(blur_map)
+    x = model.observation
+    if start is not None:
+        x = np.maximum(start + model.pedestal, 0)
+    previous = x
+    change = np.zeros_like(x)
+    momentum = 0.0
     for iteration in count():
-        point: Picture = np.maximum(x + np.float32(momentum) * (x - before), 0) if momentum else x
-        model = blur.forward(point)
-        off = seen - model
-        yield Step(iteration, x - pedestal, _rms(off), _deviation(off[blurred]))
-        ratio = blur.adjoint(np.divide(seen, np.maximum(model, TINY), dtype=np.float32))
-        ratio = np.maximum(ratio, 0)  # the operator's rounding may leave a little less
-        before, x = x, np.divide(point * ratio, received, dtype=np.float32)
-        last_change, change = change, x - point
-        momentum = _momentum(change, last_change) if accelerate else 0.0
+        point: Picture = x
+        if momentum:
+            point = np.maximum(x + np.float32(momentum) * (x - previous), 0)
+        reblurred = blur.forward(point)
+        residual = model.observation - reblurred
+        yield RichardsonLucyStep(
+            iteration,
+            x - model.pedestal,
+            _root_mean_square(residual),
+            _normal_sigma(residual[mask]),
+        )
+        # The operator's rounding may leave a little less than 0.
+        factor = np.maximum(model.back_project_ratio(reblurred), 0)
+        previous = x
+        x = np.divide(point * factor, model.sensitivity, dtype=np.float32)
+        last_change = change
+        change = x - point
+        if accelerate:
+            momentum = _extrapolation(change, last_change)
 
 
-def _blurred(blur_map: Map) -> Mask:
+def _blurred_pixels(blur_map: Map) -> Mask:
     """Return where the picture is blurred: by more than half a pixel, or in a nearly sharp picture
     half its largest.
     """
-    where: Mask = blur_map > min(0.5, float(blur_map.max()) / 2)
-    return where
+    mask: Mask = blur_map > min(0.5, float(blur_map.max()) / 2)
+    return mask
 
 
-def _momentum(change: Picture, last: Picture) -> float:
+def _extrapolation(change: Picture, last_change: Picture) -> float:
     """Return the extrapolation of Biggs and Andrews, in [0, 1]: how far this step goes in the last
     one's direction.
     """
-    length = np.sum(np.square(last), dtype=np.float64)
-    return float(np.clip(np.sum(change * last, dtype=np.float64) / length, 0, 1)) if length else 0.0
+    length = np.sum(np.square(last_change), dtype=np.float64)
+    if not length:
+        return 0.0
+    projection = np.sum(change * last_change, dtype=np.float64)
+    return float(np.clip(projection / length, 0, 1))
 
 
-def _rms(off: Picture) -> float:
-    return math.sqrt(np.mean(np.square(off), dtype=np.float64))
+def _root_mean_square(residual: Picture) -> float:
+    return math.sqrt(np.mean(np.square(residual), dtype=np.float64))
 
 
-def _deviation(off: Picture) -> float:
+def _normal_sigma(residual: Picture) -> float:
     """Return the standard deviation of a normal variable of mean 0 that has this mean absolute
-    value.
+    value; 0 without values.
     """
-    return (
-        math.sqrt(math.pi / 2) * float(np.mean(np.abs(off), dtype=np.float64)) if off.size else 0.0
-    )
+    if not residual.size:
+        return 0.0
+    return math.sqrt(math.pi / 2) * float(np.mean(np.abs(residual), dtype=np.float64))

@@ -23,16 +23,21 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.fft import dctn, idctn
 
-from benchmark.api import Map, Picture
+from benchmark.api import Map, Mask, Picture
 from benchmark.arrays import Float64Array
+from benchmark.methods.two_stage.cosine import (
+    cosine_transfer,
+    cosine_transform,
+    invert_cosine_transform,
+)
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.optics import gkm
 from benchmark.optics.psf import psf_kernel
 
 Psf = Literal["gaussian", "disk", "gkm"]
+SampledPsf = Literal["gaussian", "disk"]
+"""The families that `benchmark.optics.psf` samples."""
 
 STEP = 0.25
 """Distance of the layers in sigma, pixels."""
@@ -46,7 +51,9 @@ QUANTISATION = 1 / (255 * math.sqrt(12))
 """Noise of rounding to 8 bits, the least that is assumed."""
 
 
-def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MISMATCH) -> Picture:
+def deconvolve_wiener(
+    image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MISMATCH
+) -> Picture:
     """Return the picture restored under a blur map, layer by layer.
 
     The picture is restored for every sigma of a ladder and each pixel takes the linear
@@ -61,14 +68,16 @@ def deconvolve(image: Picture, blur_map: Map, *, psf: Psf, mismatch: float = MIS
     """
     nsr = noise_to_signal(image)
     place = blur_map / np.float32(STEP)
-    restored = np.zeros_like(image)
+    total = np.zeros_like(image)
     for rung in range(math.floor(place.min()), math.ceil(place.max()) + 1):
         weight = np.maximum(0, 1 - np.abs(place - np.float32(rung)))
-        if weight.any():
-            part = _around(weight > 0, _margin(rung * STEP))
-            layer = wiener(image[part], layer_kernel(psf, rung * STEP), nsr, mismatch)
-            restored[part] += weight[part][..., None] * layer
-    return restored
+        if not weight.any():
+            continue
+        sigma = rung * STEP
+        part = _bounding_box(weight > 0, _wiener_margin(sigma))
+        layer = filter_wiener(image[part], layer_kernel(psf, sigma), nsr, mismatch)
+        total[part] += weight[part][..., None] * layer
+    return total
 
 
 @lru_cache(maxsize=256)
@@ -90,19 +99,18 @@ def layer_kernel(psf: Psf, sigma: float) -> Float64Array:
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {sigma}")
     bank = gkm.paper_bank()
     shares = gkm.mixing_coefficients(np.full((1, 1), sigma, np.float32), bank).ravel()
-    mixed = [
-        (float(share), part) for share, part in zip(shares, bank.kernels, strict=True) if share > 0
-    ]
-    size = max(len(part) for _, part in mixed)
-    found = np.zeros((size, size))
-    for share, part in mixed:
-        found += share * np.pad(part, (size - len(part)) // 2)
-    found /= found.sum()
-    found.flags.writeable = False
-    return found
+    parts = [(float(share), part) for share, part in zip(shares, bank.kernels, strict=True)]
+    parts = [(share, part) for share, part in parts if share > 0]
+    size = max(len(part) for _, part in parts)
+    mixture = np.zeros((size, size))
+    for share, part in parts:
+        mixture += share * np.pad(part, (size - len(part)) // 2)
+    mixture /= mixture.sum()
+    mixture.flags.writeable = False
+    return mixture
 
 
-def wiener(image: Picture, psf: Float64Array, nsr: float, mismatch: float) -> Picture:
+def filter_wiener(image: Picture, psf: Float64Array, nsr: float, mismatch: float) -> Picture:
     """Return the picture restored under one PSF.
 
     Args:
@@ -115,11 +123,12 @@ def wiener(image: Picture, psf: Float64Array, nsr: float, mismatch: float) -> Pi
     if psf.size == 1:
         return image.copy()
     shape = (image.shape[0], image.shape[1])
-    passed = _transfer(psf, shape)
-    gain = passed / (passed**2 + nsr * _roughness(shape) + mismatch * (1 - passed**2))
-    spectrum = dctn(image, axes=(0, 1), norm="ortho", workers=1)
+    transfer = cosine_transfer(psf, shape)
+    power = transfer**2
+    gain = transfer / (power + nsr * _laplacian_eigenvalues(shape) + mismatch * (1 - power))
+    spectrum = cosine_transform(image)
     spectrum *= gain.astype(np.float32)[..., None]
-    return idctn(spectrum, axes=(0, 1), norm="ortho", workers=1, overwrite_x=True)  # type: ignore[no-any-return]
+    return invert_cosine_transform(spectrum)
 
 
 def noise_to_signal(image: Picture) -> float:
@@ -129,50 +138,30 @@ def noise_to_signal(image: Picture) -> float:
     unknown.
     """
     noise = max(noise_level(image), QUANTISATION) ** 2
-    slope = (
-        sum(np.square(np.diff(image.astype(np.float64), axis=axis)).sum() for axis in (0, 1))
-        / image.size
-    )
-    return noise / max(float(slope), noise)
+    planes = image.astype(np.float64)
+    energy = sum(np.square(np.diff(planes, axis=axis)).sum() for axis in (0, 1))
+    return noise / max(float(energy / image.size), noise)
 
 
-def _transfer(psf: Float64Array, shape: tuple[int, int]) -> Float64Array:
-    """Return the factor by which a symmetric PSF multiplies each coefficient of the cosine
-    transform.
-    """
-    rows, columns = (
-        _cosines(size, reach // 2) for size, reach in zip(shape, psf.shape, strict=True)
-    )
-    passed: Float64Array = rows @ psf @ columns.T
-    return passed
-
-
-def _cosines(size: int, reach: int) -> Float64Array:
-    waves: Float64Array = np.cos(
-        np.pi / size * np.outer(np.arange(size), np.arange(-reach, reach + 1))
-    )
-    return waves
-
-
-def _roughness(shape: tuple[int, int]) -> Float64Array:
+def _laplacian_eigenvalues(shape: tuple[int, int]) -> Float64Array:
     """Return the eigenvalues of the negative discrete Laplacian under reflection."""
     rows, columns = (4 * np.sin(np.pi / (2 * size) * np.arange(size)) ** 2 for size in shape)
-    both: Float64Array = rows[:, None] + columns
-    return both
+    eigenvalues: Float64Array = rows[:, None] + columns
+    return eigenvalues
 
 
-def _margin(sigma: float) -> int:
+def _wiener_margin(sigma: float) -> int:
     """Return how far from a pixel the restoration still draws on the picture."""
     return math.ceil(12 * sigma) + 8
 
 
-def _around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """Return the smallest rectangle that holds the mask, grown by the margin as far as the picture
+def _bounding_box(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Return the smallest rectangle that holds the mask, with a margin as far as the picture
     goes.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    return _grown(rows, margin), _grown(columns, margin)
-
-
-def _grown(hits: NDArray[np.intp], margin: int) -> slice:
-    return slice(max(0, int(hits[0]) - margin), int(hits[-1]) + 1 + margin)
+    sides = []
+    for axis in (1, 0):
+        indices = np.flatnonzero(mask.any(axis=axis))
+        first = max(0, int(indices[0]) - margin)
+        sides.append(slice(first, int(indices[-1]) + 1 + margin))
+    return sides[0], sides[1]

@@ -28,16 +28,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.feature import canny
 
 from benchmark.api import Map, Mask, Picture
-from benchmark.methods.two_stage.matting import propagate
+from benchmark.arrays import Float64Array
+from benchmark.methods.two_stage.matting import propagate_by_colour
 from benchmark.methods.two_stage.noise_level import noise_level
 
 MAX_SIGMA = 5.0
-FIRST, SECOND = 1.0, 1.5  # re-blurs, sigma in pixels
+FIRST = 1.0  # first re-blur, sigma in pixels
+SECOND = 1.5  # second re-blur
 SMALLEST_RATIO = 1.01
 STRENGTH = 0.001  # lambda, the weight of the sparse values in the propagation
 EDGE_SIGMA = 1.0
@@ -47,36 +48,35 @@ EDGE_LOW = 0.4  # it is followed down to this share of where it started
 LUMA = (0.2989, 0.5870, 0.1140)
 
 
-def estimate(image: Picture) -> Map:
+def estimate_zhuo_sim_map(image: Picture) -> Map:
     """Return the dense blur map: sigma in pixels, in [0, 5]. A picture without a single edge counts
     as in focus.
     """
-    known = sparse(image)
-    if np.isnan(known).all():
-        return np.zeros(known.shape, np.float32)
-    return np.clip(propagate(image, known, STRENGTH), 0, MAX_SIGMA)
+    sparse_map = estimate_zhuo_sim_edges(image)
+    if np.isnan(sparse_map).all():
+        return np.zeros(sparse_map.shape, np.float32)
+    return np.clip(propagate_by_colour(image, sparse_map, STRENGTH), 0, MAX_SIGMA)
 
 
-def sparse(image: Picture) -> NDArray[np.float64]:
+def estimate_zhuo_sim_edges(image: Picture) -> Float64Array:
     """Return sigma in pixels at the edges, in [0, 5], and NaN everywhere else (H x W)."""
     gray = np.asarray(image, dtype=np.float64) @ np.array(LUMA)
-    first, second = (
-        gaussian_gradient_magnitude(gray, width, mode="nearest") for width in (FIRST, SECOND)
-    )
-    edges = _edges(gray, first)
+    first = gaussian_gradient_magnitude(gray, FIRST, mode="nearest")
+    second = gaussian_gradient_magnitude(gray, SECOND, mode="nearest")
+    edges = _detect_edges(gray, first)
     # A ratio beyond 1.5 is sharper than a step. Near 1 the re-blur changed nothing: sigma is large
     # and ill-determined.
     edges &= (first > SMALLEST_RATIO * second) & (first <= SECOND / FIRST * second)
     ratio = (first[edges] / second[edges]) ** 2
-    known = np.full(gray.shape, np.nan)
     variance = np.maximum(SECOND**2 - ratio * FIRST**2, 0) / (ratio - 1)
-    known[edges] = np.minimum(np.sqrt(variance), MAX_SIGMA)
-    return known
+    sparse_map = np.full(gray.shape, np.nan)
+    sparse_map[edges] = np.minimum(np.sqrt(variance), MAX_SIGMA)
+    return sparse_map
 
 
-def _edges(gray: NDArray[np.float64], slope: NDArray[np.float64]) -> Mask:
+def _detect_edges(gray: Float64Array, slope: Float64Array) -> Mask:
     """Return Canny's edges; `slope` is the gradient magnitude at Canny's own scale."""
-    start = max(EDGE_SHARE * float(slope.max()), EDGE_NOISE * _noise_slope(gray))
+    start = max(EDGE_SHARE * float(slope.max()), EDGE_NOISE * _noise_gradient(gray))
     high = 8 * start  # the library's Sobel operator reads a slope of 1 per pixel as 8
     edges: Mask = canny(  # type: ignore[no-untyped-call]
         gray, EDGE_SIGMA, low_threshold=EDGE_LOW * high, high_threshold=high, mode="nearest"
@@ -84,7 +84,7 @@ def _edges(gray: NDArray[np.float64], slope: NDArray[np.float64]) -> Mask:
     return edges
 
 
-def _noise_slope(gray: NDArray[np.float64]) -> float:
+def _noise_gradient(gray: Float64Array) -> float:
     """Return the standard deviation, per axis, of the gradient that white noise leaves at Canny's
     scale.
     """

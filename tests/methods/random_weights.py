@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmark import checkpoints
-from benchmark.methods.learned.method import MethodWithNetwork
+from benchmark.methods.learned.method import AppliedNetwork
 from benchmark.registry import METHODS, create
 
 
@@ -17,7 +17,7 @@ def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: flo
     Normalisation statistics are drawn too, so that a forgotten or misplaced one shows.
     """
     method = create(METHODS, text)[0]
-    assert isinstance(method, MethodWithNetwork)
+    assert isinstance(method, AppliedNetwork)
     torch.manual_seed(seed)
     state = method.build().state_dict()
     for name, value in state.items():

@@ -27,7 +27,7 @@ from torch import Tensor
 from benchmark.api import Network
 from benchmark.cost.counting import count_network
 from benchmark.methods.learned.gkmnet import GkmNetMethod
-from benchmark.methods.learned.method import MethodWithNetwork
+from benchmark.methods.learned.method import AppliedNetwork
 from benchmark.methods.learned.networks import gkmnet
 from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, extend_picture
 from benchmark.registry import METHODS, create
@@ -110,7 +110,7 @@ def measure(name: str, form: str, folder: Path) -> None:
     """Time one form in this process and print the result as JSON."""
     torch.set_num_threads(THREADS)
     method = create(METHODS, name)[0]
-    assert isinstance(method, MethodWithNetwork)
+    assert isinstance(method, AppliedNetwork)
     torch.manual_seed(0)
     network = method.build().eval().requires_grad_(False)
     x = torch.rand(1, 3, HEIGHT, WIDTH)

@@ -64,7 +64,7 @@ def report_map() -> None:
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
-        ebdb.estimate(image)
+        ebdb.estimate_ebdb_map(image)
         seconds.append(time.perf_counter() - started)
     taken = median(seconds)
     say(

@@ -85,7 +85,7 @@ def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float)
     """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and
     then reads more.
     """
-    known = ebdb.sparse(_edge(sigma, angle=angle), edges="matlab", connected=False)
+    known = ebdb.estimate_ebdb_edges(_edge(sigma, angle=angle), edges="matlab", connected=False)
     rows, columns = (
         index + 20 for index in np.nonzero(np.isfinite(known[20:-20, 20:-20]))
     )  # no border bends these
@@ -99,7 +99,7 @@ def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float)
 @given(low=st.floats(0.05, 0.4), high=st.floats(0.5, 1))
 @settings(max_examples=10)
 def test_sigma_does_not_depend_on_the_contrast(low: float, high: float) -> None:
-    known = ebdb.sparse(_edge(1.5, low=low, high=high, size=41), edges="matlab")
+    known = ebdb.estimate_ebdb_edges(_edge(1.5, low=low, high=high, size=41), edges="matlab")
     np.testing.assert_allclose(known[10:-10][np.isfinite(known[10:-10])], 1.5, atol=0.1)
 
 
@@ -120,12 +120,14 @@ def test_a_step_blurred_by_a_disk_reads_as_documented(radius: int, documented: f
     assert expected == pytest.approx(documented, abs=0.006)
     x = np.clip((np.arange(81.0) - 40) / radius, -1, 1)  # the edge lies on a pixel
     profile = 0.5 + (x * np.sqrt(1 - x**2) + np.arcsin(x)) / np.pi
-    known = ebdb.sparse(_picture(np.tile(0.2 + 0.6 * profile, (81, 1))), edges="matlab")
+    known = ebdb.estimate_ebdb_edges(
+        _picture(np.tile(0.2 + 0.6 * profile, (81, 1))), edges="matlab"
+    )
     assert known[40, 40] == pytest.approx(expected, abs=0.05)
 
 
 def test_values_end_at_five() -> None:
-    known = ebdb.sparse(_edge(6.0, size=121))
+    known = ebdb.estimate_ebdb_edges(_edge(6.0, size=121))
     assert np.nanmax(known) == 5
 
 
@@ -163,8 +165,8 @@ def _naive_reading(gray: Float64Array, row: int, column: int, second: float) -> 
 def test_readings_are_those_of_windows_and_two_dimensional_kernels() -> None:
     image = _photograph(height=50, width=60)
     gray = _gray(image)
-    present = np.stack([ebdb.canny(gray, s) for s in np.arange(1, 5.1, 0.5)])
-    known = ebdb.sparse(image, connected=False)
+    present = np.stack([ebdb.find_canny_edges(gray, s) for s in np.arange(1, 5.1, 0.5)])
+    known = ebdb.estimate_ebdb_edges(image, connected=False)
     np.testing.assert_array_equal(np.isfinite(known), present[:4].all(axis=0))
     seconds = set()
     for row, column in np.argwhere(np.isfinite(known)):
@@ -261,7 +263,9 @@ def test_canny_is_the_detector_written_out(
     height: int, width: int, sigma: float, seed: int
 ) -> None:
     gray = gaussian_filter(np.random.default_rng(seed).random((height, width)), 0.7)
-    np.testing.assert_array_equal(ebdb.canny(gray, sigma, "matlab"), _naive_canny(gray, sigma))
+    np.testing.assert_array_equal(
+        ebdb.find_canny_edges(gray, sigma, "matlab"), _naive_canny(gray, sigma)
+    )
 
 
 def test_hysteresis_is_that_of_another_library() -> None:
@@ -276,7 +280,7 @@ def test_hysteresis_is_that_of_another_library() -> None:
         inside = np.where(regions == region, ridges, 0)
         if apply_hysteresis_threshold(inside, 0.4 * high, high).any():
             expected |= regions == region
-    np.testing.assert_array_equal(ebdb.canny(gray, 1.5, "matlab"), expected)
+    np.testing.assert_array_equal(ebdb.find_canny_edges(gray, 1.5, "matlab"), expected)
     assert 0 < expected.sum() < (ridges > 0).sum()  # something was kept, and something was dropped
 
 
@@ -285,7 +289,7 @@ def test_hysteresis_is_that_of_another_library() -> None:
 def test_canny_finds_an_edge_where_it_is(sigma: float, transposed: bool) -> None:
     """Not half a pixel aside, as kernels of even length would."""
     gray = np.tile(ndtr((np.arange(61.0) - 30) / 1.5), (61, 1))
-    edges = ebdb.canny(gray.T if transposed else gray, sigma, "matlab")
+    edges = ebdb.find_canny_edges(gray.T if transposed else gray, sigma, "matlab")
     expected = np.zeros((61, 61), np.bool_)
     expected[1:-1, 30] = True
     np.testing.assert_array_equal(edges, expected.T if transposed else expected)
@@ -296,7 +300,7 @@ def test_canny_finds_an_edge_where_it_is(sigma: float, transposed: bool) -> None
 def test_the_detector_of_octave_finds_it_half_a_pixel_aside(sigma: float, transposed: bool) -> None:
     """An edge between the columns 30 and 31 is found on column 30 alone, as if it lay there."""
     gray = np.tile(ndtr((np.arange(61.0) - 30.5) / 1.5), (61, 1))
-    edges = ebdb.canny(gray.T if transposed else gray, sigma, "octave")
+    edges = ebdb.find_canny_edges(gray.T if transposed else gray, sigma, "octave")
     expected = np.zeros((61, 61), np.bool_)
     expected[1:-1, 30] = True
     np.testing.assert_array_equal(edges, expected.T if transposed else expected)
@@ -366,14 +370,17 @@ def test_connected_edges_are_solved_as_published(
 
 def test_an_edge_has_a_vote_for_every_scale_that_finds_it() -> None:
     image = _photograph()
-    raw = ebdb.sparse(image, connected=False)
+    raw = ebdb.estimate_ebdb_edges(image, connected=False)
     edges = np.isfinite(raw)
     votes = sum(
-        ebdb.canny(_gray(image), s)[edges].astype(np.float64) for s in np.arange(1, 5.1, 0.5)
+        ebdb.find_canny_edges(_gray(image), s)[edges].astype(np.float64)
+        for s in np.arange(1, 5.1, 0.5)
     )
     assert np.ptp(votes) > 1
     np.testing.assert_allclose(
-        ebdb.sparse(image)[edges], ebdb._connect(edges, raw[edges], np.asarray(votes)), rtol=1e-9
+        ebdb.estimate_ebdb_edges(image)[edges],
+        ebdb._connect(edges, raw[edges], np.asarray(votes)),
+        rtol=1e-9,
     )
 
 
@@ -381,7 +388,7 @@ def test_connected_edges_agree_more_than_their_readings() -> None:
     image = _photograph() + 0.005 * np.random.default_rng(0).standard_normal((80, 100, 3)).astype(
         np.float32
     )
-    raw, smooth = ebdb.sparse(image, connected=False), ebdb.sparse(image)
+    raw, smooth = ebdb.estimate_ebdb_edges(image, connected=False), ebdb.estimate_ebdb_edges(image)
     np.testing.assert_array_equal(np.isfinite(raw), np.isfinite(smooth))
     assert np.nanmean(np.abs(np.diff(smooth))) < 0.5 * np.nanmean(np.abs(np.diff(raw)))
     assert np.nanmin(smooth) >= np.nanmin(raw) and np.nanmax(smooth) <= np.nanmax(raw)
@@ -393,18 +400,18 @@ def test_connected_edges_agree_more_than_their_readings() -> None:
 
 def test_the_dense_map_is_the_published_propagation() -> None:
     image = _photograph()
-    known = ebdb.sparse(image)
+    known = ebdb.estimate_ebdb_edges(image)
     guide = recursive_filter(image, 7, 0.5, 5)
     weighted, weight = (
         recursive_filter(plane, 80 / 8, 3.75, 5, guide)
         for plane in (np.nan_to_num(known), np.isfinite(known) * 1.0)
     )
-    np.testing.assert_allclose(ebdb.estimate(image), weighted / weight, atol=1e-6)
+    np.testing.assert_allclose(ebdb.estimate_ebdb_map(image), weighted / weight, atol=1e-6)
 
 
 def test_the_dense_map_follows_two_depths() -> None:
     near, far = (gaussian_filter(_patches(), (sigma, sigma, 0)) for sigma in (0.6, 2.5))
-    blur_map = ebdb.estimate(np.concatenate([near, far], axis=1).astype(np.float32))
+    blur_map = ebdb.estimate_ebdb_map(np.concatenate([near, far], axis=1).astype(np.float32))
     assert blur_map.dtype == np.float32 and blur_map.shape == (80, 200)
     assert blur_map.min() >= 0 and blur_map.max() <= 5
     assert np.abs(blur_map[:, :90] - 0.6).mean() < 0.3
@@ -418,10 +425,10 @@ def test_a_pixel_out_of_reach_takes_the_nearest_value() -> None:
     image = np.full((8, 3000, 3), 0.2, np.float32)
     image[:, :21] = _edge(1.5, size=21)[:8]
     image[:, 21:] = image[0, 20]
-    known = ebdb.sparse(image)
+    known = ebdb.estimate_ebdb_edges(image)
     last = np.flatnonzero(np.isfinite(known).any(axis=0)).max()
     assert last < 20
-    blur_map = ebdb.estimate(image)
+    blur_map = ebdb.estimate_ebdb_map(image)
     assert np.isfinite(blur_map).all()
     assert blur_map[4, -1] == np.float32(known[4, last])
 
@@ -430,8 +437,10 @@ def test_a_pixel_out_of_reach_takes_the_nearest_value() -> None:
 @settings(max_examples=20)
 def test_a_flat_picture_is_in_focus(value: float, height: int, width: int) -> None:
     image = np.full((height, width, 3), value, np.float32)
-    assert np.isnan(ebdb.sparse(image)).all()
-    np.testing.assert_array_equal(ebdb.estimate(image), np.zeros((height, width), np.float32))
+    assert np.isnan(ebdb.estimate_ebdb_edges(image)).all()
+    np.testing.assert_array_equal(
+        ebdb.estimate_ebdb_map(image), np.zeros((height, width), np.float32)
+    )
 
 
 @given(
@@ -445,7 +454,7 @@ def test_any_picture_gets_a_map(height: int, width: int, scale: float, seed: int
     image = (scale * np.random.default_rng(seed).normal(0.5, 0.5, (height, width, 3))).astype(
         np.float32
     )
-    blur_map = ebdb.estimate(image)
+    blur_map = ebdb.estimate_ebdb_map(image)
     assert blur_map.shape == (height, width) and blur_map.dtype == np.float32
     assert np.isfinite(blur_map).all() and blur_map.min() >= 0 and blur_map.max() <= 5
 
@@ -475,7 +484,7 @@ def test_maps_of_real_pictures(
     loaded = Rtf(data_root).load(sample)
     assert loaded.blur_map is not None
     truth = loaded.blur_map[:, :-20]
-    blur_map = ebdb.estimate(loaded.image[:, :-20], edges=edges)
+    blur_map = ebdb.estimate_ebdb_map(loaded.image[:, :-20], edges=edges)
     assert np.abs(blur_map - truth).mean() < error
     assert np.corrcoef(blur_map.ravel(), truth.ravel())[0, 1] > correlation
 
@@ -490,7 +499,7 @@ def test_it_ranks_blurred_regions_above_sharp_ones(data_root: Path) -> None:
     for sample_id in photographs.ids()[::20]:
         sample = photographs.load(sample_id)
         assert sample.mask is not None
-        ranks = rankdata(ebdb.estimate(sample.image))[sample.mask.ravel()]
+        ranks = rankdata(ebdb.estimate_ebdb_map(sample.image))[sample.mask.ravel()]
         blurred, sharp = ranks.size, sample.mask.size - ranks.size
         areas.append((ranks.sum() - blurred * (blurred + 1) / 2) / (blurred * sharp))
     assert np.mean(areas) > 0.8

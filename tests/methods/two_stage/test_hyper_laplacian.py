@@ -46,14 +46,14 @@ def _ramp(shape: tuple[int, int], top: float) -> Picture:
 @pytest.mark.parametrize("beta", [1.0, 8.0, 128 * math.sqrt(2)])
 def test_shrink_is_the_brute_force_minimum(alpha: float, beta: float) -> None:
     v = np.linspace(-2.5, 2.5, 201).astype(np.float32)
-    w = hl.shrink(v, alpha, beta).astype(np.float64)
+    w = hl.shrink_gradients(v, alpha, beta).astype(np.float64)
     tried = np.linspace(-3, 3, 40001)
     energy = np.abs(tried) ** alpha + beta / 2 * (tried - v[:, None]) ** 2
     reached = np.abs(w) ** alpha + beta / 2 * (w - v) ** 2
-    assert w.dtype == np.float64 and hl.shrink(v, alpha, beta).dtype == np.float32
+    assert w.dtype == np.float64 and hl.shrink_gradients(v, alpha, beta).dtype == np.float32
     assert (reached - energy.min(axis=1)).max() < 2e-6
     jumps = (
-        np.abs(np.abs(v) - hl.threshold(alpha, beta)) < 1e-3
+        np.abs(np.abs(v) - hl.shrinkage_threshold(alpha, beta)) < 1e-3
         if alpha <= 1
         else np.zeros(v.shape, bool)
     )
@@ -66,9 +66,11 @@ def test_shrink_is_the_brute_force_minimum(alpha: float, beta: float) -> None:
 def test_closed_forms_agree_with_the_table(closed: float, near: float) -> None:
     beta = 8.0
     v = np.linspace(-1, 1, 4001).astype(np.float32)
-    away = np.abs(np.abs(v) - hl.threshold(min(closed, 1), beta)) > 2e-3
+    away = np.abs(np.abs(v) - hl.shrinkage_threshold(min(closed, 1), beta)) > 2e-3
     np.testing.assert_allclose(
-        hl.shrink(v, closed, beta)[away], hl.shrink(v, near, beta)[away], atol=3e-4
+        hl.shrink_gradients(v, closed, beta)[away],
+        hl.shrink_gradients(v, near, beta)[away],
+        atol=3e-4,
     )
 
 
@@ -79,8 +81,8 @@ def test_closed_forms_agree_with_the_table(closed: float, near: float) -> None:
 )
 def test_shrink_shrinks(v: float, alpha: float, beta: float) -> None:
     one = np.full(1, v, np.float32)
-    w = hl.shrink(one, alpha, beta)
-    np.testing.assert_array_equal(hl.shrink(-one, alpha, beta), -w)
+    w = hl.shrink_gradients(one, alpha, beta)
+    np.testing.assert_array_equal(hl.shrink_gradients(-one, alpha, beta), -w)
     assert np.isfinite(w).all() and abs(w[0]) <= abs(one[0]) * (1 + 1e-6) and w[0] * one[0] >= 0
 
 
@@ -133,7 +135,7 @@ def test_against_dense_least_squares(alpha: float, shape: tuple[int, int], misma
         x = np.linalg.lstsq(system, wanted)[0]
         beta *= 2 * math.sqrt(2)
     planes = np.stack([y, 1 - y]).astype(np.float32)
-    found = hl.fast_deconv(planes, psf, alpha, weight, mismatch)
+    found = hl.minimise_half_quadratic(planes, psf, alpha, weight, mismatch)
     np.testing.assert_allclose(found[0], x.reshape(shape), atol=5e-4)
     np.testing.assert_allclose(
         found[1], 1 - x.reshape(shape), atol=5e-4
@@ -156,7 +158,9 @@ def test_the_energy_falls(alpha: float, weight: float) -> None:
     y = convolve(sharp, psf, mode="wrap") + 0.003 * np.random.default_rng(0).standard_normal(
         sharp.shape
     )
-    x = hl.fast_deconv(y[None].astype(np.float32), psf, alpha, weight)[0].astype(np.float64)
+    x = hl.minimise_half_quadratic(y[None].astype(np.float32), psf, alpha, weight)[0].astype(
+        np.float64
+    )
     assert _energy(x, y, psf, alpha, weight) < _energy(y, y, psf, alpha, weight)
 
 
@@ -177,7 +181,7 @@ def test_taper_against_its_definition() -> None:
     for _ in range(4):
         blurred = np.stack([convolve(plane, psf, mode="wrap") for plane in expected])
         expected = kept * expected + (1 - kept) * blurred
-    tapered = hl.taper(planes, psf)
+    tapered = hl.taper_border(planes, psf)
     np.testing.assert_allclose(tapered, expected, atol=1e-5)
     np.testing.assert_allclose(tapered[:, 8:-8, 8:-8], planes[:, 8:-8, 8:-8], atol=1e-6)
 
@@ -249,7 +253,9 @@ def _full_frame(
             continue
         size = len(point)
         padded = np.pad(seen, ((size, size), (size, size), (0, 0)), mode="edge").astype(np.float32)
-        solved = hl.fast_deconv(hl.taper(np.moveaxis(padded, 2, 0), point), point, alpha, weight)
+        solved = hl.minimise_half_quadratic(
+            hl.taper_border(np.moveaxis(padded, 2, 0), point), point, alpha, weight
+        )
         restored[here] = np.moveaxis(solved, 0, 2)[size:-size, size:-size][here]
     return np.clip(restored, 0, 1)
 
@@ -259,7 +265,7 @@ def test_boxes_are_next_to_the_full_frame(psf: Psf) -> None:
     sharp = _picture((90, 330))
     blur_map = _ramp((90, 330), 2.5)
     image = VaryingBlur(blur_map, psf).forward(sharp)
-    boxed = hl.deconvolve(image, blur_map, psf=psf)
+    boxed = hl.deconvolve_hyper_laplacian(image, blur_map, psf=psf)
     off = boxed - _full_frame(image, blur_map, psf, 1.5, 16.8)
     assert 10 * np.log10(1 / np.mean(off**2)) > 70
     assert np.abs(off).max() < 0.02
@@ -269,10 +275,10 @@ def test_where_boxes_meet_nothing_shows(monkeypatch: pytest.MonkeyPatch) -> None
     sharp = _picture((120, 160))
     blur_map = np.full((120, 160), 1.5, np.float32)
     image = VaryingBlur(blur_map, "disk").forward(sharp)
-    whole = hl.deconvolve(image, blur_map, psf="disk")
+    whole = hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk")
     monkeypatch.setattr(hl, "LARGEST_BOX", 32)
     assert len(list(hl._boxes(blur_map > 0, 24))) > 12
-    off = np.abs(hl.deconvolve(image, blur_map, psf="disk") - whole)
+    off = np.abs(hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk") - whole)
     assert off[16:-16, 16:-16].max() < 1.5 / 255
 
 
@@ -285,7 +291,7 @@ def test_a_constant_map_is_one_deconvolution() -> None:
     blur_map = np.full((40, 60), 1.25, np.float32)
     plain = _full_frame(image, np.full_like(blur_map, 1.25), "disk", 1.5, 16.8)
     for bins in ("hard", "feathered"):
-        restored = hl.deconvolve(image, blur_map, psf="disk", bins=bins)
+        restored = hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk", bins=bins)
         np.testing.assert_allclose(restored[8:-8, 8:-8], plain[8:-8, 8:-8], atol=0.02)
     assert point.size > 1
 
@@ -293,7 +299,7 @@ def test_a_constant_map_is_one_deconvolution() -> None:
 def test_feathered_pixels_mix_two_rungs() -> None:
     image = _picture()
     low, middle, high = (
-        hl.deconvolve(
+        hl.deconvolve_hyper_laplacian(
             image, np.full(image.shape[:2], sigma, np.float32), bins="feathered", eight_bit=False
         )
         for sigma in (1.0, 1.05, 1.25)
@@ -311,7 +317,7 @@ def test_feathering_leaves_no_seams() -> None:
     blur_map = 1 + _ramp(shape, 1.5)
     jumps = {}
     for bins in ("hard", "feathered"):
-        restored = hl.deconvolve(
+        restored = hl.deconvolve_hyper_laplacian(
             image, blur_map, psf="gaussian", weight=200, bins=bins, eight_bit=False
         )
         jumps[bins] = float(np.abs(np.diff(restored[12:-12, 40:-40], axis=1)).max())
@@ -322,9 +328,9 @@ def test_feathering_leaves_no_seams() -> None:
 def test_in_focus_pixels_are_not_touched(bins: hl.Bins) -> None:
     image = np.rint(_picture() * 255).astype(np.float32) / np.float32(255)
     blur_map = np.zeros(image.shape[:2], np.float32)
-    np.testing.assert_array_equal(hl.deconvolve(image, blur_map, bins=bins), image)
+    np.testing.assert_array_equal(hl.deconvolve_hyper_laplacian(image, blur_map, bins=bins), image)
     blur_map[:, 26:] = 2
-    restored = hl.deconvolve(image, blur_map, bins=bins)
+    restored = hl.deconvolve_hyper_laplacian(image, blur_map, bins=bins)
     np.testing.assert_array_equal(restored[:, :26], image[:, :26])
     assert np.abs(restored[:, 26:] - image[:, 26:]).max() > 0.01
 
@@ -333,12 +339,14 @@ def test_eight_bits_are_the_released_way_in_and_out() -> None:
     image = _picture() * np.float32(1.2) - np.float32(0.1)
     blur_map = _ramp(image.shape[:2], 2)
     rounded = (np.rint(np.clip(image, 0, 1) * 255) / 255).astype(np.float32)
-    released = hl.deconvolve(image, blur_map)
-    np.testing.assert_array_equal(released, hl.deconvolve(rounded, blur_map))
+    released = hl.deconvolve_hyper_laplacian(image, blur_map)
+    np.testing.assert_array_equal(released, hl.deconvolve_hyper_laplacian(rounded, blur_map))
     assert released.min() >= 0 and released.max() <= 1
-    free = hl.deconvolve(image, blur_map, eight_bit=False)
+    free = hl.deconvolve_hyper_laplacian(image, blur_map, eight_bit=False)
     assert free.max() > 1
-    assert not np.array_equal(free, hl.deconvolve(rounded, blur_map, eight_bit=False))
+    assert not np.array_equal(
+        free, hl.deconvolve_hyper_laplacian(rounded, blur_map, eight_bit=False)
+    )
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
@@ -346,9 +354,9 @@ def test_the_number_of_threads_changes_nothing() -> None:
     blur_map = _ramp((100, 140), 2.5)
     try:
         cv2.setNumThreads(1)
-        alone = hl.deconvolve(image, blur_map)
+        alone = hl.deconvolve_hyper_laplacian(image, blur_map)
         cv2.setNumThreads(3)
-        np.testing.assert_array_equal(hl.deconvolve(image, blur_map), alone)
+        np.testing.assert_array_equal(hl.deconvolve_hyper_laplacian(image, blur_map), alone)
     finally:
         cv2.setNumThreads(before)
 
@@ -377,7 +385,9 @@ def test_any_picture_has_a_finite_result(
     random = np.random.default_rng(seed)
     image = (scale * random.standard_normal((*shape, 3)) + 0.5).astype(np.float32)
     blur_map = (top * random.random(shape)).astype(np.float32)
-    restored = hl.deconvolve(image, blur_map, psf=psf, alpha=alpha, bins=bins, eight_bit=eight_bit)
+    restored = hl.deconvolve_hyper_laplacian(
+        image, blur_map, psf=psf, alpha=alpha, bins=bins, eight_bit=eight_bit
+    )
     assert restored.shape == image.shape and restored.dtype == np.float32
     assert np.isfinite(restored).all()
     if scale == 0:
@@ -398,13 +408,17 @@ def test_any_picture_has_a_finite_result(
 )
 def test_constants_out_of_range_are_refused(alpha: float, weight: float, mismatch: float) -> None:
     with pytest.raises(ValueError, match="alpha must be"):
-        hl.deconvolve(_picture(), _ramp((40, 52), 1), alpha=alpha, weight=weight, mismatch=mismatch)
+        hl.deconvolve_hyper_laplacian(
+            _picture(), _ramp((40, 52), 1), alpha=alpha, weight=weight, mismatch=mismatch
+        )
 
 
 def test_mismatch_restores_less_where_the_psf_passes_little() -> None:
     image, blur_map = _picture(), np.full((40, 52), 2.0, np.float32)
     sure, unsure = (
-        hl.deconvolve(image, blur_map, weight=1000, mismatch=m, bins="feathered", eight_bit=False)
+        hl.deconvolve_hyper_laplacian(
+            image, blur_map, weight=1000, mismatch=m, bins="feathered", eight_bit=False
+        )
         for m in (0, 0.02)
     )
     assert np.abs(unsure - image).mean() < 0.8 * np.abs(sure - image).mean()
@@ -421,9 +435,14 @@ def test_the_true_map_recovers_detail() -> None:
     sharp = _picture((96, 128))
     blur_map = 0.5 + _ramp((96, 128), 2)
     image = VaryingBlur(blur_map, "disk").forward(sharp)
-    restored = hl.deconvolve(image, blur_map, psf="disk", **asdict(hl.TUNED))
+    restored = hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk", **asdict(hl.TUNED))
     assert (
-        _gain(sharp, image, hl.deconvolve(image, blur_map, psf="disk", **asdict(hl.RELEASED))) > 1
+        _gain(
+            sharp,
+            image,
+            hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk", **asdict(hl.RELEASED)),
+        )
+        > 1
     )
     assert _gain(sharp, image, restored) > 2
 
@@ -440,7 +459,7 @@ def test_photographs_gain(data_root: Path) -> None:
     for name in list(scenes.ids())[10::45]:
         scene = scenes.load(name)
         assert scene.blur_map is not None and scene.target is not None
-        restored = hl.deconvolve(
+        restored = hl.deconvolve_hyper_laplacian(
             to_linear(scene.image),
             scene.blur_map,
             psf="disk",

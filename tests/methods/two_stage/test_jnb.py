@@ -18,7 +18,7 @@ from benchmark.arrays import Float32Array
 from benchmark.methods.two_stage import jnb, jnb_dictionary
 from benchmark.methods.two_stage.domain_transform import recursive_filter
 
-LEARNED = jnb.load()
+LEARNED = jnb.load_dictionary()
 
 
 def _texture(height: int, width: int, seed: int = 0) -> Float32Array:
@@ -59,7 +59,7 @@ def test_omp_against_its_definition(sigma: float, noise: float) -> None:
     gray = gaussian_filter(_texture(18, 20), sigma)
     gray += noise * np.random.default_rng(1).standard_normal(gray.shape).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(gray, (8, 8))
-    counts, taken = jnb.pursue(windows, LEARNED.atoms)
+    counts, taken = jnb.pursue_patches(windows, LEARNED.atoms)
     assert counts.shape == (11, 13) and counts.max() > 3
     atoms = LEARNED.atoms.astype(np.float64)
     wrong = []
@@ -85,7 +85,7 @@ def test_omp_with_orthonormal_atoms_counts_by_parseval() -> None:
     ]  # without the mean
     left = np.cumsum(np.sort(energy, axis=1), axis=1)
     expected = 63 - (left <= 18.4**2).sum(axis=1)
-    np.testing.assert_array_equal(jnb.pursue(windows, atoms)[0].ravel(), expected)
+    np.testing.assert_array_equal(jnb.pursue_patches(windows, atoms)[0].ravel(), expected)
 
 
 def test_omp_ends_when_the_atoms_are_used_up() -> None:
@@ -94,14 +94,14 @@ def test_omp_ends_when_the_atoms_are_used_up() -> None:
     atoms[0, :2], atoms[1, :2], atoms[5, 2], atoms[6, 2] = [1, -1], [-1, 1], 1, -1
     atoms /= np.sqrt(np.float32(2))
     patch = np.random.default_rng(0).uniform(0, 255, (1, 1, 8, 8)).astype(np.float32)
-    assert jnb.pursue(patch, atoms)[0].item() == 2
+    assert jnb.pursue_patches(patch, atoms)[0].item() == 2
 
 
 @given(value=st.floats(-500, 500, width=32), grain=st.floats(0, 2.2))
 def test_grain_below_the_threshold_takes_no_atom(value: float, grain: float) -> None:
     """A checkerboard of amplitude g has a residual of length 8 g against 18.4."""
     board = value + np.float32(grain) * (1 - 2 * (np.indices((12, 15)).sum(axis=0) % 2))
-    assert not jnb.non_zeros(board.astype(np.float32), LEARNED.atoms).any()
+    assert not jnb.count_atoms(board.astype(np.float32), LEARNED.atoms).any()
 
 
 @settings(max_examples=20)
@@ -111,7 +111,7 @@ def test_counts_do_not_depend_on_brightness_or_sign(shift: int, flip: bool) -> N
     gray = np.rint(gaussian_filter(_texture(20, 20), 1.0))
     other = (-gray if flip else gray) + shift
     expected, found = (
-        jnb.non_zeros(each.astype(np.float32), LEARNED.atoms) for each in (gray, other)
+        jnb.count_atoms(each.astype(np.float32), LEARNED.atoms) for each in (gray, other)
     )
     np.testing.assert_array_equal(found, expected)
 
@@ -120,7 +120,7 @@ def test_bands_make_no_seam() -> None:
     gray = _texture(60, 33)
     windows = np.lib.stride_tricks.sliding_window_view(gray, (8, 8))
     np.testing.assert_array_equal(
-        jnb.non_zeros(gray, LEARNED.atoms), jnb.pursue(windows, LEARNED.atoms)[0]
+        jnb.count_atoms(gray, LEARNED.atoms), jnb.pursue_patches(windows, LEARNED.atoms)[0]
     )
 
 
@@ -132,12 +132,12 @@ def test_sigma_inverts_the_logistic_function() -> None:
     sigma = np.linspace(0.01, 3.2, 50)
     a, b, c, d = logistic = (40.0, 2.0, -2.0, 4.0)
     counts = (a / (1 + np.exp(b * sigma + c)) + d).astype(np.float32)
-    np.testing.assert_allclose(jnb.sigma_of(counts, logistic), sigma, atol=1e-3)
+    np.testing.assert_allclose(jnb.sigma_of_counts(counts, logistic), sigma, atol=1e-3)
 
 
 @given(arrays(np.float32, (20,), elements=st.floats(0, 64, width=32)))
 def test_more_atoms_mean_less_blur(counts: Float32Array) -> None:
-    sigma = jnb.sigma_of(np.sort(counts), LEARNED.logistic)
+    sigma = jnb.sigma_of_counts(np.sort(counts), LEARNED.logistic)
     assert sigma.dtype == np.float32 and np.isfinite(sigma).all()
     assert sigma.min() >= 0 and sigma.max() <= np.float32(3.275)
     assert (np.diff(sigma) <= 0).all()
@@ -146,7 +146,7 @@ def test_more_atoms_mean_less_blur(counts: Float32Array) -> None:
 def test_ends_of_the_scale() -> None:
     counts = np.array([0, LEARNED.logistic[3], 64], np.float32)
     np.testing.assert_array_equal(
-        jnb.sigma_of(counts, LEARNED.logistic), np.array([3.275, 3.275, 0], np.float32)
+        jnb.sigma_of_counts(counts, LEARNED.logistic), np.array([3.275, 3.275, 0], np.float32)
     )
 
 
@@ -156,7 +156,7 @@ def test_ends_of_the_scale() -> None:
 
 def test_propagation_of_equal_counts_changes_nothing() -> None:
     np.testing.assert_allclose(
-        jnb.propagate(np.full((33, 43), 9, np.uint8), _texture(40, 50)), 9, rtol=1e-5
+        jnb.propagate_counts(np.full((33, 43), 9, np.uint8), _texture(40, 50)), 9, rtol=1e-5
     )
 
 
@@ -167,7 +167,7 @@ def test_propagation_ignores_what_is_not_textured() -> None:
     counts = np.full((40, 60), 12, np.uint8)
     counts[:, 30:] = 3
     counts[:, 28:30] = 50
-    carried = jnb.propagate(counts, np.full((47, 67), 100, np.float32))
+    carried = jnb.propagate_counts(counts, np.full((47, 67), 100, np.float32))
     np.testing.assert_allclose(carried, 12, rtol=1e-4)
 
 
@@ -176,7 +176,7 @@ def test_propagation_without_texture_is_the_other_mode_of_the_authors() -> None:
     gray = _texture(37, 38)
     guide = gaussian_filter(np.clip(gray[3:-4, 3:-4] / 255, 0, 1), 1, mode="nearest", radius=2)
     expected = recursive_filter(counts.astype(np.float32), 10, 0.2, 3, guide)
-    np.testing.assert_allclose(jnb.propagate(counts, gray), expected, atol=1e-4)
+    np.testing.assert_allclose(jnb.propagate_counts(counts, gray), expected, atol=1e-4)
 
 
 def test_bilateral_filter_against_its_definition() -> None:
@@ -200,7 +200,7 @@ def test_the_stronger_blur_reads_as_stronger() -> None:
     """
     sharp = _texture(96, 96)
     pictures = (_picture(gaussian_filter(sharp, sigma)) for sigma in (0.5, 1.0, 1.5, 2.5))
-    medians = [float(np.median(jnb.estimate(picture))) for picture in pictures]
+    medians = [float(np.median(jnb.estimate_jnb_map(picture))) for picture in pictures]
     assert medians == sorted(medians)
     assert medians[0] < 0.8 and medians[-1] > 1.2
 
@@ -210,7 +210,7 @@ def test_two_depths_are_told_apart_where_they_are() -> None:
     image = _picture(
         np.concatenate([gaussian_filter(sharp, 0.5), gaussian_filter(sharp, 2.0)], axis=1)
     )
-    blur_map = jnb.estimate(image)
+    blur_map = jnb.estimate_jnb_map(image)
     assert blur_map.shape == (80, 240) and blur_map.dtype == np.float32
     assert blur_map[:, 130:].mean() > blur_map[:, :110].mean() + 0.5
 
@@ -218,9 +218,11 @@ def test_two_depths_are_told_apart_where_they_are() -> None:
 def test_alignment() -> None:
     """The map of the patches begins at the fourth pixel and is replicated beyond its ends."""
     image = _picture(gaussian_filter(_texture(40, 50), 1.0))
-    gray = jnb.luma(image)
-    inner = jnb.sigma_of(jnb.propagate(jnb.non_zeros(gray, LEARNED.atoms), gray), LEARNED.logistic)
-    blur_map = jnb.estimate(image)
+    gray = jnb.scale_luma(image)
+    inner = jnb.sigma_of_counts(
+        jnb.propagate_counts(jnb.count_atoms(gray, LEARNED.atoms), gray), LEARNED.logistic
+    )
+    blur_map = jnb.estimate_jnb_map(image)
     np.testing.assert_array_equal(blur_map[3:-4, 3:-4], inner)
     np.testing.assert_array_equal(blur_map[0, 3:-4], inner[0])
     np.testing.assert_array_equal(blur_map[-1, -1], inner[-1, -1])
@@ -235,7 +237,7 @@ def test_alignment() -> None:
 )
 def test_any_picture_has_a_map(shape: tuple[int, int], low: float, high: float, seed: int) -> None:
     image = low + (high - low) * np.random.default_rng(seed).random((*shape, 3), np.float32)
-    blur_map = jnb.estimate(np.asarray(image, np.float32))
+    blur_map = jnb.estimate_jnb_map(np.asarray(image, np.float32))
     assert blur_map.shape == shape and blur_map.dtype == np.float32
     assert (
         np.isfinite(blur_map).all() and blur_map.min() >= 0 and blur_map.max() <= np.float32(3.275)
@@ -244,7 +246,7 @@ def test_any_picture_has_a_map(shape: tuple[int, int], low: float, high: float, 
 
 @given(value=st.floats(-2, 2, width=32), height=st.integers(1, 12), width=st.integers(1, 12))
 def test_a_flat_picture_is_in_focus(value: float, height: int, width: int) -> None:
-    blur_map = jnb.estimate(np.full((height, width, 3), value, np.float32))
+    blur_map = jnb.estimate_jnb_map(np.full((height, width, 3), value, np.float32))
     np.testing.assert_array_equal(blur_map, np.zeros((height, width), np.float32))
 
 
@@ -255,7 +257,7 @@ def test_texture_at_one_end_reaches_the_other() -> None:
     gray = np.zeros((24, 400), np.float32)
     gray[:, ::2] = 2
     gray[:, :30] = _texture(24, 30)
-    blur_map = jnb.estimate(_picture(gray))
+    blur_map = jnb.estimate_jnb_map(_picture(gray))
     assert np.isfinite(blur_map).all()
 
 
@@ -274,9 +276,9 @@ def test_what_ships() -> None:
 
 def test_codes_are_least_squares() -> None:
     patches = _patches(200)
-    codes = jnb_dictionary.encode(patches, LEARNED.atoms)
+    codes = jnb_dictionary.encode_patches(patches, LEARNED.atoms)
     counts, taken = (
-        array[:, 0] for array in jnb.pursue(patches.reshape(-1, 1, 8, 8), LEARNED.atoms)
+        array[:, 0] for array in jnb.pursue_patches(patches.reshape(-1, 1, 8, 8), LEARNED.atoms)
     )
     rest = patches - codes @ LEARNED.atoms.T
     assert (np.linalg.norm(rest, axis=1) <= 18.4 + 1e-2).all()
@@ -297,7 +299,7 @@ def _patches(count: int) -> Float32Array:
 
 def test_ksvd_update_against_the_singular_value_decomposition() -> None:
     patches, atoms = _patches(300), LEARNED.atoms.astype(np.float64)
-    codes = jnb_dictionary.encode(patches, LEARNED.atoms).astype(np.float64)
+    codes = jnb_dictionary.encode_patches(patches, LEARNED.atoms).astype(np.float64)
     rest = patches - codes @ atoms.T
     atom = int(np.argmax(np.count_nonzero(codes, axis=0)))
     users = np.flatnonzero(codes[:, atom])
@@ -336,7 +338,8 @@ def test_ksvd_finds_the_atoms_that_made_the_patches() -> None:
     )
     patches = (patches - patches.mean(axis=1, keepdims=True)).astype(np.float32)
     start, found = (
-        jnb_dictionary.learn(patches, np.random.default_rng(1), width=40, rounds=n) for n in (0, 3)
+        jnb_dictionary.learn_atoms(patches, np.random.default_rng(1), width=40, rounds=n)
+        for n in (0, 3)
     )
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=0), 1, atol=1e-5)
@@ -347,9 +350,9 @@ def test_ksvd_finds_the_atoms_that_made_the_patches() -> None:
 def test_rounds_make_patches_sparser() -> None:
     patches = _patches(1500)
     first, last = (
-        jnb.pursue(
+        jnb.pursue_patches(
             patches.reshape(-1, 1, 8, 8),
-            jnb_dictionary.learn(patches, np.random.default_rng(0), rounds=rounds),
+            jnb_dictionary.learn_atoms(patches, np.random.default_rng(0), rounds=rounds),
         )[0].mean()
         for rounds in (0, 4)
     )
@@ -379,7 +382,7 @@ def test_logistic_fit_recovers_its_function() -> None:
 def test_blur_is_the_gaussian_of_the_library() -> None:
     gray = _texture(40, 41)
     np.testing.assert_allclose(
-        jnb_dictionary.blurred(gray, 2.0),
+        jnb_dictionary.blur_gaussian(gray, 2.0),
         gaussian_filter(
             gray.astype(np.float64), np.sqrt(4 + 1 / 12), mode="reflect"
         ),  # integrated over pixels
@@ -391,21 +394,21 @@ def test_made_and_read_again(tmp_path: Path) -> None:
     for seed in range(2):
         picture = _picture(np.clip(_texture(64, 72, seed), 0, 255))
         imageio.write(tmp_path / f"{seed}.png", picture.astype(np.float32), 8)
-    first, again = (jnb_dictionary.make(tmp_path, 3, rounds=2) for _ in range(2))
+    first, again = (jnb_dictionary.make_dictionary(tmp_path, 3, rounds=2) for _ in range(2))
     np.testing.assert_array_equal(first.atoms, again.atoms)
     assert first.logistic == again.logistic and "seed 3" in first.provenance
-    jnb_dictionary.save(first, tmp_path / "made.npz")
-    read = jnb.load(tmp_path / "made.npz")
+    jnb_dictionary.save_dictionary(first, tmp_path / "made.npz")
+    read = jnb.load_dictionary(tmp_path / "made.npz")
     np.testing.assert_array_equal(read.atoms, first.atoms)
     assert (read.logistic, read.provenance) == (first.logistic, first.provenance)
 
 
 def test_nothing_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="0 pictures"):
-        jnb_dictionary.make(tmp_path, 0)
+        jnb_dictionary.make_dictionary(tmp_path, 0)
     cv2.imwrite(os.fspath(tmp_path / "flat.png"), np.full((40, 40, 3), 90, np.uint8))
     with pytest.raises(DataError, match="0 textured patches"):
-        jnb_dictionary.make(tmp_path, 0)
+        jnb_dictionary.make_dictionary(tmp_path, 0)
 
 
 @pytest.mark.data
@@ -413,9 +416,14 @@ def test_photographs_read_what_they_were_blurred_by(data_root: Path) -> None:
     files = sorted((data_root / "BSDS500" / "val").glob("*.jpg"))[:3]
     if not files:
         pytest.skip("BENCHMARK_DATA has no BSDS500/val")
-    grays = [jnb.luma(imageio.read(path)[0])[60:200, 60:260] for path in files]
+    grays = [jnb.scale_luma(imageio.read(path)[0])[60:200, 60:260] for path in files]
     medians = [
-        np.median([jnb.estimate(_picture(jnb_dictionary.blurred(gray, sigma))) for gray in grays])
+        np.median(
+            [
+                jnb.estimate_jnb_map(_picture(jnb_dictionary.blur_gaussian(gray, sigma)))
+                for gray in grays
+            ]
+        )
         for sigma in (0.5, 1.0, 2.0)
     ]
     assert medians == sorted(medians)

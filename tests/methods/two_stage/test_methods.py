@@ -160,12 +160,12 @@ def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
 @pytest.mark.parametrize(
     ("method", "estimate"),
     [
-        (ZhuoSim(light="linear"), zhuo_sim.estimate),
-        (Ebdb(light="linear"), ebdb.estimate),
-        (Jnb(), jnb.estimate),
-        (BlurPosterior(), blur_posterior.estimate),
-        (FixedPoint(), blur_posterior.estimate),
-        (FixedPoint(map="ebdb", light="linear"), ebdb.estimate),
+        (ZhuoSim(light="linear"), zhuo_sim.estimate_zhuo_sim_map),
+        (Ebdb(light="linear"), ebdb.estimate_ebdb_map),
+        (Jnb(), jnb.estimate_jnb_map),
+        (BlurPosterior(), blur_posterior.estimate_posterior_map),
+        (FixedPoint(), blur_posterior.estimate_posterior_map),
+        (FixedPoint(map="ebdb", light="linear"), ebdb.estimate_ebdb_map),
     ],
     ids=lambda value: value.card.title if isinstance(value, TwoStage) else value.__module__,
 )
@@ -189,22 +189,24 @@ def test_estimated_maps_are_near_the_truth(estimator: Any, most: float) -> None:
 
 
 DECONVOLVERS: dict[str, Callable[[Picture, Picture], Picture]] = {
-    "deconvolution=wiener": lambda y, m: wiener.deconvolve(y, m, psf="gaussian", mismatch=0.1),
-    "deconvolution=wiener,psf=gkm,mismatch=0.02": lambda y, m: wiener.deconvolve(
+    "deconvolution=wiener": lambda y, m: wiener.deconvolve_wiener(
+        y, m, psf="gaussian", mismatch=0.1
+    ),
+    "deconvolution=wiener,psf=gkm,mismatch=0.02": lambda y, m: wiener.deconvolve_wiener(
         y, m, psf="gkm", mismatch=0.02
     ),
-    "deconvolution=richardson-lucy,psf=disk,iterations=3": lambda y, m: richardson_lucy.deconvolve(
-        y, m, psf="disk", iterations=3
+    "deconvolution=richardson-lucy,psf=disk,iterations=3": lambda y, m: (
+        richardson_lucy.deconvolve_richardson_lucy(y, m, psf="disk", iterations=3)
     ),
     "alpha=1,weight=50,bins=feathered,mismatch=0.01,eight_bit=false,psf=disk": lambda y, m: (
-        hyper_laplacian.deconvolve(
+        hyper_laplacian.deconvolve_hyper_laplacian(
             y, m, psf="disk", alpha=1, weight=50, mismatch=0.01, bins="feathered", eight_bit=False
         )
     ),
-    "constants=tuned": lambda y, m: hyper_laplacian.deconvolve(
+    "constants=tuned": lambda y, m: hyper_laplacian.deconvolve_hyper_laplacian(
         y, m, psf="gaussian", **dataclasses.asdict(hyper_laplacian.TUNED)
     ),
-    "constants=released": lambda y, m: hyper_laplacian.deconvolve(
+    "constants=released": lambda y, m: hyper_laplacian.deconvolve_hyper_laplacian(
         y, m, psf="gaussian", alpha=1.5, weight=16.8, mismatch=0, bins="hard", eight_bit=True
     ),
 }
@@ -253,13 +255,13 @@ def test_uniform_wiener_takes_the_median() -> None:
     _, seen = _scene()
     blur_map = UniformWiener().estimate_blur(seen)
     assert blur_map is not None
-    sigma = np.float32(np.nanmedian(zhuo_sim.sparse(seen.image)))
+    sigma = np.float32(np.nanmedian(zhuo_sim.estimate_zhuo_sim_edges(seen.image)))
     np.testing.assert_array_equal(blur_map, np.full(seen.image.shape[:2], sigma))
     nsr = wiener.noise_to_signal(seen.image)
-    blind = wiener.wiener(seen.image, psf_kernel("disk", float(sigma)), nsr, 0.05)
+    blind = wiener.filter_wiener(seen.image, psf_kernel("disk", float(sigma)), nsr, 0.05)
     np.testing.assert_array_equal(UniformWiener(psf="disk", mismatch=0.05).restore(seen), blind)
     assert seen.blur_map is not None
-    true = wiener.wiener(
+    true = wiener.filter_wiener(
         seen.image, psf_kernel("gaussian", float(np.median(seen.blur_map))), nsr, 0.1
     )
     np.testing.assert_array_equal(UniformWiener(map="oracle").restore(seen), true)

@@ -58,7 +58,7 @@ def test_against_skimage_where_the_border_is_far(sigma: float) -> None:
     """
     image = VaryingBlur(np.full((72, 80), sigma, np.float32), "disk").forward(_picture((72, 80)))
     flat = np.full_like(image, 0.5)
-    states = rl.iterate(
+    states = rl.iterate_richardson_lucy(
         image, np.full((72, 80), sigma, np.float32), psf="disk", accelerate=False, start=flat
     )
     ours = list(islice(states, 6))[-1]
@@ -84,7 +84,9 @@ def test_against_matrices_in_float64(psf: BlurFamily, accelerate: bool) -> None:
     received = matrix.sum(axis=0)[:, None]
     x = before = y
     steps: list[Float64Array] = []
-    for state in islice(rl.iterate(image, blur_map, psf=psf, accelerate=accelerate), 8):
+    for state in islice(
+        rl.iterate_richardson_lucy(image, blur_map, psf=psf, accelerate=accelerate), 8
+    ):
         np.testing.assert_allclose(state.picture.reshape(-1, 3), x, atol=5e-5)
         momentum = 0.0
         if accelerate and len(steps) > 1:
@@ -114,7 +116,7 @@ def test_positive_likelier_and_no_light_lost(seed: int, psf: BlurFamily, top: fl
     blur = VaryingBlur(blur_map, psf)
     received = blur.adjoint(np.ones_like(image))
     costs = []
-    for state in islice(rl.iterate(image, blur_map, psf=psf, accelerate=False), 8):
+    for state in islice(rl.iterate_richardson_lucy(image, blur_map, psf=psf, accelerate=False), 8):
         model = blur.forward(state.picture).astype(np.float64)
         costs.append(float((model - image * np.log(np.maximum(model, 1e-12))).sum()))
         assert state.picture.min() >= 0
@@ -128,10 +130,15 @@ def test_positive_likelier_and_no_light_lost(seed: int, psf: BlurFamily, top: fl
 def test_acceleration_arrives_earlier() -> None:
     sharp, blur_map = _picture((48, 64)), 0.5 + _ramp((48, 64), 1.5)
     image = VaryingBlur(blur_map, "disk").forward(sharp)
-    fast = [state.residual for state in islice(rl.iterate(image, blur_map, psf="disk"), 16)]
+    fast = [
+        state.residual
+        for state in islice(rl.iterate_richardson_lucy(image, blur_map, psf="disk"), 16)
+    ]
     slow = [
         state.residual
-        for state in islice(rl.iterate(image, blur_map, psf="disk", accelerate=False), 31)
+        for state in islice(
+            rl.iterate_richardson_lucy(image, blur_map, psf="disk", accelerate=False), 31
+        )
     ]
     assert fast[-1] < slow[-1]
 
@@ -141,7 +148,9 @@ def test_acceleration_arrives_earlier() -> None:
 def test_brightness_is_only_a_scale(scale: float, seed: int) -> None:
     image, blur_map = _picture((12, 14), seed), _ramp((12, 14), 2)
     one, other = (
-        list(islice(rl.iterate(np.float32(c) * image, blur_map, psf="disk"), 5))[-1].picture
+        list(islice(rl.iterate_richardson_lucy(np.float32(c) * image, blur_map, psf="disk"), 5))[
+            -1
+        ].picture
         for c in (1, scale)
     )
     np.testing.assert_allclose(other, np.float32(scale) * one, rtol=1e-4, atol=1e-5)
@@ -162,7 +171,7 @@ def test_any_picture_has_a_finite_result(
     random = np.random.default_rng(seed)
     image = (scale * random.standard_normal((*shape, 3)) + level).astype(np.float32)
     blur_map = (top * random.random(shape)).astype(np.float32)
-    restored = rl.deconvolve(image, blur_map, psf=psf)
+    restored = rl.deconvolve_richardson_lucy(image, blur_map, psf=psf)
     assert restored.shape == image.shape and restored.dtype == np.float32
     assert np.isfinite(restored).all()
     assert restored.min() >= min(0, image.min()) - 1e-5 * scale
@@ -172,7 +181,9 @@ def test_any_picture_has_a_finite_result(
 
 def test_a_picture_in_focus_is_returned_as_it_is() -> None:
     image = _picture() - np.float32(0.3)
-    restored = rl.deconvolve(image, np.zeros(image.shape[:2], np.float32), psf="gaussian")
+    restored = rl.deconvolve_richardson_lucy(
+        image, np.zeros(image.shape[:2], np.float32), psf="gaussian"
+    )
     np.testing.assert_array_equal(restored, image)
     assert not np.shares_memory(restored, image)
 
@@ -180,8 +191,10 @@ def test_a_picture_in_focus_is_returned_as_it_is() -> None:
 def test_negative_values_raise_picture_and_model_together() -> None:
     image, blur_map = _picture(), _ramp((40, 52), 2)
     image[5, 7] = -0.05
-    lifted = list(islice(rl.iterate(image + np.float32(0.05), blur_map, psf="disk"), 4))[-1]
-    state = list(islice(rl.iterate(image, blur_map, psf="disk"), 4))[-1]
+    lifted = list(
+        islice(rl.iterate_richardson_lucy(image + np.float32(0.05), blur_map, psf="disk"), 4)
+    )[-1]
+    state = list(islice(rl.iterate_richardson_lucy(image, blur_map, psf="disk"), 4))[-1]
     np.testing.assert_allclose(state.picture, lifted.picture - np.float32(0.05), atol=1e-6)
 
 
@@ -194,9 +207,9 @@ def test_noise_ends_the_iteration_early(light: rl.Light, monkeypatch: pytest.Mon
     clean = VaryingBlur(blur_map, "disk").forward(to_linear(sharp) if linear else sharp)
     codes = to_srgb(clean) if linear else clean
     made: list[int] = []
-    plain = rl.iterate
+    plain = rl.iterate_richardson_lucy
 
-    def spy(*args: object, **options: object) -> Iterator[rl.Step]:
+    def spy(*args: object, **options: object) -> Iterator[rl.RichardsonLucyStep]:
         for state in plain(*args, **options):  # type: ignore[arg-type]
             made.append(state.iteration)
             yield state
@@ -209,7 +222,9 @@ def test_noise_ends_the_iteration_early(light: rl.Light, monkeypatch: pytest.Mon
         )
         made.clear()
         given_light = to_linear(seen) if linear else seen
-        restored = rl.deconvolve(given_light, blur_map, psf="disk", iterations=40, light=light)
+        restored = rl.deconvolve_richardson_lucy(
+            given_light, blur_map, psf="disk", iterations=40, light=light
+        )
         counts.append(made[-1])
         gains.append(_gain(sharp, seen, to_srgb(restored) if linear else restored))
     assert counts == sorted(counts, reverse=True) and 1 <= counts[-1] < counts[0] < 40
@@ -221,12 +236,12 @@ def test_steps_lead_to_the_result() -> None:
         VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()),
         _ramp((40, 52), 2),
     )
-    made = list(rl.steps(image, blur_map, psf="disk", iterations=3))
-    states = list(islice(rl.iterate(image, blur_map, psf="disk"), 4))
+    made = list(rl.follow_richardson_lucy(image, blur_map, psf="disk", iterations=3))
+    states = list(islice(rl.iterate_richardson_lucy(image, blur_map, psf="disk"), 4))
     assert [residual for _, residual in made] == [state.residual for state in states]
     np.testing.assert_array_equal(made[0][0], image)
     np.testing.assert_array_equal(
-        made[-1][0], rl.deconvolve(image, blur_map, psf="disk", iterations=3)
+        made[-1][0], rl.deconvolve_richardson_lucy(image, blur_map, psf="disk", iterations=3)
     )
 
 
@@ -235,12 +250,12 @@ def test_iterations_are_the_most_that_are_made() -> None:
         VaryingBlur(_ramp((40, 52), 2), "disk").forward(_picture()),
         _ramp((40, 52), 2),
     )
-    states = list(islice(rl.iterate(image, blur_map, psf="disk"), 4))
+    states = list(islice(rl.iterate_richardson_lucy(image, blur_map, psf="disk"), 4))
     for most in (0, 1, 3):
-        restored = rl.deconvolve(image, blur_map, psf="disk", iterations=most)
+        restored = rl.deconvolve_richardson_lucy(image, blur_map, psf="disk", iterations=most)
         np.testing.assert_array_equal(restored, states[most].picture)
     with pytest.raises(ValueError, match="iterations"):
-        rl.deconvolve(image, blur_map, psf="disk", iterations=-1)
+        rl.deconvolve_richardson_lucy(image, blur_map, psf="disk", iterations=-1)
 
 
 @pytest.mark.data
@@ -255,6 +270,8 @@ def test_photographs_gain(data_root: Path) -> None:
     for name in list(scenes.ids())[10::30]:
         scene = scenes.load(name)
         assert scene.blur_map is not None and scene.target is not None
-        restored = rl.deconvolve(to_linear(scene.image), scene.blur_map, psf="disk", light="linear")
+        restored = rl.deconvolve_richardson_lucy(
+            to_linear(scene.image), scene.blur_map, psf="disk", light="linear"
+        )
         gains.append(_gain(scene.target, scene.image, to_srgb(restored)))
     assert np.mean(gains) > 1

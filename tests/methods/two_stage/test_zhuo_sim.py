@@ -43,7 +43,7 @@ def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float)
     """On the edge the reading is sigma; Canny's pixel may lie up to half a diagonal beside it and
     then reads more.
     """
-    known = zhuo_sim.sparse(_edge(sigma, angle=angle))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(sigma, angle=angle))
     rows, columns = (
         index + 15 for index in np.nonzero(np.isfinite(known[15:-15, 15:-15]))
     )  # no border bends these
@@ -55,17 +55,17 @@ def test_sigma_of_a_gaussian_step_edge(sigma: float, worst: float, angle: float)
 
 @given(low=st.floats(0, 0.4), high=st.floats(0.5, 1))
 def test_sigma_does_not_depend_on_the_contrast(low: float, high: float) -> None:
-    known = zhuo_sim.sparse(_edge(1.5, low=low, high=high, size=41))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(1.5, low=low, high=high, size=41))
     np.testing.assert_allclose(known[np.isfinite(known)], 1.5, atol=0.06)
 
 
 def test_a_perfect_step_is_sharp() -> None:
-    known = zhuo_sim.sparse(_edge(0))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(0))
     assert np.nanmax(known) < 0.5
 
 
 def test_values_end_at_five() -> None:
-    known = zhuo_sim.sparse(_edge(6.0, size=101))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(6.0, size=101))
     assert np.nanmax(known) == 5
 
 
@@ -73,7 +73,7 @@ def test_a_blur_beyond_measure_is_left_out() -> None:
     """At sigma 9 the re-blur changes the gradient by 0.8 %, less than the smallest ratio that
     counts.
     """
-    known = zhuo_sim.sparse(_edge(9.0, size=121))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(9.0, size=121))
     assert np.isnan(known[30:-30, 30:-30]).all()
 
 
@@ -83,11 +83,11 @@ def test_a_thin_line_is_no_step() -> None:
     """
     line = np.zeros((40, 41, 3), np.float32)
     line[:, 20] = 1
-    assert np.isnan(zhuo_sim.sparse(line)).all()
+    assert np.isnan(zhuo_sim.estimate_zhuo_sim_edges(line)).all()
 
 
 def test_values_stand_on_the_edge_only() -> None:
-    known = zhuo_sim.sparse(_edge(2.0))
+    known = zhuo_sim.estimate_zhuo_sim_edges(_edge(2.0))
     columns = np.flatnonzero(np.isfinite(known).any(axis=0))
     assert set(columns) <= {29, 30, 31}
 
@@ -99,21 +99,23 @@ def test_a_faint_edge_counts_as_the_end_of_a_strong_one(between: float, found: b
     """
     contrast = np.interp(np.arange(100), [0, 20, 60, 70, 80], [1, 1, between, between, 0.07])
     edge = _edge(1.5, low=0.05, high=0.95)[30]
-    known = zhuo_sim.sparse((0.5 + contrast[:, None, None] * (edge - 0.5)).astype(np.float32))
+    known = zhuo_sim.estimate_zhuo_sim_edges(
+        (0.5 + contrast[:, None, None] * (edge - 0.5)).astype(np.float32)
+    )
     assert np.isfinite(known[:20]).any()
     assert np.isfinite(known[80:]).any() == found
 
 
 def test_noise_alone_yields_few_edges() -> None:
     image = (0.5 + 0.02 * np.random.default_rng(0).standard_normal((80, 80, 3))).astype(np.float32)
-    assert np.isfinite(zhuo_sim.sparse(image)).mean() < 0.001
+    assert np.isfinite(zhuo_sim.estimate_zhuo_sim_edges(image)).mean() < 0.001
 
 
 def test_noise_does_not_hide_an_edge() -> None:
     noisy = _edge(2.0) + (5 / 255) * np.random.default_rng(0).standard_normal((61, 61, 3)).astype(
         np.float32
     )
-    known = zhuo_sim.sparse(noisy)
+    known = zhuo_sim.estimate_zhuo_sim_edges(noisy)
     assert np.nanmedian(known) == pytest.approx(2.0, abs=0.3)
 
 
@@ -130,7 +132,9 @@ def _patches() -> NDArray[np.float64]:
 @pytest.mark.slow
 def test_the_dense_map_follows_two_depths() -> None:
     near, far = (gaussian_filter(_patches(), (sigma, sigma, 0)) for sigma in (0.6, 2.5))
-    blur_map = zhuo_sim.estimate(np.concatenate([near, far], axis=1).astype(np.float32))
+    blur_map = zhuo_sim.estimate_zhuo_sim_map(
+        np.concatenate([near, far], axis=1).astype(np.float32)
+    )
     assert blur_map.dtype == np.float32 and blur_map.shape == (80, 200)
     assert blur_map.min() >= 0 and blur_map.max() <= 5
     assert np.abs(blur_map[:, :90] - 0.6).mean() < 0.3
@@ -139,11 +143,11 @@ def test_the_dense_map_follows_two_depths() -> None:
 
 def test_the_dense_map_is_the_published_propagation() -> None:
     image = gaussian_filter(_patches(), (1.5, 1.5, 0)).astype(np.float32)
-    expected = propagate(image, zhuo_sim.sparse(image), 0.001).clip(0, 5)
-    np.testing.assert_array_equal(zhuo_sim.estimate(image), expected)
+    expected = propagate(image, zhuo_sim.estimate_zhuo_sim_edges(image), 0.001).clip(0, 5)
+    np.testing.assert_array_equal(zhuo_sim.estimate_zhuo_sim_map(image), expected)
 
 
 @given(value=st.floats(-2, 2, width=32), height=st.integers(1, 12), width=st.integers(1, 12))
 def test_a_flat_picture_is_in_focus(value: float, height: int, width: int) -> None:
-    blur_map = zhuo_sim.estimate(np.full((height, width, 3), value, np.float32))
+    blur_map = zhuo_sim.estimate_zhuo_sim_map(np.full((height, width, 3), value, np.float32))
     np.testing.assert_array_equal(blur_map, np.zeros((height, width), np.float32))
