@@ -202,7 +202,7 @@ def _compile_pursuit() -> Callable[..., None]:
                 count = 0
                 while energy > stop and count < most:
                     best = find_strongest(correlation)
-                    orthogonalise_atom(gram[best], best, spans[:count], span)
+                    orthogonalise_atom(best, gram, spans, count, span)
                     if span[best] < 1e-6:  # in the span of those before: nothing left to explain
                         break
                     scale = np.float32(1 / np.sqrt(span[best]))
@@ -260,19 +260,20 @@ def _find_strongest(correlation: Float32Array) -> int:
 
 
 def _orthogonalise_atom(
-    products: Float32Array, atom: int, spans: Float32Array, span: Float32Array
+    atom: int, gram: Float32Array, spans: Float32Array, count: int, span: Float32Array
 ) -> None:
     """Fill `span` with D^T of the part of an atom that is orthogonal to those before.
 
     Args:
-        products: of the atom with all atoms.
         atom: its column.
+        gram: D^T D.
         spans: D^T q_k of those before, one a row.
+        count: how many there are.
         span: is filled.
     """
     for c in range(span.size):
-        span[c] = products[c]
-    for k in range(spans.shape[0]):
+        span[c] = gram[atom, c]
+    for k in range(count):
         share = spans[k, atom]
         for c in range(span.size):
             span[c] -= share * spans[k, c]

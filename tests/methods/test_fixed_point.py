@@ -11,7 +11,7 @@ from scipy.ndimage import correlate
 
 from benchmark.api import Observation, UsageError
 from benchmark.arrays import Float32Array
-from benchmark.methods.fixed_point import FixedPoint, iterate, spectral_radius
+from benchmark.methods.fixed_point import FixedPoint, iterate_fixed_point, spectral_radius
 from benchmark.optics import gkm
 from benchmark.optics.varying import VaryingBlur
 from benchmark.registry import METHODS, create
@@ -37,7 +37,7 @@ def _constant(shape: tuple[int, int], sigma: float) -> NDArray[np.float32]:
 def _last(
     y: Float32Array, beta: Float32Array, bank: gkm.Bank = BANK, **options: Any
 ) -> Float32Array:
-    *_, (x, _) = iterate(y, beta, bank, **options)
+    *_, (x, _) = iterate_fixed_point(y, beta, bank, **options)
     return x
 
 
@@ -58,7 +58,7 @@ def test_equals_equation_6_written_out() -> None:
             for c in range(3):
                 blurred[..., c] += weight * correlate(x[..., c], kernel, mode="reflect")
         x = y + x - blurred
-    np.testing.assert_allclose(_last(y, beta, steps=3, enough=0), x, atol=2e-5)
+    np.testing.assert_allclose(_last(y, beta, steps=3, tolerance=0), x, atol=2e-5)
 
 
 def test_damping_reaches_its_own_fixed_point() -> None:
@@ -73,7 +73,7 @@ def test_damping_reaches_its_own_fixed_point() -> None:
     exact = np.linalg.solve(
         np.eye(72) - 0.6 * (np.eye(72) - blur), y.reshape(72, 3).astype(np.float64)
     )
-    found = _last(y, beta, steps=200, enough=0, damping=0.6)
+    found = _last(y, beta, steps=200, tolerance=0, damping=0.6)
     np.testing.assert_allclose(found.reshape(72, 3), exact, atol=2e-5)
 
 
@@ -97,8 +97,8 @@ def test_damping_is_reduced_until_the_iteration_contracts() -> None:
     beta[0], beta[8] = -1.0, 2.0  # sums to 1, passes high frequencies with -1
     radius = spectral_radius(beta, BANK)
     assert radius == pytest.approx(2, rel=0.05)
-    plain = _last(y, beta, steps=12, enough=0, damping=1.0)
-    damped = _last(y, beta, steps=200, enough=0, damping=0.95 / radius)
+    plain = _last(y, beta, steps=12, tolerance=0, damping=1.0)
+    damped = _last(y, beta, steps=200, tolerance=0, damping=0.95 / radius)
     assert np.abs(damped).max() < 3
     assert np.abs(plain).max() < 10  # it stops when steps grow
 
@@ -109,7 +109,7 @@ def test_noise_is_taken_back_from_the_detail() -> None:
     noisy = (clean + 0.02 * rng.standard_normal(clean.shape)).astype(np.float32)
     beta = gkm.mixing_coefficients(_constant((64, 64), 1.5), BANK)
     plain, aware = (
-        _last(noisy, beta, steps=2, enough=0, damping=0.5, noise=noise)
+        _last(noisy, beta, steps=2, tolerance=0, damping=0.5, noise=noise)
         for noise in (None, _constant((64, 64), 0.02))
     )
     assert plain.std() > 1.5 * noisy.std() > 1.3 * aware.std()
@@ -120,7 +120,7 @@ def test_converges_to_the_truth() -> None:
     beta = gkm.mixing_coefficients(_constant((24, 30), 1.2), BANK)
     y = gkm.blur_picture(truth, beta, BANK)
     start, five, twenty = (
-        np.abs(_last(y, beta, steps=n, enough=0) - truth).max() for n in (0, 5, 20)
+        np.abs(_last(y, beta, steps=n, tolerance=0) - truth).max() for n in (0, 5, 20)
     )
     assert start > 0.1 and five < 0.001 and twenty < 1e-5
 
@@ -130,9 +130,9 @@ def test_stops_when_the_step_is_small_enough() -> None:
     beta = gkm.mixing_coefficients(_constant((24, 30), 1.2), BANK)
     y = gkm.blur_picture(truth, beta, BANK)
     first = float(np.sqrt(np.mean((y - gkm.blur_picture(y, beta, BANK)) ** 2)))
-    np.testing.assert_array_equal(_last(y, beta, steps=9, enough=1.01 * first), y)
-    one = _last(y, beta, steps=1, enough=0)
-    np.testing.assert_array_equal(_last(y, beta, steps=9, enough=0.99 * first), one)
+    np.testing.assert_array_equal(_last(y, beta, steps=9, tolerance=1.01 * first), y)
+    one = _last(y, beta, steps=1, tolerance=0)
+    np.testing.assert_array_equal(_last(y, beta, steps=9, tolerance=0.99 * first), one)
 
 
 def test_stops_when_the_steps_no_longer_shrink() -> None:
@@ -142,9 +142,9 @@ def test_stops_when_the_steps_no_longer_shrink() -> None:
     y = np.random.default_rng(0).random((24, 30, 3)).astype(np.float32)
     blur_map = np.where(np.indices((24, 30)).sum(axis=0) % 2, 0.0, 4.5).astype(np.float32)
     beta = gkm.mixing_coefficients(blur_map, BANK)
-    stopped = _last(y, beta, steps=2000, enough=0)
+    stopped = _last(y, beta, steps=2000, tolerance=0)
     assert np.abs(stopped).max() < 1e3
-    np.testing.assert_array_equal(stopped, _last(y, beta, steps=4000, enough=0))
+    np.testing.assert_array_equal(stopped, _last(y, beta, steps=4000, tolerance=0))
 
 
 def test_plain_parameters_are_the_printed_iteration() -> None:
@@ -152,7 +152,7 @@ def test_plain_parameters_are_the_printed_iteration() -> None:
     beta = gkm.mixing_coefficients(blur_map, BANK)
     seen = Observation(image=gkm.blur_picture(_picture((64, 80)), beta, BANK), blur_map=blur_map)
     plain = FixedPoint(map="oracle", iterations=2, tolerance=0, **PLAIN).restore(seen)
-    np.testing.assert_array_equal(plain, _last(seen.image, beta, steps=2, enough=0))
+    np.testing.assert_array_equal(plain, _last(seen.image, beta, steps=2, tolerance=0))
     loose = FixedPoint(map="oracle", iterations=2, tolerance=0.5, **PLAIN).restore(seen)
     np.testing.assert_array_equal(loose, seen.image)
 
@@ -190,7 +190,7 @@ def test_coarse_to_fine_starts_each_scale_from_the_coarser_result() -> None:
     half = cv2.resize(y, (40, 32), interpolation=cv2.INTER_AREA)
     half_beta = gkm.mixing_coefficients(_constant((32, 40), 1.5), BANK)
     start = cv2.resize(
-        _last(half, half_beta, steps=1, enough=0), (80, 64), interpolation=cv2.INTER_LINEAR
+        _last(half, half_beta, steps=1, tolerance=0), (80, 64), interpolation=cv2.INTER_LINEAR
     )
     np.testing.assert_allclose(coarse, y + start - gkm.blur_picture(start, beta, BANK), atol=1e-6)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from benchmark import imageio
-from benchmark.methods.two_stage import blur_posterior, blur_posterior_calibration
+from benchmark.methods.two_stage import blur_posterior, blur_posterior_calibration, cosine
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.optics.depth_of_field import render_depth_of_field
 from benchmark.optics.light import to_linear, to_srgb
@@ -45,7 +45,7 @@ def blurred(sharp: np.ndarray, sigma: float) -> np.ndarray:
 
 def test_white_noise_has_the_energy_that_is_expected_of_it() -> None:
     field = np.random.default_rng(1).standard_normal((256, 384)).astype(np.float32)
-    seen = spectra.band_energies(spectra.cosine_transform(field[..., None])[..., 0]).mean(
+    seen = spectra.band_energies(cosine.cosine_transform(field[..., None])[..., 0]).mean(
         axis=(0, 1)
     )
     # The coarsest band holds about 300 of 98304 coefficients, so its energy scatters by some 8 %.
@@ -64,7 +64,7 @@ def test_the_squares_of_the_bands_add_up_to_one() -> None:
 def test_a_wave_lands_in_its_own_band() -> None:
     wave = np.cos(2 * np.pi * spectra.CENTRES[3] * np.arange(256)).astype(np.float32)
     seen = spectra.band_energies(
-        spectra.cosine_transform(np.tile(wave, (256, 1))[..., None])[..., 0]
+        cosine.cosine_transform(np.tile(wave, (256, 1))[..., None])[..., 0]
     )
     assert (seen[20:-20, 20:-20].argmax(axis=-1) == 3).all()
     assert seen[20:-20, 20:-20, 3].mean() == pytest.approx(
@@ -76,10 +76,8 @@ def test_a_wave_lands_in_its_own_band() -> None:
 def test_the_transfer_is_a_convolution_with_reflected_border(family: str) -> None:
     picture = np.random.default_rng(2).random((20, 32, 1)).astype(np.float32)
     psf = psf_kernel(family, 1.3)  # type: ignore[arg-type]
-    passed = spectra.cosine_transfer(psf, (20, 32)).astype(np.float32)
-    filtered = spectra.invert_cosine_transform(
-        spectra.cosine_transform(picture) * passed[..., None]
-    )
+    passed = cosine.cosine_transfer(psf, (20, 32)).astype(np.float32)
+    filtered = cosine.invert_cosine_transform(cosine.cosine_transform(picture) * passed[..., None])
     expected = convolve(picture[..., 0].astype(np.float64), psf, mode="reflect")
     np.testing.assert_allclose(filtered[..., 0], expected, atol=2e-6)
 
@@ -91,7 +89,7 @@ def test_noise_is_measured_beside_texture(sigma: float) -> None:
     base = np.full((200, 240, 3), 0.5)
     base[:, 120:] += 0.1 * rng.standard_normal((200, 120, 1))
     noisy = (base + sigma / 255 * rng.standard_normal(base.shape)).astype(np.float32)
-    seen = spectra.measure_noise(spectra.cosine_transform(noisy), noisy)
+    seen = spectra.measure_noise(cosine.cosine_transform(noisy), noisy)
     assert np.sqrt(seen.channel) * 255 == pytest.approx(sigma, rel=0.1)
     assert np.sqrt(seen.grey) * 255 == pytest.approx(sigma / np.sqrt(3), rel=0.1)
 
@@ -101,10 +99,10 @@ def test_saturated_places_are_no_quiet_places() -> None:
     noisy[:80] = 1
     noisy = noisy.astype(np.float32)
     assert np.sqrt(
-        spectra.measure_noise(spectra.cosine_transform(noisy), noisy).channel
+        spectra.measure_noise(cosine.cosine_transform(noisy), noisy).channel
     ) * 255 == pytest.approx(4, rel=0.1)
     assert spectra.measure_noise(
-        spectra.cosine_transform(noisy * 0 + 1), noisy * 0 + 1
+        cosine.cosine_transform(noisy * 0 + 1), noisy * 0 + 1
     ).channel == pytest.approx(spectra.ROUNDING)
 
 
@@ -144,7 +142,7 @@ def test_the_likelihood_is_that_of_a_normal_vector() -> None:
 
     energies = np.exp(np.random.default_rng(6).normal(-9, 1, (1, 3, 8))).astype(np.float32)
     noise = 1e-5
-    evidence, _ = blur_posterior._evidence(energies, noise, "disk")
+    evidence, _ = blur_posterior._weigh_evidence(energies, noise, "disk")
     stored = json.loads(blur_posterior_calibration.CONSTANTS.read_text())
     white = spectra.white_noise_energies()
     shape = (512, 512)
@@ -152,7 +150,7 @@ def test_the_likelihood_is_that_of_a_normal_vector() -> None:
     radius = np.hypot(rows, columns)
     radius[0, 0] = np.inf
     for number, sigma in enumerate(blur_posterior.SIGMAS):
-        power = spectra.cosine_transfer(psf_kernel("disk", float(sigma)), shape) ** 2
+        power = cosine.cosine_transfer(psf_kernel("disk", float(sigma)), shape) ** 2
         weights = [spectra.band_gain(radius, b) ** 2 / radius**2 for b in range(8)]
         passed = np.array([np.average(power, weights=w) for w in weights])
         logs = []
@@ -237,18 +235,20 @@ def test_refinement_brings_the_model_closer_to_the_picture() -> None:
 
 def test_the_start_is_one_wiener_filter_where_nothing_is_in_doubt() -> None:
     seen = blurred(photograph(), 2)
-    spectrum = spectra.cosine_transform(seen)
+    spectrum = cosine.cosine_transform(seen)
     found = blur_posterior.infer_posterior(seen, spectrum)
     sure = np.zeros_like(found.sigma)
     place = list(blur_posterior.SIGMAS).index(2)
     sure[..., place] = 1
     group = np.zeros_like(found.group)
     group[..., 2] = 1
-    out = blur_posterior._start(seen, spectrum, found._replace(sigma=sure, group=group), "disk")
-    passed = spectra.cosine_transfer(psf_kernel("disk", 2.0), (160, 160))
-    ratio = blur_posterior._noise_to_signal((160, 160), found.noise)[2]
+    out = blur_posterior._average_wiener_filters(
+        seen, spectrum, found._replace(sigma=sure, group=group), "disk"
+    )
+    passed = cosine.cosine_transfer(psf_kernel("disk", 2.0), (160, 160))
+    ratio = blur_posterior._noise_to_signal_ratios((160, 160), found.noise)[2]
     gain = passed / (passed**2 + ratio + blur_posterior.MISMATCH * (1 - passed**2))
-    expected = spectra.invert_cosine_transform(spectrum * gain[..., None].astype(np.float32))
+    expected = cosine.invert_cosine_transform(spectrum * gain[..., None].astype(np.float32))
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
@@ -304,6 +304,7 @@ def test_a_map_of_another_size_is_an_error() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_it_gains_on_pictures_it_was_not_calibrated_on(data_root: Path) -> None:
     files = sorted((data_root / "BSDS500" / "val").glob("*.jpg"))[::50]

@@ -25,7 +25,7 @@ from benchmark.arrays import Float64Array
 from benchmark.checkpoints import find_checkpoint
 from benchmark.methods.learned.networks import dmenet
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
-from benchmark.methods.two_stage.dmenet import DmeNetMethod, sigma
+from benchmark.methods.two_stage.dmenet import DmeNetEstimator, DmeNetMethod, sigma_of_defocus
 from benchmark.methods.two_stage.methods import Pipeline
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
@@ -94,10 +94,10 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ready(weights: Path) -> DmeNetMethod:
-    made = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"))
-    made.prepare("cpu")
-    return made
+def estimator(weights: Path) -> DmeNetEstimator:
+    estimator = DmeNetEstimator(find_checkpoint("dmenet", "drawn"))
+    estimator.prepare("cpu")
+    return estimator
 
 
 # The network
@@ -209,7 +209,7 @@ def test_align_corners_makes_no_difference_to_doubling(size: int) -> None:
 
 
 def test_the_form_that_runs_is_the_plain_one(plain: dmenet.DmeNet) -> None:
-    made = DmeNetMethod().compile_network(copy.deepcopy(plain), "cpu")
+    made = DmeNetEstimator().compile_network(copy.deepcopy(plain), "cpu")
     assert isinstance(made, dmenet.DmeNet)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in made.modules())
     assert made.encoder[0][2].weight.is_contiguous(memory_format=torch.channels_last)
@@ -268,14 +268,14 @@ def _reach(position: int) -> int:
 
 def test_the_halo_is_what_the_network_sees() -> None:
     assert max(map(_reach, range(16))) == 193
-    assert 193 <= DmeNetMethod.halo < 193 + 16 and DmeNetMethod.halo % 16 == 0
+    assert 193 <= DmeNetEstimator.halo < 193 + 16 and DmeNetEstimator.halo % 16 == 0
 
 
-def test_tiles_change_nothing(ready: DmeNetMethod, weights: Path) -> None:
-    tiled = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"), tile=272)
+def test_tiles_change_nothing(estimator: DmeNetEstimator) -> None:
+    tiled = DmeNetEstimator(find_checkpoint("dmenet", "drawn"), tile=272)
     tiled.prepare("cpu")
     picture = _picture(30, 541, seed=4)  # the tiles see 480 columns each
-    np.testing.assert_allclose(tiled.apply(picture), ready.apply(picture), atol=1e-5)
+    np.testing.assert_allclose(tiled.apply(picture), estimator.apply(picture), atol=1e-5)
 
 
 # The method
@@ -286,28 +286,28 @@ def test_tiles_change_nothing(ready: DmeNetMethod, weights: Path) -> None:
     ("defocus", "pixels"), [(0, 0), (0.05, 0), (1 / 15, 0), (0.2, 1), (0.6, 4), (1, 7)]
 )
 def test_sigma_of_a_defocus_map(defocus: float, pixels: float) -> None:
-    made = sigma(np.array([[defocus]], np.float32))
+    made = sigma_of_defocus(np.array([[defocus]], np.float32))
     assert made.dtype == np.float32
     assert made[0, 0] == pytest.approx(pixels, abs=1e-6)
 
 
 @given(st.floats(0, 7, width=32))
 def test_sigma_undoes_the_authors_scale(pixels: float) -> None:
-    assert sigma(np.array([[(1 + 2 * pixels) / 15]], np.float32))[0, 0] == pytest.approx(
+    assert sigma_of_defocus(np.array([[(1 + 2 * pixels) / 15]], np.float32))[0, 0] == pytest.approx(
         pixels, abs=2e-6
     )
 
 
 @pytest.mark.parametrize("shape", [(37, 53), (16, 40), (1, 1), (3, 70)])
 def test_the_map_of_any_picture_in_pixels(
-    ready: DmeNetMethod, plain: dmenet.DmeNet, shape: tuple[int, int]
+    estimator: DmeNetEstimator, plain: dmenet.DmeNet, shape: tuple[int, int]
 ) -> None:
     picture = _picture(*shape, seed=5)
     height, width = shape
     around = np.pad(picture, ((0, -height % 16), (0, -width % 16), (0, 0)), mode="reflect")
     with torch.inference_mode():
         defocus = plain(_batch(around))[0, 0, :height, :width].numpy()
-    found = ready.estimate_blur(Observation(image=picture))
+    found = estimator.blur_map(Observation(image=picture))
     assert found.shape == shape
     np.testing.assert_allclose(found, np.maximum((15 * defocus - 1) / 2, 0), atol=1e-4)
 
@@ -408,11 +408,11 @@ def test_the_true_map_needs_no_weights() -> None:
 
 
 def test_the_card_says_what_weights_and_constants_saw(weights: Path) -> None:
-    found = DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"))
+    found = DmeNetMethod(checkpoint=find_checkpoint("dmenet", "drawn"))
     assert found.card.family == "learned" and not found.card.oracle
     assert found.card.trained_on == ("drawn pictures", "DPD test")
     assert DmeNetMethod(
-        checkpoint=find_checkpoint(DmeNetMethod.id, "drawn"), constants="tuned"
+        checkpoint=find_checkpoint("dmenet", "drawn"), constants="tuned"
     ).card.trained_on == (
         "drawn pictures",
         "BSDS500",
@@ -429,9 +429,7 @@ def test_unknown_training_data_stay_unknown(
     checkpoints.save_checkpoint(
         tmp_path / "dmenet.found.safetensors", {}, checkpoints.CheckpointCard(method="dmenet")
     )
-    assert (
-        DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "found")).card.trained_on is None
-    )
+    assert DmeNetMethod(checkpoint=find_checkpoint("dmenet", "found")).card.trained_on is None
 
 
 def test_weights_that_do_not_fit_are_refused(
@@ -441,7 +439,7 @@ def test_weights_that_do_not_fit_are_refused(
     state = {"head.2.bias": torch.zeros(2), "other": torch.zeros(1)}
     checkpoints.save_checkpoint(tmp_path / "dmenet.bad.safetensors", state, CARD)
     with pytest.raises(DataError, match=r"head.2.bias is \(2,\), expected \(1,\)"):
-        DmeNetMethod(checkpoint=find_checkpoint(DmeNetMethod.id, "bad")).prepare("cpu")
+        DmeNetMethod(checkpoint=find_checkpoint("dmenet", "bad")).prepare("cpu")
 
 
 def test_what_is_counted() -> None:

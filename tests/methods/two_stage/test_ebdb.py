@@ -139,7 +139,7 @@ def test_a_thin_line_is_no_step() -> None:
     line[:, 30] = 0.9
     beside = np.zeros(line.shape, np.bool_)
     beside[:, 29:32] = True  # in the middle, both gradients vanish
-    np.testing.assert_array_equal(ebdb._readings(line, beside, np.full(180, 2.5)), 0)
+    np.testing.assert_array_equal(ebdb._read_sigmas(line, beside, np.full(180, 2.5)), 0)
 
 
 def _naive_reading(gray: Float64Array, row: int, column: int, second: float) -> float:
@@ -188,7 +188,7 @@ def test_readings_are_those_of_windows_and_two_dimensional_kernels() -> None:
 def test_the_second_reblur_follows_the_first_drop(missed: tuple[int, ...], second: float) -> None:
     present = np.ones((9, 1), np.bool_)
     present[list(missed)] = False
-    assert ebdb._second(present) == second
+    assert ebdb._second_reblur(present) == second
 
 
 # The edge detector
@@ -274,7 +274,7 @@ def test_hysteresis_is_that_of_another_library() -> None:
     slope = np.hypot(across, down) / np.hypot(across, down).max()
     counts = np.histogram(slope, bins=np.r_[0, (np.arange(63) + 0.5) / 63, 1])[0]
     high = (np.flatnonzero(np.cumsum(counts) > 0.7 * gray.size)[0] + 1) / 64
-    ridges = np.where(ebdb._ridges(across, down, slope, 0.4 * high), slope, 0)
+    ridges = np.where(ebdb._find_ridges(across, down, slope, 0.4 * high), slope, 0)
     expected = np.zeros(gray.shape, np.bool_)
     for region in range(1, (regions := label(ridges > 0, connectivity=2)).max() + 1):
         inside = np.where(regions == region, ridges, 0)
@@ -326,7 +326,7 @@ def test_the_gradients_of_octave_written_out() -> None:
 
 def test_a_ridge_two_pixels_wide_is_kept_whole() -> None:
     slope = np.tile([0.1, 0.2, 0.8, 0.8, 0.2, 0.1], (5, 1))
-    ridges = ebdb._ridges(np.ones_like(slope), np.zeros_like(slope), slope, 0.15)
+    ridges = ebdb._find_ridges(np.ones_like(slope), np.zeros_like(slope), slope, 0.15)
     expected = np.zeros(slope.shape, np.bool_)
     expected[1:-1, 2:4] = True
     np.testing.assert_array_equal(ridges, expected)
@@ -365,7 +365,7 @@ def test_connected_edges_are_solved_as_published(
                     matrix[i, j] = -20
         matrix += np.diag(-matrix.sum(axis=1) + 1 + votes[members])
         expected[members] = np.linalg.solve(matrix, (1 + votes[members]) * readings[members])
-    np.testing.assert_allclose(ebdb._connect(edges, readings, votes), expected, rtol=1e-10)
+    np.testing.assert_allclose(ebdb._smooth_connected(edges, readings, votes), expected, rtol=1e-10)
 
 
 def test_an_edge_has_a_vote_for_every_scale_that_finds_it() -> None:
@@ -379,7 +379,7 @@ def test_an_edge_has_a_vote_for_every_scale_that_finds_it() -> None:
     assert np.ptp(votes) > 1
     np.testing.assert_allclose(
         ebdb.estimate_ebdb_edges(image)[edges],
-        ebdb._connect(edges, raw[edges], np.asarray(votes)),
+        ebdb._smooth_connected(edges, raw[edges], np.asarray(votes)),
         rtol=1e-9,
     )
 

@@ -198,7 +198,7 @@ def test_released_bins_by_hand() -> None:
     blur_map = (
         (step * np.arange(100, dtype=np.float32)).reshape(4, 25).repeat(3, axis=0)
     )  # repetition counts nothing
-    sigmas, place = hl._bins(blur_map)
+    sigmas, place = hl._hard_bins(blur_map)
     edges = np.array([0, *(100 * np.arange(1, 33) / 33 - 0.5)]) * step
     np.testing.assert_allclose(sigmas, edges, atol=1e-6)
     taken = np.asarray(sigmas)[place.astype(int)]
@@ -210,7 +210,7 @@ def test_released_bins_by_hand() -> None:
 
 @given(arrays(np.float32, (5, 6), elements=st.floats(0, 8, width=32)))
 def test_a_bin_is_at_most_its_pixels_and_none_is_empty(blur_map: Picture) -> None:
-    sigmas, place = hl._bins(blur_map)
+    sigmas, place = hl._hard_bins(blur_map)
     assert set(place.ravel().astype(int).tolist()) == set(range(len(sigmas)))
     assert len(sigmas) <= 33
     assert (np.asarray(sigmas)[place.astype(int)] <= blur_map + hl.FILE_STEP).all()
@@ -222,20 +222,22 @@ def test_a_bin_is_at_most_its_pixels_and_none_is_empty(blur_map: Picture) -> Non
 )
 def test_boxes_cover_the_mask_once(mask: NDArray[np.bool_], margin: int) -> None:
     covered = np.zeros(mask.shape, int)
-    boxes = list(hl._boxes(mask, margin))
+    boxes = list(hl._cover_mask(mask, margin))
     for box in boxes:
         covered[box] += 1
     assert covered.max() <= 1 and (covered[mask] == 1).all()
     if boxes:
-        whole = hl._cost(hl._hull(mask, (slice(0, mask.shape[0]), slice(0, mask.shape[1]))), margin)
-        assert sum(hl._cost(box, margin) for box in boxes) <= whole
+        whole = hl._box_cost(
+            hl._hull(mask, (slice(0, mask.shape[0]), slice(0, mask.shape[1]))), margin
+        )
+        assert sum(hl._box_cost(box, margin) for box in boxes) <= whole
 
 
 def test_boxes_follow_a_diagonal() -> None:
     mask = np.eye(256, dtype=bool)
     assert (
-        sum(hl._cost(box, 8) for box in hl._boxes(mask, 8))
-        < hl._cost((slice(0, 256), slice(0, 256)), 8) / 3
+        sum(hl._box_cost(box, 8) for box in hl._cover_mask(mask, 8))
+        < hl._box_cost((slice(0, 256), slice(0, 256)), 8) / 3
     )
 
 
@@ -244,7 +246,7 @@ def _full_frame(
 ) -> Float64Array:
     """The released program as it is: every bin for the whole padded picture, pasted by masks."""
     seen = np.rint(np.clip(image, 0, 1) * 255) / 255
-    sigmas, place = hl._bins(blur_map)
+    sigmas, place = hl._hard_bins(blur_map)
     restored = np.zeros(seen.shape)
     for rung, sigma in enumerate(sigmas):
         point, here = layer_kernel(psf, sigma), place == rung
@@ -277,7 +279,7 @@ def test_where_boxes_meet_nothing_shows(monkeypatch: pytest.MonkeyPatch) -> None
     image = VaryingBlur(blur_map, "disk").forward(sharp)
     whole = hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk")
     monkeypatch.setattr(hl, "LARGEST_BOX", 32)
-    assert len(list(hl._boxes(blur_map > 0, 24))) > 12
+    assert len(list(hl._cover_mask(blur_map > 0, 24))) > 12
     off = np.abs(hl.deconvolve_hyper_laplacian(image, blur_map, psf="disk") - whole)
     assert off[16:-16, 16:-16].max() < 1.5 / 255
 

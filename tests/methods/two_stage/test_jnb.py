@@ -187,7 +187,7 @@ def test_bilateral_filter_against_its_definition() -> None:
         near = np.ix_(range(max(0, y - 2), min(9, y + 3)), range(max(0, x - 2), min(8, x + 3)))
         weight = np.exp(-((guide[near] - guide[y, x]) ** 2) / (2 * 0.1**2))
         expected[y, x] = (weight * values[near]).sum() / weight.sum()
-    np.testing.assert_allclose(jnb._bilateral(values, guide), expected, rtol=1e-5)
+    np.testing.assert_allclose(jnb._filter_bilateral(values, guide), expected, rtol=1e-5)
 
 
 # The whole estimate
@@ -307,7 +307,7 @@ def test_ksvd_update_against_the_singular_value_decomposition() -> None:
     others = np.delete(np.arange(128), atom)
     left = patches[users] - codes[np.ix_(users, others)] @ atoms[:, others].T
     before, unused, kept = codes.copy(), np.delete(np.arange(300), users), rest.copy()
-    jnb_dictionary._update(atoms, codes, rest, patches, atom)
+    jnb_dictionary._update_atom(atoms, codes, rest, patches, atom)
     rank_one = np.linalg.svd(left, full_matrices=False)
     expected = rank_one.S[0] * np.outer(rank_one.U[:, 0], rank_one.Vh[0])
     np.testing.assert_allclose(np.outer(codes[users, atom], atoms[:, atom]), expected, atol=1e-6)
@@ -320,7 +320,7 @@ def test_an_atom_that_nobody_uses_becomes_the_worst_patch() -> None:
     patches, atoms = _patches(20), LEARNED.atoms.astype(np.float64)
     codes, rest = np.zeros((20, 128)), patches.astype(np.float64)
     worst = patches[np.argmax(np.linalg.norm(patches, axis=1))]
-    jnb_dictionary._update(atoms, codes, rest, patches, 5)
+    jnb_dictionary._update_atom(atoms, codes, rest, patches, 5)
     np.testing.assert_allclose(atoms[:, 5], worst / np.linalg.norm(worst), atol=1e-6)
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmark.arrays import Float64Array
-from benchmark.methods.two_stage.matting import propagate
+from benchmark.methods.two_stage.matting import propagate_by_colour
 
 
 def _levin(colours: Float64Array, epsilon: float = 1e-7) -> Float64Array:
@@ -40,12 +40,12 @@ def test_against_a_dense_solve(strength: float) -> None:
     weight = strength * np.isfinite(known).ravel()
     system = _levin(guide.astype(np.float64)) + np.diag(weight)
     expected = np.linalg.solve(system, weight * np.nan_to_num(known).ravel()).reshape(known.shape)
-    np.testing.assert_allclose(propagate(guide, known, strength), expected, atol=1e-4)
+    np.testing.assert_allclose(propagate_by_colour(guide, known, strength), expected, atol=1e-4)
 
 
 def test_equal_values_fill_the_picture() -> None:
     guide, known = _scene()
-    dense = propagate(guide, np.where(np.isfinite(known), 2.5, np.nan), 0.001)
+    dense = propagate_by_colour(guide, np.where(np.isfinite(known), 2.5, np.nan), 0.001)
     np.testing.assert_allclose(dense, 2.5, atol=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_values_affine_in_colour_are_recovered() -> None:
     """
     guide, known = _scene(3, (16, 18))
     truth = guide.astype(np.float64) @ [0.5, -1.0, 2.0] + 0.7
-    dense = propagate(guide, np.where(np.isfinite(known), truth, np.nan), 0.001)
+    dense = propagate_by_colour(guide, np.where(np.isfinite(known), truth, np.nan), 0.001)
     np.testing.assert_allclose(dense, truth, atol=0.02)
 
 
@@ -65,7 +65,7 @@ def test_values_stop_at_a_colour_edge() -> None:
     guide += 0.01 * np.random.default_rng(0).random(guide.shape).astype(np.float32)
     known = np.full((20, 40), np.nan)
     known[10, 4], known[10, 35] = 1, 3
-    dense = propagate(guide, known, 0.001)
+    dense = propagate_by_colour(guide, known, 0.001)
     assert np.abs(dense[:, :18] - 1).max() < 0.2 and np.abs(dense[:, 22:] - 3).max() < 0.2
 
 
@@ -85,8 +85,8 @@ def _large() -> tuple[NDArray[np.float32], Float64Array]:
 @pytest.mark.parametrize(("pixels", "most"), [(6000, 0.025), (2000, 0.08)])
 def test_a_shrunken_solve_stays_close(pixels: int, most: float) -> None:
     guide, known = _large()
-    full = propagate(guide, known, 0.001)
-    small = propagate(guide, known, 0.001, max_pixels=pixels)
+    full = propagate_by_colour(guide, known, 0.001)
+    small = propagate_by_colour(guide, known, 0.001, max_pixels=pixels)
     assert small.shape == full.shape
     assert 0 < np.abs(small - full).mean() < most
 
@@ -94,7 +94,8 @@ def test_a_shrunken_solve_stays_close(pixels: int, most: float) -> None:
 def test_the_limit_is_inclusive() -> None:
     guide, known = _large()
     np.testing.assert_array_equal(
-        propagate(guide, known, 0.001, max_pixels=90 * 120), propagate(guide, known, 0.001)
+        propagate_by_colour(guide, known, 0.001, max_pixels=90 * 120),
+        propagate_by_colour(guide, known, 0.001),
     )
 
 
@@ -105,17 +106,17 @@ def test_thin_pictures(shape: tuple[int, int], pixels: int) -> None:
     known = np.full(shape, np.nan)
     known[0, 0] = 1.25
     np.testing.assert_allclose(
-        propagate(guide, known, 0.001, max_pixels=pixels), np.full(shape, 1.25), atol=1e-4
+        propagate_by_colour(guide, known, 0.001, max_pixels=pixels), np.full(shape, 1.25), atol=1e-4
     )
 
 
 def test_nothing_known() -> None:
     guide, known = _scene()
     with pytest.raises(ValueError, match="no value is known"):
-        propagate(guide, np.full_like(known, np.nan), 0.001)
+        propagate_by_colour(guide, np.full_like(known, np.nan), 0.001)
 
 
 def test_sizes_must_agree() -> None:
     guide, known = _scene()
     with pytest.raises(ValueError, match="size of the guide"):
-        propagate(guide, known[:-1], 0.001)
+        propagate_by_colour(guide, known[:-1], 0.001)

@@ -214,7 +214,7 @@ def test_noise_ends_the_iteration_early(light: rl.Light, monkeypatch: pytest.Mon
             made.append(state.iteration)
             yield state
 
-    monkeypatch.setattr(rl, "iterate", spy)
+    monkeypatch.setattr(rl, "iterate_richardson_lucy", spy)
     counts, gains = [], []
     for noise in (0, 1, 3, 5):
         seen = codes + np.float32(noise / 255) * np.random.default_rng(5).standard_normal(

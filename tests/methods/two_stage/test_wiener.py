@@ -114,7 +114,7 @@ def test_cropping_to_the_layer_changes_next_to_nothing(
     image = _picture((40, 240), smooth=1.5)
     blur_map = np.tile(np.linspace(0, 3, 240, dtype=np.float32), (40, 1))
     cropped = wiener.deconvolve_wiener(image, blur_map, psf=family, mismatch=0.1)
-    monkeypatch.setattr(wiener, "_margin", lambda sigma: 1000)
+    monkeypatch.setattr(wiener, "_wiener_margin", lambda sigma: 1000)
     np.testing.assert_allclose(
         cropped, wiener.deconvolve_wiener(image, blur_map, psf=family, mismatch=0.1), atol=1e-4
     )
@@ -131,9 +131,9 @@ def test_a_layer_is_computed_only_where_it_is_needed(monkeypatch: pytest.MonkeyP
         seen.append(part.shape)
         return plain(part, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(wiener, "wiener", spy)
+    monkeypatch.setattr(wiener, "filter_wiener", spy)
     wiener.deconvolve_wiener(image, blur_map, psf="gaussian", mismatch=0.1)
-    margin = wiener._margin(1.0)
+    margin = wiener._wiener_margin(1.0)
     assert seen == [
         (60, 200, 3),
         (min(60, 20 + margin), 10 + 2 * margin, 3),

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
 from benchmark.methods.two_stage import zhuo_sim
-from benchmark.methods.two_stage.matting import propagate
+from benchmark.methods.two_stage.matting import propagate_by_colour
 
 OFFSET = 0.3  # of the edge against the pixel in the middle
 
@@ -143,7 +143,7 @@ def test_the_dense_map_follows_two_depths() -> None:
 
 def test_the_dense_map_is_the_published_propagation() -> None:
     image = gaussian_filter(_patches(), (1.5, 1.5, 0)).astype(np.float32)
-    expected = propagate(image, zhuo_sim.estimate_zhuo_sim_edges(image), 0.001).clip(0, 5)
+    expected = propagate_by_colour(image, zhuo_sim.estimate_zhuo_sim_edges(image), 0.001).clip(0, 5)
     np.testing.assert_array_equal(zhuo_sim.estimate_zhuo_sim_map(image), expected)
 
 
