@@ -78,13 +78,16 @@ def hash_file(path: Path) -> str:
     """
     status = path.stat()
     age = time.time_ns() - status.st_mtime_ns
-    hash_state = _cached_file_hash if age > _SETTLED_NS else _file_hash
-    return hash_state(path, status.st_size, status.st_mtime_ns)
+    if age > _SETTLED_NS:
+        return _hash_settled_file(path, status.st_size, status.st_mtime_ns)
+    return _hash_content(path)
 
 
-def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+@cache
+def _hash_settled_file(path: Path, size: int, mtime_ns: int) -> str:
+    return _hash_content(path)
+
+
+def _hash_content(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-_cached_file_hash = cache(_file_hash)

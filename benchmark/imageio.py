@@ -24,7 +24,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, cast
 
@@ -153,10 +153,8 @@ def write(
     encode = _choose_encoder(path, bit_depth, quality)
     top = 2**bit_depth - 1
     levels = np.rint(np.clip(as_picture(picture), 0, 1).astype(np.float64) * top)
-    data = encode(
-        levels.astype(np.uint8 if bit_depth == 8 else np.uint16),
-        read_looks(like) if like else Looks(),
-    )
+    looks = read_looks(like) if like else Looks()
+    data = encode(levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks)
     with replace_file(path) as file:
         file.write(data)
 
@@ -171,10 +169,10 @@ def read_array(path: Path) -> NDArray[np.float32]:
         path, "expected a .npy file of float32; run the command that made it again"
     ):
         # Mapping first compares the header's shape with the file's size before any memory is taken.
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(mapped, np.ndarray) or mapped.dtype != np.float32:
-            raise _Unfit(f"holds {getattr(mapped, 'dtype', 'an archive')}")
-        return np.array(mapped)
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(content, np.ndarray) or content.dtype != np.float32:
+            raise _Unfit(f"holds {getattr(content, 'dtype', 'an archive')}")
+        return np.array(content)
 
 
 def write_array(path: Path, array: NDArray[np.float32]) -> None:
@@ -191,19 +189,19 @@ def write_array(path: Path, array: NDArray[np.float32]) -> None:
 
 
 @contextmanager
-def _name_file_in_errors(path: Path, expected: str = _EXPECTED) -> Iterator[None]:
+def _name_file_in_errors(path: Path, expectation: str = _EXPECTED) -> Iterator[None]:
     """Turn whatever goes wrong inside into a DataError that names the file."""
     try:
         yield
     except BenchmarkError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; {expected}") from error
+        raise DataError(f"{path}: no such file; {expectation}") from error
     except _Unfit as error:
-        raise DataError(f"{path}: {error}; {expected}. Restore or convert the file") from error
+        raise DataError(f"{path}: {error}; {expectation}. Restore or convert the file") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise DataError(
-            f"{path}: cannot be read ({error}); {expected}. Restore or convert the file"
+            f"{path}: cannot be read ({error}); {expectation}. Restore or convert the file"
         ) from error
 
 
@@ -228,21 +226,18 @@ def _parse_header(file: BinaryIO) -> Header:
 
 def _check_decoded(pixels: PixelLevels, header: Header) -> None:
     """Refuse a decoder's result that is not what the header declares."""
-    declared = (header.height, header.width, header.bit_depth)
-    decoded = (*pixels.shape[:2], 8 * pixels.dtype.itemsize)
-    if decoded != declared:
+    header_form = (header.height, header.width, header.bit_depth)
+    pixel_form = (*pixels.shape[:2], 8 * pixels.dtype.itemsize)
+    if pixel_form != header_form:
         raise _Unfit(
-            f"decodes to (height, width, bits) {decoded}, but its header declares {declared}"
+            f"decodes to (height, width, bits) {pixel_form}, but its header declares {header_form}"
         )
 
 
 def _levels_to_rgb(pixels: PixelLevels) -> Picture:
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    colour = (
-        pixels[..., :3]
-        if channels >= 3
-        else np.repeat(pixels.reshape(*pixels.shape[:2], -1)[..., :1], 3, axis=2)
-    )
+    planes = pixels.reshape(*pixels.shape[:2], -1)
+    is_grey = planes.shape[2] < 3
+    colour = np.repeat(planes[..., :1], 3, axis=2) if is_grey else planes[..., :3]
     return colour.astype(np.float32, order="C") / np.float32(np.iinfo(pixels.dtype).max)
 
 
@@ -260,19 +255,20 @@ def _parse_png_header(start: bytes) -> Header:
 def _decode_png(data: bytes) -> PixelLevels:
     # Ancillary chunks are left out: profiles and gamma must not change pixels, nor make libpng talk
     # on stderr.
-    kept = b"".join(
+    critical_chunks = b"".join(
         chunk
         for kind, chunk in _iterate_png_chunks(data)
         if kind in {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
     )
-    return _decode_with_opencv(_PNG_MAGIC + kept)
+    return _decode_with_opencv(_PNG_MAGIC + critical_chunks)
 
 
 def _iterate_png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield (type, whole chunk) up to IEND, each with its checksum verified: some OpenCV versions
     decode a part.
     """
-    at, kind = len(_PNG_MAGIC), b""
+    at = len(_PNG_MAGIC)
+    kind = b""
     while kind != b"IEND":
         if at + 12 > len(data):
             raise _Unfit("is truncated")
@@ -293,12 +289,14 @@ def _decode_with_opencv(data: bytes) -> PixelLevels:
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _Unfit("cannot be decoded")
-    return cast("PixelLevels", pixels if pixels.ndim == 2 else pixels[..., 2::-1])
+    if pixels.ndim == 3:
+        pixels = pixels[..., 2::-1]
+    return cast("PixelLevels", pixels)
 
 
 def _encode_png(levels: PixelLevels, how: Looks) -> bytes:
-    _, encoded = cv2.imencode(".png", levels[..., ::-1])
-    data = encoded.tobytes()
+    _, stream = cv2.imencode(".png", levels[..., ::-1])
+    data = stream.tobytes()
     extra = b""
     if how.icc_profile:
         extra += _build_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(how.icc_profile))
@@ -363,11 +361,8 @@ def _encode_exif(how: Looks) -> bytes:
 @contextmanager
 def _open_tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
     with tifffile.TiffFile(file) as tiff:
-        pages = [
-            page
-            for page in tiff.pages
-            if isinstance(page, tifffile.TiffPage) and not page.is_reduced
-        ]
+        whole_pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+        pages = [page for page in whole_pages if not page.is_reduced]
         if len(pages) != 1:
             raise _Unfit(f"holds {len(pages)} TIFF pages, not one picture")
         yield pages[0]
@@ -395,7 +390,9 @@ def _decode_tiff(data: bytes) -> PixelLevels:
             raise _Unfit("is truncated")
         if page.compression in _TIFFFILE_READS and page.predictor == tifffile.PREDICTOR.NONE:
             pixels = page.asarray()
-            return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+            if page.axes == "SYX":
+                return np.moveaxis(pixels, 0, -1)
+            return pixels
         # LZW and others need an optional package of tifffile. OpenCV reads them, with its own ideas
         # of the rest.
         if page.samplesperpixel in (1, 3) and page.tags.valueof(_ORIENTATION, 1) == 1:
@@ -432,11 +429,12 @@ def _check_looks(orientation: object, icc_profile: object) -> Looks:
     """Keep what is meaningful for an RGB output: a grey or CMYK profile (bytes 16-19 name its
     colour space) is not.
     """
-    rgb = isinstance(icc_profile, bytes) and icc_profile[16:20] == b"RGB "
-    return Looks(
-        orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
-        icc_profile if rgb and isinstance(icc_profile, bytes) else None,
-    )
+    looks = Looks()
+    if isinstance(orientation, int) and 1 <= orientation <= 8:
+        looks = replace(looks, orientation=orientation)
+    if isinstance(icc_profile, bytes) and icc_profile[16:20] == b"RGB ":
+        looks = replace(looks, icc_profile=icc_profile)
+    return looks
 
 
 def _choose_encoder(

@@ -47,11 +47,9 @@ class Noise:
         """Return the same noise with every option that changes nothing at its default: no noise has
         no seed.
         """
-        return (
-            Noise()
-            if self.sigma == 0
-            else dataclasses.replace(self, clip=self.clip and not self.round8)
-        )
+        if self.sigma == 0:
+            return Noise()
+        return dataclasses.replace(self, clip=self.clip and not self.round8)
 
 
 def keyed_generator(*key: str | int) -> np.random.Generator:

@@ -81,7 +81,8 @@ def mean_interval(
     from scipy import stats
 
     data = np.sort(_check_finite(values))
-    mean, n = float(data.mean()), data.size
+    mean = float(data.mean())
+    n = data.size
     if _are_all_equal(data) or n < _LEAST:
         return Interval(mean, None, None, n)
     if _FEW <= n <= _MANY:
@@ -94,10 +95,11 @@ def _bca_bounds(data: Float64Array, confidence: float, seed: int) -> tuple[float
     from scipy import stats
 
     rng = np.random.default_rng(seed)
-    found = stats.bootstrap(
+    bootstrap = stats.bootstrap(
         (data,), np.mean, confidence_level=confidence, method="BCa", rng=rng
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    )
+    bounds = bootstrap.confidence_interval
+    return float(bounds.low), float(bounds.high)
 
 
 def _are_all_equal(data: Float64Array) -> bool:
@@ -155,7 +157,8 @@ def compare_paired_scores(
         ValueError: no pictures, another number of them in a than in b, or a score that is not
             finite.
     """
-    first, second = _check_finite(a), _check_finite(b)
+    first = _check_finite(a)
+    second = _check_finite(b)
     if first.size != second.size:
         raise ValueError(
             f"paired scores are of the same pictures, got {first.size} and {second.size} of them"
@@ -163,13 +166,15 @@ def compare_paired_scores(
     # Rounded, so that differences that are equal on paper are not ranked by the noise of the
     # subtraction.
     difference = np.round(first - second, _DECIMALS)
-    above, below = int((difference > 0).sum()), int((difference < 0).sum())
+    above = int((difference > 0).sum())
+    below = int((difference < 0).sum())
+    wins, losses = (above, below) if higher_is_better else (below, above)
     return PairedComparison(
         n=difference.size,
         mean=float(difference.mean()),
         interval=mean_interval(difference, confidence=confidence, seed=seed),
-        wins=above if higher_is_better else below,
-        losses=below if higher_is_better else above,
+        wins=wins,
+        losses=losses,
         ties=difference.size - above - below,
         wilcoxon=_wilcoxon_p(difference),
         sign_flip=_sign_flip_p(difference, seed),
@@ -195,16 +200,16 @@ def _sign_flip_p(difference: Float64Array, seed: int) -> float:
     pictures' no more: p is the same in any order, and for b - a.
     """
     sizes = np.sort(np.abs(difference))
-    least = (
-        abs(difference.sum()) - _ROUNDING * sizes.sum()
-    )  # rounding must not tell equal sums apart
+    # Rounding must not tell equal sums apart.
+    least = abs(difference.sum()) - _ROUNDING * sizes.sum()
     if sizes.size <= _EXACT:
         return float((np.abs(_all_signs(sizes.size) @ sizes) >= least).mean())
     rng = np.random.default_rng(seed)
     extreme = 0
     for start in range(0, _FLIPS, _BATCH):
         shape = (min(_BATCH, _FLIPS - start), -(-sizes.size // 8))
-        up = np.unpackbits(rng.integers(0, 256, shape, dtype=np.uint8), axis=1, count=sizes.size)
+        random_bytes = rng.integers(0, 256, shape, dtype=np.uint8)
+        up = np.unpackbits(random_bytes, axis=1, count=sizes.size)
         extreme += int((np.abs(up @ (2 * sizes) - sizes.sum()) >= least).sum())
     return (extreme + 1) / (_FLIPS + 1)
 
@@ -243,9 +248,10 @@ def adjust_p_values(p_values: Sequence[float]) -> list[float]:
     if not ((raw >= 0) & (raw <= 1)).all():
         raise ValueError(f"p-values lie in [0, 1], got {p_values}")
     order = np.argsort(raw, kind="stable")
-    adjusted = np.empty_like(raw)
-    adjusted[order] = np.minimum(np.maximum.accumulate(raw[order] * np.arange(raw.size, 0, -1)), 1)
-    return [float(value) for value in adjusted]
+    multiples = raw[order] * np.arange(raw.size, 0, -1)
+    p_of_all = np.empty_like(raw)
+    p_of_all[order] = np.minimum(np.maximum.accumulate(multiples), 1)
+    return [float(value) for value in p_of_all]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,19 +293,20 @@ def rank_methods(scores: ArrayLike, *, higher_is_better: bool = True) -> MethodR
             f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}"
         )
     n, k = table.shape
-    ranks = stats.rankdata(
-        -_check_finite(table) if higher_is_better else _check_finite(table), axis=1
-    )
-    undecided = bool(
-        (ranks == ranks[:, :1]).all()
-    )  # every method equal on every picture: the statistic is 0 / 0
-    statistic, p = (0.0, 1.0) if undecided else stats.friedmanchisquare(*ranks.T)
-    studentized = stats.studentized_range.ppf(1 - ALPHA, k, np.inf)
+    _check_finite(table)
+    ranks = stats.rankdata(-table if higher_is_better else table, axis=1)
+    if (ranks == ranks[:, :1]).all():  # all methods equal on every picture: it would be 0 / 0
+        statistic = 0.0
+        p = 1.0
+    else:
+        statistic, p = stats.friedmanchisquare(*ranks.T)
+    range_quantile = stats.studentized_range.ppf(1 - ALPHA, k, np.inf)
+    critical_difference = float(range_quantile / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * n)))
     return MethodRanks(
         statistic=float(statistic),
         p=float(p),
         mean_ranks=tuple(float(rank) for rank in ranks.mean(axis=0)),
-        critical_difference=float(studentized / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * n))),
+        critical_difference=critical_difference,
         n=n,
         k=k,
     )

@@ -63,21 +63,19 @@ class CuhkBd(FileDataset):
         if folder is None:
             raise missing_dataset_error(self.card, root)
         images = _list_defocused(find_folder(folder, "image", "images") or folder)
+        columns = {"image": images}
         masks = find_folder(folder, "gt")
-        columns = {"image": images} | (
-            {"mask": pair_files(images, _list_defocused(masks), "name")} if masks else {}
-        )
-        self._inverted = white == "sharp"
+        if masks is not None:
+            columns["mask"] = pair_files(images, _list_defocused(masks), "name")
+        self._white_is_sharp = white == "sharp"
         super().__init__(build_entries(columns), parameters={"white": white})
 
     def load(self, sample_id: str) -> Sample:
         """Return the photograph with its mask; raises DataError if a file is damaged."""
         sample = super().load(sample_id)
-        return (
-            replace(sample, mask=~sample.mask)
-            if self._inverted and sample.mask is not None
-            else sample
-        )
+        if sample.mask is None or not self._white_is_sharp:
+            return sample
+        return replace(sample, mask=~sample.mask)
 
 
 def _list_defocused(folder: Path) -> list[Path]:

@@ -109,21 +109,20 @@ class Dpd(FileDataset):
         """
         official = _read_official_split(split)
         folders = _find_folders(self.card, root, split)
-        sources, targets = (list_files(folders[role]) for role in ("image", "target"))
-        named = any(source.stem in official for source in sources)
-        columns = {
-            "image": sources,
-            "target": _pair_by_official_names(sources, targets, official, split)
-            if named
-            else pair_files(sources, targets),
-        } | {
-            side: pair_files(sources, list_files(folders[side]), key=_shot_name)
-            for side in ("left", "right")
-            if side in folders
-        }
+        sources = list_files(folders["image"])
+        targets = list_files(folders["target"])
+        has_official_names = any(source.stem in official for source in sources)
+        if has_official_names:
+            targets = _pair_by_official_names(sources, targets, official, split)
+        else:
+            targets = pair_files(sources, targets)
+        columns = {"image": sources, "target": targets}
+        for side in ("left", "right"):
+            if side in folders:
+                columns[side] = pair_files(sources, list_files(folders[side]), key=_shot_name)
         if len(sources) > len(official) or (len(sources) < len(official) and not partial):
             raise _wrong_count_error(folders["image"], sources, official, split)
-        order = list(official) if named else [source.stem for source in sources]
+        order = list(official) if has_official_names else [source.stem for source in sources]
         settings = _read_settings(folders["image"], order, len(official)) if split == "test" else {}
         super().__init__(build_entries(columns, settings), bit_depth=16, count=len(official))
 
@@ -148,9 +147,10 @@ def _find_folders(card: DatasetCard, root: Path, split: DpdSplit) -> dict[str, P
             raise missing_dataset_error(
                 card, root, f"{left or right} is there without the other view"
             )
-        return {"image": source, "target": target} | (
-            {"left": left, "right": right} if left and right else {}
-        )
+        folders = {"image": source, "target": target}
+        if left is not None and right is not None:
+            folders |= {"left": left, "right": right}
+        return folders
     raise missing_dataset_error(card, root, f"no {split} pictures")
 
 
@@ -161,7 +161,7 @@ def _pair_by_official_names(
     name.
     """
     by_stem = index_by_key(targets)
-    chosen: list[Path] = []
+    partners: list[Path] = []
     for source in index_by_key(sources).values():
         if source.stem not in official:
             raise DataError(
@@ -174,24 +174,23 @@ def _pair_by_official_names(
                 f"{source}: its target {official[source.stem]} is not in the target folder; "
                 f"restore it"
             )
-        chosen.append(target)
-    if left_over := [target for target in targets if target not in set(chosen)]:
-        raise DataError(
-            f"{left_over[0]}: is the target of no source in the {split} folder; restore the source"
-        )
-    return chosen
+        partners.append(target)
+    for target in targets:
+        if target not in partners:
+            raise DataError(
+                f"{target}: is the target of no source in the {split} folder; restore the source"
+            )
+    return partners
 
 
 def _wrong_count_error(
     folder: Path, sources: Sequence[Path], official: Mapping[str, str], split: DpdSplit
 ) -> DataError:
-    have = {source.stem for source in sources}
-    missing = [name for name in official if name not in have]
-    first = (
-        f" ({len(missing)} are missing, the first is {missing[0]})"
-        if 0 < len(missing) < len(official)
-        else ""
-    )
+    names = {source.stem for source in sources}
+    missing = [name for name in official if name not in names]
+    first = ""
+    if 0 < len(missing) < len(official):
+        first = f" ({len(missing)} are missing, the first is {missing[0]})"
     return DataError(
         f"{folder}: has {len(sources)} pictures, but the official {split} split has "
         f"{len(official)}{first}. A score on "
@@ -204,7 +203,9 @@ def _shot_name(path: Path) -> str:
     """Return the name of the shot: 1P0A0917 for 1P0A0917.png and for its views 1P0A0917_L.png and
     1P0A0917_R.png.
     """
-    return path.stem[:-2] if path.stem.upper().endswith(_VIEW_MARKS) else path.stem
+    if path.stem.upper().endswith(_VIEW_MARKS):
+        return path.stem[:-2]
+    return path.stem
 
 
 def _read_settings(sources: Path, order: Sequence[str], count: int) -> dict[str, dict[str, Scalar]]:
@@ -213,29 +214,27 @@ def _read_settings(sources: Path, order: Sequence[str], count: int) -> dict[str,
     It is empty where there are none, or where a part of the split has lost the names that the
     positions refer to.
     """
-    folder = next(
-        (
-            near
-            for near in sources.parents[:2]
-            if all(path.is_file() for path in _label_files(near))
-        ),
-        None,
-    )
+    labelled = (near for near in sources.parents[:2] if _has_label_files(near))
+    folder = next(labelled, None)
     if folder is None or len(order) != count:
         return {}
-    found: dict[int, str] = {}
+    settings: dict[int, str] = {}
     total = 0
     for setting, path in zip(_SETTINGS, _label_files(folder), strict=True):
         positions = _read_positions(path)
         total += len(positions)
-        found |= dict.fromkeys(positions, setting)
-    if total != count or set(found) != set(range(1, count + 1)):
+        settings |= dict.fromkeys(positions, setting)
+    if total != count or set(settings) != set(range(1, count + 1)):
         raise DataError(
             f"{folder}: indoor_labels.npy and outdoor_labels.npy must together name each of the "
             f"positions 1 to {count} "
             f"once; restore or remove them"
         )
-    return {name: {"setting": found[position]} for position, name in enumerate(order, start=1)}
+    return {name: {"setting": settings[position]} for position, name in enumerate(order, start=1)}
+
+
+def _has_label_files(folder: Path) -> bool:
+    return all(path.is_file() for path in _label_files(folder))
 
 
 def _label_files(folder: Path) -> list[Path]:

@@ -59,10 +59,10 @@ class Folder(FileDataset):
 def _find_inputs(card: DatasetCard, folder: Path) -> Path:
     if not folder.is_dir():
         raise missing_dataset_error(card, folder, "no such folder")
-    found = find_folder(folder, "input") or folder
-    if not list_files(found):
+    inputs = find_folder(folder, "input") or folder
+    if not list_files(inputs):
         raise missing_dataset_error(card, folder, "no pictures")
-    return found
+    return inputs
 
 
 def _pair_subfolders(
@@ -73,7 +73,7 @@ def _pair_subfolders(
     """
     if find_folder(folder, "input") is None:
         return {}
-    found = {role: place for role in _ROLES if (place := find_folder(folder, role))}
-    if ("left" in found) != ("right" in found):
+    folders = {role: place for role in _ROLES if (place := find_folder(folder, role))}
+    if ("left" in folders) != ("right" in folders):
         raise missing_dataset_error(card, folder, "only one of left/ and right/")
-    return {role: pair_files(images, list_files(place), how) for role, place in found.items()}
+    return {role: pair_files(images, list_files(place), how) for role, place in folders.items()}

@@ -109,13 +109,18 @@ class FileDataset(Dataset):
         """
         entry = self.entry(sample_id)
         pictures, bit_depth = self.read_pictures(entry)
-        mask = pictures.get("mask")
+        views = None
+        if "left" in pictures:
+            views = (pictures["left"], pictures["right"])
+        mask = None
+        if "mask" in pictures:
+            mask = pictures["mask"][..., 0] > 0.5
         return Sample(
             id=sample_id,
             image=pictures["image"],
             target=pictures.get("target"),
-            views=(pictures["left"], pictures["right"]) if "left" in pictures else None,
-            mask=None if mask is None else mask[..., 0] > 0.5,
+            views=views,
+            mask=mask,
             bit_depth=bit_depth["image"],
             scene=entry.scene,
             meta=entry.meta,
@@ -138,9 +143,10 @@ class FileDataset(Dataset):
         """Return the pictures and their bits per channel, by role, with promised depth and sizes
         checked.
         """
-        decoded = {role: imageio.read(path) for role, path in entry.pictures.items()}
-        pictures = {role: picture for role, (picture, _) in decoded.items()}
-        bit_depth = {role: depth for role, (_, depth) in decoded.items()}
+        pictures: dict[str, Picture] = {}
+        bit_depth: dict[str, int] = {}
+        for role, path in entry.pictures.items():
+            pictures[role], bit_depth[role] = imageio.read(path)
         self._check_depth(entry, bit_depth)
         self.check_sizes(entry, {role: pixel_size(picture) for role, picture in pictures.items()})
         return pictures, bit_depth
@@ -149,39 +155,35 @@ class FileDataset(Dataset):
         """Raise DataError unless the pictures, whose sizes are given by role, fit together: here,
         are of one size.
         """
-        for role, found in sizes.items():
-            check_same_size(entry.files[role], found, entry.files["image"], sizes["image"])
+        for role, role_size in sizes.items():
+            check_same_size(entry.files[role], role_size, entry.files["image"], sizes["image"])
 
     def _check_headers(self, entry: SampleFiles) -> None:
         headers = {role: imageio.read_header(path) for role, path in entry.pictures.items()}
         self._check_depth(entry, {role: header.bit_depth for role, header in headers.items()})
-        self.check_sizes(
-            entry, {role: (header.width, header.height) for role, header in headers.items()}
-        )
+        sizes = {role: (header.width, header.height) for role, header in headers.items()}
+        self.check_sizes(entry, sizes)
 
     def _check_depth(self, entry: SampleFiles, bit_depth: Mapping[str, int]) -> None:
-        for role, found in bit_depth.items():
-            if self._bit_depth not in (None, found):
+        for role, bits in bit_depth.items():
+            if self._bit_depth not in (None, bits):
                 raise DataError(
-                    f"{entry.files[role]}: has {found} bits per channel, but {self.card.title} "
+                    f"{entry.files[role]}: has {bits} bits per channel, but {self.card.title} "
                     f"has {self._bit_depth}: "
                     f"this is a converted copy. Get the original files, or measure on the copy "
                     f"with folder:path=..."
                 )
 
     def _annotate_card(self, count: int | None) -> None:
-        found = (
-            f"{len(self._entries)} of {count} samples found."
-            if count
-            else f"{len(self._entries)} samples found."
-        )
+        of_all = f" of {count}" if count else ""
+        completeness = f"{len(self._entries)}{of_all} samples found."
         has_target = all("target" in entry.files for entry in self._entries.values())
         # The class's card describes the set, the instance's this copy of it.
         self.card = replace(
             self.card,
             count=count,
             has_target=has_target,
-            notes=f"{self.card.notes} {found}".strip(),
+            notes=f"{self.card.notes} {completeness}".strip(),
         )
 
 
@@ -191,49 +193,46 @@ class FileDataset(Dataset):
 
 def natural_key(path: Path) -> tuple[list[str | int], str]:
     """Return a sort key in which image2 comes before image10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [int(part) if part.isdecimal() else part for part in parts], path.name
+    return [_natural_part(part) for part in re.split(r"(\d+)", path.name.casefold())], path.name
+
+
+def _natural_part(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
 
 
 def list_files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path]:
     """Return the files of a folder with one of `suffixes` (in any case), in natural order; hidden
     ones do not count.
     """
-    allowed = set(suffixes)
-    named = [path for path in folder.iterdir() if path.suffix.lower() in allowed]
-    visible = [path for path in named if not path.name.startswith(".")]
-    return sorted((path for path in visible if path.is_file()), key=natural_key)
+    lower_suffixes = set(suffixes)
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in lower_suffixes]
+    files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
+    return sorted(files, key=natural_key)
 
 
 def find_folder(root: Path, *candidates: str) -> Path | None:
     """Return the first of the relative `candidates` that is a folder under `root`, whatever the
     case of its name.
     """
-    return next(
-        (
-            found
-            for candidate in candidates
-            if (found := _descend_folders(root, candidate.split("/")))
-        ),
-        None,
-    )
+    for candidate in candidates:
+        folder: Path | None = root
+        for name in candidate.split("/"):
+            folder = folder and _find_subfolder(folder, name)
+        if folder is not None:
+            return folder
+    return None
 
 
-def _descend_folders(folder: Path, names: Sequence[str]) -> Path | None:
-    for name in names:
-        exact = folder / name
-        if exact.is_dir():
-            folder = exact
-            continue
-        inside = sorted(folder.iterdir()) if folder.is_dir() else []
-        match = next(
-            (path for path in inside if path.name.casefold() == name.casefold() and path.is_dir()),
-            None,
-        )
-        if match is None:
-            return None
-        folder = match
-    return folder
+def _find_subfolder(folder: Path, name: str) -> Path | None:
+    exact = folder / name
+    if exact.is_dir():
+        return exact
+    if not folder.is_dir():
+        return None
+    for path in sorted(folder.iterdir()):
+        if path.name.casefold() == name.casefold() and path.is_dir():
+            return path
+    return None
 
 
 def missing_dataset_error(card: DatasetCard, root: Path, why: str = "not found") -> DataError:
@@ -325,30 +324,34 @@ def _pair_by_order(images: Sequence[Path], partners: Sequence[Path]) -> list[Pat
 
 
 def _pair_by_key(images: Sequence[Path], partners: Sequence[Path], key: PairingKey) -> list[Path]:
-    by_key, wanted = index_by_key(partners, key), index_by_key(images, key)
+    partner_of_key = index_by_key(partners, key)
+    image_of_key = index_by_key(images, key)
     for path in (*images, *partners):
-        if key(path) not in by_key or key(path) not in wanted:
+        if key(path) not in partner_of_key or key(path) not in image_of_key:
             other = _name_folder(partners if path in images else images)
             raise DataError(
                 f"{path}: has no partner in {other}; every file needs one of the same name. "
                 f"Restore it"
             )
-    return [by_key[key(path)] for path in images]
+    return [partner_of_key[key(path)] for path in images]
 
 
 def index_by_key(paths: Sequence[Path], key: PairingKey = file_stem) -> dict[object, Path]:
     """Return key -> file; raises DataError if two files have the same key."""
-    found: dict[object, Path] = {}
+    path_of_key: dict[object, Path] = {}
     for path in paths:
-        if (first := found.setdefault(key(path), path)) != path:
+        first = path_of_key.setdefault(key(path), path)
+        if first != path:
             raise DataError(
                 f"{path}: stands for the same sample as {first.name}; remove one of them"
             )
-    return found
+    return path_of_key
 
 
 def _name_folder(paths: Sequence[Path]) -> str:
-    return str(paths[0].parent) if paths else "an empty folder"
+    if not paths:
+        return "an empty folder"
+    return str(paths[0].parent)
 
 
 def pixel_size(array: NDArray[Any]) -> PixelSize:
@@ -356,12 +359,14 @@ def pixel_size(array: NDArray[Any]) -> PixelSize:
     return array.shape[1], array.shape[0]
 
 
-def check_same_size(path: Path, found: PixelSize, reference: Path, expected: PixelSize) -> None:
+def check_same_size(
+    path: Path, size: PixelSize, reference: Path, reference_size: PixelSize
+) -> None:
     """Raise DataError unless the picture in `path` has the size of the one in `reference`."""
-    if found != expected:
+    if size != reference_size:
         raise DataError(
-            f"{path}: is {found[0]}x{found[1]} px, but {reference} is "
-            f"{expected[0]}x{expected[1]}; the files of a "
+            f"{path}: is {size[0]}x{size[1]} px, but {reference} is "
+            f"{reference_size[0]}x{reference_size[1]}; the files of a "
             f"sample must have one size. Get undamaged originals"
         )
 

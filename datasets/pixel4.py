@@ -124,20 +124,15 @@ class Pixel4(FileDataset):
         targets = folder and find_folder(folder, "gt_all_in_focus_im")
         if folder is None or targets is None:
             raise missing_dataset_error(self.card, root)
-        left, right = (
-            [path for path in list_files(folder) if _side_name(path) == side]
-            for side in ("left", "right")
-        )
-        rows = zip(
-            left,
-            pair_files(left, right, "name", _scene_name),
-            pair_files(left, list_files(targets), "name", _scene_name),
-            strict=True,
-        )
-        entries = {
-            _scene_name(row[0]): SampleFiles(files=dict(zip(_ROLES, row, strict=True)))
-            for row in rows
-        }
+        views = list_files(folder)
+        left = [path for path in views if _side_name(path) == "left"]
+        right = [path for path in views if _side_name(path) == "right"]
+        right = pair_files(left, right, "name", _scene_name)
+        sharp = pair_files(left, list_files(targets), "name", _scene_name)
+        entries = {}
+        for row in zip(left, right, sharp, strict=True):
+            files = dict(zip(_ROLES, row, strict=True))
+            entries[_scene_name(files["left"])] = SampleFiles(files=files)
         self._tone = tone
         self._folder = folder
         super().__init__(entries, parameters={"tone": tone}, bit_depth=16)
@@ -149,11 +144,12 @@ class Pixel4(FileDataset):
         check_same_size(entry.files["right"], sizes["right"], entry.files["left"], sizes["left"])
         for whole, inner in zip(sizes["left"], sizes["target"], strict=True):
             if 2 * whole != 3 * inner or (whole - inner) % 2 or whole - inner < 2 * _MARGIN:
-                target, view = ("{}x{} px".format(*sizes[role]) for role in ("target", "left"))
+                target = sizes["target"]
+                view = sizes["left"]
                 raise DataError(
-                    f"{entry.files['target']}: is {target}, which is not the central two thirds of "
-                    f"{entry.files['left']} ({view}). The originals are 1344x1008 in 2016x1512; "
-                    f"get those"
+                    f"{entry.files['target']}: is {target[0]}x{target[1]} px, which is not the "
+                    f"central two thirds of {entry.files['left']} ({view[0]}x{view[1]} px). The "
+                    f"originals are 1344x1008 in 2016x1512; get those"
                 )
 
     def load(self, sample_id: str) -> Sample:
@@ -199,23 +195,27 @@ class Pixel4(FileDataset):
             DataError: if one file is missing or damaged, or they do not hold as many PSFs of the
                 same size.
         """
-        found = find_folder(self._folder, "calibration")
-        paths = [found / f"blur_kernels_{side}.npy" for side in ("left", "right")] if found else []
-        if not any(path.exists() for path in paths):
+        folder = find_folder(self._folder, "calibration")
+        if folder is None:
             return {}
-        left, right = (_read_kernels(path) for path in paths)
+        left_path = folder / "blur_kernels_left.npy"
+        right_path = folder / "blur_kernels_right.npy"
+        if not left_path.exists() and not right_path.exists():
+            return {}
+        left = _read_kernels(left_path)
+        right = _read_kernels(right_path)
         if left.shape != right.shape:
             raise DataError(
-                f"{paths[1]}: holds PSFs of shape {right.shape}, {paths[0].name} of {left.shape}; "
-                f"get both"
+                f"{right_path}: holds PSFs of shape {right.shape}, {left_path.name} of "
+                f"{left.shape}; get both"
             )
         return {"left": left, "right": right, "combined": (left + right) / 2}
 
     def _picture(self, linear: Plane) -> Picture:
-        clipped = np.clip(linear, 0, 1)
-        return np.repeat(
-            (to_srgb(clipped) if self._tone == "srgb" else clipped)[..., None], 3, axis=2
-        )
+        green = np.clip(linear, 0, 1)
+        if self._tone == "srgb":
+            green = to_srgb(green)
+        return np.repeat(green[..., None], 3, axis=2)
 
 
 def _read_kernels(path: Path) -> NDArray[np.float64]:
@@ -223,34 +223,29 @@ def _read_kernels(path: Path) -> NDArray[np.float64]:
     any.
     """
     try:
-        stored = np.load(path, allow_pickle=False)
+        psfs = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); get the original file") from error
-    if (
-        not isinstance(stored, np.ndarray)
-        or stored.dtype.kind != "f"
-        or stored.ndim != 3
-        or 0 in stored.shape
-    ):
+    is_array = isinstance(psfs, np.ndarray) and psfs.dtype.kind == "f"
+    if not is_array or psfs.ndim != 3 or 0 in psfs.shape:
         raise DataError(f"{path}: expected N x h x w PSFs of floating point; get the original file")
-    if any(size % 2 == 0 for size in stored.shape[1:]):
+    if any(size % 2 == 0 for size in psfs.shape[1:]):
         raise DataError(
-            f"{path}: expected PSFs of odd height and width, got {stored.shape}; get the original "
+            f"{path}: expected PSFs of odd height and width, got {psfs.shape}; get the original "
             f"file"
         )
-    kernels = stored.astype(np.float64)
+    kernels = psfs.astype(np.float64)
     total = kernels.sum(axis=(1, 2), keepdims=True)
     if not (np.isfinite(kernels).all() and (total > 0).all()):
         raise DataError(
             f"{path}: holds a PSF that is not finite or has no light; get the original file"
         )
-    normalised: NDArray[np.float64] = kernels / total
-    return normalised
+    return np.asarray(kernels / total)
 
 
-def _linear_light(stored: Plane) -> Plane:
+def _linear_light(sensor: Plane) -> Plane:
     """Return sensor values without black level, on the scale of the targets."""
-    light: Plane = np.maximum((stored - np.float32(BLACK)) * np.float32(SCALE), np.float32(0))
+    light: Plane = np.maximum((sensor - np.float32(BLACK)) * np.float32(SCALE), np.float32(0))
     return light
 
 
@@ -261,23 +256,25 @@ def _combine_views(left: Plane, right: Plane) -> Plane:
 
 def _register_views(left: Plane, right: Plane, target: Plane) -> _RegisteredScene:
     """Bring both views onto the target; raises ValueError if that cannot be done."""
-    left, right = (
-        _centre_frame(view, target.shape[0], target.shape[1], _MARGIN) for view in (left, right)
-    )
+    height, width = target.shape
+    left = _centre_frame(left, height, width, _MARGIN)
+    right = _centre_frame(right, height, width, _MARGIN)
     inside = np.s_[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     shift = estimate_shift(to_srgb(_combine_views(left, right))[inside], to_srgb(target))
     if max(abs(shift.dy), abs(shift.dx)) > _MARGIN / 2:
         raise ValueError(
             f"seems displaced by ({shift.dx:.1f}, {shift.dy:.1f}) px, more than {_MARGIN / 2:.0f}"
         )
-    left, right = (resample_plane(view, shift, _MARGIN) for view in (left, right))
+    left = resample_plane(left, shift, _MARGIN)
+    right = resample_plane(right, shift, _MARGIN)
     gain = fit_gain(_combine_views(left, right), target)
     return _RegisteredScene(left * np.float32(gain), right * np.float32(gain), target, shift, gain)
 
 
 def _centre_frame(view: Plane, height: int, width: int, margin: int) -> Plane:
     """Return the centred frame of a size, with a margin on every side."""
-    top, left = (view.shape[0] - height) // 2 - margin, (view.shape[1] - width) // 2 - margin
+    top = (view.shape[0] - height) // 2 - margin
+    left = (view.shape[1] - width) // 2 - margin
     return view[top : top + height + 2 * margin, left : left + width + 2 * margin]
 
 

@@ -48,13 +48,16 @@ class RealDof(FileDataset):
         """Find the pairs under `root`; raises DataError if they are missing, unpaired or of unequal
         size.
         """
-        found = (
-            (find_folder(root, source), find_folder(root, target)) for source, target in _LAYOUTS
-        )
-        source, target = next((both for both in found if all(both)), (None, None))
-        if source is None or target is None:
-            raise missing_dataset_error(self.card, root)
+        source, target = self._find_pair(root)
         images = list_files(source)
-        super().__init__(
-            build_entries({"image": images, "target": pair_files(images, list_files(target))})
-        )
+        targets = pair_files(images, list_files(target))
+        super().__init__(build_entries({"image": images, "target": targets}))
+
+    def _find_pair(self, root: Path) -> tuple[Path, Path]:
+        """Return the folders of the first layout of which both are there."""
+        for source_name, target_name in _LAYOUTS:
+            source = find_folder(root, source_name)
+            target = find_folder(root, target_name)
+            if source is not None and target is not None:
+                return source, target
+        raise missing_dataset_error(self.card, root)

@@ -19,13 +19,11 @@ from skimage.registration import phase_cross_correlation
 
 from benchmark.arrays import FloatArray
 
-_FINE, _COARSE = (
-    3.0,
-    12.0,
-)  # sigma of the band-pass in px: below, defocus has removed one side; above, light changes
-_TILES_DOWN = (
-    3  # side of a square tile: the picture's height divided by this; neighbours overlap by half
-)
+# Sigmas of the band-pass in px: below, defocus has removed one side; above, light changes.
+_FINE = 3.0
+_COARSE = 12.0
+# Side of a square tile: the picture's height divided by this; neighbours overlap by half.
+_TILES_DOWN = 3
 _STEPS_PER_PIXEL = 20
 _LIGHT = 12.0  # sigma in px of the smoothing before brightness is compared
 _FLAT = 1e-6  # band-pass contrast below which a tile has no texture
@@ -60,7 +58,8 @@ def estimate_shift(moving: FloatArray, fixed: FloatArray) -> Shift:
     """
     if moving.shape != fixed.shape:
         raise ValueError(f"cannot register pictures of sizes {moving.shape} and {fixed.shape}")
-    moving, fixed = _band_pass(moving), _band_pass(fixed)
+    moving = _band_pass(moving)
+    fixed = _band_pass(fixed)
     first, _, _ = _median_displacement(moving, fixed)
     # A tile's window holds only a part of the displaced content, which draws the estimate towards
     # zero by a few per cent. What is left after moving by the first estimate is too small to suffer
@@ -80,9 +79,11 @@ def fit_gain(moving: FloatArray, fixed: FloatArray) -> float:
     Raises:
         ValueError: if one of the pictures is black.
     """
-    here, there = ndimage.gaussian_filter(moving, _LIGHT), ndimage.gaussian_filter(fixed, _LIGHT)
+    here = ndimage.gaussian_filter(moving, _LIGHT)
+    there = ndimage.gaussian_filter(fixed, _LIGHT)
     lit = here > 0.1 * here.mean()
-    if not lit.any() or not (gain := float(np.median(there[lit] / here[lit]))) > 0:
+    gain = float(np.median(there[lit] / here[lit])) if lit.any() else 0.0
+    if not gain > 0:
         raise ValueError("cannot compare the brightness of black pictures")
     return gain
 
@@ -93,26 +94,26 @@ def resample_plane(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.f
 
     The interpolator is a spline of order 5, which passes nearly the whole band.
     """
-    moved = ndimage.shift(plane, (shift.dy, shift.dx), output=np.float32, order=5, mode="nearest")
-    return np.ascontiguousarray(moved[margin:-margin, margin:-margin])
+    whole = ndimage.shift(plane, (shift.dy, shift.dx), output=np.float32, order=5, mode="nearest")
+    return np.ascontiguousarray(whole[margin:-margin, margin:-margin])
 
 
 def _median_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[FloatArray, float, int]:
     """Return the median displacement (dy, dx) of the better half of the tiles, their spread and
     their number.
     """
-    found = np.array(list(_tile_displacements(moving, fixed)))
-    if not len(found):
+    tiles = np.array(list(_tile_displacements(moving, fixed)))
+    if not len(tiles):
         raise ValueError("cannot register pictures without texture")
-    better = found[found[:, 2] >= np.median(found[:, 2]), :2]
+    correlation = tiles[:, 2]
+    better = tiles[correlation >= np.median(correlation), :2]
     middle = np.median(better, axis=0)
     return middle, float(np.median(np.abs(better - middle))), len(better)
 
 
 def _band_pass(plane: FloatArray) -> FloatArray:
-    fine, coarse = (
-        ndimage.gaussian_filter(plane, sigma, output=np.float64) for sigma in (_FINE, _COARSE)
-    )
+    fine = ndimage.gaussian_filter(plane, _FINE, output=np.float64)
+    coarse = ndimage.gaussian_filter(plane, _COARSE, output=np.float64)
     return np.asarray(fine - coarse)
 
 
@@ -125,7 +126,8 @@ def _tile_displacements(
     for top in range(0, moving.shape[0] - side + 1, side // 2):
         for left in range(0, moving.shape[1] - side + 1, side // 2):
             tile = np.s_[top : top + side, left : left + side]
-            if min(moving[tile].std(), fixed[tile].std()) > _FLAT:
+            texture = min(moving[tile].std(), fixed[tile].std())
+            if texture > _FLAT:
                 yield _tile_displacement(moving[tile] * window, fixed[tile] * window)
 
 
@@ -133,8 +135,5 @@ def _tile_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[float, fl
     (dy, dx), error, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
         fixed, moving, upsample_factor=_STEPS_PER_PIXEL, normalization=None
     )
-    return (
-        float(dy),
-        float(dx),
-        float(1 - np.square(error)),
-    )  # scikit-image's error is sqrt(1 - correlation^2)
+    correlation = float(1 - np.square(error))  # scikit-image's error is sqrt(1 - correlation^2)
+    return float(dy), float(dx), correlation

@@ -120,24 +120,23 @@ class Rtf(FileDataset):
         if base is None:
             raise missing_dataset_error(self.card, root)
         versions = _find_versions(base)
-        wanted = {"none": [_CLEAN], "files": [name for name in versions if name != _CLEAN]}.get(
-            noise, [noise]
-        )
-        if not wanted or not set(wanted) <= versions.keys():
+        names = _version_names(noise, list(versions))
+        if not names or not set(names) <= versions.keys():
             has = ", ".join(versions) or "none"
             raise missing_dataset_error(
                 self.card, root, f"{base} has no pictures for noise={noise}; its versions: {has}"
             )
-        found: dict[str, SampleFiles] = {}
-        for version in wanted:
-            found |= _version_entries(self.card, base, versions[version], version)
-        super().__init__(found)
+        entries: dict[str, SampleFiles] = {}
+        for name in names:
+            entries |= _version_entries(self.card, base, versions[name], name)
+        super().__init__(entries)
 
     def load(self, sample_id: str) -> Sample:
         """Return a sample with its blur map (sigma in px) where there is one; raises DataError if a
         file is damaged.
         """
-        sample, entry = super().load(sample_id), self.entry(sample_id)
+        sample = super().load(sample_id)
+        entry = self.entry(sample_id)
         if "blur_map" not in entry.files:
             return sample
         radius = _read_radius(entry.files["blur_map"])
@@ -160,6 +159,14 @@ def sigma_of_radius(radius: NDArray[np.floating[Any]]) -> Map:
     return np.asarray(sigmas[nearest], dtype=np.float32)
 
 
+def _version_names(noise: ShippedNoise, versions: list[str]) -> list[str]:
+    if noise == "none":
+        return [_CLEAN]
+    if noise == "files":
+        return [name for name in versions if name != _CLEAN]
+    return [noise]
+
+
 def _find_versions(base: Path) -> dict[str, Path]:
     """Return version name -> folder of its pictures; a layout without sub-folders has the clean
     version alone.
@@ -167,50 +174,45 @@ def _find_versions(base: Path) -> dict[str, Path]:
     image = find_folder(base, "image")
     if image is None:
         return {_CLEAN: base}
-    inside = {
-        path.name: path for path in sorted(image.iterdir()) if path.is_dir() and list_files(path)
-    }
-    return inside or {_CLEAN: image}
+    folders = [path for path in sorted(image.iterdir()) if path.is_dir()]
+    versions = {folder.name: folder for folder in folders if list_files(folder)}
+    return versions or {_CLEAN: image}
 
 
 def _version_entries(
     card: DatasetCard, base: Path, folder: Path, version: str
 ) -> dict[str, SampleFiles]:
     images = [path for path in list_files(folder) if not _is_named_sharp(path)]
-    places = [
-        place
-        for name in (f"GT/{version}", "GT", "map", "maps")
-        if (place := find_folder(base, name))
-    ]
-    sharp = [list_files(place) for place in places] + [
-        [path for path in list_files(base) if _is_named_sharp(path)]
-    ]
+    candidates = (find_folder(base, name) for name in (f"GT/{version}", "GT", "map", "maps"))
+    places = [place for place in candidates if place is not None]
+    sharp = [list_files(place) for place in places]
+    sharp.append([path for path in list_files(base) if _is_named_sharp(path)])
     maps = [list_files(place, [".mat"]) for place in (*places, base)]
     columns = {"image": images}
-    columns |= {
-        role: _pair_first_files(images, lists)
-        for role, lists in (("target", sharp), ("blur_map", maps))
-        if any(lists)
-    }
+    if any(sharp):
+        columns["target"] = _pair_first_files(images, sharp)
+    if any(maps):
+        columns["blur_map"] = _pair_first_files(images, maps)
     if len(columns) == 1:
         raise missing_dataset_error(
             card, base.parent, f"{base} has neither all-in-focus pictures nor maps"
         )
-    mark, facts = ("", {}) if version == _CLEAN else (f"@{version}", {"noise_folder": version})
-    rows = zip(*columns.values(), strict=True)
-    return {
-        f"{number_in_name(row[0]):02d}{mark}": SampleFiles(
-            files=dict(zip(columns, row, strict=True)),
-            scene=f"{number_in_name(row[0]):02d}",
-            meta=facts,
-        )
-        for row in rows
-    }
+    entries = {}
+    for row in zip(*columns.values(), strict=True):
+        files = dict(zip(columns, row, strict=True))
+        scene = f"{number_in_name(files['image']):02d}"
+        if version == _CLEAN:
+            entries[scene] = SampleFiles(files=files, scene=scene)
+        else:
+            meta = {"noise_folder": version}
+            entries[f"{scene}@{version}"] = SampleFiles(files=files, scene=scene, meta=meta)
+    return entries
 
 
 def _pair_first_files(images: Sequence[Path], lists: Sequence[Sequence[Path]]) -> list[Path]:
     """Pair by number with the first place that has files."""
-    return pair_files(images, next(found for found in lists if found), "name", key=number_in_name)
+    partners = next(files for files in lists if files)
+    return pair_files(images, partners, "name", key=number_in_name)
 
 
 def _is_named_sharp(path: Path) -> bool:
@@ -218,15 +220,15 @@ def _is_named_sharp(path: Path) -> bool:
 
 
 def _read_radius(path: Path) -> NDArray[np.float64]:
-    expected = (
+    expectation = (
         "expected a MATLAB file (version 5 to 7.2) with a matrix blurMap of disk radii in pixels"
     )
     try:
         radius = np.asarray(loadmat(path, variable_names=["blurMap"])["blurMap"], dtype=np.float64)
     except Exception as error:  # the reader raises anything on damaged bytes
-        raise DataError(f"{path}: cannot be read ({error}); {expected}. Restore it") from error
+        raise DataError(f"{path}: cannot be read ({error}); {expectation}. Restore it") from error
     if radius.ndim != 2 or not np.isfinite(radius).all() or (radius < 0).any():
         raise DataError(
-            f"{path}: holds {radius.shape} values that are not all radii; {expected}. Restore it"
+            f"{path}: holds {radius.shape} values that are not all radii; {expectation}. Restore it"
         )
     return radius

@@ -128,19 +128,18 @@ class Simulated(FileDataset):
                 "the two"
             )
         self._recipe = _RenderRecipe(psf, float(max_radius), seed, views, bits, size)
-        pictures = (
-            _bundled_photographs()
-            if source is None
-            else _find_photographs(self.card, source.expanduser().resolve())
-        )
+        if source is None:
+            pictures = _bundled_photographs()
+        else:
+            pictures = _find_photographs(self.card, source.expanduser().resolve())
         facts = {"psf": psf, "max_radius": float(max_radius)}
-        found = {name: _photograph_entry(picture, facts) for name, picture in pictures.items()}
-        super().__init__(found, parameters={**asdict(self._recipe), "size": size or 0})
+        entries = {name: _photograph_entry(picture, facts) for name, picture in pictures.items()}
+        super().__init__(entries, parameters={**asdict(self._recipe), "size": size or 0})
 
     def load(self, sample_id: str) -> Sample:
         """Return the rendered picture, with the sharp one as target, and the true blur map."""
         entry = self.entry(sample_id)
-        made = _render_scene(
+        scene = _render_scene(
             sample_id,
             entry.files["image"],
             entry.files.get("depth"),
@@ -149,10 +148,10 @@ class Simulated(FileDataset):
         )
         return Sample(
             id=sample_id,
-            image=made.image,
-            target=made.sharp,
-            views=made.views,
-            blur_map=(np.abs(made.radius) / 2).astype(np.float32),
+            image=scene.image,
+            target=scene.sharp,
+            views=scene.views,
+            blur_map=(np.abs(scene.radius) / 2).astype(np.float32),
             bit_depth=self._recipe.bits,
             meta=entry.meta,
         )
@@ -177,9 +176,13 @@ def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, Path]:
     """Return id -> sharp picture: the pictures of a folder, and those in its sub-folders that have
     a disparity map.
     """
-    inside = folder.iterdir() if folder.is_dir() else ()
-    entries = sorted((path for path in inside if not path.name.startswith(".")), key=natural_key)
-    pictures = {path: picture for path in entries if (picture := _sharp_picture(path))}
+    inside = list(folder.iterdir()) if folder.is_dir() else []
+    visible = [path for path in inside if not path.name.startswith(".")]
+    pictures: dict[Path, Path] = {}
+    for path in sorted(visible, key=natural_key):
+        picture = _sharp_picture(path)
+        if picture is not None:
+            pictures[path] = picture
     if not pictures:
         why = "holds no sharp picture" if folder.is_dir() else "no such folder"
         raise DataError(f"simulated: {folder}: {why}. Give source=DIR with\n{card.layout}")
@@ -191,32 +194,32 @@ def _sharp_picture(path: Path) -> Path | None:
     map.
     """
     if path.is_dir():
-        return next((picture for name in _DEPTHS if _disparity_map(picture := path / name)), None)
-    pictured = path.suffix.lower() in PICTURE_SUFFIXES
-    return (
-        path
-        if pictured and not any(_disparity_map(path.with_name(name)) == path for name in _DEPTHS)
-        else None
-    )
+        pictures = (path / name for name in _DEPTHS)
+        return next((picture for picture in pictures if _disparity_map(picture)), None)
+    is_map = any(_disparity_map(path.with_name(name)) == path for name in _DEPTHS)
+    if is_map or path.suffix.lower() not in PICTURE_SUFFIXES:
+        return None
+    return path
 
 
 def _disparity_map(picture: Path) -> Path | None:
     """Return the disparity map that belongs to a picture, if both are there."""
-    depth = picture.with_name(_DEPTHS.get(picture.name, picture.name))
-    return depth if depth != picture and depth.is_file() and picture.is_file() else None
+    if picture.name not in _DEPTHS:
+        return None
+    depth = picture.with_name(_DEPTHS[picture.name])
+    if not depth.is_file() or not picture.is_file():
+        return None
+    return depth
 
 
 def _photograph_entry(picture: Path, facts: Mapping[str, Scalar]) -> SampleFiles:
-    files = {
-        "image": picture,
-        "target": picture,
-    }  # rendered from, and compared with, the same sharp picture
-    if depth := _disparity_map(picture):
+    # Rendered from, and compared with, the same sharp picture.
+    files = {"image": picture, "target": picture}
+    depth = _disparity_map(picture)
+    if depth is not None:
         files["depth"] = depth
-    return SampleFiles(
-        files=files,
-        meta={**facts, "source": picture.name, "map": "measured" if depth else "invented"},
-    )
+    map_origin = "measured" if depth else "invented"
+    return SampleFiles(files=files, meta={**facts, "source": picture.name, "map": map_origin})
 
 
 # Rendering
@@ -241,19 +244,18 @@ def _render_scene(
         radius = scenes.radius_from_depth(values, recipe.max_radius, focus=random.uniform(0.2, 0.8))
         radius = scenes.align_depth_edges(radius, sharp)
     image, views = _photograph_scene(sharp, radius, recipe)
-    return _RenderedScene(
-        image=_round_to_bits(image, recipe.bits),
-        views=views
-        and (_round_to_bits(views[0], recipe.bits), _round_to_bits(views[1], recipe.bits)),
-        sharp=sharp,
-        radius=radius,
-    )
+    image = _round_to_bits(image, recipe.bits)
+    if views is not None:
+        views = (_round_to_bits(views[0], recipe.bits), _round_to_bits(views[1], recipe.bits))
+    return _RenderedScene(image=image, views=views, sharp=sharp, radius=radius)
 
 
 def _middle_slices(picture: Picture, size: int | None) -> tuple[slice, ...]:
     """Return the slices of the middle `size` x `size` pixels, or of as many as there are."""
-    margins = [max(0, extent - (size or extent)) // 2 for extent in picture.shape[:2]]
-    return tuple(slice(margin, margin + size if size else None) for margin in margins)
+    if size is None:
+        return (slice(None), slice(None))
+    margins = [max(0, length - size) // 2 for length in picture.shape[:2]]
+    return tuple(slice(margin, margin + size) for margin in margins)
 
 
 def _photograph_scene(
@@ -270,5 +272,5 @@ def _photograph_scene(
 def _round_to_bits(picture: Picture, bits: int) -> Picture:
     """Return the picture as it would come back from a file of that many bits."""
     top = np.float32(2**bits - 1)
-    rounded: Picture = (np.rint(np.clip(picture, 0, 1) * top) / top).astype(np.float32)
-    return rounded
+    levels: Picture = np.rint(np.clip(picture, 0, 1) * top)
+    return (levels / top).astype(np.float32)

@@ -25,18 +25,8 @@ def as_pair(
         ValueError: not H x W x 3, not floating point (a picture on the 0-255 scale would pass
             unseen otherwise), not finite, shapes that differ, or a picture below `at_least`.
     """
-    for name, picture in (("output", output), ("target", target)):
-        if (
-            picture.ndim != 3
-            or picture.shape[2] != 3
-            or not np.issubdtype(picture.dtype, np.floating)
-        ):
-            raise ValueError(
-                f"{name}: expected H x W x 3 floating point, got shape {picture.shape} "
-                f"{picture.dtype}"
-            )
-        if not np.isfinite(picture).all():
-            raise ValueError(f"{name}: holds NaN or infinite values")
+    _check_metric_input("output", output)
+    _check_metric_input("target", target)
     if output.shape != target.shape:
         raise ValueError(f"output is {_format_size(output)}, but target is {_format_size(target)}")
     if min(output.shape[:2]) < at_least:
@@ -45,6 +35,16 @@ def as_pair(
             f"the picture is {_format_size(output)}"
         )
     return output.astype(np.float64), target.astype(np.float64)
+
+
+def _check_metric_input(name: str, picture: NDArray[np.floating]) -> None:
+    is_colour = picture.ndim == 3 and picture.shape[2] == 3
+    if not is_colour or not np.issubdtype(picture.dtype, np.floating):
+        raise ValueError(
+            f"{name}: expected H x W x 3 floating point, got shape {picture.shape} {picture.dtype}"
+        )
+    if not np.isfinite(picture).all():
+        raise ValueError(f"{name}: holds NaN or infinite values")
 
 
 def _format_size(picture: NDArray[np.floating]) -> str:

@@ -81,12 +81,16 @@ class Lpips(Metric):
 
     def unavailable(self) -> str | None:
         """Return why there is no usable trunk, or None; builds the network, once per process."""
-        found = _try_build_network(_trunk_setting())
-        return found if isinstance(found, str) else None
+        network_or_reason = _try_build_network(_trunk_setting())
+        if isinstance(network_or_reason, str):
+            return network_or_reason
+        return None
 
     def weights_hash(self) -> str | None:
         """Return the SHA-256 of the trunk's file, or None without a usable trunk."""
-        return trunk_sha256() if self.unavailable() is None else None
+        if self.unavailable() is not None:
+            return None
+        return trunk_sha256()
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
         """Return the distance.
@@ -102,16 +106,17 @@ class Lpips(Metric):
         if isinstance(network, str):
             raise Unavailable(network)
         with torch.inference_mode():
-            return float(network(self._fed(ours), self._fed(theirs)))
+            return float(network(self._network_input(ours), self._network_input(theirs)))
 
-    def _fed(self, picture: NDArray[np.float64]) -> Tensor:
+    def _network_input(self, picture: NDArray[np.float64]) -> Tensor:
         import torch
 
-        ordered = picture[..., ::-1] if self._order == "bgr" else picture
-        ranged = 2 * ordered - 1 if self._range == "unit" else ordered
-        return torch.from_numpy(
-            np.ascontiguousarray(ranged.transpose(2, 0, 1)[None], dtype=np.float32)
-        )
+        if self._order == "bgr":
+            picture = picture[..., ::-1]
+        if self._range == "unit":
+            picture = 2 * picture - 1
+        batch = picture.transpose(2, 0, 1)[None]
+        return torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
 
 
 def resolve_trunk() -> Path:
@@ -144,33 +149,31 @@ def _trunk_setting() -> str | None:
 
 
 @functools.cache
-def _try_build_network(named: str | None) -> nn.Module | str:
+def _try_build_network(setting: str | None) -> nn.Module | str:
     """Return the network, or why there is none: loaded, or tried, once per process and setting of
     the variable.
     """
     try:
-        return _build_network(_locate_trunk(named))
+        return _build_network(_locate_trunk(setting))
     except Unavailable as error:
         return str(error)
 
 
-def _locate_trunk(named: str | None) -> Path:
-    if named is None:
+def _locate_trunk(setting: str | None) -> Path:
+    if setting is None:
         return _torchvision_trunk()
-    if not Path(named).is_file():
-        raise Unavailable(f"LPIPS: {TRUNK_VARIABLE} names {named}, which is no file; {_ADVICE}")
-    return Path(named)
+    path = Path(setting)
+    if not path.is_file():
+        raise Unavailable(f"LPIPS: {TRUNK_VARIABLE} names {setting}, which is no file; {_ADVICE}")
+    return path
 
 
 def _torchvision_trunk() -> Path:
     try:
         import torch
         from torchvision.models import AlexNet_Weights
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-    ) as error:  # a torchvision built for another torch: RuntimeError
+    except (ImportError, OSError, RuntimeError) as error:
+        # A torchvision built for another torch raises RuntimeError.
         raise Unavailable(f"LPIPS: torchvision does not import ({_brief(error)})") from error
     url = AlexNet_Weights.IMAGENET1K_V1.url
     place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
@@ -182,9 +185,8 @@ def _torchvision_trunk() -> Path:
 def _download_trunk(url: str, place: Path) -> None:
     import torch
 
-    digest = place.stem.rpartition("-")[
-        2
-    ]  # torchvision ends the names of its files with the digest's first digits
+    # torchvision ends the names of its files with the digest's first digits
+    digest = place.stem.rpartition("-")[2]
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _limit_socket_wait(DOWNLOAD_PATIENCE):
@@ -269,13 +271,11 @@ def _check_trunk(
             return f"{key} is missing"
         if tuple(value.shape) != shapes[key]:
             return f"{key} is {tuple(value.shape)}, not {shapes[key]}"
-        return (
-            None
-            if value.is_floating_point() and bool(value.isfinite().all())
-            else f"{key} is not finite floating point"
-        )
+        if not value.is_floating_point() or not bool(value.isfinite().all()):
+            return f"{key} is not finite floating point"
+        return None
 
-    faults = [found for key in shapes if (found := fault(key))]
+    faults = [text for text in map(fault, shapes) if text is not None]
     if faults:
         raise Unavailable(f"LPIPS: {path} is not AlexNet's trunk: {'; '.join(faults)}; {_ADVICE}")
 

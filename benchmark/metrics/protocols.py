@@ -101,21 +101,27 @@ class Protocol:
                 f"output {output.shape} and target {target.shape} are not in one scoring geometry"
             )
         part = slice(*self.slices.get(dataset, (None, None)))
-        ours, theirs = output[part, part], target[part, part]
-        kinds = {(measure.clamp, measure.round8) for measure in self.measures}
-        pairs = {
-            kind: (_prepare_picture(ours, *kind), _prepare_picture(theirs, False, kind[1]))
-            for kind in kinds
-        }
+        ours = output[part, part]
+        theirs = target[part, part]
+        pairs: dict[tuple[bool, bool], ScoringPair] = {}
+        for clamp, round8 in {(measure.clamp, measure.round8) for measure in self.measures}:
+            pairs[clamp, round8] = (
+                _prepare_picture(ours, clamp, round8),
+                _prepare_picture(theirs, False, round8),
+            )
         return [
             _score_measure(m, pairs[m.clamp, m.round8], metrics(m.metric)) for m in self.measures
         ]
 
 
 def _prepare_picture(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
-    clamped = np.clip(picture, 0, 1) if clamp else picture
+    if clamp:
+        picture = np.clip(picture, 0, 1)
+    if not round8:
+        return picture
     # The product stays in float32, as in the released scripts: their ties are ours.
-    return np.rint(clamped * np.float32(255)).astype(np.float64) / 255 if round8 else clamped
+    rounded: NDArray[np.float64] = np.rint(picture * np.float32(255)).astype(np.float64) / 255
+    return rounded
 
 
 def _score_measure(measure: Measure, pair: ScoringPair, metric: Metric) -> Score:

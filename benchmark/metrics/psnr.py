@@ -37,4 +37,6 @@ class Psnr(Metric):
         """Return the PSNR in dB; raises ValueError as `as_pair` does."""
         ours, theirs = as_pair(output, target)
         mse = float(np.mean((ours - theirs) ** 2))
-        return PSNR_CAP if mse == 0 else min(PSNR_CAP, -10 * math.log10(mse))
+        if mse == 0:
+            return PSNR_CAP
+        return min(PSNR_CAP, -10 * math.log10(mse))

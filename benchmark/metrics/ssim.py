@@ -58,9 +58,8 @@ class Ssim(Metric):
         """Return the mean SSIM; raises ValueError as `as_pair` does, and for a picture smaller than
         the window.
         """
-        from skimage.metrics import (
-            structural_similarity,
-        )  # half a second, which a listing of metrics need not pay
+        # Half a second, which a listing of metrics need not pay.
+        from skimage.metrics import structural_similarity
 
         ours, theirs = as_pair(output, target, at_least=self._settings["win_size"], what=self._name)
         similarity: Any = structural_similarity  # untyped

@@ -66,28 +66,24 @@ class Track:
     order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
-        for value, known in (
-            (self.depth, TrackDepth),
-            (self.size, TrackSize),
-            (self.order, ChannelOrder),
-        ):
-            if value not in get_args(known):
-                raise ValueError(f"a track has {', '.join(get_args(known))}, not {value!r}")
+        _check_choice(self.depth, get_args(TrackDepth))
+        _check_choice(self.size, get_args(TrackSize))
+        _check_choice(self.order, get_args(ChannelOrder))
         if self.multiple < 1 or (self.multiple > 1) != (self.size in _STEPPED):
             raise ValueError(f"a track of size {self.size!r} cannot have multiple={self.multiple}")
 
     @property
     def id(self) -> str:
         """Short text, unique among tracks."""
-        name, _, fill = self.size.partition("-")
-        step = f"{name}{self.multiple}" if self.size in _STEPPED else name
-        parts = [
-            self.depth,
-            "" if self.size == "native" else step,
-            fill,
-            "" if self.order == "rgb" else self.order,
-        ]
-        return "-".join(part for part in parts if part)
+        parts: list[str] = [self.depth]
+        if self.size != "native":
+            name, _, fill = self.size.partition("-")
+            parts.append(f"{name}{self.multiple}" if self.size in _STEPPED else name)
+            if fill:
+                parts.append(fill)
+        if self.order != "rgb":
+            parts.append(self.order)
+        return "-".join(parts)
 
     @classmethod
     def parse(cls, text: str) -> Track:
@@ -110,12 +106,12 @@ class Track:
         """
         if self.depth == "u16" or sample.bit_depth == 8:
             return sample
-        views = (
-            None
-            if sample.views is None
-            else (_truncate_to_8_bits(sample.views[0]), _truncate_to_8_bits(sample.views[1]))
-        )
-        target = None if sample.target is None else _truncate_to_8_bits(sample.target)
+        views = sample.views
+        if views is not None:
+            views = (_truncate_to_8_bits(views[0]), _truncate_to_8_bits(views[1]))
+        target = sample.target
+        if target is not None:
+            target = _truncate_to_8_bits(target)
         return dataclasses.replace(
             sample, image=_truncate_to_8_bits(sample.image), views=views, target=target, bit_depth=8
         )
@@ -126,12 +122,17 @@ class Track:
         Raises:
             ValueError: if a crop leaves nothing of the picture.
         """
-        views, blur = observation.views, observation.blur_map
+        views = observation.views
+        if views is not None:
+            views = (self._fit_picture(views[0]), self._fit_picture(views[1]))
+        blur_map = observation.blur_map
+        if blur_map is not None:
+            blur_map = self._resize_map(blur_map)
         return dataclasses.replace(
             observation,
-            image=self._shown(observation.image),
-            views=None if views is None else (self._shown(views[0]), self._shown(views[1])),
-            blur_map=None if blur is None else self._sized_map(blur),
+            image=self._fit_picture(observation.image),
+            views=views,
+            blur_map=blur_map,
         )
 
     def finish(self, output: Picture, size: tuple[int, int]) -> Picture:
@@ -144,25 +145,25 @@ class Track:
         Raises:
             ValueError: if `output` has not the size of the fitted picture.
         """
-        if output.shape[:2] != self._fitted(size):
+        if output.shape[:2] != self._fitted_size(size):
             raise ValueError(
-                f"track {self.id} of a {size} picture expects {self._fitted(size)}, got "
+                f"track {self.id} of a {size} picture expects {self._fitted_size(size)}, got "
                 f"{output.shape}"
             )
-        ordered = self._ordered(output)
-        return (
-            np.ascontiguousarray(ordered[: size[0], : size[1]])
-            if self.size == "pad-reflect"
-            else ordered
-        )
+        rgb = self._reorder_channels(output)
+        if self.size == "pad-reflect":
+            return np.ascontiguousarray(rgb[: size[0], : size[1]])
+        return rgb
 
     def frame(self, target: Picture) -> Picture:
         """Return a picture of native size, RGB, in the scoring geometry; raises ValueError as `fit`
         does.
         """
-        return target if self.size == "pad-reflect" else self._sized(target)
+        if self.size == "pad-reflect":
+            return target
+        return self._resize(target)
 
-    def _fitted(self, size: tuple[int, int]) -> tuple[int, int]:
+    def _fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
         height, width = size
         if self.size == "resize":
             return DPDNET_SIZE
@@ -170,37 +171,42 @@ class Track:
             return height - height % self.multiple, width - width % self.multiple
         return height + -height % self.multiple, width + -width % self.multiple
 
-    def _shown(self, picture: Picture) -> Picture:
-        return self._ordered(self._sized(picture))
+    def _fit_picture(self, picture: Picture) -> Picture:
+        return self._reorder_channels(self._resize(picture))
 
-    def _ordered(self, picture: Picture) -> Picture:
+    def _reorder_channels(self, picture: Picture) -> Picture:
+        if self.order == "rgb":
+            return picture
         # Contiguous, because torch takes no negative strides.
-        return np.ascontiguousarray(picture[..., ::-1]) if self.order == "bgr" else picture
+        return np.ascontiguousarray(picture[..., ::-1])
 
-    def _sized(self, array: Float32Array) -> Float32Array:
-        height, width = self._fitted((array.shape[0], array.shape[1]))
+    def _resize(self, array: Float32Array) -> Float32Array:
+        height, width = self._fitted_size((array.shape[0], array.shape[1]))
         if self.size == "resize":
             return _resize_like_dpdnet(array)
         if self.size == "crop":
             return _crop_bottom_right(array, height, width)
-        return _pad_picture(
-            array, height, width, centred=self.size == "pad-black"
-        )  # native: there is nothing to pad
+        if self.size == "pad-black":
+            return _pad_with_black(array, height, width)
+        return _pad_by_mirror(array, height, width)  # native: there is nothing to pad
 
-    def _sized_map(self, blur: Map) -> Map:
-        sized = self._sized(blur)
-        return (
-            sized * np.float32(math.sqrt(sized.size / blur.size))
-            if self.size == "resize"
-            else sized
-        )
+    def _resize_map(self, blur_map: Map) -> Map:
+        new_map = self._resize(blur_map)
+        if self.size != "resize":
+            return new_map
+        return new_map * np.float32(math.sqrt(new_map.size / blur_map.size))
+
+
+def _check_choice(value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"a track has {', '.join(choices)}, not {value!r}")
 
 
 def _parse_track(text: str) -> Track | None:
-    found = _ID.fullmatch(text)
-    if found is None:
+    match = _ID.fullmatch(text)
+    if match is None:
         return None
-    depth, name, multiple, fill, order = found.groups()
+    depth, name, multiple, fill, order = match.groups()
     size = "-".join(part for part in (name, fill) if part) or "native"
     try:
         return Track(
@@ -227,22 +233,29 @@ def _crop_bottom_right(array: Float32Array, height: int, width: int) -> Float32A
     return np.ascontiguousarray(array[:height, :width])
 
 
-def _pad_picture(array: Float32Array, height: int, width: int, centred: bool) -> Float32Array:
-    missing = height - array.shape[0], width - array.shape[1]
-    if missing == (0, 0):
+def _pad_with_black(array: Float32Array, height: int, width: int) -> Float32Array:
+    rows = height - array.shape[0]
+    columns = width - array.shape[1]
+    if rows == columns == 0:
         return array
-    before = [extra // 2 if centred else 0 for extra in missing]
-    widths = [(first, extra - first) for first, extra in zip(before, missing, strict=True)]
-    return np.pad(
-        array, widths + [(0, 0)] * (array.ndim - 2), mode="constant" if centred else "reflect"
-    )
+    margins = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    return np.pad(array, margins + [(0, 0)] * (array.ndim - 2))
+
+
+def _pad_by_mirror(array: Float32Array, height: int, width: int) -> Float32Array:
+    rows = height - array.shape[0]
+    columns = width - array.shape[1]
+    if rows == columns == 0:
+        return array
+    margins = [(0, rows), (0, columns)] + [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, margins, mode="reflect")
 
 
 def _resize_like_dpdnet(array: Float32Array) -> Float32Array:
     import cv2
 
     height, width = DPDNET_SIZE
-    turned = np.ascontiguousarray(np.rot90(array)) if array.shape[0] > array.shape[1] else array
-    return np.asarray(
-        cv2.resize(turned, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32
-    )
+    if array.shape[0] > array.shape[1]:
+        array = np.ascontiguousarray(np.rot90(array))
+    landscape = cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(landscape, dtype=np.float32)

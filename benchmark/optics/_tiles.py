@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TypeVar
 
 import cv2
@@ -28,8 +28,9 @@ def tile_boxes(shape: tuple[int, int], size: tuple[int, int]) -> list[Box]:
     """Return boxes of nearly equal size, none above `size`, that cover a picture of that shape
     once.
     """
-    rows, columns = (_split_length(length, most) for length, most in zip(shape, size, strict=True))
-    return [(r, c) for r in rows for c in columns]
+    rows = _split_length(shape[0], size[0])
+    columns = _split_length(shape[1], size[1])
+    return list(product(rows, columns))
 
 
 def _split_length(length: int, most: int) -> list[slice]:
@@ -38,16 +39,16 @@ def _split_length(length: int, most: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(stops)]
 
 
-def for_each_in_threads(work: Callable[[Item], None], todo: Sequence[Item]) -> None:
+def for_each_in_threads(work: Callable[[Item], None], items: Sequence[Item]) -> None:
     """Do the work for every item, on `cv2.getNumThreads()` threads; an exception is raised here."""
-    threads = min(cv2.getNumThreads(), len(todo))
+    threads = min(cv2.getNumThreads(), len(items))
     if threads <= 1:
-        for item in todo:
+        for item in items:
             work(item)
         return
     # The pool ends with the call: a pool that outlived it would not survive a fork of the process.
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, todo):
+        for _ in pool.map(work, items):
             pass
 
 
@@ -57,13 +58,16 @@ def crop_with_halo(array: Float32Array, box: Box, halo: int) -> Float32Array:
 
     A view where it lies inside, so it must not be written to.
     """
-    outside = [
-        (halo - span.start, span.stop + halo - size)
-        for span, size in zip(box, array.shape[:2], strict=True)
+    rows, columns = box
+    height, width = array.shape[:2]
+    top = max(0, halo - rows.start)
+    left = max(0, halo - columns.start)
+    bottom = max(0, rows.stop + halo - height)
+    right = max(0, columns.stop + halo - width)
+    view = array[
+        max(0, rows.start - halo) : rows.stop + halo,
+        max(0, columns.start - halo) : columns.stop + halo,
     ]
-    (top, bottom), (left, right) = ((max(0, before), max(0, after)) for before, after in outside)
-    rows, columns = (slice(max(0, span.start - halo), span.stop + halo) for span in box)
-    view = array[rows, columns]
     if not (top or bottom or left or right):
         return view
     # Where the view is cut on one side only it still holds the `halo` pixels that are mirrored
@@ -80,7 +84,8 @@ def nonzero_box(weight: Float32Array) -> Box | None:
         return None
     if 2 * count > weight.size:
         return slice(0, weight.shape[0]), slice(0, weight.shape[1])
-    rows, columns = (np.flatnonzero(weight.any(axis=axis)) for axis in (1, 0))
+    rows = np.flatnonzero(weight.any(axis=1))
+    columns = np.flatnonzero(weight.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
@@ -88,8 +93,11 @@ def grow_box(box: Box, margin: int) -> Box:
     """Return the box with a margin on every side, in the coordinates of an array that is larger by
     just that margin.
     """
-    rows, columns = (slice(span.start, span.stop + 2 * margin) for span in box)
-    return rows, columns
+    rows, columns = box
+    return (
+        slice(rows.start, rows.stop + 2 * margin),
+        slice(columns.start, columns.stop + 2 * margin),
+    )
 
 
 def inner_box(array: Float32Array, margin: int) -> Box:

@@ -31,12 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Picture
-from benchmark.arrays import Plane
+from benchmark.arrays import Box, Float64Array, Plane
 from benchmark.optics import gkm, light
 from benchmark.optics.psf import ApertureHalf, PsfFamily, psf_kernel
-
-Kernel = NDArray[np.float64]
-Box = tuple[slice, ...]
 
 JUMP = 0.5
 """Neighbouring pixels whose radii differ by more than this (px) lie on different surfaces."""
@@ -123,9 +120,9 @@ def _render_layers(
     scene = _uncover_scene(
         _pad_by_reflection(linear, margin), _pad_by_reflection(radius, margin), reach=2 * margin
     )
-    rendered = _composite_layers(scene, depths, kernels)
+    picture = _composite_layers(scene, depths, kernels)
     height, width = radius.shape
-    return rendered[margin : margin + height, margin : margin + width]
+    return picture[margin : margin + height, margin : margin + width]
 
 
 def _layer_depths(radius: Plane, fineness: int) -> list[float]:
@@ -141,11 +138,13 @@ def _layer_depths(radius: Plane, fineness: int) -> list[float]:
     return [float(values[0]), *inner.tolist(), float(values[-1])]
 
 
-def _orient_kernel(psf: Kernel, radius: float) -> Kernel:
+def _orient_kernel(psf: Float64Array, radius: float) -> Float64Array:
     """Return the kernel for `cv2.filter2D`, which correlates. In front of the plane of focus a PSF
     is upside down.
     """
-    return psf if radius < 0 else psf[::-1, ::-1]
+    if radius < 0:
+        return psf
+    return psf[::-1, ::-1]
 
 
 def _pad_by_reflection(array: Plane, margin: int) -> Plane:
@@ -169,13 +168,14 @@ def _uncover_scene(linear: Picture, radius: Plane, reach: int) -> _UncoveredScen
     """Continue the farther surface under the nearer one, ring by ring, up to `reach` pixels from
     every depth edge.
     """
-    under, depth = linear.reshape(-1, 3).copy(), radius.ravel().copy()
+    under = linear.reshape(-1, 3).copy()
+    depth = radius.ravel().copy()
     inside = np.pad(np.ones((radius.shape[0] - 2, radius.shape[1] - 2), np.bool_), 1)
     ring = inside & (cv2.dilate(radius, _AROUND) > radius + JUMP)
     for _ in range(reach):
-        changed = _grow_farther_surface(under, depth, np.flatnonzero(ring), radius.shape[1])
+        newly_under = _grow_farther_surface(under, depth, np.flatnonzero(ring), radius.shape[1])
         mark = np.zeros(radius.size, np.uint8)
-        mark[changed] = 1
+        mark[newly_under] = 1
         ring = inside & (cv2.dilate(mark.reshape(radius.shape), _AROUND) > 0)
     hidden_radius = depth.reshape(radius.shape)
     return _UncoveredScene(
@@ -189,35 +189,36 @@ def _grow_farther_surface(
     """Give each of these pixels that has a farther neighbour the mean of its farthest ones; return
     which changed.
     """
-    around = np.array([row + column for row in (-width, 0, width) for column in (-1, 0, 1)])[
-        :, None
-    ]
+    row_steps = np.array([-width, 0, width])
+    around = (row_steps[:, None] + np.array([-1, 0, 1])).reshape(-1, 1)
     pixels = pixels[depth[pixels + around].max(axis=0) > depth[pixels] + JUMP]
     there = depth[pixels + around]
     weight = (there > there.max(axis=0) - JUMP).astype(np.float32)
     weight /= weight.sum(axis=0)
     light_there = np.einsum("kn,knc->nc", weight, under[pixels + around])
-    under[pixels], depth[pixels] = light_there, (weight * there).sum(axis=0)
+    under[pixels] = light_there
+    depth[pixels] = (weight * there).sum(axis=0)
     return pixels
 
 
 def _composite_layers(
-    scene: _UncoveredScene, depths: list[float], kernels: list[Kernel]
+    scene: _UncoveredScene, depths: list[float], kernels: list[Float64Array]
 ) -> Picture:
     """Return steps 2 to 4; near the outer border, within reach of the PSFs, the light is
     incomplete.
     """
     total = np.zeros((*scene.radius.shape, 4), np.float32)
     for box, layer, psf in _iterate_layers(scene, depths, kernels):
-        seen = cv2.filter2D(layer, cv2.CV_32F, psf, borderType=cv2.BORDER_CONSTANT)
-        left = np.maximum(0, 1 - total[box][..., 3])
-        total[box] += seen * np.minimum(1, left / np.maximum(seen[..., 3], 1e-6))[..., None]
+        blurred = cv2.filter2D(layer, cv2.CV_32F, psf, borderType=cv2.BORDER_CONSTANT)
+        free_share = np.maximum(0, 1 - total[box][..., 3])
+        share = np.minimum(1, free_share / np.maximum(blurred[..., 3], 1e-6))
+        total[box] += blurred * share[..., None]
     return cast(Picture, total[..., :3] / total[..., 3:])
 
 
 def _iterate_layers(
-    scene: _UncoveredScene, depths: list[float], kernels: list[Kernel]
-) -> Iterator[tuple[Box, Plane, Kernel]]:
+    scene: _UncoveredScene, depths: list[float], kernels: list[Float64Array]
+) -> Iterator[tuple[Box, Plane, Float64Array]]:
     """Yield each layer, near to far: the box its PSF can reach, its H x W x 4 light and coverage
     there, and its PSF.
     """
@@ -226,15 +227,14 @@ def _iterate_layers(
     hidden_place = np.interp(scene.hidden_radius, depths, steps).astype(np.float32)
     hidden_place[~scene.hidden] = -np.inf
     for step, psf in zip(steps, kernels, strict=True):
-        seen, hidden = _layer_share(place, step), _layer_share(hidden_place, step)
-        coverage = seen + hidden
+        front_share = _layer_share(place, step)
+        hidden_share = _layer_share(hidden_place, step)
+        coverage = front_share + hidden_share
         if coverage.any():
             box = _coverage_box(coverage, len(psf) // 2)
-            lit = (
-                scene.light[box] * seen[box][..., None]
-                + scene.hidden_light[box] * hidden[box][..., None]
-            )
-            yield box, np.dstack([lit, coverage[box]]), psf
+            front_light = scene.light[box] * front_share[box][..., None]
+            hidden_light = scene.hidden_light[box] * hidden_share[box][..., None]
+            yield box, np.dstack([front_light + hidden_light, coverage[box]]), psf
 
 
 def _layer_share(place: Plane, step: int) -> Plane:
@@ -245,5 +245,9 @@ def _layer_share(place: Plane, step: int) -> Plane:
 
 def _coverage_box(coverage: Plane, margin: int) -> Box:
     """Return the smallest box that holds every covered pixel and `margin` pixels around it."""
-    rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
-    return tuple(slice(max(0, at[0] - margin), at[-1] + margin + 1) for at in (rows, columns))
+    rows = np.flatnonzero(coverage.any(axis=1))
+    columns = np.flatnonzero(coverage.any(axis=0))
+    return (
+        slice(max(0, rows[0] - margin), rows[-1] + margin + 1),
+        slice(max(0, columns[0] - margin), columns[-1] + margin + 1),
+    )

@@ -46,12 +46,10 @@ RIDGE = 1e-3
 """
 
 _SUM_WEIGHT = 100.0
-_TILE = (
-    192,
-    256,
-    # its scratch is some 2 MB, about a core's cache; from 64 x 256 to 64 x 1680 the time hardly
-    # changes
-)
+_TILE = (192, 256)
+"""Its scratch is some 2 MB, about a core's cache; from 64 x 256 to 64 x 1680 the time hardly
+changes.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +85,9 @@ def paper_bank(max_size: int = 21) -> Bank:
     """
     if max_size < 1 or max_size % 2 == 0:
         raise ValueError(f"the largest kernel size must be an odd number >= 1, got {max_size}")
-    sizes = range(3, max_size + 1, 2)
-    ladder = [(0.0, 1)] + [((m - step) / 4, m) for m in sizes for step in (2, 1)]
+    ladder = [(0.0, 1)]
+    for size in range(3, max_size + 1, 2):
+        ladder += [((size - 2) / 4, size), ((size - 1) / 4, size)]
     return _build_bank(f"paper, M = {max_size}", ladder)
 
 
@@ -100,9 +99,8 @@ def official_bank() -> Bank:
     Sizes are 3 for i = 1 ... 3, then two sigmas for each size 5, 7, ..., 21; it differs from the
     paper's text.
     """
-    return _build_bank(
-        "official code", [(0.0, 1)] + [(i / 4, max(3, 2 * (i // 2) + 1)) for i in range(1, 22)]
-    )
+    gaussians = [(i / 4, max(3, 2 * (i // 2) + 1)) for i in range(1, 22)]
+    return _build_bank("official code", [(0.0, 1), *gaussians])
 
 
 def _build_bank(label: str, ladder: list[tuple[float, int]]) -> Bank:
@@ -213,13 +211,12 @@ def fit_mixture(
     system = np.vstack(
         [np.stack(columns, axis=1), ridge * np.eye(count), np.full((1, count), _SUM_WEIGHT)]
     )
-    wanted = np.concatenate(
+    target = np.concatenate(
         [embed_kernel(psf, size).ravel(), np.zeros(count), [_SUM_WEIGHT * psf.sum()]]
     )
-    found: NDArray[np.float64] = (
-        nnls(system, wanted)[0] if nonnegative else np.linalg.lstsq(system, wanted)[0]
-    )
-    return found
+    solve = nnls if nonnegative else np.linalg.lstsq
+    beta: NDArray[np.float64] = solve(system, target)[0]
+    return beta
 
 
 def fit_coefficients(
@@ -266,7 +263,8 @@ def fit_coefficients(
     beta = np.empty((len(bank.taps), *place.shape), np.float32)
     for plane, column in zip(beta, table.T, strict=True):
         here = column[lower]
-        np.copyto(plane, here + share * (np.append(column[1:], column[-1:])[lower] - here))
+        above = np.append(column[1:], column[-1:])[lower]
+        np.copyto(plane, here + share * (above - here))
     return beta
 
 
@@ -311,12 +309,14 @@ def blur_picture(x: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
     def gather(box: Box) -> None:
         total = np.zeros(result[box].shape, np.float32)
         for plane, taps in zip(beta, bank.taps, strict=True):
-            weight, halo = plane[box], len(taps) // 2
+            weight = plane[box]
+            halo = len(taps) // 2
             part = nonzero_box(weight)
             if part is not None:
-                filtered = _filter_picture(crop_with_halo(x, box, halo)[grow_box(part, halo)], taps)
+                neighbourhood = crop_with_halo(x, box, halo)[grow_box(part, halo)]
+                response = _filter_picture(neighbourhood, taps)
                 total[part] = cv2.accumulateProduct(
-                    filtered[inner_box(filtered, halo)],
+                    response[inner_box(response, halo)],
                     _repeat_channels(weight[part]),
                     np.ascontiguousarray(total[part]),
                 )
@@ -340,8 +340,8 @@ def blur_picture_adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> P
             weight = crop_with_halo(plane, box, halo)
             if weight.any():
                 product = cv2.multiply(crop_with_halo(z, box, halo), _repeat_channels(weight))
-                filtered = _filter_picture(product, taps)  # type: ignore[arg-type]
-                total += filtered[inner_box(filtered, halo)]
+                response = _filter_picture(product, taps)  # type: ignore[arg-type]
+                total += response[inner_box(response, halo)]
         result[box] = total
 
     for_each_in_threads(scatter, tile_boxes(z.shape[:2], _TILE))
@@ -349,11 +349,10 @@ def blur_picture_adjoint(z: Picture, beta: NDArray[np.float32], bank: Bank) -> P
 
 
 def _check_coefficients(picture: Picture, beta: NDArray[np.float32], bank: Bank) -> Picture:
-    expected = (len(bank.taps), *picture.shape[:2])
-    if beta.shape != expected:
+    shape = (len(bank.taps), *picture.shape[:2])
+    if beta.shape != shape:
         raise ValueError(
-            f"coefficients must be K x H x W = {expected} for this picture and bank, got "
-            f"{beta.shape}"
+            f"coefficients must be K x H x W = {shape} for this picture and bank, got {beta.shape}"
         )
     return np.ascontiguousarray(picture, np.float32)
 

@@ -58,10 +58,10 @@ def filter_responses(x: Tensor, bank: Bank) -> Tensor:
 
 
 def _check_tensors(x: Tensor, beta: Tensor, bank: Bank) -> None:
-    expected = (len(x), len(bank.taps), *x.shape[-2:])
-    if x.ndim != 4 or tuple(beta.shape) != expected:
+    shape = (len(x), len(bank.taps), *x.shape[-2:])
+    if x.ndim != 4 or tuple(beta.shape) != shape:
         raise ValueError(
-            f"pictures must be N x C x H x W and coefficients N x K x H x W = {expected}, "
+            f"pictures must be N x C x H x W and coefficients N x K x H x W = {shape}, "
             f"got {tuple(x.shape)} and {tuple(beta.shape)}"
         )
 
@@ -86,11 +86,9 @@ def _autograd_functions() -> tuple[Any, Any, Any]:
         def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
             x, beta = ctx.saved_tensors
             wants_x, wants_beta, _ = ctx.needs_input_grad
-            return (
-                _sum_filtered_products(slope, beta, ctx.bank) if wants_x else None,
-                _coefficient_gradient(slope, x, ctx.bank) if wants_beta else None,
-                None,
-            )
+            x_slope = _sum_filtered_products(slope, beta, ctx.bank) if wants_x else None
+            beta_slope = _coefficient_gradient(slope, x, ctx.bank) if wants_beta else None
+            return x_slope, beta_slope, None
 
     class Adjoint(torch.autograd.Function):
         @staticmethod
@@ -104,11 +102,9 @@ def _autograd_functions() -> tuple[Any, Any, Any]:
         def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
             z, beta = ctx.saved_tensors
             wants_z, wants_beta, _ = ctx.needs_input_grad
-            return (
-                _sum_weighted_responses(slope, beta, ctx.bank) if wants_z else None,
-                _coefficient_gradient(z, slope, ctx.bank) if wants_beta else None,
-                None,
-            )
+            z_slope = _sum_weighted_responses(slope, beta, ctx.bank) if wants_z else None
+            beta_slope = _coefficient_gradient(z, slope, ctx.bank) if wants_beta else None
+            return z_slope, beta_slope, None
 
     class Responses(torch.autograd.Function):
         @staticmethod
@@ -129,8 +125,8 @@ def _autograd_functions() -> tuple[Any, Any, Any]:
 
 def _sum_weighted_responses(x: Tensor, beta: Tensor, bank: Bank) -> Tensor:
     total = x.new_zeros(x.shape)
-    for weight, filtered in zip(beta.unbind(1), _iterate_responses(x, bank), strict=True):
-        total.addcmul_(weight[:, None], filtered)
+    for weight, response in zip(beta.unbind(1), _iterate_responses(x, bank), strict=True):
+        total.addcmul_(weight[:, None], response)
     return total
 
 
@@ -146,8 +142,8 @@ def _coefficient_gradient(a: Tensor, b: Tensor, bank: Bank) -> Tensor:
     in beta.
     """
     planes = a.new_empty((len(a), len(bank.taps), *a.shape[-2:]))
-    for plane, filtered in zip(planes.unbind(1), _iterate_responses(b, bank), strict=True):
-        plane.copy_((a * filtered).sum(1))
+    for plane, response in zip(planes.unbind(1), _iterate_responses(b, bank), strict=True):
+        plane.copy_((a * response).sum(1))
     return planes
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from benchmark.arrays import Float32Array
 
 Light = Literal["srgb", "linear"]
 """What the values of a picture are: sRGB codes, or linear light."""
@@ -19,19 +20,21 @@ ONE_LEVEL = 1 / 255
 """Distance of two neighbouring 8-bit codes."""
 
 
-def to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_linear(code: Float32Array) -> Float32Array:
     """Return the linear light (float32, 1 is white) of sRGB code values on the [0, 1] scale, of any
     shape.
     """
-    size = np.abs(encoded)
-    light = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
-    return np.copysign(light, encoded).astype(np.float32, copy=False)
+    size = np.abs(code)
+    power = ((size + 0.055) / 1.055) ** 2.4
+    light = np.where(size <= 0.04045, size / 12.92, power)
+    return np.copysign(light, code).astype(np.float32, copy=False)
 
 
-def to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_srgb(linear: Float32Array) -> Float32Array:
     """Return the sRGB code values (float32, 1 is white) of linear light, of any shape."""
     size = np.abs(linear)
-    code = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+    power = 1.055 * size ** (1 / 2.4) - 0.055
+    code = np.where(size <= 0.0031308, size * 12.92, power)
     return np.copysign(code, linear).astype(np.float32, copy=False)
 
 

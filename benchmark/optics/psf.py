@@ -167,10 +167,9 @@ def _disk_heap_integral(
         for r, w in zip(radii, weight, strict=True)
         if r > 0
     )
-    signed: Float64Array = (
-        np.sign(x) * np.sign(y)[:, None] * quarter[np.ix_(place[len(x) :], place[: len(x)])]
-    )
-    return signed
+    mass = quarter[np.ix_(place[len(x) :], place[: len(x)])]
+    integral: Float64Array = np.sign(x) * np.sign(y)[:, None] * mass
+    return integral
 
 
 def polygon_kernel(radius: float, blades: int, *, half: ApertureHalf | None = None) -> Float64Array:
@@ -250,22 +249,24 @@ def _fold_edges(edges: Float64Array, half: ApertureHalf | None) -> Float64Array:
     """Fold the edges of the covered half onto the middle of the aperture, which leaves the pixels
     there no area.
     """
-    if half is None:
-        return edges
-    return np.minimum(edges, 0) if half == "left" else np.maximum(edges, 0)
+    if half == "left":
+        return np.minimum(edges, 0)
+    if half == "right":
+        return np.maximum(edges, 0)
+    return edges
 
 
 def _disk_integral(x: Float64Array, y: Float64Array, radius: float) -> Float64Array:
     """Return the area of the disk inside the rectangle from its centre to (x, y), signed
     as x * y.
     """
-    a, b = np.minimum(np.abs(x), radius), np.minimum(np.abs(y), radius)[:, None]
-    chord = np.minimum(
-        a, np.sqrt((radius - b) * (radius + b))
-    )  # up to here the rectangle's side bounds the area, then the circle
+    a = np.minimum(np.abs(x), radius)
+    b = np.minimum(np.abs(y), radius)[:, None]
+    # Up to the chord the rectangle's side bounds the area, from there on the circle.
+    chord = np.minimum(a, np.sqrt((radius - b) * (radius + b)))
     area = b * chord + _circle_segment_area(a, radius) - _circle_segment_area(chord, radius)
-    signed: Float64Array = np.sign(x) * np.sign(y)[:, None] * area
-    return signed
+    integral: Float64Array = np.sign(x) * np.sign(y)[:, None] * area
+    return integral
 
 
 def _circle_segment_area(x: Float64Array, r: float) -> Float64Array:
@@ -285,33 +286,32 @@ def _polygon_integral(x: Float64Array, y: Float64Array, radius: float, blades: i
     """
     turn = np.pi * (0.5 + 2 * np.arange(blades) / blades)
     corners = radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    left, right = corners[:, 0].min(), corners[:, 0].max()
-    stops = np.unique(
-        np.concatenate([corners[:, 0], np.clip(x, left, right), _side_crossings(corners, y)])
-    )
+    inside = np.clip(x, corners[:, 0].min(), corners[:, 0].max())
+    stops = np.unique(np.concatenate([corners[:, 0], inside, _side_crossings(corners, y)]))
     low, high = _polygon_outline(corners, stops)
     height = np.clip(y[:, None], low, high) - low
     strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)
     area = np.concatenate([np.zeros((len(y), 1)), np.cumsum(strips, axis=1)], axis=1)
-    picked: Float64Array = area[:, np.searchsorted(stops, np.clip(x, left, right))]
-    return picked
+    area_left_of_x: Float64Array = area[:, np.searchsorted(stops, inside)]
+    return area_left_of_x
 
 
 def _side_crossings(corners: Float64Array, y: Float64Array) -> Float64Array:
     """Return the abscissae where the polygon's sides cross the horizontal lines `y`."""
-    start, step = corners, np.roll(corners, -1, axis=0) - corners
+    step = np.roll(corners, -1, axis=0) - corners
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (y[:, None] - start[:, 1]) / step[:, 1]
-    found = start[:, 0] + share * step[:, 0]
-    return found[(share > 0) & (share < 1)]
+        share = (y[:, None] - corners[:, 1]) / step[:, 1]
+    abscissae = corners[:, 0] + share * step[:, 0]
+    return abscissae[(share > 0) & (share < 1)]
 
 
 def _polygon_outline(corners: Float64Array, x: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return the lower and upper ordinate of the convex polygon at each abscissa."""
-    start, end = corners, np.roll(corners, -1, axis=0)
-    span = end[:, 0] - start[:, 0]
-    upright = np.abs(span) < 1e-9 * np.abs(corners).max()
-    slope = (end[:, 1] - start[:, 1])[~upright] / span[~upright]
-    lines = start[~upright, 1] + (x[:, None] - start[~upright, 0]) * slope
-    under = span[~upright] > 0  # corners run anticlockwise: the lower sides go right
+    step = np.roll(corners, -1, axis=0) - corners
+    upright = np.abs(step[:, 0]) < 1e-9 * np.abs(corners).max()
+    start = corners[~upright]
+    step = step[~upright]
+    slope = step[:, 1] / step[:, 0]
+    lines = start[:, 1] + (x[:, None] - start[:, 0]) * slope
+    under = step[:, 0] > 0  # corners run anticlockwise: the lower sides go right
     return lines[:, under].max(axis=1), lines[:, ~under].min(axis=1)

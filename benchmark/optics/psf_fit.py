@@ -42,6 +42,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -74,10 +75,8 @@ _ROUNDS = 12
 _SIZES = 40  # start values for the size of a one-parameter family
 _EXPONENTS = (1.0, 2.0, 4.0, 8.0, 20.0)
 _WIDE = 2.0  # px of sigma
-_EXPONENT_RANGE = (
-    0.5,
-    50.0,
-)  # beyond, the tails outgrow any grid, or the pixels hide the difference to a disk
+# Beyond, the tails outgrow any grid, or the pixels hide the difference to a disk.
+_EXPONENT_RANGE = (0.5, 50.0)
 
 
 class KernelErrors(NamedTuple):
@@ -113,12 +112,12 @@ class FamilyFit:
 
 
 def fit_family(
-    measured: Float64Array, family: FitFamily, *, max_size: int = 21, register: bool = True
+    psf_pixels: Float64Array, family: FitFamily, *, max_size: int = 21, register: bool = True
 ) -> FamilyFit:
     """Fit a family to a PSF.
 
     Args:
-        measured: odd height and width, not necessarily square or symmetric, with a positive sum.
+        psf_pixels: odd height and width, not necessarily square or symmetric, with a positive sum.
         family: one of `FAMILIES`.
         max_size: largest kernel M of the bank of a mixture; the other families are not limited in
             size.
@@ -128,55 +127,45 @@ def fit_family(
         ValueError: for an unknown family, a PSF of even size, one that is not finite or has no
             positive sum, or one wider than a third of `GRID`.
     """
-    check_psf(measured)
-    padded, shift = _frame_psf(measured, register)
+    check_psf(psf_pixels)
     solve = _family_solver(family, max_size)
-    found: _Solution | None = None
-    for _ in range(_ROUNDS if register else 1):
-        target = translate_psf(padded, shift)
-        found = solve(target, found)
-        moved = _find_translation(padded, found.kernel, shift) if register else shift
-        if math.dist(moved, shift) < _REST:
-            break
-        shift = moved
+    if register:
+        solution, target, shift = _fit_registered(psf_pixels, solve)
     else:
-        target = translate_psf(padded, shift)
-        found = solve(target, found)
-    return FamilyFit(
-        family, found.kernel, found.parameters, shift, target, kernel_errors(found.kernel, target)
-    )
+        target = psf_pixels
+        shift = (0.0, 0.0)
+        solution = solve(target, None)
+    errors = kernel_errors(solution.kernel, target)
+    return FamilyFit(family, solution.kernel, solution.parameters, shift, target, errors)
 
 
-def check_psf(measured: Float64Array) -> None:
+def check_psf(psf_pixels: Float64Array) -> None:
     """Raise ValueError unless `fit_family` can fit this PSF; see there."""
-    if (
-        measured.ndim != 2
-        or any(size % 2 == 0 for size in measured.shape)
-        or not np.isfinite(measured).all()
-    ):
-        raise ValueError(
-            f"a PSF must be a finite array of odd height and width, got shape {measured.shape}"
-        )
-    if not measured.sum() > 0:
-        raise ValueError(f"a PSF must have a positive sum, got {measured.sum()}")
-    if 3 * max(measured.shape) > GRID:
-        raise ValueError(
-            f"a PSF must be at most {GRID // 3} pixels wide, got shape {measured.shape}"
-        )
+    shape = psf_pixels.shape
+    has_odd_sides = len(shape) == 2 and all(size % 2 == 1 for size in shape)
+    if not has_odd_sides or not np.isfinite(psf_pixels).all():
+        raise ValueError(f"a PSF must be a finite array of odd height and width, got shape {shape}")
+    if not psf_pixels.sum() > 0:
+        raise ValueError(f"a PSF must have a positive sum, got {psf_pixels.sum()}")
+    if 3 * max(shape) > GRID:
+        raise ValueError(f"a PSF must be at most {GRID // 3} pixels wide, got shape {shape}")
 
 
 def kernel_errors(kernel: Float64Array, target: Float64Array) -> KernelErrors:
     """Return the errors of a kernel against the PSF it stands for; both odd-sized and centred."""
     size = max(*kernel.shape, *target.shape)
     difference = embed_kernel(kernel, size) - embed_kernel(target, size)
-    used, true = _transfer_function(kernel), _transfer_function(target)
+    fit_transfer = _transfer_function(kernel)
+    true_transfer = _transfer_function(target)
     spectrum = _natural_spectrum()
-    blur_error = float((spectrum * np.abs(used - true) ** 2).sum())
+    blur_error = float((spectrum * np.abs(fit_transfer - true_transfer) ** 2).sum())
+    fit_error = _wiener_error(fit_transfer, true_transfer)
+    least_error = _wiener_error(true_transfer, true_transfer)
     return KernelErrors(
         l2=float(np.linalg.norm(difference) / np.linalg.norm(target)),
         tv=float(np.abs(difference).sum() / 2),
         blur=-10 * math.log10(blur_error) if blur_error > 0 else math.inf,
-        loss=10 * math.log10(_wiener_error(used, true) / _wiener_error(true, true)),
+        loss=10 * math.log10(fit_error / least_error),
     )
 
 
@@ -188,8 +177,8 @@ def translate_psf(array: Float64Array, shift: Translation) -> Float64Array:
     """
     if shift == (0.0, 0.0):
         return array
-    turned = np.fft.fft2(array) * _translation_phase(array.shape, shift)
-    return np.asarray(np.fft.ifft2(turned).real, dtype=np.float64)
+    spectrum = np.fft.fft2(array) * _translation_phase(array.shape, shift)
+    return np.asarray(np.fft.ifft2(spectrum).real, dtype=np.float64)
 
 
 def psf_moments(array: Float64Array) -> tuple[Translation, float]:
@@ -200,14 +189,14 @@ def psf_moments(array: Float64Array) -> tuple[Translation, float]:
     that negative values make negative.
     """
     total = array.sum()
-    rows, columns = (np.arange(size) - size // 2 for size in array.shape)
-    down, right = (
-        float(array.sum(axis=1) @ rows / total),
-        float(array.sum(axis=0) @ columns / total),
-    )
-    variance = (
-        array.sum(axis=1) @ (rows - down) ** 2 + array.sum(axis=0) @ (columns - right) ** 2
-    ) / (2 * total)
+    row_sums = array.sum(axis=1)
+    column_sums = array.sum(axis=0)
+    rows = np.arange(row_sums.size) - row_sums.size // 2
+    columns = np.arange(column_sums.size) - column_sums.size // 2
+    down = float(row_sums @ rows / total)
+    right = float(column_sums @ columns / total)
+    spread = row_sums @ (rows - down) ** 2 + column_sums @ (columns - right) ** 2
+    variance = spread / (2 * total)
     return (down, right), math.sqrt(max(0.0, float(variance)))
 
 
@@ -266,9 +255,9 @@ def _solve_size(
         ladder = [0.0, *np.geomspace(0.1, max(target.shape) / 2, _SIZES)]
     else:
         ladder = [start.parameters[0] * factor for factor in (0.8, 1.0, 1.25)]
-    found = [error(sigma) for sigma in ladder]
-    candidates = list(zip(found, ladder, strict=True))
-    for place in _local_minima(found):
+    ladder_errors = [error(sigma) for sigma in ladder]
+    candidates = list(zip(ladder_errors, ladder, strict=True))
+    for place in _local_minima(ladder_errors):
         bounds = ladder[max(place - 1, 0)], ladder[min(place + 1, len(ladder) - 1)]
         best = optimize.minimize_scalar(
             error, bounds=bounds, method="bounded", options={"xatol": 1e-5}
@@ -279,10 +268,10 @@ def _solve_size(
 
 
 def _local_minima(values: Sequence[float]) -> list[int]:
-    fenced = [math.inf, *values, math.inf]
-    return [
-        i - 1 for i in range(1, len(fenced) - 1) if fenced[i] <= min(fenced[i - 1], fenced[i + 1])
-    ]
+    left = [math.inf, *values[:-1]]
+    right = [*values[1:], math.inf]
+    triples = enumerate(zip(left, values, right, strict=True))
+    return [i for i, (before, value, after) in triples if value <= min(before, after)]
 
 
 def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -> _Solution:
@@ -298,26 +287,27 @@ def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -
         single = _solve_size(target, psf.gaussian_kernel, None)
         if single.parameters[0] < 0.1:  # inside one pixel, where the exponent means nothing
             return _Solution(single.kernel, (single.parameters[0], 2.0))
-        sigma, step = single.parameters[0], 1.0
+        sigma = single.parameters[0]
     elif start.parameters[0] < 0.1:
         return start
     else:
-        sigma, step = start.parameters[0], 0.2
-    make = (
-        psf.generalised_gaussian_kernel
-        if sigma < _WIDE
-        else lambda s, p: _sketch_generalised_gaussian(s, p, max(target.shape) // 2)
-    )
+        sigma = start.parameters[0]
+    half = max(target.shape) // 2
+
+    def make(sigma_px: float, exponent: float) -> Float64Array:
+        if sigma < _WIDE:
+            return psf.generalised_gaussian_kernel(sigma_px, exponent)
+        return _sketch_generalised_gaussian(sigma_px, exponent, half)
 
     def error(logarithms: Float64Array) -> float:
         return _squared_error(total * make(*_size_and_exponent(logarithms)), target)
 
     if start is None:
-        sizes = sigma * np.geomspace(0.75, 1.5, 5)
-        first = min(
-            (np.log([size, exponent]) for exponent in _EXPONENTS for size in sizes), key=error
-        )
+        step = 1.0
+        grid = product(_EXPONENTS, sigma * np.geomspace(0.75, 1.5, 5))
+        first = min((np.log([size, exponent]) for exponent, size in grid), key=error)
     else:
+        step = 0.2
         first = np.log(start.parameters)
     simplex = first + step * np.array([[0, 0], [0.05, 0], [0, 0.2]])
     best = optimize.minimize(
@@ -326,8 +316,8 @@ def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -
         method="Nelder-Mead",
         options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-10},
     )
-    found = _size_and_exponent(best.x)
-    return _Solution(total * psf.generalised_gaussian_kernel(*found), found)
+    parameters = _size_and_exponent(best.x)
+    return _Solution(total * psf.generalised_gaussian_kernel(*parameters), parameters)
 
 
 def _size_and_exponent(logarithms: Float64Array) -> tuple[float, float]:
@@ -341,8 +331,8 @@ def _sketch_generalised_gaussian(sigma: float, exponent: float, half: int) -> Fl
     """
     a = sigma * math.exp((math.log(2) + math.lgamma(2 / exponent) - math.lgamma(4 / exponent)) / 2)
     node, weight = np.polynomial.legendre.leggauss(4)
-    squared = ((np.arange(half + 1)[:, None] + node / 2).ravel() / a) ** 2
-    dense = np.exp(-((squared[:, None] + squared) ** (exponent / 2)))
+    square = ((np.arange(half + 1)[:, None] + node / 2).ravel() / a) ** 2
+    dense = np.exp(-((square[:, None] + square) ** (exponent / 2)))
     corner = np.einsum("iajb,a,b->ij", dense.reshape(half + 1, 4, half + 1, 4), weight, weight)
     side = np.concatenate([corner[:0:-1], corner])
     kernel = np.concatenate([side[:, :0:-1], side], axis=1)
@@ -353,29 +343,48 @@ def _squared_error(kernel: Float64Array, target: Float64Array) -> float:
     """Return ||kernel - target||^2 without bringing them to one size: outside the smaller one there
     is no product.
     """
-    rows, columns = (min(pair) for pair in zip(kernel.shape, target.shape, strict=True))
-    product = np.vdot(_crop_centre(kernel, rows, columns), _crop_centre(target, rows, columns))
-    return float(np.vdot(kernel, kernel) - 2 * product + np.vdot(target, target))
+    height = min(kernel.shape[0], target.shape[0])
+    width = min(kernel.shape[1], target.shape[1])
+    overlap = np.vdot(_crop_centre(kernel, height, width), _crop_centre(target, height, width))
+    return float(np.vdot(kernel, kernel) - 2 * overlap + np.vdot(target, target))
 
 
 # Registration
 # --------------------------------------------------------------------------------------------------
 
 
-def _frame_psf(measured: Float64Array, register: bool) -> tuple[Float64Array, Translation]:
+def _fit_registered(
+    psf_pixels: Float64Array, solve: _Solver
+) -> tuple[_Solution, Float64Array, Translation]:
+    """Return the solution, the registered PSF, and its translation, improved in turn until the
+    translation rests.
+    """
+    padded, shift = _frame_psf(psf_pixels)
+    solution: _Solution | None = None
+    for _ in range(_ROUNDS):
+        target = translate_psf(padded, shift)
+        solution = solve(target, solution)
+        better_shift = _find_translation(padded, solution.kernel, shift)
+        if math.dist(better_shift, shift) < _REST:
+            return solution, target, shift
+        shift = better_shift
+    target = translate_psf(padded, shift)
+    return solve(target, solution), target, shift
+
+
+def _frame_psf(psf_pixels: Float64Array) -> tuple[Float64Array, Translation]:
     """Return the PSF with room to move, and the translation that brings its centroid to
     the centre.
     """
-    if not register:
-        return measured, (0.0, 0.0)
-    (down, right), _ = psf_moments(measured)
-    reach = [
-        min(abs(value), size // 2)
-        for value, size in zip((down, right), measured.shape, strict=True)
-    ]
-    room = math.ceil(max(reach)) + 2
-    start = tuple(0.0 if abs(value) < 1e-9 else -value for value in (down, right))
-    return np.pad(measured, room), (start[0], start[1])
+    (down, right), _ = psf_moments(psf_pixels)
+    height, width = psf_pixels.shape
+    reach = max(min(abs(down), height // 2), min(abs(right), width // 2))
+    return np.pad(psf_pixels, math.ceil(reach) + 2), (_opposite(down), _opposite(right))
+
+
+def _opposite(offset: float) -> float:
+    """Return minus the offset (px), and 0 for what is rounding only."""
+    return 0.0 if abs(offset) < 1e-9 else -offset
 
 
 def _find_translation(
@@ -391,15 +400,16 @@ def _find_translation(
     rows, columns = (2 * np.pi * frequency for frequency in _frequencies(padded.shape))
 
     def objective(shift: Float64Array) -> tuple[float, Float64Array]:
-        turned = cross * _translation_phase(padded.shape, (float(shift[0]), float(shift[1])))
-        slope = np.array([(turned.imag * rows).sum(), (turned.imag * columns).sum()])
-        return float(-scale * turned.real.sum()), np.asarray(-scale * slope, dtype=np.float64)
+        phase = _translation_phase(padded.shape, (float(shift[0]), float(shift[1])))
+        spectrum = cross * phase
+        slope = np.array([(spectrum.imag * rows).sum(), (spectrum.imag * columns).sum()])
+        return float(-scale * spectrum.real.sum()), np.asarray(-scale * slope, dtype=np.float64)
 
     bounds = [(value - 1, value + 1) for value in start]
-    found = optimize.minimize(
+    best = optimize.minimize(
         objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14}
     )
-    return float(found.x[0]), float(found.x[1])
+    return float(best.x[0]), float(best.x[1])
 
 
 def _translation_phase(shape: tuple[int, ...], shift: Translation) -> Complex128Array:
@@ -408,7 +418,8 @@ def _translation_phase(shape: tuple[int, ...], shift: Translation) -> Complex128
 
 
 def _frequencies(shape: tuple[int, ...]) -> tuple[Float64Array, Float64Array]:
-    rows, columns = (np.asarray(np.fft.fftfreq(size), dtype=np.float64) for size in shape)
+    rows = np.asarray(np.fft.fftfreq(shape[0]), dtype=np.float64)
+    columns = np.asarray(np.fft.fftfreq(shape[1]), dtype=np.float64)
     return rows[:, None], columns[None, :]
 
 
@@ -424,9 +435,9 @@ def _natural_spectrum() -> Float64Array:
     They sum to `VARIANCE` when the half plane's inner columns are counted twice, as they are here:
     each value stands for itself and for its mirror image.
     """
-    squared = np.fft.fftfreq(GRID)[:, None] ** 2 + np.fft.rfftfreq(GRID) ** 2
-    squared[0, 0] = np.inf
-    power = _half_plane_counts() / squared
+    frequency_squared = np.fft.fftfreq(GRID)[:, None] ** 2 + np.fft.rfftfreq(GRID) ** 2
+    frequency_squared[0, 0] = np.inf
+    power = _half_plane_counts() / frequency_squared
     return np.asarray(VARIANCE * power / power.sum(), dtype=np.float64)
 
 
@@ -446,18 +457,20 @@ def _transfer_function(kernel: Float64Array) -> Complex128Array:
     return np.asarray(np.fft.rfft2(field), dtype=np.complex128)
 
 
-def _wiener_error(used: Complex128Array, true: Complex128Array) -> float:
-    """Return the expected squared error per pixel of the Wiener filter for the transfer function
-    `used`.
+def _wiener_error(transfer: Complex128Array, true_transfer: Complex128Array) -> float:
+    """Return the expected squared error per pixel of the Wiener filter made for `transfer`, on
+    pictures blurred by `true_transfer`.
     """
     signal = _natural_spectrum()
     noise = _half_plane_counts() * (NOISE / 255) ** 2 / GRID**2
-    wiener = np.conj(used) * signal / (np.abs(used) ** 2 * signal + noise)
+    wiener = np.conj(transfer) * signal / (np.abs(transfer) ** 2 * signal + noise)
     wiener[0, 0] = 1  # the mean passes
-    return float((np.abs(1 - wiener * true) ** 2 * signal + np.abs(wiener) ** 2 * noise).sum())
+    bias = np.abs(1 - wiener * true_transfer) ** 2 * signal
+    return float((bias + np.abs(wiener) ** 2 * noise).sum())
 
 
 def _crop_centre(array: Float64Array, height: int, width: int) -> Float64Array:
     """Return the centre of an array, at most `height` x `width`; all sizes odd."""
-    top, left = max(0, (array.shape[0] - height) // 2), max(0, (array.shape[1] - width) // 2)
+    top = max(0, (array.shape[0] - height) // 2)
+    left = max(0, (array.shape[1] - width) // 2)
     return array[top : array.shape[0] - top, left : array.shape[1] - left]

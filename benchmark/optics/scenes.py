@@ -53,9 +53,9 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
             f"{path}: expected one number per pixel (H x W), found {values.shape} {values.dtype}"
         )
     if size_of is not None and values.shape != size_of.shape[:2]:
-        found, wanted = (f"{shape[1]}x{shape[0]}" for shape in (values.shape, size_of.shape))
         raise DataError(
-            f"{path}: is {found} px, but its picture is {wanted}; give a map of the picture's size"
+            f"{path}: is {values.shape[1]}x{values.shape[0]} px, but its picture is "
+            f"{size_of.shape[1]}x{size_of.shape[0]}; give a map of the picture's size"
         )
     if not _is_known_depth(values).any():
         raise DataError(
@@ -65,18 +65,20 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
 
 
 def _read_depth_array(path: Path) -> NDArray[Any]:
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        return np.asarray(loaded[loaded.files[0]])
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        return content
+    with content:
+        return np.asarray(content[content.files[0]])
 
 
 def _read_depth_picture(path: Path) -> NDArray[Any]:
     pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("it is no picture, or a damaged one")
-    return pixels if pixels.ndim == 2 else pixels[..., 0]
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., 0]
 
 
 def radius_from_depth(
@@ -105,17 +107,18 @@ def radius_from_depth(
         raise ValueError(
             f"no known depth, or max_radius {max_radius} <= 0, or focus {focus} outside [0, 1]"
         )
-    known = np.where(_is_known_depth(values), values, np.nan).astype(np.float64)
-    inverse = _fill_unknown(known if kind == "disparity" else 1 / known)
+    depth = np.where(_is_known_depth(values), values, np.nan).astype(np.float64)
+    inverse = _fill_unknown(depth if kind == "disparity" else 1 / depth)
     offset = np.quantile(inverse, 1 - focus, method="inverted_cdf") - inverse
     largest = np.abs(offset).max()
-    radius: Plane = (offset * (max_radius / largest if largest else 0)).astype(np.float32)
+    aperture = max_radius / largest if largest else 0
+    radius: Plane = (offset * aperture).astype(np.float32)
     return radius
 
 
 def _is_known_depth(values: NDArray[Any]) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = np.isfinite(values) & (values > 0)
-    return known
+    mask: NDArray[np.bool_] = np.isfinite(values) & (values > 0)
+    return mask
 
 
 def _fill_unknown(inverse: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -148,20 +151,20 @@ def align_depth_edges(radius: Plane, picture: Picture) -> Plane:
         radius: H x W, signed radii in pixels.
         picture: the sharp picture, H x W x 3.
     """
-    edge = (
-        np.maximum(cv2.dilate(radius, _AROUND) - radius, radius - cv2.erode(radius, _AROUND)) > JUMP
-    )
+    above = cv2.dilate(radius, _AROUND) - radius
+    below = radius - cv2.erode(radius, _AROUND)
+    edge = np.maximum(above, below) > JUMP
     rows, columns = np.nonzero(edge)
     usable = _surface_pixels(radius)
-    least, result = np.full(len(rows), np.inf), radius.copy()
+    least = np.full(len(rows), np.inf)
+    result = radius.copy()
     for down, right in np.ndindex(5, 5):
         there = (
             np.clip(rows + down - 2, 0, len(radius) - 1),
             np.clip(columns + right - 2, 0, len(radius[0]) - 1),
         )
-        unlike = (
-            np.square(picture[there] - picture[rows, columns]).sum(axis=1) + _DOUBT * edge[there]
-        )
+        colour_difference = np.square(picture[there] - picture[rows, columns]).sum(axis=1)
+        unlike = colour_difference + _DOUBT * edge[there]
         unlike += _FAR * ((down - 2) ** 2 + (right - 2) ** 2)
         better = usable[there] & (unlike < least)
         least[better] = unlike[better]
@@ -173,10 +176,10 @@ def _surface_pixels(radius: Plane) -> NDArray[np.bool_]:
     """Return where at least three of the eight neighbours lie on the same surface."""
     padded = np.pad(radius, 1, mode="edge")
     height, width = radius.shape
-    shifted = (
+    neighbours = (
         padded[down : down + height, right : right + width] for down, right in np.ndindex(3, 3)
     )
-    alike = sum((np.abs(other - radius) <= JUMP).astype(np.int8) for other in shifted)
+    alike = sum((np.abs(other - radius) <= JUMP).astype(np.int8) for other in neighbours)
     return np.asarray(alike) > 3  # the pixel itself is one of them
 
 
@@ -198,10 +201,12 @@ def invent_radius(height: int, width: int, max_radius: float, random: np.random.
     for nearest in random.uniform(-1, -0.3, size=random.integers(2, 5)):
         shape = _invent_shape(x, y, random)
         slope = random.uniform(-0.4, 0.4, size=2)
-        radius = np.where(shape, np.minimum(radius, nearest + slope[0] * x + slope[1] * y), radius)
+        slanted = nearest + slope[0] * x + slope[1] * y
+        radius = np.where(shape, np.minimum(radius, slanted), radius)
     radius = np.where(_invent_shape(x, y, random), 0, radius)
-    scaled: Plane = (radius * (max_radius / (np.abs(radius).max() or 1))).astype(np.float32)
-    return scaled
+    largest = np.abs(radius).max() or 1
+    radius_px: Plane = (radius * (max_radius / largest)).astype(np.float32)
+    return radius_px
 
 
 def _invent_background(
@@ -210,10 +215,11 @@ def _invent_background(
     """Return a sum of four slow waves, scaled to [-0.3, 1]."""
     waves = np.zeros_like(x)
     for _ in range(4):
-        u, v, phase = random.normal(0, 0.7), random.normal(0, 0.7), random.uniform(0, 1)
+        u = random.normal(0, 0.7)
+        v = random.normal(0, 0.7)
+        phase = random.uniform(0, 1)
         waves += random.uniform(0.3, 1) * np.cos(2 * np.pi * (u * x + v * y + phase))
-    low, high = waves.min(), waves.max()
-    return np.interp(waves, (low, high), (-0.3, 1.0))
+    return np.interp(waves, (waves.min(), waves.max()), (-0.3, 1.0))
 
 
 def _invent_shape(
@@ -224,8 +230,10 @@ def _invent_shape(
     centre = random.uniform(-0.35, 0.35, size=2)
     half_width, half_height = random.uniform(0.06, 0.2, size=2)
     power = random.choice([1.0, 2.0, 6.0])
-    dx, dy = x - centre[0], y - centre[1]
-    along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+    dx = x - centre[0]
+    dy = y - centre[1]
+    along = dx * np.cos(angle) + dy * np.sin(angle)
+    across = dy * np.cos(angle) - dx * np.sin(angle)
     mask: NDArray[np.bool_] = (
         np.abs(along / half_width) ** power + np.abs(across / half_height) ** power <= 1
     )

@@ -25,11 +25,10 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from benchmark.api import Map, Picture
-from benchmark.arrays import Box, Float32Array
+from benchmark.arrays import Box, Float32Array, Float64Array
 from benchmark.optics import gkm
 from benchmark.optics._tiles import (
     BORDER,
@@ -43,7 +42,6 @@ from benchmark.optics._tiles import (
 from benchmark.optics.psf import psf_kernel
 
 BlurFamily = Literal["gaussian", "disk", "gkm"]
-Kernel = NDArray[np.float64]
 
 STEP = 0.125
 """Distance of the rungs in sigma, pixels; `gkm` has the rungs of the paper's bank."""
@@ -53,10 +51,9 @@ _TILE = (128, 128)
 # Nanoseconds per pixel and channel, roughly, as timed on one core; they decide between the two ways
 # to apply a disk.
 _PER_TAP = 0.043
-_SLOW_FROM, _SLOW = (
-    13,
-    14.0,
-)  # OpenCV turns to a transform of its own, which costs the same from here on
+# OpenCV turns to a transform of its own, which costs the same from this size on.
+_SLOW_FROM = 13
+_SLOW = 14.0
 _TRANSFORM = 3.6
 _PER_CALL = 2000  # pixels: what the calls themselves cost, as that many more
 
@@ -79,7 +76,7 @@ class _TileJob(NamedTuple):
     halo: int
     shape: tuple[int, int]
     direct: list[_RungPart]
-    transformed: list[_RungPart]
+    by_transform: list[_RungPart]
 
 
 class VaryingBlur:
@@ -113,8 +110,8 @@ class VaryingBlur:
         self._kernels = kernels
         self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
         boxes = tile_boxes((blur_map.shape[0], blur_map.shape[1]), _TILE)
-        self._gather = [self._job(box, spread=False) for box in boxes]
-        self._scatter = [self._job(box, spread=True) for box in boxes]
+        self._gather = [self._plan_job(box, spread=False) for box in boxes]
+        self._scatter = [self._plan_job(box, spread=True) for box in boxes]
 
     def forward(self, x: Picture) -> Picture:
         """Return B x (H x W x 3)."""
@@ -122,8 +119,9 @@ class VaryingBlur:
         result = np.empty_like(x)
 
         def work(job: _TileJob) -> None:
-            near, place = (crop_with_halo(array, job.tile, job.halo) for array in (x, self._place))
-            result[job.tile] = self._gathered(near, place, job)
+            near = crop_with_halo(x, job.tile, job.halo)
+            place = crop_with_halo(self._place, job.tile, job.halo)
+            result[job.tile] = self._gather_tile(near, place, job)
 
         for_each_in_threads(work, self._gather)
         return result
@@ -134,38 +132,36 @@ class VaryingBlur:
         result = np.empty_like(z)
 
         def work(job: _TileJob) -> None:
-            near, place = (crop_with_halo(array, job.tile, job.halo) for array in (z, self._place))
-            result[job.tile] = self._scattered(near, place, job)
+            near = crop_with_halo(z, job.tile, job.halo)
+            place = crop_with_halo(self._place, job.tile, job.halo)
+            result[job.tile] = self._scatter_tile(near, place, job)
 
         for_each_in_threads(work, self._scatter)
         return result
 
-    def _job(self, tile: Box, *, spread: bool) -> _TileJob:
+    def _plan_job(self, tile: Box, *, spread: bool) -> _TileJob:
         """Plan a tile: B gathers with the weights inside it, B^T spreads from those within a
         kernel's reach of it.
         """
-        most = max(self._halo(rung) for rung in _mixing_rungs(self._place[tile]))
-        if (
-            spread
-        ):  # farther rungs may reach in; look as far as the largest kernel of the ladder does
+        if spread:  # farther rungs may reach in; look as far as the ladder's largest kernel does
             most = len(self._kernels[-1]) // 2
+        else:
+            most = max(self._halo(rung) for rung in _mixing_rungs(self._place[tile]))
         place = crop_with_halo(self._place, tile, most)
-        found = []
-        for rung in _mixing_rungs(place if spread else self._place[tile]):
+        rungs = _mixing_rungs(place if spread else self._place[tile])
+        boxes: list[tuple[int, Box]] = []  # rungs, and where they lie in `place`
+        for rung in rungs:
             margin = most - self._halo(rung) if spread else most
             box = nonzero_box(_rung_weight(place[inner_box(place, margin)], rung))
             if box is not None:
-                found.append((rung, margin, box))
-        halo = max(self._halo(rung) for rung, _, _ in found)
-        parts = [
-            _RungPart(rung, _move_box(box, margin - most + halo)) for rung, margin, box in found
-        ]
-        height, width = (
-            fft.next_fast_len(span.stop - span.start + 2 * halo, real=True) for span in tile
-        )
-        direct = [part for part in parts if self._is_direct(part, height * width)]
-        transformed = [part for part in parts if not self._is_direct(part, height * width)]
-        return _TileJob(tile, halo, (height, width), direct, transformed)
+                boxes.append((rung, _move_box(box, margin)))
+        halo = max(self._halo(rung) for rung, _ in boxes)
+        parts = [_RungPart(rung, _move_box(box, halo - most)) for rung, box in boxes]
+        shape = (_fast_length(tile[0], halo), _fast_length(tile[1], halo))
+        pixels = shape[0] * shape[1]
+        direct = [part for part in parts if self._is_direct(part, pixels)]
+        by_transform = [part for part in parts if not self._is_direct(part, pixels)]
+        return _TileJob(tile, halo, shape, direct, by_transform)
 
     def _halo(self, rung: int) -> int:
         return len(self._kernels[rung]) // 2
@@ -182,61 +178,56 @@ class VaryingBlur:
         cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW
         return bool(cost * (area + _PER_CALL) < _TRANSFORM * pixels)
 
-    def _gathered(self, x: Picture, place: Map, job: _TileJob) -> Picture:
+    def _gather_tile(self, x: Picture, place: Map, job: _TileJob) -> Picture:
         """Return a tile of B x, from x and the rungs' places around it."""
         total = np.zeros((x.shape[0] - 2 * job.halo, x.shape[1] - 2 * job.halo, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
-            blurred = self._filter(
-                x[grow_box(_move_box(part.box, -margin), margin)], part.rung, BORDER
-            )
+            neighbourhood = x[grow_box(_move_box(part.box, -margin), margin)]
+            blurred = self._filter(neighbourhood, part.rung, BORDER)
+            weight = _rung_weight(place[part.box], part.rung)
             total[_move_box(part.box, -job.halo)] += (
-                blurred[inner_box(blurred, margin)]
-                * _rung_weight(place[part.box], part.rung)[..., None]
+                blurred[inner_box(blurred, margin)] * weight[..., None]
             )
-        if job.transformed:
+        if job.by_transform:
             planes = np.ascontiguousarray(x.transpose(2, 0, 1))
             spectrum = fft.rfft2(planes, job.shape)
-            for part in job.transformed:
-                columns = fft.ifft(
-                    spectrum * _disk_response(part.rung, job.shape), axis=-2, overwrite_x=True
-                )
+            for part in job.by_transform:
+                product = spectrum * _disk_response(part.rung, job.shape)
+                columns = fft.ifft(product, axis=-2, overwrite_x=True)
                 rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
                 rows *= _rung_weight(place[part.box], part.rung)
                 total[_move_box(part.box, -job.halo)] += rows.transpose(1, 2, 0)
         return total
 
-    def _scattered(self, z: Picture, place: Map, job: _TileJob) -> Picture:
+    def _scatter_tile(self, z: Picture, place: Map, job: _TileJob) -> Picture:
         """Return a tile of B^T z, from z and the rungs' places around it."""
         shape = z.shape[0] - 2 * job.halo, z.shape[1] - 2 * job.halo
         total = np.zeros((*shape, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
-            weighted = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
+            product = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
             padded = cv2.copyMakeBorder(
-                weighted, margin, margin, margin, margin, cv2.BORDER_CONSTANT
+                product, margin, margin, margin, margin, cv2.BORDER_CONSTANT
             )
             blurred = self._filter(padded, part.rung, cv2.BORDER_CONSTANT)  # type: ignore[arg-type]
             here, there = _overlap_boxes(
                 _move_box(part.box, -margin - job.halo), blurred.shape, shape
             )
             total[there] += blurred[here]
-        if job.transformed:
+        if job.by_transform:
             spectrum = np.zeros((3, job.shape[0], job.shape[1] // 2 + 1), np.complex64)
-            for part in job.transformed:
-                rows = np.zeros((3, part.box[0].stop - part.box[0].start, job.shape[1]), np.float32)
-                rows[..., part.box[1]] = (
-                    z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
-                ).transpose(2, 0, 1)
+            for part in job.by_transform:
+                product = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
+                rows = np.zeros((3, product.shape[0], job.shape[1]), np.float32)
+                rows[..., part.box[1]] = product.transpose(2, 0, 1)
                 columns = np.zeros_like(spectrum)
                 columns[:, part.box[0]] = fft.rfft(rows, axis=-1)
-                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * _disk_response(
-                    part.rung, job.shape
-                )
-            spread = fft.irfft2(spectrum, job.shape, overwrite_x=True)
-            total += spread[
-                :, job.halo : job.halo + shape[0], job.halo : job.halo + shape[1]
-            ].transpose(1, 2, 0)
+                response = _disk_response(part.rung, job.shape)
+                spectrum += fft.fft(columns, axis=-2, overwrite_x=True) * response
+            planes = fft.irfft2(spectrum, job.shape, overwrite_x=True)
+            inside = planes[:, job.halo : job.halo + shape[0], job.halo : job.halo + shape[1]]
+            total += inside.transpose(1, 2, 0)
         return total
 
     def _filter(self, picture: Picture, rung: int, border: int) -> Picture:
@@ -255,7 +246,9 @@ MB.
 
 
 @lru_cache(maxsize=16)
-def kernel_ladder(family: BlurFamily, reach: float) -> tuple[tuple[Kernel, ...], tuple[float, ...]]:
+def kernel_ladder(
+    family: BlurFamily, reach: float
+) -> tuple[tuple[Float64Array, ...], tuple[float, ...]]:
     """Return the kernels of a family from the delta up to sigma `reach` (pixels), and their nominal
     variances.
 
@@ -285,6 +278,11 @@ def _disk_response(rung: int, shape: tuple[int, int]) -> Float32Array:
     return response
 
 
+def _fast_length(span: slice, halo: int) -> int:
+    """Return the length of a fast transform that holds a side of a tile and `halo` on both ends."""
+    return int(fft.next_fast_len(span.stop - span.start + 2 * halo, real=True))
+
+
 def _mixing_rungs(place: Map) -> list[int]:
     """Return the rungs that some pixel mixes, ascending."""
     return [int(rung) for rung in np.union1d(np.floor(place), np.ceil(place))]
@@ -296,22 +294,23 @@ def _rung_weight(place: Map, rung: int) -> Float32Array:
 
 
 def _move_box(box: Box, by: int) -> Box:
-    rows, columns = (slice(span.start + by, span.stop + by) for span in box)
-    return rows, columns
+    rows, columns = box
+    return slice(rows.start + by, rows.stop + by), slice(columns.start + by, columns.stop + by)
 
 
 def _overlap_boxes(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
     """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and
     where it lies there.
     """
-    starts = [max(0, span.start) for span in place]
-    stops = [
-        min(size, span.start + length)
-        for span, length, size in zip(place, shape, tile, strict=False)
-    ]
-    there = tuple(slice(start, max(start, stop)) for start, stop in zip(starts, stops, strict=True))
-    here = tuple(
-        slice(span.start - at.start, span.stop - at.start)
-        for span, at in zip(there, place, strict=True)
-    )
-    return here, there  # type: ignore[return-value]
+    rows_here, rows_there = _overlap_spans(place[0].start, shape[0], tile[0])
+    columns_here, columns_there = _overlap_spans(place[1].start, shape[1], tile[1])
+    return (rows_here, columns_here), (rows_there, columns_there)
+
+
+def _overlap_spans(place: int, length: int, size: int) -> tuple[slice, slice]:
+    """Return `_overlap_boxes` along one axis, for an array of that length that begins at
+    `place`.
+    """
+    start = max(0, place)
+    stop = max(start, min(size, place + length))
+    return slice(start - place, stop - place), slice(start, stop)
