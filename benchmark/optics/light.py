@@ -38,21 +38,21 @@ def to_srgb(linear: Float32Array) -> Float32Array:
     return np.copysign(code, linear).astype(np.float32, copy=False)
 
 
-def srgb_to(light: Light, encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+def srgb_to(light: Light, encoded: Float32Array) -> Float32Array:
     """Return sRGB code values in the given light; sRGB codes are not copied."""
     if light == "linear":
         return to_linear(encoded)
     return encoded
 
 
-def srgb_from(light: Light, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def srgb_from(light: Light, values: Float32Array) -> Float32Array:
     """Return the sRGB code values of values in the given light; sRGB codes are not copied."""
     if light == "linear":
         return to_srgb(values)
     return values
 
 
-def linear_slope(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+def linear_slope(encoded: Float32Array) -> Float32Array:
     """Return the slope of `to_linear` at code values of any shape, over one 8-bit level around
     them.
 
