@@ -174,7 +174,7 @@ def train_command(
     check_device(device)
     from benchmark.methods.training import command
 
-    job = command.job(
+    job = command.job_from_options(
         method,
         data,
         recipe=recipe,
@@ -191,7 +191,7 @@ def train_command(
         resume=resume,
         force=force,
     )
-    for line in command.run(job, resume, force):
+    for line in command.run_training(job, resume, force):
         console.print_line(line)
 
 

@@ -1,4 +1,4 @@
-"""The command `train`: from what a user says to a job, and what it tells when it is done."""
+"""The command `train`: from what a user says to a job, and what it tells at the end."""
 
 from __future__ import annotations
 
@@ -7,17 +7,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from benchmark import checkpoints
+from benchmark import checkpoints, console
 from benchmark.api import UsageError
-from benchmark.methods.training import learner, picture_folders, recipes
-from benchmark.methods.training.job import Hardware, Job, job_files, networked, started
-from benchmark.methods.training.recipes import Budget, Unit
-from benchmark.methods.training.trainer import train
+from benchmark.methods.training import learner, pictures, recipes
+from benchmark.methods.training.duplicates import (
+    bundled_pictures,
+    evaluated_pictures,
+    refuse_duplicates,
+)
+from benchmark.methods.training.examples import (
+    DpdCrops,
+    Examples,
+    SimulatedExamples,
+    held_out_examples,
+)
+from benchmark.methods.training.job import (
+    Hardware,
+    InitialCheckpoint,
+    Job,
+    TrainingData,
+    create_network_method,
+    find_initial_checkpoint,
+    locate_files,
+)
+from benchmark.methods.training.recipes import Budget, Recipe, Unit
+from benchmark.methods.training.trainer import train_network
 
-__all__ = ["Hardware", "job", "run"]
+__all__ = ["Hardware", "job_from_options", "run_training"]
+
+DPD = "dpd"
+HELD_OUT_EXAMPLES = 16
+"""Held-out examples of a validation, of the last crop's size."""
+NoiseRange = tuple[float, float]
+"""Least and most standard deviation, 0-255 scale."""
 
 
-def job(
+def job_from_options(
     method: str,
     data: str,
     *,
@@ -39,75 +64,162 @@ def job(
 
     Args:
         method, data, recipe, noise, tag, out, root, seed, crop, batch: see `python -m benchmark
-        train --help`.
-        budget: unit -> amount; at most one of them is given, none leaves the recipe's own.
+            train --help`.
+        budget: unit -> amount; at most one of them is a number, none leaves the recipe's own.
         hardware: where it runs.
         start: id of a checkpoint to start from.
-        resume, force: as for `run`; what cannot be is told before the pictures are looked at.
+        resume, force: as for `run_training`; what cannot be is told before the pictures are looked
+            at.
 
     Raises:
         UsageError: for options that mean nothing, or not together.
         DataError: for pictures that cannot be trained on.
     """
-    trained = networked(method)
-    given = [
-        Budget(amount, cast(Unit, unit))
-        for unit, amount in (budget or {}).items()
-        if amount is not None
-    ]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(f'--{one.unit}' for one in given)}: give one budget")
-    own = recipes.recipe(recipe, trained.id)
-    chosen = own.changed(crop, batch, budget=given[0] if given else None)
-    levels = None if noise is None else picture_folders.noise_range(noise)
-    usual = ("dpd" if data == picture_folders.DPD else "sim") + (
-        checkpoints.NOISE_TRAINED if levels else ""
+    network = create_network_method(method)
+    budget_limit = _find_budget(budget or {})
+    full_recipe = recipes.find_recipe(recipe, network.id).with_changes(
+        crop, batch, budget=budget_limit
     )
-    files = job_files(trained, _tag(tag or usual, noisy=levels is not None), out)
-    first = None if start is None else started(start, trained)
-    if first is not None and first.name == files.name:
-        raise UsageError(
-            f"--start {start}: would be hidden by its own successor {files.name}; choose another "
-            f"--tag"
-        )
-    where = learner.settled(chosen, hardware or Hardware())
-    learner.require(chosen, where)
+    noise_range = None if noise is None else parse_noise_range(noise)
+    tag = tag or _default_tag(data, noise_range)
+    _require_honest_tag(tag, noise_range)
+    files = locate_files(network, tag, out)
+    initial = None
+    if start is not None:
+        initial = find_initial_checkpoint(start, network)
+        _require_other_name(start, initial, files.name)
+    hardware = learner.resolve_precision(full_recipe, hardware or Hardware())
+    learner.require_hardware(full_recipe, hardware)
     files.require(resume, force)
-    views = trained.card.inputs == "views"
-    source = picture_folders.source(data, root, chosen, views=views, noise=levels, seed=seed)
-    return Job(trained, chosen, source, files, seed, where, start=first)
+    views = network.card.inputs == "views"
+    training_data = prepare_training_data(
+        data, root, full_recipe, views=views, noise=noise_range, seed=seed
+    )
+    return Job(network, full_recipe, training_data, files, seed, hardware, initial=initial)
 
 
-def _tag(tag: str, noisy: bool) -> str:
-    """Return a tag; raises UsageError if it tells readers of tables wrongly whether the weights
-    know noise.
-    """
+def _find_budget(amounts: Mapping[str, float | None]) -> Budget | None:
+    budgets = [
+        Budget(amount, cast(Unit, unit)) for unit, amount in amounts.items() if amount is not None
+    ]
+    if len(budgets) > 1:
+        options = " and ".join(f"--{budget.unit}" for budget in budgets)
+        raise UsageError(f"{options}: give one budget")
+    return next(iter(budgets), None)
+
+
+def _default_tag(data: str, noise_range: NoiseRange | None) -> str:
+    tag = "dpd" if data == DPD else "sim"
+    if noise_range is None:
+        return tag
+    return tag + checkpoints.NOISE_TRAINED
+
+
+def _require_honest_tag(tag: str, noise_range: NoiseRange | None) -> None:
+    """Raise UsageError if a tag tells readers of tables wrongly whether the weights know noise."""
     ending = checkpoints.NOISE_TRAINED
-    if tag.endswith(ending) != noisy:
-        better = tag + ending if noisy else tag.removesuffix(ending) or "sim"
+    noisy = noise_range is not None
+    if tag.endswith(ending) == noisy:
+        return
+    better = tag + ending
+    if not noisy:
+        better = tag.removesuffix(ending) or "sim"
+    raise UsageError(
+        f"--tag {tag}: tags end in {ending} where --noise is given and nowhere else, because "
+        f"tables tell the noise-trained weights by them; use --tag {better}"
+    )
+
+
+def _require_other_name(start: str, initial: InitialCheckpoint, name: str) -> None:
+    if initial.name == name:
         raise UsageError(
-            f"--tag {tag}: tags end in {ending} where --noise is given and nowhere else, because "
-            f"tables tell the "
-            f"noise-trained weights by them; use --tag {better}"
+            f"--start {start}: would be hidden by its own successor {name}; choose another --tag"
         )
-    return tag
 
 
-def run(job: Job, resume: bool, force: bool) -> list[str]:
-    """Train and return lines for people; none in a process that only helped. Raises as
-    `trainer.train` does.
+def parse_noise_range(text: str) -> NoiseRange:
+    """Return the range that a text such as `0,5` or `3` means: least and most, or one level.
+
+    Raises:
+        UsageError: for anything else.
     """
-    done = train(job, resume, force)
-    if done is None:
+    try:
+        levels = [float(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if len(levels) not in (1, 2):
+        raise UsageError(
+            f"--noise {text}: expected LEAST,MOST or one level on the 0-255 scale, for example 0,5"
+        )
+    if not levels[-1]:
+        raise UsageError(
+            f"--noise {text}: is no noise; leave the option out, or name a level above 0"
+        )
+    return levels[0], levels[-1]
+
+
+def prepare_training_data(
+    data: str,
+    root: Path,
+    recipe: Recipe,
+    *,
+    views: bool,
+    noise: NoiseRange | None,
+    seed: int,
+) -> TrainingData:
+    """Return training and held-out examples.
+
+    Args:
+        data: a folder of sharp pictures, or `dpd`.
+        root: the folder that holds the data sets. DPD is there, and no picture there is trained on
+            by chance.
+        recipe: for the size of the held-out examples.
+        views: whether the network takes dual-pixel views.
+        noise: the range of noise levels that examples get, None for none.
+        seed: of all that is random in an example.
+
+    Raises:
+        UsageError: for noise out of its range.
+        DataError: pictures that are missing or damaged, or nearly those of a test.
+    """
+    crop = recipe.phases[-1].crop
+    examples: Examples
+    if data == DPD:
+        examples = DpdCrops(root, crop=crop, seed=seed, noise=noise, views=views)
+        count = int(examples.card()["pictures"])
+    else:
+        folder = Path(data)
+        console.print_note(f"comparing the pictures in {folder} with those that are evaluated on")
+        evaluated = [*evaluated_pictures(root, folder), *bundled_pictures()]
+        refuse_duplicates(pictures.list_pictures(folder), evaluated)
+        examples = SimulatedExamples(folder, crop=crop, seed=seed, noise=noise, views=views)
+        count = len(examples.sources)
+    return TrainingData(examples.at, count, held_out_examples(examples, HELD_OUT_EXAMPLES))
+
+
+def run_training(job: Job, resume: bool, force: bool) -> list[str]:
+    """Train and return lines for people; none in a process that only helped. Raises as
+    `trainer.train_network` does.
+    """
+    result = train_network(job, resume, force)
+    if result is None:
         return []
-    folder = job.files.checkpoint.parent
-    found = folder.resolve() == checkpoints.user_folder().resolve()
-    where = "" if found else f"{checkpoints.VARIABLE}={shlex.quote(str(folder))} "
-    facts = done.card.facts
+    facts = result.card.facts
     return [
         f"trained: {facts['steps']} steps, {facts['megapixels']} megapixels, {facts['hours']} h, "
         f"waiting for data {facts['waiting for data']}",
-        f"validation: {facts['validation']}, gain {done.best.validation_gain:+.2f} dB",
+        f"validation: {facts['validation']}, gain {result.best.validation_gain:+.2f} dB",
         f"written: {job.files.checkpoint}, {job.files.table.name}, {job.files.figure.name}",
-        f"next: {where}python -m benchmark run --methods {job.files.name} --dataset simulated",
+        f"next: {_next_command(job)}",
     ]
+
+
+def _next_command(job: Job) -> str:
+    """Return a command that runs the new checkpoint, with its folder where the suite does not look
+    by itself.
+    """
+    command = f"python -m benchmark run --methods {job.files.name} --dataset simulated"
+    folder = job.files.checkpoint.parent
+    if folder.resolve() == checkpoints.user_folder().resolve():
+        return command
+    return f"{checkpoints.VARIABLE}={shlex.quote(str(folder))} {command}"

@@ -50,14 +50,15 @@ Bits = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
 """`_SIDE` x `_SIDE`; a picture's proportions are lost, as they are in its thumbnails."""
 
-_TRIMMED = (0.0, 0.025, 0.05)  # share of a side that is left out at each end
-_FREQUENCIES, _THUMBNAIL = 12, 32
+_MARGINS = (0.0, 0.025, 0.05)  # share of a side that is left out at each end
+_FREQUENCIES = 12  # along each axis of the transform
+_THUMBNAIL = 32  # px; side of what is transformed
 _BITS = _FREQUENCIES**2 - 1
 _ALIKE = 32  # bits that may differ where the hashes alone decide
 _SUSPECT = 48  # bits that may differ where the pictures themselves decide
 _ALIGNED = 96  # px; side of the squares that are aligned
 _SAME = 0.95  # their correlation from which on two pictures are the same
-_MOVED = 0.2  # shares of the side by which they may be moved, scaled or sheared for that
+_LARGEST_MOVE = 0.2  # shares of the side by which they may be moved, scaled or sheared for that
 _SIDE = 192  # px; every picture is first reduced to a grey square
 _OTHER_PART = re.compile(r"\.|(train|training|val|valid|validation)([-_. ]|$)", re.IGNORECASE)
 
@@ -70,33 +71,36 @@ def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> No
 
     Args:
         training: pictures to train on.
-        evaluated: pictures to evaluate on, such as `evaluated_pictures` finds.
+        evaluated: pictures to evaluate on, such as `evaluated_pictures` returns.
 
     Raises:
         DataError: for the first training picture that is one of the others, naming both; or for a
             file that cannot be read.
     """
-    known = _known()
-    greys = {path: _grey(path) for path in evaluated}
-    theirs = np.concatenate(
-        [np.zeros((0, _BITS), np.bool_), *(hashes(grey) for grey in greys.values())]
+    kodak = _read_kodak_hashes()
+    greys = {path: _read_grey(path) for path in evaluated}
+    evaluated_hashes = np.concatenate(
+        [np.zeros((0, _BITS), np.bool_), *(picture_hashes(grey) for grey in greys.values())]
     )
     for path in training:
-        turned = _turns(_grey(path))
-        ours = np.stack([hashes(grey) for grey in turned])
-        for name, bits in known.items():
-            if _distances(ours, bits).min() <= _ALIKE:
-                raise _refused(path, f"the picture {name} of Kodak24")
-        distances = (
-            _distances(ours, theirs).min(axis=1).reshape(8, len(greys), len(_TRIMMED)).min(axis=2)
+        orientations = _all_orientations(_read_grey(path))
+        hashes = np.stack([picture_hashes(grey) for grey in orientations])
+        for name, kodak_hashes in kodak.items():
+            if _count_differences(hashes, kodak_hashes).min() <= _ALIKE:
+                raise _duplicate_error(path, f"the picture {name} of Kodak24")
+        differences = (
+            _count_differences(hashes, evaluated_hashes)
+            .min(axis=1)
+            .reshape(8, len(greys), len(_MARGINS))
+            .min(axis=2)
         )
-        for way, which in np.argwhere(distances <= _SUSPECT):
-            other = evaluated[which]
-            if correlation(turned[way], greys[other]) >= _SAME:
-                raise _refused(path, str(other))
+        for orientation, number in np.argwhere(differences <= _SUSPECT):
+            other = evaluated[number]
+            if correlate_aligned(orientations[orientation], greys[other]) >= _SAME:
+                raise _duplicate_error(path, str(other))
 
 
-def _refused(path: Path, other: str) -> DataError:
+def _duplicate_error(path: Path, other: str) -> DataError:
     return DataError(
         f"{path}: is nearly the same picture as {other}, which is evaluated on; take it out of "
         f"training"
@@ -114,17 +118,19 @@ def evaluated_pictures(root: Path, training: Path) -> list[Path]:
     Raises:
         DataError: if the training folder lies under the root, and not in such a part.
     """
-    whole, own = root.resolve(), training.resolve()
-    if own.is_relative_to(whole) and not any(
-        _OTHER_PART.match(part) for part in own.relative_to(whole).parts
-    ):
+    if _lies_in_evaluated_part(training.resolve(), root.resolve()):
         raise DataError(
             f"{training}: lies under the data root {root}, whose pictures are evaluated on; train "
-            f"on a folder "
-            "elsewhere, on one called train, or name another --root"
+            f"on a folder elsewhere, on one called train, or name another --root"
         )
-    found = sorted(path for path in _below(root) if is_picture_file(path))
-    return [path for path in found if _readable(path)]
+    paths = sorted(path for path in _walk_evaluated(root) if is_picture_file(path))
+    return [path for path in paths if _is_readable(path)]
+
+
+def _lies_in_evaluated_part(folder: Path, root: Path) -> bool:
+    if not folder.is_relative_to(root):
+        return False
+    return not any(_OTHER_PART.match(part) for part in folder.relative_to(root).parts)
 
 
 def bundled_pictures() -> list[Path]:
@@ -134,25 +140,27 @@ def bundled_pictures() -> list[Path]:
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
-    return [path for path in pictures.files(folder) if _readable(path)]
+    return [path for path in pictures.list_pictures(folder) if _is_readable(path)]
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _walk_evaluated(root: Path) -> Iterator[Path]:
     """Yield the files under a folder; a folder that links lead to more than once is
     entered once.
     """
-    seen: set[Path] = set()
-    for name, inside, files in os.walk(root, followlinks=True):
+    visits: set[Path] = set()
+    for name, subfolders, files in os.walk(root, followlinks=True):
         folder = Path(name)
-        if folder.resolve() in seen:
-            inside.clear()
+        if folder.resolve() in visits:
+            subfolders.clear()
             continue
-        seen.add(folder.resolve())
-        inside[:] = sorted(part for part in inside if not _OTHER_PART.match(part))
-        yield from (folder / file for file in files)
+        visits.add(folder.resolve())
+        # os.walk goes on with what is left in this list.
+        subfolders[:] = sorted(part for part in subfolders if not _OTHER_PART.match(part))
+        for file in files:
+            yield folder / file
 
 
-def _readable(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     try:
         imageio.read_header(path)
     except DataError:
@@ -160,93 +168,98 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def hashes(grey: Grey) -> Bits:
+def picture_hashes(grey: Grey) -> Bits:
     """Return the hashes of a picture, of its middle and of its inmost part, 3 x 143 bits."""
-    return np.stack([_hash(_trimmed(grey, share)) for share in _TRIMMED])
+    return np.stack([_perceptual_hash(_trim(grey, margin)) for margin in _MARGINS])
 
 
-def correlation(one: Grey, other: Grey) -> float:
+def correlate_aligned(one: Grey, other: Grey) -> float:
     """Return the correlation in [-1, 1] of two pictures after a slight affine alignment; -1 if
     there is none.
     """
-    small = [
-        cv2.resize(grey, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
-        for grey in (one, other)
-    ]
+    template = cv2.resize(one, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
+    movable = cv2.resize(other, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
-    unmoved = np.eye(2, 3, dtype=np.float32)
+    identity = np.eye(2, 3, dtype=np.float32)
     try:
-        found, moved = cv2.findTransformECC(
-            small[0], small[1], unmoved.copy(), cv2.MOTION_AFFINE, stop
+        correlation, transform = cv2.findTransformECC(
+            template, movable, identity.copy(), cv2.MOTION_AFFINE, stop
         )
     except cv2.error:  # a picture without detail, or two that have nothing in common
         return -1.0
     # A large move can blow up a flat part of anything until it resembles a flat part of anything
     # else.
-    change = np.abs(np.asarray(moved) - unmoved) / (1, 1, _ALIGNED)
-    return found if change.max() <= _MOVED else -1.0
+    move = np.abs(np.asarray(transform) - identity) / (1, 1, _ALIGNED)
+    if move.max() <= _LARGEST_MOVE:
+        return correlation
+    return -1.0
 
 
-def _trimmed(grey: Grey, share: float) -> Grey:
-    margin = round(_SIDE * share)
-    return grey[margin : _SIDE - margin, margin : _SIDE - margin]
+def _trim(grey: Grey, margin: float) -> Grey:
+    width = round(_SIDE * margin)
+    return grey[width : _SIDE - width, width : _SIDE - width]
 
 
-def _hash(grey: Grey) -> Bits:
+def _perceptual_hash(grey: Grey) -> Bits:
     small = cv2.resize(grey, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:_FREQUENCIES, :_FREQUENCIES].ravel()[1:]
     return cast(Bits, low > np.median(low))
 
 
-def _distances(ours: Bits, theirs: Bits) -> NDArray[np.float32]:
+def _count_differences(ours: Bits, theirs: Bits) -> NDArray[np.float32]:
     """Return how many bits differ, ... x N x 143 against M x 143, as ... x N x M."""
-    signs = [2 * bits.astype(np.float32) - 1 for bits in (ours, theirs)]
-    return cast("NDArray[np.float32]", (_BITS - signs[0] @ signs[1].T) / 2)
+    agreement = _bits_to_signs(ours) @ _bits_to_signs(theirs).T
+    return cast("NDArray[np.float32]", (_BITS - agreement) / 2)
 
 
-def _grey(path: Path) -> Grey:
-    grey = cv2.cvtColor(pictures.upright(path), cv2.COLOR_RGB2GRAY)
+def _bits_to_signs(bits: Bits) -> NDArray[np.float32]:
+    return 2 * bits.astype(np.float32) - 1
+
+
+def _read_grey(path: Path) -> Grey:
+    grey = cv2.cvtColor(pictures.read_upright(path), cv2.COLOR_RGB2GRAY)
     return cast(Grey, cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
 
 
-def _turns(grey: Grey) -> list[Grey]:
+def _all_orientations(grey: Grey) -> list[Grey]:
     """Return the 8 ways to turn and mirror a picture."""
-    return [
-        np.ascontiguousarray(np.rot90(way, quarter))
-        for way in (grey, grey[:, ::-1])
-        for quarter in range(4)
-    ]
+    orientations: list[Grey] = []
+    for picture in (grey, grey[:, ::-1]):
+        turns = [np.rot90(picture, quarters) for quarters in range(4)]
+        orientations.extend(np.ascontiguousarray(turn) for turn in turns)
+    return orientations
 
 
 # The table of Kodak24
 # -------------------------------------------------------------------------------------------------
 
 
-def table(folder: Path) -> str:
+def kodak_hash_table(folder: Path) -> str:
     """Return the text of `KODAK24` for a folder of pictures, named NN.png after their numbers."""
-    rows = [
-        f"kodim{path.stem},{bits}" for path in pictures.files(folder) for bits in _hexadecimal(path)
-    ]
-    return "\n".join(["picture,hash", *rows, ""])
-
-
-def _hexadecimal(path: Path) -> list[str]:
-    return [np.packbits(bits).tobytes().hex() for bits in hashes(_grey(path))]
+    lines = ["picture,hash"]
+    for path in pictures.list_pictures(folder):
+        hashes = picture_hashes(_read_grey(path))
+        lines.extend(f"kodim{path.stem},{_bits_to_hex(bits)}" for bits in hashes)
+    return "\n".join([*lines, ""])
 
 
 @lru_cache(maxsize=1)
-def _known() -> dict[str, Bits]:
+def _read_kodak_hashes() -> dict[str, Bits]:
     """Return the name of each picture of Kodak24 and its hashes."""
-    found: dict[str, list[Bits]] = {}
+    hashes: dict[str, list[Bits]] = {}
     with KODAK24.open(newline="") as table:
         for row in csv.DictReader(table):
-            found.setdefault(row["picture"], []).append(_from_hex(row["hash"]))
-    return {name: np.stack(rows) for name, rows in found.items()}
+            hashes.setdefault(row["picture"], []).append(_bits_from_hex(row["hash"]))
+    return {name: np.stack(rows) for name, rows in hashes.items()}
 
 
-def _from_hex(text: str) -> Bits:
+def _bits_to_hex(bits: Bits) -> str:
+    return np.packbits(bits).tobytes().hex()
+
+
+def _bits_from_hex(text: str) -> Bits:
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8))[:_BITS].astype(np.bool_)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(Path(sys.argv[1])))
+    sys.stdout.write(kodak_hash_table(Path(sys.argv[1])))

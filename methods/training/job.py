@@ -14,18 +14,19 @@ from benchmark.api import Scalar, UsageError
 from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.learned.method import NetworkMethod
 from benchmark.methods.training.recipes import Recipe
+from benchmark.methods.training.training_files import TrainingFiles
 from benchmark.registry import METHODS, create
 from benchmark.spec import parse_id
 
 if TYPE_CHECKING:
-    from benchmark.methods.training.data import Example, Examples
+    from benchmark.methods.training.examples import Example, Examples
 
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "32", "bf16"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingData:
     """What a network is trained on.
 
     Attributes:
@@ -47,79 +48,20 @@ class Hardware:
         device: `auto` takes a GPU where there is one.
         devices: how many GPUs (processes on a CPU) share every batch.
         precision: `bf16` computes in bfloat16 where that is safe; weights stay in single precision.
-            `auto` is settled by `learner.settled` before there is a job.
+            `learner.resolve_precision` replaces `auto` before there is a job.
         workers: processes that make examples ahead of time; 0 makes them in between. By default 1,
             and up to 8 beside a GPU.
     """
 
-    device: Device = "auto"
+    device: DeviceName = "auto"
     devices: int = 1
-    precision: Precision = "32"
+    precision: PrecisionName = "32"
     workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """The files of a training: the checkpoint METHOD.TAG.safetensors and, under its name, the state
-    and the curves.
-    """
-
-    checkpoint: Path
-
-    @property
-    def name(self) -> str:
-        """METHOD.TAG."""
-        return self.checkpoint.name.removesuffix(checkpoints.SUFFIX)
-
-    @property
-    def state(self) -> Path:
-        """The state, while the training is unfinished."""
-        return self._beside("training.pt")
-
-    @property
-    def table(self) -> Path:
-        """The curves as CSV."""
-        return self._beside("curves.csv")
-
-    @property
-    def figure(self) -> Path:
-        """The curves as a figure."""
-        return self._beside("curves.png")
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that trains."""
-        return self.checkpoint.with_name(f".{self.name}.lock")
-
-    def require(self, resume: bool, force: bool) -> None:
-        """Raise UsageError if what is there does not go with the options."""
-        if resume and force:
-            raise UsageError(
-                "--resume and --force: go on with the unfinished training, or begin anew; give one"
-            )
-        if resume and not self.state.exists():
-            raise UsageError(
-                f"--resume: {self.state} does not exist, so there is no unfinished training; "
-                f"leave --resume out"
-            )
-        if not (resume or force) and self.state.exists():
-            raise UsageError(
-                f"{self.state}: an unfinished training; go on with --resume, or begin anew with "
-                f"--force"
-            )
-        if not (resume or force) and self.checkpoint.exists():
-            raise UsageError(
-                f"{self.checkpoint} exists already; overwrite it with --force, or choose another "
-                f"--tag"
-            )
-
-    def _beside(self, ending: str) -> Path:
-        return self.checkpoint.with_name(f"{self.name}.{ending}")
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A checkpoint that a training starts from, as it was when the training was asked for.
+class InitialCheckpoint:
+    """A checkpoint whose weights a training begins with, as it was when the command was given.
 
     Attributes:
         path: its file.
@@ -142,24 +84,25 @@ class Job:
     """A training.
 
     Attributes:
-        method: what is trained; see `networked`.
+        method: what is trained; see `create_network_method`.
         recipe: with its budget.
-        source: training and held-out examples.
+        data: training and held-out examples.
         files: what it writes.
         seed: of initial weights and of everything random in a step.
         hardware: where it runs.
         save_every: seconds between states.
-        start: weights of the same method and structure that it starts from; see `started`.
+        initial: weights of the same method and structure that it begins with, None to draw them;
+            see `find_initial_checkpoint`.
     """
 
     method: NetworkMethod
     recipe: Recipe
-    source: Source
-    files: Files
+    data: TrainingData
+    files: TrainingFiles
     seed: int = 0
     hardware: Hardware = Hardware()
     save_every: float = 60.0
-    start: Start | None = None
+    initial: InitialCheckpoint | None = None
 
     @property
     def views(self) -> bool:
@@ -173,22 +116,22 @@ class Job:
         }
         structure = {f"network's {key}": value for key, value in self.method.structure.items()}
         data = {f"data's {key}": value for key, value in self.examples().card().items()}
-        fixed: dict[str, Scalar] = {
+        own: dict[str, Scalar] = {
             "method": self.method.id,
             "seed": self.seed,
             "precision": self.hardware.precision,
             "devices": self.hardware.devices,  # each normalises its own part of a batch
         }
-        if self.start is not None:
-            fixed["start"] = self.start.digest
-        return {**structure, **recipe, **data, **fixed}
+        if self.initial is not None:
+            own["start"] = self.initial.digest
+        return {**structure, **recipe, **data, **own}
 
     def examples(self) -> Examples:
         """Return the training examples at the size of crops that the training ends with."""
-        return self.source.examples(self.recipe.phases[-1].crop)
+        return self.data.examples(self.recipe.phases[-1].crop)
 
 
-def job_files(method: NetworkMethod, tag: str, out: Path | None) -> Files:
+def locate_files(method: NetworkMethod, tag: str, out: Path | None) -> TrainingFiles:
     """Return the files of a training; by default they go where a user's checkpoints are looked for.
 
     Raises:
@@ -196,10 +139,11 @@ def job_files(method: NetworkMethod, tag: str, out: Path | None) -> Files:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", tag):
         raise UsageError(f"--tag {tag}: expected letters, digits, - and _")
-    return Files((out or checkpoints.user_folder()) / f"{method.id}.{tag}{checkpoints.SUFFIX}")
+    folder = out or checkpoints.user_folder()
+    return TrainingFiles(folder / f"{method.id}.{tag}{checkpoints.SUFFIX}")
 
 
-def networked(text: str) -> NetworkMethod:
+def create_network_method(text: str) -> NetworkMethod:
     """Return the method of an id such as `gkmnet:scales=1`, of the structure that the id says,
     without a checkpoint.
 
@@ -221,9 +165,9 @@ def networked(text: str) -> NetworkMethod:
     return method
 
 
-def started(text: str, method: NetworkMethod) -> Start:
-    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to start
-    from.
+def find_initial_checkpoint(text: str, method: NetworkMethod) -> InitialCheckpoint:
+    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to begin
+    with.
 
     Raises:
         UsageError: unknown, without a tag, or of another network.
@@ -231,12 +175,17 @@ def started(text: str, method: NetworkMethod) -> Start:
     spec = parse_id(text)
     if spec.checkpoint is None:
         raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
-    found, resolved = create(METHODS, spec)
-    if (
-        not isinstance(found, NetworkMethod)
-        or found.id != method.id
-        or found.structure != method.structure
-    ):
+    initial, resolved_spec = create(METHODS, spec)
+    if not _same_network(initial, method):
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
-    checkpoint: checkpoints.Checkpoint = resolved.arguments["checkpoint"]
-    return Start(checkpoint.path, checkpoints.hash_checkpoint(checkpoint.path), checkpoint.card)
+    checkpoint: checkpoints.Checkpoint = resolved_spec.arguments["checkpoint"]
+    digest = checkpoints.hash_checkpoint(checkpoint.path)
+    return InitialCheckpoint(checkpoint.path, digest, checkpoint.card)
+
+
+def _same_network(other: object, method: NetworkMethod) -> bool:
+    return (
+        isinstance(other, NetworkMethod)
+        and other.id == method.id
+        and other.structure == method.structure
+    )

@@ -8,48 +8,49 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import DataError
+from benchmark.api import DataError, Picture
 from benchmark.methods.training import pictures
 from benchmark.methods.training.recipes import Phase, Position, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.methods.training.data import Example, Examples
+    from benchmark.methods.training.examples import Example, Examples
 
-Place = tuple[int, int]
+ExampleKey = tuple[int, int]
 """Side of the crop and index of an example."""
-Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+NetworkPair = tuple[NDArray[np.float32], NDArray[np.float32]]
 """C x H x W as a network takes it, and the sharp 3 x H x W."""
 
 
-class Feed:
-    """All examples at all sizes of crops, by place; torch takes it for a data set, and pickles it
-    to workers.
+class NetworkExamples:
+    """All examples at all sizes of crops as a network takes them, by key; torch takes it for a data
+    set, and pickles it to workers.
     """
 
-    def __init__(self, examples: Callable[[int], Examples], views: bool) -> None:
+    def __init__(self, make_examples: Callable[[int], Examples], views: bool) -> None:
         """Make it from a function that returns the examples at a crop; `views` says what the
         network is fed.
         """
-        self._make, self.views = examples, views
-        self._made: dict[int, Examples] = {}
+        self._make_examples = make_examples
+        self.views = views
+        self._by_crop: dict[int, Examples] = {}
 
     def at(self, crop: int) -> Examples:
         """Return the examples at a size of crops, made once."""
-        if crop not in self._made:
-            self._made[crop] = self._make(crop)
-        return self._made[crop]
+        if crop not in self._by_crop:
+            self._by_crop[crop] = self._make_examples(crop)
+        return self._by_crop[crop]
 
-    def __getitem__(self, place: Place) -> Pair:
+    def __getitem__(self, key: ExampleKey) -> NetworkPair:
         """Return one example for the network."""
-        crop, index = place
-        return pair(self.at(crop).example(index), self.views)
+        crop, index = key
+        return network_pair(self.at(crop).example(index), self.views)
 
     def pictures(self, crop: int, count: int) -> Tensor:
         """Return the first examples as a network takes them, count x C x crop x crop."""
@@ -58,24 +59,25 @@ class Feed:
         return torch.from_numpy(np.stack([self[crop, index][0] for index in range(count)]))
 
 
-def pair(example: Example, views: bool) -> Pair:
+def network_pair(example: Example, views: bool) -> NetworkPair:
     """Return an example as a network takes it: the picture, or the left and the right view (6
     channels).
 
     Raises:
-        DataError: if views are wanted and there are none.
+        DataError: if views are needed and there are none.
     """
-    if views:
-        if example.views is None:
-            raise DataError(
-                "the training pictures have no dual-pixel views, but the network takes nothing else"
-            )
-        fed = np.concatenate(example.views, axis=2)
-    else:
-        fed = example.blurred
-    return np.ascontiguousarray(fed.transpose(2, 0, 1)), np.ascontiguousarray(
-        example.sharp.transpose(2, 0, 1)
-    )
+    if not views:
+        return _channels_first(example.blurred), _channels_first(example.sharp)
+    if example.views is None:
+        raise DataError(
+            "the training pictures have no dual-pixel views, but the network takes nothing else"
+        )
+    both = np.concatenate(example.views, axis=2)
+    return _channels_first(both), _channels_first(example.sharp)
+
+
+def _channels_first(picture: Picture) -> NDArray[np.float32]:
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +87,38 @@ class Schedule:
 
     Attributes:
         recipe: with its budget.
-        epoch: steps of an epoch, for a budget in epochs.
+        epoch_steps: steps of an epoch, for a budget in epochs.
         rank, world: which process of how many this is; each makes its own part of a batch.
     """
 
     recipe: Recipe
-    epoch: int
+    epoch_steps: int
     rank: int = 0
     world: int = 1
 
-    def progress(self, at: Position) -> Fraction:
+    def progress(self, position: Position) -> Fraction:
         """Return what part of the budget is used at a position."""
-        return at.progress(self.recipe.budget, self.epoch)
+        return position.progress(self.recipe.budget, self.epoch_steps)
 
-    def phase(self, at: Position) -> Phase | None:
+    def phase(self, position: Position) -> Phase | None:
         """Return the phase at a position, None when the budget is used up."""
-        progress = self.progress(at)
-        return self.recipe.phase(progress) if progress < 1 else None
+        progress = self.progress(position)
+        if progress >= 1:
+            return None
+        return self.recipe.phase(progress)
 
-    def batches(self, at: Position, clock: Callable[[], float]) -> Iterator[list[Place]]:
-        """Yield the places of every batch from a position on; `clock` gives the seconds of the
+    def batches(self, position: Position, clock: Callable[[], float]) -> Iterator[list[ExampleKey]]:
+        """Yield the keys of every batch from a position on; `clock` gives the seconds of the
         training so far.
         """
-        while phase := self.phase(at):
+        while phase := self.phase(position):
             part = phase.batch // self.world
-            first = at.examples + self.rank * part
+            first = position.examples + self.rank * part
             yield [(phase.crop, index) for index in range(first, first + part)]
-            at = at.after(phase.batch, phase.pixels, clock())
+            position = position.after(phase.batch, phase.pixels, clock())
 
 
-def _begin(workers: int, _: int) -> None:
+def _set_up_worker(workers: int, _: int) -> None:
     """Keep a worker to one thread, as torch does with itself, and to its part of the memory."""
     import cv2
 
@@ -122,8 +126,8 @@ def _begin(workers: int, _: int) -> None:
     pictures.share_memory(workers)
 
 
-def loader(
-    feed: Feed, batches: Iterator[list[Place]], workers: int
+def load_batches(
+    examples: NetworkExamples, batches: Iterator[list[ExampleKey]], workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the batches as pairs of N x C x H x W and N x 3 x H x W, in order, made by so many
     processes (0: here).
@@ -133,18 +137,19 @@ def loader(
     """
     from torch.utils.data import DataLoader
 
-    made: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        feed,  # type: ignore[arg-type]  # all it needs is __getitem__
+    process_options: dict[str, Any] = {}
+    if workers:
+        process_options["multiprocessing_context"] = "spawn"  # forks with threads can hang
+        process_options["prefetch_factor"] = 4
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        examples,  # type: ignore[arg-type]  # all it needs is __getitem__
         batch_sampler=batches,  # an iterator is enough for one pass
         num_workers=workers,
-        multiprocessing_context="spawn"
-        if workers
-        else None,  # forks of a process with threads can hang
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=partial(_begin, workers),
+        worker_init_fn=partial(_set_up_worker, workers),
+        **process_options,
     )
     try:
-        yield from made
+        yield from loader
     except DataError as error:  # torch puts a worker's traceback before the message
         raise DataError(str(error).rsplit("DataError: ", 1)[-1].strip()) from error
     except RuntimeError as error:
@@ -152,6 +157,5 @@ def loader(
             raise
         raise DataError(
             f"a process that makes examples has ended ({str(error).splitlines()[0]}); the machine "
-            f"may lack memory: go "
-            "on with --resume, with fewer --workers"
+            f"may lack memory: go on with --resume, with fewer --workers"
         ) from error

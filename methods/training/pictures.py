@@ -5,7 +5,9 @@ of training.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +19,8 @@ from benchmark import imageio
 from benchmark.api import DataError
 from benchmark.files import PICTURE_SUFFIXES, hash_file, is_picture_file
 
-HELD_OUT = 10
-"""One picture in so many, rounded up, is kept out of training."""
+HELD_OUT_FRACTION = Fraction(1, 10)
+"""Share of the pictures, rounded up, that is kept out of training."""
 LARGEST_SIDE = 2048
 """Larger pictures are reduced to this many pixels: so large, they are seldom sharp to the pixel."""
 MEMORY = 2 * 2**30
@@ -28,19 +30,19 @@ MEMORY = 2 * 2**30
 Pixels = NDArray[np.uint8]
 """H x W x 3 RGB."""
 
-_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
-    1: lambda stored: stored,
+_TURN_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda pixels: pixels,
     2: np.fliplr,
-    3: lambda stored: np.rot90(stored, 2),
+    3: lambda pixels: np.rot90(pixels, 2),
     4: np.flipud,
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: np.rot90(stored, -1),
-    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
     8: np.rot90,
 }
 
 
-def files(folder: Path) -> list[Path]:
+def list_pictures(folder: Path) -> list[Path]:
     """Return the picture files that lie in a folder itself, in order of their names; hidden ones do
     not count.
 
@@ -52,13 +54,13 @@ def files(folder: Path) -> list[Path]:
         inside = sorted(folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); {remedy}") from error
-    found = [path for path in inside if is_picture_file(path)]
-    if not found:
+    paths = [path for path in inside if is_picture_file(path)]
+    if not paths:
         raise DataError(f"{folder}: holds no picture; {remedy}")
-    return found
+    return paths
 
 
-def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def split_held_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return the pictures to train on and those held out, told apart by the SHA-256 of their files.
 
     In order of the hash, the first tenth (rounded up) is held out. So names and places make no
@@ -67,25 +69,28 @@ def split(found: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     Raises:
         DataError: if one of the sides would be empty.
     """
-    digests = {path: digest(path) for path in found}
-    different = sorted(set(digests.values()))
-    if len(different) < 2:
+    digests = {path: picture_digest(path) for path in paths}
+    contents = sorted(set(digests.values()))
+    if len(contents) < 2:
         raise DataError(
-            f"{found[0].parent}: holds {len(different)} picture; training needs another one to be "
+            f"{paths[0].parent}: holds {len(contents)} picture; training needs another one to be "
             f"held out. Add some"
         )
-    held = set(different[: -(-len(different) // HELD_OUT)])
-    return [path for path in found if digests[path] not in held], [
-        path for path in found if digests[path] in held
-    ]
+    count = math.ceil(len(contents) * HELD_OUT_FRACTION)
+    held_out = set(contents[:count])
+    return (
+        [path for path in paths if digests[path] not in held_out],
+        [path for path in paths if digests[path] in held_out],
+    )
 
 
-def fingerprint(found: Sequence[Path]) -> str:
+def fingerprint_pictures(paths: Sequence[Path]) -> str:
     """Return 16 hex digits over the contents of the files, whatever their names and order."""
-    return hashlib.sha256("".join(sorted(map(digest, found))).encode()).hexdigest()[:16]
+    digests = sorted(picture_digest(path) for path in paths)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
-def digest(path: Path) -> str:
+def picture_digest(path: Path) -> str:
     """Return the SHA-256 of a file, hashed once per process and state of the file; raises DataError
     if it is gone.
     """
@@ -97,7 +102,7 @@ def digest(path: Path) -> str:
         ) from error
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _file_state(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
     except OSError as error:
@@ -108,15 +113,15 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def smaller_side(path: Path) -> int:
-    """Return the shorter side in pixels of what `upright` gives, by the file's header; raises
+    """Return the shorter side in pixels of what `read_upright` gives, by the file's header; raises
     DataError as it does.
     """
     header = imageio.read_header(path)
-    reduced = min(1.0, LARGEST_SIDE / max(header.width, header.height))
-    return round(min(header.width, header.height) * reduced)
+    scale = min(1.0, LARGEST_SIDE / max(header.width, header.height))
+    return round(min(header.width, header.height) * scale)
 
 
-def upright(path: Path) -> Pixels:
+def read_upright(path: Path) -> Pixels:
     """Return a picture as 8 bits, turned as its EXIF orientation says, at most `LARGEST_SIDE`
     pixels on a side.
 
@@ -124,15 +129,23 @@ def upright(path: Path) -> Pixels:
         DataError: if the file is missing, damaged, or not a picture that `benchmark.imageio` reads.
     """
     picture, _ = imageio.read(path)
-    reduced = LARGEST_SIDE / max(picture.shape[:2])
-    if reduced < 1:
-        height, width = (round(extent * reduced) for extent in picture.shape[:2])
+    scale = LARGEST_SIDE / max(picture.shape[:2])
+    if scale < 1:
+        height, width = (round(extent * scale) for extent in picture.shape[:2])
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    stored = np.rint(picture * 255).astype(np.uint8)
-    return np.ascontiguousarray(_UPRIGHT[imageio.read_looks(path).orientation](stored))
+    pixels = np.rint(picture * 255).astype(np.uint8)
+    turn_upright = _TURN_UPRIGHT[imageio.read_looks(path).orientation]
+    return np.ascontiguousarray(turn_upright(pixels))
 
 
-class Kept:
+# Memory
+# --------------------------------------------------------------------------------------------------
+
+Arrays = tuple[NDArray[Any], ...]
+"""What is kept in memory under one key."""
+
+
+class ArrayCache:
     """Arrays that are dear to make, kept until a number of bytes is reached; what comes later is
     made every time.
 
@@ -143,45 +156,45 @@ class Kept:
     def __init__(self, memory: int) -> None:
         """Keep at most so many bytes."""
         self._free = memory
-        self._held: dict[Hashable, tuple[NDArray[Any], ...]] = {}
+        self._by_key: dict[Hashable, Arrays] = {}
 
     def limit(self, memory: int) -> None:
-        """Keep at most so many bytes from now on; nothing may be held yet."""
+        """Keep at most so many bytes from now on; nothing may be in it yet."""
         self._free = memory
 
-    def get(
-        self, key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]
-    ) -> tuple[NDArray[Any], ...]:
-        """Return the arrays of that key, made now if they are not held."""
-        if key in self._held:
-            return self._held[key]
-        made = make()
-        for array in made:
+    def get(self, key: Hashable, make: Callable[[], Arrays]) -> Arrays:
+        """Return the arrays of that key, made now if they are not here; read-only."""
+        if key in self._by_key:
+            return self._by_key[key]
+        arrays = make()
+        for array in arrays:
             array.flags.writeable = False
-        size = sum(array.nbytes for array in made)
+        size = sum(array.nbytes for array in arrays)
         if size <= self._free:
             self._free -= size
-            self._held[key] = made
-        return made
+            self._by_key[key] = arrays
+        return arrays
 
 
-_KEPT = Kept(MEMORY)
+_CACHE = ArrayCache(MEMORY)
 
 
 def share_memory(processes: int) -> None:
     """Make this process one of so many that keep `MEMORY` bytes together; to be called before
     pictures are kept.
     """
-    _KEPT.limit(MEMORY // processes)
+    _CACHE.limit(MEMORY // processes)
 
 
-def kept(key: Hashable, make: Callable[[], tuple[NDArray[Any], ...]]) -> tuple[NDArray[Any], ...]:
+def cached_arrays(key: Hashable, make: Callable[[], Arrays]) -> Arrays:
     """Return arrays from this process's part of `MEMORY`, which all examples share."""
-    return _KEPT.get(key, make)
+    return _CACHE.get(key, make)
 
 
-def remembered(path: Path) -> Pixels:
-    """Return `upright(path)`, decoded once per state of the file as far as memory goes;
+def cached_picture(path: Path) -> Pixels:
+    """Return `read_upright(path)`, decoded once per state of the file as far as memory goes;
     read-only.
     """
-    return cast(Pixels, kept((path, *_state(path)), lambda: (upright(path),))[0])
+    key = (path, *_file_state(path))
+    (pixels,) = cached_arrays(key, lambda: (read_upright(path),))
+    return cast(Pixels, pixels)

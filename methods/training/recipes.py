@@ -60,7 +60,12 @@ class Position:
         """Return the position after one more step, of so many examples and pixels, at so many
         seconds.
         """
-        return Position(self.step + 1, self.examples + examples, self.pixels + pixels, seconds)
+        return Position(
+            step=self.step + 1,
+            examples=self.examples + examples,
+            pixels=self.pixels + pixels,
+            seconds=seconds,
+        )
 
     def progress(self, budget: Budget, epoch: int) -> Fraction:
         """Return what part of the budget is used, 1 and more when it is used up; an epoch has
@@ -68,13 +73,13 @@ class Position:
 
         A fraction, because a phase ends at one exact step.
         """
-        done = {
+        used = {
             "epochs": Fraction(self.step, epoch),
             "steps": Fraction(self.step),
             "megapixels": Fraction(self.pixels, 1_000_000),
             "minutes": Fraction(self.seconds) / 60,
         }
-        return done[budget.unit] / Fraction(budget.amount)
+        return used[budget.unit] / Fraction(budget.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class Phase:
         share: its length, on any scale that the recipe's other phases share.
         crop: side of the crops in pixels, a multiple of 16.
         batch: crops in a step.
-        criterion: the loss; see `benchmark.methods.training.losses`.
+        criterion: the loss; see `benchmark.methods.training.step`.
         rate: Adam's learning rate before warm-up and decay.
     """
 
@@ -123,9 +128,9 @@ class Recipe:
             weights.
         coarse: weight of the losses of all but the finest scale, which has 1.
         identity: whether training starts from a network that returns its input, where its form
-            allows that, and DPDNet from one whose last rectifier is open (`initial.opened`).
+            allows that, and DPDNet from one whose last rectifier is open; see `start_weights`.
         whitened: whether the first filters are those that whiten training pictures; see
-            `initial.whiten`.
+            `start_weights.whiten_first_filters`.
         mixed: whether convolutions are in bfloat16 on processors that multiply it; weights stay in
             single precision.
         frozen: progress from which on normalisation uses fixed statistics, measured anew at that
@@ -149,25 +154,28 @@ class Recipe:
 
     def phase(self, progress: Fraction) -> Phase:
         """Return the phase at a progress in [0, 1]; each begins where the one before it ends."""
-        whole, ends = sum(phase.share for phase in self.phases), 0
+        whole = sum(phase.share for phase in self.phases)
+        end = 0
         for phase in self.phases:
-            ends += phase.share
-            if progress * whole < ends:
+            end += phase.share
+            if progress * whole < end:
                 return phase
         return self.phases[-1]
 
     def rate(self, progress: Fraction) -> float:
         """Return the learning rate at a progress in [0, 1]."""
         p = min(1.0, float(progress))
-        falls = {
+        warmth = 1.0
+        if self.warm_up:
+            warmth = 0.1 + 0.9 * min(1.0, p / float(self.warm_up))
+        decay = {
             "constant": 1.0,
             "cosine": (1 + math.cos(math.pi * p)) / 2,
             "polynomial": (1 - p) ** 0.3,
         }
-        rise = 0.1 + 0.9 * min(1.0, p / float(self.warm_up)) if self.warm_up else 1.0
-        return float(self.phase(progress).rate * rise * falls[self.decay])
+        return float(self.phase(progress).rate * warmth * decay[self.decay])
 
-    def changed(
+    def with_changes(
         self,
         crop: int | None = None,
         batch: int | None = None,
@@ -177,30 +185,30 @@ class Recipe:
         """Return the recipe with one crop, batch, rate or budget throughout; None leaves
         its own.
         """
-        asked = {"crop": crop, "batch": batch, "rate": rate}
-        given: Any = {name: value for name, value in asked.items() if value is not None}
-        phases = tuple(dataclasses.replace(phase, **given) for phase in self.phases)
+        settings = {"crop": crop, "batch": batch, "rate": rate}
+        changes: Any = {name: value for name, value in settings.items() if value is not None}
+        phases = tuple(dataclasses.replace(phase, **changes) for phase in self.phases)
         return dataclasses.replace(self, phases=phases, budget=budget or self.budget)
 
 
 EPOCHS = Budget(3000, "epochs")
 
 
-def _papers(*phases: tuple[int, Criterion, float], decay: Decay = "constant") -> Recipe:
+def _paper_recipe(*phases: tuple[int, Criterion, float], decay: Decay = "constant") -> Recipe:
     """Return a recipe on the paper's crops for phases of (share, criterion, rate)."""
-    made = tuple(Phase(share, 256, 4, criterion, rate) for share, criterion, rate in phases)
-    return Recipe("paper", made, EPOCHS, decay=decay)
+    crops = tuple(Phase(share, 256, 4, criterion, rate) for share, criterion, rate in phases)
+    return Recipe("paper", crops, EPOCHS, decay=decay)
 
 
-PAPER = _papers(
+PAPER = _paper_recipe(
     (1000, "squared", 1e-4),
     (500, "ssim", 1e-4),
     (500, "squared", 1e-4),
     (500, "ssim", 1e-5),
     (500, "squared", 1e-5),
 )
-SCALE_RECURRENT = _papers((1, "squared", 1e-4), decay="polynomial")  # Tao et al., CVPR 2018
-DUAL_PIXEL = _papers(  # Abuolaim and Brown, ECCV 2020: 200 epochs, halved every 60
+SCALE_RECURRENT = _paper_recipe((1, "squared", 1e-4), decay="polynomial")  # Tao et al., CVPR 2018
+DUAL_PIXEL = _paper_recipe(  # Abuolaim and Brown, ECCV 2020: 200 epochs, halved every 60
     (60, "squared", 2e-5), (60, "squared", 1e-5), (60, "squared", 5e-6), (20, "squared", 2.5e-6)
 )
 RIVALS: Mapping[str, Recipe] = {
@@ -229,14 +237,14 @@ FAST = Recipe(
     frozen=Fraction(1, 2),
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )
-FAST_UNNORMALISED = FAST.changed(rate=2e-4)
+FAST_UNNORMALISED = FAST.with_changes(rate=2e-4)
 """For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of
 pictures far behind.
 """
 NAMES = ("paper", "fast")
 
 
-def recipe(name: str, method: str) -> Recipe:
+def find_recipe(name: str, method: str) -> Recipe:
     """Return the recipe of that name for a method's registered name.
 
     Raises:
@@ -246,4 +254,6 @@ def recipe(name: str, method: str) -> Recipe:
         raise UsageError(f"--recipe {name}: expected {' or '.join(NAMES)}")
     if name == "paper":
         return RIVALS.get(method, PAPER)
-    return FAST_UNNORMALISED if method in RIVALS else FAST
+    if method in RIVALS:
+        return FAST_UNNORMALISED
+    return FAST

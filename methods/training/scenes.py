@@ -30,7 +30,7 @@ from benchmark.optics import psf
 from benchmark.optics.psf import ApertureHalf
 
 Labels = NDArray[np.uint8]
-Box = tuple[slice, slice]
+PixelBox = tuple[slice, slice]
 Family = Literal["disk", "polygon", "gaussian", "generalised", "cats-eye"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
@@ -38,9 +38,8 @@ STEP = 0.125
 """Radii of layers are multiples of this, in pixels."""
 
 _PER_PIXEL = round(1 / STEP)
-_FINENESS = (
-    4  # layers per unit of arsinh(r / _FINE), where a map has too many radii for a layer each
-)
+# Layers per unit of arsinh(r / _FINE), where a map has too many radii for a layer each.
+_FINENESS = 4
 _FINE = 2.0
 _JUMP = 0.5  # px; a surface is hidden only behind one that is nearer by more than this
 # Few choices each, so that the kernels of an aperture are soon all in memory.
@@ -76,7 +75,7 @@ class Aperture:
         """Return the PSF of a signed radius in pixels, made for `cv2.filter2D`; see
         `depth_of_field.render_depth_of_field`.
         """
-        return _kernel(self, radius, half)
+        return _aperture_kernel(self, radius, half)
 
     def reach(self, radius: float) -> int:
         """Return how many pixels the PSF of that radius extends to each side."""
@@ -91,32 +90,29 @@ def draw_aperture(families: tuple[Family, ...], random: np.random.Generator) -> 
     if family == "generalised":
         return Aperture(family, shape=float(random.choice(_SHAPES)))
     if family == "cats-eye":
-        return Aperture(
-            family,
-            cut=float(random.choice(_CUTS)),
-            angle=math.pi * random.integers(_ANGLES) / _ANGLES,
-        )
+        cut = float(random.choice(_CUTS))
+        angle = math.pi * random.integers(_ANGLES) / _ANGLES
+        return Aperture(family, cut=cut, angle=angle)
     return Aperture(family)
 
 
 @lru_cache(maxsize=4096)
-def _kernel(aperture: Aperture, radius: float, half: ApertureHalf | None) -> Plane:
+def _aperture_kernel(aperture: Aperture, radius: float, half: ApertureHalf | None) -> Plane:
     sigma = abs(radius) / 2
     if aperture.family == "cats-eye":
-        made = cats_eye(sigma, aperture.cut, aperture.angle, half=half)
+        kernel = cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
     else:
-        made = psf.psf_kernel(
+        kernel = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
         )
-    oriented = (
-        made if radius < 0 else made[::-1, ::-1]
-    )  # in front of the plane of focus a PSF is upside down
-    taps: Plane = oriented.astype(np.float32, order="C")
+    if radius >= 0:  # in front of the plane of focus a PSF is upside down, and so is correlation
+        kernel = kernel[::-1, ::-1]
+    taps: Plane = kernel.astype(np.float32, order="C")
     taps.flags.writeable = False
     return taps
 
 
-def cats_eye(
+def cats_eye_kernel(
     sigma: float, cut: float, angle: float, *, half: ApertureHalf | None = None
 ) -> NDArray[np.float64]:
     """Return the PSF of a lens vignetted by its barrel: what two equal disks have in common.
@@ -131,11 +127,11 @@ def cats_eye(
     Returns:
         An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
     """
-    return psf.disk_overlap_kernel(sigma * _per_sigma(cut), cut, angle, half=half)
+    return psf.disk_overlap_kernel(sigma * _cats_eye_radius(cut), cut, angle, half=half)
 
 
 @lru_cache(maxsize=64)
-def _per_sigma(cut: float) -> float:
+def _cats_eye_radius(cut: float) -> float:
     """Return the disks' radius for which what they have in common has a mean squared deviation of 1
     per axis.
     """
@@ -156,14 +152,14 @@ class Scene:
     Attributes:
         radius: H x W, signed PSF radius in pixels, multiples of `STEP`; as for
             `depth_of_field.render_depth_of_field`.
-        surface: H x W, the number of the surface that is seen.
+        surface: H x W, the number of the visible surface.
     """
 
     radius: Plane
     surface: Labels
 
 
-def invent(size: int, max_radius: float, random: np.random.Generator) -> Scene:
+def invent_scene(size: int, max_radius: float, random: np.random.Generator) -> Scene:
     """Return an invented scene of size x size pixels with radii of at most `max_radius`, rounded to
     `STEP`.
 
@@ -173,103 +169,150 @@ def invent(size: int, max_radius: float, random: np.random.Generator) -> Scene:
     its ranges of radii, the others have a background at any depths and a smaller largest radius.
     """
     kind = random.random()
-    if kind < 0.15:
-        radius = 0.0 if kind < 0.05 else random.uniform(-max_radius, max_radius)
-        return Scene(_stepped(np.full((size, size), radius)), np.zeros((size, size), np.uint8))
-    return _composed(size, max_radius, random)
+    if kind >= 0.15:
+        return _compose_scene(size, max_radius, random)
+    radius = 0.0
+    if kind >= 0.05:
+        radius = random.uniform(-max_radius, max_radius)
+    surface = np.zeros((size, size), np.uint8)
+    return Scene(_round_to_step(np.full((size, size), radius)), surface)
 
 
-def _composed(size: int, max_radius: float, random: np.random.Generator) -> Scene:
-    usual = random.random() < 2 / 3
-    low, high = (-0.3, 1.0) if usual else np.sort(random.uniform(-1, 1, 2))
-    scale = max_radius * (1.0 if usual else random.uniform(0.25, 1))
-    whole = math.exp(
-        random.uniform(math.log(size), math.log(max(size, 900.0)))
-    )  # side of the scene, px
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """The square cut-out of an invented scene; the scene itself covers [-0.5, 0.5] on both axes.
+
+    Attributes:
+        size: side of the cut-out in pixels.
+        whole: side of the scene in pixels.
+        corner: x and y of the cut-out's first pixel, in the scene's coordinates.
+    """
+
+    size: int
+    whole: float
+    corner: NDArray[np.float64]
+
+
+def _compose_scene(size: int, max_radius: float, random: np.random.Generator) -> Scene:
+    low, high, scale = _draw_depth_range(random)
+    whole = math.exp(random.uniform(math.log(size), math.log(max(size, 900.0))))
     corner = random.uniform(0, 1 - size / whole, 2) - 0.5
-    radius = _background(size, whole, corner, random) * (high - low) + low
+    window = _Window(size, whole, corner)
+    radius = _wavy_background(window, random) * (high - low) + low
     surface = np.zeros((size, size), np.uint8)
     count = int(random.integers(2, 5))
-    for number in range(1, count + 2):
-        mask = _shape(size, whole, corner, random)
-        plane = np.zeros_like(radius) if number > count else _slanted(size, whole, corner, random)
-        mask &= (plane < radius) | (number > count)
-        radius[mask], surface[mask] = plane[mask], number
-    return Scene(_stepped(np.clip(radius * np.float32(scale), -max_radius, max_radius)), surface)
+    for number in range(1, count + 1):
+        shape = _superellipse_mask(window, random)
+        plane = _slanted_plane(window, random)
+        visible = shape & (plane < radius)
+        radius[visible] = plane[visible]
+        surface[visible] = number
+    in_focus = _superellipse_mask(window, random)
+    radius[in_focus] = 0
+    surface[in_focus] = count + 1
+    pixels = np.clip(radius * np.float32(max_radius * scale), -max_radius, max_radius)
+    return Scene(_round_to_step(pixels), surface)
 
 
-def _stepped(radius: NDArray[np.floating]) -> Plane:
+def _draw_depth_range(random: np.random.Generator) -> tuple[float, float, float]:
+    """Return the least and the greatest radius of the background, and what both are scaled by, all
+    in shares of the largest radius.
+    """
+    if random.random() < 2 / 3:  # as in the data set `simulated`
+        return -0.3, 1.0, 1.0
+    low, high = np.sort(random.uniform(-1, 1, 2))
+    return low, high, random.uniform(0.25, 1)
+
+
+def _round_to_step(radius: NDArray[np.floating]) -> Plane:
     return cast(Plane, (np.rint(radius * _PER_PIXEL) / _PER_PIXEL).astype(np.float32))
 
 
-def _background(
-    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
-) -> Plane:
+@dataclass(frozen=True, slots=True)
+class _Wave:
+    """A plane wave over a scene: cycles along x and y, phase in cycles, strength."""
+
+    x_cycles: float
+    y_cycles: float
+    phase: float
+    strength: float
+
+
+def _draw_wave(random: np.random.Generator) -> _Wave:
+    x_cycles, y_cycles = random.normal(0, 0.7, 2)
+    phase = random.random()
+    return _Wave(x_cycles, y_cycles, phase, strength=random.uniform(0.3, 1))
+
+
+def _sum_of_waves(
+    waves: list[_Wave], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the height of the waves at all pairs of a y and an x."""
+    height = np.zeros((len(y), len(x)))
+    for wave in waves:
+        cycles = wave.x_cycles * x + wave.y_cycles * y[:, None] + wave.phase
+        height += wave.strength * np.cos(2 * np.pi * cycles)
+    return height
+
+
+def _wavy_background(window: _Window, random: np.random.Generator) -> Plane:
     """Return the cut-out of a sum of slow waves that covers [0, 1] in the whole scene."""
-    waves = [(*random.normal(0, 0.7, 2), random.random(), random.uniform(0.3, 1)) for _ in range(4)]
-
-    def height(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        terms = (
-            strength * np.cos(2 * np.pi * (u * x + v * y[:, None] + phase))
-            for u, v, phase, strength in waves
-        )
-        return cast("NDArray[np.float64]", sum(terms))
-
+    waves = [_draw_wave(random) for _ in range(4)]
     everywhere = np.linspace(-0.5, 0.5, 25)
-    values = height(everywhere, everywhere)
-    low, high = values.min(), values.max()
-    # The waves are slow, so a coarse grid of them is enough; its nodes are placed as those
-    # `cv2.resize` assumes.
+    values = _sum_of_waves(waves, everywhere, everywhere)
+    lowest = values.min()
+    extent = values.max() - lowest
+    if extent == 0:
+        extent = 1
+    # The waves are slow, so a coarse grid of them is enough; its nodes lie as those `cv2.resize`
+    # assumes.
+    size = window.size
     nodes = size // 8 + 1
-    place = (np.arange(nodes) + 0.5) / nodes * size / whole
-    coarse = (height(corner[0] + place, corner[1] + place) - low) / (high - low or 1)
-    return cast(
-        Plane, cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-    )
+    place = (np.arange(nodes) + 0.5) / nodes * size / window.whole
+    left, top = window.corner
+    coarse = (_sum_of_waves(waves, left + place, top + place) - lowest) / extent
+    fine = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    return cast(Plane, fine)
 
 
-def _slanted(
-    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
-) -> Plane:
-    nearest, slope = random.uniform(-1, -0.3), random.uniform(-0.4, 0.4, 2)
-    across, down = (
-        (start + np.arange(size) / whole) * rise for start, rise in zip(corner, slope, strict=True)
-    )
+def _slanted_plane(window: _Window, random: np.random.Generator) -> Plane:
+    nearest = random.uniform(-1, -0.3)
+    x_slope, y_slope = random.uniform(-0.4, 0.4, 2)
+    left, top = window.corner
+    place = np.arange(window.size) / window.whole
+    across = (left + place) * x_slope
+    down = (top + place) * y_slope
     return cast(Plane, (nearest + across + down[:, None]).astype(np.float32))
 
 
-def _shape(
-    size: int, whole: float, corner: NDArray[np.float64], random: np.random.Generator
-) -> NDArray[np.bool_]:
+def _superellipse_mask(window: _Window, random: np.random.Generator) -> NDArray[np.bool_]:
     """Return the mask of a superellipse with a more or less wavy outline."""
     turn = np.linspace(0, 2 * np.pi, 65)[:-1]
-    power, angle = 2 / random.choice([1.0, 2.0, 6.0]), random.uniform(0, np.pi)
-    wave = 1 + random.choice([0, 0, 0.15]) * np.cos(
-        random.integers(2, 8) * turn + random.uniform(0, 2 * np.pi)
-    )
-    sides = random.uniform(0.06, 0.2, 2)
-    along, across = (
-        side * wave * np.copysign(np.abs(part) ** power, part)
-        for side, part in zip(sides, (np.cos(turn), np.sin(turn)), strict=True)
-    )
-    outline = np.stack(
-        [
-            along * math.cos(angle) - across * math.sin(angle),
-            along * math.sin(angle) + across * math.cos(angle),
-        ],
-        axis=1,
-    )
-    placed = (outline + random.uniform(-0.35, 0.35, 2) - corner) * whole
-    mask = np.zeros((size, size), np.uint8)
-    cv2.fillPoly(mask, [np.rint(placed * 16).astype(np.int32)], 1, shift=4)
+    power = 2 / random.choice([1.0, 2.0, 6.0])
+    angle = random.uniform(0, np.pi)
+    ripple = random.choice([0, 0, 0.15])
+    wave = 1 + ripple * np.cos(random.integers(2, 8) * turn + random.uniform(0, 2 * np.pi))
+    length, width = random.uniform(0.06, 0.2, 2)
+    along = length * wave * _signed_power(np.cos(turn), power)
+    across = width * wave * _signed_power(np.sin(turn), power)
+    x = along * math.cos(angle) - across * math.sin(angle)
+    y = along * math.sin(angle) + across * math.cos(angle)
+    centre = random.uniform(-0.35, 0.35, 2)
+    outline = (np.stack([x, y], axis=1) + centre - window.corner) * window.whole
+    mask = np.zeros((window.size, window.size), np.uint8)
+    cv2.fillPoly(mask, [np.rint(outline * 16).astype(np.int32)], 1, shift=4)
     return mask.view(np.bool_)
+
+
+def _signed_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+    return np.copysign(np.abs(values) ** power, values)
 
 
 # Rendering
 # --------------------------------------------------------------------------------------------------
 
 
-def expose(
+def expose_scene(
     linear: Picture, scene: Scene, aperture: Aperture, half: ApertureHalf | None = None
 ) -> Picture:
     """Return the linear light of the picture that a lens takes of a scene.
@@ -282,61 +325,70 @@ def expose(
         aperture: shape of the PSF.
         half: the left or right dual-pixel view.
     """
-    levels, place = _places(scene.radius)
-    lit = np.ones((*place.shape, 4), np.float32)
-    lit[..., :3] = linear
-    hidden = _hidden(scene, 2 * max(aperture.reach(level) for level in (levels[0], levels[-1])))
-    total = np.zeros_like(lit)
+    levels, place = _divide_into_layers(scene.radius)
+    light = np.ones((*place.shape, 4), np.float32)
+    light[..., :3] = linear
+    largest_reach = max(aperture.reach(levels[0]), aperture.reach(levels[-1]))
+    continuation = _continue_surfaces(scene, 2 * largest_reach)
+    total = np.zeros_like(light)
     for number, level in enumerate(levels):
-        box, layer = _layer(lit, place, hidden, number, aperture.reach(level))
+        box, layer = _cut_layer(light, place, continuation, number, aperture.reach(level))
         # In darkness beyond the border: light and coverage are missing there alike.
-        seen = cv2.filter2D(
+        blurred = cv2.filter2D(
             layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT
         )
-        _put_behind(total[box], seen)
+        _put_behind(total[box], blurred)
     return cast(Picture, total[..., :3] / total[..., 3:])
 
 
 @numba.njit(nogil=True, cache=True)
-def _put_behind(total, seen):  # type: ignore[no-untyped-def]
+def _put_behind(total, layer):  # type: ignore[no-untyped-def]
     """Add light and coverage, H x W x 4, of a layer as far as those before it leave room."""
-    one, nothing, least = np.float32(1), np.float32(0), np.float32(1e-6)
+    one = np.float32(1)
+    nothing = np.float32(0)
+    least = np.float32(1e-6)
     for row in range(total.shape[0]):
         for column in range(total.shape[1]):
-            left = max(nothing, one - total[row, column, 3])
-            share = min(one, left / max(seen[row, column, 3], least))
+            room = max(nothing, one - total[row, column, 3])
+            share = min(one, room / max(layer[row, column, 3], least))
             for part in range(4):
-                total[row, column, part] += seen[row, column, part] * share
+                total[row, column, part] += layer[row, column, part] * share
 
 
-def _places(radius: Plane) -> tuple[list[float], Plane]:
+def _divide_into_layers(radius: Plane) -> tuple[list[float], Plane]:
     """Return the radii of the layers, ascending, and where each pixel's radius lies between them,
     counted in layers.
 
     No layer is empty.
     """
-    stepped = np.rint(radius * _PER_PIXEL).astype(np.int32)
-    lowest = int(stepped.min())
-    stepped -= lowest
-    found = np.flatnonzero(np.bincount(stepped.ravel())) + lowest
-    near, far = np.arcsinh(found[[0, -1]] / (_FINE * _PER_PIXEL))
+    steps = np.rint(radius * _PER_PIXEL).astype(np.int32)
+    lowest = int(steps.min())
+    steps -= lowest
+    levels = _thin_out(np.flatnonzero(np.bincount(steps.ravel())) + lowest)
+    every_step = np.arange(lowest, levels[-1] + 1)
+    place_of_step = np.interp(every_step, levels, np.arange(len(levels))).astype(np.float32)
+    return (levels / _PER_PIXEL).tolist(), place_of_step[steps]
+
+
+def _thin_out(radii: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the layers for these radii, all in steps: the radii themselves if they are few, else
+    as many as `_FINENESS` says.
+    """
+    near, far = np.arcsinh(radii[[0, -1]] / (_FINE * _PER_PIXEL))
     most = math.ceil((far - near) * _FINENESS) + 1
-    if len(found) > most:
-        spaced = np.rint(np.sinh(np.linspace(near, far, most)) * _FINE * _PER_PIXEL).astype(
-            np.int64
-        )
-        in_focus = [0] if found[0] < 0 < found[-1] else []  # what is in focus stays untouched
-        ladder = np.unique([*spaced, *in_focus])
-        between = np.interp(found, ladder, np.arange(len(ladder)))
-        found = ladder[np.union1d(np.floor(between), np.ceil(between)).astype(np.intp)]
-    table = np.interp(np.arange(lowest, found[-1] + 1), found, np.arange(len(found))).astype(
-        np.float32
-    )
-    return (found / _PER_PIXEL).tolist(), table[stepped]
+    if len(radii) <= most:
+        return radii
+    ladder = np.rint(np.sinh(np.linspace(near, far, most)) * _FINE * _PER_PIXEL).astype(np.int64)
+    if radii[0] < 0 < radii[-1]:  # what is in focus stays untouched
+        ladder = np.append(ladder, 0)
+    ladder = np.unique(ladder)
+    between = np.interp(radii, ladder, np.arange(len(ladder)))
+    rungs = np.union1d(np.floor(between), np.ceil(between)).astype(np.intp)
+    return ladder[rungs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Hidden:
+class _Continuation:
     """Pixels behind which a farther surface goes on, and for each the nearest visible pixel of one
     (flat indices).
     """
@@ -345,12 +397,13 @@ class _Hidden:
     sources: NDArray[np.intp]
 
 
-def _hidden(scene: Scene, reach: int) -> _Hidden:
-    """Return what is hidden within `reach` pixels of the edges of the surfaces."""
-    radius, surface = scene.radius, scene.surface
-    pixels, sources = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
-    for number in np.flatnonzero(np.bincount(surface.ravel())):
-        own = surface == number
+def _continue_surfaces(scene: Scene, reach: int) -> _Continuation:
+    """Return what goes on behind others within `reach` pixels of the edges of the surfaces."""
+    radius = scene.radius
+    pixels = [np.zeros(0, np.intp)]
+    sources = [np.zeros(0, np.intp)]
+    for number in np.flatnonzero(np.bincount(scene.surface.ravel())):
+        own = scene.surface == number
         farther = ~own & (radius > radius[own].min() + _JUMP)
         if not farther.any():
             continue
@@ -358,45 +411,49 @@ def _hidden(scene: Scene, reach: int) -> _Hidden:
             (~farther).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
         near = np.flatnonzero(own & (distance <= reach))
-        at = np.zeros(int(label.max()) + 1, np.intp)
-        at[label[farther]] = np.flatnonzero(farther)
-        there = at[label.ravel()[near]]
-        behind = radius.ravel()[there] > radius.ravel()[near] + _JUMP
+        pixel_of_label = np.zeros(int(label.max()) + 1, np.intp)
+        pixel_of_label[label[farther]] = np.flatnonzero(farther)
+        nearest = pixel_of_label[label.ravel()[near]]
+        behind = radius.ravel()[nearest] > radius.ravel()[near] + _JUMP
         pixels.append(near[behind])
-        sources.append(there[behind])
-    return _Hidden(np.concatenate(pixels), np.concatenate(sources))
+        sources.append(nearest[behind])
+    return _Continuation(np.concatenate(pixels), np.concatenate(sources))
 
 
-def _layer(lit: Plane, place: Plane, hidden: _Hidden, number: int, reach: int) -> tuple[Box, Plane]:
+def _cut_layer(
+    light: Plane, place: Plane, continuation: _Continuation, number: int, reach: int
+) -> tuple[PixelBox, Plane]:
     """Return the box that a layer's PSF can reach, and the layer's light and coverage (H x W x 4)
     there.
     """
-    share = _tent(place, number)
-    behind = _tent(place.ravel()[hidden.sources], number)
-    some = np.flatnonzero(behind)
-    pixels, sources = hidden.pixels[some], hidden.sources[some]
-    covered = share > 0
-    covered.ravel()[pixels] = True
-    x, y, width, height = cv2.boundingRect(covered.view(np.uint8))
-    top, left = max(0, y - reach), max(0, x - reach)
-    box = slice(top, y + height + reach), slice(left, x + width + reach)
-    layer = _shared(lit[box], share[box])
+    share = _layer_share(place, number)
+    hidden_share = _layer_share(place.ravel()[continuation.sources], number)
+    own = np.flatnonzero(hidden_share)
+    pixels = continuation.pixels[own]
+    sources = continuation.sources[own]
+    coverage = share > 0
+    coverage.ravel()[pixels] = True
+    x, y, width, height = cv2.boundingRect(coverage.view(np.uint8))
+    top = max(0, y - reach)
+    left = max(0, x - reach)
+    box = (slice(top, y + height + reach), slice(left, x + width + reach))
+    layer = _multiply_light(light[box], share[box])
     row, column = np.divmod(pixels, place.shape[1])
-    layer[row - top, column - left] += lit.reshape(-1, 4)[sources] * behind[some, None]
+    layer[row - top, column - left] += light.reshape(-1, 4)[sources] * hidden_share[own, None]
     return box, layer
 
 
 @numba.njit(nogil=True, cache=True)
-def _shared(lit, share):  # type: ignore[no-untyped-def]
+def _multiply_light(light, share):  # type: ignore[no-untyped-def]
     """Return H x W x 4 numbers times H x W."""
-    made = np.empty(lit.shape, np.float32)
-    for row in range(lit.shape[0]):
-        for column in range(lit.shape[1]):
+    product = np.empty(light.shape, np.float32)
+    for row in range(light.shape[0]):
+        for column in range(light.shape[1]):
             for part in range(4):
-                made[row, column, part] = lit[row, column, part] * share[row, column]
-    return made
+                product[row, column, part] = light[row, column, part] * share[row, column]
+    return product
 
 
-def _tent(place: Plane, number: int) -> Plane:
+def _layer_share(place: Plane, number: int) -> Plane:
     """Return each pixel's share in a layer; the shares of a pixel in its two layers add up to 1."""
     return cast(Plane, np.maximum(np.float32(0), 1 - np.abs(place - np.float32(number))))

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-_VARIATION, _GAIN = 0.1, 4.0
-"""Of what the last rectifier of DPDNet sees, and of what the sigmoid makes of it, whose slope is a
-quarter.
-"""
+_VARIATION = 0.1
+"""Of what the last rectifier of DPDNet sees."""
+_GAIN = 4.0
+"""Of what the last layer makes of it: the slope of the sigmoid behind it is a quarter."""
 _SIDE = 3
+"""Of the patches, in pixels."""
 _FLOOR = 1e-5
 """Variance in [0, 1] squared below which a direction of patches counts as noise: a standard
 deviation of 0.8 of 255.
 """
 
 
-def identity(network: nn.Module) -> bool:
+def begin_as_identity(network: nn.Module) -> bool:
     """Let a network that adds to the picture add nothing at first; return whether this is such a
     network.
 
@@ -32,22 +33,20 @@ def identity(network: nn.Module) -> bool:
     from benchmark.methods.learned.networks.attnet import AttNet
     from benchmark.methods.learned.networks.gkmnet import GkmNet
 
-    last: list[nn.Module] = []
-    if (
-        isinstance(network, GkmNet)
-        and network.form.variant == "paper"
-        and network.form.head == "gkm"
-    ):
-        last = list(network.mixes)
-    elif isinstance(network, AttNet):
-        last = [network.leave_fine[-1]]
-    for layer in last:
+    last_layers: list[nn.Module] = []
+    if isinstance(network, AttNet):
+        last_layers = [network.leave_fine[-1]]
+    elif isinstance(network, GkmNet):
+        form = network.form
+        if form.variant == "paper" and form.head == "gkm":
+            last_layers = list(network.mixes)
+    for layer in last_layers:
         for parameter in layer.parameters():
             zeros_(parameter)
-    return bool(last)
+    return bool(last_layers)
 
 
-def opened(network: nn.Module) -> bool:
+def open_last_rectifier(network: nn.Module) -> bool:
     """Let a network that ends in a narrow rectifier begin with it open; return whether this is such
     a network.
 
@@ -71,7 +70,7 @@ def opened(network: nn.Module) -> bool:
     return True
 
 
-def whiten(network: nn.Module, pictures: Tensor) -> int:
+def whiten_first_filters(network: nn.Module, pictures: Tensor) -> int:
     """Let the convolutions that see the picture itself whiten it at first; return how many there
     are.
 
@@ -89,49 +88,67 @@ def whiten(network: nn.Module, pictures: Tensor) -> int:
     """
     import torch
 
-    fed = pictures.shape[1]
-    found = [
+    channels = pictures.shape[1]
+    layers = [
         layer
         for layer in network.modules()
-        if isinstance(layer, torch.nn.Conv2d) and _sees(layer, fed)
+        if isinstance(layer, torch.nn.Conv2d) and _sees_picture(layer, channels)
     ]
-    for layer in found:
-        filters, means = _whitening(_seen(network, layer, pictures)[:, :fed])
-        rim = (layer.kernel_size[0] - _SIDE) // 2
-        with torch.no_grad():
-            weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
-            chosen = torch.cat([filters, -filters])[: len(weight)].to(weight)
-            weight[: len(chosen), :fed] = 0
-            weight[: len(chosen), :fed, rim : rim + _SIDE, rim : rim + _SIDE] = chosen
-            bias[: len(chosen)] = -chosen.sum((2, 3)) @ means.to(weight)
-    return len(found)
+    for layer in layers:
+        layer_input = _record_input(network, layer, pictures)
+        filters, means = _whitening_filters(layer_input[:, :channels])
+        _set_first_filters(layer, torch.cat([filters, -filters]), means)
+    return len(layers)
 
 
-def _sees(layer: nn.Conv2d, fed: int) -> bool:
-    square = layer.kernel_size[0] == layer.kernel_size[1] >= _SIDE and layer.bias is not None
-    return square and layer.in_channels in (fed, 2 * fed) and layer.out_channels >= 3 * fed
+def _sees_picture(layer: nn.Conv2d, channels: int) -> bool:
+    height, width = layer.kernel_size
+    if height != width or height < _SIDE or layer.bias is None:
+        return False
+    return layer.in_channels in (channels, 2 * channels) and layer.out_channels >= 3 * channels
 
 
-def _seen(network: nn.Module, layer: nn.Module, pictures: Tensor) -> Tensor:
+def _record_input(network: nn.Module, layer: nn.Module, pictures: Tensor) -> Tensor:
     """Return what a layer is given of the pictures, the last time: at their full size."""
     import torch
 
-    seen: list[Tensor] = []
-    with torch.no_grad(), layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])):
+    inputs: list[Tensor] = []
+
+    def record(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        inputs.append(arguments[0])
+
+    with torch.no_grad(), layer.register_forward_pre_hook(record):
         network(pictures)
-    return seen[-1]
+    return inputs[-1]
 
 
-def _whitening(pictures: Tensor) -> tuple[Tensor, Tensor]:
+def _set_first_filters(layer: nn.Conv2d, filters: Tensor, means: Tensor) -> None:
+    """Put filters into the middle of the kernels that see the picture, as many as there are
+    channels, and let the bias take away what they make of the means.
+    """
+    import torch
+
+    weight = layer.get_parameter("weight")
+    bias = layer.get_parameter("bias")
+    filters = filters[: len(weight)].to(weight)
+    count, channels = filters.shape[:2]
+    rim = (layer.kernel_size[0] - _SIDE) // 2
+    with torch.no_grad():
+        weight[:count, :channels] = 0
+        weight[:count, :channels, rim : rim + _SIDE, rim : rim + _SIDE] = filters
+        bias[:count] = -filters.sum((2, 3)) @ means.to(weight)
+
+
+def _whitening_filters(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Return the principal components of patches at unit variance, strongest first, and the mean of
     each channel.
     """
     import torch
     import torch.nn.functional as F
 
-    count = pictures.shape[1]
+    channels = pictures.shape[1]
     means = pictures.double().mean((0, 2, 3))
     patches = F.unfold(pictures.double() - means[:, None, None], _SIDE).transpose(0, 1).flatten(1)
     variances, components = torch.linalg.eigh(patches @ patches.T / patches.shape[1])
-    scaled = components / (variances.clamp_min(0) + _FLOOR).sqrt()
-    return scaled.T.flip(0).reshape(-1, count, _SIDE, _SIDE), means
+    filters = components / (variances.clamp_min(0) + _FLOOR).sqrt()
+    return filters.T.flip(0).reshape(-1, channels, _SIDE, _SIDE), means

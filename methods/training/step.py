@@ -1,5 +1,8 @@
-"""One step of a training, the part whose speed matters; the trainer and the speed measurement share
-it.
+"""One step of a training: the loss of every scale that a network returns, and the change of the
+weights.
+
+The step is the part whose speed matters; the trainer and the speed measurement share it. Pictures
+are N x 3 x H x W in [0, 1]; a loss is a scalar, the mean over all pixels, colours and pictures.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import BenchmarkError
-from benchmark.methods.training import losses
 from benchmark.methods.training.recipes import Criterion
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ class Diverged(BenchmarkError):
     """A loss or a gradient is not a finite number; the weights are as they were before the step."""
 
 
-def step(
+def take_step(
     network: nn.Module,
     optimiser: Optimizer,
     blurred: Tensor,
@@ -42,7 +44,7 @@ def step(
         optimiser: of its weights.
         blurred: N x C x H x W, as the network takes it.
         sharp: N x 3 x H x W.
-        criterion, coarse: the loss; see `losses.loss`.
+        criterion, coarse: the loss; see `scales_loss`.
         rate: learning rate of this step.
         clip: largest norm of the gradient, None for any.
         autocast: the context in which the network computes in lower precision; by default none.
@@ -56,21 +58,73 @@ def step(
 
     optimiser.zero_grad(set_to_none=True)
     with autocast or nullcontext():
-        made = outputs(network, blurred)
-    value = losses.loss([scale.float() for scale in made], sharp, criterion, coarse)
-    (backward or torch.Tensor.backward)(value)
+        outputs = restore_scales(network, blurred)
+    loss = scales_loss([scale.float() for scale in outputs], sharp, criterion, coarse)
+    compute_gradients = backward or torch.Tensor.backward
+    compute_gradients(loss)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), clip or math.inf)
-    if not torch.isfinite(value.detach() + norm):
-        raise Diverged(
-            f"the loss is {value.item():g} and its gradient has the norm {norm.item():g}"
-        )
+    if not torch.isfinite(loss.detach() + norm):
+        raise Diverged(f"the loss is {loss.item():g} and its gradient has the norm {norm.item():g}")
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
-    return value.item()
+    return loss.item()
 
 
-def outputs(network: nn.Module, x: Tensor) -> list[Tensor]:
+def restore_scales(network: nn.Module, x: Tensor) -> list[Tensor]:
     """Return what a network makes of x at every scale that it supervises, coarse to fine."""
     scales: Callable[[Tensor], list[Tensor]] | None = getattr(network, "scales", None)
-    return scales(x) if scales else [network(x)]
+    if scales is None:
+        return [network(x)]
+    return scales(x)
+
+
+# Losses
+# --------------------------------------------------------------------------------------------------
+
+
+def squared_loss(restored: Tensor, sharp: Tensor) -> Tensor:
+    """Return the mean squared error; the paper's squared l2 loss up to a constant, which Adam does
+    not feel.
+    """
+    return (restored - sharp).square().mean()
+
+
+def ssim_loss(restored: Tensor, sharp: Tensor) -> Tensor:
+    """Return 1 - SSIM (Wang et al., 2004): 11 x 11 Gaussian of 1.5 px, data range 1, no border; at
+    least 11 x 11.
+    """
+    from pytorch_msssim import ssim
+
+    similarity: Tensor = ssim(restored, sharp, data_range=1.0, win_size=11, win_sigma=1.5)
+    return 1 - similarity
+
+
+def scales_loss(
+    outputs: list[Tensor], sharp: Tensor, criterion: Criterion, coarse: float = 1.0
+) -> Tensor:
+    """Return the criterion summed over the scales, each against the sharp picture at that size.
+
+    Args:
+        outputs: a network's results, coarse to fine, each half of the next; the last has the size
+            of `sharp`.
+        sharp: N x 3 x H x W.
+        criterion: which loss.
+        coarse: weight of every scale but the finest.
+    """
+    measure = {"squared": squared_loss, "ssim": ssim_loss}[criterion]
+    targets = halve_repeatedly(sharp, len(outputs))
+    losses = [measure(output, target) for output, target in zip(outputs, targets, strict=True)]
+    total = losses[-1]
+    for loss in losses[:-1]:
+        total = total + coarse * loss
+    return total
+
+
+def halve_repeatedly(sharp: Tensor, count: int) -> list[Tensor]:
+    """Return a picture at `count` scales, coarse to fine, halved by the filter that halves the
+    networks' inputs.
+    """
+    from benchmark.methods.learned.networks.blocks import build_pyramid, halve_size
+
+    return build_pyramid(sharp, count, halve_size)

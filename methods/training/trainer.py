@@ -26,37 +26,41 @@ from benchmark import checkpoints
 from benchmark.api import DataError
 from benchmark.checkpoint_import import fit_entries
 from benchmark.checkpoints import CheckpointCard
-from benchmark.methods.training import cards, curves, resume_state
-from benchmark.methods.training.curves import Row
+from benchmark.methods.training import records, training_files
 from benchmark.methods.training.job import Job
 from benchmark.methods.training.learner import Learner
-from benchmark.methods.training.loader import Feed, Schedule, loader
-from benchmark.methods.training.progress import Reporter
+from benchmark.methods.training.loader import NetworkExamples, Schedule, load_batches
 from benchmark.methods.training.recipes import Criterion, Position
+from benchmark.methods.training.records import CurvePoint, ProgressReporter
 from benchmark.methods.training.step import Diverged
 from benchmark.methods.training.validation import Validation
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-WHITENING = 64, 200
-"""Side and number of the training crops whose patches first filters are made to whiten; small ones
-whatever the recipe, as all go through the network together.
+Batch = tuple["Tensor", "Tensor"]
+"""N x C x H x W and the sharp N x 3 x H x W."""
+
+WHITENING_CROP = 64
+"""Side of the training crops whose patches first filters are made to whiten; small whatever the
+recipe, as all go through the network together.
 """
+WHITENING_EXAMPLES = 200
+"""How many of them."""
 HALF_COSTS = 0.01
 """Weights are stored in half precision if that costs less than so many dB on the held-out examples.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training made: the best row of its curves, and the card of its checkpoint."""
+class TrainingResult:
+    """What a training ends with: the best point of its curves, and the card of its checkpoint."""
 
-    best: Row
+    best: CurvePoint
     card: CheckpointCard
 
 
-def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None:
+def train_network(job: Job, resume: bool = False, force: bool = False) -> TrainingResult | None:
     """Train a network and write its checkpoint, curves and card; None in the processes that only
     helped.
 
@@ -73,22 +77,21 @@ def train(job: Job, resume: bool = False, force: bool = False) -> Trained | None
         Diverged: if the loss is no longer finite; the files are those of the last good state.
     """
     job.files.require(resume, force)
-    held = _unfinished(job) if resume else None
-    session = _Session(job, held)
-    with session.alone():
+    state = _load_unfinished(job) if resume else None
+    session = _Session(job, state)
+    with session.lock():
         session.run()
         return session.finish()
 
 
-def _unfinished(job: Job) -> dict[str, Any]:
-    held = resume_state.load(job.files.state, job.identity())
-    if held.get("rows") and not job.files.checkpoint.exists():
+def _load_unfinished(job: Job) -> dict[str, Any]:
+    state = training_files.load_state(job.files.state, job.identity())
+    if state.get("rows") and not job.files.checkpoint.exists():
         raise DataError(
             f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, "
-            f"or begin anew with "
-            "--force"
+            f"or begin anew with --force"
         )
-    return held
+    return state
 
 
 class _Session:
@@ -96,196 +99,243 @@ class _Session:
     files.
     """
 
-    def __init__(self, job: Job, held: dict[str, Any] | None) -> None:
-        self._job, self._files, self._identity = job, job.files, job.identity()
+    def __init__(self, job: Job, state: dict[str, Any] | None) -> None:
+        """Set up a training, or one that goes on with a state."""
+        self._job = job
+        self._files = job.files
+        self._identity = job.identity()
         self._learner = Learner(job.method.build_trainable, job.recipe, job.hardware, job.seed)
-        self._feed = Feed(job.source.examples, job.views)
+        self._examples = NetworkExamples(job.data.examples, job.views)
         self._validation = Validation(
-            job.source.held_out, self._feed, job.recipe.phases[-1], job.method.multiple
+            job.data.held_out, self._examples, job.recipe.phases[-1], job.method.multiple
         )
-        self._at, self._rows, self._losses, self._waited = (
-            Position(),
-            list[Row](),
-            list[float](),
-            0.0,
-        )
-        if held is not None:
-            try:
-                self._restore(held)
-            except (KeyError, TypeError, ValueError, RuntimeError) as error:
-                raise DataError(
-                    f"{self._files.state}: not a training state ({error}); use --force"
-                ) from error
-        elif job.start is not None:
-            held_weights = checkpoints.load_tensors(job.start.path)
-            self._learner.start(
-                fit_entries(held_weights, job.method.build().state_dict(), job.start.path)
-            )
-        elif job.recipe.whitened:
-            self._learner.whiten(self._feed.pictures(*WHITENING))
-        self._origin = cards.origin(job, self._learner.device, held and held.get("origin"))
-        self._started = self._saved = time.monotonic()
+        self._position = Position()
+        self._curve: list[CurvePoint] = []
+        self._losses: list[float] = []  # since the last point of the curve
+        self._loading_seconds = 0.0
+        earlier_origin = None
+        if state is None:
+            self._initialise_weights()
+        else:
+            self._restore(state)
+            earlier_origin = state.get("origin")
+        self._origin = records.describe_origin(job, self._learner.device, earlier_origin)
+        self._start_time = time.monotonic()
+        self._save_time = self._start_time
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Return a context in which no other training writes the same files."""
-        return (
-            resume_state.locked(self._files.lock, self._files.name)
-            if self._learner.first
-            else nullcontext()
-        )
+        if not self._learner.first:
+            return nullcontext()
+        return training_files.lock_training(self._files.lock, self._files.name)
 
     def run(self) -> None:
         """Take the steps that are left."""
-        learner, recipe = self._learner, self._job.recipe
-        epoch = max(1, self._job.source.pictures // recipe.phases[-1].batch)
-        schedule = Schedule(recipe, epoch, learner.rank, learner.world)
-        self._started = time.monotonic() - self._at.seconds
-        self._save()
-        batches = loader(self._feed, schedule.batches(self._at, self._clock), learner.workers)
-        with Reporter(
-            self._files.name, schedule.progress(self._at), shown=learner.first
-        ) as reporter:
-            while (phase := schedule.phase(self._at)) and (batch := self._next(batches)):
-                before = schedule.progress(self._at)
+        learner = self._learner
+        recipe = self._job.recipe
+        epoch_steps = max(1, self._job.data.pictures // recipe.phases[-1].batch)
+        schedule = Schedule(recipe, epoch_steps, learner.rank, learner.world)
+        self._start_time = time.monotonic() - self._position.seconds
+        self._save_state()
+        batches = load_batches(
+            self._examples, schedule.batches(self._position, self._clock), learner.workers
+        )
+        first_progress = schedule.progress(self._position)
+        with ProgressReporter(self._files.name, first_progress, learner.first) as reporter:
+            while (phase := schedule.phase(self._position)) and (batch := self._load(batches)):
+                before = schedule.progress(self._position)
                 if before >= recipe.frozen and not learner.frozen:
                     learner.freeze(self._validation.calibrate)
-                self._step(*batch, phase.criterion, recipe.rate(before))
-                after = schedule.progress(self._at)
-                self._keep(before, after)
-                reporter.show(after, self._line())
+                self._take_step(batch, phase.criterion, recipe.rate(before))
+                after = schedule.progress(self._position)
+                self._validate_or_save(before, after)
+                reporter.show(after, self._describe_progress())
         if phase and self._losses:  # minutes can end between two steps
             self._validate()
 
-    def finish(self) -> Trained | None:
+    def finish(self) -> TrainingResult | None:
         """Choose the precision of the checkpoint's numbers, write card and figure, and remove the
         state.
         """
-        made = None
+        result = None
         if self._learner.first:
-            best = max(self._rows, key=lambda row: row.validation_psnr)
-            made = Trained(best, self._store(self._card(best)))
-            curves.write_figure(self._files.figure, self._rows, self._files.name)
+            best = max(self._curve, key=lambda point: point.validation_psnr)
+            result = TrainingResult(best, self._store_best_weights(self._make_card(best)))
+            self._write_figure()
             self._files.state.unlink()
         self._learner.wait()
-        return made
+        return result
+
+    # Steps
+    # ----------------------------------------------------------------------------------------------
+
+    def _initialise_weights(self) -> None:
+        """Begin with the weights of a checkpoint, or make the first filters whiten."""
+        job = self._job
+        if job.initial is not None:
+            tensors = checkpoints.load_tensors(job.initial.path)
+            plain_form = job.method.build().state_dict()
+            self._learner.load_weights(fit_entries(tensors, plain_form, job.initial.path))
+        elif job.recipe.whitened:
+            self._learner.whiten(self._examples.pictures(WHITENING_CROP, WHITENING_EXAMPLES))
 
     def _clock(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self._start_time
 
-    def _next(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
-        asked = time.monotonic()
+    def _load(self, batches: Iterator[Batch]) -> Batch | None:
+        """Return the next batch, None after the last."""
+        start = time.monotonic()
         batch = next(batches, None)
-        self._waited += time.monotonic() - asked
+        self._loading_seconds += time.monotonic() - start
         return batch
 
-    def _step(self, blurred: Tensor, sharp: Tensor, criterion: Criterion, rate: float) -> None:
+    def _take_step(self, batch: Batch, criterion: Criterion, rate: float) -> None:
+        blurred, sharp = batch
+        step = self._position.step
         try:
-            self._losses.append(self._learner.learn(blurred, sharp, criterion, rate, self._at.step))
+            loss = self._learner.learn(blurred, sharp, criterion, rate, step)
         except Diverged as error:
             raise Diverged(
-                f"{self._files.name}, step {self._at.step}: {error}. The last good state is kept "
-                f"in "
+                f"{self._files.name}, step {step}: {error}. The last good state is kept in "
                 f"{self._files.state}, the best checkpoint so far beside it; begin anew with "
-                f"another --seed, a greater "
-                "--batch or --precision 32"
+                f"another --seed, a greater --batch or --precision 32"
             ) from error
+        self._losses.append(loss)
         count = len(blurred) * self._learner.world
-        self._at = self._at.after(
-            count, count * blurred.shape[-2] * blurred.shape[-1], self._clock()
-        )
+        pixels = count * blurred.shape[-2] * blurred.shape[-1]
+        self._position = self._position.after(count, pixels, self._clock())
 
-    def _keep(self, before: Fraction, after: Fraction) -> None:
+    def _validate_or_save(self, before: Fraction, after: Fraction) -> None:
         """Validate where it is due, else write the state where that is."""
         count = self._job.recipe.validations
         if int(after * count) > int(before * count):
             self._validate()
-        elif time.monotonic() - self._saved >= self._job.save_every:
-            self._save()
+        elif time.monotonic() - self._save_time >= self._job.save_every:
+            self._save_state()
 
     def _validate(self) -> None:
         if self._learner.first:
-            self._add_row()
+            self._add_curve_point()
         self._learner.wait()
         self._losses = []
-        self._save()
+        self._save_state()
 
-    def _add_row(self) -> None:
-        """Validate, add a row to the curves, and write the checkpoint if it is the best so far."""
-        averaged = self._learner.averaged
-        made = (
-            copy.deepcopy(averaged).eval()
-            if self._learner.frozen
-            else self._validation.calibrated(averaged)
-        )
-        psnr = self._validation.psnr(made)
+    def _add_curve_point(self) -> None:
+        """Validate, add a point to the curves, and write the checkpoint if it is the best so
+        far.
+        """
+        network = self._network_to_keep()
+        psnr = self._validation.psnr(network)
         loss = sum(self._losses) / len(self._losses)
         gain = psnr - self._validation.input_psnr
-        row = Row(self._at.step, self._at.pixels, self._at.seconds, loss, psnr, gain)
-        if psnr > max((row.validation_psnr for row in self._rows), default=-math.inf):
-            self._write(made.state_dict(), self._card(row))
-        self._rows.append(row)
-        curves.write_csv(self._files.table, self._rows)
+        position = self._position
+        point = CurvePoint(position.step, position.pixels, position.seconds, loss, psnr, gain)
+        best_psnr = max((point.validation_psnr for point in self._curve), default=-math.inf)
+        if psnr > best_psnr:
+            self._write_checkpoint(network.state_dict(), self._make_card(point))
+        self._curve.append(point)
+        records.write_curves_table(self._files.table, self._curve)
 
-    def _save(self) -> None:
+    def _network_to_keep(self) -> nn.Module:
+        """Return a copy of the averaged network with statistics that go with it, in eval mode."""
+        network = self._learner.average_network
+        if self._learner.frozen:
+            return copy.deepcopy(network).eval()
+        return self._validation.calibrate_copy(network)
+
+    # The state
+    # ----------------------------------------------------------------------------------------------
+
+    def _save_state(self) -> None:
         """Write the state, which holds all that differs between a training that goes on and one
         that begins.
         """
         if self._learner.first:
-            held = {
+            state = {
                 "identity": self._identity,
-                "position": dataclasses.asdict(self._at),
-                "rows": [tuple(row) for row in self._rows],
+                "position": dataclasses.asdict(self._position),
+                "rows": [tuple(point) for point in self._curve],
                 "losses": self._losses,
-                "waited": self._waited,
+                "waited": self._loading_seconds,
                 "origin": self._origin,
                 **self._learner.state(),
             }
-            resume_state.save(self._files.state, held)
-        self._saved = time.monotonic()
+            training_files.save_state(self._files.state, state)
+        self._save_time = time.monotonic()
 
-    def _restore(self, held: dict[str, Any]) -> None:
-        self._learner.restore(held)
-        self._at = Position(**held["position"])
-        self._losses, self._waited = list(held["losses"]), held["waited"]
-        self._rows = [Row(*row) for row in held["rows"]]
-        if self._rows and self._learner.first:
-            curves.write_figure(self._files.figure, self._rows, self._files.name)
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take over a state; raises DataError if it lacks something."""
+        try:
+            self._learner.restore(state)
+            self._position = Position(**state["position"])
+            self._losses = list(state["losses"])
+            self._loading_seconds = state["waited"]
+            self._curve = [CurvePoint(*row) for row in state["rows"]]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"{self._files.state}: not a training state ({error}); use --force"
+            ) from error
+        if self._curve and self._learner.first:
+            self._write_figure()
 
-    def _write(self, tensors: dict[str, Tensor], card: CheckpointCard) -> None:
-        with resume_state.advising():
+    # What it writes
+    # ----------------------------------------------------------------------------------------------
+
+    def _write_checkpoint(self, tensors: dict[str, Tensor], card: CheckpointCard) -> None:
+        with training_files.advise_resuming():
             checkpoints.save_checkpoint(self._files.checkpoint, tensors, card)
 
-    def _store(self, card: CheckpointCard) -> CheckpointCard:
+    def _write_figure(self) -> None:
+        records.write_curves_figure(self._files.figure, self._curve, self._files.name)
+
+    def _store_best_weights(self, card: CheckpointCard) -> CheckpointCard:
         """Write the best weights with their final card, in half precision where that costs next to
         nothing.
         """
-        tensors = checkpoints.load_tensors(self._files.checkpoint)
-        network = self._job.method.build_trainable()
-        found = []
-        for kept in (tensors, halved(tensors)):
-            network.load_state_dict(kept)
-            found.append(self._validation.psnr(network.eval()))
-        half = found[0] - found[1] < HALF_COSTS
-        facts = {"numbers": f"float16 ({found[1] - found[0]:+.4f} dB)" if half else "float32"}
-        card = card.model_copy(update={"facts": {**card.facts, **facts}})
-        self._write(halved(tensors) if half else tensors, card)
+        single = checkpoints.load_tensors(self._files.checkpoint)
+        half = halve_precision(single)
+        change = self._psnr_of_weights(half) - self._psnr_of_weights(single)
+        tensors = single
+        numbers = "float32"
+        if -change < HALF_COSTS:
+            tensors = half
+            numbers = f"float16 ({change:+.4f} dB)"
+        card = card.model_copy(update={"facts": {**card.facts, "numbers": numbers}})
+        self._write_checkpoint(tensors, card)
         return card
 
-    def _card(self, best: Row) -> CheckpointCard:
-        return cards.card(
-            self._job, self._at, best, self._validation.input_psnr, self._waited, self._origin
+    def _psnr_of_weights(self, tensors: dict[str, Tensor]) -> float:
+        network = self._job.method.build_trainable()
+        network.load_state_dict(tensors)
+        return self._validation.psnr(network.eval())
+
+    def _make_card(self, best: CurvePoint) -> CheckpointCard:
+        return records.make_training_card(
+            self._job,
+            self._position,
+            best,
+            self._validation.input_psnr,
+            self._loading_seconds,
+            self._origin,
         )
 
-    def _line(self) -> str:
-        row = self._rows[-1] if self._rows else None
-        gain = f", gain {row.validation_gain:+.2f} dB" if row else ""
-        loss = self._losses[-1] if self._losses else row.train_loss if row else math.nan
-        return f"step {self._at.step}, loss {loss:.4g}{gain}"
+    def _describe_progress(self) -> str:
+        """Return step, loss and gain as far as there are some."""
+        loss = math.nan
+        gain = ""
+        if self._curve:
+            point = self._curve[-1]
+            loss = point.train_loss
+            gain = f", gain {point.validation_gain:+.2f} dB"
+        if self._losses:
+            loss = self._losses[-1]
+        return f"step {self._position.step}, loss {loss:.4g}{gain}"
 
 
-def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def halve_precision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors with floating-point numbers in half precision."""
-    return {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in tensors.items()
-    }
+    halves = dict(tensors)
+    for name, value in tensors.items():
+        if value.is_floating_point():
+            halves[name] = value.half()
+    return halves

@@ -10,14 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmark.methods.training.loader import Feed, Pair, pair
+from benchmark.methods.training.loader import NetworkExamples, NetworkPair, network_pair
 from benchmark.methods.training.recipes import Phase
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from benchmark.methods.training.data import Example
+    from benchmark.methods.training.examples import Example
 
 CALIBRATION = 16
 """Training examples on which normalisation statistics are measured."""
@@ -27,31 +28,36 @@ class Validation:
     """Held-out examples, and the training examples that statistics are measured on."""
 
     def __init__(
-        self, held_out: Sequence[Example], feed: Feed, phase: Phase, multiple: int
+        self, held_out: Sequence[Example], training: NetworkExamples, phase: Phase, multiple: int
     ) -> None:
         """Prepare the validation of networks that take sizes that are multiples of `multiple`.
 
         Args:
             held_out: examples of any size, at least as large as `multiple`; what is beyond its
                 multiples is cut off.
-            feed: training examples.
+            training: training examples.
             phase: the last of the training; statistics are measured at its crop and batch.
             multiple: see above.
         """
-        self._pairs = [_cut(pair(example, feed.views), multiple) for example in held_out]
-        self._feed, self._phase = feed, phase
-        blurred = [_cut(pair(example, views=False), multiple) for example in held_out]
-        self.input_psnr = pooled_psnr(blurred)
+        self._training = training
+        self._phase = phase
+        self._pairs = [
+            _cut_to_multiple(network_pair(example, training.views), multiple)
+            for example in held_out
+        ]
+        self.input_psnr = pooled_psnr(
+            _cut_to_multiple(network_pair(example, views=False), multiple) for example in held_out
+        )
 
-    def calibrated(self, network: nn.Module) -> nn.Module:
+    def calibrate_copy(self, network: nn.Module) -> nn.Module:
         """Return a copy of a network with normalisation statistics of its own weights, in eval
         mode.
 
         Those that training leaves behind belong to weights of many steps, and not to averaged ones.
         """
-        made = copy.deepcopy(network)
-        self.calibrate(made)
-        return made.eval()
+        duplicate = copy.deepcopy(network)
+        self.calibrate(duplicate)
+        return duplicate.eval()
 
     def calibrate(self, network: nn.Module) -> None:
         """Measure the normalisation statistics of a network on training examples, in the network
@@ -59,7 +65,7 @@ class Validation:
         """
         from torch.optim.swa_utils import update_bn
 
-        update_bn(self._batches(network), network)
+        update_bn(self._calibration_batches(network), network)
 
     def psnr(self, network: nn.Module) -> float:
         """Return the PSNR in dB over all that a network in eval mode restores, clamped to [0, 1],
@@ -69,24 +75,23 @@ class Validation:
 
         with torch.inference_mode():
             return pooled_psnr(
-                (network(_tensor(fed, network))[0].clamp(0, 1).cpu().numpy(), sharp)
-                for fed, sharp in self._pairs
+                (_restore_clamped(network, degraded), sharp) for degraded, sharp in self._pairs
             )
 
-    def _batches(self, network: nn.Module) -> list[Tensor]:
+    def _calibration_batches(self, network: nn.Module) -> list[Tensor]:
         import torch
 
-        if not normalisations(network):
+        if not find_normalisations(network):
             return []
-        crop, size = self._phase.crop, self._phase.batch
-        fed = [self._feed[crop, index][0] for index in range(max(CALIBRATION, size))]
-        return [
-            torch.cat([_tensor(one, network) for one in fed[first : first + size]])
-            for first in range(0, len(fed) - size + 1, size)
-        ]
+        crop = self._phase.crop
+        size = self._phase.batch
+        count = max(CALIBRATION, size)
+        inputs = [_to_batch(self._training[crop, index][0], network) for index in range(count)]
+        firsts = range(0, count - size + 1, size)
+        return [torch.cat(inputs[first : first + size]) for first in firsts]
 
 
-def normalisations(network: nn.Module) -> list[nn.Module]:
+def find_normalisations(network: nn.Module) -> list[nn.Module]:
     """Return the modules of a network that normalise by statistics of the batch while they
     learn.
     """
@@ -95,28 +100,34 @@ def normalisations(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, _BatchNorm)]
 
 
-def _cut(made: Pair, multiple: int) -> Pair:
-    fed, sharp = made
-    height, width = (size // multiple * multiple for size in sharp.shape[1:])
-    return fed[:, :height, :width], sharp[:, :height, :width]
-
-
-def pooled_psnr(pairs: Iterable[Pair]) -> float:
+def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
     """Return the PSNR in dB of the mean squared error over all pixels of all pairs, which differ
     somewhere.
 
     A mean of the pairs' own PSNR would be one of the examples that are sharp already, of 100 dB and
     60 dB a little off.
     """
-    errors = [np.square(np.subtract(made, sharp, dtype=np.float64)) for made, sharp in pairs]
-    return -10 * math.log10(
-        sum(error.sum() for error in errors) / sum(error.size for error in errors)
-    )
+    errors = [np.square(np.subtract(image, sharp, dtype=np.float64)) for image, sharp in pairs]
+    total = sum(error.sum() for error in errors)
+    count = sum(error.size for error in errors)
+    return -10 * math.log10(total / count)
 
 
-def _tensor(fed: np.ndarray[tuple[int, ...], np.dtype[np.float32]], network: nn.Module) -> Tensor:
+def _cut_to_multiple(pair: NetworkPair, multiple: int) -> NetworkPair:
+    degraded, sharp = pair
+    height, width = (size // multiple * multiple for size in sharp.shape[1:])
+    return degraded[:, :height, :width], sharp[:, :height, :width]
+
+
+def _restore_clamped(network: nn.Module, degraded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a network makes of C x H x W, 3 x H x W in [0, 1]."""
+    restored: Tensor = network(_to_batch(degraded, network))[0]
+    return restored.clamp(0, 1).cpu().numpy()
+
+
+def _to_batch(array: NDArray[np.float32], network: nn.Module) -> Tensor:
     """Return C x H x W as a batch of one where the network is."""
     import torch
 
-    batch = torch.from_numpy(np.ascontiguousarray(fed))[None]
+    batch = torch.from_numpy(np.ascontiguousarray(array))[None]
     return batch.to(next(network.parameters()).device, memory_format=torch.channels_last)

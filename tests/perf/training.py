@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from benchmark import imageio
 from benchmark.methods.learned.gkmnet import GkmNetMethod
 from benchmark.methods.training import learner, start_weights
-from benchmark.methods.training.data import Simulated
-from benchmark.methods.training.loader import Feed, loader
-from benchmark.methods.training.step import step
+from benchmark.methods.training.examples import SimulatedExamples
+from benchmark.methods.training.loader import NetworkExamples, load_batches
+from benchmark.methods.training.step import take_step
 from benchmark.registry import METHODS, create
 
 THREADS = 2
@@ -79,7 +79,7 @@ def straightforward() -> Step:
 
 def shipped(mixed: bool) -> Step:
     """Return the same of the step that `train` takes."""
-    return trained(gkmnet().trainable, torch.channels_last, fused=True, mixed=mixed)
+    return trained(gkmnet().build_trainable, torch.channels_last, fused=True, mixed=mixed)
 
 
 def gkmnet() -> GkmNetMethod:
@@ -95,15 +95,15 @@ def trained(
     """Return a function that takes one step of a network."""
     torch.manual_seed(0)
     network = build()
-    start_weights.identity(network)
+    start_weights.begin_as_identity(network)
     network.to(memory_format=kept)
     adam = torch.optim.Adam(network.parameters(), fused=fused)
-    network.train()
+    network.train_network()
 
     def take(blurred: Tensor, sharp: Tensor) -> float:
         fed = [part.to(memory_format=kept) for part in (blurred, sharp)]
         computing = torch.autocast("cpu", torch.bfloat16, enabled=mixed)
-        return step(network, adam, *fed, criterion="squared", rate=1e-4, autocast=computing)
+        return take_step(network, adam, *fed, criterion="squared", rate=1e-4, autocast=computing)
 
     return take
 
@@ -117,10 +117,10 @@ def report_data(take: Step) -> None:
         for number in range(4):
             picture = np.random.default_rng(number).random((32, 48, 3), np.float32)
             imageio.write(folder / f"{number}.png", cv2.resize(picture, (480, 320)), 8)
-        feed = Feed(partial(examples, folder), views=False)
+        feed = NetworkExamples(partial(examples, folder), views=False)
         alone, beside = [], []
         places = ([(CROP, BATCH * batch + one) for one in range(BATCH)] for batch in count())
-        batches = loader(feed, places, workers=1)
+        batches = load_batches(feed, places, workers=1)
         for _ in range(DATA_ROUNDS):
             fixed = next(batches)
             time.sleep(1)  # until the process has all batches ready that it may keep
@@ -134,9 +134,9 @@ def report_data(take: Step) -> None:
     )
 
 
-def examples(folder: Path, crop: int) -> Simulated:
+def examples(folder: Path, crop: int) -> SimulatedExamples:
     """Return the crops of a folder."""
-    return Simulated(folder, crop=crop, seed=0)
+    return SimulatedExamples(folder, crop=crop, seed=0)
 
 
 def paced(take: Step, batches: Iterator[tuple[Tensor, Tensor]]) -> float:

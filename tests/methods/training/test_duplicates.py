@@ -126,8 +126,8 @@ def test_an_alignment_that_goes_far_does_not_count():
         (255 / (1 + np.exp(-distance / 8))).astype(np.uint8)
         for distance in (x - 96.0, 80 - np.hypot(x - 150, y - 96))
     )
-    assert duplicates.correlation(plane, disk) == -1
-    assert duplicates.correlation(disk, np.roll(disk, 10, axis=0)) > 0.99
+    assert duplicates.correlate_aligned(plane, disk) == -1
+    assert duplicates.correlate_aligned(disk, np.roll(disk, 10, axis=0)) > 0.99
 
 
 def test_an_unreadable_picture_is_named(tmp_path, evaluated):
@@ -153,9 +153,9 @@ def test_the_table_of_kodak24_is_complete():
 
 
 def test_a_picture_in_the_table_is_refused_without_its_original(tmp_path, monkeypatch, evaluated):
-    (tmp_path / "table.csv").write_text(duplicates.table(evaluated[0].parent))
+    (tmp_path / "table.csv").write_text(duplicates.kodak_hash_table(evaluated[0].parent))
     monkeypatch.setattr(duplicates, "KODAK24", tmp_path / "table.csv")
-    duplicates._known.cache_clear()
+    duplicates._read_kodak_hashes.cache_clear()
     try:
         for guise in ("half the size", "mirrored", "border lost", "paler"):
             copy = save(tmp_path / "copy.png", np.clip(GUISES[guise](photograph("coffee")), 0, 1))
@@ -165,7 +165,7 @@ def test_a_picture_in_the_table_is_refused_without_its_original(tmp_path, monkey
             [save(tmp_path / "other.png", photograph("camera")[..., None].repeat(3, 2))], []
         )
     finally:
-        duplicates._known.cache_clear()
+        duplicates._read_kodak_hashes.cache_clear()
 
 
 def test_photographs_that_are_not_kodaks_pass_its_table(evaluated):
@@ -179,7 +179,7 @@ def test_kodak24_itself_is_refused_and_bsds500_is_not(data_root, tmp_path):
     train = sorted((data_root / "BSDS500" / "train").glob("*.jpg"))
     if len(kodak) != 24 or not train:
         pytest.skip("kodak24 or BSDS500/train is not there")
-    assert duplicates.table(data_root / "kodak24") == duplicates.KODAK24.read_text()
+    assert duplicates.kodak_hash_table(data_root / "kodak24") == duplicates.KODAK24.read_text()
     for path in kodak:
         with pytest.raises(DataError, match=r"of Kodak24"):
             refuse_duplicates([path], [])

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 from benchmark.api import UsageError
 from benchmark.methods.training import recipes, start_weights
-from benchmark.methods.training.job import networked
+from benchmark.methods.training.job import create_network_method
 from benchmark.methods.training.loader import Schedule
-from benchmark.methods.training.recipes import FAST, PAPER, Budget, Phase, Position, Recipe, recipe
+from benchmark.methods.training.recipes import (
+    FAST,
+    PAPER,
+    Budget,
+    Phase,
+    Position,
+    Recipe,
+    find_recipe,
+)
 
 DPD = 350 // 4  # steps of an epoch
 
@@ -50,13 +58,13 @@ def test_the_papers_recipe_in_numbers() -> None:
 
 
 def test_the_networks_trained_by_the_papers_recipe_are_its_own() -> None:
-    structure = networked("gkmnet").structure
+    structure = create_network_method("gkmnet").structure
     assert (structure["variant"], structure["scales"]) == ("paper", 3)
 
 
 @pytest.mark.parametrize("name", ["srn", "attnet", "dpdnet-s", "dpdnet-d"])
 def test_rivals_get_the_same_data_but_their_own_losses(name: str) -> None:
-    made = recipe("paper", name)
+    made = find_recipe("paper", name)
     assert made.budget == PAPER.budget
     assert {(phase.crop, phase.batch, phase.criterion) for phase in made.phases} == {
         (256, 4, "squared")
@@ -64,13 +72,13 @@ def test_rivals_get_the_same_data_but_their_own_losses(name: str) -> None:
 
 
 def test_dpdnets_rate_is_halved_after_three_tenths() -> None:
-    made = recipe("paper", "dpdnet-d")
+    made = find_recipe("paper", "dpdnet-d")
     rates = [made.rate(Fraction(epoch, 200)) for epoch in (0, 59, 60, 119, 120, 179, 180, 199)]
     assert rates == [2e-5, 2e-5, 1e-5, 1e-5, 5e-6, 5e-6, 2.5e-6, 2.5e-6]
 
 
 def test_srns_rate_falls_as_a_power() -> None:
-    assert recipe("paper", "srn").rate(Fraction(3, 4)) == pytest.approx(1e-4 * 0.25**0.3)
+    assert find_recipe("paper", "srn").rate(Fraction(3, 4)) == pytest.approx(1e-4 * 0.25**0.3)
 
 
 def test_fast_warms_up_and_ends_at_nought() -> None:
@@ -82,8 +90,8 @@ def test_fast_warms_up_and_ends_at_nought() -> None:
 
 
 def test_fast_is_for_every_method_and_slower_without_normalisation() -> None:
-    assert recipe("fast", "gkmnet") is FAST
-    assert recipe("fast", "srn") == FAST.changed(rate=2e-4) != FAST
+    assert find_recipe("fast", "gkmnet") is FAST
+    assert find_recipe("fast", "srn") == FAST.with_changes(rate=2e-4) != FAST
 
 
 @given(st.fractions(0, 1))
@@ -139,23 +147,23 @@ def test_processes_share_a_batch() -> None:
 
 
 def test_changes_hold_in_every_phase() -> None:
-    made = FAST.changed(crop=96, batch=3, budget=Budget(5, "steps"))
+    made = FAST.with_changes(crop=96, batch=3, budget=Budget(5, "steps"))
     assert {(phase.crop, phase.batch) for phase in made.phases} == {(96, 3)}
     assert str(made.budget) == "5 steps"
-    assert FAST.changed() == FAST
+    assert FAST.with_changes() == FAST
 
 
 @pytest.mark.parametrize("crop", [0, 48, 100])
 def test_a_crop_that_does_not_fit_the_networks_is_refused(crop: int) -> None:
     with pytest.raises(UsageError, match=f"--crop {crop}: expected a multiple of 16"):
-        FAST.changed(crop=crop)
+        FAST.with_changes(crop=crop)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: recipe("slow", "gkmnet"), "--recipe slow: expected paper or fast"),
-        (lambda: FAST.changed(batch=0), "--batch 0"),
+        (lambda: find_recipe("slow", "gkmnet"), "--recipe slow: expected paper or fast"),
+        (lambda: FAST.with_changes(batch=0), "--batch 0"),
         (lambda: Budget(0, "steps"), "--steps 0: expected a number above 0"),
         (lambda: Budget(float("nan"), "minutes"), "--minutes nan"),
     ],
@@ -172,8 +180,8 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
     import torch
 
     torch.manual_seed(0)
-    network = networked(name).build_trainable().eval()
-    assert start_weights.identity(network) == starts
+    network = create_network_method(name).build_trainable().eval()
+    assert start_weights.begin_as_identity(network) == starts
     if starts:
         x = torch.rand(1, 3, 64, 64)
         with torch.inference_mode():
@@ -182,7 +190,7 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
 
 @pytest.mark.parametrize("text", ["gkmnet:variant=official", "gkmnet:head=sram"])
 def test_forms_that_are_not_residual_keep_their_weights(text: str) -> None:
-    assert not start_weights.identity(networked(text).build())
+    assert not start_weights.begin_as_identity(create_network_method(text).build())
 
 
 @pytest.mark.parametrize(("name", "fed"), [("dpdnet-s", 3), ("dpdnet-d", 6)])
@@ -192,7 +200,7 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     from benchmark.methods.learned.networks.dpdnet import DpdNet
 
     torch.manual_seed(0)
-    network = networked(name).build_trainable().eval()
+    network = create_network_method(name).build_trainable().eval()
     assert isinstance(network, DpdNet)
     seen: list[torch.Tensor] = []
     network.out[1].register_forward_hook(
@@ -201,18 +209,18 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
     pictures = torch.rand(2, fed, 32, 32)
     with torch.inference_mode():
         network(pictures)
-        assert start_weights.opened(network)
+        assert start_weights.open_last_rectifier(network)
         made = network(pictures)
     assert seen[0].min() < 0.5, "as it is drawn, a channel is shut"
     assert seen[1].min() > 0.98
     assert (made - 0.5).abs().mean() < 0.15
-    assert not start_weights.opened(networked("srn").build_trainable())
+    assert not start_weights.open_last_rectifier(create_network_method("srn").build_trainable())
 
 
 def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> None:
     import torch
 
-    method = networked("gkmnet")
+    method = create_network_method("gkmnet")
     plain, fast = method.build().eval(), method.build_trainable().eval()
     fast.load_state_dict(plain.state_dict())
     x = torch.rand(1, 3, 32, 32)
@@ -226,12 +234,12 @@ def test_first_filters_whiten_what_the_network_is_fed() -> None:
     from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     torch.manual_seed(0)
-    network = networked("gkmnet").build_trainable().eval()
+    network = create_network_method("gkmnet").build_trainable().eval()
     assert isinstance(network, GkmNet)
     pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(
         200, 3, 16, 16
     )  # brightness, and faint details
-    assert start_weights.whiten(network, pictures) == 1
+    assert start_weights.whiten_first_filters(network, pictures) == 1
     with torch.no_grad():
         made = (
             network.srams[0]
@@ -260,9 +268,9 @@ def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
 ) -> None:
     import torch
 
-    network = networked(name).build_trainable().eval()
+    network = create_network_method(name).build_trainable().eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert start_weights.whiten(network, torch.rand(2, fed, 32, 32)) == 1
+    assert start_weights.whiten_first_filters(network, torch.rand(2, fed, 32, 32)) == 1
     changed = [
         key for key, value in network.state_dict().items() if not torch.equal(value, before[key])
     ]
@@ -283,6 +291,6 @@ def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
 def test_every_network_that_sees_the_picture_whitens_it(text: str) -> None:
     import torch
 
-    network = networked(text).build().eval()
+    network = create_network_method(text).build().eval()
     count = 2 if "rounds" in text else 1
-    assert start_weights.whiten(network, torch.rand(1, 3, 32, 32)) == count
+    assert start_weights.whiten_first_filters(network, torch.rand(1, 3, 32, 32)) == count

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from benchmark.methods.training import scenes
-from benchmark.methods.training.scenes import Aperture, Scene, expose
+from benchmark.methods.training.scenes import Aperture, Scene, expose_scene
 from benchmark.optics import light, psf
 from benchmark.optics.depth_of_field import render_depth_of_field
 
@@ -67,7 +67,7 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
     x = texture(64)
     sigma = abs(radius) / 2
     if aperture.family == "cats-eye":
-        kernel = scenes.cats_eye(sigma, aperture.cut, aperture.angle, half=half)
+        kernel = scenes.cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
     else:
         kernel = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
@@ -76,7 +76,7 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
     margin = aperture.reach(radius)
     assert margin == len(kernel) // 2
     np.testing.assert_allclose(
-        inner(expose(x, flat(64, radius), aperture, half), margin),
+        inner(expose_scene(x, flat(64, radius), aperture, half), margin),
         inner(expected, margin),
         atol=2e-6,
     )
@@ -85,14 +85,14 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
 @pytest.mark.parametrize("aperture", APERTURES, ids=lambda aperture: aperture.family)
 def test_what_is_in_focus_stays_as_it_is(aperture):
     x = texture(40)
-    np.testing.assert_array_equal(expose(x, flat(40, 0.0), aperture), x)
+    np.testing.assert_array_equal(expose_scene(x, flat(40, 0.0), aperture), x)
 
 
 def test_pixels_in_focus_away_from_a_blurred_foreground_stay_as_they_are():
     x, scene = texture(80), two_planes(80, -6.0, 0.0)
     untouched = ndimage.distance_transform_edt(scene.surface == 0) > 9
     assert 0.2 < untouched.mean() < 0.9
-    np.testing.assert_array_equal(expose(x, scene, Aperture("disk"))[untouched], x[untouched])
+    np.testing.assert_array_equal(expose_scene(x, scene, Aperture("disk"))[untouched], x[untouched])
 
 
 def test_what_is_in_focus_between_many_radii_stays_as_it_is():
@@ -103,7 +103,7 @@ def test_what_is_in_focus_between_many_radii_stays_as_it_is():
     radius = (np.rint(radius * 8) / 8).astype(np.float32)
     radius[:, 50:] = 0
     x, aperture = texture(90), Aperture("gaussian")
-    seen = expose(x, Scene(radius, (radius == 0).astype(np.uint8)), aperture)
+    seen = expose_scene(x, Scene(radius, (radius == 0).astype(np.uint8)), aperture)
     np.testing.assert_array_equal(seen[:, 62:], x[:, 62:])
     assert aperture.reach(2.0) < 12
 
@@ -113,7 +113,7 @@ def test_a_sharp_foreground_takes_no_light_from_the_blurred_background():
     x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(
         3, np.float32
     )
-    seen = expose(x, scene, Aperture("disk"))
+    seen = expose_scene(x, scene, Aperture("disk"))
     np.testing.assert_allclose(seen[scene.surface == 1], 0.02, atol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_the_background_does_not_take_the_colour_of_a_sharp_foreground():
     x = np.where(scene.surface[..., None] == 1, np.float32(0.02), np.float32(0.9)) * np.ones(
         3, np.float32
     )
-    seen = expose(x, scene, Aperture("disk"))
+    seen = expose_scene(x, scene, Aperture("disk"))
     np.testing.assert_allclose(seen[scene.surface == 0], 0.9, atol=1e-6)
 
 
@@ -133,16 +133,16 @@ def test_a_blurred_foreground_covers_by_its_share_of_the_lens():
     share = ndimage.convolve(scene.surface.astype(np.float64), psf.disk_kernel(6.0))[..., None]
     expected = share * near + (1 - share) * far
     np.testing.assert_allclose(
-        inner(expose(x, scene, Aperture("disk")), 8), inner(expected, 8), atol=2e-6
+        inner(expose_scene(x, scene, Aperture("disk")), 8), inner(expected, 8), atol=2e-6
     )
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from(APERTURES), st.sampled_from([None, "left", "right"]))
 def test_a_constant_picture_stays_constant_in_every_scene(seed, aperture, half):
-    scene = scenes.invent(48, 7.0, np.random.default_rng(seed))
+    scene = scenes.invent_scene(48, 7.0, np.random.default_rng(seed))
     x = np.broadcast_to(np.float32([0.9, 0.1, 0.03]), (48, 48, 3)).copy()
-    np.testing.assert_allclose(expose(x, scene, aperture, half), x, rtol=2e-5)
+    np.testing.assert_allclose(expose_scene(x, scene, aperture, half), x, rtol=2e-5)
 
 
 @settings(max_examples=15)
@@ -150,7 +150,7 @@ def test_a_constant_picture_stays_constant_in_every_scene(seed, aperture, half):
 def test_light_stays_between_the_darkest_and_the_brightest(seed, aperture):
     random = np.random.default_rng(seed)
     x = texture(40, seed)
-    seen = expose(x, scenes.invent(40, 7.0, random), aperture)
+    seen = expose_scene(x, scenes.invent_scene(40, 7.0, random), aperture)
     assert x.min() - 1e-5 <= seen.min() <= seen.max() <= x.max() + 1e-5
 
 
@@ -159,7 +159,7 @@ def test_a_smooth_scene_agrees_with_the_benchmarks_renderer():
     y, x = np.mgrid[:160, :160] / 160
     radius = (8 * np.sin(4 * x + 2 * y)).astype(np.float32)
     scene = Scene((np.rint(radius * 8) / 8).astype(np.float32), np.zeros((160, 160), np.uint8))
-    mine = light.to_srgb(expose(light.to_linear(sharp), scene, Aperture("disk")))
+    mine = light.to_srgb(expose_scene(light.to_linear(sharp), scene, Aperture("disk")))
     theirs = render_depth_of_field(sharp, radius)
     assert psnr(inner(theirs, 18), inner(sharp, 18)) < 32  # there is something to agree about
     assert psnr(inner(mine, 18), inner(theirs, 18)) > 50
@@ -169,13 +169,15 @@ def test_scenes_with_edges_agree_with_the_benchmarks_renderer():
     picture = skimage.data.astronaut().astype(np.float32) / 255
     agreement, blur = [], []
     for seed in range(16):
-        scene = scenes.invent(150, 8.0, np.random.default_rng(seed))
+        scene = scenes.invent_scene(150, 8.0, np.random.default_rng(seed))
         if not scene.surface.any():
             continue
         top, left = np.random.default_rng(seed).integers(0, 512 - 150, 2)
         sharp = picture[top : top + 150, left : left + 150]
         theirs = inner(render_depth_of_field(sharp, scene.radius), 18)
-        mine = inner(light.to_srgb(expose(light.to_linear(sharp), scene, Aperture("disk"))), 18)
+        mine = inner(
+            light.to_srgb(expose_scene(light.to_linear(sharp), scene, Aperture("disk"))), 18
+        )
         agreement.append(psnr(mine, theirs))
         blur.append(psnr(theirs, inner(sharp, 18)))
     assert len(agreement) >= 8
@@ -191,7 +193,7 @@ def test_without_its_surfaces_a_scene_agrees_less():
     x = texture(80)
     reference = light.to_linear(render_depth_of_field(light.to_srgb(x), scene.radius))
     one_surface = Scene(scene.radius, np.zeros_like(scene.surface))
-    known, unknown = (expose(x, each, Aperture("disk")) for each in (scene, one_surface))
+    known, unknown = (expose_scene(x, each, Aperture("disk")) for each in (scene, one_surface))
     assert (
         psnr(inner(known, 10), inner(reference, 10))
         > psnr(inner(unknown, 10), inner(reference, 10)) + 3
@@ -206,11 +208,11 @@ def test_without_its_surfaces_a_scene_agrees_less():
 @pytest.mark.parametrize("radius", [6.0, -4.0])
 def test_the_mean_of_the_views_of_a_plane_is_the_picture(aperture, radius):
     x, scene = texture(60), flat(60, radius)
-    views = [expose(x, scene, aperture, half) for half in ("left", "right")]
+    views = [expose_scene(x, scene, aperture, half) for half in ("left", "right")]
     margin = aperture.reach(radius)
     np.testing.assert_allclose(
         inner((views[0] + views[1]) / 2, margin),
-        inner(expose(x, scene, aperture), margin),
+        inner(expose_scene(x, scene, aperture), margin),
         atol=2e-6,
     )
 
@@ -219,7 +221,7 @@ def test_the_mean_of_the_views_of_a_plane_is_the_picture(aperture, radius):
 def test_the_background_moves_left_in_the_left_view_and_the_foreground_right(radius, sign):
     x = np.zeros((41, 41, 3), np.float32)
     x[20, 20] = 1
-    seen = expose(x, flat(41, radius), Aperture("disk"), "left")[..., 0]
+    seen = expose_scene(x, flat(41, radius), Aperture("disk"), "left")[..., 0]
     column = (seen.sum(axis=0) * np.arange(41)).sum() / seen.sum() - 20
     assert column == pytest.approx(
         sign * 4 / (3 * math.pi) * 6, rel=0.02
@@ -233,14 +235,14 @@ def test_the_background_moves_left_in_the_left_view_and_the_foreground_right(rad
 @pytest.mark.parametrize("sigma", [0.4, 1.3, 4.0])
 def test_the_cats_eye_without_a_cut_is_the_disk(sigma):
     np.testing.assert_allclose(
-        scenes.cats_eye(sigma, 0.0, 0.3), psf.disk_kernel(2 * sigma), atol=4e-3 / sigma**2
+        scenes.cats_eye_kernel(sigma, 0.0, 0.3), psf.disk_kernel(2 * sigma), atol=4e-3 / sigma**2
     )
 
 
 @given(st.floats(2.5, 6.0), st.floats(0.0, 1.5), st.floats(0.0, math.pi))
 @settings(max_examples=30)
 def test_the_cats_eye_has_its_second_moment_and_centre(sigma, cut, angle):
-    kernel = scenes.cats_eye(sigma, cut, angle)
+    kernel = scenes.cats_eye_kernel(sigma, cut, angle)
     reach = len(kernel) // 2
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     assert kernel.sum() == pytest.approx(1)
@@ -255,7 +257,7 @@ def test_the_cats_eye_has_its_second_moment_and_centre(sigma, cut, angle):
 
 def test_the_cats_eye_that_fits_into_a_pixel_is_a_delta():
     for half in (None, "left"):
-        np.testing.assert_array_equal(scenes.cats_eye(0.1, 0.6, 1.0, half=half), [[1.0]])
+        np.testing.assert_array_equal(scenes.cats_eye_kernel(0.1, 0.6, 1.0, half=half), [[1.0]])
 
 
 def test_a_family_that_is_named_more_often_is_drawn_more_often():
@@ -283,14 +285,16 @@ def test_apertures_of_a_family_differ_as_far_as_it_has_parameters(family):
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(16, 90), st.floats(0.3, 20))
 def test_radii_are_stepped_and_within_their_bound(seed, size, most):
-    scene = scenes.invent(size, most, np.random.default_rng(seed))
+    scene = scenes.invent_scene(size, most, np.random.default_rng(seed))
     assert scene.radius.shape == scene.surface.shape == (size, size)
     assert np.abs(scene.radius).max() <= most + scenes.STEP / 2
     np.testing.assert_array_equal(scene.radius, np.rint(scene.radius / scenes.STEP) * scenes.STEP)
 
 
 def test_scenes_are_of_every_kind():
-    drawn = [scenes.invent(64, 8.0, np.random.default_rng(seed)).radius for seed in range(400)]
+    drawn = [
+        scenes.invent_scene(64, 8.0, np.random.default_rng(seed)).radius for seed in range(400)
+    ]
     single = [float(radius[0, 0]) for radius in drawn if np.ptp(radius) == 0]
     jumps = [max(np.abs(np.diff(radius, axis=axis)).max() for axis in (0, 1)) for radius in drawn]
     assert 0.02 < np.mean([not radius.any() for radius in drawn]) < 0.1
@@ -312,7 +316,9 @@ def test_scenes_are_of_every_kind():
 
 
 def test_a_scene_depends_on_its_generator_alone():
-    one, other = (scenes.invent(50, 8.0, np.random.default_rng(5)) for _ in range(2))
+    one, other = (scenes.invent_scene(50, 8.0, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(one.radius, other.radius)
     np.testing.assert_array_equal(one.surface, other.surface)
-    assert not np.array_equal(one.radius, scenes.invent(50, 8.0, np.random.default_rng(6)).radius)
+    assert not np.array_equal(
+        one.radius, scenes.invent_scene(50, 8.0, np.random.default_rng(6)).radius
+    )

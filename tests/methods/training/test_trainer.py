@@ -26,24 +26,21 @@ from benchmark import checkpoints, files, imageio
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.cli import app
 from benchmark.methods.training import (
-    cards,
     command,
-    curves,
-    picture_folders,
     recipes,
-    resume_state,
+    records,
+    training_files,
 )
 from benchmark.methods.training import job as jobs
 from benchmark.methods.training import learner as learners
-from benchmark.methods.training.curves import Row
-from benchmark.methods.training.data import Example
-from benchmark.methods.training.job import Hardware, Job, Start
-from benchmark.methods.training.learner import Learner, averaging
-from benchmark.methods.training.loader import Feed, pair
-from benchmark.methods.training.progress import remaining
+from benchmark.methods.training.examples import Example
+from benchmark.methods.training.job import Hardware, InitialCheckpoint, Job
+from benchmark.methods.training.learner import Learner, moving_average
+from benchmark.methods.training.loader import NetworkExamples, network_pair
 from benchmark.methods.training.recipes import Budget, Phase
+from benchmark.methods.training.records import CurvePoint, remaining_time
 from benchmark.methods.training.step import Diverged
-from benchmark.methods.training.trainer import halved, train
+from benchmark.methods.training.trainer import halve_precision, train_network
 from benchmark.methods.training.validation import Validation, pooled_psnr
 from benchmark.registry import METHODS, create
 from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
@@ -63,7 +60,7 @@ def tiny() -> Iterator[None]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """A training that was not interrupted."""
     job = toy_job(tmp_path_factory.mktemp("done"))
-    train(job)
+    train_network(job)
     return job
 
 
@@ -78,8 +75,8 @@ def same(one: Job, other: Job) -> bool:
     )
 
 
-def start_of(path: Path) -> Start:
-    return Start(path, checkpoints.hash_checkpoint(path), checkpoints.read_card(path))
+def initial_from(path: Path) -> InitialCheckpoint:
+    return InitialCheckpoint(path, checkpoints.hash_checkpoint(path), checkpoints.read_card(path))
 
 
 def curve(job: Job) -> list[list[str]]:
@@ -96,8 +93,8 @@ def test_the_same_training_has_the_same_weights_and_another_seed_others(
     done: Job, tmp_path: Path
 ) -> None:
     again, other = toy_job(tmp_path / "again"), toy_job(tmp_path / "other", seed=4)
-    train(again)
-    train(other)
+    train_network(again)
+    train_network(other)
     assert same(done, again) and curve(done) == curve(again)
     assert not same(done, other)
 
@@ -126,20 +123,20 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(
     train_until_killed(tmp_path, example)
     job = toy_job(tmp_path)
     assert job.files.state.exists()
-    held = resume_state.load(job.files.state, job.identity())
+    held = training_files.load_state(job.files.state, job.identity())
     assert held["position"]["step"] == step
-    train(job, resume=True)
+    train_network(job, resume=True)
     assert same(done, job) and curve(done) == curve(job)
 
 
 @pytest.mark.slow
 def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) -> None:
     whole, job = (rarely(toy_job(tmp_path / name)) for name in ("whole", "killed"))
-    train(whole)
+    train_network(whole)
     train_until_killed(tmp_path / "killed", 33, "rarely")
-    held = resume_state.load(job.files.state, job.identity())
+    held = training_files.load_state(job.files.state, job.identity())
     assert held["position"]["step"] == 6 and held["rows"], "it was killed in step 10"
-    train(job, resume=True)
+    train_network(job, resume=True)
     assert same(whole, job) and curve(whole) == curve(job)
 
 
@@ -148,7 +145,9 @@ def test_stopped_between_two_files_of_a_validation_it_ends_with_the_same_weights
     done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     job = toy_job(tmp_path)
-    module, name = (curves, "write_csv") if where == "curves" else (resume_state, "save")
+    module, name = (
+        (records, "write_curves_table") if where == "curves" else (training_files, "save_state")
+    )
     write, calls = getattr(module, name), iter(range(100))
 
     def stop(*given: object) -> None:
@@ -158,9 +157,9 @@ def test_stopped_between_two_files_of_a_validation_it_ends_with_the_same_weights
 
     monkeypatch.setattr(module, name, stop)
     with pytest.raises(KeyboardInterrupt):
-        train(job)
+        train_network(job)
     monkeypatch.undo()
-    train(job, resume=True)
+    train_network(job, resume=True)
     assert same(done, job) and curve(done) == curve(job)
 
 
@@ -171,32 +170,32 @@ def test_gkmnet_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path) -
         dataclasses.replace(
             toy_job(tmp_path / name, "gkmnet"),
             recipe=dataclasses.replace(
-                recipes.FAST.changed(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)
+                recipes.FAST.with_changes(crop=64, budget=Budget(8, "steps")), frozen=Fraction(1, 4)
             ),
         )
         for name in ("whole", "stopped")
     )
-    train(whole)
+    train_network(whole)
     bad = dataclasses.replace(
-        job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, bad=5))
+        job, data=dataclasses.replace(job.data, examples=partial(ToyExamples, bad=5))
     )
     with pytest.raises(Diverged):
-        train(bad)
-    train(job, resume=True)
+        train_network(bad)
+    train_network(job, resume=True)
     assert same(whole, job) and curve(whole) == curve(job)
 
 
 def test_two_trainings_do_not_write_the_same_files(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     busy = pytest.raises(UsageError, match=r"tiny\.toy is being trained by another process.*--tag")
-    with resume_state.locked(job.files.lock, job.files.name), busy:
-        train(job)
-    train(job)
+    with training_files.lock_training(job.files.lock, job.files.name), busy:
+        train_network(job)
+    train_network(job)
 
 
 def test_workers_make_the_same_training(done: Job, tmp_path: Path) -> None:
     job = toy_job(tmp_path, workers=1)
-    train(job)
+    train_network(job)
     assert same(done, job)
 
 
@@ -204,7 +203,7 @@ def stopped(folder: Path, **changes: object) -> Job:
     """Return a training that was interrupted after a few steps."""
     job = toy_job(folder, **changes)
     with pytest.raises(Diverged):
-        train(toy_job(folder, bad=21))
+        train_network(toy_job(folder, bad=21))
     return job
 
 
@@ -213,39 +212,39 @@ def test_a_state_of_another_training_is_refused_with_what_differs(tmp_path: Path
     others = [
         (dataclasses.replace(job, seed=5), "seed: 3 there, 5 here"),
         (
-            dataclasses.replace(job, method=jobs.networked("tiny:width=4")),
+            dataclasses.replace(job, method=jobs.create_network_method("tiny:width=4")),
             "network's width: 8 there, 4 here",
         ),
         (
-            dataclasses.replace(job, recipe=job.recipe.changed(batch=6)),
+            dataclasses.replace(job, recipe=job.recipe.with_changes(batch=6)),
             "recipe's phases: .* there, .* here",
         ),
         (
-            dataclasses.replace(job, recipe=job.recipe.changed(budget=Budget(9, "steps"))),
+            dataclasses.replace(job, recipe=job.recipe.with_changes(budget=Budget(9, "steps"))),
             "recipe's budget",
         ),
         (
             dataclasses.replace(
-                job, source=dataclasses.replace(job.source, examples=partial(ToyExamples, seed=8))
+                job, data=dataclasses.replace(job.data, examples=partial(ToyExamples, seed=8))
             ),
             "data's seed: 0 there, 8 here",
         ),
     ]
     for other, message in others:
         with pytest.raises(UsageError, match=message):
-            train(other, resume=True)
+            train_network(other, resume=True)
 
 
 def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist, so there is no unfinished training"):
-        train(toy_job(tmp_path), resume=True)
+        train_network(toy_job(tmp_path), resume=True)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     job.files.state.write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(DataError, match="not a readable training state; train again with --force"):
-        train(job, resume=True)
+        train_network(job, resume=True)
 
 
 def test_a_state_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
@@ -255,33 +254,33 @@ def test_a_state_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> 
         DataError,
         match=r"training.pt: cannot be read \(Is a directory\); the training goes on once",
     ):
-        train(job, resume=True)
+        train_network(job, resume=True)
 
 
 @pytest.mark.parametrize("lack", ["position", "network", "rows"])
 def test_a_state_that_lacks_something_is_refused(tmp_path: Path, lack: str) -> None:
     job = stopped(tmp_path)
-    held = resume_state.load(job.files.state, job.identity())
+    held = training_files.load_state(job.files.state, job.identity())
     del held[lack]
-    resume_state.save(job.files.state, held)
+    training_files.save_state(job.files.state, held)
     with pytest.raises(DataError, match=r"training.pt: not a training state .*--force"):
-        train(job, resume=True)
+        train_network(job, resume=True)
 
 
 def test_a_state_of_another_version_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = stopped(tmp_path)
-    monkeypatch.setattr(resume_state, "FORMAT", resume_state.FORMAT + 1)
+    monkeypatch.setattr(training_files, "FORMAT", training_files.FORMAT + 1)
     with pytest.raises(UsageError, match=r"the state of another version of the suite"):
-        train(job, resume=True)
+        train_network(job, resume=True)
 
 
 def test_the_best_weights_must_be_there(tmp_path: Path) -> None:
     job = stopped(tmp_path)
     job.files.checkpoint.unlink()
     with pytest.raises(DataError, match=r"tiny.toy.safetensors: is gone"):
-        train(job, resume=True)
+        train_network(job, resume=True)
 
 
 class Damaged(ToyExamples):
@@ -297,7 +296,9 @@ class Damaged(ToyExamples):
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, workers: int) -> None:
     job = toy_job(tmp_path, workers=workers)
     with pytest.raises(DataError) as caught:
-        train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Damaged)))
+        train_network(
+            dataclasses.replace(job, data=dataclasses.replace(job.data, examples=Damaged))
+        )
     assert str(caught.value) == "five.png: cannot be read"
 
 
@@ -315,21 +316,21 @@ def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"a process that makes examples has ended \(.*fewer --workers"
     ):
-        train(dataclasses.replace(job, source=dataclasses.replace(job.source, examples=Lost)))
+        train_network(dataclasses.replace(job, data=dataclasses.replace(job.data, examples=Lost)))
 
 
 def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--resume and --force"):
-        train(toy_job(tmp_path), resume=True, force=True)
+        train_network(toy_job(tmp_path), resume=True, force=True)
 
 
 def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already; overwrite it with --force"):
-        train(done)
+        train_network(done)
     job = stopped(tmp_path)
     with pytest.raises(UsageError, match="an unfinished training; go on with --resume"):
-        train(job)
-    train(job, force=True)
+        train_network(job)
+    train_network(job, force=True)
     assert same(done, job)
 
 
@@ -340,8 +341,8 @@ def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_it_and_leaves_the_last_good_state(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     with pytest.raises(Diverged, match=r"tiny.toy, step 5: the loss is nan.*is kept in"):
-        train(toy_job(tmp_path, bad=21))  # of the sixth batch of four
-    held = resume_state.load(job.files.state, job.identity())
+        train_network(toy_job(tmp_path, bad=21))  # of the sixth batch of four
+    held = training_files.load_state(job.files.state, job.identity())
     assert held["position"]["step"] == 5
     assert all(value.isfinite().all() for value in held["network"].values())
     assert all(value.isfinite().all() for value in weights(job).values())
@@ -366,16 +367,16 @@ def test_a_full_disk_leaves_what_was_there(
 
     monkeypatch.setattr(files, "replace_file", full)
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\).*--resume"):
-        train(job, resume=True)
+        train_network(job, resume=True)
     assert before[job.files.checkpoint] == job.files.checkpoint.read_bytes()
-    assert resume_state.load(job.files.state, job.identity())["position"]["step"] == 5
+    assert training_files.load_state(job.files.state, job.identity())["position"]["step"] == 5
     assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_any_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"file: cannot be written to \(.*--out"):
-        train(toy_job(tmp_path / "file"))
+        train_network(toy_job(tmp_path / "file"))
 
 
 # What it writes
@@ -388,7 +389,7 @@ def test_the_checkpoint_is_found_and_restores(done: Job, monkeypatch: pytest.Mon
     method, resolved = create(METHODS, "tiny")
     assert resolved.checkpoint == "toy"
     method.prepare("cpu")
-    example = done.source.held_out[0]
+    example = done.data.held_out[0]
     made = method.restore(Observation(example.blurred))
     network = TinyNet(8, 3).eval()
     network.load_state_dict(weights(done))
@@ -457,12 +458,14 @@ def test_the_weights_that_are_kept_are_those_of_the_best_validation(tmp_path: Pa
         RECIPE, phases=ruinous, decay="constant", average=0.0, frozen=Fraction(1)
     )
     job = dataclasses.replace(toy_job(tmp_path), recipe=recipe)
-    train(job)
+    train_network(job)
     psnrs = [float(row[3]) for row in curve(job)[1:]]
     assert psnrs[-1] < max(psnrs) - 1
     network = TinyNet(8, 3)
     network.load_state_dict(weights(job))
-    validation = Validation(job.source.held_out, Feed(ToyExamples, views=False), ruinous[-1], 2)
+    validation = Validation(
+        job.data.held_out, NetworkExamples(ToyExamples, views=False), ruinous[-1], 2
+    )
     assert validation.psnr(network.eval()) == pytest.approx(max(psnrs), abs=0.01)
 
 
@@ -470,13 +473,13 @@ def test_a_card_names_all_commits_and_machines_of_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = stopped(tmp_path)
-    first = cards.origin(job, "")
+    first = records.describe_origin(job, "")
     for device in ("a GPU", "a GPU", ""):
         with pytest.raises(Diverged):
             monkeypatch.setattr(Learner, "device", device)
-            train(toy_job(tmp_path, bad=21), resume=True)
+            train_network(toy_job(tmp_path, bad=21), resume=True)
     monkeypatch.undo()
-    train(job, resume=True)
+    train_network(job, resume=True)
     facts = checkpoints.read_card(job.files.checkpoint).facts
     assert facts["commit"] == first["commit"]
     cores = first["hardware"].partition(", ")[2]
@@ -500,7 +503,7 @@ def test_resuming_draws_the_curves_so_far(tmp_path: Path) -> None:
     job = stopped(tmp_path)
     assert not job.files.figure.exists()
     with pytest.raises(Diverged):
-        train(toy_job(tmp_path, bad=21), resume=True)
+        train_network(toy_job(tmp_path, bad=21), resume=True)
     assert job.files.figure.exists()
 
 
@@ -511,27 +514,28 @@ def test_half_precision_is_stored_where_it_costs_nothing(
     assert weights(done)["normal.num_batches_tracked"].dtype == torch.int64
     monkeypatch.setattr("benchmark.methods.training.trainer.HALF_COSTS", -1.0)
     job = toy_job(tmp_path)
-    train(job)
+    train_network(job)
     assert weights(job)["enter.weight"].dtype == torch.float32
     assert checkpoints.read_card(job.files.checkpoint).facts["numbers"] == "float32"
     assert all(
-        torch.equal(value, weights(done)[name]) for name, value in halved(weights(job)).items()
+        torch.equal(value, weights(done)[name])
+        for name, value in halve_precision(weights(job)).items()
     )
 
 
 def test_a_network_of_views_is_trained_on_views(tmp_path: Path) -> None:
     job = toy_job(tmp_path, "tiny-views")
-    train(job)
+    train_network(job)
     assert weights(job)["enter.weight"].shape[1] == 6
 
 
 def test_views_are_fed_left_first_and_must_be_there() -> None:
     left, right, sharp = (np.full((2, 4, 3), value, np.float32) for value in (0.1, 0.2, 0.3))
-    fed, target = pair(Example(left, sharp, (left, right)), views=True)
+    fed, target = network_pair(Example(left, sharp, (left, right)), views=True)
     assert (fed[:3] == np.float32(0.1)).all() and (fed[3:] == np.float32(0.2)).all()
     assert target.shape == (3, 2, 4)
     with pytest.raises(DataError, match="no dual-pixel views"):
-        pair(Example(left, sharp), views=True)
+        network_pair(Example(left, sharp), views=True)
 
 
 # Averages and statistics
@@ -540,7 +544,7 @@ def test_views_are_fed_left_first_and_must_be_there() -> None:
 
 def test_the_average_follows_its_rule(tmp_path: Path) -> None:
     learner = Learner(partial(TinyNet, 4, 3), RECIPE, Hardware("cpu"), seed=0)
-    feed = Feed(ToyExamples, views=False)
+    feed = NetworkExamples(ToyExamples, views=False)
     kept: list[np.ndarray] = []
     for number in range(40):
         fed, sharp = (torch.from_numpy(part)[None] for part in feed[64, number])
@@ -549,23 +553,23 @@ def test_the_average_follows_its_rule(tmp_path: Path) -> None:
     expected = kept[0]
     for count, new in enumerate(kept[1:], start=1):
         expected = expected + (new - expected) * max(0.1, 10 / (10 + count))
-    averaged = learner.averaged.state_dict()["enter.weight"]
+    averaged = learner.average_network.state_dict()["enter.weight"]
     assert np.allclose(averaged.numpy(), expected, atol=1e-6)
     assert not np.allclose(averaged.numpy(), kept[-1], atol=1e-5)
 
 
 def test_an_average_without_decay_is_the_last_weights() -> None:
     old, new = torch.rand(50), torch.rand(50)
-    averaging(0.0)([old], [new], 7)
+    moving_average(0.0)([old], [new], 7)
     assert torch.equal(old, new)
 
 
 def test_statistics_are_those_of_the_training_examples() -> None:
     network = TinyNet(4, 3)
-    feed = Feed(ToyExamples, views=False)
+    feed = NetworkExamples(ToyExamples, views=False)
     validation = Validation([ToyExamples(64).example(0)], feed, Phase(1, 64, 4, "squared", 1.0), 2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    made = validation.calibrated(network)
+    made = validation.calibrate_copy(network)
     fed = torch.stack([torch.from_numpy(feed[64, index][0]) for index in range(16)])
     with torch.inference_mode():
         seen = torch.cat(
@@ -581,7 +585,7 @@ def test_statistics_are_those_of_the_training_examples() -> None:
 
 def test_frozen_statistics_are_measured_once_and_then_kept() -> None:
     learner = Learner(partial(TinyNet, 4, 3), RECIPE, Hardware("cpu"), seed=0)
-    feed = Feed(ToyExamples, views=False)
+    feed = NetworkExamples(ToyExamples, views=False)
     validation = Validation([ToyExamples(64).example(0)], feed, RECIPE.phases[0], 2)
     fed, sharp = (torch.from_numpy(part)[None] for part in feed[64, 40])
     held = []
@@ -604,7 +608,9 @@ def test_frozen_statistics_are_measured_once_and_then_kept() -> None:
 def test_validation_cuts_to_sizes_the_network_takes_and_pools_errors() -> None:
     sharp = np.full((67, 70, 3), 0.5, np.float32)
     examples = [Example(sharp + np.float32(0.1), sharp), Example(sharp, sharp)]
-    validation = Validation(examples, Feed(ToyExamples, views=False), RECIPE.phases[0], 16)
+    validation = Validation(
+        examples, NetworkExamples(ToyExamples, views=False), RECIPE.phases[0], 16
+    )
     assert validation.input_psnr == pytest.approx(-10 * np.log10(0.01 / 2), abs=1e-4)
     seen = []
 
@@ -643,21 +649,23 @@ def test_hardware_that_is_not_there_is_refused(
     tmp_path: Path, hardware: Hardware, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        train(toy_job(tmp_path, hardware=hardware))
+        train_network(toy_job(tmp_path, hardware=hardware))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_budget_in_minutes_is_for_one_device(tmp_path: Path) -> None:
     job = toy_job(tmp_path, hardware=Hardware("cpu", devices=2))
     with pytest.raises(UsageError, match="--minutes: the clocks of several devices differ"):
-        train(dataclasses.replace(job, recipe=RECIPE.changed(budget=Budget(1, "minutes"))))
+        train_network(
+            dataclasses.replace(job, recipe=RECIPE.with_changes(budget=Budget(1, "minutes")))
+        )
 
 
 def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(
     done: Job, tmp_path: Path
 ) -> None:
     job = toy_job(tmp_path, hardware=Hardware("cpu", precision="bf16", workers=0))
-    train(job)
+    train_network(job)
     assert not same(done, job)
     assert [float(row[2]) for row in curve(job)[1:]] == pytest.approx(
         [float(row[2]) for row in curve(done)[1:]], rel=0.1
@@ -667,12 +675,12 @@ def test_bfloat16_computes_more_coarsely_but_keeps_weights_in_single_precision(
 def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
     coarse = Hardware("cpu", precision="bf16", workers=0)
     whole, job = (toy_job(tmp_path / name, hardware=coarse) for name in ("whole", "stopped"))
-    train(whole)
+    train_network(whole)
     with pytest.raises(Diverged):
-        train(toy_job(tmp_path / "stopped", bad=21, hardware=coarse))
+        train_network(toy_job(tmp_path / "stopped", bad=21, hardware=coarse))
     with pytest.raises(UsageError, match="precision: bf16 there, 32 here"):
-        train(toy_job(tmp_path / "stopped"), resume=True)
-    train(job, resume=True)
+        train_network(toy_job(tmp_path / "stopped"), resume=True)
+    train_network(job, resume=True)
     assert same(whole, job) and curve(whole) == curve(job)
 
 
@@ -688,14 +696,16 @@ def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
 )
 def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
     recipe: str,
-    asked: jobs.Precision,
+    asked: jobs.PrecisionName,
     multiplies: bool,
     settled: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learners, "multiplies_bf16", lambda gpu: multiplies)
     for name in ("gkmnet", "srn"):
-        made = learners.settled(recipes.recipe(recipe, name), Hardware("cpu", 2, asked))
+        made = learners.resolve_precision(
+            recipes.find_recipe(recipe, name), Hardware("cpu", 2, asked)
+        )
         assert made == Hardware("cpu", 2, settled)  # type: ignore[arg-type]
 
 
@@ -714,16 +724,18 @@ def test_a_processor_tells_whether_it_multiplies_bfloat16(
 
 def test_a_budget_in_minutes_ends(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
-    trained = train(dataclasses.replace(job, recipe=RECIPE.changed(budget=Budget(0.02, "minutes"))))
+    trained = train_network(
+        dataclasses.replace(job, recipe=RECIPE.with_changes(budget=Budget(0.02, "minutes")))
+    )
     assert trained is not None and trained.card.facts["steps"] > 0
 
 
 def test_remaining_time_is_told_in_fitting_units() -> None:
     from fractions import Fraction
 
-    assert remaining(10, Fraction(0), Fraction(1, 4)) == "30 s"
-    assert remaining(600, Fraction(1, 2), Fraction(3, 4)) == "10 min"
-    assert remaining(86400, Fraction(0), Fraction(1, 2)) == "24.0 h"
+    assert remaining_time(10, Fraction(0), Fraction(1, 4)) == "30 s"
+    assert remaining_time(600, Fraction(1, 2), Fraction(3, 4)) == "10 min"
+    assert remaining_time(86400, Fraction(0), Fraction(1, 2)) == "24.0 h"
 
 
 # The command
@@ -748,21 +760,21 @@ def test_remaining_time_is_told_in_fitting_units() -> None:
 )
 def test_what_is_no_network_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        jobs.networked(text)
+        jobs.create_network_method(text)
 
 
 def test_structure_is_as_the_id_says_whatever_checkpoints_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
-    train(toy_job(tmp_path, "tiny:width=4"))
+    train_network(toy_job(tmp_path, "tiny:width=4"))
     assert create(METHODS, "tiny")[0].structure["width"] == 4
-    assert jobs.networked("tiny").structure["width"] == 8
+    assert jobs.create_network_method("tiny").structure["width"] == 8
 
 
 @pytest.mark.parametrize(("text", "levels"), [("5", (5, 5)), ("0,5", (0, 5))])
 def test_a_range_of_noise(text: str, levels: tuple[float, float]) -> None:
-    assert picture_folders.noise_range(text) == levels
+    assert command.parse_noise_range(text) == levels
 
 
 @pytest.fixture
@@ -892,17 +904,17 @@ def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path
         tested / "copy.png", np.ascontiguousarray(imageio.read(folder / "1.png")[0][:, ::-1]), 8
     )
     with pytest.raises(DataError, match=r"sharp/1.png: is nearly the same picture as .*copy.png"):
-        command.job("tiny", str(folder), root=tmp_path / "data")
+        command.job_from_options("tiny", str(folder), root=tmp_path / "data")
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
-        command.job("tiny", str(tmp_path))
+        command.job_from_options("tiny", str(tmp_path))
 
 
 def test_rows_have_the_columns_of_the_table(done: Job) -> None:
     with done.files.table.open() as file:
-        assert tuple(next(csv.reader(file))) == Row._fields
+        assert tuple(next(csv.reader(file))) == CurvePoint._fields
 
 
 # Starting from other weights
@@ -913,12 +925,12 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
     done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
-    start = jobs.started("tiny.toy", done.method)
+    initial = jobs.find_initial_checkpoint("tiny.toy", done.method)
     still = dataclasses.replace(
-        RECIPE.changed(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1)
+        RECIPE.with_changes(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1)
     )
-    job = dataclasses.replace(toy_job(tmp_path, start=start), recipe=still)
-    train(job)
+    job = dataclasses.replace(toy_job(tmp_path, initial=initial), recipe=still)
+    train_network(job)
     ours, theirs = weights(job), weights(done)
     names = [name for name in ours if not name.startswith("normal.running")]  # measured anew
     assert all(
@@ -932,7 +944,7 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
 def test_a_training_from_other_weights_is_another_training(done: Job, tmp_path: Path) -> None:
     assert "start" not in done.identity()
     assert (
-        dataclasses.replace(done, start=start_of(done.files.checkpoint)).identity()
+        dataclasses.replace(done, initial=initial_from(done.files.checkpoint)).identity()
         != done.identity()
     )
 
@@ -942,14 +954,14 @@ def test_it_starts_from_weights_of_the_same_network_only(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
     with pytest.raises(UsageError, match=r"--start tiny: name a checkpoint, for example tiny\.sim"):
-        jobs.started("tiny", done.method)
+        jobs.find_initial_checkpoint("tiny", done.method)
     for text, method in (("tiny.toy", "tiny:width=4"), ("tiny.toy", "tiny-views")):
         with pytest.raises(
             UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"
         ):
-            jobs.started(text, jobs.networked(method))
+            jobs.find_initial_checkpoint(text, jobs.create_network_method(method))
     with pytest.raises(UsageError, match="nowhere"):
-        jobs.started("tiny.nowhere", done.method)
+        jobs.find_initial_checkpoint("tiny.nowhere", done.method)
 
 
 def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) -> None:
@@ -957,7 +969,9 @@ def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) ->
     for seen, said in ((("DPD train",), ("DPD train", "noise")), (None, None)):
         card = checkpoints.read_card(done.files.checkpoint).model_copy(update={"trained_on": seen})
         checkpoints.save_checkpoint(other, weights(done), card)
-        brief = RECIPE.changed(budget=Budget(1, "steps"))
-        job = dataclasses.replace(toy_job(tmp_path / "out", start=start_of(other)), recipe=brief)
-        train(job, force=True)
+        brief = RECIPE.with_changes(budget=Budget(1, "steps"))
+        job = dataclasses.replace(
+            toy_job(tmp_path / "out", initial=initial_from(other)), recipe=brief
+        )
+        train_network(job, force=True)
         assert checkpoints.read_card(job.files.checkpoint).trained_on == said

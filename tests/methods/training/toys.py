@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from benchmark.api import MethodCard
 from benchmark.methods.learned.method import NetworkMethod
 from benchmark.methods.training import job as jobs
-from benchmark.methods.training.data import Example, Examples
-from benchmark.methods.training.job import Hardware, Job, Source
+from benchmark.methods.training.examples import Example, Examples
+from benchmark.methods.training.job import Hardware, Job, TrainingData
 from benchmark.methods.training.recipes import Budget, Phase, Recipe
 from benchmark.registry import METHODS
 
@@ -128,16 +128,16 @@ def toy_job(
     folder: Path, text: str = "tiny", bad: int | None = None, workers: int = 0, **changes: Any
 ) -> Job:
     """Return a training of 12 steps that takes a second."""
-    method = jobs.networked(text)
+    method = jobs.create_network_method(text)
     held_out = [ToyExamples(64, seed=9).example(index) for index in range(2)]
-    source = Source(partial(ToyExamples, bad=bad), pictures=8, held_out=held_out)
-    files = jobs.job_files(method, "toy", folder)
+    source = TrainingData(partial(ToyExamples, bad=bad), pictures=8, held_out=held_out)
+    files = jobs.locate_files(method, "toy", folder)
     settings: dict[str, Any] = {
         "seed": 3,
         "hardware": Hardware("cpu", workers=workers),
         "save_every": 0.0,
     }
-    return Job(method=method, recipe=RECIPE, source=source, files=files, **(settings | changes))
+    return Job(method=method, recipe=RECIPE, data=source, files=files, **(settings | changes))
 
 
 class Deadly(ToyExamples):
@@ -164,12 +164,12 @@ def rarely(job: Job) -> Job:
 
 def train_until_killed(folder: Path, last: int, rare: bool) -> None:
     """Train until example `last` is wanted."""
-    from benchmark.methods.training.trainer import train
+    from benchmark.methods.training.trainer import train_network
 
     job = rarely(toy_job(folder)) if rare else toy_job(folder)
-    train(
+    train_network(
         dataclasses.replace(
-            job, source=dataclasses.replace(job.source, examples=partial(Deadly, last=last))
+            job, data=dataclasses.replace(job.data, examples=partial(Deadly, last=last))
         )
     )
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from benchmark.methods.learned.networks.gkmnet import GkmNet
 from benchmark.methods.learned.networks.srn import build_srn_pyramid
-from benchmark.methods.training import losses
-from benchmark.methods.training.step import Diverged, outputs, step
+from benchmark.methods.training import step
+from benchmark.methods.training.step import Diverged, restore_scales, take_step
 
 
 def pictures(seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:
@@ -29,7 +29,7 @@ def pictures(seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:
 def test_losses_of_a_constant_error(error: float) -> None:
     sharp = torch.full((1, 3, 16, 16), 0.5, dtype=torch.float64)
     made = sharp + error
-    assert losses.squared(made, sharp).item() == pytest.approx(error**2, abs=1e-12)
+    assert step.squared_loss(made, sharp).item() == pytest.approx(error**2, abs=1e-12)
 
 
 def test_ssim_is_that_of_skimage() -> None:
@@ -48,24 +48,27 @@ def test_ssim_is_that_of_skimage() -> None:
             full=True,
         )
         maps.append(found[:, 5:-5, 5:-5])  # skimage continues the picture beyond its border
-    assert losses.ssim(made.double(), sharp.double()).item() == pytest.approx(
+    assert step.ssim_loss(made.double(), sharp.double()).item() == pytest.approx(
         1 - np.mean(maps), abs=1e-6
     )
 
 
 def test_ssim_of_equal_pictures_is_no_loss() -> None:
     made, _ = pictures()
-    assert losses.ssim(made, made).item() == pytest.approx(0, abs=1e-6)
+    assert step.ssim_loss(made, made).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_scales_are_weighted_and_summed() -> None:
     sharp = pictures()[1]
     offsets = 0.3, 0.2, 0.1
     made = [
-        target + offset for target, offset in zip(losses.halvings(sharp, 3), offsets, strict=True)
+        target + offset
+        for target, offset in zip(step.halve_repeatedly(sharp, 3), offsets, strict=True)
     ]
-    assert losses.loss(made, sharp, "squared").item() == pytest.approx(0.09 + 0.04 + 0.01, rel=1e-4)
-    assert losses.loss(made, sharp, "squared", coarse=0.25).item() == pytest.approx(
+    assert step.scales_loss(made, sharp, "squared").item() == pytest.approx(
+        0.09 + 0.04 + 0.01, rel=1e-4
+    )
+    assert step.scales_loss(made, sharp, "squared", coarse=0.25).item() == pytest.approx(
         0.25 * 0.13 + 0.01, rel=1e-4
     )
 
@@ -73,7 +76,7 @@ def test_scales_are_weighted_and_summed() -> None:
 def test_coarse_targets_are_halved_as_the_networks_halve_their_input() -> None:
     sharp = pictures(size=64)[1]
     for theirs in (GkmNet().pyramid(sharp), build_srn_pyramid(sharp)):
-        assert all(map(torch.equal, losses.halvings(sharp, 3), theirs))
+        assert all(map(torch.equal, step.halve_repeatedly(sharp, 3), theirs))
 
 
 class Linear(nn.Module):
@@ -92,7 +95,9 @@ def taken(
 ) -> float:
     optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
     ones = torch.ones(1, 3, 16, 16)
-    return step(network, optimiser, ones, sharp * ones, criterion="squared", rate=rate, clip=clip)
+    return take_step(
+        network, optimiser, ones, sharp * ones, criterion="squared", rate=rate, clip=clip
+    )
 
 
 def test_a_step_goes_down_the_gradient_at_the_rate_it_is_given() -> None:
@@ -117,6 +122,10 @@ def test_a_loss_that_is_not_finite_changes_nothing(sharp: float) -> None:
 
 
 def test_a_network_without_scales_is_supervised_at_its_only_one() -> None:
-    (made,) = outputs(Linear(2.0), torch.ones(1, 3, 4, 4))
+    (made,) = restore_scales(Linear(2.0), torch.ones(1, 3, 4, 4))
     assert (made == 2).all()
-    assert [len(x[0, 0]) for x in outputs(GkmNet(), torch.rand(1, 3, 64, 64))] == [16, 32, 64]
+    assert [len(x[0, 0]) for x in restore_scales(GkmNet(), torch.rand(1, 3, 64, 64))] == [
+        16,
+        32,
+        64,
+    ]

@@ -17,8 +17,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from benchmark.api import DataError, UsageError
-from benchmark.methods.training import data, pictures, scenes
-from benchmark.methods.training.data import DpdCrops, Example, Simulated, validation
+from benchmark.methods.training import examples as example_module
+from benchmark.methods.training import pictures, scenes
+from benchmark.methods.training.examples import (
+    DpdCrops,
+    Example,
+    Examples,
+    SimulatedExamples,
+    held_out_examples,
+)
 from benchmark.optics import light, psf
 from tests.datasets import makers
 from tests.datasets.makers import save, texture
@@ -58,7 +65,7 @@ def same(one: Example, other: Example) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-def in_another_process(examples: data.Examples, index: int) -> Example:
+def in_another_process(examples: Examples, index: int) -> Example:
     cv2.setNumThreads(1)
     return examples.example(index)
 
@@ -71,7 +78,7 @@ def scene_of(monkeypatch: pytest.MonkeyPatch, radius: float) -> None:
             np.full((size, size), radius, np.float32), np.zeros((size, size), np.uint8)
         )
 
-    monkeypatch.setattr(scenes, "invent", invent)
+    monkeypatch.setattr(scenes, "invent_scene", invent)
 
 
 # What an example depends on
@@ -80,7 +87,7 @@ def scene_of(monkeypatch: pytest.MonkeyPatch, radius: float) -> None:
 
 @pytest.mark.parametrize("options", VARIANTS)
 def test_examples_are_pictures_of_one_size_on_eight_bits(folder, options):
-    examples = Simulated(folder, crop=24, seed=1, **options)
+    examples = SimulatedExamples(folder, crop=24, seed=1, **options)
     for index in range(6):
         example = examples.example(index)
         assert len(arrays(example)) == (4 if options.get("views") else 2)
@@ -99,9 +106,10 @@ def test_examples_are_pictures_of_one_size_on_eight_bits(folder, options):
 @pytest.mark.parametrize("options", VARIANTS)
 def test_an_example_depends_on_its_index_not_on_the_order(folder, options):
     made = {
-        index: Simulated(folder, crop=20, seed=3, **options).example(index) for index in (5, 0, 17)
+        index: SimulatedExamples(folder, crop=20, seed=3, **options).example(index)
+        for index in (5, 0, 17)
     }
-    later = Simulated(folder, crop=20, seed=3, **options)
+    later = SimulatedExamples(folder, crop=20, seed=3, **options)
     for index in (0, 17, 3, 5):
         if index in made:
             assert same(later.example(index), made[index])
@@ -109,12 +117,12 @@ def test_an_example_depends_on_its_index_not_on_the_order(folder, options):
 
 
 def test_an_example_depends_on_the_seed(folder):
-    one, other = (Simulated(folder, crop=20, seed=seed).example(0) for seed in (0, 1))
+    one, other = (SimulatedExamples(folder, crop=20, seed=seed).example(0) for seed in (0, 1))
     assert not same(one, other)
 
 
 def test_other_processes_make_the_same_examples(folder, dpd_root):
-    simulated = Simulated(folder, crop=20, seed=3, views=True, noise=(0.0, 5.0), jpeg=0.5)
+    simulated = SimulatedExamples(folder, crop=20, seed=3, views=True, noise=(0.0, 5.0), jpeg=0.5)
     crops = DpdCrops(dpd_root, crop=16, seed=3)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         tasks = [(examples, index) for examples in (simulated, crops) for index in (7, 1)]
@@ -124,7 +132,7 @@ def test_other_processes_make_the_same_examples(folder, dpd_root):
 
 
 def test_what_is_pickled_for_a_worker_holds_no_pictures(folder):
-    examples = Simulated(folder, crop=20, seed=3)
+    examples = SimulatedExamples(folder, crop=20, seed=3)
     examples.example(0)
     assert len(pickle.dumps(examples)) < 5000
 
@@ -133,14 +141,15 @@ def test_what_is_pickled_for_a_worker_holds_no_pictures(folder):
 @given(st.integers(1, 40), st.integers(0, 10), st.integers(0, 100))
 def test_every_picture_comes_once_in_a_round(count, round_, seed):
     visited = [
-        data.turn(index, count, seed) for index in range(round_ * count, (round_ + 1) * count)
+        example_module.picture_of_example(index, count, seed)
+        for index in range(round_ * count, (round_ + 1) * count)
     ]
     assert sorted(visited) == list(range(count))
 
 
 def test_rounds_and_seeds_have_orders_of_their_own():
     orders = [
-        [data.turn(index, 30, seed) for index in range(first, first + 30)]
+        [example_module.picture_of_example(index, 30, seed) for index in range(first, first + 30)]
         for seed in (0, 1)
         for first in (0, 30)
     ]
@@ -152,33 +161,34 @@ def test_rounds_and_seeds_have_orders_of_their_own():
 
 
 def test_training_and_held_out_pictures_are_never_the_same(folder):
-    train = Simulated(folder, crop=20, seed=0)
+    train = SimulatedExamples(folder, crop=20, seed=0)
     held = train.held_out()
     assert not set(train.sources) & set(held.sources)
-    assert set(train.sources) | set(held.sources) == set(pictures.files(folder))
-    assert (train.sources, held.sources) == pictures.split(pictures.files(folder))
+    assert set(train.sources) | set(held.sources) == set(pictures.list_pictures(folder))
+    assert (train.sources, held.sources) == pictures.split_held_out(pictures.list_pictures(folder))
 
 
 def test_validation_is_fixed_and_of_held_out_pictures(folder, monkeypatch):
     read = []
-    remembered = pictures.remembered
+    remembered = pictures.cached_picture
     monkeypatch.setattr(
-        pictures, "remembered", lambda path: (read.append(path), remembered(path))[1]
+        pictures, "cached_picture", lambda path: (read.append(path), remembered(path))[1]
     )
     one, other = (
-        validation(Simulated(folder, crop=20, seed=seed, noise=(1.0, 2.0)), 4) for seed in (5, 6)
+        held_out_examples(SimulatedExamples(folder, crop=20, seed=seed, noise=(1.0, 2.0)), 4)
+        for seed in (5, 6)
     )
     assert len(one) == 4
     assert all(same(a, b) for a, b in zip(one, other, strict=True))
     assert not same(one[0], one[1])
-    held = pictures.split(pictures.files(folder))[1]
+    held = pictures.split_held_out(pictures.list_pictures(folder))[1]
     assert read[:2] in (held, held[::-1])  # different ones, as far as there are so many
     assert set(read) == set(held)
 
 
 @pytest.mark.parametrize("options", VARIANTS)
 def test_held_out_examples_keep_every_setting(folder, options):
-    examples = Simulated(folder, crop=22, seed=4, max_radius=3.0, **options)
+    examples = SimulatedExamples(folder, crop=22, seed=4, max_radius=3.0, **options)
     changed = {"seed"}
     mine, theirs = examples.card(), examples.held_out().card()
     assert {key for key in mine if mine[key] != theirs[key]} == changed
@@ -191,7 +201,7 @@ def test_held_out_examples_keep_every_setting(folder, options):
 @pytest.mark.parametrize("family", scenes.FAMILIES)
 def test_what_is_in_focus_is_the_sharp_picture_to_the_bit(folder, monkeypatch, family):
     scene_of(monkeypatch, 0.0)
-    example = Simulated(folder, crop=32, seed=0, psfs=(family,), views=True).example(1)
+    example = SimulatedExamples(folder, crop=32, seed=0, psfs=(family,), views=True).example(1)
     for array in arrays(example):
         np.testing.assert_array_equal(array, example.sharp)
 
@@ -202,7 +212,9 @@ def test_a_plane_out_of_focus_is_a_convolution_of_light(tmp_path, monkeypatch, r
     scene_of(monkeypatch, radius)
     for seed in range(2):
         save(tmp_path / f"{seed}.png", texture(seed, (40, 40)))
-    example = Simulated(tmp_path, crop=40, seed=0, max_radius=4.0, psfs=("disk",)).example(0)
+    example = SimulatedExamples(tmp_path, crop=40, seed=0, max_radius=4.0, psfs=("disk",)).example(
+        0
+    )
     linear = light.to_linear(example.sharp).astype(np.float64)
     kernel = psf.disk_kernel(abs(radius))
     seen = np.stack(
@@ -219,8 +231,8 @@ def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
         picture = np.zeros((200, 200, 3))
         picture[:, :, seed] = np.indices((200, 200)).sum(axis=0) % 16 / 15
         save(tmp_path / f"{seed}.png", picture)
-    monkeypatch.setattr(data, "_SHRUNK", 0.0)
-    examples = Simulated(tmp_path, crop=48, seed=0, psfs=("disk",))
+    monkeypatch.setattr(example_module, "_SHRINK_SHARE", 0.0)
+    examples = SimulatedExamples(tmp_path, crop=48, seed=0, psfs=("disk",))
     for index in range(4):
         example = examples.example(index)
         linear = light.to_linear(example.sharp).astype(np.float64)
@@ -237,7 +249,7 @@ def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
 def test_a_grey_wall_stays_a_grey_wall(tmp_path, options):
     for level in (40, 200):
         save(tmp_path / f"{level}.png", np.full((60, 70, 3), level / 255))
-    examples = Simulated(tmp_path, crop=32, seed=0, **options)
+    examples = SimulatedExamples(tmp_path, crop=32, seed=0, **options)
     for index in range(8):
         example = examples.example(index)
         for array in arrays(example):
@@ -245,7 +257,7 @@ def test_a_grey_wall_stays_a_grey_wall(tmp_path, options):
 
 
 def test_most_examples_are_out_of_focus_and_some_are_not_at_all(folder):
-    examples = Simulated(folder, crop=24, seed=0)
+    examples = SimulatedExamples(folder, crop=24, seed=0)
     made = [examples.example(index) for index in range(200)]
     changed = np.asarray(
         [(example.blurred != example.sharp).any(axis=2).mean() for example in made]
@@ -257,7 +269,7 @@ def test_most_examples_are_out_of_focus_and_some_are_not_at_all(folder):
 
 def test_the_largest_radius_bounds_the_blur(folder):
     def change(most: float) -> float:
-        examples = Simulated(folder, crop=32, seed=0, max_radius=most, psfs=("disk",))
+        examples = SimulatedExamples(folder, crop=32, seed=0, max_radius=most, psfs=("disk",))
         made = [examples.example(index) for index in range(20)]
         return float(np.mean([np.abs(example.blurred - example.sharp).mean() for example in made]))
 
@@ -266,7 +278,7 @@ def test_the_largest_radius_bounds_the_blur(folder):
 
 
 def test_the_mean_of_the_views_is_the_picture(folder):
-    examples = Simulated(folder, crop=32, seed=2, views=True)
+    examples = SimulatedExamples(folder, crop=32, seed=2, views=True)
     differ = 0
     for index in range(8):
         example = examples.example(index)
@@ -280,7 +292,9 @@ def test_the_mean_of_the_views_is_the_picture(folder):
 
 
 def test_noise_has_its_level_and_leaves_the_rest_alone(folder):
-    clean, noisy = (Simulated(folder, crop=64, seed=0, noise=noise) for noise in (None, (3.0, 3.0)))
+    clean, noisy = (
+        SimulatedExamples(folder, crop=64, seed=0, noise=noise) for noise in (None, (3.0, 3.0))
+    )
     added = []
     for index in range(12):
         one, other = clean.example(index), noisy.example(index)
@@ -295,7 +309,9 @@ def test_noise_has_its_level_and_leaves_the_rest_alone(folder):
 
 
 def test_noise_levels_are_drawn_from_the_whole_range(folder):
-    clean, noisy = (Simulated(folder, crop=32, seed=0, noise=noise) for noise in (None, (1.0, 5.0)))
+    clean, noisy = (
+        SimulatedExamples(folder, crop=32, seed=0, noise=noise) for noise in (None, (1.0, 5.0))
+    )
     levels = [
         float(np.std(noisy.example(i).blurred - clean.example(i).blurred) * 255) for i in range(40)
     ]
@@ -305,7 +321,9 @@ def test_noise_levels_are_drawn_from_the_whole_range(folder):
 
 def test_noise_of_the_views_is_independent_and_averages_to_that_of_the_picture(folder):
     options = {"crop": 48, "seed": 0, "views": True}
-    clean, noisy = (Simulated(folder, noise=noise, **options) for noise in (None, (4.0, 4.0)))
+    clean, noisy = (
+        SimulatedExamples(folder, noise=noise, **options) for noise in (None, (4.0, 4.0))
+    )
     fields = []
     for index in range(8):
         pairs = zip(arrays(noisy.example(index)), arrays(clean.example(index)), strict=True)
@@ -323,7 +341,7 @@ def test_jpeg_changes_as_many_examples_as_it_should(folder, monkeypatch):
     scene_of(monkeypatch, 0.0)
 
     def changed(probability: float) -> float:
-        examples = Simulated(folder, crop=32, seed=0, jpeg=probability)
+        examples = SimulatedExamples(folder, crop=32, seed=0, jpeg=probability)
         made = [examples.example(index) for index in range(60)]
         return float(
             np.mean([not np.array_equal(example.blurred, example.sharp) for example in made])
@@ -337,7 +355,8 @@ def test_jpeg_changes_as_many_examples_as_it_should(folder, monkeypatch):
 def test_jpeg_keeps_the_picture_nearly(folder, monkeypatch):
     scene_of(monkeypatch, 3.0)
     plain, packed = (
-        Simulated(folder, crop=64, seed=0, jpeg=jpeg).example(2).blurred for jpeg in (0.0, 1.0)
+        SimulatedExamples(folder, crop=64, seed=0, jpeg=jpeg).example(2).blurred
+        for jpeg in (0.0, 1.0)
     )
     assert 0 < np.abs(plain - packed).mean() < 6 / 255
     means = packed.mean(axis=(0, 1)) - plain.mean(axis=(0, 1))
@@ -349,10 +368,10 @@ def test_jpeg_keeps_the_picture_nearly(folder, monkeypatch):
 
 
 def test_cutouts_are_turned_in_all_ways(monkeypatch):
-    monkeypatch.setattr(data, "_SHRUNK", 0.0)
+    monkeypatch.setattr(example_module, "_SHRINK_SHARE", 0.0)
     picture = (texture(0, (20, 20)) * 255).astype(np.uint8)
     random = np.random.default_rng(0)
-    seen = {data.cut(picture, 20, random).tobytes() for _ in range(100)}
+    seen = {example_module.cut_out(picture, 20, random).tobytes() for _ in range(100)}
     ways = {
         np.rot90(way, quarter).tobytes()
         for way in (picture, picture.swapaxes(0, 1))
@@ -365,7 +384,7 @@ def test_cutouts_are_turned_in_all_ways(monkeypatch):
 @given(st.integers(16, 70), st.integers(16, 70), st.integers(16, 40), st.integers(0, 10**6))
 def test_cutouts_have_their_size_and_only_colours_of_the_picture(height, width, size, seed):
     picture = np.random.default_rng(seed).integers(30, 200, (height, width, 3), np.uint8)
-    part = data.cut(picture, size, np.random.default_rng(seed))
+    part = example_module.cut_out(picture, size, np.random.default_rng(seed))
     assert part.shape == (size, size, 3)
     assert part.dtype == np.uint8
     assert 30 <= part.min() <= part.max() < 200
@@ -374,9 +393,11 @@ def test_cutouts_have_their_size_and_only_colours_of_the_picture(height, width, 
 def test_shrinking_averages_and_so_does_not_alias(monkeypatch):
     picture = np.where(np.indices((200, 200)).sum(axis=0) % 2, 255, 0).astype(np.uint8)
     chequered = np.repeat(picture[..., None], 3, axis=2)
-    monkeypatch.setattr(data, "_SHRUNK", 1.0)
-    monkeypatch.setattr(data, "_SHRINK", (0.5, 0.5))
-    np.testing.assert_allclose(data.cut(chequered, 60, np.random.default_rng(0)), 127.5, atol=0.6)
+    monkeypatch.setattr(example_module, "_SHRINK_SHARE", 1.0)
+    monkeypatch.setattr(example_module, "_SHRINK_FACTORS", (0.5, 0.5))
+    np.testing.assert_allclose(
+        example_module.cut_out(chequered, 60, np.random.default_rng(0)), 127.5, atol=0.6
+    )
 
 
 # Cards and refusals
@@ -384,7 +405,9 @@ def test_shrinking_averages_and_so_does_not_alias(monkeypatch):
 
 
 def test_the_card_names_the_folder_and_not_its_place(folder):
-    examples = Simulated(folder, crop=20, seed=7, noise=(0.0, 5.0), psfs=("disk", "gaussian"))
+    examples = SimulatedExamples(
+        folder, crop=20, seed=7, noise=(0.0, 5.0), psfs=("disk", "gaussian")
+    )
     card = examples.card()
     assert card["folder"] == "sharp"
     assert examples.trained_on == ("sharp",)
@@ -399,7 +422,7 @@ def test_the_card_names_the_folder_and_not_its_place(folder):
 def test_a_folder_that_is_called_after_a_part_is_named_with_the_set(tmp_path):
     for seed in range(2):
         save(tmp_path / "BSDS500" / "train" / f"{seed}.png", texture(seed))
-    assert Simulated(tmp_path / "BSDS500" / "train", crop=20, seed=0).trained_on == (
+    assert SimulatedExamples(tmp_path / "BSDS500" / "train", crop=20, seed=0).trained_on == (
         "BSDS500/train",
     )
 
@@ -416,9 +439,9 @@ def test_the_card_covers_every_setting(folder):
         {"views": True},
         {"psfs": ("disk",)},
     ]
-    cards = [Simulated(folder, **{**base, **change}).card() for change in ({}, *changes)]
+    cards = [SimulatedExamples(folder, **{**base, **change}).card() for change in ({}, *changes)]
     assert len({tuple(card.items()) for card in cards}) == len(cards)
-    assert {field.name for field in dataclasses.fields(data.Settings)} == {
+    assert {field.name for field in dataclasses.fields(example_module.SimulationSettings)} == {
         key for c in changes for key in c
     } - {"seed"}
 
@@ -439,14 +462,14 @@ def test_the_card_covers_every_setting(folder):
 )
 def test_settings_out_of_range_are_refused(folder, option, says):
     with pytest.raises(UsageError, match=says):
-        Simulated(folder, **{"crop": 20, "seed": 0, **option})
+        SimulatedExamples(folder, **{"crop": 20, "seed": 0, **option})
 
 
 def test_a_picture_smaller_than_a_crop_is_named(folder):
     with pytest.raises(
         DataError, match=r"p\d+\.png: is 80 px .* smaller than a crop of 90; take it out"
     ):
-        Simulated(folder, crop=90, seed=0)
+        SimulatedExamples(folder, crop=90, seed=0)
 
 
 def test_a_damaged_picture_is_named(tmp_path):
@@ -455,12 +478,12 @@ def test_a_damaged_picture_is_named(tmp_path):
     good = (tmp_path / "1.png").read_bytes()
     (tmp_path / "1.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"1\.png"):
-        Simulated(tmp_path, crop=20, seed=0)
+        SimulatedExamples(tmp_path, crop=20, seed=0)
     (tmp_path / "1.png").write_bytes(good[:-20])  # the header is sound
     with pytest.raises(DataError, match=r"1\.png"):
         for examples in (
-            Simulated(tmp_path, crop=20, seed=0),
-            Simulated(tmp_path, crop=20, seed=0, held_out=True),
+            SimulatedExamples(tmp_path, crop=20, seed=0),
+            SimulatedExamples(tmp_path, crop=20, seed=0, held_out=True),
         ):
             for index in range(3):
                 examples.example(index)
@@ -504,7 +527,8 @@ def test_dpd_is_validated_on_its_own_validation_split(dpd_root):
     assert (examples.card()["pictures"], held_out.card()["pictures"]) == (350, 74)
     assert examples.card()["fingerprint"] != held_out.card()["fingerprint"]
     assert all(
-        same(a, b) for a, b in zip(validation(examples, 2), validation(held_out, 2), strict=True)
+        same(a, b)
+        for a, b in zip(held_out_examples(examples, 2), held_out_examples(held_out, 2), strict=True)
     )
 
 
@@ -546,7 +570,7 @@ def test_dpd_refuses_crops_that_do_not_fit(dpd_root):
 def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path):
     copies = tmp_path / "sharp"
     shutil.copytree(folder, copies)
-    examples = Simulated(copies, crop=20, seed=0)
+    examples = SimulatedExamples(copies, crop=20, seed=0)
     known = {*examples.sources, *examples.held_out().sources}
     for number in range(30):
         save(copies / f"new{number}.png", texture(100 + number))
@@ -565,8 +589,8 @@ def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path
 def test_another_crop_is_as_if_asked_for_at_once(folder, dpd_root):
     pairs = [
         (
-            Simulated(folder, crop=20, seed=3, noise=(0.0, 5.0)).at(24),
-            Simulated(folder, crop=24, seed=3, noise=(0.0, 5.0)),
+            SimulatedExamples(folder, crop=20, seed=3, noise=(0.0, 5.0)).at(24),
+            SimulatedExamples(folder, crop=24, seed=3, noise=(0.0, 5.0)),
         ),
         (DpdCrops(dpd_root, crop=20, seed=3).at(16), DpdCrops(dpd_root, crop=16, seed=3)),
     ]
@@ -584,7 +608,7 @@ def test_views_of_dpd_are_kept_for_networks_that_take_them_only(dpd_root):
 
 
 def test_processes_share_the_memory_for_pictures():
-    kept = pictures.Kept(100)
+    kept = pictures.ArrayCache(100)
     kept.limit(50)
     first = kept.get("a", lambda: (np.zeros(40, np.uint8),))
     assert kept.get("a", lambda: (np.ones(40, np.uint8),)) is first

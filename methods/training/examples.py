@@ -36,7 +36,7 @@ from benchmark.noise import keyed_generator
 from benchmark.optics import light
 from benchmark.registry import DATASETS, create
 
-USUAL: tuple[Family, ...] = (
+DEFAULT_FAMILIES: tuple[Family, ...] = (
     "disk",
     "disk",
     "disk",
@@ -46,20 +46,21 @@ USUAL: tuple[Family, ...] = (
     "generalised",
     "cats-eye",
 )
-"""The apertures that are drawn from unless told otherwise; one that is named more often is drawn
-more often.
+"""The families of PSFs to draw from by default; one that is named more often is drawn more
+often.
 """
 
 SMALLEST_CROP = 16
 
-_SHRUNK = 0.5  # share of examples whose sharp picture is shrunk, which makes it sharper and finer
-_SHRINK = (0.5, 0.85)
+_SHRINK_SHARE = 0.5  # of the examples, whose sharp picture is made smaller, so sharper and finer
+_SHRINK_FACTORS = (0.5, 0.85)
 _JPEG_QUALITY = (70, 98)
-_VALIDATION_SEED = (
-    0  # the same pictures whatever the seed of a training, so that trainings can be compared
+# The same pictures whatever the seed of a training, so that trainings can be compared.
+_VALIDATION_SEED = 0
+_LINEAR_OF_CODE = light.to_linear(np.linspace(0, 1, 2**8, dtype=np.float32))
+_CODE_OF_LINEAR = np.rint(255 * light.to_srgb(np.linspace(0, 1, 2**16, dtype=np.float32))).astype(
+    np.uint8
 )
-_LINEAR = light.to_linear(np.linspace(0, 1, 2**8, dtype=np.float32))
-_CODE = np.rint(255 * light.to_srgb(np.linspace(0, 1, 2**16, dtype=np.float32))).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +103,7 @@ class Examples(ABC):
     @abstractmethod
     def at(self, crop: int) -> Examples:
         """Return the same examples with another side of the crop: of the same pictures, divided as
-        they were found.
+        they are here.
         """
 
     @abstractmethod
@@ -112,7 +113,7 @@ class Examples(ABC):
         """
 
 
-def validation(examples: Examples, count: int) -> Sequence[Example]:
+def held_out_examples(examples: Examples, count: int) -> Sequence[Example]:
     """Return fixed examples of pictures that training never sees.
 
     They do not depend on the seed of the training; the first ones are of different pictures, as far
@@ -122,16 +123,16 @@ def validation(examples: Examples, count: int) -> Sequence[Example]:
     return [held_out.example(index) for index in range(count)]
 
 
-def turn(index: int, count: int, seed: int) -> int:
+def picture_of_example(index: int, count: int, seed: int) -> int:
     """Return which of `count` pictures example `index` is of: each once in a round, in another
     order every round.
     """
     round_, place = divmod(index, count)
-    return int(_order(seed, round_, count)[place])
+    return int(_picture_order(seed, round_, count)[place])
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
+def _picture_order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
     return keyed_generator(seed, -1 - round_).permutation(count)
 
 
@@ -140,8 +141,10 @@ def _order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What simulated examples depend on besides the pictures and the seed; see `Simulated`."""
+class SimulationSettings:
+    """What simulated examples depend on besides the pictures and the seed; see
+    `SimulatedExamples`.
+    """
 
     crop: int
     max_radius: float
@@ -176,13 +179,15 @@ def _check_noise(noise: tuple[float, float] | None) -> None:
         )
 
 
-def _noise_card(noise: tuple[float, float] | None) -> str:
-    return "none" if noise is None else "sigma {:g} to {:g}".format(*noise)
+def _describe_noise(noise: tuple[float, float] | None) -> str:
+    if noise is None:
+        return "none"
+    return "sigma {:g} to {:g}".format(*noise)
 
 
-class Simulated(Examples):
+class SimulatedExamples(Examples):
     """Crops of sharp pictures, put out of focus. One in ten pictures of a folder is held out
-    (`pictures.split`).
+    (`pictures.split_held_out`).
 
     `version` goes onto the card: it changes whenever an example may have other pixels.
     """
@@ -199,7 +204,7 @@ class Simulated(Examples):
         noise: tuple[float, float] | None = None,
         jpeg: float = 0.0,
         views: bool = False,
-        psfs: tuple[Family, ...] = USUAL,
+        psfs: tuple[Family, ...] = DEFAULT_FAMILIES,
         held_out: bool = False,
     ) -> None:
         """Find the pictures.
@@ -224,143 +229,166 @@ class Simulated(Examples):
             DataError: for a folder that is missing or has fewer than two pictures, and a file that
                 is no picture or is smaller than a crop.
         """
-        self._settings = Settings(crop, max_radius, noise, jpeg, views, tuple(psfs))
-        self._folder, self._seed = folder, seed
-        found = pictures.files(folder)
-        _require_size(found, crop)
-        train, kept_out = pictures.split(found)
-        self.sources: Sequence[Path]
-        self._others: Sequence[Path]
-        self.sources, self._others = (kept_out, train) if held_out else (train, kept_out)
+        self._settings = SimulationSettings(crop, max_radius, noise, jpeg, views, tuple(psfs))
+        self._folder = folder
+        self._seed = seed
+        paths = pictures.list_pictures(folder)
+        _require_larger_pictures(paths, crop)
+        train, other = pictures.split_held_out(paths)
         self._facts: dict[str, Scalar] = {
-            "pictures": f"{len(train)} to train on, {len(kept_out)} held out (the first tenth in "
+            "pictures": f"{len(train)} to train on, {len(other)} held out (the first tenth in "
             f"order of SHA-256)",
-            "fingerprint": pictures.fingerprint(found),
+            "fingerprint": pictures.fingerprint_pictures(paths),
         }
-        self.trained_on = (_called(folder),)
-        self.licence = f"that of the pictures in {_called(folder)}"
+        self.sources: Sequence[Path] = train
+        self._other_sources: Sequence[Path] = other
+        if held_out:
+            self._swap_sources()
+        self.trained_on = (_name_folder(folder),)
+        self.licence = f"that of the pictures in {_name_folder(folder)}"
 
     def example(self, index: int) -> Example:
         """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens
         makes of it.
         """
-        settings, random = self._settings, keyed_generator(self._seed, index)
-        picture = pictures.remembered(self.sources[turn(index, len(self.sources), self._seed)])
+        settings = self._settings
+        random = keyed_generator(self._seed, index)
+        number = picture_of_example(index, len(self.sources), self._seed)
+        picture = pictures.cached_picture(self.sources[number])
         aperture = scenes.draw_aperture(settings.psfs, random)
-        margin = aperture.reach(
-            settings.max_radius
-        )  # the light of so much around a crop falls into it
+        # The light of so much around a crop falls into it.
+        margin = aperture.reach(settings.max_radius)
         size = settings.crop + 2 * margin
-        sharp = cut(picture, size, random)
-        scene = scenes.invent(size, settings.max_radius, random)
-        inner = (slice(margin, margin + settings.crop),) * 2
-        taken = [shot[inner] for shot in _photograph(sharp, scene, aperture, settings.views)]
+        sharp = cut_out(picture, size, random)
+        scene = scenes.invent_scene(size, settings.max_radius, random)
+        inner = np.s_[margin : margin + settings.crop, margin : margin + settings.crop]
+        shots = [shot[inner] for shot in _take_shots(sharp, scene, aperture, settings.views)]
         if random.random() < settings.jpeg:
             quality = int(random.integers(*_JPEG_QUALITY, endpoint=True))
-            taken = [_through_jpeg(shot, quality) for shot in taken]
-        blurred, *views = _noisy([_scaled(shot) for shot in taken], settings.noise, random)
-        return Example(blurred, _scaled(sharp[inner]), (views[0], views[1]) if views else None)
+            shots = [_compress(shot, quality) for shot in shots]
+        noisy = _add_noise([_to_unit(shot) for shot in shots], settings.noise, random)
+        return _example_of_shots(noisy, _to_unit(sharp[inner]))
 
     def card(self) -> dict[str, Scalar]:
         """Return the facts about the folder, by its name and contents, and all settings."""
         settings = self._settings
         return {
-            "folder": _called(self._folder),
+            "folder": _name_folder(self._folder),
             **self._facts,
             "generator": f"simulated defocus, version {self.version}",
             "seed": self._seed,
             "crop": settings.crop,
             "largest radius": settings.max_radius,
             "PSFs": ", ".join(settings.psfs),
-            "noise": _noise_card(settings.noise),
+            "noise": _describe_noise(settings.noise),
             "JPEG": settings.jpeg,
             "views": settings.views,
         }
 
-    def at(self, crop: int) -> Simulated:
-        _require_size([*self.sources, *self._others], crop)
-        made = copy.copy(self)
-        made._settings = dataclasses.replace(self._settings, crop=crop)
-        return made
+    def at(self, crop: int) -> SimulatedExamples:
+        _require_larger_pictures([*self.sources, *self._other_sources], crop)
+        others = copy.copy(self)
+        others._settings = dataclasses.replace(self._settings, crop=crop)
+        return others
 
-    def held_out(self) -> Simulated:
-        made = copy.copy(self)
-        made.sources, made._others, made._seed = self._others, self.sources, _VALIDATION_SEED
-        return made
+    def held_out(self) -> SimulatedExamples:
+        others = copy.copy(self)
+        others._seed = _VALIDATION_SEED
+        others._swap_sources()
+        return others
+
+    def _swap_sources(self) -> None:
+        self.sources, self._other_sources = self._other_sources, self.sources
 
 
-def _require_size(found: Sequence[Path], crop: int) -> None:
-    for path in found:
-        if (side := pictures.smaller_side(path)) < crop:
+def _example_of_shots(shots: Sequence[Picture], sharp: Picture) -> Example:
+    """Return the example of a blurred picture, and of its two views where they follow it."""
+    if len(shots) == 1:
+        return Example(shots[0], sharp)
+    blurred, left, right = shots
+    return Example(blurred, sharp, (left, right))
+
+
+def _require_larger_pictures(paths: Sequence[Path], crop: int) -> None:
+    for path in paths:
+        side = pictures.smaller_side(path)
+        if side < crop:
             raise DataError(
                 f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take "
                 f"it out"
             )
 
 
-def _called(folder: Path) -> str:
+def _name_folder(folder: Path) -> str:
     """Return the name of a folder, with that of the one around it where it is a part of a data set:
     BSDS500/train.
     """
-    whole = folder.resolve()
-    part = whole.name.lower().startswith(("train", "val", "test", "image", "img", "hr"))
-    return f"{whole.parent.name}/{whole.name}" if part else whole.name
+    path = folder.resolve()
+    is_part = path.name.lower().startswith(("train", "val", "test", "image", "img", "hr"))
+    if is_part:
+        return f"{path.parent.name}/{path.name}"
+    return path.name
 
 
-def cut(picture: Pixels, size: int, random: np.random.Generator) -> Pixels:
+def cut_out(picture: Pixels, size: int, random: np.random.Generator) -> Pixels:
     """Return a random cut-out of size x size pixels, turned and mirrored, of a picture that may
-    have been shrunk.
+    be shrunk before.
 
     A picture with fewer pixels is not shrunk, and continued by reflection.
     """
-    smaller = min(picture.shape[:2])
-    shrink = random.uniform(*_SHRINK) if random.random() < _SHRUNK else 1.0
-    side = max(size, min(round(size / shrink), smaller))
+    shortest = min(picture.shape[:2])
+    shrink = 1.0
+    if random.random() < _SHRINK_SHARE:
+        shrink = random.uniform(*_SHRINK_FACTORS)
+    side = max(size, min(round(size / shrink), shortest))
     top, left = (int(random.integers(max(0, extent - side) + 1)) for extent in picture.shape[:2])
-    part = _turned(picture[top : top + side, left : left + side], int(random.integers(8)))
+    part = _orient(picture[top : top + side, left : left + side], int(random.integers(8)))
     if side > size and min(part.shape[:2]) == side:
         return cast(Pixels, cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA))
     down, across = (size - extent for extent in part.shape[:2])
-    around = (down // 2, down - down // 2, across // 2, across - across // 2)
-    return cast(Pixels, cv2.copyMakeBorder(part, *around, cv2.BORDER_REFLECT))
+    borders = (down // 2, down - down // 2, across // 2, across - across // 2)
+    return cast(Pixels, cv2.copyMakeBorder(part, *borders, cv2.BORDER_REFLECT))
 
 
-def _turned(picture: Pixels, way: int) -> Pixels:
+def _orient(picture: Pixels, orientation: int) -> Pixels:
     """Return one of the 8 ways to turn and mirror a picture."""
-    mirrored = picture[:, ::-1] if way >= 4 else picture
-    return np.ascontiguousarray(np.rot90(mirrored, way % 4))
+    if orientation >= 4:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(np.rot90(picture, orientation % 4))
 
 
-def _photograph(
+def _take_shots(
     sharp: Pixels, scene: scenes.Scene, aperture: scenes.Aperture, views: bool
 ) -> list[Pixels]:
-    """Return the picture, then the two views if they are wanted, all in 8 bits."""
-    linear = cast(Picture, cv2.LUT(sharp, _LINEAR))
+    """Return the picture, then, with `views`, the left and the right one, all in 8 bits."""
+    linear = cast(Picture, cv2.LUT(sharp, _LINEAR_OF_CODE))
     if not views:
-        return [_coded(scenes.expose(linear, scene, aperture))]
-    left, right = (scenes.expose(linear, scene, aperture, half) for half in ("left", "right"))
-    return [_coded((left + right) / np.float32(2)), _coded(left), _coded(right)]
+        return [_encode(scenes.expose_scene(linear, scene, aperture))]
+    left = scenes.expose_scene(linear, scene, aperture, "left")
+    right = scenes.expose_scene(linear, scene, aperture, "right")
+    return [_encode((left + right) / np.float32(2)), _encode(left), _encode(right)]
 
 
-def _coded(linear: Picture) -> Pixels:
+def _encode(linear: Picture) -> Pixels:
     """Return linear light as 8-bit sRGB, by a table whose steps are at most a twentieth of a code
     value.
     """
     steps = np.clip(linear * np.float32(2**16 - 1) + np.float32(0.5), 0, 2**16 - 1)
-    return cast(Pixels, _CODE[steps.astype(np.uint16)])
+    return cast(Pixels, _CODE_OF_LINEAR[steps.astype(np.uint16)])
 
 
-def _scaled(levels: Pixels) -> Picture:
-    return levels.astype(np.float32) / np.float32(255)
+def _to_unit(pixels: Pixels) -> Picture:
+    return pixels.astype(np.float32) / np.float32(255)
 
 
-def _through_jpeg(levels: Pixels, quality: int) -> Pixels:
-    _, data = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cast(Pixels, cv2.imdecode(data, cv2.IMREAD_COLOR))
-    return np.ascontiguousarray(decoded[..., ::-1])
+def _compress(pixels: Pixels, quality: int) -> Pixels:
+    """Return what a JPEG of that quality makes of a picture."""
+    _, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    bgr = cast(Pixels, cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
+    return np.ascontiguousarray(bgr[..., ::-1])
 
 
-def _noisy(
+def _add_noise(
     shots: list[Picture], levels: tuple[float, float] | None, random: np.random.Generator
 ) -> list[Picture]:
     """Add noise to a picture; where it has views, independent noise to those and its mean to the
@@ -369,11 +397,17 @@ def _noisy(
     if levels is None:
         return shots
     sigma = np.float32(random.uniform(*levels) / 255)
-    fields = [random.standard_normal(shot.shape, np.float32) * sigma for shot in shots[1:] or shots]
-    if len(fields) == 2:
-        views = [field * np.float32(math.sqrt(2)) for field in fields]
-        fields = [(views[0] + views[1]) / 2, *views]
-    return [shot + field for shot, field in zip(shots, fields, strict=True)]
+    if len(shots) == 1:
+        (shot,) = shots
+        return [shot + random.standard_normal(shot.shape, np.float32) * sigma]
+    blurred, *views = shots
+    fields = [
+        random.standard_normal(view.shape, np.float32) * sigma * np.float32(math.sqrt(2))
+        for view in views
+    ]
+    mean = (fields[0] + fields[1]) / 2
+    noisy_views = [view + field for view, field in zip(views, fields, strict=True)]
+    return [blurred + mean, *noisy_views]
 
 
 # DPD
@@ -405,8 +439,8 @@ class DpdCrops(Examples):
             root: the data root.
             crop: side of the examples in pixels.
             seed: of all choices.
-            noise: as for `Simulated`.
-            views: keep the dual-pixel views too, where they are there.
+            noise: as for `SimulatedExamples`.
+            views: take the dual-pixel views too, where they are there.
             part: of the set's official division.
 
         Raises:
@@ -415,43 +449,47 @@ class DpdCrops(Examples):
         """
         _check_crop(crop)
         _check_noise(noise)
-        self._noise, self._views = noise, views
         self._data: Dataset = create(DATASETS, f"dpd:split={part}", root=root)[0]
-        self._root, self._crop, self._seed, self._part = root, crop, seed, part
+        self._root = root
+        self._crop = crop
+        self._seed = seed
+        self._noise = noise
+        self._views = views
+        self._part = part
         self._ids = self._data.ids()
         self.trained_on = (f"DPD {part}",)
         self.licence = self._data.card.licence
 
     def example(self, index: int) -> Example:
         """Return example `index`, a crop of a picture that comes once in a round of all."""
-        chosen = self._ids[turn(index, len(self._ids), self._seed)]
-        key = (type(self).__name__, self._root, self._part, self._views, chosen)
-        whole = pictures.kept(key, lambda: self._decoded(chosen))
-        height, width = whole[0].shape[:2]
+        entry = self._ids[picture_of_example(index, len(self._ids), self._seed)]
+        key = (type(self).__name__, self._root, self._part, self._views, entry)
+        levels = pictures.cached_arrays(key, lambda: self._decode(entry))
+        height, width = levels[0].shape[:2]
         if min(height, width) < self._crop:
             raise DataError(
-                f"DPD {chosen}: is {width}x{height} px, smaller than a crop of {self._crop}; crop "
+                f"DPD {entry}: is {width}x{height} px, smaller than a crop of {self._crop}; crop "
                 f"less"
             )
         random = keyed_generator(self._seed, index)
         top, left = (int(random.integers(extent - self._crop + 1)) for extent in (height, width))
         box = np.s_[top : top + self._crop, left : left + self._crop]
         blurred, sharp, *views = (
-            part[box].astype(np.float32) / np.float32(2**16 - 1) for part in whole
+            part[box].astype(np.float32) / np.float32(2**16 - 1) for part in levels
         )
-        blurred, *views = _noisy([blurred, *views], self._noise, random)
-        return Example(blurred, sharp, (views[0], views[1]) if views else None)
+        shots = _add_noise([blurred, *views], self._noise, random)
+        return _example_of_shots(shots, sharp)
 
     def card(self) -> dict[str, Scalar]:
         """Return the facts about the data and all settings."""
-        prints = "".join(sorted(self._data.fingerprint(chosen) for chosen in self._ids))
+        fingerprints = sorted(self._data.fingerprint(entry) for entry in self._ids)
         return {
             "data set": f"DPD {self._part}",
             "pictures": len(self._ids),
-            "fingerprint": hashlib.sha256(prints.encode()).hexdigest()[:16],
+            "fingerprint": hashlib.sha256("".join(fingerprints).encode()).hexdigest()[:16],
             "seed": self._seed,
             "crop": self._crop,
-            "noise": _noise_card(self._noise),
+            "noise": _describe_noise(self._noise),
         }
 
     def held_out(self) -> DpdCrops:
@@ -466,14 +504,15 @@ class DpdCrops(Examples):
 
     def at(self, crop: int) -> DpdCrops:
         _check_crop(crop)
-        made = copy.copy(self)
-        made._crop = crop
-        return made
+        others = copy.copy(self)
+        others._crop = crop
+        return others
 
-    def _decoded(self, chosen: str) -> tuple[NDArray[np.uint16], ...]:
-        sample = self._data.load(chosen)
+    def _decode(self, entry: str) -> tuple[NDArray[np.uint16], ...]:
+        """Return the blurred and the sharp picture, then the views if they are used, in 16 bits."""
+        sample = self._data.load(entry)
         assert sample.target is not None  # every entry of this set has one
-        found = (sample.image, sample.target, *((sample.views or ()) if self._views else ()))
-        return tuple(
-            np.rint(picture * np.float32(2**16 - 1)).astype(np.uint16) for picture in found
-        )
+        images = [sample.image, sample.target]
+        if self._views and sample.views is not None:
+            images.extend(sample.views)
+        return tuple(np.rint(image * np.float32(2**16 - 1)).astype(np.uint16) for image in images)
