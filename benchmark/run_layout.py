@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +43,8 @@ def output_picture(output: str) -> str:
 def target_picture(cell: Cell) -> str:
     """Return the 8-bit picture of the target that a cell is scored against."""
     return f"pictures/target/{file_name(cell.sample)}-{cell.data[:8]}-{cell.track}.png"
+
+
+def default_results_folder(name: str, kind: str = "runs") -> Path:
+    """Return where the results on a data set go unless the user says otherwise."""
+    return Path("results") / kind / file_name(name)

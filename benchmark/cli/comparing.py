@@ -16,7 +16,6 @@ from benchmark.cli.app import app
 from benchmark.cli.options import (
     DataOption,
     PluginsOption,
-    default_results_folder,
     prepare,
     split_names,
 )
@@ -29,6 +28,7 @@ from benchmark.cli.reporting import (
     emit_text,
     open_runs,
 )
+from benchmark.run_layout import default_results_folder
 
 if TYPE_CHECKING:
     from benchmark.reports.compare import Answer

@@ -17,9 +17,9 @@ from benchmark.cli.options import (
     PluginsOption,
     TableFormat,
     check_device,
-    default_results_folder,
     prepare,
 )
+from benchmark.run_layout import default_results_folder
 
 PANEL = "Networks"
 

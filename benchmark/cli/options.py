@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -151,19 +150,6 @@ def look_up_protocols(texts: list[str]) -> dict[str, Protocol]:
     return {name: PROTOCOLS.get(name) for name in split_names(texts)}
 
 
-def hash_metric_weights(protocols: dict[str, Protocol]) -> dict[str, str]:
-    """Return metric -> hash of its weights, for those that have any."""
-    from benchmark.registry import create_metric
-
-    measures = itertools.chain.from_iterable(protocol.measures for protocol in protocols.values())
-    hashes = {}
-    for name in sorted({measure.metric for measure in measures}):
-        weights = create_metric(name).weights_hash()
-        if weights:
-            hashes[name] = weights
-    return hashes
-
-
 def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
     """Return the noise levels of a comma list of sigmas on the 0-255 scale.
 
@@ -178,13 +164,6 @@ def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[N
         raise UsageError(
             f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55 ({error})"
         ) from error
-
-
-def default_results_folder(dataset: str, kind: str = "runs") -> Path:
-    """Return where results go unless --out says otherwise."""
-    from benchmark.run_layout import file_name
-
-    return Path("results") / kind / file_name(dataset)
 
 
 def make_settings(

@@ -30,8 +30,6 @@ from benchmark.cli.options import (
     TimeoutOption,
     TrunkOption,
     check_device,
-    default_results_folder,
-    hash_metric_weights,
     look_up_protocols,
     make_settings,
     parse_noise_levels,
@@ -77,33 +75,29 @@ def run_command(
     """
     prepare(plugin, lpips_trunk)
     check_device(device)
-    from benchmark import plan, provenance
-    from benchmark.session import Session
+    from benchmark.running import RunRequest, run_methods
 
-    method_plan = plan.select_methods(methods, console.print_note)
     protocols = look_up_protocols(protocol)
-    tracks = plan.select_tracks(list(protocols.values()), track)
-    selection = plan.select_dataset(dataset, data, limit)
-    noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
-    tasks = plan.plan_tasks(method_plan, selection, tracks.values(), noises)
-    folder = out or default_results_folder(selection.id.label)
-    settings = make_settings(folder, data, plugin, device, save_images, lpips_trunk)
-    facts = {
-        "data": {selection.id.label: selection.fingerprint()},
-        "weights": {method.id.label: method.weights for method in method_plan if method.weights},
-        "metric_weights": hash_metric_weights(protocols),
-        "plugins": provenance.hash_files(plugin or []),
-        "device": device.value,
-        "jobs": jobs or "one per core, four at most",
-    }
-    with Session(settings, protocols, provenance.collect_provenance(**facts)) as session:
-        session.begin()
-        session.put_cards(method_plan, selection)
-        missing_tasks = session.select_missing(tasks, tracks)
-        failures = session.do_tasks(missing_tasks, jobs=jobs, timeout=timeout, what="restoring")
-        failures = max(failures, session.report_cells([task.cell for task in tasks]))
-        _print_tables(session.store.folder, list(protocols), selection.id.label)
-    raise typer.Exit(1 if failures else 0)
+    run = run_methods(
+        RunRequest(
+            methods=tuple(methods),
+            dataset=dataset,
+            noises=tuple(parse_noise_levels(noise, noise_clip, noise_round8, seed)),
+            protocols=protocols,
+            depth=track,
+            data=data,
+            out=out,
+            limit=limit,
+            jobs=jobs,
+            timeout=timeout,
+            device=device.value,
+            save=save_images,
+            plugins=tuple(plugin or []),
+            lpips_trunk=lpips_trunk,
+        )
+    )
+    _print_tables(run.folder, list(protocols), run.dataset)
+    raise typer.Exit(1 if run.failures else 0)
 
 
 @app.command(name="score", rich_help_panel=PANEL)
@@ -118,12 +112,13 @@ def score_command(
     """Score the saved outputs of a run under further protocols, without running any method."""
     prepare(plugin, lpips_trunk)
     from benchmark import provenance
+    from benchmark.running import hash_metric_weights
     from benchmark.session import Session
 
     protocols = look_up_protocols(protocol)
     settings = make_settings(run, data, plugin, DeviceChoice.cpu, False, lpips_trunk)
     settings = dataclasses.replace(settings, rerun=False)
-    facts = provenance.collect_provenance(metric_weights=hash_metric_weights(protocols))
+    facts = provenance.collect_provenance(metric_weights=hash_metric_weights(protocols.values()))
     with Session(settings, protocols, facts, create=False) as session:
         tasks = session.select_unscored()
         session.begin()

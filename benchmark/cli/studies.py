@@ -29,11 +29,11 @@ from benchmark.cli.options import (
     TableFormat,
     TimeoutOption,
     check_device,
-    default_results_folder,
     make_settings,
     parse_noise_levels,
     prepare,
 )
+from benchmark.run_layout import default_results_folder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,117 @@
+"""What the command `run` and `benchmark.run` both do: resolve ids, do what is missing, count it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmark import console, plan, provenance
+from benchmark.metrics.protocols import Protocol
+from benchmark.noise import Noise
+from benchmark.registry import create_metric
+from benchmark.run_layout import default_results_folder
+from benchmark.session import Session
+from benchmark.worker import RunSettings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What to run. Plug-ins are loaded already.
+
+    Attributes:
+        methods: ids and groups, or comma lists of them.
+        dataset: id of the data set.
+        noises: noise levels.
+        protocols: id -> protocol that outputs are scored under.
+        depth: reading depth, "u8" or "u16"; None for each protocol's own.
+        data: the folder that holds the data sets.
+        out: the run folder; None for `results/runs/DATASET`.
+        limit: only the first pictures; None for all.
+        jobs: worker processes; 0 for one per core, four at most.
+        timeout: seconds that a picture may take; None for any.
+        device: "auto", "cpu" or "cuda".
+        save: keep outputs for `score`, and pictures to look at.
+        plugins: the plug-in files, for the workers and for the record.
+        lpips_trunk: file of LPIPS' weights; None to let LPIPS look itself.
+    """
+
+    methods: tuple[str, ...]
+    dataset: str
+    noises: tuple[Noise, ...]
+    protocols: Mapping[str, Protocol]
+    depth: str | None = None
+    data: Path = Path("data")
+    out: Path | None = None
+    limit: int | None = None
+    jobs: int = 0
+    timeout: float | None = None
+    device: str = "auto"
+    save: bool = True
+    plugins: tuple[Path, ...] = ()
+    lpips_trunk: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a run ended with.
+
+    Attributes:
+        folder: the run folder.
+        dataset: canonical id of the data set.
+        failures: cells that failed or took too long.
+    """
+
+    folder: Path
+    dataset: str
+    failures: int
+
+
+def run_methods(request: RunRequest) -> FinishedRun:
+    """Run and score what a run folder still lacks of a request.
+
+    Raises:
+        UsageError: unknown ids or parameters, or a protocol that fixes another depth.
+        DataError: missing or damaged data.
+    """
+    methods = plan.select_methods(request.methods, console.print_note)
+    tracks = plan.select_tracks(list(request.protocols.values()), request.depth)
+    dataset = plan.select_dataset(request.dataset, request.data, request.limit)
+    tasks = plan.plan_tasks(methods, dataset, tracks.values(), request.noises)
+    settings = RunSettings(
+        request.out or default_results_folder(dataset.id.label),
+        request.data,
+        request.plugins,
+        request.device,
+        request.save,
+        lpips_trunk=request.lpips_trunk,
+    )
+    facts = {
+        "data": {dataset.id.label: dataset.fingerprint()},
+        "weights": {method.id.label: method.weights for method in methods if method.weights},
+        "metric_weights": hash_metric_weights(request.protocols.values()),
+        "plugins": provenance.hash_files(request.plugins),
+        "device": request.device,
+        "jobs": request.jobs or "one per core, four at most",
+    }
+    with Session(settings, request.protocols, provenance.collect_provenance(**facts)) as session:
+        session.begin()
+        session.put_cards(methods, dataset)
+        missing_tasks = session.select_missing(tasks, tracks)
+        failures = session.do_tasks(
+            missing_tasks, jobs=request.jobs, timeout=request.timeout, what="restoring"
+        )
+        failures = max(failures, session.report_cells([task.cell for task in tasks]))
+        return FinishedRun(session.store.folder, dataset.id.label, failures)
+
+
+def hash_metric_weights(protocols: Iterable[Protocol]) -> dict[str, str]:
+    """Return metric -> hash of its weights, for those that have any."""
+    measures = itertools.chain.from_iterable(protocol.measures for protocol in protocols)
+    hashes = {}
+    for name in sorted({measure.metric for measure in measures}):
+        weights = create_metric(name).weights_hash()
+        if weights:
+            hashes[name] = weights
+    return hashes
