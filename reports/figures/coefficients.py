@@ -46,33 +46,26 @@ def draw_coefficients_figure(source: Source) -> CaptionedFigure:
     name = source.samples[0]
     sample = source.load(source.adapter(), name)
     reasons: list[str] = []
-    of_methods = list(_method_mixtures(source, sample, reasons))
-    if not of_methods:
+    method_mixtures = list(_method_mixtures(source, sample, reasons))
+    if not method_mixtures:
         raise Unavailable(
             "; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)"
         )
-    found = [*_true_mixture(sample), *of_methods]
-    titles = {each.title for each in of_methods}
-    return CaptionedFigure(
-        _layout_coefficients(sample, found),
-        [
-            f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the "
-            f"picture, its true blur "
-            "where it is known, and the effective sigma, the mean of the kernels' nominal sigmas "
-            "weighted by |beta|. "
-            "Below: gamma of eq. (7) of GKMNet's paper, by the kernels' sigmas (px): gamma = 1 - "
-            "beta for the delta "
-            "(0 px), -beta for the others, so that a pixel left as it is stays white. Each set of "
-            "maps has one colour "
-            "scale, symmetric about 0; the maps above have their own.",
-            *(f"{each.title}: {each.note}." for each in found),
-            *(f"Not shown: {reason}." for reason in reasons),
-            *source.about(
-                [name], [method for method in source.methods if source.title(method) in titles]
-            ),
-            drawn_by(),
-        ],
-    )
+    mixtures = [*_true_mixture(sample), *method_mixtures]
+    titles = {mixture.title for mixture in method_mixtures}
+    methods = [method for method in source.methods if source.title(method) in titles]
+    caption = [
+        f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the picture, "
+        "its true blur where it is known, and the effective sigma, the mean of the kernels' "
+        "nominal sigmas weighted by |beta|. Below: gamma of eq. (7) of GKMNet's paper, by the "
+        "kernels' sigmas (px): gamma = 1 - beta for the delta (0 px), -beta for the others, so "
+        "that a pixel left as it is stays white. Each set of maps has one colour scale, symmetric "
+        "about 0; the maps above have their own."
+    ]
+    caption += [f"{mixture.title}: {mixture.note}." for mixture in mixtures]
+    caption += [f"Not shown: {reason}." for reason in reasons]
+    caption += [*source.about([name], methods), drawn_by()]
+    return CaptionedFigure(_layout_coefficients(sample, mixtures), caption)
 
 
 def effective_sigma(mixture: Mixture) -> Map:
@@ -87,9 +80,9 @@ def effective_sigma(mixture: Mixture) -> Map:
 
 def paper_gammas(mixture: Mixture) -> NDArray[np.float32]:
     """Return gamma of eq. (7), K x H x W: 1 - beta for the delta, -beta for the other kernels."""
-    made = -mixture.beta
-    made[[sigma == 0 for sigma in mixture.sigmas]] += 1
-    return made
+    gammas = -mixture.beta
+    gammas[[sigma == 0 for sigma in mixture.sigmas]] += 1
+    return gammas
 
 
 def _true_mixture(sample: Sample) -> Iterator[_NamedMixture]:
@@ -127,26 +120,31 @@ def _mixture_of_method(source: Source, sample: Sample, name: str, method: Method
     return _NamedMixture(source.title(name), mixture, note)
 
 
-def _layout_coefficients(sample: Sample, found: Sequence[_NamedMixture]) -> Figure:
+def _layout_coefficients(sample: Sample, mixtures: Sequence[_NamedMixture]) -> Figure:
     from matplotlib.figure import Figure
 
     height, width = sample.image.shape[:2]
-    shape = height / width
-    overview: dict[str, Map] = {} if sample.blur_map is None else {"true blur": sample.blur_map}
-    overview |= {f"effective sigma, {each.title}": effective_sigma(each.mixture) for each in found}
+    aspect = height / width
+    overview: dict[str, Map] = {}
+    if sample.blur_map is not None:
+        overview["true blur"] = sample.blur_map
+    for each in mixtures:
+        overview[f"effective sigma, {each.title}"] = effective_sigma(each.mixture)
     across = max(3, len(overview) + 1)
-    lines = [-(-len(each.mixture.sigmas) // _ACROSS) for each in found]
+    line_height = style.PAGE / _ACROSS * 0.86 * aspect + 0.2
+    line_counts = [-(-len(each.mixture.sigmas) // _ACROSS) for each in mixtures]
     heights = [
-        style.PAGE / across * 0.9 * shape + 0.3,
-        *(0.3 + count * (style.PAGE / _ACROSS * 0.86 * shape + 0.2) for count in lines),
+        style.PAGE / across * 0.9 * aspect + 0.3,
+        *(0.3 + count * line_height for count in line_counts),
     ]
     figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     panels = parts[0].subplots(1, across, squeeze=False)[0]
     _draw_overview_panels(parts[0], panels, sample, overview)
-    for part, each, count in zip(parts[1:], found, lines, strict=True):
+    for part, each, count in zip(parts[1:], mixtures, line_counts, strict=True):
         part.suptitle(each.title, x=0.01, horizontalalignment="left", size=8)
-        _draw_gamma_panels(part, part.subplots(count, _ACROSS, squeeze=False).ravel(), each.mixture)
+        panels = part.subplots(count, _ACROSS, squeeze=False).ravel()
+        _draw_gamma_panels(part, panels, each.mixture)
     return figure
 
 
@@ -155,8 +153,8 @@ def _draw_overview_panels(
 ) -> None:
     _show_plane(panels[0], np.clip(sample.image, 0, 1), "input")
     for axes, (title, values) in zip(panels[1:], maps.items(), strict=False):
-        shown = _show_plane(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
-        part.colorbar(shown, ax=axes, label="px", shrink=0.8)
+        image = _show_plane(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
+        part.colorbar(image, ax=axes, label="px", shrink=0.8)
     for axes in panels[1 + len(maps) :]:
         axes.set_visible(False)
 
@@ -164,19 +162,18 @@ def _draw_overview_panels(
 def _draw_gamma_panels(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
     values = paper_gammas(mixture)
     top = float(np.quantile(np.abs(values), 0.999)) or 1.0
+    scale = {"cmap": f"{style.DIVERGING}_r", "vmin": -top, "vmax": top}
     for axes, sigma, plane in zip(panels, mixture.sigmas, values, strict=False):
-        shown = _show_plane(
-            axes, plane, f"{sigma:g}", cmap=f"{style.DIVERGING}_r", vmin=-top, vmax=top
-        )
+        image = _show_plane(axes, plane, f"{sigma:g}", **scale)
     for axes in panels[len(mixture.sigmas) :]:
         axes.set_visible(False)
-    part.colorbar(shown, ax=panels.tolist(), label="gamma", shrink=0.8)
+    part.colorbar(image, ax=panels.tolist(), label="gamma", shrink=0.8)
 
 
 def _show_plane(axes: Axes, values: NDArray[np.float32], title: str, **looks: Any) -> AxesImage:
-    shown = axes.imshow(values, **looks)
+    image = axes.imshow(values, **looks)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     axes.set_title(style.wrap_name(title, 34), pad=2, size=6.5)
-    return shown
+    return image

@@ -49,10 +49,9 @@ class FigureOutcome:
     reason: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: "
-            f"{f'not made: {self.reason}' if self.reason else ', '.join(map(str, self.files))}"
-        )
+        if self.reason:
+            return f"{self.name}: not made: {self.reason}"
+        return f"{self.name}: {', '.join(map(str, self.files))}"
 
 
 def write_figures(
@@ -93,11 +92,11 @@ def write_figures(
 def _write_figure(name: str, source: Source, folder: Path) -> FigureOutcome:
     try:
         with style.use_paper_style():
-            drawn = FIGURES[name](source)
-            files = style.save_figure(drawn.figure, folder, name)
+            figure = FIGURES[name](source)
+            files = style.save_figure(figure.figure, folder, name)
     except BenchmarkError as error:
         return FigureOutcome(name, reason=str(error).strip().partition("\n")[0])
     caption = folder / f"{name}.md"
     with replace_file(caption) as file:
-        file.write("\n\n".join(map(escape_markdown, drawn.caption)).encode() + b"\n")
+        file.write("\n\n".join(map(escape_markdown, figure.caption)).encode() + b"\n")
     return FigureOutcome(name, (*files, caption))

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark import checkpoints
 from benchmark.api import Unavailable, UsageError
+from benchmark.arrays import Float64Array
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
 from benchmark.registry import METHODS, list_checkpoint_files
 from benchmark.reports.figures import style
@@ -23,8 +23,6 @@ from benchmark.reports.figures.style import CaptionedFigure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
-
-Kernel = NDArray[np.float64]
 
 _LEARNED_TITLES: Final = {
     "gaussian": "learned from Gaussians",
@@ -54,8 +52,8 @@ class KernelSet(NamedTuple):
     """
 
     title: str
-    kernels: Sequence[Kernel]
-    start: Sequence[Kernel] = ()
+    kernels: Sequence[Float64Array]
+    start: Sequence[Float64Array] = ()
 
 
 def draw_kernels_figure(source: Source) -> CaptionedFigure:
@@ -66,42 +64,36 @@ def draw_kernels_figure(source: Source) -> CaptionedFigure:
         Unavailable: if no checkpoint learned its kernels.
         DataError: if a checkpoint is damaged.
     """
-    cards = ((name, checkpoints.read_card(path), path) for name, path in _available_checkpoints())
-    learned = [
-        (name, card, path)
-        for name, card, path in cards
-        if card.parameters.get("kernels") in _LEARNED_TITLES
-    ]
-    if not learned:
+    checkpoint_cards = []
+    for name, path in _available_checkpoints():
+        card = checkpoints.read_card(path)
+        if card.parameters.get("kernels") in _LEARNED_TITLES:
+            checkpoint_cards.append((name, card, path))
+    if not checkpoint_cards:
         raise Unavailable(
             "no checkpoint here has learned kernels; train one with `python -m benchmark train "
             "gkmnet:kernels=gaussian`"
         )
-    banks = {_bank_of_card(card): None for _, card, _ in learned}
-    sets = [
-        *(KernelSet(f"predefined ({bank.label})", bank.kernels) for bank in banks),
-        *(_read_learned_kernels(name, card, path) for name, card, path in learned),
-    ]
-    return CaptionedFigure(
-        _layout_kernels(sets),
-        [
-            "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: "
-            "sigma (px) of the "
-            "Gaussian of the same cut, of any height, that fits best, and how much of the kernel "
-            "it misses (L2, "
-            "relative). Each kernel has its own colour scale, symmetric about 0: orange is "
-            "positive, violet negative.",
-            *map(_describe_kernels, sets),
-            *(
-                f"{name}: {card.source}. SHA-256 {checkpoints.hash_checkpoint(path)}."
-                for name, card, path in learned
-            ),
-            drawn_by(),
-        ],
-    )
+    banks = dict.fromkeys(_bank_of_card(card) for _, card, _ in checkpoint_cards)
+    sets = [KernelSet(f"predefined ({bank.label})", bank.kernels) for bank in banks]
+    sources = []
+    for name, card, path in checkpoint_cards:
+        sets.append(_read_learned_kernels(name, card, path))
+        digest = checkpoints.hash_checkpoint(path)
+        sources.append(f"{name}: {card.source}. SHA-256 {digest}.")
+    caption = [_EXPLANATION, *map(_describe_kernels, sets), *sources, drawn_by()]
+    return CaptionedFigure(_layout_kernels(sets), caption)
 
 
-def fit_gaussian(kernel: Kernel) -> GaussianFit:
+_EXPLANATION: Final = (
+    "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: sigma (px) "
+    "of the Gaussian of the same cut, of any height, that fits best, and how much of the kernel it "
+    "misses (L2, relative). Each kernel has its own colour scale, symmetric about 0: orange is "
+    "positive, violet negative."
+)
+
+
+def fit_gaussian(kernel: Float64Array) -> GaussianFit:
     """Return the best Gaussian for an S x S kernel, S odd; the height is solved for, the width
     searched.
     """
@@ -113,18 +105,18 @@ def fit_gaussian(kernel: Kernel) -> GaussianFit:
     offset = np.arange(size) - size // 2
     squares = np.square(offset)[:, None] + np.square(offset)
 
-    def missed(sigma: float) -> float:
+    def missing_share(sigma: float) -> float:
         gaussian = np.exp(-squares / (2 * sigma**2))
-        share = np.vdot(kernel, gaussian) ** 2 / (
-            np.vdot(kernel, kernel) * np.vdot(gaussian, gaussian)
-        )
-        return float(1 - share)
+        energies = np.vdot(kernel, kernel) * np.vdot(gaussian, gaussian)
+        return float(1 - np.vdot(kernel, gaussian) ** 2 / energies)
 
     ladder = np.geomspace(0.1, size, 100)
-    best = int(np.argmin([missed(sigma) for sigma in ladder]))
-    around = ladder[max(best - 1, 0)], ladder[min(best + 1, len(ladder) - 1)]
-    found = minimize_scalar(missed, bounds=around, method="bounded", options={"xatol": 1e-6})
-    return GaussianFit(float(found.x), float(np.sqrt(max(found.fun, 0.0))))
+    best = int(np.argmin([missing_share(sigma) for sigma in ladder]))
+    bounds = ladder[max(best - 1, 0)], ladder[min(best + 1, len(ladder) - 1)]
+    minimum = minimize_scalar(
+        missing_share, bounds=bounds, method="bounded", options={"xatol": 1e-6}
+    )
+    return GaussianFit(float(minimum.x), float(np.sqrt(max(minimum.fun, 0.0))))
 
 
 def _available_checkpoints() -> Iterator[tuple[str, Path]]:
@@ -143,73 +135,64 @@ def _bank_of_card(card: checkpoints.CheckpointCard) -> Bank:
 
 
 def _read_learned_kernels(name: str, card: checkpoints.CheckpointCard, path: Path) -> KernelSet:
-    held = {
-        int(match[1]): value
-        for key, value in checkpoints.load_tensors(path).items()
-        if (match := _ENTRY.fullmatch(key))
-    }
-    if not held:
+    kernels_by_number = {}
+    for key, value in checkpoints.load_tensors(path).items():
+        match = _ENTRY.fullmatch(key)
+        if match:
+            kernels_by_number[int(match[1])] = value.double().numpy()
+    if not kernels_by_number:
         raise Unavailable(f"{path}: its card says that kernels were learned, but it holds none")
-    how = str(card.parameters["kernels"])
-    kernels = [held[index].double().numpy() for index in sorted(held)]
-    return KernelSet(
-        f"{_LEARNED_TITLES[how]} ({name})",
-        kernels,
-        _bank_of_card(card).kernels if how == "gaussian" else (),
-    )
+    start_name = str(card.parameters["kernels"])
+    kernels = [kernels_by_number[number] for number in sorted(kernels_by_number)]
+    start = _bank_of_card(card).kernels if start_name == "gaussian" else ()
+    return KernelSet(f"{_LEARNED_TITLES[start_name]} ({name})", kernels, start)
 
 
-def _describe_kernels(some: KernelSet) -> str:
+def _describe_kernels(kernel_set: KernelSet) -> str:
     """Return the numbers of a set as a sentence."""
-    fits = [fit_gaussian(kernel) for kernel in some.kernels]
-    said = (
-        f"{some.title}: {len(fits)} kernels, median misfit "
-        f"{np.median([fit.error for fit in fits]):.1%}"
-    )
-    if some.start:
-        pairs = list(zip(some.kernels, some.start, strict=True))
-        moved = [
-            float(np.linalg.norm(kernel - start) / np.linalg.norm(start)) for kernel, start in pairs
-        ]
-        wider = [
-            abs(fit_gaussian(kernel).sigma - fit_gaussian(start).sigma) for kernel, start in pairs
-        ]
-        said += (
-            f"; moved from where they started by {np.median(moved):.1%} (median, at most "
-            f"{max(moved):.1%}, L2), in "
-            f"sigma by {np.median(wider):.3f} px (at most {max(wider):.3f} px)"
+    errors = [fit_gaussian(kernel).error for kernel in kernel_set.kernels]
+    sentence = f"{kernel_set.title}: {len(errors)} kernels, median misfit {np.median(errors):.1%}"
+    if kernel_set.start:
+        distances = []
+        sigma_changes = []
+        for kernel, start in zip(kernel_set.kernels, kernel_set.start, strict=True):
+            distances.append(float(np.linalg.norm(kernel - start) / np.linalg.norm(start)))
+            sigma_changes.append(abs(fit_gaussian(kernel).sigma - fit_gaussian(start).sigma))
+        sentence += (
+            f"; moved from where they started by {np.median(distances):.1%} (median, at most "
+            f"{max(distances):.1%}, L2), in sigma by {np.median(sigma_changes):.3f} px (at most "
+            f"{max(sigma_changes):.3f} px)"
         )
-    return f"{said}."
+    return f"{sentence}."
 
 
 def _layout_kernels(sets: Sequence[KernelSet]) -> Figure:
     from matplotlib.figure import Figure
 
-    lines = [-(-len(some.kernels) // _ACROSS) for some in sets]
-    figure = Figure(
-        figsize=(style.PAGE, sum(0.3 + 0.86 * count for count in lines)), layout="constrained"
-    )
-    parts = figure.subfigures(len(sets), 1, height_ratios=lines, squeeze=False)[:, 0]
-    for part, some, count in zip(parts, sets, lines, strict=True):
-        _draw_kernel_set(part, some, count)
+    line_counts = [-(-len(kernel_set.kernels) // _ACROSS) for kernel_set in sets]
+    height = sum(0.3 + 0.86 * count for count in line_counts)
+    figure = Figure(figsize=(style.PAGE, height), layout="constrained")
+    parts = figure.subfigures(len(sets), 1, height_ratios=line_counts, squeeze=False)[:, 0]
+    for part, kernel_set, count in zip(parts, sets, line_counts, strict=True):
+        _draw_kernel_set(part, kernel_set, count)
     return figure
 
 
-def _draw_kernel_set(part: SubFigure, some: KernelSet, lines: int) -> None:
-    part.suptitle(style.printable_name(some.title, 80), x=0.01, horizontalalignment="left", size=8)
-    panels = part.subplots(lines, _ACROSS, squeeze=False).ravel()
-    largest = max(map(len, some.kernels))
-    ordered = sorted(
-        ((fit_gaussian(kernel), kernel) for kernel in some.kernels), key=lambda pair: pair[0].sigma
-    )
-    for axes, (fit, kernel) in zip(panels, ordered, strict=False):
+def _draw_kernel_set(part: SubFigure, kernel_set: KernelSet, line_count: int) -> None:
+    title = style.printable_name(kernel_set.title, 80)
+    part.suptitle(title, x=0.01, horizontalalignment="left", size=8)
+    panels = part.subplots(line_count, _ACROSS, squeeze=False).ravel()
+    largest = max(map(len, kernel_set.kernels))
+    fits = [(fit_gaussian(kernel), kernel) for kernel in kernel_set.kernels]
+    fits.sort(key=lambda pair: pair[0].sigma)
+    for axes, (fit, kernel) in zip(panels, fits, strict=False):
         _draw_kernel(axes, kernel, largest)
         axes.set_xlabel(f"{fit.sigma:.2f}\n{fit.error:.1%}", labelpad=1.5, size=6)
-    for axes in panels[len(ordered) :]:
+    for axes in panels[len(fits) :]:
         axes.set_visible(False)
 
 
-def _draw_kernel(axes: Axes, kernel: Kernel, size: int) -> None:
+def _draw_kernel(axes: Axes, kernel: Float64Array, size: int) -> None:
     peak = float(np.abs(kernel).max()) or 1.0
     looks: dict[str, Any] = {"cmap": f"{style.DIVERGING}_r", "vmin": -peak, "vmax": peak}
     axes.imshow(np.pad(kernel, (size - len(kernel)) // 2), **looks)

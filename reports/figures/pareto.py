@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
 from benchmark.cost import measurement
@@ -54,42 +54,36 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
         raise Unavailable(
             f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
         )
-    kept, trials = measurement.read_cost_pass(folder)
-    measure, level = next(iter(source.measures)), source.levels[0]
+    record, trials = measurement.read_cost_pass(folder)
+    measure = next(iter(source.measures))
+    card = source.measures[measure]
+    level = source.levels[0]
     scores = source.comparable(measure, [level])
-    quality, label, said = _mean_quality(scores.values, source.measures[measure])
-    panels, missing = _cost_panels(kept, trials, list(quality))
+    quality, label, explanation = _mean_quality(scores.values, card)
+    panels, missing = _cost_panels(record, trials, list(quality))
     if not panels:
         raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
     figure = Figure(figsize=(style.PAGE, 2.9), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    handles: dict[str, Any] = {}
     for axes, panel in zip(row, panels, strict=True):
-        _draw_pareto_panel(
-            axes, source, quality, panel, bool(source.measures[measure].higher_is_better)
-        )
+        _draw_pareto_panel(axes, source, quality, panel, card.higher_is_better)
+        panel_handles, panel_labels = axes.get_legend_handles_labels()
+        handles.update(zip(panel_labels, panel_handles, strict=True))
     row[0].set_ylabel(label)
-    named = {
-        text: handle
-        for axes in row
-        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    style.add_figure_legend(figure, named)
-    return CaptionedFigure(
-        figure,
-        [
-            f"Quality on {source.dataset} at noise {level} against cost: {said} Bars: 95 % "
-            f"intervals of the mean over "
-            "pictures. Line: the front, the best that can be had at a cost, from means alone; "
-            "hollow points do not "
-            f"compete. Costs are for a picture of {kept.size}, whatever the pictures that quality "
-            f"was measured on; "
-            "MACs are those of a network's plain form.",
-            *missing,
-            *scores.notes,
-            *_machine_note(kept, trials),
-            *source.about(scores.values.index),
-        ],
-    )
+    style.add_figure_legend(figure, handles)
+    caption = [
+        f"Quality on {source.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
+        "intervals of the mean over pictures. Line: the front, the best that can be had at a cost, "
+        "from means alone; hollow points do not compete. Costs are for a picture of "
+        f"{record.size}, whatever the pictures that quality was measured on; MACs are those of a "
+        "network's plain form.",
+        *missing,
+        *scores.notes,
+        *_machine_note(record, trials),
+        *source.about(scores.values.index),
+    ]
+    return CaptionedFigure(figure, caption)
 
 
 def _mean_quality(scores: pd.DataFrame, card: MeasureCard) -> tuple[dict[str, Interval], str, str]:
@@ -99,18 +93,21 @@ def _mean_quality(scores: pd.DataFrame, card: MeasureCard) -> tuple[dict[str, In
     how pictures differ.
     """
     name = tables.heading(card)
-    own = {str(method): values for method, values in scores.droplevel(1, axis=1).items()}
-    if "input" not in own:
-        return (
-            {method: mean_interval(values.tolist()) for method, values in own.items()},
-            name,
-            f"mean {name}.",
-        )
-    made = {
-        method: mean_interval((values - own["input"]).tolist()) for method, values in own.items()
+    columns = scores.droplevel(1, axis=1)
+    scores_by_method = {str(method): values for method, values in columns.items()}
+    if "input" not in scores_by_method:
+        means = {
+            method: mean_interval(values.tolist()) for method, values in scores_by_method.items()
+        }
+        return means, name, f"mean {name}."
+    input_scores = scores_by_method["input"]
+    changes = {
+        method: mean_interval((values - input_scores).tolist())
+        for method, values in scores_by_method.items()
     }
-    mean = f"{own['input'].mean():.{card.digits}f}"
-    return made, f"{name}, change from input", f"mean change from the input's {name} (mean {mean})."
+    input_mean = f"{input_scores.mean():.{card.digits}f}"
+    explanation = f"mean change from the input's {name} (mean {input_mean})."
+    return changes, f"{name}, change from input", explanation
 
 
 def pareto_front(
@@ -126,22 +123,18 @@ def pareto_front(
 
 
 def _cost_panels(
-    kept: CostRecord, trials: Sequence[Trial], methods: Sequence[str]
+    record: CostRecord, trials: Sequence[Trial], methods: Sequence[str]
 ) -> tuple[list[_CostPanel], list[str]]:
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
     """
-    found = [
-        *(
-            _CostPanel(f"{device} time (s)", _median_seconds(kept, trials, methods, name))
-            for name, device in _DEVICES.items()
-        ),
-        *(
-            _CostPanel(label, _network_counts(kept, methods, read))
-            for label, read in _COUNTS.items()
-        ),
-    ]
-    panels = [panel for panel in found if panel.costs]
+    panels = []
+    for device, name in _DEVICES.items():
+        seconds = _median_seconds(record, trials, methods, device)
+        panels.append(_CostPanel(f"{name} time (s)", seconds))
+    for label, read_count in _COUNTS.items():
+        panels.append(_CostPanel(label, _network_counts(record, methods, read_count)))
+    panels = [panel for panel in panels if panel.costs]
     notes = []
     for panel in panels:
         lacking = [name for name in methods if name not in panel.costs]
@@ -154,46 +147,46 @@ def _cost_panels(
 
 _DEVICES: Final = {"cpu": "CPU", "cuda": "GPU"}
 _COUNTS: Final[Mapping[str, Callable[[MethodCounts], float]]] = {
-    "parameters (M)": lambda counted: next(iter(counted.forms.values())).parameters / 1e6,
-    "MACs (G)": lambda counted: next(iter(counted.forms.values())).macs / 1e9,
+    "parameters (M)": lambda counts: next(iter(counts.forms.values())).parameters / 1e6,
+    "MACs (G)": lambda counts: next(iter(counts.forms.values())).macs / 1e9,
 }
 
 
 def _median_seconds(
-    kept: CostRecord, trials: Sequence[Trial], methods: Sequence[str], device: str
+    record: CostRecord, trials: Sequence[Trial], methods: Sequence[str], device: str
 ) -> dict[str, float]:
     from statistics import median
 
-    found = {}
-    for subject in kept.subjects:
+    medians = {}
+    for subject in record.subjects:
         if subject.method in methods and subject.device == device:
-            seconds = cost.summarise_trials(
-                trial for trial in trials if trial.subject == subject
-            ).seconds
+            own_trials = [trial for trial in trials if trial.subject == subject]
+            seconds = cost.summarise_trials(own_trials).seconds
             if seconds:
-                found[subject.method] = median(seconds)
-    return found
+                medians[subject.method] = median(seconds)
+    return medians
 
 
 def _network_counts(
-    kept: CostRecord, methods: Sequence[str], read: Callable[[MethodCounts], float]
+    record: CostRecord, methods: Sequence[str], read_count: Callable[[MethodCounts], float]
 ) -> dict[str, float]:
     return {
-        name: read(kept.counts[name])
+        name: read_count(record.counts[name])
         for name in methods
-        if name in kept.counts and kept.counts[name].forms
+        if name in record.counts and record.counts[name].forms
     }
 
 
 def _draw_pareto_panel(
     axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _CostPanel, higher: bool
 ) -> None:
-    for method, spent in panel.costs.items():
-        mean = quality[method]
+    for method, method_cost in panel.costs.items():
+        interval = quality[method]
+        below, above = style.error_bar_lengths(interval)
         _, _, bars = axes.errorbar(
-            spent,
-            mean.mean,
-            [[below] for below in style.error_bar_lengths(mean)],
+            method_cost,
+            interval.mean,
+            [[below], [above]],
             label=source.title(method),
             elinewidth=0.7,
             linestyle="none",
@@ -202,23 +195,24 @@ def _draw_pareto_panel(
         for bar in bars:
             bar.set_alpha(0.5)
     competing = [
-        ParetoPoint(name, spent, quality[name].mean)
-        for name, spent in panel.costs.items()
-        if source.looks[name].competes
+        ParetoPoint(method, method_cost, quality[method].mean)
+        for method, method_cost in panel.costs.items()
+        if source.looks[method].competes
     ]
-    if best := pareto_front(competing, higher_is_better=higher):
-        costs = [*(point.cost for point in best), max(panel.costs.values())]
-        means = [*(point.quality for point in best), best[-1].quality]
+    front = pareto_front(competing, higher_is_better=higher)
+    if front:
+        costs = [*(point.cost for point in front), max(panel.costs.values())]
+        means = [*(point.quality for point in front), front[-1].quality]
         axes.step(costs, means, where="post", color="#888888", zorder=0, label="front")
     style.set_logarithmic_axis(axes, panel.label)
 
 
-def _machine_note(kept: CostRecord, trials: Sequence[Trial]) -> list[str]:
+def _machine_note(record: CostRecord, trials: Sequence[Trial]) -> list[str]:
     """Return what seconds were measured on, if any were."""
     if not any(trial.reading for trial in trials):
         return []
-    subject = kept.subjects[0]
-    gpus = sorted({each.gpu for each in kept.subjects if each.gpu})
+    subject = record.subjects[0]
+    gpus = sorted({each.gpu for each in record.subjects if each.gpu})
     where = ", ".join([subject.processor, *gpus])
     return [
         f"Seconds: median of the rounds, measured on {where}; threads: {subject.threads}; suite "

@@ -49,24 +49,24 @@ class BlurSums:
 
     def add(self, blur_map: Map, target: Picture, outputs: Mapping[str, Picture]) -> None:
         """Add a picture: H x W sigma, H x W x 3 target and what each method made of it."""
-        which = np.maximum(np.digitize(blur_map.ravel(), SIGMA_EDGES, right=True), 1) - 1
-        pixels = np.bincount(which, minlength=_BINS)
+        sigma = blur_map.ravel()
+        bins = np.maximum(np.digitize(sigma, SIGMA_EDGES, right=True), 1) - 1
+        pixels = np.bincount(bins, minlength=_BINS)
         self.pixels += pixels
         self.pictures += pixels > 0
-        self.sigma += np.bincount(which, blur_map.ravel(), _BINS)
+        self.sigma += np.bincount(bins, sigma, _BINS)
         for method, output in outputs.items():
             error = np.square(np.clip(output, 0, 1) - target, dtype=np.float64).mean(axis=2)
-            self.errors[method] = self.errors.get(method, np.zeros(_BINS)) + np.bincount(
-                which, error.ravel(), _BINS
-            )
+            errors = self.errors.setdefault(method, np.zeros(_BINS))
+            errors += np.bincount(bins, error.ravel(), _BINS)
 
     def psnr(self, method: str) -> Float64Array:
         """Return the PSNR of the mean squared error over all pixels of each bin in dB, at most 100;
         NaN without any.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Float64Array = -10 * np.log10(self.errors[method] / self.pixels)
-            return np.minimum(found, PSNR_CAP)
+            psnr: Float64Array = -10 * np.log10(self.errors[method] / self.pixels)
+            return np.minimum(psnr, PSNR_CAP)
 
     def middle(self) -> Float64Array:
         """Return the mean sigma of each bin's pixels; NaN without any."""
@@ -83,57 +83,63 @@ def draw_radius_figure(source: Source) -> CaptionedFigure:
         DataError: if the data set is not there.
     """
     level = source.levels[0]
-    kept = source.kept(level)
-    there = {each.cell.method for some in kept.values() for each in some}
-    methods = [name for name in source.methods if name in there]
-    common = {sample: some for sample, some in kept.items() if len(some) == len(methods)}
+    outputs = source.kept(level)
+    methods_with_outputs: set[str] = set()
+    for sample_outputs in outputs.values():
+        methods_with_outputs.update(each.cell.method for each in sample_outputs)
+    methods = [name for name in source.methods if name in methods_with_outputs]
+    common = {
+        sample: sample_outputs
+        for sample, sample_outputs in outputs.items()
+        if len(sample_outputs) == len(methods)
+    }
     if not common:
         raise Unavailable(f"no picture has a kept output of all of {', '.join(methods)}")
-    notes = []
-    if left_out := [name for name in source.methods if name not in there]:
-        notes.append(f"Without kept outputs at this level: {', '.join(left_out)}.")
-    if len(common) < len(source.samples):
-        notes.append(f"Over the {len(common)} of {len(source.samples)} pictures that all have.")
     sums = _sum_over_pictures(source, common)
     if sums.pixels.max() < LEAST_PIXELS:
         raise Unavailable(f"no bin of sigma has {LEAST_PIXELS} pixels")
-    return CaptionedFigure(
-        _layout_radius(source, methods, sums),
-        [
-            f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared "
-            f"error over all pixels "
-            "whose true sigma lies in a bin, of all pictures together, so that pictures count by "
-            "their pixels. Outputs "
-            f"were clamped. Points stand at the mean sigma of their bin; bins of fewer than "
-            f"{LEAST_PIXELS} pixels are left "
-            f"out. Below: how many of the {sums.pixels.sum():,.0f} pixels a bin has; above the "
-            f"bars, in how many "
-            "pictures.",
-            *notes,
-            *source.about(common, methods),
-        ],
-    )
+    caption = [
+        f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared error "
+        "over all pixels whose true sigma lies in a bin, of all pictures together, so that "
+        "pictures count by their pixels. Outputs were clamped. Points stand at the mean sigma of "
+        f"their bin; bins of fewer than {LEAST_PIXELS} pixels are left out. Below: how many of the "
+        f"{sums.pixels.sum():,.0f} pixels a bin has; above the bars, in how many pictures."
+    ]
+    missing = [name for name in source.methods if name not in methods_with_outputs]
+    if missing:
+        caption.append(f"Without kept outputs at this level: {', '.join(missing)}.")
+    if len(common) < len(source.samples):
+        caption.append(f"Over the {len(common)} of {len(source.samples)} pictures that all have.")
+    caption += source.about(common, methods)
+    return CaptionedFigure(_layout_radius(source, methods, sums), caption)
 
 
-def _sum_over_pictures(source: Source, kept: Mapping[str, Sequence[Kept]]) -> BlurSums:
-    adapter, track, sums = source.adapter(), Track.parse(source.track), BlurSums()
-    for name, some in kept.items():
+def _sum_over_pictures(source: Source, outputs: Mapping[str, Sequence[Kept]]) -> BlurSums:
+    adapter = source.adapter()
+    track = Track.parse(source.track)
+    sums = BlurSums()
+    for name, sample_outputs in outputs.items():
         sample = source.load(adapter, name)
-        if sample.target is None or sample.blur_map is None:
-            lacks = "target" if sample.target is None else "true blur map"
-            raise Unavailable(f"{source.dataset}: {name} has no {lacks}")
+        if sample.target is None:
+            raise Unavailable(f"{source.dataset}: {name} has no target")
+        if sample.blur_map is None:
+            raise Unavailable(f"{source.dataset}: {name} has no true blur map")
         target = track.frame(sample.target)
-        outputs = {each.cell.method: imageio.read_array(each.folder / each.output) for each in some}
-        if {output.shape for output in outputs.values()} | {target.shape} != {sample.image.shape}:
+        pictures = {
+            each.cell.method: imageio.read_array(each.folder / each.output)
+            for each in sample_outputs
+        }
+        shapes = {target.shape, *(picture.shape for picture in pictures.values())}
+        if shapes != {sample.image.shape}:
             raise Unavailable(
                 f"input track {source.track} changes the size of pictures, so true maps do not "
                 f"fit them"
             )
-        seen = _trusted_columns(sample)
+        columns = _trusted_columns(sample)
         sums.add(
-            sample.blur_map[:, seen],
-            target[:, seen],
-            {method: output[:, seen] for method, output in outputs.items()},
+            sample.blur_map[:, columns],
+            target[:, columns],
+            {method: picture[:, columns] for method, picture in pictures.items()},
         )
     return sums
 
@@ -166,10 +172,10 @@ def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Fi
 def _draw_blur_curve(
     axes: Axes, source: Source, method: str, sums: BlurSums, values: Float64Array
 ) -> None:
-    there = sums.pixels >= LEAST_PIXELS
+    full_bins = sums.pixels >= LEAST_PIXELS
     axes.plot(
-        sums.middle()[there],
-        values[there],
+        sums.middle()[full_bins],
+        values[full_bins],
         label=source.title(method),
         markersize=3,
         **source.looks[method].of_lines(),
@@ -177,17 +183,17 @@ def _draw_blur_curve(
 
 
 def _draw_pixel_counts(axes: Axes, sums: BlurSums) -> None:
-    there = np.flatnonzero(sums.pixels >= LEAST_PIXELS)
-    lows = np.array(SIGMA_EDGES)[there]
-    highs = np.minimum(np.array(SIGMA_EDGES)[there + 1], lows + 2)  # the last bin is open
-    counts = sums.pixels[there] / 1000
-    axes.bar(
-        lows, counts, highs - lows, align="edge", color="#bbbbbb", edgecolor="white", linewidth=0.5
-    )
-    for middle, count, pictures in zip(
-        (lows + highs) / 2, counts, sums.pictures[there], strict=True
-    ):
-        axes.text(middle, count, f"{pictures:.0f}", size=5.5, ha="center", va="bottom")
+    full_bins = np.flatnonzero(sums.pixels >= LEAST_PIXELS)
+    edges = np.array(SIGMA_EDGES)
+    lows = edges[full_bins]
+    highs = np.minimum(edges[full_bins + 1], lows + 2)  # the last bin is open
+    middles = (lows + highs) / 2
+    counts = sums.pixels[full_bins] / 1000
+    pictures = sums.pictures[full_bins]
+    bar_look = {"color": "#bbbbbb", "edgecolor": "white", "linewidth": 0.5}
+    axes.bar(lows, counts, highs - lows, align="edge", **bar_look)
+    for middle, count, picture_count in zip(middles, counts, pictures, strict=True):
+        axes.text(middle, count, f"{picture_count:.0f}", size=5.5, ha="center", va="bottom")
     axes.margins(y=0.25)
     axes.set_ylabel("pixels (thousand)")
     axes.set_xlabel("true sigma of the blur (px)")

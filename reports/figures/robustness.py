@@ -42,72 +42,76 @@ def draw_robustness_figure(source: Source) -> CaptionedFigure:
 
     levels, kind = _levels_of_one_kind(source.levels)
     panels, samples, notes = _measure_panels(source, levels)
+    lowest_sigma = levels[0].split()[0]
+    noise_label = f"0-255 scale, {kind}" if kind else "0-255 scale"
     figure = Figure(figsize=(style.PAGE, 4.4), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharex=True)
     for column, panel in enumerate(panels):
-        for row, curves in enumerate((panel.quality, panel.change)):
-            _draw_noise_curves(axes[row, column], source, levels, curves)
-        axes[0, column].set_ylabel(tables.heading(panel.card))
-        unit = panel.card.unit_in_brackets
-        axes[1, column].set_ylabel(f"change since noise {levels[0].split()[0]}{unit}")
-        axes[1, column].axhline(0, color=style.BLACK, linewidth=0.6)
-        axes[1, column].set_xlabel(f"noise sigma (0-255 scale{kind and ', '}{kind})")
+        above = axes[0, column]
+        below = axes[1, column]
+        _draw_noise_curves(above, source, levels, panel.quality)
+        _draw_noise_curves(below, source, levels, panel.change)
+        above.set_ylabel(tables.heading(panel.card))
+        below.set_ylabel(f"change since noise {lowest_sigma}{panel.card.unit_in_brackets}")
+        below.axhline(0, color=style.BLACK, linewidth=0.6)
+        below.set_xlabel(f"noise sigma ({noise_label})")
     handles, names = axes[0, 0].get_legend_handles_labels()
     style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
-    return CaptionedFigure(
-        figure,
-        [
-            f"Quality against the noise level on {source.dataset}. Above: mean over pictures; "
-            f"below: mean of how much "
-            "each picture changed since the lowest level. Bars: 95 % intervals of these means; "
-            "those above are mostly "
-            "about how pictures differ, those below are paired. All means are over the same "
-            "pictures. Points are set "
-            "apart sideways so that bars can be seen.",
-            *_other_kinds_note(source.levels, levels),
-            *notes,
-            *source.about(samples),
-        ],
-    )
+    caption = [
+        f"Quality against the noise level on {source.dataset}. Above: mean over pictures; below: "
+        "mean of how much each picture changed since the lowest level. Bars: 95 % intervals of "
+        "these means; those above are mostly about how pictures differ, those below are paired. "
+        "All means are over the same pictures. Points are set apart sideways so that bars can be "
+        "seen.",
+        *_other_kinds_note(source.levels, levels),
+        *notes,
+        *source.about(samples),
+    ]
+    return CaptionedFigure(figure, caption)
 
 
-def _levels_of_one_kind(known: Sequence[str]) -> tuple[list[str], str]:
+def _levels_of_one_kind(levels: Sequence[str]) -> tuple[list[str], str]:
     """Return the levels of one kind of noise, and the kind: plain noise if there are several levels
     of it.
     """
-    for kind in sorted({level.partition(" ")[2] for level in known}):
-        levels = [level for level in known if level == "0" or level.partition(" ")[2] == kind]
-        if len(levels) > 1:
-            return levels, kind
+    kinds = {level.partition(" ")[2] for level in levels}
+    for kind in sorted(kinds):
+        of_kind = [level for level in levels if level == "0" or level.partition(" ")[2] == kind]
+        if len(of_kind) > 1:
+            return of_kind, kind
     raise Unavailable(
-        f"the runs hold one noise level ({', '.join(known)}); run again with, say, --noise 0,1,3,5"
+        f"the runs hold one noise level ({', '.join(levels)}); run again with, say, --noise 0,1,3,5"
     )
 
 
-def _other_kinds_note(known: Sequence[str], shown: Sequence[str]) -> list[str]:
-    left_out = [level for level in known if level not in shown]
-    return [f"Noise of other kinds is not shown: {', '.join(left_out)}."] if left_out else []
+def _other_kinds_note(levels: Sequence[str], figure_levels: Sequence[str]) -> list[str]:
+    others = [level for level in levels if level not in figure_levels]
+    if not others:
+        return []
+    return [f"Noise of other kinds is not shown: {', '.join(others)}."]
 
 
 def _measure_panels(
     source: Source, levels: Sequence[str]
 ) -> tuple[list[_MeasurePanel], list[str], list[str]]:
     """Return the panels, the pictures that all of them cover, and notes."""
-    found, notes = {}, []
+    panels = []
+    samples: set[str] = set()
+    reasons = []
+    notes = []
     for measure in _one_of_each_metric(source.measures)[:_MOST]:
+        card = source.measures[measure]
         try:
-            found[measure] = source.comparable(measure, levels)
+            scores = source.comparable(measure, levels)
         except Unavailable as error:
-            notes.append(f"{source.measures[measure].title} is not shown. {error}")
-    if not found:
-        raise Unavailable(notes[0])
-    panels = [
-        _measure_panel(source.measures[measure], made.values, levels)
-        for measure, made in found.items()
-    ]
-    samples = {str(sample) for made in found.values() for sample in made.values.index}
-    notes += [note for made in found.values() for note in made.notes]
-    return panels, sorted(samples), list(dict.fromkeys(notes))
+            reasons.append(f"{card.title} is not shown. {error}")
+            continue
+        panels.append(_measure_panel(card, scores.values, levels))
+        samples.update(map(str, scores.values.index))
+        notes += scores.notes
+    if not panels:
+        raise Unavailable(reasons[0])
+    return panels, sorted(samples), list(dict.fromkeys([*reasons, *notes]))
 
 
 def _one_of_each_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
@@ -121,14 +125,18 @@ def _one_of_each_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
 def _measure_panel(card: MeasureCard, values: pd.DataFrame, levels: Sequence[str]) -> _MeasurePanel:
     quality: dict[str, dict[str, Interval]] = {}
     change: dict[str, dict[str, Interval]] = {}
-    for method, own in values.T.groupby(level=0, sort=False):
-        scores = own.droplevel(0).T
-        there = [level for level in levels if level in scores]
-        quality[str(method)] = {level: mean_interval(scores[level].tolist()) for level in there}
-        if levels[0] in there:
-            lost = scores.sub(scores[levels[0]], axis=0)
-            change[str(method)] = {level: mean_interval(lost[level].tolist()) for level in there}
+    for method, columns in values.T.groupby(level=0, sort=False):
+        scores = columns.droplevel(0).T
+        own_levels = [level for level in levels if level in scores]
+        quality[str(method)] = _level_means(scores, own_levels)
+        if levels[0] in own_levels:
+            differences = scores.sub(scores[levels[0]], axis=0)
+            change[str(method)] = _level_means(differences, own_levels)
     return _MeasurePanel(card, quality, change)
+
+
+def _level_means(scores: pd.DataFrame, levels: Sequence[str]) -> dict[str, Interval]:
+    return {level: mean_interval(scores[level].tolist()) for level in levels}
 
 
 def _draw_noise_curves(
@@ -138,13 +146,11 @@ def _draw_noise_curves(
     apart = 0.012 * max(sigmas.values())
     for number, (method, means) in enumerate(curves.items()):
         shift = apart * (number - (len(curves) - 1) / 2)
-        below, above = zip(
-            *(style.error_bar_lengths(interval) for interval in means.values()), strict=True
-        )
+        lengths = [style.error_bar_lengths(interval) for interval in means.values()]
         _, _, bars = axes.errorbar(
             [sigmas[level] + shift for level in means],
             [interval.mean for interval in means.values()],
-            (below, above),
+            tuple(zip(*lengths, strict=True)),
             label=source.title(method),
             elinewidth=0.7,
             capsize=0,

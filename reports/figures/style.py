@@ -26,17 +26,23 @@ PAGE: Final = 6.9
 """Width in inches of both columns."""
 DPI: Final = 220
 
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
+BLACK: Final = "#000000"
+ORANGE: Final = "#E69F00"
+SKY: Final = "#56B4E9"
+GREEN: Final = "#009E73"
+BLUE: Final = "#0072B2"
+VERMILION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
 """Okabe and Ito's colours, which the colour-blind tell apart; without yellow, which is lost on
 white.
 """
 DIVERGING: Final = "PuOr"
 SEQUENTIAL: Final = "viridis"
 
-_LETTER, _HANDLE = 0.052, 0.45
-"""Inches that a letter of a legend takes, and what stands around a label: its handle and a gap."""
+_LETTER: Final = 0.052
+"""Inches that a letter of a legend takes."""
+_HANDLE: Final = 0.45
+"""Inches that stand around a label: its handle and a gap."""
 
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS = "osD^vPX*"
@@ -113,19 +119,17 @@ def choose_method_looks(methods: Iterable[str], aside: Iterable[str] = ()) -> di
         aside: those that do not compete.
     """
     hollow = set(aside)
-    named = [name for name in methods if name != "input"]
-    made = {
-        name: MethodLook(
+    others = [name for name in methods if name != "input"]
+    method_looks = {"input": MethodLook(BLACK, "x", ":")}
+    for index, name in enumerate(others):
+        round_number = index // 24  # colours and markers come round after 24
+        method_looks[name] = MethodLook(
             _COLOURS[index % len(_COLOURS)],
-            _MARKERS[
-                (index + index // 24) % len(_MARKERS)
-            ],  # colours and markers come round after 24
+            _MARKERS[(index + round_number) % len(_MARKERS)],
             _DASHES[index // len(_COLOURS) % len(_DASHES)],
             name not in hollow,
         )
-        for index, name in enumerate(named)
-    }
-    return {"input": MethodLook(BLACK, "x", ":"), **made}
+    return method_looks
 
 
 def use_paper_style() -> AbstractContextManager[None]:
@@ -139,15 +143,15 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write NAME.pdf and NAME.png, without dates, so that the same figure is the same bytes; return
     the files.
     """
-    written = []
-    for suffix, facts in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+    paths = []
+    for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
         content = io.BytesIO()
-        figure.savefig(content, format=suffix, dpi=DPI, metadata=facts)
+        figure.savefig(content, format=suffix, dpi=DPI, metadata=metadata)
         path = folder / f"{name}.{suffix}"
         with replace_file(path) as file:
             file.write(content.getvalue())
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
 
 
 def error_bar_lengths(interval: Interval) -> tuple[float, float]:
@@ -164,7 +168,8 @@ def set_logarithmic_axis(axes: Axes, label: str) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.12)
     low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    steps = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
@@ -187,12 +192,12 @@ def method_labels(titles: Mapping[str, str]) -> dict[str, str]:
             their marks.
     """
     for longest in (40, 60, 80):
-        made = {
+        short_labels = {
             name: _shorten_label(name, title.removeprefix(name), longest)
             for name, title in titles.items()
         }
-        if len(set(made.values())) == len(made):
-            return made
+        if len(set(short_labels.values())) == len(short_labels):
+            return short_labels
     return {name: printable_name(title, 1000) for name, title in titles.items()}
 
 
@@ -209,9 +214,10 @@ def printable_name(text: str, longest: int = 40) -> str:
     """Return a name as one line of at most `longest` characters that the font has; `?` stands for
     any other.
     """
-    known = _font_characters()
-    plain = "".join(char if ord(char) in known else "?" for char in " ".join(text.split()))
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    characters = _font_characters()
+    one_line = " ".join(text.split())
+    label = "".join(char if ord(char) in characters else "?" for char in one_line)
+    return label if len(label) <= longest else label[: longest - 1] + "…"
 
 
 def wrap_name(text: str, width: int, most: int = 2) -> str:
@@ -220,12 +226,13 @@ def wrap_name(text: str, width: int, most: int = 2) -> str:
 
     What is too long for them ends in an ellipsis.
     """
-    broken = [""]
+    wrapped = [""]
     for part in re.findall(r"[^-:,=. ]*[-:,=. ]?", printable_name(text, 1000)):
-        if len(broken[-1] + part) > width and broken[-1] and len(broken) < most:
-            broken.append("")
-        broken[-1] += part
-    return "\n".join(printable_name(line, width) for line in broken)
+        is_full = len(wrapped[-1] + part) > width
+        if is_full and wrapped[-1] and len(wrapped) < most:
+            wrapped.append("")
+        wrapped[-1] += part
+    return "\n".join(printable_name(line, width) for line in wrapped)
 
 
 @functools.cache

@@ -559,7 +559,7 @@ def test_radius_needs_truth(tmp_path: Path, toys: Path, side: str, lacks: str) -
 def test_a_handful_of_pixels_is_not_drawn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = run.adapter.load(SAMPLES[0])
     run.keep("input", SAMPLES[0], loaded.image, loaded.target)
-    monkeypatch.setattr(radius, "LEAST", 64 * 64 + 1)
+    monkeypatch.setattr(radius, "LEAST_PIXELS", 64 * 64 + 1)
     with pytest.raises(Unavailable, match="no bin of sigma has 4097 pixels"):
         radius.draw_radius_figure(source(run))
 
