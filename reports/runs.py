@@ -69,6 +69,7 @@ def chosen(kind: str, asked: str | None, held: Iterable[object], option: str = "
         raise UsageError(f"the runs hold several {kind}s: {known}; choose one with {option}")
     if asked not in names:
         hint = suggest_name(asked, names)
-        ending = f"; {hint}" if hint else "."
-        raise UsageError(f"the runs hold no {kind} {asked!r}{ending} They hold: {known}")
+        if hint:
+            hint = f" {hint.replace('did', 'Did', 1)}"
+        raise UsageError(f"the runs hold no {kind} {asked!r}.{hint} They hold: {known}")
     return asked
