@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -303,6 +304,87 @@ def test_a_method_cannot_change_what_the_next_one_sees(tmp_path: Path) -> None:
         "BY 1, 2"
     )
     assert query(tmp_path / "alone", sql) == query(tmp_path / "behind", sql)
+
+
+DISTINCT_INPUTS = """
+import numpy as np
+
+from benchmark.api import Dataset, DatasetCard, Method, MethodCard, Sample
+from benchmark.registry import DATASETS, METHODS
+
+
+@DATASETS.register("distinct")
+class Distinct(Dataset):
+    card = DatasetCard(title="Distinct", paper="", licence="none", source="made", layout="none")
+
+    def __init__(self, root):
+        pass
+
+    def ids(self):
+        return ["a", "b"]
+
+    def load(self, sample_id):
+        rng = np.random.default_rng(ord(sample_id))
+        image, left, right, target = (rng.integers(0, 256, (4, 16, 20, 3)) / 255).astype("f4")
+        blur_map = rng.uniform(1, 2, (16, 20)).astype("f4")
+        return Sample(sample_id, image, target=target, views=(left, right), blur_map=blur_map)
+
+    def fingerprint(self, sample_id):
+        return sample_id
+
+
+@METHODS.register("weigh-inputs")
+class WeighInputs(Method):
+    card = MethodCard(
+        title="Weighs", family="baseline", inputs="views", oracle=True, noise_aware=True
+    )
+
+    def restore(self, observation):
+        left, right = observation.views
+        blur_map = observation.blur_map[..., None]
+        return (
+            observation.image + 2 * left + 4 * right + 8 * blur_map + observation.noise_sigma
+        ).astype("f4")
+"""
+
+
+def test_a_method_is_given_every_input_of_its_own(tmp_path: Path, toys: Path) -> None:
+    """Two views are two pictures, neither of them the image; each arrives in its own place."""
+    from benchmark.noise import Noise, add_noise
+    from benchmark.registry import DATASETS, METHODS, create, load_plugin
+
+    plugin = tmp_path / "distinct.py"
+    plugin.write_text(DISTINCT_INPUTS)
+    load_plugin(plugin)
+    data = create(DATASETS, "distinct", root=tmp_path)[0]
+    method = create(METHODS, "weigh-inputs")[0]
+    for jobs in ("1", "2"):
+        out = tmp_path / jobs
+        words = ("--plugin", str(plugin), "--noise", "0,5", "--jobs", jobs)
+        run(out, "weigh-inputs", *words, dataset="distinct")
+        outputs = [imageio.read_array(path) for path in out.rglob("*.npy")]
+        assert len(outputs) == 4
+        for name, sigma in itertools.product(data.ids(), (0.0, 5.0)):
+            noisy = add_noise(data.load(name), Noise(sigma), "distinct")
+            expected = method.restore(noisy.observe(method.card, sigma))
+            assert sum(np.array_equal(output, expected) for output in outputs) == 1
+
+
+def test_cores_are_those_that_the_process_may_use(tmp_path: Path) -> None:
+    """As under `taskset`: the machine's other cores do not count."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("no affinity on this system")
+    program = (
+        "import os\n"
+        "os.cpu_count = lambda: 99\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from benchmark.runner import count_cores\n"
+        "print(count_cores())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1\n"
 
 
 def _photos(folder: Path, level: int) -> str:

@@ -103,6 +103,28 @@ def test_damping_is_reduced_until_the_iteration_contracts() -> None:
     assert np.abs(plain).max() < 10  # it stops when steps grow
 
 
+@pytest.mark.parametrize(
+    ("blur_map", "expands"),
+    [
+        (np.random.default_rng(0).uniform(0, 4.5, (24, 30)).astype(np.float32), True),
+        (_constant((24, 30), 3.0), False),
+    ],
+    ids=["expands", "contracts"],
+)
+def test_the_method_reduces_its_damping_where_the_iteration_expands(
+    blur_map: Float32Array, expands: bool
+) -> None:
+    seen = Observation(image=_picture(), blur_map=blur_map)
+    beta = gkm.mixing_coefficients(blur_map, BANK)
+    radius = spectral_radius(beta, BANK)
+    assert (radius > 1) == expands
+    damping = 0.95 / radius if expands else 1.0
+    method = FixedPoint(map="oracle", iterations=2, tolerance=0, **PLAIN)
+    assert [step.facts["damping"] for step in method.iterates(seen)] == 3 * [pytest.approx(damping)]
+    expected = _last(seen.image, beta, steps=2, tolerance=0, damping=damping)
+    np.testing.assert_array_equal(method.restore(seen), expected)
+
+
 def test_noise_is_taken_back_from_the_detail() -> None:
     rng = np.random.default_rng(0)
     clean = np.full((64, 64, 3), 0.5, np.float32)

@@ -391,6 +391,36 @@ def test_the_command_measures_and_writes_the_tables_again(tmp_path, toys):
     assert [json.loads(line)["round"] for line in samples.splitlines()] == [0, 0, 1]
 
 
+BROKEN_NETWORK = """
+from benchmark.api import Method, MethodCard
+from benchmark.registry import METHODS
+
+
+@METHODS.register("broken-network")
+class BrokenNetwork(Method):
+    card = MethodCard(title="Broken network", family="baseline")
+
+    def network(self):
+        raise RuntimeError("no such layer")
+
+    def restore(self, observation):
+        return observation.image
+"""
+
+
+@pytest.mark.parametrize(
+    ("methods", "code"),
+    [("input", 0), ("broken-network,input", 1), ("input,broken-network", 1)],
+)
+def test_the_exit_code_says_that_one_of_the_methods_could_not_be_counted(tmp_path, methods, code):
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(BROKEN_NETWORK)
+    counting = ["--methods", methods, "--rounds", "0", "--size", "9x7", "--plugin", str(plugin)]
+    done = call(*counting, "--out", str(tmp_path / "made"))
+    assert done.returncode == code, done.stderr
+    assert ("no such layer" in done.stdout) == (code == 1)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
