@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -18,10 +19,15 @@ from numpy.typing import NDArray
 
 from benchmark.api import Picture, Sample
 
+_CLIPPED = "clipped"
+_ROUNDED = "rounded to 8 bits"
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Noise:
-    """Additive white Gaussian noise.
+    """Additive white Gaussian noise: a noise level.
+
+    As text it is what tables print: "0", "2.55 clipped"; `parse_noise` reads that back.
 
     The papers say only "standard deviation" (on the 0-255 scale; no code was released): whether
     they clipped or rounded afterwards is unknown, so both are declared options here, off by
@@ -43,6 +49,24 @@ class Noise:
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
             raise ValueError(f"noise sigma must be a finite number >= 0, got {self.sigma}")
 
+    def __str__(self) -> str:
+        return " ".join([f"{self.sigma:g}", *self._options()])
+
+    @property
+    def kind(self) -> str:
+        """What is done beside adding it, as text; empty for plain noise and for none."""
+        return " ".join(self._options())
+
+    def _options(self) -> list[str]:
+        options = []
+        if self.clip:
+            options.append(_CLIPPED)
+        if self.round8:
+            options.append(_ROUNDED)
+        if self.seed:
+            options.append(f"seed {self.seed}")
+        return options
+
     def canonical(self) -> Noise:
         """Return the same noise with every option that changes nothing at its default: no noise has
         no seed.
@@ -50,6 +74,28 @@ class Noise:
         if self.sigma == 0:
             return Noise()
         return dataclasses.replace(self, clip=self.clip and not self.round8)
+
+
+def parse_noise(text: str) -> Noise:
+    """Return the noise level that `str` of it gives.
+
+    Raises:
+        ValueError: for any other text.
+
+    >>> parse_noise("2.55 clipped") == Noise(2.55, clip=True)
+    True
+    """
+    sigma, _, options = text.partition(" ")
+    seed = re.search(r"(?:^| )seed (\d+)$", options)
+    noise = Noise(
+        float(sigma),
+        clip=_CLIPPED in options,
+        round8=_ROUNDED in options,
+        seed=int(seed[1]) if seed else 0,
+    )
+    if str(noise) != text:
+        raise ValueError(f"no noise level: {text!r}")
+    return noise
 
 
 def keyed_generator(*key: str | int) -> np.random.Generator:

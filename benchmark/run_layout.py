@@ -42,7 +42,12 @@ def output_picture(output: str) -> str:
 
 def target_picture(cell: Cell) -> str:
     """Return the 8-bit picture of the target that a cell is scored against."""
-    return f"pictures/target/{file_name(cell.sample)}-{cell.data[:8]}-{cell.track}.png"
+    return target_picture_of(cell.sample, cell.data, cell.track)
+
+
+def target_picture_of(sample: str, data: str, track: str) -> str:
+    """Return the same of a sample, its content fingerprint and an input track."""
+    return f"pictures/target/{file_name(sample)}-{data[:8]}-{track}.png"
 
 
 def default_results_folder(name: str, kind: str = "runs") -> Path:

@@ -6,7 +6,7 @@ compared in pairs. Only pictures that all of them have take part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -14,20 +14,31 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.api import UsageError
 from benchmark.metrics.protocol_cards import MeasureCard
-from benchmark.reports import grid, paired_tests, tables
-from benchmark.reports.grid import Grid, TableCell
-from benchmark.reports.grid import TableColumn as Head
-from benchmark.reports.paired_tests import Test
-from benchmark.reports.selection import Column, Ground, Shared, counted
+from benchmark.reports import grid, paired_tests
+from benchmark.reports.grid import Grid, TableCell, TableColumn
+from benchmark.reports.tables import measure_heading
+from benchmark.results import Results
+from benchmark.results.comparison import (
+    PairedCase,
+    PairedTest,
+    family_to_frame,
+    name_place,
+    require_common_scores,
+    run_family_tests,
+)
+from benchmark.results.exports import EXPORT_SUFFIXES
+from benchmark.results.notes import Note, count_noun, note_texts
+from benchmark.results.selection import CommonScores, ScoreColumn, Selection
+from benchmark.results.significance import Mark
 from benchmark.stats import ALPHA, MethodRanks, mean_interval, rank_methods
-from benchmark.store import FILE_NAME, Store
+from benchmark.store import FILE_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Question:
     """What a person wants to know.
 
     Attributes:
@@ -64,313 +75,343 @@ class Answer:
     numbers: pd.DataFrame
     scores: pd.DataFrame
 
-    def shown(self, pictures: bool) -> tuple[Grid, ...]:
+    def all_grids(self, pictures: bool) -> tuple[Grid, ...]:
         """Return the tables, with the list of pictures or without."""
         return (*self.grids, self.pictures) if pictures else self.grids
 
 
-def split(names: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Part what was named on a command line into methods and run folders.
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """Where methods are compared: a selection of one noise level, and a column of it."""
 
-    A name is a folder if a run is in it, or if it looks like a path.
+    selection: Selection
+    column: ScoreColumn
+
+    @property
+    def card(self) -> MeasureCard:
+        return self.selection.card(self.column)
+
+    @property
+    def place(self) -> str:
+        """For captions."""
+        return name_place(self.selection, self.column)
+
+    @property
+    def where(self) -> str:
+        """For sentences."""
+        return f"({self.card.title}, protocol {self.column.protocol})"
+
+    def title(self, method: str) -> str:
+        """Return a method with its symbols."""
+        return method + self.selection.symbols(method)
+
+    def titles(self, methods: Iterable[str]) -> list[str]:
+        """Return methods with their symbols."""
+        return [self.title(method) for method in methods]
+
+    def notes(
+        self, remarks: Sequence[Note], common: CommonScores, methods: Sequence[str]
+    ) -> list[str]:
+        """Return what stands under every table of a comparison."""
+        facts = self.selection.describe([self.column], methods, common.pictures)
+        return note_texts([*remarks, *common.left_out, *facts])
+
+
+def split_names(names: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Part what was named on a command line into methods and runs: run folders and exported files.
+
+    A name is a run if one is there, or if it looks like a path.
     """
-    folders = [
-        name
-        for name in names
-        if (Path(name) / FILE_NAME).is_file() or "/" in name.partition(":")[0]
-    ]
-    return [name for name in names if name not in folders], [Path(name) for name in folders]
+    runs = [name for name in names if _names_a_run(name)]
+    return [name for name in names if name not in runs], [Path(name) for name in runs]
 
 
-def answer(stores: Sequence[Store], asked: Asked) -> Answer:
+def _names_a_run(name: str) -> bool:
+    path = Path(name)
+    is_export = path.suffix in EXPORT_SUFFIXES and path.is_file()
+    return is_export or (path / FILE_NAME).is_file() or "/" in name.partition(":")[0]
+
+
+def answer_question(results: Results, question: Question) -> Answer:
     """Compare methods of runs.
 
     Args:
-        stores: the runs; of what several hold, the last one's counts.
-        asked: what to compare, and where.
+        results: the runs.
+        question: what to compare, and where.
 
     Raises:
         UsageError: fewer than two methods, something that the runs do not hold, or no picture that
             all methods have.
     """
-    ground = Ground(stores, asked.dataset, asked.noise)
-    column = ground.column(asked.protocol, asked.track, asked.measure)
-    methods, notes = _compared(ground, column, asked.methods)
+    selection = results.select(question.dataset, question.noise)
+    column = selection.column(question.protocol, question.track, question.measure)
+    ground = _Ground(selection, column)
+    methods, remarks = _choose_methods(ground, question.methods)
     if len(methods) < 2:
-        held, named = ", ".join(ground.methods()), ", ".join(methods) or "none"
+        named = ", ".join(methods) or "none"
+        available = ", ".join(selection.methods())
         raise UsageError(
-            f"{_place(ground, column)}: a comparison needs two methods, not {named}; the runs "
-            f"hold {held}"
+            f"{ground.place}: a comparison needs two methods, not {named}; the runs hold "
+            f"{available}"
         )
-    return (_pair if len(methods) == 2 else _many)(ground, column, methods, notes)
+    if len(methods) == 2:
+        return _compare_two(ground, methods, remarks)
+    return _compare_many(ground, methods, remarks)
 
 
-def _compared(
-    ground: Ground, column: Column, asked: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
+def _choose_methods(ground: _Ground, wanted: Sequence[str] | None) -> tuple[list[str], list[Note]]:
     """Return the methods to compare, and why others of the run take no part."""
-    if asked is not None:
-        return list(dict.fromkeys(map(ground.named, asked))), []
-    return ground.competitors(column)
+    if wanted is None:
+        return ground.selection.competitors(ground.column)
+    names = [ground.selection.find_method(name) for name in wanted]
+    return list(dict.fromkeys(names)), []
 
 
-def write(found: Answer, form: Literal["markdown", "csv"], *, pictures: bool = False) -> str:
+def format_answer(
+    answer: Answer, form: Literal["markdown", "csv"], *, pictures: bool = False
+) -> str:
     """Return a comparison as text.
 
     Args:
-        found: the comparison.
+        answer: the comparison.
         form: `markdown`: sentence and tables; `csv`: the numbers alone.
         pictures: add the list of pictures; in CSV it takes the place of the tests.
     """
     if form == "csv":
-        return (found.scores if pictures else found.numbers).to_csv(index=False)
-    tables = grid.format_grids(found.shown(pictures), "markdown")
-    return f"{grid.escape_markdown(found.verdict)}\n\n{tables}"
+        return (answer.scores if pictures else answer.numbers).to_csv(index=False)
+    tables = grid.format_grids(answer.all_grids(pictures), "markdown")
+    return f"{grid.escape_markdown(answer.verdict)}\n\n{tables}"
 
 
 # Two methods
 # --------------------------------------------------------------------------------------------------
 
 
-def _pair(ground: Ground, column: Column, methods: Sequence[str], notes: Sequence[str]) -> Answer:
+def _compare_two(ground: _Ground, methods: Sequence[str], remarks: Sequence[Note]) -> Answer:
     a, b = methods
-    shared = _shared(ground, column, methods)
-    cases, missing = _under_all_measures(ground, column, methods)
-    tests = paired_tests.tests(cases)
-    [test] = [test for test in tests if test.column == column]
-    first, second = _title(ground, a), _title(ground, b)
-    about = (*notes, *shared.left_out, *ground.about([column], methods, shared.pictures))
+    common = require_common_scores(ground.selection, ground.column, methods)
+    cases, missing = _cases_of_all_measures(ground, methods)
+    tests = run_family_tests(cases)
+    [test] = [test for test in tests if test.column == ground.column]
+    first, second = ground.titles(methods)
+    difference = f"{first} − {second}"
+    notes = ground.notes(remarks, common, methods)
+    heads = ("n", first, second, difference, *paired_tests.TEST_HEADS)
     table = Grid(
-        f"{first} against {second}, {_place(ground, column)}",
-        (
-            Head("measure", label=True),
-            *map(Head, ("n", first, second, f"{first} − {second}", *paired_tests.HEADS)),
-        ),
+        f"{first} against {second}, {ground.place}",
+        (TableColumn("measure", label=True), *map(TableColumn, heads)),
         (tuple(_measure_line(test) for test in tests),),
-        (*paired_tests.legend(tests, "measures"), *missing, *about),
+        (*paired_tests.explain_tests(tests, "measures"), *missing, *notes),
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
     best_first = scores.sort_values(
         "difference", ascending=not test.card.higher_is_better, kind="stable"
     )
-    titles = (first, second, f"{first} − {second}")
     order = f"From the picture on which {first} is furthest ahead to the one on which {second} is."
     return Answer(
-        _verdict(ground, test),
-        (table,),
-        _pictures(ground, column, titles, best_first, (order, *about)),
-        paired_tests.numbers(ground, tests),
-        best_first.reset_index(),
+        verdict=_verdict(ground, test),
+        grids=(table,),
+        pictures=_picture_table(ground, (first, second, difference), best_first, (order, *notes)),
+        numbers=family_to_frame(ground.selection, tests),
+        scores=best_first.reset_index(),
     )
 
 
-def _under_all_measures(
-    ground: Ground, column: Column, methods: Sequence[str]
-) -> tuple[list[tuple[Column, MeasureCard, pd.DataFrame]], list[str]]:
+def _cases_of_all_measures(
+    ground: _Ground, methods: Sequence[str]
+) -> tuple[list[PairedCase], list[str]]:
     """Return the measures of the protocol with the scores of two methods, and why some measures
     have none.
     """
-    cases, missing = [], []
-    for key, card in ground.measures(column.protocol).items():
-        other = column._replace(measure=key)
-        shared = ground.shared({other: methods})
-        if shared.pictures:
-            cases.append((other, card, shared.values[other]))
+    cases: list[PairedCase] = []
+    missing: list[str] = []
+    for key, card in ground.selection.measures(ground.column.protocol).items():
+        column = ground.column._replace(measure=key)
+        common = ground.selection.common_scores({column: methods})
+        if common.pictures:
+            cases.append((column, card, common.values[column]))
         else:
-            missing.append(f"{card.title}: {' '.join(shared.left_out)}")
+            missing.append(f"{card.title}: {' '.join(note_texts(common.left_out))}")
     return cases, missing
 
 
-def _measure_line(test: Test) -> grid.TableLine:
-    means = [f"{test.scores[name].mean():.{test.card.digits}f}" for name in test.names]
-    heads = (tables.heading(test.card), str(test.found.n), *means)
-    return (*map(TableCell, heads), *paired_tests.cells(test))
+def _measure_line(test: PairedTest) -> grid.TableLine:
+    means = [f"{test.scores[name].mean():.{test.card.digits}f}" for name in test.methods]
+    heads = (measure_heading(test.card), str(test.difference.n), *means)
+    return (*map(TableCell, heads), *paired_tests.format_test(test))
 
 
-def _verdict(ground: Ground, test: Test) -> str:
+def _verdict(ground: _Ground, test: PairedTest) -> str:
     """Return one sentence; a difference counts as shown by the sign-flip test of this measure
     alone.
     """
-    found, where = test.found, _where(ground, test.column)
-    a, b = (_title(ground, name) for name in test.names)
-    pictures = counted(found.n, "picture")
-    if found.ties == found.n:
-        return f"{a} and {b} score the same on {pictures} {where}."
-    evidence = f"on {pictures}, {_p(found.sign_flip)}"
-    if found.sign_flip > ALPHA:
-        tally = _tally(found.wins, found.losses, found.ties)
+    difference = test.difference
+    a, b = ground.titles(test.methods)
+    pictures = count_noun(difference.n, "picture")
+    if difference.ties == difference.n:
+        return f"{a} and {b} score the same on {pictures} {ground.where}."
+    evidence = f"on {pictures}, {_name_p(difference.sign_flip)}"
+    wins, losses = difference.wins, difference.losses
+    if difference.sign_flip > ALPHA:
+        tally = _tally(wins, losses, difference.ties)
         return (
             f"no difference shown: {a} − {b} is {_amount(test, 1)} {evidence}; {tally}; "
-            f"{_power(test)} {where}."
+            f"{_power(test)} {ground.where}."
         )
-    if (found.mean > 0) == test.card.higher_is_better:
-        better, worse, tally = a, b, _tally(found.wins, found.losses, found.ties)
-    else:
-        better, worse, tally = b, a, _tally(found.losses, found.wins, found.ties)
-    amount = _amount(test, 1 if found.mean > 0 else -1)
-    return f"{better} is better than {worse} by {amount} {evidence}; {tally} {where}."
+    amount = _amount(test, 1 if difference.mean > 0 else -1)
+    if test.first_is_better:
+        claim = f"{a} is better than {b} by {amount} {evidence}"
+        return f"{claim}; {_tally(wins, losses, difference.ties)} {ground.where}."
+    claim = f"{b} is better than {a} by {amount} {evidence}"
+    return f"{claim}; {_tally(losses, wins, difference.ties)} {ground.where}."
 
 
 def _tally(wins: int, losses: int, ties: int) -> str:
-    counts = [
-        counted(wins, "win"),
-        counted(losses, "loss", "losses"),
-        *([counted(ties, "tie")] if ties else []),
-    ]
+    counts = [count_noun(wins, "win"), count_noun(losses, "loss", "losses")]
+    if ties:
+        counts.append(count_noun(ties, "tie"))
     return ", ".join(counts)
 
 
-def _amount(test: Test, sign: Literal[1, -1]) -> str:
+def _amount(test: PairedTest, sign: Literal[1, -1]) -> str:
     """Return `sign` times the difference with unit and interval."""
-    found, digits = test.found.interval, paired_tests.digits_of(test)
-    text = f"{sign * found.mean:z.{digits}f}{_unit(test.card)}"
-    if found.low is None or found.high is None:
+    interval = test.difference.interval
+    digits = paired_tests.difference_digits(test)
+    text = f"{sign * interval.mean:z.{digits}f}{_unit(test.card)}"
+    if interval.low is None or interval.high is None:
         return text
-    low, high = sorted((sign * found.low, sign * found.high))
+    low, high = sorted((sign * interval.low, sign * interval.high))
     return f"{text} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
-def _power(test: Test) -> str:
+def _power(test: PairedTest) -> str:
     """Return what the pictures could have shown."""
-    n, least = test.found.n, paired_tests.could_show(test.found)
+    n = test.difference.n
+    least = paired_tests.smallest_shown(test.difference)
     if least is None:
-        p = paired_tests.p_value(paired_tests.least_p(n))
+        p = paired_tests.format_p(paired_tests.least_p(n))
         return f"so few pictures cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
-    return (
-        f"{n} pictures could have shown {least:.{paired_tests.digits_of(test)}f}{_unit(test.card)}"
-    )
+    digits = paired_tests.difference_digits(test)
+    return f"{n} pictures could have shown {least:.{digits}f}{_unit(test.card)}"
 
 
 # Many methods
 # --------------------------------------------------------------------------------------------------
 
 
-def _many(ground: Ground, column: Column, methods: Sequence[str], notes: Sequence[str]) -> Answer:
-    shared = _shared(ground, column, methods)
-    card, values = ground.card(column), shared.values[column]
+def _compare_many(ground: _Ground, methods: Sequence[str], remarks: Sequence[Note]) -> Answer:
+    common = require_common_scores(ground.selection, ground.column, methods)
+    values = common.values[ground.column]
     if len(values) < 2:
+        reasons = " ".join(note_texts(common.left_out))
         raise UsageError(
-            f"{ground.dataset}: ranks need two pictures that all have. {' '.join(shared.left_out)}"
+            f"{ground.selection.dataset}: ranks need two pictures that all have. {reasons}"
         )
-    found = rank_methods(values.to_numpy(), higher_is_better=card.higher_is_better)
-    ranks = dict(
-        sorted(zip(methods, found.mean_ranks, strict=True), key=lambda item: (item[1], item[0]))
-    )
+    test = rank_methods(values.to_numpy(), higher_is_better=ground.card.higher_is_better)
+    ranked = sorted(zip(methods, test.mean_ranks, strict=True), key=lambda pair: pair[::-1])
+    ranks = dict(ranked)
     values = values[list(ranks)]
-    tests = paired_tests.tests(
-        [(column, card, values[list(two)]) for two in combinations(ranks, 2)]
-    )
-    about = (*notes, *shared.left_out, *ground.about([column], list(ranks), shared.pictures))
+    pairs = combinations(ranks, 2)
+    tests = run_family_tests([(ground.column, ground.card, values[list(pair)]) for pair in pairs])
+    notes = ground.notes(remarks, common, list(ranks))
     spread = values.max(axis=1) - values.min(axis=1)
     widest_first = values.loc[spread.sort_values(ascending=False, kind="stable").index]
-    titles = [_title(ground, name) for name in ranks]
     order = (
         "From the picture on which the methods differ most to the one on which they differ least."
     )
+    titles = ground.titles(ranks)
     return Answer(
-        _ranking(ground, column, ranks, found, tests),
-        (
-            _rank_table(ground, column, values, ranks, found, about),
-            _pair_table(ground, column, tests, about),
+        verdict=_ranking_verdict(ground, ranks, test, tests),
+        grids=(
+            _rank_table(ground, values, ranks, test, notes),
+            _pair_table(ground, tests, notes),
         ),
-        _pictures(ground, column, titles, widest_first, (order, *about)),
-        paired_tests.numbers(ground, tests),
-        widest_first.reset_index(),
+        pictures=_picture_table(ground, titles, widest_first, (order, *notes)),
+        numbers=family_to_frame(ground.selection, tests),
+        scores=widest_first.reset_index(),
     )
 
 
-def _ranking(
-    ground: Ground,
-    column: Column,
-    ranks: Mapping[str, float],
-    found: MethodRanks,
-    tests: Sequence[Test],
+def _ranking_verdict(
+    ground: _Ground, ranks: Mapping[str, float], test: MethodRanks, pairs: Sequence[PairedTest]
 ) -> str:
     """Return one sentence; what the method of the best mean rank is better than is told by the
     tests in pairs.
     """
-    where = _where(ground, column)
-    evidence = f"on {found.n} pictures (Friedman, {_p(found.p)})"
-    if found.p > ALPHA:
-        return f"no difference shown between {found.k} methods {evidence} {where}."
+    evidence = f"on {test.n} pictures (Friedman, {_name_p(test.p)})"
+    if test.p > ALPHA:
+        return f"no difference shown between {test.k} methods {evidence} {ground.where}."
     first = next(iter(ranks))
-    others = [test for test in tests if test.names[0] == first]
-    not_shown = [_title(ground, test.names[1]) for test in others if not _won(test)]
+    others = [pair for pair in pairs if pair.methods[0] == first]
+    not_shown = [pair.methods[1] for pair in others if not _first_won(pair)]
     if len(not_shown) == len(others):
-        shown = "none of the others"
+        beaten = "none of the others"
+    elif not_shown:
+        beaten = f"every other one but {', '.join(ground.titles(not_shown))}"
     else:
-        shown = "every other one" + (f" but {', '.join(not_shown)}" if not_shown else "")
+        beaten = "every other one"
     rank = (
-        f"{_title(ground, first)} has the best mean rank of {found.k} methods, "
+        f"{ground.title(first)} has the best mean rank of {test.k} methods, "
         f"{ranks[first]:.2f}, {evidence}"
     )
-    return f"{rank}; in paired tests it is better than {shown} {where}."
+    return f"{rank}; in paired tests it is better than {beaten} {ground.where}."
 
 
-def _won(test: Test) -> bool:
+def _first_won(test: PairedTest) -> bool:
     """Return whether the first method is shown to be better than the second."""
-    return test.adjusted <= ALPHA and (test.found.mean > 0) == test.card.higher_is_better
+    return test.is_shown and test.first_is_better
 
 
 def _rank_table(
-    ground: Ground,
-    column: Column,
+    ground: _Ground,
     values: pd.DataFrame,
     ranks: Mapping[str, float],
-    found: MethodRanks,
-    about: Sequence[str],
+    test: MethodRanks,
+    notes: Sequence[str],
 ) -> Grid:
-    card = ground.card(column)
     intervals = {name: mean_interval(values[name].to_numpy()) for name in ranks}
+    kinds = paired_tests.name_interval_kinds(intervals.values())
     best = min(ranks.values())
     lines = []
     for name, rank in ranks.items():
-        near = rank - best <= found.critical_difference
-        mean = paired_tests.interval(intervals[name], card.digits)
-        lines.append(
-            (
-                TableCell(_title(ground, name)),
-                TableCell(f"{rank:.2f}", "best" if near else None),
-                TableCell(mean),
-            )
-        )
+        is_near = rank - best <= test.critical_difference
+        mean = paired_tests.format_interval(intervals[name], ground.card.digits)
+        rank_cell = TableCell(f"{rank:.2f}", Mark.near_best if is_near else None)
+        lines.append((TableCell(ground.title(name)), rank_cell, TableCell(mean)))
     return Grid(
-        f"{found.k} methods ranked, {_place(ground, column)}",
-        (Head("method", label=True), Head("mean rank"), Head(tables.heading(card))),
+        f"{test.k} methods ranked, {ground.place}",
+        (
+            TableColumn("method", label=True),
+            TableColumn("mean rank"),
+            TableColumn(measure_heading(ground.card)),
+        ),
         (tuple(lines),),
         (
-            f"Mean over pictures{paired_tests.kinds(intervals.values())}; rank 1 is the best on a "
-            f"picture.",
-            f"Friedman: chi-squared {found.statistic:.2f}, {_p(found.p)}. Critical difference of "
-            f"mean ranks "
-            f"{found.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and those within "
-            f"it. Ranks ignore how "
-            "large differences are, so tests in pairs may show more.",
-            *about,
+            f"Mean over pictures{kinds}; rank 1 is the best on a picture.",
+            f"Friedman: chi-squared {test.statistic:.2f}, {_name_p(test.p)}. Critical difference "
+            f"of mean ranks {test.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and "
+            "those within it. Ranks ignore how large differences are, so tests in pairs may show "
+            "more.",
+            *notes,
         ),
     )
 
 
-def _pair_table(
-    ground: Ground, column: Column, tests: Sequence[Test], about: Sequence[str]
-) -> Grid:
-    lines = [
-        (
-            *(TableCell(_title(ground, name)) for name in test.names),
-            TableCell(str(test.found.n)),
-            *paired_tests.cells(test),
-        )
-        for test in tests
-    ]
+def _pair_table(ground: _Ground, tests: Sequence[PairedTest], notes: Sequence[str]) -> Grid:
+    lines = []
+    for test in tests:
+        names = (*ground.titles(test.methods), str(test.difference.n))
+        lines.append((*map(TableCell, names), *paired_tests.format_test(test)))
+    heads = ("n", "a − b", *paired_tests.TEST_HEADS)
     return Grid(
-        f"Differences in pairs, {_place(ground, column)}",
+        f"Differences in pairs, {ground.place}",
         (
-            Head("a", label=True),
-            Head("b", label=True),
-            *map(Head, ("n", "a − b", *paired_tests.HEADS)),
+            TableColumn("a", label=True),
+            TableColumn("b", label=True),
+            *map(TableColumn, heads),
         ),
         (tuple(lines),),
-        (*paired_tests.legend(tests, "pairs"), *about),
+        (*paired_tests.explain_tests(tests, "pairs"), *notes),
     )
 
 
@@ -378,54 +419,25 @@ def _pair_table(
 # --------------------------------------------------------------------------------------------------
 
 
-def _shared(ground: Ground, column: Column, methods: Sequence[str]) -> Shared:
-    """Return the scores to compare; raises UsageError if there is no picture that all
-    methods have.
-    """
-    shared = ground.shared({column: methods})
-    if not shared.pictures:
-        raise UsageError(
-            f"{_place(ground, column)}: no picture has a score ({column.measure}) of all of "
-            f"{', '.join(methods)}. " + " ".join(shared.left_out)
-        )
-    return shared
-
-
-def _pictures(
-    ground: Ground,
-    column: Column,
-    titles: Sequence[str],
-    scores: pd.DataFrame,
-    notes: Sequence[str],
+def _picture_table(
+    ground: _Ground, titles: Sequence[str], scores: pd.DataFrame, notes: Sequence[str]
 ) -> Grid:
-    card = ground.card(column)
+    digits = ground.card.digits + 1
+    lines = []
+    for picture, *values in scores.itertuples():
+        lines.append([str(picture), *(f"{value:z.{digits}f}" for value in values)])
     return grid.grid_from_texts(
-        f"{tables.heading(card)} of every picture, {_place(ground, column)}",
-        (Head("picture", label=True), *map(Head, titles)),
-        (
-            [str(row[0]), *(f"{value:z.{card.digits + 1}f}" for value in row[1:])]
-            for row in scores.itertuples()
-        ),
+        f"{measure_heading(ground.card)} of every picture, {ground.place}",
+        (TableColumn("picture", label=True), *map(TableColumn, titles)),
+        lines,
         notes,
     )
-
-
-def _place(ground: Ground, column: Column) -> str:
-    return f"{ground.dataset}, {column.protocol}, track {column.track}, noise {ground.level}"
-
-
-def _where(ground: Ground, column: Column) -> str:
-    return f"({ground.card(column).title}, protocol {column.protocol})"
-
-
-def _title(ground: Ground, method: str) -> str:
-    return method + ground.marks(method)
 
 
 def _unit(card: MeasureCard) -> str:
     return f" {card.unit}" if card.unit else ""
 
 
-def _p(p: float) -> str:
-    text = paired_tests.p_value(p)
+def _name_p(p: float) -> str:
+    text = paired_tests.format_p(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports import footnotes, grid
+from benchmark.reports import grid
 from benchmark.reports.grid import Grid
+from benchmark.results.notes import this_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def list_refusals(steps: pd.DataFrame) -> list[str]:
 
 def convergence_grid(steps: pd.DataFrame) -> Grid:
     """Return the summary as a table."""
-    notes = [*_EXPLANATION, *list_refusals(steps), f"Measured by {footnotes.this_suite()}."]
+    notes = [*_EXPLANATION, *list_refusals(steps), f"Measured by {this_suite()}."]
     texts = summarise_convergence(steps).map(_format_value)
     caption = "Gain after each step" if len(texts) else "Nothing to show"
     return grid.grid_from_frame(caption, texts, CURVE_KEY, notes)

@@ -16,13 +16,21 @@ from itertools import groupby
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Literal
 
+from benchmark.results.significance import Mark
+
 if TYPE_CHECKING:
     import jinja2
     import pandas as pd
     from rich.table import Table
 
 Format = Literal["markdown", "latex", "csv", "html"]
-Mark = Literal["best", "second"]
+_EMPHASIS: Mapping[Mark, Literal["strong", "light"]] = {
+    Mark.best: "strong",
+    Mark.second: "light",
+    Mark.shown: "strong",
+    Mark.near_best: "strong",
+}
+"""How marked cells look: `strong` is bold and `light` italic, in every format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class TableCell:
 
     Attributes:
         text: what is printed.
-        mark: whether it is among the best or the second best of its column.
+        mark: what it is marked for; None for nothing.
         note: a remark on this cell alone; printed once under the table, and referred to by a
             letter.
     """
@@ -39,6 +47,11 @@ class TableCell:
     text: str
     mark: Mark | None = None
     note: str = ""
+
+    @property
+    def emphasis(self) -> str:
+        """How it looks: "strong", "light", or empty for plain."""
+        return _EMPHASIS[self.mark] if self.mark else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +160,7 @@ def grid_to_markdown(grid: Grid) -> str:
     """
     from tabulate import tabulate
 
-    marks = {"best": "**{}**", "second": "*{}*"}
+    marks = {"strong": "**{}**", "light": "*{}*"}
     lines = [
         _format_cells(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines
     ]
@@ -173,7 +186,7 @@ def escape_markdown(text: str) -> str:
 
 def grid_to_latex(grid: Grid) -> str:
     """Return a table as LaTeX that needs booktabs and nothing else."""
-    marks = {"best": r"\textbf{{{}}}", "second": r"\textit{{{}}}"}
+    marks = {"strong": r"\textbf{{{}}}", "light": r"\textit{{{}}}"}
     groups = [
         "".join(
             _latex_line(
@@ -313,7 +326,7 @@ def grid_to_terminal(grid: Grid) -> Table:
     for column in grid.columns:
         justify: Literal["left", "right"] = "left" if column.label else "right"
         made.add_column(escape(_column_heading(column, "\n")), justify=justify, overflow="fold")
-    marks = {"best": "[bold]{}[/bold]", "second": "[italic]{}[/italic]"}
+    marks = {"strong": "[bold]{}[/bold]", "light": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:
             made.add_row(
@@ -336,7 +349,7 @@ def _format_cells(
 ) -> list[str]:
     """Return the cells of a line, escaped, marked, and with the letters of their notes."""
     return [
-        (marks[cell.mark].format(escape(cell.text)) if cell.mark else escape(cell.text))
+        (marks[cell.emphasis].format(escape(cell.text)) if cell.mark else escape(cell.text))
         + (remark.format(letters[cell.note]) if cell.note else "")
         for cell in line
     ]

@@ -16,17 +16,20 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark import apply, imageio, map_scores, noise
+from benchmark import imageio, map_scores, noise
 from benchmark.api import Map, Sample
 from benchmark.files import replace_file
-from benchmark.map_scores import ESTIMATE_CONSTANT, MapRow
+from benchmark.map_scores import ESTIMATE_CONSTANT, NO_MAP, MapRow
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.reports import footnotes, summaries, tables
+from benchmark.reports import tables
 from benchmark.reports.contact_sheet import ByteImage, fit_label, to_byte_image
-from benchmark.reports.summaries import Entry, Summary
+from benchmark.results import notes as result_notes
+from benchmark.results.notes import Note, this_suite
+from benchmark.results.significance import Mark
+from benchmark.results.summaries import Entry, Row, Summary
 from benchmark.stats import mean_interval
 
 if TYPE_CHECKING:
@@ -99,7 +102,7 @@ def write_map_report(
     map_summaries = summarise_maps(rows, methods, data)
     table = folder / {"markdown": "maps.md", "latex": "maps.tex", "csv": "summary.csv"}[form]
     with replace_file(table) as file:
-        file.write(tables.write(map_summaries, form).encode())
+        file.write(tables.format_summaries(map_summaries, form).encode())
     strip = write_map_strip(rows, data, folder, folder / "maps.png")
     return MapReport(map_summaries, table, strip)
 
@@ -165,7 +168,7 @@ class _MapTables:
     ) -> Summary:
         """Return one table; `about` are footnotes of its own."""
         notes: list[str] = []
-        rows: list[summaries.Row] = []
+        rows: list[Row] = []
         for level, block in self._levels():
             level_rows = [
                 self._row(level, method, block, measures, notes) for method in self._methods
@@ -173,7 +176,8 @@ class _MapTables:
             rows += _mark_best(level_rows, measures)
         track = str(self._frame["track"].iloc[0])
         every_note = tuple(dict.fromkeys([*self._provenance(), *about, *notes]))
-        return Summary(self._data.id.label, what, track, dict(measures), tuple(rows), every_note)
+        remarks = tuple(Note("study", text) for text in every_note)
+        return Summary(self._data.id.label, what, track, dict(measures), tuple(rows), remarks)
 
     def signed_bias(self) -> Iterator[str]:
         """Yield, for each level, the mean signed bias of each method that made maps."""
@@ -231,27 +235,27 @@ class _MapTables:
         """Return a row for each picture that has a value in a column."""
         return self._frame[self._frame[column].notna()].drop_duplicates("sample")
 
-    def _levels(self) -> Iterator[tuple[str, pd.DataFrame]]:
+    def _levels(self) -> Iterator[tuple[Noise, pd.DataFrame]]:
         level: Any  # pandas knows no types of keys
         for level, block in self._frame.groupby(_LEVEL):
-            yield footnotes.level(*level), block
+            yield Noise(*level), block
 
     def _row(
         self,
-        level: str,
+        level: Noise,
         method: PlannedMethod,
         block: pd.DataFrame,
         measures: Mapping[str, MeasureCard],
         notes: list[str],
-    ) -> summaries.Row:
+    ) -> Row:
         name = method.id.label
         own_rows = block[block["method"] == name]
         failures = own_rows[own_rows["status"] != "ok"]
         if failures.empty:
             who = f"{name}, noise {level}"
             entries = {key: _mean_entry(own_rows, key, who, notes) for key in measures}
-        elif (own_rows["reason"] == apply.NO_MAP).all():
-            entries = dict.fromkeys(measures, Entry(None, apply.NO_MAP))
+        elif (own_rows["reason"] == NO_MAP).all():
+            entries = dict.fromkeys(measures, Entry(None, NO_MAP))
         else:
             entries = dict.fromkeys(measures, Entry(None, "incomplete"))
             for (status, reason), rows in failures.groupby(["status", "reason"]):
@@ -259,15 +263,15 @@ class _MapTables:
                     f"{name}, noise {level}: {status} on {len(rows)} of {len(own_rows)} pictures "
                     f"({reason})"
                 )
-        title = name + footnotes.marks(method.card)
-        notes += footnotes.explained([title])
-        return summaries.Row(level, name, title, method.card.oracle, entries)
+        title = name + result_notes.title_symbols(method.card)
+        notes += result_notes.explain_symbols([title])
+        return Row(level, name, title, method.card.oracle, entries)
 
     def _provenance(self) -> list[str]:
         data = self._data
         return [
             f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
-            f"{data.fingerprint()}; {footnotes.this_suite()}.",
+            f"{data.fingerprint()}; {this_suite()}.",
             "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers "
             "better, BCa bootstrap from 30 to 1000]; bold: best mean among the methods that saw no "
             "truth, not tested.",
@@ -282,9 +286,9 @@ class _MapTables:
         versions = [f"{method.id.label} {method.version}" for method in self._methods]
         facts.append(f"Versions: {', '.join(versions)}.")
         training = {
-            method.id.label: footnotes.learned_from(method.card) for method in self._methods
+            method.id.label: result_notes.training_source(method.card) for method in self._methods
         }
-        facts += footnotes.training(training)
+        facts += result_notes.training_lines(training)
         facts += self._crop_notes()
         return facts
 
@@ -309,9 +313,7 @@ def _mean_entry(rows: pd.DataFrame, key: str, who: str, notes: list[str]) -> Ent
     return Entry(mean_interval(values)) if values else Entry(None, "not available")
 
 
-def _mark_best(
-    rows: list[summaries.Row], measures: Mapping[str, MeasureCard]
-) -> list[summaries.Row]:
+def _mark_best(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
     """Mark the best mean of each measure among the methods that saw no truth."""
     for key, card in measures.items():
         means = []
@@ -327,7 +329,7 @@ def _mark_best(
             is_best = (
                 not row.oracle and entry.interval is not None and entry.interval.mean == best_mean
             )
-            row.entries[key] = dataclasses.replace(entry, best=is_best)
+            row.entries[key] = dataclasses.replace(entry, mark=Mark.best if is_best else None)
     return rows
 
 
@@ -379,7 +381,7 @@ def write_map_strip(
     lowest_level = min((_noise_level(row) for row in rows), default=None)
     rows_by_sample: dict[str, list[MapRow]] = {}
     for row in rows:
-        if _noise_level(row) == lowest_level and row["reason"] != apply.NO_MAP:
+        if _noise_level(row) == lowest_level and row["reason"] != NO_MAP:
             rows_by_sample.setdefault(str(row["sample"]), []).append(row)
     lines: list[_StripLine] = []
     for sample_rows in rows_by_sample.values():

@@ -24,8 +24,9 @@ from benchmark.psf_study import (
     PsfModel,
     PsfStudy,
 )
-from benchmark.reports import footnotes, grid
+from benchmark.reports import grid
 from benchmark.reports.grid import Grid
+from benchmark.results.notes import this_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,7 +246,7 @@ _NOTES: Final = (
 
 
 def _psf_grids(study: PsfStudy) -> list[Grid]:
-    notes = [*_NOTES, f"Measured by {footnotes.this_suite()}."]
+    notes = [*_NOTES, f"Measured by {this_suite()}."]
     apertures = aperture_table(study.rows)
     aperture_title = "Ideal apertures: relative L2 error by blur size (sigma of the aperture, px)"
     if not groups_of_kind(study.rows, "measured"):

@@ -6,24 +6,24 @@ track of its own needs the methods to run again; its columns stand beside, named
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
-from benchmark.reports import runs, tables
-from benchmark.reports.grid import Grid, TableCell, grid_from_texts
-from benchmark.reports.grid import TableColumn as Head
-from benchmark.reports.selection import Column, Ground
-from benchmark.store import Store
+from benchmark.reports import live
+from benchmark.reports.grid import Grid, TableCell, TableColumn, grid_from_texts
+from benchmark.reports.tables import measure_heading
+from benchmark.results import Results, choices
+from benchmark.results.notes import note_texts
+from benchmark.results.selection import ScoreColumn, Selection
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def grids(
-    stores: Sequence[Store],
+def build_ruler_grids(
+    results: Results,
     *,
     dataset: str | None = None,
     noise: str | None = None,
@@ -35,7 +35,7 @@ def grids(
     Methods that saw the truth or the noise level are not ranked.
 
     Args:
-        stores: the runs; of what several hold, the last one's counts.
+        results: the runs.
         dataset: id; None for the only one that the runs hold.
         noise: level as tables print it; None for the lowest.
         track: the input track whose outputs are "the same"; None for the one with most protocols.
@@ -44,135 +44,131 @@ def grids(
         UsageError: something that the runs do not hold, or no quantity with two rulers and two
             methods.
     """
-    ground = Ground(stores, dataset, noise)
-    outputs = _outputs(ground, track)
-    hints = _hints(ground, outputs)
-    families = _families(ground, outputs)
-    place = f"{ground.dataset}, noise {ground.level}"
-    made: list[Grid] = []
-    for quantity, columns in families.items():
-        if means := _means(ground, columns):
-            made += [
-                _ranking(
-                    ground, means, f"{quantity}: other rulers for the same outputs, {place}", hints
-                ),
-                _agreement(ground, means, f"Kendall's τ between rulers of {quantity}, {place}"),
-            ]
-    if not made:
+    selection = results.select(dataset, noise)
+    reference_track = _choose_track(selection, track)
+    hints = _hint_more_rulers(selection, reference_track)
+    columns_by_quantity = _group_columns(selection, reference_track)
+    place = f"{selection.dataset}, noise {selection.level}"
+    grids: list[Grid] = []
+    for quantity, columns in columns_by_quantity.items():
+        means = _mean_scores(selection, columns)
+        if means is not None:
+            caption = f"{quantity}: other rulers for the same outputs, {place}"
+            grids.append(_ruler_ranking(selection, means, caption, hints))
+            caption = f"Kendall's τ between rulers of {quantity}, {place}"
+            grids.append(_ruler_agreement(selection, means, caption))
+    if not grids:
         raise UsageError(
-            f"{place}, track {outputs}: no quantity is measured by two rulers on two methods. "
-            f"{' '.join(hints)}"
+            f"{place}, track {reference_track}: no quantity is measured by two rulers on two "
+            f"methods. {' '.join(hints)}"
         )
-    if means := _means(ground, [columns[0] for columns in families.values()]):
-        made.append(_agreement(ground, means, f"Kendall's τ between quantities, {place}"))
-    return made
+    means = _mean_scores(selection, [columns[0] for columns in columns_by_quantity.values()])
+    if means is not None:
+        caption = f"Kendall's τ between quantities, {place}"
+        grids.append(_ruler_agreement(selection, means, caption))
+    return grids
 
 
-def _outputs(ground: Ground, asked: str | None) -> str:
-    protocols = [(name, track) for name in ground.protocols() for track in ground.tracks(name)]
-    tracks = [track for _, track in protocols]
+def _choose_track(selection: Selection, wanted: str | None) -> str:
+    tracks: list[str] = []
+    for protocol in selection.protocols():
+        tracks += selection.tracks(protocol)
     if not tracks:
         raise UsageError(
-            f"{ground.dataset}, noise {ground.level}: nothing is scored; use `score` on the run "
-            f"first"
+            f"{selection.dataset}, noise {selection.level}: nothing is scored; use `score` on the "
+            "run first"
         )
-    return runs.chosen("track", asked or max(tracks, key=tracks.count), tracks)
+    most_used = max(tracks, key=tracks.count)
+    return choices.choose_one("track", wanted or most_used, tracks)
 
 
-def _hints(ground: Ground, outputs: str) -> list[str]:
+def _hint_more_rulers(selection: Selection, track: str) -> list[str]:
     """Return how to have more rulers, if the outputs are measured under one protocol only."""
-    if sum(outputs in ground.tracks(name) for name in ground.protocols()) > 1:
+    scored = selection.protocols()
+    if sum(track in selection.tracks(name) for name in scored) > 1:
         return []
-    unused = {name: tracks for name, tracks in _registered() if name not in ground.protocols()}
-    same = ",".join(name for name, tracks in unused.items() if outputs in tracks)
-    others = ",".join(name for name, tracks in unused.items() if outputs not in tracks)
-    return [
-        *(
-            [f"More rulers for the same outputs: python -m benchmark score RUN --protocol {same}"]
-            if same
-            else []
-        ),
-        *(
-            [
-                f"With other inputs, so other outputs: python -m benchmark run ... --protocol "
-                f"{others}"
-            ]
-            if others
-            else []
-        ),
-    ]
+    registered = live.registered_tracks()
+    unused = {name: tracks for name, tracks in registered.items() if name not in scored}
+    same = [name for name, tracks in unused.items() if track in tracks]
+    others = [name for name, tracks in unused.items() if track not in tracks]
+    hints = []
+    if same:
+        command = f"python -m benchmark score RUN --protocol {','.join(same)}"
+        hints.append(f"More rulers for the same outputs: {command}")
+    if others:
+        command = f"python -m benchmark run ... --protocol {','.join(others)}"
+        hints.append(f"With other inputs, so other outputs: {command}")
+    return hints
 
 
-def _registered() -> Iterator[tuple[str, list[str]]]:
-    """Yield every protocol that can be loaded, with its input tracks."""
-    from benchmark.registry import PROTOCOLS
-
-    for name in PROTOCOLS.names():
-        with contextlib.suppress(UsageError):
-            yield name, [track.id for track in PROTOCOLS.get(name).tracks]
-
-
-def _families(ground: Ground, outputs: str) -> dict[str, list[Column]]:
+def _group_columns(selection: Selection, reference_track: str) -> dict[str, list[ScoreColumn]]:
     """Return quantity -> the columns that have scores of it, those of the same outputs first, one
     of them at least.
     """
-    columns = [
-        Column(protocol, track, measure)
-        for protocol in ground.protocols()
-        for track in ground.tracks(protocol)
-        for measure in ground.measures(protocol)
-    ]
-    found: dict[str, list[Column]] = {}
-    for column in sorted(columns, key=lambda column: column.track != outputs):
-        if ground.scored(column):
-            found.setdefault(ground.card(column).quantity, []).append(column)
-    return {quantity: some for quantity, some in found.items() if some[0].track == outputs}
+    columns = [column for column in _all_columns(selection) if selection.scored_methods(column)]
+    columns.sort(key=lambda column: column.track != reference_track)
+    groups: dict[str, list[ScoreColumn]] = {}
+    for column in columns:
+        groups.setdefault(selection.card(column).quantity, []).append(column)
+    return {
+        quantity: group for quantity, group in groups.items() if group[0].track == reference_track
+    }
 
 
-class _Means(NamedTuple):
+def _all_columns(selection: Selection) -> Iterator[ScoreColumn]:
+    for protocol in selection.protocols():
+        for track in selection.tracks(protocol):
+            for measure in selection.measures(protocol):
+                yield ScoreColumn(protocol, track, measure)
+
+
+class _RulerMeans(NamedTuple):
     """Means over the same pictures: column -> method -> mean, and what must be said about them."""
 
-    values: dict[Column, pd.Series[float]]
+    values: dict[ScoreColumn, pd.Series[float]]
     notes: list[str]
 
 
-def _means(ground: Ground, columns: Sequence[Column]) -> _Means | None:
+def _mean_scores(selection: Selection, columns: Sequence[ScoreColumn]) -> _RulerMeans | None:
     """Return what the rulers measure, of the methods that compete in the first column; None if
     there is no choice.
     """
-    first, others = ground.competitors(columns[0])
-    wanted = {
-        column: [name for name in first if name in ground.scored(column)] for column in columns
-    }
-    wanted = {column: methods for column, methods in wanted.items() if len(methods) > 1}
-    shared = ground.shared(wanted)
-    if len(wanted) < 2 or not shared.pictures:
+    competing, remarks = selection.competitors(columns[0])
+    wanted: dict[ScoreColumn, list[str]] = {}
+    for column in columns:
+        scored = selection.scored_methods(column)
+        methods = [name for name in competing if name in scored]
+        if len(methods) > 1:
+            wanted[column] = methods
+    common = selection.common_scores(wanted)
+    if len(wanted) < 2 or not common.pictures:
         return None
-    notes = [*others, *shared.left_out, *ground.about(list(wanted), first, shared.pictures)]
-    return _Means({column: values.mean() for column, values in shared.values.items()}, notes)
+    facts = selection.describe(list(wanted), competing, common.pictures)
+    means = {column: values.mean() for column, values in common.values.items()}
+    return _RulerMeans(means, note_texts([*remarks, *common.left_out, *facts]))
 
 
 # Tables
 # --------------------------------------------------------------------------------------------------
 
 
-def _ranking(ground: Ground, means: _Means, caption: str, hints: Sequence[str]) -> Grid:
+def _ruler_ranking(
+    selection: Selection, means: _RulerMeans, caption: str, hints: Sequence[str]
+) -> Grid:
     """Return the mean and the rank of every method under every ruler."""
     reference, first = next(iter(means.values.items()))
-    methods = _ranks(ground, reference, first).sort_values(kind="stable").index
-    cells = {
-        column: _cells(ground, column, values, reference, first)
+    methods = _rank_means(selection, reference, first).sort_values(kind="stable").index
+    cells = [
+        _ranked_cells(selection, column, values, reference, first)
         for column, values in means.values.items()
-    }
+    ]
     absent = TableCell("–", note="Not scored by this ruler, or not run through its track.")
-    lines = tuple(
-        (TableCell(name), *(column.get(name, absent) for column in cells.values()))
-        for name in methods
-    )
+    lines = [(TableCell(name), *_cells_of_line(name, cells, absent)) for name in methods]
+    heads = [_ruler_head(selection, column, reference) for column in means.values]
     return Grid(
         caption,
-        (Head("method", label=True), *(_head(ground, c, reference) for c in means.values)),
-        (lines,),
+        (TableColumn("method", label=True), *heads),
+        (tuple(lines),),
         (
             'Mean over pictures, in brackets the rank; "2, not 1": the first column ranks the '
             "method first of the same "
@@ -183,58 +179,73 @@ def _ranking(ground: Ground, means: _Means, caption: str, hints: Sequence[str]) 
     )
 
 
-def _cells(
-    ground: Ground,
-    column: Column,
-    values: pd.Series[float],
-    reference: Column,
-    first: pd.Series[float],
+def _cells_of_line(
+    name: str, columns: Sequence[Mapping[str, TableCell]], absent: TableCell
+) -> list[TableCell]:
+    return [column.get(name, absent) for column in columns]
+
+
+def _ranked_cells(
+    selection: Selection,
+    column: ScoreColumn,
+    means: pd.Series[float],
+    reference: ScoreColumn,
+    reference_means: pd.Series[float],
 ) -> dict[str, TableCell]:
     """Return method -> cell of a column."""
-    digits = ground.card(column).digits + 1
-    ranks = _ranks(ground, column, values).to_dict()
-    before = _ranks(ground, reference, first[values.index]).to_dict()
-    return {
-        str(name): TableCell(f"{value:.{digits}f} ({_change(int(ranks[name]), int(before[name]))})")
-        for name, value in values.to_dict().items()
-    }
+    digits = selection.card(column).digits + 1
+    ranks = _rank_means(selection, column, means).to_dict()
+    before = _rank_means(selection, reference, reference_means[means.index]).to_dict()
+    cells = {}
+    for name, mean in means.to_dict().items():
+        rank = _format_rank(int(ranks[name]), int(before[name]))
+        cells[str(name)] = TableCell(f"{mean:.{digits}f} ({rank})")
+    return cells
 
 
-def _change(rank: int, before: int) -> str:
+def _format_rank(rank: int, before: int) -> str:
     return str(rank) if rank == before else f"{rank}, not {before}"
 
 
-def _agreement(ground: Ground, means: _Means, caption: str) -> Grid:
+def _ruler_agreement(selection: Selection, means: _RulerMeans, caption: str) -> Grid:
     """Return Kendall's tau between the rankings of every two columns."""
-    names = [f"{c.protocol} ({c.track}), {ground.card(c).title}" for c in means.values]
-    lines = [
-        [name, *(_tau(ground, (column, values), other) for other in means.values.items())]
-        for name, (column, values) in zip(names, means.values.items(), strict=True)
-    ]
+    ranks: dict[str, pd.Series[float]] = {}
+    for column, values in means.values.items():
+        name = f"{column.protocol} ({column.track}), {selection.card(column).title}"
+        ranks[name] = _oriented(selection, column, values)
+    lines = []
+    for name, own in ranks.items():
+        lines.append([name, *(_kendall_tau(own, other) for other in ranks.values())])
     about = "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
-    return grid_from_texts(
-        caption, (Head("ruler", label=True), *map(Head, names)), lines, (about, *means.notes)
-    )
+    columns = (TableColumn("ruler", label=True), *map(TableColumn, ranks))
+    return grid_from_texts(caption, columns, lines, (about, *means.notes))
 
 
-def _tau(
-    ground: Ground, a: tuple[Column, pd.Series[float]], b: tuple[Column, pd.Series[float]]
-) -> str:
+def _kendall_tau(a: pd.Series[float], b: pd.Series[float]) -> str:
     from scipy import stats
 
-    methods = a[1].index.intersection(b[1].index)
-    ranks = [_ranks(ground, column, values[methods]) for column, values in (a, b)]
-    tau = stats.kendalltau(*ranks).statistic if len(methods) > 1 else math.nan
+    methods = a.index.intersection(b.index)
+    if len(methods) < 2:
+        return "–"
+    tau = stats.kendalltau(a[methods].rank(method="min"), b[methods].rank(method="min")).statistic
     return "–" if math.isnan(tau) else f"{tau:z.2f}"
 
 
-def _ranks(ground: Ground, column: Column, means: pd.Series[float]) -> pd.Series[float]:
+def _oriented(
+    selection: Selection, column: ScoreColumn, means: pd.Series[float]
+) -> pd.Series[float]:
+    """Return means so that the least is the best."""
+    return -means if selection.card(column).higher_is_better else means
+
+
+def _rank_means(
+    selection: Selection, column: ScoreColumn, means: pd.Series[float]
+) -> pd.Series[float]:
     """Return method -> rank, 1 for the best; equal means share the better rank."""
-    return means.rank(method="min", ascending=not ground.card(column).higher_is_better)
+    return _oriented(selection, column, means).rank(method="min")
 
 
-def _head(ground: Ground, column: Column, reference: Column) -> Head:
+def _ruler_head(selection: Selection, column: ScoreColumn, reference: ScoreColumn) -> TableColumn:
     kind = "same outputs" if column.track == reference.track else "other outputs"
-    return Head(
-        f"{column.protocol}, {tables.heading(ground.card(column))}", f"{kind} ({column.track})"
-    )
+    title = f"{column.protocol}, {measure_heading(selection.card(column))}"
+    return TableColumn(title, f"{kind} ({column.track})")

@@ -26,7 +26,7 @@ from benchmark.cli.reporting import (
     RunsArgument,
     TablesFormatOption,
     emit_text,
-    open_runs,
+    folder_beside,
 )
 from benchmark.run_layout import default_results_folder
 
@@ -105,15 +105,16 @@ def compare_command(
     rank several.
     """
     from benchmark.reports import compare as comparison
+    from benchmark.results import read_results
 
-    methods, runs = comparison.split(names or [])
+    methods, runs = comparison.split_names(names or [])
     if every and methods:
         raise UsageError(f"--all compares every method; leave out {', '.join(methods)}, or --all")
     if not runs and dataset is None:
         raise UsageError(
             "name the folder of a run, or --dataset, whose run is looked for where `run` writes it"
         )
-    question = comparison.Asked(
+    question = comparison.Question(
         methods=None if every else methods,
         dataset=dataset,
         noise=noise,
@@ -121,13 +122,13 @@ def compare_command(
         track=track,
         measure=measure,
     )
-    with open_runs(runs or [default_results_folder(str(dataset))]) as stores:
-        answer = comparison.answer(stores, question)
+    results = read_results(*(runs or [default_results_folder(str(dataset))]))
+    answer = comparison.answer_question(results, question)
     if form is ComparisonFormat.terminal:
         _print_answer(answer, pictures)
     else:
         style: Literal["csv", "markdown"] = "csv" if form is ComparisonFormat.csv else "markdown"
-        emit_text(comparison.write(answer, style, pictures=pictures), out)
+        emit_text(comparison.format_answer(answer, style, pictures=pictures), out)
 
 
 def _print_answer(answer: Answer, pictures: bool) -> None:
@@ -135,7 +136,7 @@ def _print_answer(answer: Answer, pictures: bool) -> None:
 
     console.print_line(answer.verdict)
     notes: list[str] = []
-    for table in answer.shown(pictures):
+    for table in answer.all_grids(pictures):
         console.wide_console().print(grid.grid_to_terminal(table))
         notes += table.notes
     for note in dict.fromkeys(notes):
@@ -164,10 +165,11 @@ def rulers_command(
     """
     from benchmark.reports import grid
     from benchmark.reports import rulers as rankings
+    from benchmark.results import read_results
 
-    with open_runs(runs) as stores:
-        grids = rankings.grids(stores, dataset=dataset, noise=noise, track=track)
-        emit_text(grid.format_grids(grids, form.value), out)
+    results = read_results(*runs)
+    grids = rankings.build_ruler_grids(results, dataset=dataset, noise=noise, track=track)
+    emit_text(grid.format_grids(grids, form.value), out)
 
 
 FigureOption = Annotated[
@@ -220,16 +222,17 @@ def figures_command(
     """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""
     prepare(plugin, None)
     from benchmark.reports.figures import figure_set
-    from benchmark.reports.figures.figure_data import Wanted
+    from benchmark.reports.figures.figure_data import FigureOptions
+    from benchmark.results import read_results
     from benchmark.spec import parse_ids
 
     ids = []
     if methods:
         ids = [str(spec) for spec in parse_ids(methods)]
-    selection = Wanted(dataset, protocol, ids, sample or [], data, cost, psf)
-    folder = out or folders[-1] / "figures"
-    with open_runs(folders) as stores:
-        outcomes = figure_set.write_figures(stores, folder, split_names(figure), selection)
+    options = FigureOptions(dataset, protocol, ids, sample or [], data, cost, psf)
+    folder = out or folder_beside(folders[-1], "figures")
+    results = read_results(*folders)
+    outcomes = figure_set.write_figures(results, folder, split_names(figure), options)
     for outcome in outcomes:
         console.print_line(outcome)
     raise typer.Exit(0 if any(outcome.files for outcome in outcomes) else 1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from benchmark.cli.app import app
 from benchmark.cli.options import RunArgument, split_names
 
 if TYPE_CHECKING:
-    from benchmark.store import Store
+    from benchmark.results import Results
 
 PANEL = "Report"
 
@@ -45,7 +44,10 @@ class PaperTableNumber(enum.StrEnum):
 
 RunsArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN...", help="Folders that `run` wrote; the last one decides."),
+    typer.Argument(
+        metavar="RUN...",
+        help="Folders that `run` wrote, or files of `export`; the last one decides.",
+    ),
 ]
 
 
@@ -115,23 +117,23 @@ def report_command(
         raise UsageError(
             "--cost: only the paper's tables have costs; add --table, or use `cost` alone"
         )
-    from benchmark.reports import runs
+    from benchmark.results import choices, read_results
 
-    with open_runs(folders) as stores:
-        if dataset:
-            dataset = runs.dataset(stores, dataset)
-        if table:
-            emit_text(_format_paper_tables(stores, table, form, dataset, protocols, cost), out)
-        elif form is ReportFormat.html:
-            _write_page(stores, out or folders[-1] / "page", dataset, protocols, data)
-        else:
-            emit_text(_format_summaries(stores, form, dataset, protocols), out)
-        if figures is not None:
-            _draw_all_figures(stores, figures, dataset, protocols, data, cost)
+    results = read_results(*folders)
+    if dataset:
+        dataset = choices.choose_dataset(dataset, results.datasets)
+    if table:
+        emit_text(_format_paper_tables(results, table, form, dataset, protocols, cost), out)
+    elif form is ReportFormat.html:
+        _write_page(results, out or folder_beside(folders[-1], "page"), dataset, protocols, data)
+    else:
+        emit_text(_format_summaries(results, form, dataset, protocols), out)
+    if figures is not None:
+        _draw_all_figures(results, figures, dataset, protocols, data, cost)
 
 
 def _format_paper_tables(
-    stores: Sequence[Store],
+    results: Results,
     numbers: Sequence[PaperTableNumber],
     form: ReportFormat,
     dataset: str | None,
@@ -141,7 +143,7 @@ def _format_paper_tables(
     from benchmark.reports import paper
 
     tables = paper.tables(
-        stores,
+        results,
         _list_paper_tables(numbers),
         dataset=dataset,
         protocols=protocols,
@@ -160,7 +162,7 @@ def _list_paper_tables(numbers: Sequence[PaperTableNumber]) -> list[str]:
 
 
 def _write_page(
-    stores: Sequence[Store],
+    results: Results,
     folder: Path,
     dataset: str | None,
     protocols: Sequence[str],
@@ -172,20 +174,20 @@ def _write_page(
         )
     from benchmark.reports import page
 
-    index = page.write_comparison_page(stores, folder, dataset, data=data)
+    index = page.write_comparison_page(results, folder, dataset, data=data)
     console.print_note(f"written: {index}")
 
 
 def _format_summaries(
-    stores: Sequence[Store], form: ReportFormat, dataset: str | None, protocols: Sequence[str]
+    results: Results, form: ReportFormat, dataset: str | None, protocols: Sequence[str]
 ) -> str:
-    from benchmark.reports import summaries, tables
+    from benchmark.reports import tables
 
-    return tables.write(summaries.summaries(stores, protocols, dataset), form.value)
+    return tables.format_summaries(results.summaries(protocols, dataset), form.value)
 
 
 def _draw_all_figures(
-    stores: Sequence[Store],
+    results: Results,
     folder: Path,
     dataset: str | None,
     protocols: Sequence[str],
@@ -193,11 +195,11 @@ def _draw_all_figures(
     cost: Path | None,
 ) -> None:
     from benchmark.reports.figures import figure_set
-    from benchmark.reports.figures.figure_data import Wanted
+    from benchmark.reports.figures.figure_data import FigureOptions
 
     protocol = protocols[0] if protocols else None
-    selection = Wanted(dataset, protocol, root=data or Path("data"), cost=cost)
-    for outcome in figure_set.write_figures(stores, folder, ["all"], selection):
+    options = FigureOptions(dataset, protocol, root=data or Path("data"), cost=cost)
+    for outcome in figure_set.write_figures(results, folder, ["all"], options):
         console.print_note(str(outcome))
 
 
@@ -207,26 +209,21 @@ def export_command(
     out: ExportFileOption,
 ) -> None:
     """Write every score of a run with its provenance, for sharing or for your own statistics."""
-    from benchmark.reports import summaries
+    from benchmark.results.exports import check_suffix, export_scores, write_export
     from benchmark.store import Store
 
-    writers = {".csv": "to_csv", ".parquet": "to_parquet"}
-    if out.suffix not in writers:
-        raise UsageError(f"--out {out}: the ending decides the format; use .csv or .parquet")
+    check_suffix(out)
     with Store(run) as store:
-        frame = summaries.export(store)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    getattr(frame, writers[out.suffix])(out, index=False)
+        frame = export_scores(store)
+    write_export(frame, out)
     console.print_note(f"{len(frame)} rows -> {out}")
 
 
-@contextlib.contextmanager
-def open_runs(runs: Sequence[Path]) -> Iterator[list[Store]]:
-    """Open the runs in these folders, each once."""
-    from benchmark.store import Store
-
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Store(run)) for run in dict.fromkeys(runs)]
+def folder_beside(run: Path, name: str) -> Path:
+    """Return where something made of a run goes by default: into its folder, or beside an exported
+    file.
+    """
+    return (run if run.is_dir() else run.parent) / name
 
 
 def emit_text(text: str, out: Path | None) -> None:

@@ -130,19 +130,20 @@ def score_command(
 
 def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
     """Print the tables that a command asked for; write the report of the whole run beside it."""
-    from benchmark.reports import overview, summaries, tables
+    from benchmark.reports import overview, tables
+    from benchmark.results import results_of
     from benchmark.store import Store
 
     with Store(folder) as store:
-        everything = summaries.summaries(store)
+        everything = results_of(store).summaries()
         picture = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in everything:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
-            console.wide_console().print(tables.terminal(summary))
+            console.wide_console().print(tables.summary_to_terminal(summary))
             for line in summary.footnotes:
                 console.print_line(line)
     report = folder / "report.md"
-    report.write_text(tables.write(everything, "markdown"), encoding="utf-8")
+    report.write_text(tables.format_summaries(everything, "markdown"), encoding="utf-8")
     console.print_line(f"\nreport: {report}")
     if picture is not None:
         console.print_line(f"pictures: {picture}, all of them in {folder / 'pictures'}")

@@ -85,7 +85,7 @@ def maps_command(
     )
     report = maps.write_map_report(rows, method_plan, selection, folder, form=form.value)
     for summary in report.summaries:
-        console.wide_console().print(tables.terminal(summary))
+        console.wide_console().print(tables.summary_to_terminal(summary))
         for line in summary.footnotes:
             console.print_line(line)
     every_map = folder / map_scores.MAPS_CSV

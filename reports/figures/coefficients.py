@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import Map, Method, Mixture, Sample, Unavailable
-from benchmark.apply import Skip, describe_error, prepare_method
-from benchmark.metrics.tracks import Track
+from benchmark.api import Map, Mixture, Sample, Unavailable
 from benchmark.optics import gkm
-from benchmark.registry import METHODS, create
+from benchmark.reports import live
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source, drawn_by
+from benchmark.reports.figures.figure_data import FigureData, name_drawing_suite
 from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ class _NamedMixture(NamedTuple):
     note: str
 
 
-def draw_coefficients_figure(source: Source) -> CaptionedFigure:
+def draw_coefficients_figure(data: FigureData) -> CaptionedFigure:
     """Draw the coefficient maps of every method that has a mixture, for one picture without added
     noise.
 
@@ -43,19 +41,19 @@ def draw_coefficients_figure(source: Source) -> CaptionedFigure:
         Unavailable: if no method of the runs has one, with the reasons of those that might have; if
             the data set is not there.
     """
-    name = source.samples[0]
-    sample = source.load(source.adapter(), name)
+    name = data.samples[0]
+    sample = data.read_sample(data.open_dataset(), name)
     reasons: list[str] = []
-    method_mixtures = list(_method_mixtures(source, sample, reasons))
+    method_mixtures = list(_method_mixtures(data, sample, reasons))
     if not method_mixtures:
         raise Unavailable(
             "; ".join(reasons) or "no method of the runs mixes Gaussian kernels (GKMNet does)"
         )
     mixtures = [*_true_mixture(sample), *method_mixtures]
     titles = {mixture.title for mixture in method_mixtures}
-    methods = [method for method in source.methods if source.title(method) in titles]
+    methods = [method for method in data.methods if data.title(method) in titles]
     caption = [
-        f"Mixing coefficients for {name} of {source.dataset}, no noise added. Above: the picture, "
+        f"Mixing coefficients for {name} of {data.dataset}, no noise added. Above: the picture, "
         "its true blur where it is known, and the effective sigma, the mean of the kernels' "
         "nominal sigmas weighted by |beta|. Below: gamma of eq. (7) of GKMNet's paper, by the "
         "kernels' sigmas (px): gamma = 1 - beta for the delta (0 px), -beta for the others, so "
@@ -64,7 +62,7 @@ def draw_coefficients_figure(source: Source) -> CaptionedFigure:
     ]
     caption += [f"{mixture.title}: {mixture.note}." for mixture in mixtures]
     caption += [f"Not shown: {reason}." for reason in reasons]
-    caption += [*source.about([name], methods), drawn_by()]
+    caption += [*data.describe([name], methods), name_drawing_suite()]
     return CaptionedFigure(_layout_coefficients(sample, mixtures), caption)
 
 
@@ -97,27 +95,13 @@ def _true_mixture(sample: Sample) -> Iterator[_NamedMixture]:
         )
 
 
-def _method_mixtures(source: Source, sample: Sample, reasons: list[str]) -> Iterator[_NamedMixture]:
+def _method_mixtures(
+    data: FigureData, sample: Sample, reasons: list[str]
+) -> Iterator[_NamedMixture]:
     """Yield the mixture of each method; why one that might have some has none goes to `reasons`."""
-    for name in source.methods:
-        try:
-            method = create(METHODS, name)[0]
-            if type(method).mixture is not Method.mixture:
-                yield _mixture_of_method(source, sample, name, method)
-        except Skip as skip:
-            reasons.append(f"{name}: {skip.reason}")
-        except Exception as error:  # a plug-in may raise anything; the others are drawn
-            reasons.append(f"{name}: {describe_error(error)}")
-
-
-def _mixture_of_method(source: Source, sample: Sample, name: str, method: Method) -> _NamedMixture:
-    """Return the mixture of a method; raises Skip if it has none for this sample."""
-    prepared = prepare_method(method, "cpu")
-    observation = prepared.observe(sample, track=Track.parse(source.track))
-    mixture = prepared.mixture(observation)
-    weights = method.weights_hash()
-    note = f"weights SHA-256 {weights}" if weights else "without weights"
-    return _NamedMixture(source.title(name), mixture, note)
+    for estimate in live.estimate_mixtures(data.methods, sample, data.track, reasons):
+        note = f"weights SHA-256 {estimate.weights}" if estimate.weights else "without weights"
+        yield _NamedMixture(data.title(estimate.method), estimate.mixture, note)
 
 
 def _layout_coefficients(sample: Sample, mixtures: Sequence[_NamedMixture]) -> Figure:

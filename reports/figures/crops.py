@@ -11,10 +11,11 @@ import numpy as np
 
 from benchmark.api import Picture, Unavailable
 from benchmark.metrics.psnr import Psnr
+from benchmark.noise import Noise
 from benchmark.reports import crops
 from benchmark.reports.crops import CropWindow, SamplePictures
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source
+from benchmark.reports.figures.figure_data import FigureData
 from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
@@ -43,19 +44,19 @@ class _CropBlock(NamedTuple):
     window: CropWindow
 
 
-def draw_crops_figure(source: Source) -> CaptionedFigure:
+def draw_crops_figure(data: FigureData) -> CaptionedFigure:
     """Draw the first pictures of the runs (or those asked for) at the lowest noise level, a block
     of crops for each.
 
     Raises:
         Unavailable: if the runs kept no pictures.
     """
-    level = source.levels[0]
-    blocks = list(_crop_blocks(source, level))
+    level = data.levels[0]
+    blocks = list(_crop_blocks(data, level))
     if not blocks:
         raise Unavailable("the pictures of the runs are no longer there; run again")
     caption = [
-        f"Crops of {source.dataset} at noise {level}, at the box in the whole view, which "
+        f"Crops of {data.dataset} at noise {level}, at the box in the whole view, which "
         f"shows the input."
     ]
     has_target = [block.pictures.target is not None for block in blocks]
@@ -64,10 +65,10 @@ def draw_crops_figure(source: Source) -> CaptionedFigure:
     if not all(has_target):
         caption.append(_WITHOUT_TARGET)
     samples = [block.sample for block in blocks]
-    choice = "chosen by hand" if source.wanted.samples else "the first of the runs"
+    choice = "chosen by hand" if data.options.samples else "the first of the runs"
     caption.append(f"Pictures: {', '.join(samples)} ({choice}).")
-    caption += source.about(samples)
-    return CaptionedFigure(_layout_crops(source, blocks), caption)
+    caption += data.describe(samples)
+    return CaptionedFigure(_layout_crops(data, blocks), caption)
 
 
 _WITH_TARGET = (
@@ -80,9 +81,9 @@ _WITHOUT_TARGET = (
 )
 
 
-def _crop_blocks(source: Source, level: str) -> Iterator[_CropBlock]:
-    most = len(source.wanted.samples) or _PICTURES
-    for sample, outputs in list(source.kept(level).items())[:most]:
+def _crop_blocks(data: FigureData, level: Noise) -> Iterator[_CropBlock]:
+    most = len(data.options.samples) or _PICTURES
+    for sample, outputs in list(data.outputs(level).items())[:most]:
         pictures = crops.read_sample_pictures(outputs)
         if pictures is not None:
             side = min(_LARGEST, round(_SHARE * min(pictures.input.shape[:2])))
@@ -90,7 +91,7 @@ def _crop_blocks(source: Source, level: str) -> Iterator[_CropBlock]:
             yield _CropBlock(sample, pictures, window)
 
 
-def _layout_crops(source: Source, blocks: Sequence[_CropBlock]) -> Figure:
+def _layout_crops(data: FigureData, blocks: Sequence[_CropBlock]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -108,7 +109,7 @@ def _layout_crops(source: Source, blocks: Sequence[_CropBlock]) -> Figure:
             line, column = divmod(index, across)
             axes = figure.add_subplot(grid[top + line, 1 + column])
             _show_picture(axes, block.window.of(picture))
-            title = name if name == "target" else source.title(name)
+            title = name if name == "target" else data.title(name)
             _set_crop_title(axes, title, side)
             if block.pictures.target is not None and name != "target":
                 psnr = _format_crop_psnr(picture, block.pictures.target, block.window)

@@ -1,4 +1,4 @@
-"""Runs narrowed to what one figure may show: one data set through one input track under one
+"""Results narrowed to what one figure may show: one data set through one input track under one
 protocol.
 """
 
@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark.api import DataError, Dataset, Sample, Unavailable
-from benchmark.cells import Cell, combine_fingerprints
-from benchmark.metrics.protocol_cards import ProtocolCard
-from benchmark.metrics.tracks import Track
-from benchmark.registry import DATASETS, create
-from benchmark.reports import footnotes, runs, summaries
+from benchmark.api import Dataset, Sample, Unavailable
+from benchmark.cells import Cell
+from benchmark.noise import Noise
+from benchmark.reports import live
 from benchmark.reports.figures import style
-from benchmark.store import Store
+from benchmark.results import Results, choices, notes
+from benchmark.results.notes import note_texts
+from benchmark.results.selection import cell_of_row
+from benchmark.results.summaries import Row, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person asked for.
+class FigureOptions:
+    """What a person wants to see.
 
     Attributes:
         dataset: id or registered name; None for the only one that the runs hold.
@@ -45,9 +46,9 @@ class Wanted:
     psf: Path = Path("results/psf")
 
 
-class Kept(NamedTuple):
-    """An output that a run kept: the folder of the run, the cell, the path of the output inside the
-    folder.
+class StoredOutput(NamedTuple):
+    """An output that a run stored: the folder of the run, the cell, the path of the output inside
+    the folder.
     """
 
     folder: Path
@@ -55,7 +56,7 @@ class Kept(NamedTuple):
     output: str
 
 
-class Comparable(NamedTuple):
+class ComparableScores(NamedTuple):
     """Scores of one measure that may be compared.
 
     Attributes:
@@ -68,62 +69,57 @@ class Comparable(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Source:
-    """One or more runs as one. What more than one of them holds is taken from the one named last.
+class FigureData:
+    """What the figures of some results show.
 
     Attributes:
-        wanted: what was asked for.
-        folders: of the runs.
+        options: what is wanted.
+        results: the runs.
         dataset, protocol, track: ids of what is shown.
         methods: ids, `input` first, then families, oracles last.
-        levels: noise levels as texts, ascending.
+        levels: noise levels, ascending.
         samples: ids of the pictures, in order.
-        measures: measure key -> card (title, unit, direction, digits) of the protocol.
+        measures: measure key -> card of the protocol.
         looks: method -> how it is drawn; the same in all figures of these runs, whichever methods
             are shown.
     """
 
-    def __init__(self, stores: Sequence[Store], wanted: Wanted) -> None:
-        """Read the runs.
+    def __init__(self, results: Results, options: FigureOptions) -> None:
+        """Narrow results down.
 
         Raises:
             UsageError: runs without cells; a data set, protocol, method or picture that they do not
                 hold; several data sets and none chosen.
         """
-        self.wanted, self._stores = wanted, stores
-        self.folders = [store.folder for store in stores]
-        frame = summaries.current(summaries.scores(stores))
-        held = sorted(frame["dataset"].unique())
-        asked = runs.dataset(stores, wanted.dataset) if wanted.dataset else None
-        self.dataset = runs.chosen("data set", asked, held, "--dataset")
-        frame = frame[frame["dataset"] == self.dataset]
-        known = sorted(frame["protocol"].dropna().unique())
-        usual = runs.PREFERRED if runs.PREFERRED in known else None
-        self.protocol = runs.chosen("protocol", wanted.protocol or usual, known, "--protocol")
-        whole = self._summary()
+        self.options = options
+        self.results = results
+        selection = results.select_dataset(options.dataset)
+        self.dataset = selection.dataset
+        scored = sorted(selection.rows["protocol"].dropna().unique())
+        preferred = choices.PREFERRED_PROTOCOL
+        usual = preferred if preferred in scored else None
+        self.protocol = choices.choose_one(
+            "protocol", options.protocol or usual, scored, "--protocol"
+        )
+        whole = self._summarise()
+        self.track = whole.track
+        self.measures = whole.measures
         ordered = sorted(
             dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input"
         )
-        aside = {row.method for row in whole.rows if row.oracle or row.noise_aware}
-        self.methods = _some("method", wanted.methods, ordered)
-        scored = {
-            row.method for row in whole.rows if any(entry.scores for entry in row.entries.values())
-        }
-        self.looks = style.choose_method_looks(
-            sorted(ordered, key=lambda name: name not in scored), aside
-        )
+        self.methods = choices.choose_some("method", options.methods, ordered)
+        self.looks = _choose_looks(whole, ordered)
         self._labels = style.method_labels({row.method: row.title for row in whole.rows})
-        self._shown = self._summary(self.methods) if wanted.methods else whole
-        self.track, self.measures = whole.track, whole.measures
-        self.levels = list(dict.fromkeys(row.level for row in self._shown.rows))
-        self._frame = frame[(frame["track"] == self.track) & frame["method"].isin(self.methods)]
-        self.samples = _some("picture", wanted.samples, sorted(self._frame["sample"].unique()))
+        self._summary = self._summarise(self.methods) if options.methods else whole
+        self.levels = self._summary.levels()
+        self._selection = selection.only(track=self.track, methods=self.methods)
+        self.samples = choices.choose_some("picture", options.samples, self._selection.pictures())
 
     def title(self, method: str) -> str:
-        """Return a method's name for labels, with the marks that the caption explains."""
+        """Return a method's name for labels, with the symbols that the caption explains."""
         return self._labels[method]
 
-    def comparable(self, measure: str, levels: Collection[str]) -> Comparable:
+    def comparable(self, measure: str, levels: Collection[Noise]) -> ComparableScores:
         """Return the scores of a measure over the pictures that all methods have at all of these
         levels.
 
@@ -134,136 +130,119 @@ class Source:
         """
         import pandas as pd
 
-        rows = [row for row in self._shown.rows if row.level in levels]
+        rows = [row for row in self._summary.rows if row.level in levels]
         lacking = [row for row in rows if not row.entries[measure].scores]
-        notes = self._left_out(lacking, measure)
-        table = pd.DataFrame(
-            {(r.method, r.level): r.entries[measure].scores for r in rows if r not in lacking}
-        )
-        values = table.sort_index().dropna()
+        remarks = self._explain_lacking(lacking, measure)
+        scores = {
+            (row.method, row.level): row.entries[measure].scores
+            for row in rows
+            if row not in lacking
+        }
+        values = pd.DataFrame(scores).sort_index().dropna()
         if values.empty:
-            raise Unavailable(
-                " ".join(notes) or f"there is no picture that all methods have a {measure} of"
-            )
-        everything = self._frame["sample"].nunique()
+            reason = " ".join(remarks)
+            raise Unavailable(reason or f"there is no picture that all methods have a {measure} of")
+        everything = len(self._selection.pictures())
         if len(values) < everything:
-            notes.append(f"Over the {len(values)} of {everything} pictures that all have.")
-        return Comparable(values, tuple(notes))
+            remarks.append(f"Over the {len(values)} of {everything} pictures that all have.")
+        return ComparableScores(values, tuple(remarks))
 
-    def _left_out(self, rows: Sequence[summaries.Row], measure: str) -> list[str]:
+    def _explain_lacking(self, rows: Sequence[Row], measure: str) -> list[str]:
         """Return who has no scores at which level, by reason, with what the tables say of
         failures.
         """
         levels: dict[tuple[str, str], list[str]] = {}
         for row in rows:
-            levels.setdefault((row.method, row.entries[measure].note), []).append(row.level)
-        names: dict[tuple[str, str], list[str]] = {}
-        for (method, why), some in levels.items():
-            names.setdefault((", ".join(some), why), []).append(method)
-        failures = tuple(f"{row.method}, noise " for row in rows)
-        return [
-            *(
-                f"Without scores at noise {at} ({why}): {', '.join(some)}."
-                for (at, why), some in names.items()
-            ),
-            *(f"{note}." for note in self._shown.footnotes if note.startswith(failures)),
-        ]
+            place = (row.method, row.entries[measure].note)
+            levels.setdefault(place, []).append(str(row.level))
+        methods: dict[tuple[str, str], list[str]] = {}
+        for (method, reason), texts in levels.items():
+            methods.setdefault((", ".join(texts), reason), []).append(method)
+        remarks = []
+        for (at, reason), names in methods.items():
+            remarks.append(f"Without scores at noise {at} ({reason}): {', '.join(names)}.")
+        concerned = {row.method for row in rows}
+        failures = [note for note in self._summary.notes if note.kind == "failure"]
+        return remarks + [f"{note.text}." for note in failures if note.method in concerned]
 
-    def kept(self, level: str) -> dict[str, list[Kept]]:
-        """Return sample -> the outputs that the runs kept at a noise level, in the order of
+    def outputs(self, level: Noise) -> dict[str, list[StoredOutput]]:
+        """Return sample -> the outputs that the runs stored at a noise level, in the order of
         `methods`.
 
         Raises:
-            Unavailable: if none was kept.
+            Unavailable: if none was stored.
         """
-        current = set(zip(self._frame["store"], self._frame["key"], strict=True))
-        found: dict[str, dict[str, Kept]] = {sample: {} for sample in self.samples}
-        for number, store in enumerate(self._stores):
-            for cell, known in store.cells():
-                noise = cell.noise
-                here = footnotes.level(noise.sigma, noise.clip, noise.round8, noise.seed) == level
-                if here and (number, cell.key) in current and cell.sample in found and known.output:
-                    found[cell.sample][cell.method] = Kept(store.folder, cell, known.output)
-        if not any(found.values()):
+        if all(run.folder is None for run in self.results.runs):
+            raise Unavailable("exported scores hold no pictures; name the run folder instead")
+        selection = self._selection.only(noise=level, pictures=self.samples)
+        cells = selection.rows.drop_duplicates(["store", "key"]).sort_values("store", kind="stable")
+        outputs: dict[str, dict[str, StoredOutput]] = {sample: {} for sample in self.samples}
+        for row in cells.to_dict("records"):
+            folder = self.results.runs[row["store"]].folder
+            if folder is not None and isinstance(row["output"], str):
+                stored = StoredOutput(folder, cell_of_row(row), row["output"])
+                outputs[row["sample"]][row["method"]] = stored
+        if not any(outputs.values()):
             raise Unavailable(
                 "the runs kept no outputs (--no-save-images); run again without that option"
             )
-        return {
-            sample: [mine[name] for name in self.methods if name in mine]
-            for sample, mine in found.items()
-            if mine
-        }
+        ordered = {}
+        for sample, by_method in outputs.items():
+            if by_method:
+                ordered[sample] = [by_method[name] for name in self.methods if name in by_method]
+        return ordered
 
-    def adapter(self) -> Dataset:
-        """Return the data set itself, for what runs do not keep.
-
-        Raises:
-            Unavailable: if it is not found under the data root.
-            UsageError: if its adapter is a plug-in that is not loaded.
+    def open_dataset(self) -> Dataset:
+        """Return the data set itself, for what runs do not keep; raises as
+        `live.require_dataset`.
         """
-        try:
-            return create(DATASETS, self.dataset, root=self.wanted.root)[0]
-        except DataError as error:
-            where = f"not found under {self.wanted.root}; name the root by --data"
-            raise Unavailable(f"it needs {self.dataset} itself, {where}") from error
+        return live.require_dataset(self.dataset, self.options.root)
 
-    def load(self, adapter: Dataset, sample: str) -> Sample:
-        """Return a sample as the runs met it: read through their track, before any noise.
+    def read_sample(self, adapter: Dataset, sample: str) -> Sample:
+        """Return a sample as the runs met it; raises as `live.read_sample`."""
+        fingerprint = self._selection.pictures()[sample]
+        return live.read_sample(adapter, self.dataset, sample, fingerprint, self.track)
 
-        Raises:
-            Unavailable: if it is no longer what it was.
-        """
-        [data] = self._frame.loc[self._frame["sample"] == sample, "data"].unique()
-        if adapter.fingerprint(sample) != data:
-            raise Unavailable(
-                f"{self.dataset}: {sample} is not what it was when it was run; run again"
-            )
-        return Track.parse(self.track).read(adapter.load(sample))
-
-    def about(self, samples: Collection[str], methods: Collection[str] | None = None) -> list[str]:
+    def describe(
+        self, samples: Collection[str], methods: Collection[str] | None = None
+    ) -> list[str]:
         """Return what every caption must say: data, n, fingerprint, track, protocol, training data,
-        commits, marks.
+        commits, symbols.
 
         Args:
             samples: the pictures that the figure covers.
             methods: those that it shows; None for all.
         """
-        pictures = self._frame[self._frame["sample"].isin(list(samples))].drop_duplicates("sample")
-        digest = combine_fingerprints(pictures["sample"], pictures["data"])
-        shown = [row for row in self._shown.rows if methods is None or row.method in methods]
-        sources = {row.method: self._shown.learned_from.get(row.method, "") for row in shown}
+        part = self._selection.only(pictures=samples)
+        rows = [row for row in self._summary.rows if methods is None or row.method in methods]
+        learned_from = self._summary.learned_from
+        sources = {row.method: learned_from.get(row.method, "") for row in rows}
+        origin = [note for note in self._summary.notes if note.kind == "origin"]
         return [
-            f"Data: {self.dataset}, n = {len(pictures)}, fingerprint {digest}; input track "
-            f"{self.track}.",
-            *footnotes.training(sources),
-            *self._shown.origin,
-            *(f"{text}." for text in footnotes.explained(row.title for row in shown)),
+            f"Data: {self.dataset}, n = {len(part.pictures())}, fingerprint "
+            f"{part.fingerprint()}; input track {self.track}.",
+            *notes.training_lines(sources),
+            *note_texts(origin),
+            *(f"{text}." for text in notes.explain_symbols(row.title for row in rows)),
         ]
 
-    def _summary(self, methods: Sequence[str] | None = None) -> summaries.Summary:
+    def _summarise(self, methods: Sequence[str] | None = None) -> Summary:
         """Return the table that the figures stand beside: of the protocol's first input track that
         was used.
         """
-        tracks = next(
-            cards[self.protocol].tracks
-            for store in self._stores
-            if self.protocol in (cards := store.cards(ProtocolCard))
-        )
-        found = summaries.summaries(self._stores, [self.protocol], self.dataset, methods)
-        return min(found, key=lambda summary: tracks.index(summary.track))
+        tracks = self.results.protocols[self.protocol].tracks
+        summaries = self.results.summaries([self.protocol], self.dataset, methods)
+        return min(summaries, key=lambda summary: tracks.index(summary.track))
 
 
-def drawn_by() -> str:
+def _choose_looks(summary: Summary, methods: Sequence[str]) -> dict[str, style.MethodLook]:
+    scored = {
+        row.method for row in summary.rows if any(entry.scores for entry in row.entries.values())
+    }
+    aside = {row.method for row in summary.rows if row.oracle or row.noise_aware}
+    return style.choose_method_looks(sorted(methods, key=lambda name: name not in scored), aside)
+
+
+def name_drawing_suite() -> str:
     """Return which suite drew a figure, for figures that show more than stored results."""
-    return f"Drawn by {footnotes.this_suite()}."
-
-
-def _some(kind: str, asked: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return what was asked for, in the order of `known`; everything if nothing was.
-
-    Raises:
-        UsageError: for a name that the runs do not hold.
-    """
-    for name in asked:
-        runs.chosen(kind, name, known)
-    return [name for name in known if name in asked] if asked else list(known)
+    return f"Drawn by {notes.this_suite()}."

@@ -21,12 +21,12 @@ from benchmark.reports.figures import (
     robustness,
     style,
 )
-from benchmark.reports.figures.figure_data import Source, Wanted
+from benchmark.reports.figures.figure_data import FigureData, FigureOptions
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.grid import escape_markdown
-from benchmark.store import Store
+from benchmark.results import Results
 
-FIGURES: Final[Mapping[str, Callable[[Source], CaptionedFigure]]] = {
+FIGURES: Final[Mapping[str, Callable[[FigureData], CaptionedFigure]]] = {
     "crops": crops.draw_crops_figure,
     "kernels": kernels.draw_kernels_figure,
     "coefficients": coefficients.draw_coefficients_figure,
@@ -55,10 +55,10 @@ class FigureOutcome:
 
 
 def write_figures(
-    stores: Sequence[Store],
+    results: Results,
     folder: Path,
     names: Sequence[str] = (ALL_FIGURES,),
-    wanted: Wanted | None = None,
+    options: FigureOptions | None = None,
 ) -> list[FigureOutcome]:
     """Draw figures from runs and write each as NAME.pdf, NAME.png and NAME.md (the caption); return
     what became of it.
@@ -67,32 +67,32 @@ def write_figures(
     there already stay.
 
     Args:
-        stores: the runs; what more than one of them holds is taken from the last one.
+        results: the runs.
         folder: is made if it is not there.
         names: keys of `FIGURES`, or `all`.
-        wanted: data set, methods and so on; None for the defaults.
+        options: data set, methods and so on; None for the defaults.
 
     Raises:
-        UsageError: an unknown figure; what `Source` raises.
+        UsageError: an unknown figure; what `FigureData` raises.
     """
     unknown = [name for name in names if name not in (*FIGURES, ALL_FIGURES)]
     if unknown:
         raise UsageError(
             f"no figure is called {unknown[0]!r}. Known: {', '.join(FIGURES)}, {ALL_FIGURES}"
         )
-    source = Source(stores, wanted or Wanted())
+    data = FigureData(results, options or FigureOptions())
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _write_figure(name, source, folder)
+        _write_figure(name, data, folder)
         for name in FIGURES
         if ALL_FIGURES in names or name in names
     ]
 
 
-def _write_figure(name: str, source: Source, folder: Path) -> FigureOutcome:
+def _write_figure(name: str, data: FigureData, folder: Path) -> FigureOutcome:
     try:
         with style.use_paper_style():
-            figure = FIGURES[name](source)
+            figure = FIGURES[name](data)
             files = style.save_figure(figure.figure, folder, name)
     except BenchmarkError as error:
         return FigureOutcome(name, reason=str(error).strip().partition("\n")[0])

@@ -5,19 +5,19 @@ paper.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from benchmark import checkpoints
-from benchmark.api import Unavailable, UsageError
+from benchmark.api import Unavailable
 from benchmark.arrays import Float64Array
 from benchmark.optics.gkm import Bank, official_bank, paper_bank
-from benchmark.registry import METHODS, list_checkpoint_files
+from benchmark.reports import live
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source, drawn_by
+from benchmark.reports.figures.figure_data import FigureData, name_drawing_suite
 from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class KernelSet(NamedTuple):
     start: Sequence[Float64Array] = ()
 
 
-def draw_kernels_figure(source: Source) -> CaptionedFigure:
+def draw_kernels_figure(data: FigureData) -> CaptionedFigure:
     """Draw the predefined kernels and those of every checkpoint at hand that learned them, sorted
     by width.
 
@@ -65,7 +65,7 @@ def draw_kernels_figure(source: Source) -> CaptionedFigure:
         DataError: if a checkpoint is damaged.
     """
     checkpoint_cards = []
-    for name, path in _available_checkpoints():
+    for name, path in live.available_checkpoints():
         card = checkpoints.read_card(path)
         if card.parameters.get("kernels") in _LEARNED_TITLES:
             checkpoint_cards.append((name, card, path))
@@ -81,7 +81,7 @@ def draw_kernels_figure(source: Source) -> CaptionedFigure:
         sets.append(_read_learned_kernels(name, card, path))
         digest = checkpoints.hash_checkpoint(path)
         sources.append(f"{name}: {card.source}. SHA-256 {digest}.")
-    caption = [_EXPLANATION, *map(_describe_kernels, sets), *sources, drawn_by()]
+    caption = [_EXPLANATION, *map(_describe_kernels, sets), *sources, name_drawing_suite()]
     return CaptionedFigure(_layout_kernels(sets), caption)
 
 
@@ -117,17 +117,6 @@ def fit_gaussian(kernel: Float64Array) -> GaussianFit:
         missing_share, bounds=bounds, method="bounded", options={"xatol": 1e-6}
     )
     return GaussianFit(float(minimum.x), float(np.sqrt(max(minimum.fun, 0.0))))
-
-
-def _available_checkpoints() -> Iterator[tuple[str, Path]]:
-    """Yield METHOD.TAG and file of every checkpoint of a registered method that loads."""
-    catalogue = checkpoints.CheckpointCatalogue.of_user()
-    for name in METHODS.names():
-        try:
-            files = list_checkpoint_files(name, catalogue)
-        except UsageError:  # `list methods` says why it does not load
-            continue
-        yield from ((f"{name}.{tag}", path) for tag, path in files.items())
 
 
 def _bank_of_card(card: checkpoints.CheckpointCard) -> Bank:

@@ -12,7 +12,7 @@ from benchmark.cost.timing import Trial
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source
+from benchmark.reports.figures.figure_data import FigureData
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.paper.cost import find
 from benchmark.stats import Interval, mean_interval
@@ -37,7 +37,7 @@ class ParetoPoint(NamedTuple):
     quality: float
 
 
-def draw_pareto_figure(source: Source) -> CaptionedFigure:
+def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     """Draw the protocol's first measure at the lowest noise level against seconds, parameters and
     MACs.
 
@@ -48,17 +48,17 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
     """
     from matplotlib.figure import Figure
 
-    folder = find(source.folders, source.wanted.cost)
+    folder = find(data.results.paths, data.options.cost)
     if folder is None or not (folder / measurement.RECORD_FILE).is_file():
         where = f" in {folder}" if folder else ""
         raise Unavailable(
             f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
         )
     record, trials = measurement.read_cost_pass(folder)
-    measure = next(iter(source.measures))
-    card = source.measures[measure]
-    level = source.levels[0]
-    scores = source.comparable(measure, [level])
+    measure = next(iter(data.measures))
+    card = data.measures[measure]
+    level = data.levels[0]
+    scores = data.comparable(measure, [level])
     quality, label, explanation = _mean_quality(scores.values, card)
     panels, missing = _cost_panels(record, trials, list(quality))
     if not panels:
@@ -67,13 +67,13 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
     for axes, panel in zip(row, panels, strict=True):
-        _draw_pareto_panel(axes, source, quality, panel, card.higher_is_better)
+        _draw_pareto_panel(axes, data, quality, panel, card.higher_is_better)
         panel_handles, panel_labels = axes.get_legend_handles_labels()
         handles.update(zip(panel_labels, panel_handles, strict=True))
     row[0].set_ylabel(label)
     style.add_figure_legend(figure, handles)
     caption = [
-        f"Quality on {source.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
+        f"Quality on {data.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
         "intervals of the mean over pictures. Line: the front, the best that can be had at a cost, "
         "from means alone; hollow points do not compete. Costs are for a picture of "
         f"{record.size}, whatever the pictures that quality was measured on; MACs are those of a "
@@ -81,7 +81,7 @@ def draw_pareto_figure(source: Source) -> CaptionedFigure:
         *missing,
         *scores.notes,
         *_machine_note(record, trials),
-        *source.about(scores.values.index),
+        *data.describe(scores.values.index),
     ]
     return CaptionedFigure(figure, caption)
 
@@ -92,7 +92,7 @@ def _mean_quality(scores: pd.DataFrame, card: MeasureCard) -> tuple[dict[str, In
     Where the input is among the methods, it is the mean difference to it: its interval leaves out
     how pictures differ.
     """
-    name = tables.heading(card)
+    name = tables.measure_heading(card)
     columns = scores.droplevel(1, axis=1)
     scores_by_method = {str(method): values for method, values in columns.items()}
     if "input" not in scores_by_method:
@@ -178,7 +178,7 @@ def _network_counts(
 
 
 def _draw_pareto_panel(
-    axes: Axes, source: Source, quality: Mapping[str, Interval], panel: _CostPanel, higher: bool
+    axes: Axes, data: FigureData, quality: Mapping[str, Interval], panel: _CostPanel, higher: bool
 ) -> None:
     for method, method_cost in panel.costs.items():
         interval = quality[method]
@@ -187,17 +187,17 @@ def _draw_pareto_panel(
             method_cost,
             interval.mean,
             [[below], [above]],
-            label=source.title(method),
+            label=data.title(method),
             elinewidth=0.7,
             linestyle="none",
-            **source.looks[method].of_points(),
+            **data.looks[method].of_points(),
         )
         for bar in bars:
             bar.set_alpha(0.5)
     competing = [
         ParetoPoint(method, method_cost, quality[method].mean)
         for method, method_cost in panel.costs.items()
-        if source.looks[method].competes
+        if data.looks[method].competes
     ]
     front = pareto_front(competing, higher_is_better=higher)
     if front:

@@ -28,7 +28,7 @@ from benchmark.psf_study import (
     read_psf_fits,
 )
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source, drawn_by
+from benchmark.reports.figures.figure_data import FigureData, name_drawing_suite
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.psf_study import groups_of_kind, rows_of_group
 
@@ -69,7 +69,7 @@ _BANK_COLOURS: Final = (
 )
 
 
-def draw_psf_figure(source: Source) -> CaptionedFigure:
+def draw_psf_figure(data: FigureData) -> CaptionedFigure:
     """Draw the error of every model against the size of the blur, and its spread over measured PSFs
     if there are any.
 
@@ -79,7 +79,7 @@ def draw_psf_figure(source: Source) -> CaptionedFigure:
     """
     from matplotlib.figure import Figure
 
-    folder = source.wanted.psf
+    folder = data.options.psf
     rows = read_psf_fits(folder)
     apertures = _rows_by_group(rows, "aperture")
     lenses = _rows_by_group(rows, "measured")
@@ -104,7 +104,7 @@ def draw_psf_figure(source: Source) -> CaptionedFigure:
     for name, lens_rows in lenses.items():
         caption.append(f"Measured PSFs, {name}: n = {lens_rows['name'].nunique()}.")
     caption.append(f"Fits: {FITS_FILE}, SHA-256 {checkpoints.hash_checkpoint(folder / FITS_FILE)}.")
-    caption.append(drawn_by())
+    caption.append(name_drawing_suite())
     return CaptionedFigure(figure, caption)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from benchmark.arrays import Float64Array
 from benchmark.metrics.psnr import PSNR_CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Kept, Source
+from benchmark.reports.figures.figure_data import FigureData, StoredOutput
 from benchmark.reports.figures.style import CaptionedFigure
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class BlurSums:
             return self.sigma / self.pixels
 
 
-def draw_radius_figure(source: Source) -> CaptionedFigure:
+def draw_radius_figure(data: FigureData) -> CaptionedFigure:
     """Draw the PSNR at the lowest noise level by true sigma, the gain over the input, and how many
     pixels there are.
 
@@ -82,12 +82,12 @@ def draw_radius_figure(source: Source) -> CaptionedFigure:
         Unavailable: without outputs, targets or true maps.
         DataError: if the data set is not there.
     """
-    level = source.levels[0]
-    outputs = source.kept(level)
+    level = data.levels[0]
+    outputs = data.outputs(level)
     methods_with_outputs: set[str] = set()
     for sample_outputs in outputs.values():
         methods_with_outputs.update(each.cell.method for each in sample_outputs)
-    methods = [name for name in source.methods if name in methods_with_outputs]
+    methods = [name for name in data.methods if name in methods_with_outputs]
     common = {
         sample: sample_outputs
         for sample, sample_outputs in outputs.items()
@@ -95,35 +95,35 @@ def draw_radius_figure(source: Source) -> CaptionedFigure:
     }
     if not common:
         raise Unavailable(f"no picture has a kept output of all of {', '.join(methods)}")
-    sums = _sum_over_pictures(source, common)
+    sums = _sum_over_pictures(data, common)
     if sums.pixels.max() < LEAST_PIXELS:
         raise Unavailable(f"no bin of sigma has {LEAST_PIXELS} pixels")
     caption = [
-        f"Quality by blur on {source.dataset} at noise {level}: PSNR of the mean squared error "
+        f"Quality by blur on {data.dataset} at noise {level}: PSNR of the mean squared error "
         "over all pixels whose true sigma lies in a bin, of all pictures together, so that "
         "pictures count by their pixels. Outputs were clamped. Points stand at the mean sigma of "
         f"their bin; bins of fewer than {LEAST_PIXELS} pixels are left out. Below: how many of the "
         f"{sums.pixels.sum():,.0f} pixels a bin has; above the bars, in how many pictures."
     ]
-    missing = [name for name in source.methods if name not in methods_with_outputs]
+    missing = [name for name in data.methods if name not in methods_with_outputs]
     if missing:
         caption.append(f"Without kept outputs at this level: {', '.join(missing)}.")
-    if len(common) < len(source.samples):
-        caption.append(f"Over the {len(common)} of {len(source.samples)} pictures that all have.")
-    caption += source.about(common, methods)
-    return CaptionedFigure(_layout_radius(source, methods, sums), caption)
+    if len(common) < len(data.samples):
+        caption.append(f"Over the {len(common)} of {len(data.samples)} pictures that all have.")
+    caption += data.describe(common, methods)
+    return CaptionedFigure(_layout_radius(data, methods, sums), caption)
 
 
-def _sum_over_pictures(source: Source, outputs: Mapping[str, Sequence[Kept]]) -> BlurSums:
-    adapter = source.adapter()
-    track = Track.parse(source.track)
+def _sum_over_pictures(data: FigureData, outputs: Mapping[str, Sequence[StoredOutput]]) -> BlurSums:
+    adapter = data.open_dataset()
+    track = Track.parse(data.track)
     sums = BlurSums()
     for name, sample_outputs in outputs.items():
-        sample = source.load(adapter, name)
+        sample = data.read_sample(adapter, name)
         if sample.target is None:
-            raise Unavailable(f"{source.dataset}: {name} has no target")
+            raise Unavailable(f"{data.dataset}: {name} has no target")
         if sample.blur_map is None:
-            raise Unavailable(f"{source.dataset}: {name} has no true blur map")
+            raise Unavailable(f"{data.dataset}: {name} has no true blur map")
         target = track.frame(sample.target)
         pictures = {
             each.cell.method: imageio.read_array(each.folder / each.output)
@@ -132,7 +132,7 @@ def _sum_over_pictures(source: Source, outputs: Mapping[str, Sequence[Kept]]) ->
         shapes = {target.shape, *(picture.shape for picture in pictures.values())}
         if shapes != {sample.image.shape}:
             raise Unavailable(
-                f"input track {source.track} changes the size of pictures, so true maps do not "
+                f"input track {data.track} changes the size of pictures, so true maps do not "
                 f"fit them"
             )
         columns = _trusted_columns(sample)
@@ -149,7 +149,7 @@ def _trusted_columns(sample: Sample) -> slice:
     return slice(sample.image.shape[1] - int(sample.meta.get(MAP_CROP_RIGHT, 0)))
 
 
-def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Figure:
+def _layout_radius(data: FigureData, methods: Sequence[str], sums: BlurSums) -> Figure:
     from matplotlib.figure import Figure
 
     gains = "input" in methods and len(methods) > 1
@@ -157,11 +157,11 @@ def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Fi
     figure = Figure(figsize=(style.COLUMN, 1.1 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for method in methods:
-        _draw_blur_curve(axes[0], source, method, sums, sums.psnr(method))
+        _draw_blur_curve(axes[0], data, method, sums, sums.psnr(method))
     axes[0].set_ylabel("PSNR (dB) ↑")
     if gains:
         for method in methods:
-            _draw_blur_curve(axes[1], source, method, sums, sums.psnr(method) - sums.psnr("input"))
+            _draw_blur_curve(axes[1], data, method, sums, sums.psnr(method) - sums.psnr("input"))
         axes[1].set_ylabel("change from input (dB)")
     _draw_pixel_counts(axes[-1], sums)
     handles, names = axes[0].get_legend_handles_labels()
@@ -170,15 +170,15 @@ def _layout_radius(source: Source, methods: Sequence[str], sums: BlurSums) -> Fi
 
 
 def _draw_blur_curve(
-    axes: Axes, source: Source, method: str, sums: BlurSums, values: Float64Array
+    axes: Axes, data: FigureData, method: str, sums: BlurSums, values: Float64Array
 ) -> None:
     full_bins = sums.pixels >= LEAST_PIXELS
     axes.plot(
         sums.middle()[full_bins],
         values[full_bins],
-        label=source.title(method),
+        label=data.title(method),
         markersize=3,
-        **source.looks[method].of_lines(),
+        **data.looks[method].of_lines(),
     )
 
 
@@ -190,7 +190,7 @@ def _draw_pixel_counts(axes: Axes, sums: BlurSums) -> None:
     middles = (lows + highs) / 2
     counts = sums.pixels[full_bins] / 1000
     pictures = sums.pictures[full_bins]
-    bar_look = {"color": "#bbbbbb", "edgecolor": "white", "linewidth": 0.5}
+    bar_look: dict[str, Any] = {"color": "#bbbbbb", "edgecolor": "white", "linewidth": 0.5}
     axes.bar(lows, counts, highs - lows, align="edge", **bar_look)
     for middle, count, picture_count in zip(middles, counts, pictures, strict=True):
         axes.text(middle, count, f"{picture_count:.0f}", size=5.5, ha="center", va="bottom")

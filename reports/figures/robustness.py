@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from benchmark.api import Unavailable
 from benchmark.metrics.protocol_cards import MeasureCard
+from benchmark.noise import Noise
 from benchmark.reports import tables
 from benchmark.reports.figures import style
-from benchmark.reports.figures.figure_data import Source
+from benchmark.reports.figures.figure_data import FigureData
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.stats import Interval, mean_interval
 
@@ -27,11 +28,11 @@ class _MeasurePanel(NamedTuple):
     """
 
     card: MeasureCard
-    quality: dict[str, dict[str, Interval]]
-    change: dict[str, dict[str, Interval]]
+    quality: dict[str, dict[Noise, Interval]]
+    change: dict[str, dict[Noise, Interval]]
 
 
-def draw_robustness_figure(source: Source) -> CaptionedFigure:
+def draw_robustness_figure(data: FigureData) -> CaptionedFigure:
     """Draw the means of every method at each noise level, and below them their change since the
     lowest level.
 
@@ -40,69 +41,70 @@ def draw_robustness_figure(source: Source) -> CaptionedFigure:
     """
     from matplotlib.figure import Figure
 
-    levels, kind = _levels_of_one_kind(source.levels)
-    panels, samples, notes = _measure_panels(source, levels)
-    lowest_sigma = levels[0].split()[0]
+    levels, kind = _levels_of_one_kind(data.levels)
+    panels, samples, notes = _measure_panels(data, levels)
+    lowest_sigma = f"{levels[0].sigma:g}"
     noise_label = f"0-255 scale, {kind}" if kind else "0-255 scale"
     figure = Figure(figsize=(style.PAGE, 4.4), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharex=True)
     for column, panel in enumerate(panels):
         above = axes[0, column]
         below = axes[1, column]
-        _draw_noise_curves(above, source, levels, panel.quality)
-        _draw_noise_curves(below, source, levels, panel.change)
-        above.set_ylabel(tables.heading(panel.card))
+        _draw_noise_curves(above, data, levels, panel.quality)
+        _draw_noise_curves(below, data, levels, panel.change)
+        above.set_ylabel(tables.measure_heading(panel.card))
         below.set_ylabel(f"change since noise {lowest_sigma}{panel.card.unit_in_brackets}")
         below.axhline(0, color=style.BLACK, linewidth=0.6)
         below.set_xlabel(f"noise sigma ({noise_label})")
     handles, names = axes[0, 0].get_legend_handles_labels()
     style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
     caption = [
-        f"Quality against the noise level on {source.dataset}. Above: mean over pictures; below: "
+        f"Quality against the noise level on {data.dataset}. Above: mean over pictures; below: "
         "mean of how much each picture changed since the lowest level. Bars: 95 % intervals of "
         "these means; those above are mostly about how pictures differ, those below are paired. "
         "All means are over the same pictures. Points are set apart sideways so that bars can be "
         "seen.",
-        *_other_kinds_note(source.levels, levels),
+        *_other_kinds_note(data.levels, levels),
         *notes,
-        *source.about(samples),
+        *data.describe(samples),
     ]
     return CaptionedFigure(figure, caption)
 
 
-def _levels_of_one_kind(levels: Sequence[str]) -> tuple[list[str], str]:
+def _levels_of_one_kind(levels: Sequence[Noise]) -> tuple[list[Noise], str]:
     """Return the levels of one kind of noise, and the kind: plain noise if there are several levels
     of it.
     """
-    kinds = {level.partition(" ")[2] for level in levels}
+    kinds = {level.kind for level in levels}
     for kind in sorted(kinds):
-        of_kind = [level for level in levels if level == "0" or level.partition(" ")[2] == kind]
+        of_kind = [level for level in levels if level == Noise() or level.kind == kind]
         if len(of_kind) > 1:
             return of_kind, kind
     raise Unavailable(
-        f"the runs hold one noise level ({', '.join(levels)}); run again with, say, --noise 0,1,3,5"
+        f"the runs hold one noise level ({', '.join(map(str, levels))}); run again with, say, "
+        "--noise 0,1,3,5"
     )
 
 
-def _other_kinds_note(levels: Sequence[str], figure_levels: Sequence[str]) -> list[str]:
+def _other_kinds_note(levels: Sequence[Noise], figure_levels: Sequence[Noise]) -> list[str]:
     others = [level for level in levels if level not in figure_levels]
     if not others:
         return []
-    return [f"Noise of other kinds is not shown: {', '.join(others)}."]
+    return [f"Noise of other kinds is not shown: {', '.join(map(str, others))}."]
 
 
 def _measure_panels(
-    source: Source, levels: Sequence[str]
+    data: FigureData, levels: Sequence[Noise]
 ) -> tuple[list[_MeasurePanel], list[str], list[str]]:
     """Return the panels, the pictures that all of them cover, and notes."""
     panels = []
     samples: set[str] = set()
     reasons = []
-    notes = []
-    for measure in _one_of_each_metric(source.measures)[:_MOST]:
-        card = source.measures[measure]
+    notes: list[str] = []
+    for measure in _one_of_each_metric(data.measures)[:_MOST]:
+        card = data.measures[measure]
         try:
-            scores = source.comparable(measure, levels)
+            scores = data.comparable(measure, levels)
         except Unavailable as error:
             reasons.append(f"{card.title} is not shown. {error}")
             continue
@@ -122,9 +124,11 @@ def _one_of_each_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
     return list(first.values())
 
 
-def _measure_panel(card: MeasureCard, values: pd.DataFrame, levels: Sequence[str]) -> _MeasurePanel:
-    quality: dict[str, dict[str, Interval]] = {}
-    change: dict[str, dict[str, Interval]] = {}
+def _measure_panel(
+    card: MeasureCard, values: pd.DataFrame, levels: Sequence[Noise]
+) -> _MeasurePanel:
+    quality: dict[str, dict[Noise, Interval]] = {}
+    change: dict[str, dict[Noise, Interval]] = {}
     for method, columns in values.T.groupby(level=0, sort=False):
         scores = columns.droplevel(0).T
         own_levels = [level for level in levels if level in scores]
@@ -135,26 +139,28 @@ def _measure_panel(card: MeasureCard, values: pd.DataFrame, levels: Sequence[str
     return _MeasurePanel(card, quality, change)
 
 
-def _level_means(scores: pd.DataFrame, levels: Sequence[str]) -> dict[str, Interval]:
+def _level_means(scores: pd.DataFrame, levels: Sequence[Noise]) -> dict[Noise, Interval]:
     return {level: mean_interval(scores[level].tolist()) for level in levels}
 
 
 def _draw_noise_curves(
-    axes: Axes, source: Source, levels: Sequence[str], curves: Mapping[str, Mapping[str, Interval]]
+    axes: Axes,
+    data: FigureData,
+    levels: Sequence[Noise],
+    curves: Mapping[str, Mapping[Noise, Interval]],
 ) -> None:
-    sigmas = {level: float(level.split()[0]) for level in levels}
-    apart = 0.012 * max(sigmas.values())
+    apart = 0.012 * max(level.sigma for level in levels)
     for number, (method, means) in enumerate(curves.items()):
         shift = apart * (number - (len(curves) - 1) / 2)
         lengths = [style.error_bar_lengths(interval) for interval in means.values()]
         _, _, bars = axes.errorbar(
-            [sigmas[level] + shift for level in means],
+            [level.sigma + shift for level in means],
             [interval.mean for interval in means.values()],
             tuple(zip(*lengths, strict=True)),
-            label=source.title(method),
+            label=data.title(method),
             elinewidth=0.7,
             capsize=0,
-            **source.looks[method].of_lines(),
+            **data.looks[method].of_lines(),
         )
         for bar in bars:
             bar.set_alpha(0.5)

@@ -11,19 +11,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.files import replace_file
-from benchmark.reports.page import galleries, pictures, tables
+from benchmark.reports.page import pictures, tables
 from benchmark.reports.page.cards import PageCard, PageCards, collect_page_cards
-from benchmark.reports.page.galleries import Sheet, Shown
-from benchmark.reports.page.payload import content
+from benchmark.reports.page.galleries import PageContent, Sheet, read_page_content
+from benchmark.reports.page.payload import build_payload
 from benchmark.reports.page.pictures import PageFiles
 from benchmark.reports.page.tables import PageTable
-from benchmark.store import Store
+from benchmark.results import Results
 from benchmark.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _HERE = Path(__file__).parent
 
 
 def write_comparison_page(
-    stores: Sequence[Store], folder: Path, dataset: str | None = None, *, data: Path | None = None
+    results: Results, folder: Path, dataset: str | None = None, *, data: Path | None = None
 ) -> Path:
     """Write the comparison page of runs; return the path of its `index.html`.
 
@@ -46,7 +45,7 @@ def write_comparison_page(
     Its pictures are hard links to those of the runs where the file system allows it, else copies.
 
     Args:
-        stores: the runs, the most decisive last.
+        results: the runs.
         folder: where to write; made if need be.
         dataset: limit to this id; None for all data sets of the runs.
         data: data root in which true blur maps are looked for; None for no maps.
@@ -61,9 +60,9 @@ def write_comparison_page(
         raise UsageError(
             f"{index}: another page is there, which would be overwritten; name another folder"
         )
-    shown = galleries.read(stores, dataset)
-    files = pictures.collect_page_files(stores, shown.galleries, folder / FILES_FOLDER, data)
-    page = _render_page(shown, files, collect_page_cards(stores, shown.origins))
+    shown = read_page_content(results, dataset)
+    files = pictures.collect_page_files(results, shown.galleries, folder / FILES_FOLDER, data)
+    page = _render_page(shown, files, collect_page_cards(results, shown.origins))
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(index) as file:
         file.write(page.encode())
@@ -79,7 +78,7 @@ class _PrintableSheet(NamedTuple):
     tables: list[PageTable]
 
 
-def _printable_sheets(shown: Shown, known: PageCards) -> list[_PrintableSheet]:
+def _printable_sheets(shown: PageContent, known: PageCards) -> list[_PrintableSheet]:
     numbers = itertools.count()
     return [
         _PrintableSheet(
@@ -100,7 +99,7 @@ def _printable_sheets(shown: Shown, known: PageCards) -> list[_PrintableSheet]:
     ]
 
 
-def _render_page(shown: Shown, files: PageFiles, known: PageCards) -> str:
+def _render_page(shown: PageContent, files: PageFiles, known: PageCards) -> str:
     made = _printable_sheets(shown, known)
     there = {line.family for each in made for table in each.tables for line in table.lines}
     script, style = ((_HERE / name).read_text("utf-8") for name in ("page.js", "page.css"))
@@ -108,7 +107,7 @@ def _render_page(shown: Shown, files: PageFiles, known: PageCards) -> str:
         sheets=made,
         families={name: text for name, text in tables.FAMILIES.items() if name in there},
         cards=known,
-        content=content(shown, files, FILES_FOLDER),
+        content=build_payload(shown, files, FILES_FOLDER),
         generator=f"{_GENERATOR} {__version__}",
         script=script,
         style=style,

@@ -4,15 +4,15 @@ of them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.api import DatasetCard, MethodCard
 from benchmark.metrics.protocol_cards import ProtocolCard
-from benchmark.reports import footnotes
-from benchmark.store import Store
+from benchmark.results import Results
+from benchmark.results.notes import name_commit
+from benchmark.results.run_record import RunRecord
 
 CardFacts = Mapping[str, Any]
 
@@ -50,29 +50,19 @@ class PageCards:
         ]
 
 
-def collect_page_cards(stores: Sequence[Store], origins: Mapping[str, int]) -> PageCards:
+def collect_page_cards(results: Results, origins: Mapping[str, int]) -> PageCards:
     """Return the cards of runs; of data sets and protocols those of the last run that has one.
 
     Args:
-        stores: the runs.
+        results: the runs.
         origins: method -> number of the run whose card is shown.
     """
-    kept = [store.cards(MethodCard) for store in stores]
-    methods = {
-        name: _method_lines(kept[run][name])
-        for name, run in sorted(origins.items())
-        if name in kept[run]
-    }
-    datasets = {
-        name: _dataset_lines(card)
-        for store in stores
-        for name, card in store.cards(DatasetCard).items()
-    }
-    protocols = {
-        name: _protocol_lines(card)
-        for store in stores
-        for name, card in store.cards(ProtocolCard).items()
-    }
+    methods: dict[str, dict[str, str]] = {}
+    for name, number in sorted(origins.items()):
+        if name in results.runs[number].methods:
+            methods[name] = _method_lines(results.runs[number].methods[name])
+    datasets = {name: _dataset_lines(card) for name, card in results.dataset_cards.items()}
+    protocols = {name: _protocol_lines(card) for name, card in results.protocols.items()}
     return PageCards(
         methods=_number_cards("method", methods),
         datasets=_number_cards("dataset", datasets),
@@ -80,10 +70,10 @@ def collect_page_cards(stores: Sequence[Store], origins: Mapping[str, int]) -> P
         runs={
             number: PageCard(
                 f"run-{number}",
-                store.folder.resolve().name,
-                _without_empty_lines(_run_lines(store)),
+                run.path.resolve().name,
+                _without_empty_lines(_run_lines(run)),
             )
-            for number, store in enumerate(stores)
+            for number, run in enumerate(results.runs)
         },
     )
 
@@ -105,16 +95,16 @@ def _method_lines(card: MethodCard) -> dict[str, str]:
         extras.append("the true blur map")
     if card.noise_aware:
         extras.append("the noise level")
-    trained_on = card.trained_on
+    trained_on = "unknown"
+    if card.trained_on is not None:
+        trained_on = ", ".join(card.trained_on) or "nothing"
     return {
         "Title": card.title,
         "Family": card.family,
         "Paper": card.paper,
         "Sees": "dual-pixel views" if card.inputs == "views" else "the picture",
         "Is also given": " and ".join(extras),
-        "Trained or tuned on": "unknown"
-        if trained_on is None
-        else ", ".join(trained_on) or "nothing",
+        "Trained or tuned on": trained_on,
         "Trained for": card.budget,
         "Program": "re-implementation" if card.reimplementation else "the authors' own",
         "Licence": card.licence,
@@ -137,25 +127,25 @@ def _protocol_lines(card: ProtocolCard) -> dict[str, str]:
     return {"Title": card.title, "Source": card.source, "Version": card.version}
 
 
-def _run_lines(store: Store) -> dict[str, str]:
+def _run_lines(run: RunRecord) -> dict[str, str]:
     """Return where a run's numbers come from; the command lines stay in the run, because they hold
     paths.
     """
-    told = [json.loads(row["provenance"]) for row in store.rows("runs")]
+    commands = [run.commands[number] for number in sorted(run.commands)]
     return {
-        "Commit": _join_distinct(_commit_text(facts.get("git")) for facts in told),
-        "Suite": _join_distinct(facts.get("suite", "") for facts in told),
-        "Python": _join_distinct(facts.get("python", "") for facts in told),
-        "Packages": _join_distinct(_packages_text(facts.get("packages", {})) for facts in told),
+        "Commit": _join_distinct(_commit_text(facts.get("git")) for facts in commands),
+        "Suite": _join_distinct(facts.get("suite", "") for facts in commands),
+        "Python": _join_distinct(facts.get("python", "") for facts in commands),
+        "Packages": _join_distinct(_packages_text(facts.get("packages", {})) for facts in commands),
         "Processor": _join_distinct(
-            facts.get("machine", {}).get("processor", "") for facts in told
+            facts.get("machine", {}).get("processor", "") for facts in commands
         ),
-        "System": _join_distinct(facts.get("machine", {}).get("system", "") for facts in told),
+        "System": _join_distinct(facts.get("machine", {}).get("system", "") for facts in commands),
     }
 
 
 def _commit_text(git: CardFacts | None) -> str:
-    return "" if git is None else footnotes.commit(git)
+    return "" if git is None else name_commit(git)
 
 
 def _packages_text(packages: Mapping[str, str | None]) -> str:

@@ -6,25 +6,24 @@ Nothing here touches a file of the page; `builder` writes down what these record
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
-from benchmark.cells import Cell, combine_fingerprints
-from benchmark.reports import footnotes, summaries
-from benchmark.reports.summaries import Row, Summary
-from benchmark.run_layout import output_picture, target_picture
-from benchmark.store import Store
+from benchmark.noise import Noise
+from benchmark.results import Results
+from benchmark.results.selection import Selection
+from benchmark.results.summaries import Row, Summary
+from benchmark.run_layout import output_picture, target_picture_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEVEL = ["sigma", "clip", "round8", "seed"]
-_GALLERY = ["dataset", "track", "level"]
+_GALLERY_PLACE = ["dataset", "track", "noise"]
 
 
-class Source(NamedTuple):
+class RunPicture(NamedTuple):
     """A picture that a run may hold: number of the run, and path relative to its folder."""
 
     run: int
@@ -32,7 +31,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class OutputPicture:
     """What the runs hold of one picture under one method.
 
     Attributes:
@@ -40,7 +39,7 @@ class Kept:
         why: what became of it where it did not end well ("failed: ..."), else "".
     """
 
-    picture: Source | None
+    picture: RunPicture | None
     why: str
 
 
@@ -50,20 +49,20 @@ class Gallery:
     all protocols.
 
     Attributes:
-        dataset, track, level: where they come from; the level as the tables print it.
+        dataset, track, level: where they come from.
         methods: ids, in order.
         samples: sample id -> content fingerprint, in order.
         targets: sample id -> where the picture of the target should be.
-        kept: (method, sample) -> what the runs hold.
+        outputs: (method, sample) -> what the runs hold.
     """
 
     dataset: str
     track: str
-    level: str
+    level: Noise
     methods: tuple[str, ...]
     samples: dict[str, str]
-    targets: dict[str, Source]
-    kept: dict[tuple[str, str], Kept]
+    targets: dict[str, RunPicture]
+    outputs: dict[tuple[str, str], OutputPicture]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +70,13 @@ class View:
     """One table at one noise level, with what is behind it.
 
     Attributes:
-        level: the noise, as text.
+        level: the noise.
         gallery: number of its pictures among all galleries.
         rows: the table's lines.
         scores: (method, measure, sample) -> value, where there is one.
     """
 
-    level: str
+    level: Noise
     gallery: int
     rows: tuple[Row, ...]
     scores: dict[tuple[str, str, str], float]
@@ -85,9 +84,11 @@ class View:
     @property
     def shared(self) -> set[str]:
         """The samples that the means are over."""
-        return {
-            sample for row in self.rows for entry in row.entries.values() for sample in entry.scores
-        }
+        samples: set[str] = set()
+        for row in self.rows:
+            for entry in row.entries.values():
+                samples.update(entry.scores)
+        return samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PageContent:
     """Everything the page shows.
 
     Attributes:
@@ -124,96 +125,84 @@ class Shown:
     origins: dict[str, int]
 
 
-def read(stores: Sequence[Store], dataset: str | None = None) -> Shown:
-    """Return what the page shows of runs, which are read as one as by `summaries.summaries`.
+def read_page_content(results: Results, dataset: str | None = None) -> PageContent:
+    """Return what the page shows of runs.
 
     Args:
-        stores: the runs, the most decisive last.
+        results: the runs.
         dataset: limit to this id; None for all data sets of the runs.
 
     Raises:
         UsageError: if the runs hold nothing (of that data set) that was scored.
     """
-    frame = summaries.current(summaries.scores(stores))
-    found = summaries.summaries(stores, dataset=dataset)
-    if not found:
-        held = ", ".join(sorted(frame["dataset"].unique()))
-        raise UsageError(f"no scores of {dataset or 'any data set'} to show; the runs hold {held}")
-    frame = frame[frame["dataset"] == dataset] if dataset is not None else frame
-    frame = frame.assign(
-        level=[footnotes.level(*level) for level in frame[_LEVEL].itertuples(index=False)]
-    )
-    cells = {cell.key: cell for store in stores for cell, _ in store.cells()}
-    galleries = {
-        place: _gallery(part, cells) for place, part in frame.groupby(_GALLERY, sort=False)
-    }
+    rows = results.rows
+    summaries = results.summaries(dataset=dataset)
+    if not summaries:
+        available = ", ".join(sorted(rows["dataset"].unique()))
+        what = dataset or "any data set"
+        raise UsageError(f"no scores of {what} to show; the runs hold {available}")
+    if dataset is not None:
+        rows = rows[rows["dataset"] == dataset]
+    groups = rows.groupby(_GALLERY_PLACE, sort=False)
+    galleries = {place: _build_gallery(part) for place, part in groups}
     numbers = {place: number for number, place in enumerate(galleries)}
-    sheets = tuple(_sheet(frame, summary, numbers) for summary in found)
-    origins = dict(zip(frame["method"], frame["store"].tolist(), strict=True))
-    return Shown(tuple(galleries.values()), sheets, origins)
+    sheets = tuple(_build_sheet(results, summary, numbers) for summary in summaries)
+    origins = dict(zip(rows["method"], rows["store"].tolist(), strict=True))
+    return PageContent(tuple(galleries.values()), sheets, origins)
 
 
-def _gallery(part: pd.DataFrame, cells: Mapping[str, Cell]) -> Gallery:
+def _build_gallery(part: pd.DataFrame) -> Gallery:
     rows = part.drop_duplicates("key").sort_values(["sample", "method"]).to_dict("records")
+    targets = {}
+    for row in rows:
+        path = target_picture_of(row["sample"], row["data"], row["track"])
+        targets[row["sample"]] = RunPicture(row["store"], path)
     return Gallery(
         dataset=rows[0]["dataset"],
         track=rows[0]["track"],
-        level=rows[0]["level"],
+        level=rows[0]["noise"],
         methods=tuple(sorted({row["method"] for row in rows})),
         samples={row["sample"]: row["data"] for row in rows},
-        targets={
-            row["sample"]: Source(row["store"], target_picture(cells[row["key"]])) for row in rows
-        },
-        kept={(row["method"], row["sample"]): _kept(row) for row in rows},
+        targets=targets,
+        outputs={(row["method"], row["sample"]): _output_picture(row) for row in rows},
     )
 
 
-def _kept(row: Mapping[Any, Any]) -> Kept:
+def _output_picture(row: Mapping[Any, Any]) -> OutputPicture:
     if row["status"] != "ok":
-        return Kept(
-            None,
-            ": ".join(
-                text for text in (row["status"], row["cell_reason"]) if isinstance(text, str)
-            ),
-        )
+        texts = [text for text in (row["status"], row["cell_reason"]) if isinstance(text, str)]
+        return OutputPicture(None, ": ".join(texts))
     output = row["output"]
-    return Kept(
-        Source(row["store"], output_picture(output)) if isinstance(output, str) else None, ""
-    )
+    if not isinstance(output, str):
+        return OutputPicture(None, "")
+    return OutputPicture(RunPicture(row["store"], output_picture(output)), "")
 
 
-def _sheet(frame: pd.DataFrame, summary: Summary, galleries: Mapping[Any, int]) -> Sheet:
-    part = frame[(frame["dataset"] == summary.dataset) & (frame["track"] == summary.track)]
-    scored = _newest(part[part["protocol"] == summary.protocol])
-    part = part[(part["protocol"] == summary.protocol) | (part["status"] != "ok")]
-    pictures = part.drop_duplicates("sample")
-    views = tuple(
-        View(
+def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int]) -> Sheet:
+    part = results.select_dataset(summary.dataset).only(track=summary.track)
+    rows = part.rows
+    scored = rows[rows["newest"] & (rows["protocol"] == summary.protocol)]
+    concerned = rows[(rows["protocol"] == summary.protocol) | (rows["status"] != "ok")]
+    selection = Selection(results, summary.dataset, concerned)
+    views = []
+    for level in summary.levels():
+        view = View(
             level=level,
             gallery=galleries[summary.dataset, summary.track, level],
             rows=tuple(row for row in summary.rows if row.level == level),
-            scores=_values(scored[scored["level"] == level]),
+            scores=_values_by_place(scored[scored["noise"] == level]),
         )
-        for level in dict.fromkeys(row.level for row in summary.rows)
-    )
+        views.append(view)
     return Sheet(
         summary=summary,
-        runs=tuple(sorted(part["store"].unique().tolist())),
-        pictures=len(pictures),
-        fingerprint=combine_fingerprints(pictures["sample"], pictures["data"]),
-        views=views,
+        runs=tuple(sorted(concerned["store"].unique().tolist())),
+        pictures=len(selection.pictures()),
+        fingerprint=selection.fingerprint(),
+        views=tuple(views),
     )
 
 
-def _newest(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the ruler that each measure was last scored with; a column of a table has
-    only one.
-    """
-    ordered = scored.sort_values("scored_by", kind="stable")
-    return ordered[ordered["ruler"] == ordered.groupby("measure")["ruler"].transform("last")]
-
-
-def _values(scored: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+def _values_by_place(scored: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     valued = scored[scored["value"].notna()]
     keys = zip(valued["method"], valued["measure"], valued["sample"], strict=True)
     return dict(zip(keys, valued["value"].tolist(), strict=True))

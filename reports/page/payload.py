@@ -8,26 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.metrics.protocol_cards import MeasureCard
-from benchmark.reports.page.galleries import Gallery, Kept, Shown, View
+from benchmark.reports.page.galleries import Gallery, OutputPicture, PageContent, View
 from benchmark.reports.page.pictures import MapOverlay, PageFiles, quote_path
 
 
-def content(shown: Shown, files: PageFiles, folder: str) -> dict[str, Any]:
+def build_payload(page: PageContent, files: PageFiles, folder: str) -> dict[str, Any]:
     """Return galleries and views, ready for JSON; views in the order of the tables, URLs relative
     to `folder`.
     """
     return {
         "folder": f"{folder}/",
-        "galleries": [_gallery(gallery, files) for gallery in shown.galleries],
+        "galleries": [_gallery_payload(gallery, files) for gallery in page.galleries],
         "views": [
-            _view(view, shown.galleries[view.gallery], sheet.summary.measures)
-            for sheet in shown.sheets
+            _view_payload(view, page.galleries[view.gallery], sheet.summary.measures)
+            for sheet in page.sheets
             for view in sheet.views
         ],
     }
 
 
-def _gallery(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
+def _gallery_payload(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
     maps = files.maps.get((gallery.dataset, gallery.track), {})
     return {
         "methods": gallery.methods,
@@ -35,18 +35,21 @@ def _gallery(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
             {
                 "name": sample,
                 "target": files.url(gallery.targets[sample]),
-                "map": _map(maps.get(sample)),
+                "map": _map_payload(maps.get(sample)),
             }
             for sample in gallery.samples
         ],
         "cells": [
-            [_cell(gallery.kept.get((method, sample)), files) for sample in gallery.samples]
+            [
+                _cell_payload(gallery.outputs.get((method, sample)), files)
+                for sample in gallery.samples
+            ]
             for method in gallery.methods
         ],
     }
 
 
-def _map(overlay: MapOverlay | None) -> dict[str, Any] | None:
+def _map_payload(overlay: MapOverlay | None) -> dict[str, Any] | None:
     return (
         None
         if overlay is None
@@ -54,11 +57,15 @@ def _map(overlay: MapOverlay | None) -> dict[str, Any] | None:
     )
 
 
-def _cell(kept: Kept | None, files: PageFiles) -> dict[str, Any] | None:
-    return None if kept is None else {"picture": files.url(kept.picture), "why": kept.why}
+def _cell_payload(output: OutputPicture | None, files: PageFiles) -> dict[str, Any] | None:
+    if output is None:
+        return None
+    return {"picture": files.url(output.picture), "why": output.why}
 
 
-def _view(view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]) -> dict[str, Any]:
+def _view_payload(
+    view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]
+) -> dict[str, Any]:
     """Return a view as the script reads it, scores in the order of the gallery's samples."""
     shared = view.shared
     return {
@@ -79,7 +86,7 @@ def _view(view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]) -> 
                 "notes": [row.entries[measure].note for measure in measures],
                 "scores": [
                     [
-                        _rounded(view.scores.get((row.method, measure, sample)), card)
+                        _round_score(view.scores.get((row.method, measure, sample)), card)
                         for sample in gallery.samples
                     ]
                     for measure, card in measures.items()
@@ -90,7 +97,7 @@ def _view(view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]) -> 
     }
 
 
-def _rounded(value: float | None, card: MeasureCard) -> float | None:
+def _round_score(value: float | None, card: MeasureCard) -> float | None:
     """Return a score with three digits more than are printed, so that differences are right to the
     printed digit.
     """

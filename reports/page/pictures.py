@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 
 from benchmark import imageio
-from benchmark.api import BenchmarkError, DataError, Dataset, Map, Observation, Picture
-from benchmark.metrics.tracks import Track
-from benchmark.registry import DATASETS, create
-from benchmark.reports.page.galleries import Gallery, Source
+from benchmark.api import BenchmarkError, DataError, Map, Picture
+from benchmark.reports import live
+from benchmark.reports.page.galleries import Gallery, RunPicture
+from benchmark.results import Results
 from benchmark.run_layout import file_name
-from benchmark.store import Store
 
 THUMBNAIL = 192
 """Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens.
@@ -47,10 +46,10 @@ class PageFiles:
         maps: (data set, track) -> sample -> true blur map.
     """
 
-    there: set[Source]
+    there: set[RunPicture]
     maps: dict[tuple[str, str], dict[str, MapOverlay]]
 
-    def url(self, source: Source | None) -> str | None:
+    def url(self, source: RunPicture | None) -> str | None:
         """Return where the script finds a picture, or None if there is none."""
         return (
             None if source is None or source not in self.there else quote_path(_page_path(source))
@@ -64,7 +63,7 @@ class PageFiles:
 
 
 def collect_page_files(
-    stores: Sequence[Store], galleries: Sequence[Gallery], folder: Path, data: Path | None
+    results: Results, galleries: Sequence[Gallery], folder: Path, data: Path | None
 ) -> PageFiles:
     """Bring everything that galleries show into a folder.
 
@@ -72,7 +71,7 @@ def collect_page_files(
     where `thumbnail_path` says, true blur maps to `maps`.
 
     Args:
-        stores: the runs.
+        results: the runs.
         galleries: what is shown of them.
         folder: takes the files.
         data: data root in which true blur maps are looked for; None for no maps.
@@ -82,12 +81,18 @@ def collect_page_files(
     """
     from joblib import Parallel, delayed
 
-    kept = {some.picture for gallery in galleries for some in gallery.kept.values() if some.picture}
-    wanted = kept | {source for gallery in galleries for source in gallery.targets.values()}
-    found = {
-        source: _path_in_run(stores[source.run].folder, source.path) for source in sorted(wanted)
-    }
-    there = {source: path for source, path in found.items() if path.is_file()}
+    wanted: set[RunPicture] = set()
+    for gallery in galleries:
+        wanted.update(gallery.targets.values())
+        wanted.update(each.picture for each in gallery.outputs.values() if each.picture)
+    there: dict[RunPicture, Path] = {}
+    for picture in sorted(wanted):
+        run = results.runs[picture.run].folder
+        if run is None:
+            continue  # an export has no pictures
+        path = _path_in_run(run, picture.path)
+        if path.is_file():
+            there[picture] = path
     # Threads, because it is decoding, outside the interpreter's lock.
     Parallel(n_jobs=-1, prefer="threads")(
         delayed(_add_picture)(path, folder, _page_path(s)) for s, path in there.items()
@@ -140,11 +145,11 @@ def write_map_overlays(
         DataError: a damaged file of the data set.
     """
     try:
-        source = create(DATASETS, dataset, root=data)[0]
+        adapter = live.open_dataset(dataset, data)
     except BenchmarkError:
         return {}
     made: dict[str, MapOverlay] = {}
-    for sample, blur_map in _read_true_maps(source, Track.parse(track), samples):
+    for sample, blur_map in live.read_true_maps(adapter, track, samples):
         top = float(blur_map.max())
         path = f"maps/{file_name(dataset)}/{file_name(sample)}-{file_name(track)}.png"
         _write_page_picture(folder / path, _apply_viridis(blur_map / max(top, 1e-6)))
@@ -152,7 +157,7 @@ def write_map_overlays(
     return made
 
 
-def _page_path(source: Source) -> str:
+def _page_path(source: RunPicture) -> str:
     return f"run-{source.run}/{source.path}"
 
 
@@ -192,25 +197,6 @@ def _shrink_to_thumbnail(picture: Picture) -> Picture:
     scale = min(THUMBNAIL / max(picture.shape[:2]), 1.0)
     size = tuple(max(1, round(extent * scale)) for extent in picture.shape[1::-1])
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _read_true_maps(
-    source: Dataset, track: Track, samples: Mapping[str, str]
-) -> Iterator[tuple[str, Map]]:
-    """Yield the maps that there are, in the geometry in which outputs are kept.
-
-    Either a data set has maps or it has none: if the first sample has none, the others are not
-    read.
-    """
-    names = [name for name in source.ids() if name in samples]
-    if not names or source.load(names[0]).blur_map is None:
-        return
-    for name in names:
-        sample = source.load(name)
-        if sample.blur_map is not None and source.fingerprint(name) == samples[name]:
-            fitted = track.fit(Observation(sample.image, blur_map=sample.blur_map)).blur_map
-            assert fitted is not None
-            yield name, track.finish(np.dstack([fitted] * 3), sample.image.shape[:2])[..., 0]
 
 
 def _apply_viridis(share: Map) -> Picture:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.page.cards import PageCard, PageCards
 from benchmark.reports.page.galleries import Gallery, View
-from benchmark.reports.summaries import Entry, Row
+from benchmark.results.summaries import Entry, Row
 from benchmark.stats import Interval
 
 FAMILIES = {
@@ -104,7 +104,7 @@ def build_page_table(
         )
         for position, row in enumerate(view.rows)
     )
-    return PageTable(number, view.level, lines)
+    return PageTable(number, str(view.level), lines)
 
 
 def _family_of_row(row: Row, card: PageCard | None) -> str:
@@ -114,7 +114,7 @@ def _family_of_row(row: Row, card: PageCard | None) -> str:
 
 
 def _failures_text(gallery: Gallery, method: str) -> str:
-    whys = [kept.why for (name, _), kept in gallery.kept.items() if name == method]
+    whys = [kept.why for (name, _), kept in gallery.outputs.items() if name == method]
     counts = Counter(why for why in whys if why)
     return "; ".join(f"{count} of {len(whys)} pictures {why}" for why, count in counts.items())
 
@@ -137,7 +137,7 @@ def _build_page_cell(entry: Entry, digits: int, span: tuple[float, float]) -> Pa
     bounds = (
         "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
     )
-    mark = "best" if entry.best else "second" if entry.second else ""
+    mark = entry.mark or ""
     return PageCell(
         f"{interval.mean:.{digits}f}",
         bounds,

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmark.metrics.protocol_cards import ProtocolCard
-from benchmark.reports import grid, runs, summaries
+from benchmark.reports import grid
 from benchmark.reports.paper import cost
 from benchmark.reports.paper.cost import CostTable
 from benchmark.reports.paper.later import LaterTable
 from benchmark.reports.paper.layout import TABLES, Layout, lines, measured_on
 from benchmark.reports.paper.quality import QualityTable
-from benchmark.store import Store
+from benchmark.results import Results, choices
 
 __all__ = ["LATER", "TABLES", "PaperTable", "tables", "write"]
 
@@ -34,7 +33,7 @@ class PaperTable(Protocol):
 
 
 def tables(
-    stores: Sequence[Store],
+    results: Results,
     numbers: Sequence[str],
     *,
     dataset: str | None = None,
@@ -45,7 +44,7 @@ def tables(
     paper says that too.
 
     Args:
-        stores: the runs; what several hold is taken from the last.
+        results: the runs.
         numbers: keys of `TABLES`, or LATER.
         dataset: id of the data set that takes the place of the paper's; None for the paper's own,
             or the only one.
@@ -57,13 +56,13 @@ def tables(
         UsageError: no such data set in the runs, a protocol that they were not scored under, no
             cost pass there.
     """
-    costs = cost.find([store.folder for store in stores], cost_folder)
+    costs = cost.find(results.paths, cost_folder)
     made: list[PaperTable] = []
     for number in numbers:
         if number == LATER:
             made.append(LaterTable())
             continue
-        made += _qualities(stores, TABLES[number], dataset, protocols)
+        made += _qualities(results, TABLES[number], dataset, protocols)
         made += [CostTable(TABLES[number], costs)] if TABLES[number].costs else []
     return made
 
@@ -81,33 +80,32 @@ def write(made: Sequence[PaperTable], form: grid.Format) -> str:
 
 
 def _qualities(
-    stores: Sequence[Store], layout: Layout, dataset: str | None, protocols: Sequence[str]
+    results: Results, layout: Layout, dataset: str | None, protocols: Sequence[str]
 ) -> Iterator[QualityTable]:
     """Yield the quality half: one per protocol and input track, or one of the printed numbers
     alone.
     """
-    place = measured_on(stores, layout, dataset)
-    chosen = protocols or _usual(stores)
-    held = {
-        row["method"] for store in stores for row in store.rows("cells") if row["dataset"] == place
-    }
+    place = measured_on(results, layout, dataset)
+    chosen = protocols or _usual(results)
+    held = results.methods_of(place)
     methods = {line.method for line in lines(layout.number, held) if line.method}
-    found = summaries.summaries(stores, chosen, place, methods, layout.levels) if methods else []
+    found = results.summaries(chosen, place, methods, layout.levels) if methods else []
     if found:
         yield from (QualityTable(layout, summary) for summary in found)
     else:
         yield QualityTable(
-            layout, None, _lacking(stores, layout, place, chosen, some=bool(methods))
+            layout, None, _lacking(results, layout, place, chosen, some=bool(methods))
         )
 
 
-def _usual(stores: Sequence[Store]) -> list[str]:
-    known = [name for store in stores for name in store.cards(ProtocolCard)]
-    return [runs.PREFERRED] if runs.PREFERRED in known else known[:1]
+def _usual(results: Results) -> list[str]:
+    known = list(results.protocols)
+    preferred = choices.PREFERRED_PROTOCOL
+    return [preferred] if preferred in known else known[:1]
 
 
 def _lacking(
-    stores: Sequence[Store],
+    results: Results,
     layout: Layout,
     place: str | None,
     protocols: Sequence[str],
@@ -117,7 +115,7 @@ def _lacking(
     """Return why there is nothing measured to show; `some`: methods of the table were run there,
     but not like this.
     """
-    held = runs.datasets(stores)
+    held = results.datasets
     if place is None and held:
         others = ", ".join(held)
         return (

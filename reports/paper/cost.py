@@ -14,10 +14,11 @@ from benchmark.cost import published as figures
 from benchmark.cost.measurement import CostRecord, PictureSize
 from benchmark.cost.published import PublishedCost
 from benchmark.files import PACKAGE_FOLDER
-from benchmark.reports import cost, footnotes
+from benchmark.reports import cost
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
 from benchmark.reports.published import GKMNET_PAPER, PaperRow
+from benchmark.results.notes import name_suite
 
 _PRINTED = {
     "parameters": "parameters (M)",
@@ -218,7 +219,7 @@ def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], PictureSize, tu
             )
             for place, (texts, values) in enumerate(forms)
         ] or [_Line(line.row, line.first)]
-    suite = footnotes.suite(kept.provenance["suite"], kept.provenance.get("git"))
+    suite = name_suite(kept.provenance["suite"], kept.provenance.get("git"))
     return made, kept.size, (f"Counted by {suite}.", *table.notes)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.reports import runs
 from benchmark.reports.published import PaperRow, TableNumber, read_paper_rows
-from benchmark.store import Store
+from benchmark.results import Results, choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +76,16 @@ def lines(
                 yield Line(row, None, True)
 
 
-def measured_on(stores: Sequence[Store], layout: Layout, asked: str | None) -> str | None:
+def measured_on(results: Results, layout: Layout, wanted: str | None) -> str | None:
     """Return the id of the data set that a table is measured on, None where there is none for it.
 
-    It is the one asked for; else the paper's own; else, where the runs hold one only, that one in
+    It is the one wanted; else the paper's own; else, where the runs hold one only, that one in
     its place.
 
     Raises:
-        UsageError: as `benchmark.reports.runs.dataset` does.
+        UsageError: as `choices.choose_dataset` does.
     """
-    held = runs.datasets(stores)
-    if asked or layout.dataset in held.values():
-        return runs.dataset(stores, asked or layout.dataset)
-    return next(iter(held)) if len(held) == 1 else None
+    datasets = results.datasets
+    if wanted or layout.dataset in datasets.values():
+        return choices.choose_dataset(wanted or layout.dataset, datasets)
+    return next(iter(datasets)) if len(datasets) == 1 else None

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.metrics.protocol_cards import MeasureCard
+from benchmark.noise import Noise
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, Line, lines
 from benchmark.reports.published import PrintedNumber
-from benchmark.reports.summaries import Entry, Row, Summary
+from benchmark.results.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
 _MEASURES: dict[str, MeasureCard] = {
@@ -29,7 +30,7 @@ class _Level:
     """One line at one noise level: what is printed, and what was measured."""
 
     sigma: float
-    level: str
+    level: Noise
     line: Line
     row: Row | None
 
@@ -65,7 +66,7 @@ class QualityTable:
 
     def grid(self) -> Grid:
         """Return the table for people."""
-        groups: dict[str, list[tuple[TableCell, ...]]] = {}
+        groups: dict[Noise, list[tuple[TableCell, ...]]] = {}
         for at in self._levels():
             groups.setdefault(at.level, []).append(self._line(at))
         return Grid(
@@ -82,7 +83,7 @@ class QualityTable:
                     "half": "quality",
                     "model": at.line.row.model,
                     "training": at.line.row.training,
-                    "noise": at.level,
+                    "noise": str(at.level),
                     "measure": key or name,
                     "published": number.value if number else "",
                     "published on": self._layout.dataset if number else "",
@@ -94,22 +95,22 @@ class QualityTable:
                     "dataset": self._summary.dataset if self._summary else "",
                     "protocol": self._summary.protocol if self._summary else "",
                     "track": self._summary.track if self._summary else "",
-                    **tables.numbers(at.entry(key)),
+                    **at.entry(key).as_record(),
                 }
 
     def _levels(self) -> Iterator[_Level]:
-        known = dict.fromkeys(level for level, _ in self._rows)
+        measured = dict.fromkeys(level for level, _ in self._rows)
         methods = {method for _, method in self._rows}
         for sigma in self._layout.levels:
-            own = [level for level in known if level.split()[0] == f"{sigma:g}"] or [f"{sigma:g}"]
-            for level in own:
+            levels = [level for level in measured if level.sigma == sigma] or [Noise(sigma)]
+            for level in levels:
                 for line in lines(self._layout.number, methods):
                     yield _Level(sigma, level, line, self._rows.get((level, line.method or "")))
 
     def _line(self, at: _Level) -> tuple[TableCell, ...]:
         row = at.line.row
         heads = [
-            *([at.level] if self._noisy else []),
+            *([str(at.level)] if self._noisy else []),
             row.model or "–",
             *([row.training or "–"] if self._several_trainings else []),
         ]
@@ -122,8 +123,8 @@ class QualityTable:
             *map(TableCell, heads),
             measured_as,
             *(_printed(self._number(at, name), at.line) for name in _MEASURES),
-            *(tables.cell(entry, self._card(name)) for name, entry in entries.items()),
-            TableCell(tables.count(entries.values())),
+            *(tables.format_cell(entry, self._card(name)) for name, entry in entries.items()),
+            TableCell(tables.count_pictures(entries.values())),
         )
 
     def _learned_from(self, method: str | None) -> str:
@@ -149,8 +150,11 @@ class QualityTable:
         measured = f"measured, {self._summary.dataset}" if self._summary else "measured"
         return (
             *(TableColumn(label, label=True) for label in labels),
-            *(TableColumn(tables.heading(card), printed) for card in _MEASURES.values()),
-            *(TableColumn(tables.heading(self._card(name)), measured) for name in _MEASURES),
+            *(TableColumn(tables.measure_heading(card), printed) for card in _MEASURES.values()),
+            *(
+                TableColumn(tables.measure_heading(self._card(name)), measured)
+                for name in _MEASURES
+            ),
             TableColumn("n", measured),
         )
 

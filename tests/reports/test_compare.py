@@ -18,8 +18,15 @@ from benchmark.cells import Cell, Outcome, Score
 from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.noise import Noise
 from benchmark.reports import paired_tests
-from benchmark.reports.compare import Answer, Asked, answer, split, write
-from benchmark.reports.selection import Ground
+from benchmark.reports.compare import (
+    Answer,
+    Question,
+    answer_question,
+    format_answer,
+    split_names,
+)
+from benchmark.results import results_of
+from benchmark.results.notes import note_texts
 from benchmark.store import FILE_NAME, Store
 from tests.reports.scores import score
 
@@ -76,7 +83,7 @@ def fill(store: Store, scores: Mapping[str, Sequence[float]], **changes: object)
 
 def ask(stores: Store | Sequence[Store], *methods: str, **where: str) -> Answer:
     listed = [stores] if isinstance(stores, Store) else stores
-    return answer(listed, Asked(methods=methods or None, **where))  # type: ignore[arg-type]
+    return answer_question(results_of(*listed), Question(methods=methods or None, **where))  # type: ignore[arg-type]
 
 
 def texts(found: Answer, table: int = 0) -> list[list[str]]:
@@ -149,7 +156,7 @@ def test_a_small_difference_shows_two_digits(run: Store) -> None:
     [(1.0, "1.00"), (0.41, "0.41"), (0.0496, "0.0496"), (0.0004, "0.0004"), (1e-5, "< 0.0001")],
 )
 def test_p_values_as_people_read_them(p: float, text: str) -> None:
-    assert paired_tests.p_value(p) == text
+    assert paired_tests.format_p(p) == text
 
 
 # Tables
@@ -180,7 +187,7 @@ def test_bold_is_what_is_shown_after_holm(run: Store) -> None:
     assert found.verdict.startswith("a is better than b") and "p = 0.0312" in found.verdict
     assert {cell.mark for line in found.grids[0].lines for cell in line} == {None}
     fill(run, {"a": BASE + UP, "b": BASE})
-    assert [line[4].mark for line in ask(run, "a", "b").grids[0].lines] == ["best", "best"]
+    assert [line[4].mark for line in ask(run, "a", "b").grids[0].lines] == ["shown", "shown"]
 
 
 def test_a_measure_without_scores_says_why(run: Store) -> None:
@@ -369,7 +376,7 @@ def test_methods_and_runs_are_told_apart(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "mine" / FILE_NAME).touch()
     (tmp_path / "input").mkdir()  # a folder, but no run
     names = ["input", "ebdb:psf=disk", "folder:path=a/b", "mine", "runs/gone"]
-    assert split(names) == (
+    assert split_names(names) == (
         ["input", "ebdb:psf=disk", "folder:path=a/b"],
         [Path("mine"), Path("runs/gone")],
     )
@@ -405,7 +412,7 @@ def test_many_methods_are_ranked_and_tested_in_pairs(run: Store) -> None:
     assert any(
         f"{ranks.critical_difference:.2f} (Nemenyi" in note for note in found.grids[0].footnotes
     )
-    assert [line[1].mark for line in found.grids[0].lines] == ["best", "best", None]
+    assert [line[1].mark for line in found.grids[0].lines] == ["near_best", "near_best", None]
 
 
 def test_who_saw_the_truth_is_set_aside_unless_named(run: Store) -> None:
@@ -469,12 +476,12 @@ def test_pictures_of_many_methods_start_where_they_differ_most(run: Store) -> No
 
 def test_csv_is_numbers(run: Store) -> None:
     found = ask(fill(run, {"a": BASE + UP, "b": BASE}), "a", "b")
-    tests = pd.read_csv(io.StringIO(write(found, "csv")))
+    tests = pd.read_csv(io.StringIO(format_answer(found, "csv")))
     assert tests["difference"].tolist() == pytest.approx([0.45, -0.00045]) and tests[
         "n"
     ].tolist() == [8, 8]
     assert tests["p"].tolist() == [2 / 256] * 2
-    pictures = pd.read_csv(io.StringIO(write(found, "csv", pictures=True)))
+    pictures = pd.read_csv(io.StringIO(format_answer(found, "csv", pictures=True)))
     assert sorted(pictures["difference"]) == pytest.approx(UP)
 
 
@@ -482,10 +489,12 @@ def test_markdown_escapes_and_is_the_same_each_time(run: Store) -> None:
     hostile = "<script>alert(1)</script>|x"
     fill(run, {hostile: BASE + UP, "b": BASE, "c_d": BASE + 0.2})
     for methods in ((hostile, "b"), (hostile, "b", "c_d")):
-        text = write(ask(run, *methods), "markdown")
+        text = format_answer(ask(run, *methods), "markdown")
         assert "<script>" not in text.replace("\\<", "")
-        assert text == write(ask(run, *methods), "markdown")
-        assert "p03" not in text and "p03" in write(ask(run, *methods), "markdown", pictures=True)
+        assert text == format_answer(ask(run, *methods), "markdown")
+        assert "p03" not in text and "p03" in format_answer(
+            ask(run, *methods), "markdown", pictures=True
+        )
 
 
 def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
@@ -496,8 +505,8 @@ def test_what_a_method_learned_from_is_told_of_the_run_that_its_scores_are_from(
     for store, data in ((run, "these pictures"), (other, "those pictures")):
         card = MethodCard(title="a", family="learned", trained_on=(data,))
         store.put_cards({"a": card})
-    ground = Ground([run, other], "set")
-    notes = ground.about([ground.column()], ["a", "b"], ["p00"])
+    ground = results_of(run, other).select("set")
+    notes = note_texts(ground.describe([ground.column()], ["a", "b"], ["p00"]))
     assert any("from these pictures: a." in note for note in notes) and not any(
         "those" in note for note in notes
     )

@@ -16,7 +16,8 @@ from benchmark.api import Dataset, DatasetCard, MethodCard, Sample
 from benchmark.map_scores import MAP_COLUMNS, MapRow
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.reports import maps, summaries, tables
+from benchmark.reports import maps, tables
+from benchmark.results import summaries
 from benchmark.spec import ResolvedId
 from benchmark.worker import RunSettings
 
@@ -219,7 +220,7 @@ def test_noise_levels_are_blocks(tmp_path: Path) -> None:
     data = data_of()
     rows = rows_of(tmp_path, data, sigma=2.55) + rows_of(tmp_path, data)
     summary = maps.summarise_maps(rows, METHODS, data)[0]
-    assert [row.level for row in summary.rows] == ["0"] * 3 + ["2.55"] * 3
+    assert [str(row.level) for row in summary.rows] == ["0"] * 3 + ["2.55"] * 3
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
-from benchmark.reports import footnotes, summaries, tables
+from benchmark.reports import tables
+from benchmark.results import results_of, summaries
+from benchmark.results.exports import export_scores
+from benchmark.results.notes import training_source
 from benchmark.store import Store
 from benchmark.stored_cards import card_from_json, describe_protocol
 from tests.reports.scores import score
@@ -80,11 +83,11 @@ def put(store: Store, run: int, what: Cell, outcome: Outcome) -> None:
 
 
 def row(summary: summaries.Summary, method: str, level: str = "0") -> summaries.Row:
-    return next(r for r in summary.rows if r.method == method and r.level == level)
+    return next(r for r in summary.rows if r.method == method and str(r.level) == level)
 
 
 def test_means_intervals_and_n(store: Store) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     entry = row(summary, "better", "2").entries["psnr"]
     assert (
         entry.interval is not None
@@ -98,7 +101,7 @@ def test_means_intervals_and_n(store: Store) -> None:
 
 
 def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: Store) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     best = {(r.method, key) for r in summary.rows for key, entry in r.entries.items() if entry.best}
     assert best == {("better", "psnr"), ("better", "mae")}
     assert row(summary, "truth:map=oracle").title.endswith("†")
@@ -112,7 +115,7 @@ def test_who_was_told_the_noise_level_does_not_compete(store: Store) -> None:
     store.put_cards({"told": card})
     for sample in SAMPLES:
         put(store, run, cell("told", sample), scored(29.0))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     told = row(summary, "told")
     assert told.noise_aware and told.title == "told‡" and not told.entries["psnr"].best
     assert row(summary, "better").entries["psnr"].best
@@ -140,7 +143,7 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
             }
             for name, value in values.items():
                 put(store, run, cell(name, f"{index}"), scored(value + index))
-        [summary] = summaries.summaries(store)
+        [summary] = results_of(store).summaries()
     marked = {r.method: (r.entries["psnr"].best, r.entries["psnr"].second) for r in summary.rows}
     assert marked == {
         "best": (True, False),
@@ -151,10 +154,10 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
     assert any(
         note.startswith("Bold: the best mean, and every other") for note in summary.footnotes
     )
-    text = tables.write([summary], "markdown")
+    text = tables.format_summaries([summary], "markdown")
     assert "**30.50 [" in text and "*29.50 [" in text
     numbers = (
-        pd.read_csv(io.StringIO(tables.write([summary], "csv")))
+        pd.read_csv(io.StringIO(tables.format_summaries([summary], "csv")))
         .query("measure == 'psnr'")
         .set_index("method")
     )
@@ -171,9 +174,9 @@ def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
             put(store, run, cell("many", f"{index}"), scored(20.0 + index))
             if index < 5:
                 put(store, run, cell("many", f"{index}", 2.0), scored(20.0 + index))
-        [many] = summaries.summaries(store, levels=[0.0])
-        [few] = summaries.summaries(store, levels=[2.0])
-        [both] = summaries.summaries(store)
+        [many] = results_of(store).summaries(levels=[0.0])
+        [few] = results_of(store).summaries(levels=[2.0])
+        [both] = results_of(store).summaries()
     about = {
         name: next(note for note in summary.footnotes if note.startswith("Mean over pictures"))
         for name, summary in (("many", many), ("few", few), ("both", both))
@@ -188,8 +191,8 @@ def test_a_mean_never_covers_other_pictures_than_its_neighbours(store: Store) ->
     run = store.start_run({})
     for sample in SAMPLES[:2]:
         put(store, run, cell("late", sample), scored(21.0))
-    [summary] = summaries.summaries(store)
-    entries = [r.entries["psnr"].interval for r in summary.rows if r.level == "0"]
+    [summary] = results_of(store).summaries()
+    entries = [r.entries["psnr"].interval for r in summary.rows if str(r.level) == "0"]
     assert {entry.n for entry in entries if entry} == {2}
     assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(20.5)  # type: ignore[union-attr]
     assert any("2 of 4 pictures" in note for note in summary.footnotes)
@@ -204,7 +207,7 @@ def test_a_method_that_fails_a_picture_gets_no_mean_and_shrinks_nobodys(
     for sample in SAMPLES[:3]:
         put(store, run, cell("fragile", sample), scored(40.0))
     put(store, run, cell("fragile", SAMPLES[3]), Outcome(status, reason="<b>why</b> | really"))  # type: ignore[arg-type]
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "fragile").entries["psnr"] == summaries.Entry(None, "incomplete")
     assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
     assert any(
@@ -220,7 +223,7 @@ def test_a_method_that_restored_nothing_says_so_in_its_cells_and_once_for_all_le
     for sigma in (0.0, 2.0):
         for sample in SAMPLES:
             put(store, run, cell("bare", sample, sigma), Outcome("skipped", reason="no weights"))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "bare").entries["psnr"] == summaries.Entry(None, "skipped")
     notes = [note for note in summary.footnotes if "bare" in note]
     assert notes == ["bare, noise 0, 2: skipped on 4 of 4 pictures (no weights)"]
@@ -256,11 +259,11 @@ def test_runs_are_read_as_one_and_the_last_decides(store: Store, other: Store) -
     other.start_run({"git": {"commit": "f" * 40, "dirty": False}})  # computed nothing
     unused = MethodCard(title="input", family="learned", trained_on=("Set5",))
     other.put_cards({"input": unused})  # of no cell of this run
-    [summary] = summaries.summaries([store, other])
+    [summary] = results_of(store, other).summaries()
     assert (mean(summary, "input"), mean(summary, "new")) == (21.5, 31.5)
     assert (
         mean(summary, "better") == 41.5
-        and mean(summaries.summaries([other, store])[0], "better") == 23.5
+        and mean(results_of(other, store).summaries()[0], "better") == 23.5
     )
     assert mean(summary, "better", "2") == 21.5, "what only the first has stays"
     text = " ".join(summary.footnotes)
@@ -278,9 +281,9 @@ def test_another_version_in_a_later_run_replaces_all_of_the_earlier_one(
     run = other.start_run({})
     for sample in SAMPLES[:3]:
         put(other, run, cell("input", sample, method_version="2"), scored(10.0))
-    [summary] = summaries.summaries([store, other])
+    [summary] = results_of(store, other).summaries()
     assert mean(summary, "input") == 10.0 and row(summary, "new").entries["psnr"].interval.n == 3  # type: ignore[union-attr]
-    assert not [r for r in summary.rows if (r.method, r.level) == ("input", "2")], (
+    assert not [r for r in summary.rows if (r.method, str(r.level)) == ("input", "2")], (
         "version 1 is not mixed in"
     )
 
@@ -288,11 +291,11 @@ def test_another_version_in_a_later_run_replaces_all_of_the_earlier_one(
 def test_pictures_that_changed_between_runs_are_never_paired(store: Store, other: Store) -> None:
     run = other.start_run({})
     put(other, run, cell("new", "one", data="changed"), scored(30.0))
-    [summary] = summaries.summaries([store, other])
+    [summary] = results_of(store, other).summaries()
     assert {
         r.entries["psnr"].interval.n
         for r in summary.rows
-        if r.level == "0" and r.entries["psnr"].interval
+        if str(r.level) == "0" and r.entries["psnr"].interval
     } == {3}
 
 
@@ -302,7 +305,7 @@ def test_a_failure_in_a_later_run_hides_no_success_of_an_earlier_one(
     run = other.start_run({})
     put(other, run, cell("input", "one"), Outcome("failed", reason="full disk"))
     for order in ([store, other], [other, store]):
-        [summary] = summaries.summaries(order)
+        [summary] = results_of(*order).summaries()
         assert mean(summary, "input") == 21.5
 
 
@@ -313,7 +316,7 @@ def test_scores_under_other_protocols_are_taken_together(store: Store, other: St
         scores = {"late": [Score("psnr", 33.0, None), Score("mae", 0.1, None)]}
         rulers = {("late", "psnr"): "1", ("late", "mae"): "1"}
         other.put(run, cell("input", sample), Outcome("ok", scores=scores), rulers)
-    quick, late = summaries.summaries([store, other])
+    quick, late = results_of(store, other).summaries()
     assert mean(quick, "input") == 21.5 and mean(late, "input") == 33.0
 
 
@@ -321,42 +324,42 @@ def test_runs_without_cells_are_no_obstacle_unless_all_are_empty(
     store: Store, tmp_path: Path
 ) -> None:
     with Store(tmp_path / "empty", create=True) as empty:
-        assert mean(summaries.summaries([empty, store])[0], "input") == 21.5
+        assert mean(results_of(empty, store).summaries()[0], "input") == 21.5
         with pytest.raises(UsageError, match="holds no cells"):
-            summaries.summaries([empty, empty])
+            results_of(empty, empty).summaries()
 
 
 def test_only_the_newest_version_and_the_newest_data_are_tabulated(store: Store) -> None:
     run = store.start_run({})
     for sample in SAMPLES:
         put(store, run, cell("better", sample, method_version="2"), scored(50.0))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "better").entries["psnr"].interval.mean == 50  # type: ignore[union-attr]
-    assert not [r for r in summary.rows if r.method == "better" and r.level == "2"], (
+    assert not [r for r in summary.rows if r.method == "better" and str(r.level) == "2"], (
         "version 1 is not mixed in"
     )
     store.ask(
         store.start_run({}),
         [cell("better", sample, sigma) for sample in SAMPLES for sigma in (0.0, 2.0)],
     )
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "better").entries["psnr"].interval.mean == 23.5, (
         "asked for again: back to version 1"
     )  # type: ignore[union-attr]
     run = store.start_run({})
     put(store, run, cell("input", "one", data="changed"), scored(10.0))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "input").entries["psnr"].interval.mean == pytest.approx(22), (
         "the others lack the new 'one'"
     )  # type: ignore[union-attr]
-    ones = summaries.current(summaries.scores(store)).query("sample == 'one'")
+    ones = results_of(store).rows.query("sample == 'one'")
     assert set(ones["data"]) == {"changed"}
 
 
 def test_changed_defaults_are_another_method(store: Store) -> None:
     run = store.start_run({})
     put(store, run, cell("better", "one", parameters='{"steps": 3}'), scored(50.0))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     entry = row(summary, "better").entries["psnr"].interval
     assert entry is not None and (entry.mean, entry.n) == (50.0, 1)
 
@@ -370,13 +373,13 @@ def test_scores_of_an_older_ruler_are_not_mixed_in(store: Store) -> None:
     store.put_scores(
         run, first.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"}
     )
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "better").entries["psnr"] == summaries.Entry(None, "not scored")
     for what, _ in list(store.cells()):
         store.put_scores(
             run, what.key, {"quick": [Score("psnr", 33.0, None)]}, {("quick", "psnr"): "1/2/-"}
         )
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "better").entries["psnr"].interval.mean == 33.0  # type: ignore[union-attr]
 
 
@@ -385,7 +388,7 @@ def test_what_was_not_scored_under_a_protocol_does_not_enter_its_table(store: St
     picture.
     """
     put(store, store.start_run({}), cell("elsewhere", "one"), Outcome("ok"))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert "elsewhere" not in {r.method for r in summary.rows}
     assert row(summary, "input").entries["psnr"].interval.n == 4  # type: ignore[union-attr]
 
@@ -395,7 +398,7 @@ def test_gaps_say_why(store: Store) -> None:
     for sample in SAMPLES:
         put(store, run, cell("untargeted", sample), scored(None, "no target"))
         put(store, run, cell("unmeasured", sample), scored(None, "not available: no trunk at x"))
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     assert row(summary, "untargeted").entries["psnr"].note == "no target"
     assert row(summary, "unmeasured").entries["psnr"].note == "not available"
     assert "not available: no trunk at x" in summary.footnotes
@@ -403,7 +406,7 @@ def test_gaps_say_why(store: Store) -> None:
 
 def test_footnotes_carry_the_provenance(store: Store) -> None:
     store.start_run({"git": {"commit": "b" * 40, "dirty": False}})  # computed nothing
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     text = " ".join(summary.footnotes)
     for word in (
         "d_a%ta",
@@ -418,7 +421,7 @@ def test_footnotes_carry_the_provenance(store: Store) -> None:
 
 
 def test_footnotes_say_what_methods_were_trained_on(store: Store) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     notes = [note for note in summary.footnotes if note.startswith("Weights")]
     assert notes == [
         "Weights or constants from BSDS500, DPD train: better.",
@@ -430,29 +433,29 @@ def test_what_was_trained_says_how_long() -> None:
     card = MethodCard(
         title="Net", family="learned", trained_on=("BSDS500/train",), budget="26 megapixels, seed 0"
     )
-    assert footnotes.learned_from(card) == "BSDS500/train (26 megapixels, seed 0)"
+    assert training_source(card) == "BSDS500/train (26 megapixels, seed 0)"
     unknown = MethodCard(title="Net", family="learned", trained_on=None, budget="3 megapixels")
-    assert footnotes.learned_from(unknown) == "unknown data (3 megapixels)"
+    assert training_source(unknown) == "unknown data (3 megapixels)"
     old = card_from_json(
         '{"title": "x", "family": "learned", "trained_on": ["DPD train"]}', MethodCard
     )
-    assert footnotes.learned_from(old) == "DPD train", "the card of an older run"
+    assert training_source(old) == "DPD train", "the card of an older run"
     nothing = MethodCard(title="x", family="classical")
-    assert footnotes.learned_from(nothing) == footnotes.learned_from(None) == ""
+    assert training_source(nothing) == training_source(None) == ""
 
 
 def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="not scored under canonical"):
-        summaries.summaries(store, ["canonical"])
+        results_of(store).summaries(["canonical"])
 
 
 def test_an_empty_run_is_an_error(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as empty, pytest.raises(UsageError, match="holds no cells"):
-        summaries.summaries(empty)
+        results_of(empty).summaries()
 
 
 def test_csv_is_numbers(store: Store) -> None:
-    frame = pd.read_csv(io.StringIO(tables.write(summaries.summaries(store), "csv")))
+    frame = pd.read_csv(io.StringIO(tables.format_summaries(results_of(store).summaries(), "csv")))
     assert len(frame) == 2 * 3 * 2
     mean = frame.query("method == 'better' and noise == 0 and measure == 'psnr'")["mean"].item()
     assert mean == pytest.approx(23.5)
@@ -463,7 +466,7 @@ def test_markdown_renders_and_escapes(store: Store) -> None:
     hostile = "<script>alert(1)</script>|x"
     for sample in SAMPLES:
         put(store, run, cell(hostile, sample), scored(1.0))
-    text = tables.write(summaries.summaries(store), "markdown")
+    text = tables.format_summaries(results_of(store).summaries(), "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
     assert len(lines) == 2 + 7 and widths == {6}, (
@@ -473,7 +476,7 @@ def test_markdown_renders_and_escapes(store: Store) -> None:
 
 
 def test_export_has_every_row_with_its_provenance(store: Store, tmp_path: Path) -> None:
-    frame = summaries.export(store)
+    frame = export_scores(store)
     assert len(frame) == 2 * 3 * 4 * 2 and frame["provenance"].str.contains("commit").all()
     frame.to_parquet(tmp_path / "x.parquet")
     again = pd.read_parquet(tmp_path / "x.parquet")
@@ -485,7 +488,7 @@ def test_latex_compiles(store: Store, tmp_path: Path) -> None:
     run = store.start_run({})
     for sample in SAMPLES:
         put(store, run, cell("a_b:c=#1&{~^\\}", sample, dataset="d_a%ta"), scored(1.0))
-    body = tables.write(summaries.summaries(store), "latex")
+    body = tables.format_summaries(results_of(store).summaries(), "latex")
     assert "\\toprule" in body and "\\textbf{" in body
     document = (
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"

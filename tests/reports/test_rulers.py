@@ -16,6 +16,7 @@ from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.noise import Noise
 from benchmark.reports import grid, rulers
 from benchmark.reports.grid import Grid
+from benchmark.results import results_of
 from benchmark.store import Store
 
 SAMPLES = ("one", "two")
@@ -103,7 +104,7 @@ def texts(table: Grid) -> list[list[str]]:
 
 
 def test_ranks_of_the_same_outputs_and_where_they_change(tmp_path: Path) -> None:
-    ranking, agreement, *_ = rulers.grids([made(tmp_path, SAME)])
+    ranking, agreement, *_ = rulers.build_ruler_grids(results_of(made(tmp_path, SAME)))
     assert [column.title for column in ranking.columns] == [
         "method",
         "canonical, PSNR ↑",
@@ -122,7 +123,7 @@ def test_lower_may_be_better(tmp_path: Path) -> None:
     """Of one set of outputs, MAE ranks as PSNR does: the table of quantities shows full
     agreement.
     """
-    *_, quantities = rulers.grids([made(tmp_path, SAME)])
+    *_, quantities = rulers.build_ruler_grids(results_of(made(tmp_path, SAME)))
     assert texts(quantities) == [
         ["canonical (u8), PSNR", "1.00", "1.00"],
         ["canonical (u8), MAE", "1.00", "1.00"],
@@ -136,14 +137,14 @@ def test_another_track_has_other_outputs_in_the_same_run_or_a_second(tmp_path: P
     padded: Means = {"padded": {"b": 5.0, "c": 6.0}}
     second = made(tmp_path / "2", padded, track="u8-pad16-black")
     one = made(tmp_path / "1", SAME)
-    apart = rulers.grids([one, second])[0]
+    apart = rulers.build_ruler_grids(results_of(one, second))[0]
     assert [column.group for column in apart.columns[1:]] == [
         "same outputs (u8)", "same outputs (u8)", "other outputs (u8-pad16-black)"
     ]  # fmt: skip
     assert [line[3] for line in texts(apart)] == ["–", "5.50 (2, not 1)", "6.50 (1, not 2)"]
     one.put_cards({"padded": PROTOCOLS["padded"]})
     add(one, padded, track="u8-pad16-black")
-    together = rulers.grids([one])[0]
+    together = rulers.build_ruler_grids(results_of(one))[0]
     assert texts(together) == texts(apart)
 
 
@@ -152,7 +153,7 @@ def test_the_outputs_that_are_the_same_can_be_chosen(tmp_path: Path) -> None:
     padded = made(
         tmp_path / "2", {"padded": {"a": 5.0, "b": 6.0, "c": 7.0}}, track="u8-pad16-black"
     )
-    table = rulers.grids([store, padded], track="u8-pad16-black")[0]
+    table = rulers.build_ruler_grids(results_of(store, padded), track="u8-pad16-black")[0]
     assert [line[:2] for line in texts(table)] == [
         ["c", "7.50 (1)"],
         ["b", "6.50 (2)"],
@@ -160,13 +161,13 @@ def test_the_outputs_that_are_the_same_can_be_chosen(tmp_path: Path) -> None:
     ]
     assert table.columns[1].group == "same outputs (u8-pad16-black)"
     with pytest.raises(UsageError, match=r"no track 'u16'\. They hold: u8, u8-pad16-black"):
-        rulers.grids([store, padded], track="u16")
+        rulers.build_ruler_grids(results_of(store, padded), track="u16")
 
 
 def test_all_means_are_over_the_same_pictures(tmp_path: Path) -> None:
     store = made(tmp_path, SAME)
     add(store, {"canonical": {"d": 40.0}, "paper": {"d": 40.0}}, samples=("two",))
-    table = rulers.grids([store])[0]
+    table = rulers.build_ruler_grids(results_of(store))[0]
     assert texts(table)[:2] == [
         ["d", "40.00 (1)", "40.00 (1)"],
         ["a", "31.00 (2)", "21.00 (3, not 2)"],
@@ -177,14 +178,14 @@ def test_all_means_are_over_the_same_pictures(tmp_path: Path) -> None:
 
 def test_who_saw_the_truth_is_not_ranked(tmp_path: Path) -> None:
     with_truth = {name: {**values, "truth": 99.0} for name, values in SAME.items()}
-    table = rulers.grids([made(tmp_path, with_truth)])[0]
+    table = rulers.build_ruler_grids(results_of(made(tmp_path, with_truth)))[0]
     assert "truth" not in {line[0] for line in texts(table)}
     assert any("not among them: truth" in note for note in table.footnotes)
 
 
 def test_equal_means_share_the_better_rank_and_no_order_has_no_tau(tmp_path: Path) -> None:
     scores = {"canonical": {"a": 10.0, "b": 10.0}, "paper": {"a": 20.0, "b": 10.0}}
-    ranking, agreement, *_ = rulers.grids([made(tmp_path, scores)])
+    ranking, agreement, *_ = rulers.build_ruler_grids(results_of(made(tmp_path, scores)))
     assert [line[1] for line in texts(ranking)] == ["10.50 (1)", "10.50 (1)"]
     assert texts(agreement)[0][1:] == ["–", "–"]
 
@@ -194,7 +195,7 @@ def test_one_protocol_says_how_to_have_more(tmp_path: Path) -> None:
     the way on.
     """
     with pytest.raises(UsageError, match="two rulers") as caught:
-        rulers.grids([made(tmp_path / "1", {"canonical": SAME["canonical"]})])
+        rulers.build_ruler_grids(results_of(made(tmp_path / "1", {"canonical": SAME["canonical"]})))
     same, others = r"score RUN --protocol \S*restormer", r"run \.\.\. --protocol \S*dpdnet,drbnet"
     assert re.search(same, str(caught.value)) and re.search(
         others, str(caught.value)
@@ -204,16 +205,19 @@ def test_one_protocol_says_how_to_have_more(tmp_path: Path) -> None:
     }
     store = made(tmp_path / "2", {"canonical": SAME["canonical"]})
     store.put_cards(two)
-    table = rulers.grids([store])[0]
+    table = rulers.build_ruler_grids(results_of(store))[0]
     assert any(re.search(same, note) for note in table.footnotes)
     assert not any(
-        "score RUN" in note for note in rulers.grids([made(tmp_path / "3", SAME)])[0].footnotes
+        "score RUN" in note
+        for note in rulers.build_ruler_grids(results_of(made(tmp_path / "3", SAME)))[0].footnotes
     )
 
 
 def test_one_method_cannot_be_ranked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no quantity is measured by two rulers on two methods"):
-        rulers.grids([made(tmp_path, {name: {"a": values["a"]} for name, values in SAME.items()})])
+        rulers.build_ruler_grids(
+            results_of(made(tmp_path, {name: {"a": values["a"]} for name, values in SAME.items()}))
+        )
 
 
 def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
@@ -226,12 +230,12 @@ def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
             {},
         )
         with pytest.raises(UsageError, match="nothing is scored"):
-            rulers.grids([store])
+            rulers.build_ruler_grids(results_of(store))
 
 
 def test_tables_carry_provenance_and_are_the_same_each_time(tmp_path: Path) -> None:
     store = made(tmp_path, SAME)
-    for table in rulers.grids([store]):
+    for table in rulers.build_ruler_grids(results_of(store)):
         text = " ".join(table.footnotes)
         for word in (
             "set, 2 pictures",
@@ -242,5 +246,7 @@ def test_tables_carry_provenance_and_are_the_same_each_time(tmp_path: Path) -> N
         ):
             assert word in text
     for form in ("markdown", "latex", "csv"):
-        text = grid.format_grids(rulers.grids([store]), form)
-        assert "2, not 1" in text and text == grid.format_grids(rulers.grids([store]), form)
+        text = grid.format_grids(rulers.build_ruler_grids(results_of(store)), form)
+        assert "2, not 1" in text and text == grid.format_grids(
+            rulers.build_ruler_grids(results_of(store)), form
+        )

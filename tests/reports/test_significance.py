@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.reports import significance
+from benchmark.results import significance
 
 N = 12
 
@@ -37,11 +37,11 @@ def test_what_cannot_be_told_from_the_best_or_the_second_best_is_marked_like_it(
         far=around(20.0),
     )
     expected = {"best": "best", "near": "best", "second": "second", "close": "second"}
-    assert significance.marks(found, higher_is_better=True) == expected
+    assert significance.find_marks(found, higher_is_better=True) == expected
     mirrored = {
         name: {at: -value for at, value in column.items()} for name, column in found.items()
     }
-    assert significance.marks(mirrored, higher_is_better=False) == expected
+    assert significance.find_marks(mirrored, higher_is_better=False) == expected
 
 
 def test_the_test_is_the_paired_sign_flip_adjusted_by_holm() -> None:
@@ -64,7 +64,7 @@ def test_the_test_is_the_paired_sign_flip_adjusted_by_holm() -> None:
         running = max(running, factor * p[name])
         told |= {name} if running <= 0.05 else set()
     assert 0 < len(told) < 3, "the case must have both"
-    found = significance.marks(
+    found = significance.find_marks(
         scores(top=top.tolist(), **{name: column.tolist() for name, column in others.items()}),
         higher_is_better=True,
     )
@@ -82,27 +82,30 @@ def test_with_too_few_pictures_only_the_best_means_are_marked(
     """All methods differ on all pictures in the same direction: the least p there is decides."""
     found = scores(**{f"m{i}": [10.0 + i + 3 * j for j in range(pictures)] for i in range(methods)})
     expected = {f"m{methods - 1}": "best", f"m{methods - 2}": "second"}
-    assert significance.marks(found, higher_is_better=True) == expected
-    assert significance.legend([(methods, pictures)]) == [
-        significance.LEGEND if tested else significance.UNTESTED
+    assert significance.find_marks(found, higher_is_better=True) == expected
+    assert significance.explain_marks([(methods, pictures)]) == [
+        significance.TESTED_LEGEND if tested else significance.UNTESTED_LEGEND
     ]
 
 
 def test_untested_equal_means_share_a_mark() -> None:
-    found = significance.marks(
+    found = significance.find_marks(
         scores(a=[1.0, 3.0], b=[3.0, 1.0], c=[0.0, 0.0]), higher_is_better=True
     )
     assert found == {"a": "best", "b": "best", "c": "second"}
 
 
 def test_one_method_alone_is_not_the_best_of_anything() -> None:
-    assert significance.marks(scores(only=[1.0] * N), higher_is_better=True) == {}
-    assert significance.marks({}, higher_is_better=True) == {}
-    assert significance.legend([(1, 100), (0, 100)]) == []
+    assert significance.find_marks(scores(only=[1.0] * N), higher_is_better=True) == {}
+    assert significance.find_marks({}, higher_is_better=True) == {}
+    assert significance.explain_marks([(1, 100), (0, 100)]) == []
 
 
 def test_the_legend_explains_both_kinds_of_columns() -> None:
-    assert significance.legend([(3, 4), (3, 40)]) == [significance.LEGEND, significance.UNTESTED]
+    assert significance.explain_marks([(3, 4), (3, 40)]) == [
+        significance.TESTED_LEGEND,
+        significance.UNTESTED_LEGEND,
+    ]
 
 
 COLUMNS = st.integers(2, 4).flatmap(
@@ -121,10 +124,10 @@ def test_marks_do_not_depend_on_order_and_the_best_mean_has_one(
     found = scores(
         **{f"m{i}": [float(value) for value in column] for i, column in enumerate(columns)}
     )
-    made = significance.marks(found, higher_is_better=True)
+    made = significance.find_marks(found, higher_is_better=True)
     top = max(sum(column) for column in columns)
     assert all(made[f"m{i}"] == "best" for i, column in enumerate(columns) if sum(column) == top)
     pictures = list(found["m0"])
     random.shuffle(pictures)  # type: ignore[attr-defined]
     shuffled = {name: {at: found[name][at] for at in pictures} for name in reversed(found)}
-    assert significance.marks(shuffled, higher_is_better=True) == made
+    assert significance.find_marks(shuffled, higher_is_better=True) == made

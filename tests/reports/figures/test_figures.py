@@ -49,7 +49,8 @@ from benchmark.reports.figures import (
     robustness,
     style,
 )
-from benchmark.reports.figures.figure_data import Source, Wanted
+from benchmark.reports.figures.figure_data import FigureData, FigureOptions
+from benchmark.results import results_of
 from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.stats import mean_interval
 from benchmark.store import Store
@@ -161,8 +162,8 @@ def shown(run: Run) -> Run:
     return run
 
 
-def source(*runs: Run, **wanted: object) -> Source:
-    return Source([run.store for run in runs], Wanted(**wanted))  # type: ignore[arg-type]
+def source(*runs: Run, **wanted: object) -> FigureData:
+    return FigureData(results_of(*(run.store for run in runs)), FigureOptions(**wanted))  # type: ignore[arg-type]
 
 
 def lines(figure: Figure, panel: int) -> dict[str, tuple[list[float], list[float]]]:
@@ -185,7 +186,7 @@ def bars(figure: Figure, panel: int, method: str) -> list[tuple[float, float]]:
     return [tuple(segment[:, 1]) for segment in container.lines[2][0].get_segments()]  # type: ignore[attr-defined]
 
 
-# Source
+# FigureData
 # --------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +206,7 @@ def test_of_several_data_sets_one_must_be_chosen(noisy: Run, tmp_path: Path) -> 
     other.put("input", SAMPLES[0], 10.0)
     with pytest.raises(UsageError, match=r"several data sets.*--dataset"):
         source(noisy, other)
-    assert source(noisy, other, dataset=other.dataset).levels == ["0"]
+    assert source(noisy, other, dataset=other.dataset).levels == [Noise()]
     assert source(noisy, dataset="tiny").dataset == DATASET, "its registered name will do"
 
 
@@ -219,9 +220,9 @@ def test_runs_are_read_as_one(noisy: Run, tmp_path: Path) -> None:
     for sample in SAMPLES:
         other.put("late", sample, 25.0)
     both = source(noisy, other)
-    values = both.comparable("psnr", ["0"]).values
+    values = both.comparable("psnr", [Noise()]).values
     assert {name for name, _ in values} == {*METHODS_SHOWN, "late"} and len(values) == 3
-    assert any("From 2 runs" in line for line in both.about(SAMPLES))
+    assert any("From 2 runs" in line for line in both.describe(SAMPLES))
 
 
 def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
@@ -230,7 +231,7 @@ def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
 
 
 def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
-    whole = " ".join(source(noisy).about(SAMPLES))
+    whole = " ".join(source(noisy).describe(SAMPLES))
     for fact in (
         f"Data: {DATASET}, n = 3, fingerprint ",
         "track u8",
@@ -239,7 +240,7 @@ def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
     ):
         assert fact in whole
     assert "† given the true blur map" in whole
-    part = source(noisy).about(SAMPLES[:1])[0]
+    part = source(noisy).describe(SAMPLES[:1])[0]
     assert "n = 1" in part and part.split("fingerprint")[1] != whole.split("fingerprint")[1]
 
 
@@ -248,8 +249,8 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
     noisy.store.put(noisy.store.start_run({}), changed, Outcome("ok"), {})
     made = source(noisy)
     with pytest.raises(Unavailable, match="not what it was"):
-        made.load(noisy.adapter, SAMPLES[0])
-    assert made.load(noisy.adapter, SAMPLES[1]).id == SAMPLES[1]
+        made.read_sample(noisy.adapter, SAMPLES[0])
+    assert made.read_sample(noisy.adapter, SAMPLES[1]).id == SAMPLES[1]
 
 
 # Style
@@ -274,7 +275,7 @@ def test_methods_are_told_apart_without_colour() -> None:
 
 def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
     def source(**asked: object) -> list[str]:
-        return Source([noisy.store], Wanted()).about(SAMPLES, **asked)  # type: ignore[arg-type]
+        return FigureData(results_of(noisy.store), FigureOptions()).describe(SAMPLES, **asked)  # type: ignore[arg-type]
 
     assert any(text.startswith("† given the true blur map") for text in source())
     assert not any("†" in text for text in source(methods=["input", "sharp"]))
@@ -578,7 +579,7 @@ def test_data_that_is_not_there_is_named(shown: Run, monkeypatch: pytest.MonkeyP
     def absent(*args: object, **options: object) -> None:
         raise DataError("a long tree")
 
-    monkeypatch.setattr("benchmark.reports.figures.figure_data.create", absent)
+    monkeypatch.setattr("benchmark.reports.live.create", absent)
     with pytest.raises(Unavailable, match=r"needs tiny.*not found under here.*--data"):
         radius.draw_radius_figure(source(shown, root=Path("here")))
 
@@ -893,10 +894,12 @@ def test_a_psf_study_that_is_missing_or_damaged_is_named(
 
 
 def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path: Path) -> None:
-    wanted = Wanted(samples=SAMPLES[:1], cost=tmp_path)
+    wanted = FigureOptions(samples=SAMPLES[:1], cost=tmp_path)
     made = {
         each.name: each
-        for each in figure_set.write_figures([shown.store], tmp_path / "new" / "out", wanted=wanted)
+        for each in figure_set.write_figures(
+            results_of(shown.store), tmp_path / "new" / "out", options=wanted
+        )
     }
     assert list(made) == list(figure_set.FIGURES)
     for name, each in made.items():
@@ -910,15 +913,15 @@ def test_what_can_be_made_is_written_and_the_rest_says_why(shown: Run, tmp_path:
         "one noise level" in made["robustness"].reason and "no cost pass" in made["pareto"].reason
     )
     with pytest.raises(UsageError, match=r"no figure is called 'corps'. Known: crops"):
-        figure_set.write_figures([shown.store], tmp_path, ["corps"])
+        figure_set.write_figures(results_of(shown.store), tmp_path, ["corps"])
 
 
 def test_figures_are_the_same_bytes_each_time_and_carry_no_date(
     shown: Run, cost: Path, tmp_path: Path
 ) -> None:
-    names, wanted = ["crops", "pareto"], Wanted(cost=cost, samples=SAMPLES[:1])
+    names, wanted = ["crops", "pareto"], FigureOptions(cost=cost, samples=SAMPLES[:1])
     first, second = (
-        figure_set.write_figures([shown.store], tmp_path / name, names, wanted)
+        figure_set.write_figures(results_of(shown.store), tmp_path / name, names, wanted)
         for name in ("one", "two")
     )
     for one, other in zip(first, second, strict=True):
@@ -937,7 +940,9 @@ def test_hostile_names_do_no_harm(tmp_path: Path, toys: Path) -> None:
     for sample in ("$a_b$ 写真 'x' <b>", "../../x" + "a" * 300):
         run.keep("m:$k=^_{}", sample, loaded.image, loaded.target)
         run.put("m:$k=^_{}", sample, 3.0, 2.0)
-    made = figure_set.write_figures([run.store], tmp_path / "out", ["crops", "robustness"])
+    made = figure_set.write_figures(
+        results_of(run.store), tmp_path / "out", ["crops", "robustness"]
+    )
     assert all(each.files for each in made)
     caption = (tmp_path / "out" / "crops.md").read_text(encoding="utf-8")
     assert "<script>" not in caption and r"\<script\>" in caption

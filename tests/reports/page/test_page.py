@@ -21,10 +21,11 @@ from matplotlib import colormaps
 from benchmark import imageio
 from benchmark.api import DataError, UsageError
 from benchmark.cells import Outcome, Score
-from benchmark.reports import page, summaries
+from benchmark.reports import page
 from benchmark.reports.page import pictures
 from benchmark.reports.page.builder import FILES_FOLDER
 from benchmark.reports.page.tables import _whisker_positions
+from benchmark.results import results_of
 from benchmark.run_layout import file_name, output_picture
 from benchmark.store import Store
 from tests.reports.page.page_runs import (
@@ -82,7 +83,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Store:
 @pytest.fixture(scope="module")
 def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("page")
-    assert page.write_comparison_page([store], made, data=made) == made / "index.html"
+    assert page.write_comparison_page(results_of(store), made, data=made) == made / "index.html"
     return made
 
 
@@ -106,7 +107,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_every_mean_with_its_interval_and_every_footnote_is_there(
     store: Store, parsed: Parsed
 ) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     text = parsed.text()
     for row in summary.rows:
         assert row.title in text
@@ -122,7 +123,7 @@ def test_every_mean_with_its_interval_and_every_footnote_is_there(
 
 
 def test_best_and_second_best_are_marked_as_in_the_tables(store: Store, parsed: Parsed) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     entries = [entry for row in summary.rows for entry in row.entries.values()]
     classes = [
         str(tag["class"]).split()
@@ -230,7 +231,7 @@ def test_pictures_are_those_of_the_run_and_thumbnails_are_small(tmp_path: Path, 
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         big = next((tmp_path / "run/pictures/input").rglob("one-*.png"))
         imageio.write(big, np.full((300, 600, 3), 0.5, np.float32), 8)
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     shown = tmp_path / "page" / FILES_FOLDER
     copy = shown / "run-0" / big.relative_to(tmp_path / "run")
     assert copy.read_bytes() == big.read_bytes()
@@ -250,7 +251,7 @@ def test_pictures_are_copied_where_they_cannot_be_linked(
         raise OSError("other file system")
 
     monkeypatch.setattr("os.link", refuse)
-    page.write_comparison_page([store], tmp_path, data=tmp_path)
+    page.write_comparison_page(results_of(store), tmp_path, data=tmp_path)
     assert files_of(tmp_path) == files_of(folder)
     assert all(path.stat().st_nlink == 1 for path in tmp_path.rglob("*.png"))
 
@@ -262,7 +263,7 @@ def test_built_again_it_is_the_same_byte_by_byte_and_leftovers_are_gone(
     (tmp_path / FILES_FOLDER / "run-7/old/picture.png").write_text("left over")
     (tmp_path / "notes.txt").write_text("not the page's")
     for _ in range(2):
-        page.write_comparison_page([store], tmp_path, data=tmp_path)
+        page.write_comparison_page(results_of(store), tmp_path, data=tmp_path)
         found = files_of(tmp_path)
         assert found.pop("notes.txt") == b"not the page's"
         assert found == files_of(folder)
@@ -271,10 +272,10 @@ def test_built_again_it_is_the_same_byte_by_byte_and_leftovers_are_gone(
 
 def test_a_picture_that_changed_gets_a_new_thumbnail(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
         picture = next((tmp_path / "run/pictures/input").rglob("one-*.png"))
         imageio.write(picture, np.ones((*SIZE, 3), np.float32), 8)
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     relative = picture.relative_to(tmp_path / "run").as_posix()
     small = tmp_path / "page" / FILES_FOLDER / pictures.thumbnail_path(f"run-0/{relative}")
     assert imageio.read(small)[0].min() > 0.98
@@ -282,7 +283,7 @@ def test_a_picture_that_changed_gets_a_new_thumbnail(tmp_path: Path, toys: Path)
 
 def test_without_kept_pictures_there_are_numbers_only(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", pictures=False) as store:
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     content = read(tmp_path / "page").content()
     assert all(
         one["picture"] is None for g in content["galleries"] for line in g["cells"] for one in line
@@ -293,10 +294,10 @@ def test_without_kept_pictures_there_are_numbers_only(tmp_path: Path, toys: Path
 
 
 def test_the_scores_behind_a_mean_are_those_of_the_mean(store: Store, parsed: Parsed) -> None:
-    [summary] = summaries.summaries(store)
+    [summary] = results_of(store).summaries()
     content = parsed.content()
     for level, view in zip(("0", "2"), content["views"], strict=True):
-        rows = [row for row in summary.rows if row.level == level]
+        rows = [row for row in summary.rows if str(row.level) == level]
         methods = content["galleries"][view["gallery"]]["methods"]
         assert [methods[row["method"]] for row in view["rows"]] == [row.method for row in rows]
         assert view["shared"] == [True] * 4
@@ -314,7 +315,7 @@ def test_the_scores_behind_a_mean_are_those_of_the_mean(store: Store, parsed: Pa
 def test_pictures_outside_the_mean_are_told_apart(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         keep(store, store.start_run({}), cell("late", "two"), 0.5, 21.0)
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     content = read(tmp_path / "page").content()
     names = [sample["name"] for sample in content["galleries"][0]["samples"]]
     assert [
@@ -335,7 +336,7 @@ def test_scores_of_an_older_ruler_are_not_listed(tmp_path: Path, toys: Path) -> 
             {"quick": [Score("psnr", 33.0, None)]},
             newer,
         )
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     view = read(tmp_path / "page").content()["views"][0]
     assert [value for row in view["rows"] for value in row["scores"][0] if value is not None] == [
         33.0
@@ -347,7 +348,7 @@ def test_reasons_without_scores_are_told_for_pictures_without_target(
 ) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one"), 0.5, None, "no target")
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
     [row] = read(tmp_path / "page").content()["views"][0]["rows"]
     assert row["notes"] == ["no target", "no target"] and row["scores"] == [[None], [None]]
 
@@ -357,7 +358,7 @@ def test_methods_of_several_runs_stand_in_one_table(tmp_path: Path, toys: Path) 
         make(tmp_path / "a/run", methods=["input"], broken=False) as first,
         make(tmp_path / "b/run", methods=["better"], broken=False) as second,
     ):
-        page.write_comparison_page([first, second], tmp_path / "page")
+        page.write_comparison_page(results_of(first, second), tmp_path / "page")
     parsed = read(tmp_path / "page")
     gallery = parsed.content()["galleries"][0]
     assert gallery["methods"] == ["better", "input"]
@@ -371,7 +372,7 @@ def test_one_data_set_of_several_can_be_asked_for(tmp_path: Path, toys: Path) ->
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         other = cell("input", "elsewhere", dataset="other", dataset_name="other")
         keep(store, store.start_run({}), other, 0.5, 21.0)
-        page.write_comparison_page([store], tmp_path / "page", "other")
+        page.write_comparison_page(results_of(store), tmp_path / "page", "other")
         content = read(tmp_path / "page").content()
         assert [sample["name"] for g in content["galleries"] for sample in g["samples"]] == [
             "elsewhere"
@@ -380,7 +381,7 @@ def test_one_data_set_of_several_can_be_asked_for(tmp_path: Path, toys: Path) ->
         with pytest.raises(
             UsageError, match=r"no scores of elsewhere to show; the runs hold other, page-ramps"
         ):
-            page.write_comparison_page([store], tmp_path / "page", "elsewhere")
+            page.write_comparison_page(results_of(store), tmp_path / "page", "elsewhere")
 
 
 def test_blur_maps_are_drawn_in_viridis_up_to_their_maximum(parsed: Parsed, folder: Path) -> None:
@@ -404,7 +405,7 @@ def test_without_a_true_blur_map_none_is_shown(
 ) -> None:
     with make(tmp_path / "run", methods=[], broken=False) as store:
         keep(store, store.start_run({}), cell("input", "one", **changes), 0.5, 21.0)
-        page.write_comparison_page([store], tmp_path / "page", data=tmp_path)
+        page.write_comparison_page(results_of(store), tmp_path / "page", data=tmp_path)
     assert [
         sample["map"] for sample in read(tmp_path / "page").content()["galleries"][0]["samples"]
     ] == [None]
@@ -431,20 +432,20 @@ def test_a_store_cannot_lead_out_of_its_run(tmp_path: Path, toys: Path, output: 
             RULERS,
         )
         with pytest.raises(DataError, match="outside the run"):
-            page.write_comparison_page([store], tmp_path / "page")
+            page.write_comparison_page(results_of(store), tmp_path / "page")
 
 
 def test_a_damaged_picture_is_named(tmp_path: Path, toys: Path) -> None:
     with make(tmp_path / "run", methods=["input"], broken=False) as store:
         next((tmp_path / "run/pictures/input").rglob("two-*.png")).write_bytes(b"no picture")
         with pytest.raises(DataError, match="two-"):
-            page.write_comparison_page([store], tmp_path / "page")
+            page.write_comparison_page(results_of(store), tmp_path / "page")
 
 
 def test_another_page_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<h1>my thesis</h1>")
     with pytest.raises(UsageError, match=r"index\.html: another page is there"):
-        page.write_comparison_page([store], tmp_path)
+        page.write_comparison_page(results_of(store), tmp_path)
     assert (tmp_path / "index.html").read_text() == "<h1>my thesis</h1>"
 
 
@@ -453,7 +454,7 @@ def test_an_empty_run_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "run", create=True) as store,
         pytest.raises(UsageError, match="holds no cells"),
     ):
-        page.write_comparison_page([store], tmp_path / "page")
+        page.write_comparison_page(results_of(store), tmp_path / "page")
 
 
 @given(st.text(), st.text())

@@ -33,6 +33,7 @@ from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
 from benchmark.reports.paper.cost import CostTable, find
 from benchmark.reports.paper.layout import lines
+from benchmark.results import results_of
 from benchmark.spec import parse_id
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
@@ -133,7 +134,7 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
 
 def quality(runs: Runs, number: str, **options: object) -> grid.Grid:
     """The quality half of a table."""
-    return paper.tables(runs.stores, [number], cost_folder=None, **options)[0].grid()  # type: ignore[arg-type]
+    return paper.tables(results_of(*runs.stores), [number], cost_folder=None, **options)[0].grid()  # type: ignore[arg-type]
 
 
 def texts(table: grid.Grid, model: str, *, noise: str = "", method: str = "") -> dict[str, str]:
@@ -237,7 +238,9 @@ def test_every_line_says_what_its_weights_were_trained_on_and_how_long(runs: Run
     [cell] = [cell for line in table.lines for cell in line if cell.text == "gkmnet.sim"]
     assert cell.note == "Weights or constants from simulated: BSDS500 (240 megapixels, seed 0)."
     assert all(not cell.note for line in table.lines for cell in line if cell.text == "input")
-    frame = pd.read_csv(io.StringIO(paper.write(paper.tables(runs.stores, ["4"]), "csv")))
+    frame = pd.read_csv(
+        io.StringIO(paper.write(paper.tables(results_of(*runs.stores), ["4"]), "csv"))
+    )
     assert "simulated: BSDS500 (240 megapixels, seed 0)" in set(frame["learned from"])
 
 
@@ -485,7 +488,7 @@ def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Pat
 
 
 def everything(runs: Runs) -> list[paper.PaperTable]:
-    return paper.tables(runs.stores, [*TABLES, paper.LATER])
+    return paper.tables(results_of(*runs.stores), [*TABLES, paper.LATER])
 
 
 def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
@@ -540,7 +543,7 @@ def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
 
 
 def test_later_prints_are_grouped_by_source_and_never_called_measured(runs: Runs) -> None:
-    [table] = paper.tables(runs.stores, [paper.LATER])
+    [table] = paper.tables(results_of(*runs.stores), [paper.LATER])
     shown = table.grid()
     assert len({group[0][0].text for group in shown.groups}) == len(shown.groups) > 5
     ours = [

@@ -9,47 +9,66 @@ such test could show any difference, only the best and the second best mean are 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from benchmark.reports.grid import Mark
 from benchmark.stats import ALPHA, adjust_p_values, compare_paired_scores
 
-_BEST: Mark = "best"
-_SECOND: Mark = "second"
-Scores = Mapping[str, Mapping[str, float]]
+ScoresByMethod = Mapping[str, Mapping[str, float]]
 """Method -> picture -> score; every method on the same pictures."""
 
-LEGEND = (
+
+class Mark(enum.StrEnum):
+    """What a number of a table is marked for; `benchmark.reports.grid` alone decides how that
+    looks.
+    """
+
+    best = "best"
+    """The best mean of its column, or not to be told from it."""
+    second = "second"
+    """The same among the rest."""
+    shown = "shown"
+    """A difference that a test shows."""
+    near_best = "near_best"
+    """A mean rank within the critical difference of the best."""
+
+
+TESTED_LEGEND = (
     "Bold: the best mean, and every other whose paired difference to it is not significant "
     "(sign-flip test, Holm over "
     "the methods compared, 5 %); italic: the same among the rest."
 )
-UNTESTED = (
+UNTESTED_LEGEND = (
     "Bold: the best mean; italic: the second best. They are not tested: with so few pictures no "
     "paired test could show "
     "a difference between so many methods at 5 %."
 )
 
 
-def legend(columns: Iterable[tuple[int, int]]) -> list[str]:
+def explain_marks(columns: Iterable[tuple[int, int]]) -> list[str]:
     """Return what the marks of a table mean.
 
     Args:
         columns: how many methods compete in each, and on how many pictures.
     """
-    tested = {_testable(methods, pictures) for methods, pictures in columns if methods > 1}
-    return [text for on, text in ((True, LEGEND), (False, UNTESTED)) if on in tested]
+    tested = {_is_testable(methods, pictures) for methods, pictures in columns if methods > 1}
+    legends = []
+    if True in tested:
+        legends.append(TESTED_LEGEND)
+    if False in tested:
+        legends.append(UNTESTED_LEGEND)
+    return legends
 
 
-def _testable(methods: int, pictures: int) -> bool:
+def _is_testable(methods: int, pictures: int) -> bool:
     """Return whether the least p that so many pictures can give, 2^(1 - n), outlasts Holm's
     adjustment.
     """
     return (methods - 1) * 2.0 ** (1 - pictures) <= ALPHA
 
 
-def marks(scores: Scores, *, higher_is_better: bool) -> dict[str, Mark]:
+def find_marks(scores: ScoresByMethod, *, higher_is_better: bool) -> dict[str, Mark]:
     """Return method -> mark, for those that have one.
 
     Args:
@@ -58,31 +77,30 @@ def marks(scores: Scores, *, higher_is_better: bool) -> dict[str, Mark]:
     """
     if len(scores) < 2:
         return {}
-    tested = _testable(len(scores), min(map(len, scores.values())))
-    best = _leaders(scores, higher_is_better, tested)
+    tested = _is_testable(len(scores), min(map(len, scores.values())))
+    best = _find_leaders(scores, higher_is_better, tested)
     rest = {method: pictures for method, pictures in scores.items() if method not in best}
-    second = _leaders(rest, higher_is_better, tested)
-    return {**dict.fromkeys(best, _BEST), **dict.fromkeys(second, _SECOND)}
+    second = _find_leaders(rest, higher_is_better, tested)
+    return {**dict.fromkeys(best, Mark.best), **dict.fromkeys(second, Mark.second)}
 
 
-def _leaders(scores: Scores, higher_is_better: bool, tested: bool) -> list[str]:
+def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, tested: bool) -> list[str]:
     """Return the method with the best mean and those that cannot be told from it; untested, those
     of equal mean.
     """
     if not scores:
         return []
+    sign = 1 if higher_is_better else -1
     means = {method: fmean(pictures.values()) for method, pictures in scores.items()}
-    top = max(
-        sorted(means), key=lambda method: means[method] if higher_is_better else -means[method]
-    )
+    top = max(sorted(means), key=lambda method: sign * means[method])
     others = [method for method in scores if method != top]
     if not tested:
         return [top, *(method for method in others if means[method] == means[top])]
-    adjusted = adjust_p_values([_p(scores[top], scores[method]) for method in others])
+    adjusted = adjust_p_values([_p_of_difference(scores[top], scores[method]) for method in others])
     return [top, *(method for method, p in zip(others, adjusted, strict=True) if p > ALPHA)]
 
 
-def _p(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+def _p_of_difference(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     return compare_paired_scores(
         [a[picture] for picture in a], [b[picture] for picture in a]
     ).sign_flip

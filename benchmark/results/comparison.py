@@ -1,0 +1,154 @@
+"""Two methods tested on the same pictures, and families of such tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api import UsageError
+from benchmark.metrics.protocol_cards import MeasureCard
+from benchmark.results.selection import CommonScores, ScoreColumn, Selection
+from benchmark.stats import (
+    ALPHA,
+    Interval,
+    PairedComparison,
+    adjust_p_values,
+    compare_paired_scores,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedTest:
+    """Two methods under one measure, over the pictures that both have.
+
+    Attributes:
+        column, card: the measure.
+        scores: one row per picture, one column for either method.
+        difference: the first against the second: mean, interval, p, wins and losses.
+        adjusted_p: p of the sign-flip test, adjusted for the family of tests by Holm.
+    """
+
+    column: ScoreColumn
+    card: MeasureCard
+    scores: pd.DataFrame
+    difference: PairedComparison
+    adjusted_p: float
+
+    @property
+    def methods(self) -> tuple[str, str]:
+        """The two methods."""
+        a, b = self.scores.columns
+        return str(a), str(b)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean difference, first minus second, with its 95 % interval."""
+        return self.difference.interval
+
+    @property
+    def p(self) -> float:
+        """P of the sign-flip test, two-sided, not adjusted."""
+        return self.difference.sign_flip
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the difference is significant in its family."""
+        return self.adjusted_p <= ALPHA
+
+    @property
+    def first_is_better(self) -> bool:
+        """Whether the first method has the better mean."""
+        return (self.difference.mean > 0) == self.card.higher_is_better
+
+    def as_record(self) -> dict[str, Any]:
+        """Return everything that was computed, as columns of a table."""
+        difference = self.difference
+        a, b = self.methods
+        return {
+            **self.column._asdict(),
+            "higher_is_better": self.card.higher_is_better,
+            "a": a,
+            "b": b,
+            "n": difference.n,
+            "mean_a": self.scores[a].mean(),
+            "mean_b": self.scores[b].mean(),
+            "difference": difference.mean,
+            "low": difference.interval.low,
+            "high": difference.interval.high,
+            "interval": difference.interval.kind,
+            "wins": difference.wins,
+            "losses": difference.losses,
+            "ties": difference.ties,
+            "p": difference.sign_flip,
+            "p_holm": self.adjusted_p,
+            "p_wilcoxon": difference.wilcoxon,
+            "detectable": difference.detectable,
+        }
+
+
+PairedCase = tuple[ScoreColumn, MeasureCard, "pd.DataFrame"]
+"""A measure, its card, and the scores of two methods: one row per picture, one column each."""
+
+
+def run_family_tests(cases: Sequence[PairedCase]) -> list[PairedTest]:
+    """Return the tests of a family, given its measures and scores."""
+    differences = [
+        compare_paired_scores(*scores.to_numpy().T, higher_is_better=card.higher_is_better)
+        for _, card, scores in cases
+    ]
+    adjusted = adjust_p_values([difference.sign_flip for difference in differences])
+    return [
+        PairedTest(*case, difference, p)
+        for case, difference, p in zip(cases, differences, adjusted, strict=True)
+    ]
+
+
+def family_to_frame(selection: Selection, family: Sequence[PairedTest]) -> pd.DataFrame:
+    """Return one row per test with everything that was computed."""
+    import pandas as pd
+
+    place = {"dataset": selection.dataset, "noise": str(selection.level)}
+    return pd.DataFrame([{**place, **test.as_record()} for test in family])
+
+
+def compare_methods(selection: Selection, column: ScoreColumn, a: str, b: str) -> PairedTest:
+    """Return the test of two methods of a selection under one measure.
+
+    Args:
+        selection: of one noise level.
+        column: the measure.
+        a, b: ids, or several joined by `+`; see `Selection.find_method`.
+
+    Raises:
+        UsageError: a method that was not run, one named twice, or no picture that both have.
+    """
+    methods = [selection.find_method(a), selection.find_method(b)]
+    if methods[0] == methods[1]:
+        raise UsageError(f"a comparison needs two methods, not {a} twice")
+    common = require_common_scores(selection, column, methods)
+    return run_family_tests([(column, selection.card(column), common.values[column])])[0]
+
+
+def require_common_scores(
+    selection: Selection, column: ScoreColumn, methods: Sequence[str]
+) -> CommonScores:
+    """Return the scores to compare; raises UsageError if there is no picture that all methods
+    have.
+    """
+    common = selection.common_scores({column: methods})
+    if not common.pictures:
+        reasons = " ".join(note.text for note in common.left_out)
+        raise UsageError(
+            f"{name_place(selection, column)}: no picture has a score ({column.measure}) of all of "
+            f"{', '.join(methods)}. {reasons}"
+        )
+    return common
+
+
+def name_place(selection: Selection, column: ScoreColumn) -> str:
+    """Return where a comparison is made, for captions and messages."""
+    return f"{selection.dataset}, {column.protocol}, track {column.track}, noise {selection.level}"

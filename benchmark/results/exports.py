@@ -1,0 +1,241 @@
+"""Exported scores, `.csv` or `.parquet`: written from a run, and read back as one.
+
+Every row carries the provenance of the command that scored it and the cards of its method, data set
+and protocol as JSON text. Exports of older releases have no cards; those of what is registered here
+stand in for them, as far as they are of the version that scored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.api import BenchmarkError, DatasetCard, MethodCard, UsageError
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
+from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
+from benchmark.results.run_record import RunRecord, read_scores
+from benchmark.spec import parse_id
+from benchmark.store import Store
+from benchmark.stored_cards import CardT, card_from_json, card_to_json, describe_protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXPORT_SUFFIXES = (".csv", ".parquet")
+_COMMAND_COLUMNS = ["started", "run_finished", "provenance"]
+_CARD_COLUMNS: Mapping[str, str] = {
+    "method_card": "method",
+    "dataset_card": "dataset",
+    "protocol_card": "protocol",
+}
+"""Column with a card -> column with the id of what it is about."""
+_COMPUTED = ("computed_by", "computed_provenance")
+"""Number and provenance of the command that computed a cell, which may have been scored later."""
+_NUMBERS: Mapping[str, str] = {
+    "run": "Int64",
+    "asked": "Int64",
+    "computed_by": "Int64",
+    "scored_by": "float64",
+    "clip": "int64",
+    "round8": "int64",
+    "seed": "int64",
+    "sigma": "float64",
+    "seconds": "float64",
+    "value": "float64",
+}
+
+
+# Writing
+# --------------------------------------------------------------------------------------------------
+
+
+def export_scores(store: Store) -> pd.DataFrame:
+    """Return every score row with the provenance of the command that made it and with the cards (as
+    JSON text), for sharing.
+
+    Raises:
+        UsageError: if the run holds no cells.
+    """
+    import pandas as pd
+
+    frame = read_scores(store)
+    if frame.empty:
+        raise UsageError(f"{store.folder}: the run holds no cells yet; start it with `run`")
+    commands = pd.DataFrame(store.rows("runs"))
+    commands = commands.rename(columns={"id": "run", "finished": "run_finished"})
+    computed_by = frame["run"]
+    frame["run"] = frame["scored_by"].fillna(frame["run"]).astype("int64")
+    score_status = frame.pop("score_status")
+    frame = frame.merge(commands, on="run", how="left")
+    provenance = commands.set_index("run")["provenance"]
+    return frame.assign(
+        score_status=score_status,
+        computed_by=computed_by,
+        computed_provenance=computed_by.map(provenance),
+        method_card=frame["method"].map(_cards_as_json(store, MethodCard)),
+        dataset_card=frame["dataset"].map(_cards_as_json(store, DatasetCard)),
+        protocol_card=frame["protocol"].map(_cards_as_json(store, ProtocolCard)),
+    )
+
+
+def _cards_as_json(store: Store, kind: type[CardT]) -> dict[str, str]:
+    return {name: card_to_json(card) for name, card in store.cards(kind).items()}
+
+
+def write_export(frame: pd.DataFrame, path: Path) -> None:
+    """Write exported scores; the ending decides the format.
+
+    Raises:
+        UsageError: for another ending than `EXPORT_SUFFIXES`.
+    """
+    check_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise UsageError for a path that is not one of an export."""
+    if path.suffix not in EXPORT_SUFFIXES:
+        raise UsageError(f"--out {path}: the ending decides the format; use .csv or .parquet")
+
+
+# Reading
+# --------------------------------------------------------------------------------------------------
+
+
+def read_export(path: Path) -> RunRecord:
+    """Return the run that an exported file holds.
+
+    Raises:
+        UsageError: no such file, or it is none that `export` wrote.
+    """
+    frame = _read_frame(path)
+    missing = {"key", "method", "dataset", "protocol", "measure", "value", "ruler", "provenance"}
+    missing -= set(frame.columns)
+    if missing:
+        raise UsageError(f"{path}: not exported scores, it lacks {', '.join(sorted(missing))}")
+    commands = dict(_commands(frame, "run", "provenance"))
+    if _COMPUTED[0] in frame:
+        commands |= dict(_commands(frame, *_COMPUTED))
+        frame["run"] = frame[_COMPUTED[0]].astype("int64")
+    has_cards = set(_CARD_COLUMNS) <= set(frame.columns)
+    methods, datasets, protocols = _kept_cards(frame) if has_cards else _registered_cards(frame)
+    extra = [*_COMMAND_COLUMNS, *_COMPUTED, *_CARD_COLUMNS]
+    return RunRecord(
+        path=path,
+        folder=None,
+        scores=frame.drop(columns=[name for name in extra if name in frame]),
+        commands=commands,
+        methods=methods,
+        datasets=datasets,
+        protocols=protocols,
+    )
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_csv(
+                path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8"
+            )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as exported scores ({error})") from error
+    numbers = {name: kind for name, kind in _NUMBERS.items() if name in frame}
+    frame = frame.astype(numbers)
+    return frame.astype(
+        {name: "int64" for name in ("run", "asked") if name in frame}  # none may be missing
+    )
+
+
+def _commands(
+    frame: pd.DataFrame, number: str, provenance: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    for row in frame[[number, provenance]].drop_duplicates().dropna().itertuples(index=False):
+        yield int(row[0]), json.loads(row[1])
+
+
+Cards = tuple[dict[str, MethodCard], dict[str, DatasetCard], dict[str, ProtocolCard]]
+
+
+def _kept_cards(frame: pd.DataFrame) -> Cards:
+    return (
+        _cards_of_column(frame, "method_card", MethodCard),
+        _cards_of_column(frame, "dataset_card", DatasetCard),
+        _cards_of_column(frame, "protocol_card", ProtocolCard),
+    )
+
+
+def _cards_of_column(frame: pd.DataFrame, column: str, kind: type[CardT]) -> dict[str, CardT]:
+    pairs = frame[[_CARD_COLUMNS[column], column]].drop_duplicates().dropna()
+    cards = {str(name): card_from_json(text, kind) for name, text in pairs.itertuples(index=False)}
+    return dict(sorted(cards.items()))
+
+
+def _registered_cards(frame: pd.DataFrame) -> Cards:
+    """Return the cards of what is registered here; what is not, or not in this version, has
+    none.
+    """
+    versions = _map_columns(frame, "method", "method_version")
+    methods = _collect_cards(versions, lambda name: _registered_method(name, versions[name]))
+    names = _map_columns(frame, "dataset", "dataset_name")
+    datasets = _collect_cards(names, lambda name: DATASETS.get(names[name]).card)
+    protocols = {}
+    for name, rows in frame.groupby("protocol"):
+        protocols[str(name)] = _registered_protocol(str(name), rows)
+    return methods, datasets, protocols
+
+
+def _map_columns(frame: pd.DataFrame, key: str, value: str) -> dict[str, str]:
+    pairs = frame.drop_duplicates(key)
+    return dict(zip(pairs[key].astype(str), pairs[value].astype(str), strict=True))
+
+
+def _collect_cards(
+    names: Mapping[str, str], read_card: Callable[[str], CardT | None]
+) -> dict[str, CardT]:
+    cards: dict[str, CardT] = {}
+    for name in sorted(names):
+        try:
+            card = read_card(name)
+        except BenchmarkError:
+            continue
+        if card is not None:
+            cards[name] = card
+    return cards
+
+
+def _registered_method(name: str, version: str) -> MethodCard | None:
+    kind = METHODS.get(parse_id(name).name)
+    if kind.version != version:
+        return None
+    try:
+        return create(METHODS, name)[0].card
+    except BenchmarkError:
+        # Its weights are not here, so what they learned from is not known.
+        return dataclasses.replace(kind.card, trained_on=None, budget="")
+
+
+def _registered_protocol(name: str, rows: pd.DataFrame) -> ProtocolCard:
+    """Return the card of a protocol, or what its scores alone say of it."""
+    try:
+        card = describe_protocol(PROTOCOLS.get(name))
+    except BenchmarkError:
+        card = None
+    measures = list(dict.fromkeys(rows["measure"]))
+    if card is not None and set(measures) <= set(card.measures):
+        return card
+    plain = {
+        key: MeasureCard(metric=key.partition("_")[0], quantity=key, title=key) for key in measures
+    }
+    tracks = tuple(dict.fromkeys(rows["track"]))
+    return ProtocolCard(title=name, tracks=tracks, measures=plain)

@@ -1,0 +1,334 @@
+"""Results: one or more runs, read as one.
+
+What more than one of them holds is taken from the one named last, and nothing that an earlier run
+computed otherwise (another version, other weights, other pictures) is mixed with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api import DatasetCard, MethodCard, UsageError
+from benchmark.metrics.protocol_cards import ProtocolCard
+from benchmark.noise import Noise
+from benchmark.results import choices, notes, summaries
+from benchmark.results.comparison import PairedTest, compare_methods
+from benchmark.results.exports import EXPORT_SUFFIXES, read_export
+from benchmark.results.run_record import RunRecord, read_store
+from benchmark.results.selection import LEVEL_COLUMNS, Selection
+from benchmark.results.summaries import Summary
+from benchmark.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TIDY_COLUMNS = [
+    "dataset",
+    "sample",
+    "scene",
+    "track",
+    "noise",
+    "method",
+    "protocol",
+    "measure",
+    "value",
+    "status",
+    "reason",
+]
+
+
+def read_results(*paths: str | Path) -> Results:
+    """Return the results in run folders and exported files (`.parquet`, `.csv`), read as one.
+
+    Args:
+        paths: of what several hold, the last one's counts.
+
+    Raises:
+        UsageError: there is no run there, or it cannot be read.
+    """
+    return Results([_read_run(Path(path)) for path in dict.fromkeys(paths)])
+
+
+def results_of(*stores: Store) -> Results:
+    """Return the results in open stores, read as one."""
+    return Results([read_store(store) for store in stores])
+
+
+def _read_run(path: Path) -> RunRecord:
+    if path.suffix in EXPORT_SUFFIXES and not path.is_dir():
+        return read_export(path)
+    with Store(path) as store:
+        return read_store(store)
+
+
+class Results:
+    """One or more runs as one.
+
+    Attributes:
+        runs: the runs, the most decisive last.
+    """
+
+    def __init__(self, runs: Sequence[RunRecord]) -> None:
+        """Read `runs` as one."""
+        self.runs = tuple(runs)
+
+    # For people
+
+    def scores(self) -> pd.DataFrame:
+        """Return one row per score of what was asked for last.
+
+        Columns: `dataset`, `sample`, `scene`, `track`, `noise` (as text), `method`, `protocol`,
+        `measure`, `value`, `status` and `reason`. A cell that did not end well has one row, with
+        its status and reason.
+
+        Raises:
+            UsageError: if the runs hold no cells.
+        """
+        rows = self.rows
+        is_ok = rows["status"] == "ok"
+        return rows.assign(
+            noise=rows["noise"].map(str),
+            status=rows["score_status"].where(is_ok, rows["status"]),
+            reason=rows["reason"].where(is_ok, rows["cell_reason"]),
+        )[_TIDY_COLUMNS].reset_index(drop=True)
+
+    def table(self, protocols: Sequence[str] = (), dataset: str | None = None) -> pd.DataFrame:
+        """Return one row per mean that reports print, with its interval, n and mark.
+
+        Args:
+            protocols: limit to these; empty for all.
+            dataset: limit to this id or registered name; None for all.
+
+        Raises:
+            UsageError: as `summaries`.
+        """
+        chosen = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        return summaries.summaries_to_frame(self.summaries(protocols, chosen))
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        *,
+        dataset: str | None = None,
+        noise: Noise | str | None = None,
+        protocol: str | None = None,
+        track: str | None = None,
+        measure: str | None = None,
+    ) -> PairedTest:
+        """Return the paired comparison of two methods over the pictures that both have.
+
+        Args:
+            a, b: ids; several joined by `+` are compared by their mean on a picture.
+            dataset: id or registered name; None for the only one.
+            noise: level; None for the lowest.
+            protocol, track, measure: None for `canonical` or the first protocol, and there the
+                first of all.
+
+        Raises:
+            UsageError: something that the runs do not hold, or no picture that both have.
+        """
+        selection = self.select(dataset, None if noise is None else str(noise))
+        column = selection.column(protocol, track, measure)
+        return compare_methods(selection, column, a, b)
+
+    # For reports
+
+    @cached_property
+    def all_rows(self) -> pd.DataFrame:
+        """One row per stored score, with every column of its cell; a cell without scores has one
+        row.
+
+        The column `store` counts the runs from 0. The numbers of commands (`run`, `asked`,
+        `scored_by`) go on from one run to the next, so that a later run counts as later.
+
+        Raises:
+            UsageError: if the runs hold no cells.
+        """
+        import pandas as pd
+
+        parts = []
+        for number, (run, start) in enumerate(zip(self.runs, self._starts(), strict=True)):
+            if not run.scores.empty:
+                numbers = {name: run.scores[name] + start for name in ("run", "asked", "scored_by")}
+                parts.append(run.scores.assign(store=number, **numbers))
+        if not parts:
+            paths = ", ".join(str(run.path) for run in self.runs)
+            raise UsageError(f"{paths}: the run holds no cells yet; start it with `run`")
+        merged = pd.concat(parts, ignore_index=True)
+        if "score_status" not in merged:
+            merged["score_status"] = None
+        return merged if len(self.runs) == 1 else _drop_repeated(merged)
+
+    def _starts(self) -> list[int]:
+        """Return what is added to the numbers of each run's commands."""
+        counts = [max(run.commands, default=0) for run in self.runs]
+        return list(accumulate([0, *counts]))[: len(self.runs)]
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows of what commands asked for last, with two columns more: `noise`, the level, and
+        `newest`, whether the score is by the ruler that its measure was last scored with there; a
+        column of a table has only one.
+
+        Raises:
+            UsageError: if the runs hold no cells.
+        """
+        import pandas as pd
+
+        rows = current_rows(self.all_rows).reset_index(drop=True)
+        levels = rows[LEVEL_COLUMNS].itertuples(index=False)
+        noise = [
+            Noise(sigma, bool(clip), bool(round8), seed) for sigma, clip, round8, seed in levels
+        ]
+        return rows.assign(noise=pd.Series(noise, dtype=object), newest=_is_newest(rows))
+
+    @property
+    def paths(self) -> list[Path]:
+        """The run folders and exported files."""
+        return [run.path for run in self.runs]
+
+    @property
+    def datasets(self) -> dict[str, str]:
+        """Id -> registered name of the data sets that the runs hold cells of, by id."""
+        names: dict[str, str] = {}
+        for run in self.runs:
+            if not run.scores.empty:
+                names |= dict(zip(run.scores["dataset"], run.scores["dataset_name"], strict=True))
+        return dict(sorted(names.items()))
+
+    def methods_of(self, dataset: str | None) -> set[str]:
+        """Return the ids of the methods that some run holds cells of on a data set."""
+        methods: set[str] = set()
+        for run in self.runs:
+            if not run.scores.empty:
+                methods |= set(run.scores.loc[run.scores["dataset"] == dataset, "method"])
+        return methods
+
+    @property
+    def protocols(self) -> dict[str, ProtocolCard]:
+        """Cards of the protocols, of each the one that the last run has."""
+        return {name: card for run in self.runs for name, card in run.protocols.items()}
+
+    @property
+    def dataset_cards(self) -> dict[str, DatasetCard]:
+        """Cards of the data sets, of each the one that the last run has."""
+        return {name: card for run in self.runs for name, card in run.datasets.items()}
+
+    def method_cards(self, rows: pd.DataFrame) -> dict[str, MethodCard]:
+        """Return the card of every method of some rows, from the run that its cells are from."""
+        cards: dict[str, MethodCard] = {}
+        for number, run in enumerate(self.runs):
+            methods = set(rows.loc[rows["store"] == number, "method"])
+            cards |= {name: card for name, card in run.methods.items() if name in methods}
+        return cards
+
+    def commits(self, rows: pd.DataFrame) -> list[str]:
+        """Return the states of the suite that computed the cells of some rows."""
+        numbers = set(rows["run"])
+        states = [
+            provenance.get("git")
+            for run, start in zip(self.runs, self._starts(), strict=True)
+            for number, provenance in sorted(run.commands.items())
+            if number + start in numbers
+        ]
+        return list(dict.fromkeys(notes.name_commit(state) for state in states if state))
+
+    def select(self, dataset: str | None = None, noise: str | None = None) -> Selection:
+        """Return one data set at one noise level.
+
+        Args:
+            dataset: id or registered name; None for the only one that the runs hold.
+            noise: level as tables print it ("0", "2.55 clipped"); None for the lowest.
+
+        Raises:
+            UsageError: runs without cells, or a data set or level that they do not hold.
+        """
+        selection = self.select_dataset(dataset)
+        levels = selection.levels()
+        text = choices.choose_one("noise level", noise or str(levels[0]), levels)
+        [level] = [level for level in levels if str(level) == text]
+        return selection.only(noise=level)
+
+    def select_dataset(self, dataset: str | None = None) -> Selection:
+        """Return one data set at all noise levels; arguments and errors as of `select`."""
+        rows = self.rows
+        wanted = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        name = choices.choose_one("data set", wanted, sorted(rows["dataset"].unique()), "--dataset")
+        return Selection(self, name, rows[rows["dataset"] == name])
+
+    def summaries(
+        self,
+        protocols: Sequence[str] = (),
+        dataset: str | None = None,
+        methods: Collection[str] | None = None,
+        levels: Collection[float] | None = None,
+    ) -> list[Summary]:
+        """Return a summary per (data set, track, protocol).
+
+        Args:
+            protocols: limit to these; empty for all that the runs were scored under.
+            dataset: limit to this id; None for all data sets of the runs.
+            methods, levels: limit to these ids and noise sigmas; the pictures, marks and notes are
+                then theirs alone.
+
+        Raises:
+            UsageError: if the runs hold no cells, or were not scored under a protocol that is asked
+                for.
+        """
+        rows = self.rows
+        if dataset is not None:
+            rows = rows[rows["dataset"] == dataset]
+        cards = self.protocols
+        absent = [name for name in protocols if name not in cards]
+        if absent:
+            paths = ", ".join(str(run.path) for run in self.runs)
+            raise UsageError(
+                f"{paths}: not scored under {', '.join(absent)}; run `score` with that protocol "
+                "first"
+            )
+        result: list[Summary] = []
+        for protocol in protocols or cards:
+            on_track = rows[rows["track"].isin(cards[protocol].tracks)]
+            for (name, track), part in on_track.groupby(["dataset", "track"], sort=False):
+                selection = Selection(self, str(name), part).only(methods=methods, sigmas=levels)
+                summary = summaries.summarise(selection, str(track), protocol)
+                if summary is not None:
+                    result.append(summary)
+        return result
+
+
+def current_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of what commands asked for last: one content per sample, one version per
+    method and data set.
+
+    A store keeps what older versions computed; a table must not mix them.
+    """
+    asked = rows.groupby(["dataset", "sample"])["asked"].transform("max")
+    contents = rows[rows["asked"] == asked][["dataset", "sample", "data"]].drop_duplicates()
+    rows = rows.merge(contents, on=["dataset", "sample", "data"])
+    asked = rows.groupby(["dataset", "method"])["asked"].transform("max")
+    what = ["dataset", "method", "method_version", "parameters", "weights"]
+    latest = rows[rows["asked"] == asked][what].drop_duplicates(["dataset", "method"], keep="last")
+    return rows.merge(latest, on=what)
+
+
+def _is_newest(rows: pd.DataFrame) -> pd.Series[bool]:
+    ordered = rows.sort_values("scored_by", kind="stable")
+    place = ["dataset", "track", "protocol", "measure"]
+    newest = ordered.groupby(place)["ruler"].transform("last")
+    return (ordered["ruler"] == newest).reindex(rows.index)
+
+
+def _drop_repeated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return every score once, from the last run that has it; as in a store, a failure never hides
+    a success.
+    """
+    succeeded = rows.groupby("key")["status"].transform(lambda status: (status == "ok").any())
+    counted = rows[(rows["status"] == "ok") | ~succeeded]
+    place = ["dataset", "method", "key", "protocol", "measure"]
+    return counted.drop_duplicates(place, keep="last")

@@ -1,0 +1,359 @@
+"""Summaries: what a table prints before it is written down, one data set under one protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmark.metrics.protocol_cards import MeasureCard
+from benchmark.noise import Noise
+from benchmark.results import notes, significance
+from benchmark.results.notes import Note
+from benchmark.results.selection import LEVEL_COLUMNS, Selection
+from benchmark.results.significance import Mark
+from benchmark.stats import Interval, mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FAMILIES = ("baseline", "classical", "learned")
+"""The order of lines."""
+_INTERVAL_KINDS = {
+    "bootstrap": "BCa bootstrap",
+    "t": "Student's, which covers better below 30 pictures, and above 1000 agrees with the "
+    "bootstrap",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a table: a mean with its interval, or a note why there is none.
+
+    Attributes:
+        interval: the mean.
+        note: why there is none.
+        mark: whether it is among the best or the second best; see `significance`.
+        scores: picture -> the score that entered the mean.
+    """
+
+    interval: Interval | None
+    note: str = ""
+    mark: Mark | None = None
+    scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def best(self) -> bool:
+        """Whether it is marked as best."""
+        return self.mark is Mark.best
+
+    @property
+    def second(self) -> bool:
+        """Whether it is marked as second best."""
+        return self.mark is Mark.second
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as columns of a table of numbers."""
+        interval = self.interval
+        numbers: dict[str, Any] = {"mean": None, "low": None, "high": None, "interval": "", "n": 0}
+        if interval is not None:
+            numbers = {
+                "mean": interval.mean,
+                "low": interval.low,
+                "high": interval.high,
+                "interval": interval.kind,
+                "n": interval.n,
+            }
+        return {**numbers, "best": self.best, "second": self.second, "note": self.note}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table: a method at a noise level.
+
+    Attributes:
+        level: the noise.
+        method: canonical id.
+        title: title from the card, with symbols that the notes explain.
+        oracle: it saw the true blur map and takes no part in "best".
+        entries: measure key -> entry.
+        noise_aware: it was told the noise level and takes no part in "best".
+    """
+
+    level: Noise
+    method: str
+    title: str
+    oracle: bool
+    entries: dict[str, Entry]
+    noise_aware: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """A table before it is written down: one data set under one protocol.
+
+    Attributes:
+        dataset, protocol, track: ids of what was measured.
+        measures: measure key -> its card (title, unit, direction, digits).
+        rows: methods within noise levels.
+        notes: what a reader must know beside the table.
+        learned_from: method -> what its weights or constants were learned from, empty for nothing;
+            of those that restored anything, for a network that was skipped has no weights to speak
+            of.
+    """
+
+    dataset: str
+    protocol: str
+    track: str
+    measures: Mapping[str, MeasureCard]
+    rows: tuple[Row, ...]
+    notes: tuple[Note, ...]
+    learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def footnotes(self) -> tuple[str, ...]:
+        """The notes as texts, each once."""
+        return tuple(dict.fromkeys(note.text for note in self.notes))
+
+    def levels(self) -> list[Noise]:
+        """Return the noise levels of the rows, in their order."""
+        return list(dict.fromkeys(row.level for row in self.rows))
+
+
+def summaries_to_frame(summaries: Sequence[Summary]) -> pd.DataFrame:
+    """Return summaries as one long table: a row per method, noise level and measure."""
+    import pandas as pd
+
+    records = []
+    for summary in summaries:
+        place = {
+            "dataset": summary.dataset,
+            "protocol": summary.protocol,
+            "track": summary.track,
+        }
+        for row in summary.rows:
+            method = {
+                "noise": str(row.level),
+                "method": row.method,
+                "oracle": row.oracle,
+                "learned from": summary.learned_from.get(row.method, ""),
+            }
+            for key, entry in row.entries.items():
+                records.append({**place, **method, "measure": key, **entry.as_record()})
+    return pd.DataFrame(records)
+
+
+def summarise(selection: Selection, track: str, protocol: str) -> Summary | None:
+    """Return the summary of a selection under a protocol; None where nothing concerns it.
+
+    Args:
+        selection: rows of one data set through one input track.
+        track: id of the track.
+        protocol: id of the protocol.
+    """
+    rows = selection.rows
+    # Cells without scores belong to every protocol: those that did not end well.
+    concerned = rows[(rows["protocol"] == protocol) | (rows["status"] != "ok")]
+    if concerned.empty:
+        return None
+    part = Selection(selection.results, selection.dataset, concerned)
+    return _Summariser(part, track, protocol).summary()
+
+
+class _Summariser:
+    """Makes one summary. `selection` holds every row of the data set, track and protocol, failures
+    too.
+    """
+
+    def __init__(self, selection: Selection, track: str, protocol: str) -> None:
+        self._selection = selection
+        self._track = track
+        self._protocol = protocol
+        self._protocol_card = selection.results.protocols[protocol]
+        self._measures = self._protocol_card.measures
+        self._cards = selection.method_cards()
+        self._remarks: list[Note] = []
+        self._failures: dict[tuple[str, str], list[Noise]] = {}
+
+    def summary(self) -> Summary:
+        """Return the summary; the rows come first because they find the notes."""
+        rows: list[Row] = []
+        for _, block in self._selection.rows.groupby(LEVEL_COLUMNS):
+            rows += self._block_rows(block["noise"].iloc[0], block)
+        return Summary(
+            dataset=self._selection.dataset,
+            protocol=self._protocol,
+            track=self._track,
+            measures=self._measures,
+            rows=tuple(rows),
+            notes=tuple(self._all_notes(rows)),
+            learned_from=self._learned_from(),
+        )
+
+    def _block_rows(self, level: Noise, block: pd.DataFrame) -> list[Row]:
+        lacks = {
+            str(name): self._find_lack(level, name, block) for name in block["method"].unique()
+        }
+        complete = [name for name, lack in lacks.items() if not lack]
+        common = self._common_pictures(level, complete, block)
+        rows = [self._row(level, name, lack, common, block) for name, lack in lacks.items()]
+        return mark_rows(sorted(rows, key=self._row_order), self._measures)
+
+    def _find_lack(self, level: Noise, method: str, block: pd.DataFrame) -> str:
+        """Return why a method gets no mean: pictures that failed or were skipped; empty if none.
+        Details are noted.
+        """
+        cells = block[block["method"] == method].drop_duplicates("key")
+        bad = cells[cells["status"] != "ok"]
+        for (status, reason), group in bad.groupby(["status", "cell_reason"], dropna=False):
+            what = f"{status} on {len(group)} of {len(cells)} pictures ({reason})"
+            self._failures.setdefault((method, what), []).append(level)
+        if bad.empty:
+            return ""
+        states = cells["status"].unique()
+        return str(states[0]) if len(states) == 1 else "incomplete"
+
+    def _common_pictures(self, level: Noise, methods: list[str], block: pd.DataFrame) -> set[str]:
+        """Return the pictures that every complete method has, and note it when that is not all of
+        them.
+        """
+        everything = set(block["sample"])
+        common = set(everything)
+        for name in methods:
+            common &= set(block.loc[block["method"] == name, "sample"])
+        if methods and common != everything:
+            text = (
+                f"noise {level}: means over the {len(common)} of {len(everything)} pictures all "
+                "have"
+            )
+            self._remarks.append(Note("pictures", text, levels=(level,)))
+        return common
+
+    def _row(
+        self, level: Noise, method: str, lack: str, common: set[str], block: pd.DataFrame
+    ) -> Row:
+        card = self._cards.get(method)
+        own = block[(block["method"] == method) & block["sample"].isin(common)]
+        entries = {}
+        for key in self._measures:
+            rows = own[(own["protocol"] == self._protocol) & (own["measure"] == key)]
+            entries[key] = Entry(None, lack) if lack else self._entry(rows, common)
+        return Row(
+            level=level,
+            method=method,
+            title=method + notes.title_symbols(card),
+            oracle=card is not None and card.oracle,
+            entries=entries,
+            noise_aware=card is not None and card.noise_aware,
+        )
+
+    def _entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
+        rows = rows[rows["newest"]]
+        reasons = rows["reason"].dropna()
+        if not reasons.empty:
+            return Entry(None, self._shorten_reason(str(reasons.iloc[0])))
+        if not common or len(rows) != len(common):
+            return Entry(None, "not scored")
+        scores = dict(zip(rows["sample"], rows["value"].tolist(), strict=True))
+        return Entry(mean_interval(list(scores.values())), scores=scores)
+
+    def _shorten_reason(self, reason: str) -> str:
+        """Return what fits into a table, and note the whole reason."""
+        head, _, rest = reason.partition(":")
+        if rest:
+            self._remarks.append(Note("unscored", reason))
+        return head
+
+    def _row_order(self, row: Row) -> tuple[int, int, str]:
+        card = self._cards.get(row.method)
+        family = len(_FAMILIES) if card is None else _FAMILIES.index(card.family)
+        return row.oracle, family, row.method
+
+    def _all_notes(self, rows: Sequence[Row]) -> Iterator[Note]:
+        selection = self._selection
+        yield Note(
+            "data",
+            f"Data: {selection.dataset}, {len(selection.pictures())} pictures, fingerprint "
+            f"{selection.fingerprint()}; input track {self._track}.",
+        )
+        yield from _note_means(rows)
+        yield from _note_marks(rows)
+        yield from self._note_budgets()
+        for line in notes.training_lines(self._learned_from()):
+            yield Note("training", line)
+        yield from self._note_origin()
+        yield from self._remarks
+        for text in notes.explain_symbols(row.title for row in rows):
+            yield Note("symbols", text)
+        for (method, what), levels in sorted(self._failures.items()):
+            text = f"{method}, noise {', '.join(map(str, levels))}: {what}"
+            yield Note("failure", text, method, tuple(levels))
+
+    def _note_origin(self) -> Iterator[Note]:
+        yield Note("origin", f"Protocol: {self._protocol} ({self._protocol_card.title}).")
+        count = self._selection.rows["store"].nunique()
+        if count > 1:
+            text = f"From {count} runs; what more than one holds is taken from the one named last."
+            yield Note("origin", text)
+        commits = self._selection.commits()
+        if commits:
+            yield Note("origin", f"Suite at commit {', '.join(commits)}.")
+
+    def _note_budgets(self) -> Iterator[Note]:
+        """Yield a warning where weights that were trained for different times stand beside each
+        other.
+        """
+        cards = [self._cards[name] for name, source in self._learned_from().items() if source]
+        amounts = sorted({card.budget.partition(",")[0] for card in cards if card.budget})
+        if len(amounts) > 1:
+            text = (
+                f"Weights were trained for different times ({', '.join(amounts)}), which the marks "
+                "do not weigh."
+            )
+            yield Note("budgets", text)
+
+    def _learned_from(self) -> dict[str, str]:
+        rows = self._selection.rows
+        restored = set(rows.loc[rows["status"] == "ok", "method"])
+        names = sorted(restored & set(self._cards))
+        return {name: notes.training_source(self._cards[name]) for name in names}
+
+
+def mark_rows(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
+    """Return the rows of one level with the best and the second best of each measure marked."""
+    for key, card in measures.items():
+        competing = {row.method: row.entries[key].scores for row in rows if _competes(row, key)}
+        marks = significance.find_marks(competing, higher_is_better=card.higher_is_better)
+        for row in rows:
+            row.entries[key] = dataclasses.replace(row.entries[key], mark=marks.get(row.method))
+    return rows
+
+
+def _competes(row: Row, key: str) -> bool:
+    return not (row.oracle or row.noise_aware) and row.entries[key].interval is not None
+
+
+def _note_means(rows: Sequence[Row]) -> Iterator[Note]:
+    """Yield what the means and their intervals are."""
+    entries = [entry for row in rows for entry in row.entries.values()]
+    kinds = {entry.interval.kind for entry in entries if entry.interval}
+    if not kinds:
+        return
+    texts = "; ".join(text for kind, text in _INTERVAL_KINDS.items() if kind in kinds)
+    interval = f" [95 % interval: {texts}]" if texts else ""
+    yield Note("means", f"Mean over pictures{interval}.")
+
+
+def _note_marks(rows: Sequence[Row]) -> Iterator[Note]:
+    """Yield what the marks mean, and who takes no part."""
+    columns: dict[tuple[Noise, str], list[int]] = {}
+    for row in rows:
+        for key, entry in row.entries.items():
+            if _competes(row, key):
+                columns.setdefault((row.level, key), []).append(len(entry.scores))
+    sizes = ((len(counts), counts[0]) for counts in columns.values())
+    for legend in significance.explain_marks(sizes):
+        yield Note("marks", legend)
+    if any(row.oracle or row.noise_aware for row in rows):
+        text = "Methods that are given the true blur map or the noise level do not compete."
+        yield Note("marks", text)
