@@ -396,7 +396,7 @@ def _filter_gradient(
             )
             k = gate_indices[c]
             _gate_gradient(
-                flat_gradient[:, :size],
+                (flat_gradient[0, :size], flat_gradient[1, :size], flat_gradient[2, :size]),
                 weight[:, c],
                 planes[k, :size],
                 response[:size],
@@ -416,7 +416,7 @@ def _filter_gradient(
 
 @compile_loop
 def _gate_gradient(
-    gradient: LoopArray,
+    gradient: tuple[LoopArray, LoopArray, LoopArray],
     weight: LoopArray,
     gate: LoopArray,
     response: LoopArray,
@@ -426,11 +426,10 @@ def _gate_gradient(
 ) -> None:
     """Add to the gradients of a gate and its weights, and fill that of the response.
 
-    Several loops, as one over so many arrays gets no vector instructions.
+    Several loops, as one over so many arrays gets no vector instructions; nor does one over the
+    rows of a matrix that is part of another, so the gradient comes as three rows.
     """
-    red = gradient[0]
-    green = gradient[1]
-    blue = gradient[2]
+    red, green, blue = gradient
     a = weight[0]
     b = weight[1]
     d = weight[2]
