@@ -227,8 +227,8 @@ def _weigh_evidence(
     tents = _group_tents()
     for start in range(0, len(logs), _CHUNK):
         part = slice(start, start + _CHUNK)
-        whitened = (logs[part] @ whitener - centre).reshape(-1, len(offset), bands)
-        density = offset - 0.5 * np.einsum("nsb,nsb->ns", whitened, whitened)
+        deviation = (logs[part] @ whitener - centre).reshape(-1, len(offset), bands)
+        density = offset - 0.5 * np.einsum("nsb,nsb->ns", deviation, deviation)
         joint = density.reshape(-1, len(SIGMAS), len(LEVELS))
         highest = joint.max(axis=2, keepdims=True)
         share = np.exp(joint - highest)
@@ -335,8 +335,8 @@ def _average_wiener_filters(
                 continue
             gain = (transfer / (power + ratio + MISMATCH * (1 - power))).astype(np.float32)
             weight = _interpolate_cells(cell_weight, image)
-            filtered = invert_cosine_transform(spectrum * gain[..., None])
-            total += weight[..., None] * filtered
+            layer = invert_cosine_transform(spectrum * gain[..., None])
+            total += weight[..., None] * layer
             total_weight += weight
     return total / total_weight[..., None]
 

@@ -85,10 +85,10 @@ class HyperLaplacian(Deconvolver):
 
     def describe(self, card: MethodCard) -> MethodCard:
         if self.constants == "tuned":
-            origin, pictures = "constants chosen here with the true map", "BSDS500"
-        else:
-            origin, pictures = "as DMENet's authors released it", "DPD test"
-        return add_deconvolver_note(card, f"Krishnan and Fergus, {origin}", pictures)
+            note = "Krishnan and Fergus, constants chosen here with the true map"
+            return add_deconvolver_note(card, note, "BSDS500")
+        note = "Krishnan and Fergus, as DMENet's authors released it"
+        return add_deconvolver_note(card, note, "DPD test")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -291,11 +291,11 @@ def propagate_counts(counts: Counts, gray: Float32Array) -> Float32Array:
     mask = cv2.erode((counts > TEXTURED).astype(np.uint8), _DISK).astype(np.float64)
     if not mask.any():
         return recursive_filter(values, 10, 0.2, 3, guide).astype(np.float32)
-    weighted = recursive_filter(np.dstack([values * mask, mask]), 15, 0.15, 3, guide)
+    sums = recursive_filter(np.dstack([values * mask, mask]), 15, 0.15, 3, guide)
     # Far from everything textured the weight leaves the range of floats; the count there is 0, the
     # strongest blur.
-    total = weighted[..., 0]
-    weight = weighted[..., 1]
+    total = sums[..., 0]
+    weight = sums[..., 1]
     dense = np.divide(
         total, weight, out=np.zeros_like(weight), where=weight > np.finfo(np.float64).tiny
     )

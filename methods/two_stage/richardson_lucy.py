@@ -207,8 +207,8 @@ def iterate_richardson_lucy(
         point: Picture = x
         if momentum:
             point = np.maximum(x + np.float32(momentum) * (x - previous), 0)
-        reblurred = blur.forward(point)
-        residual = model.observation - reblurred
+        prediction = blur.forward(point)
+        residual = model.observation - prediction
         yield RichardsonLucyStep(
             iteration,
             x - model.pedestal,
@@ -216,7 +216,7 @@ def iterate_richardson_lucy(
             _normal_sigma(residual[mask]),
         )
         # The operator's rounding may leave a little less than 0.
-        factor = np.maximum(model.back_project_ratio(reblurred), 0)
+        factor = np.maximum(model.back_project_ratio(prediction), 0)
         previous = x
         x = np.divide(point * factor, model.sensitivity, dtype=np.float32)
         last_change = change

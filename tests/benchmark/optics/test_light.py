@@ -55,3 +55,17 @@ def test_eight_bit_codes_survive_the_way_there_and_back():
     levels = np.arange(256)
     there = light.to_srgb(light.to_linear((levels / 255).astype(np.float32)))
     assert (np.rint(there * 255) == levels).all()
+
+
+def test_slope_is_that_of_the_curve():
+    inside = np.float32([0.02, 0.1, 0.5, 0.9])  # the curve has a corner at 0.04
+    power = 2.4 / 1.055 * ((inside + 0.055) / 1.055) ** 1.4
+    slope = np.where(inside < 0.04, 1 / 12.92, power)
+    np.testing.assert_allclose(light.linear_slope(inside), slope, rtol=1e-4)
+
+
+def test_a_light_is_reached_and_left_again():
+    np.testing.assert_array_equal(light.srgb_to("linear", codes), light.to_linear(codes))
+    np.testing.assert_array_equal(light.srgb_from("linear", codes), light.to_srgb(codes))
+    assert light.srgb_to("srgb", codes) is codes
+    assert light.srgb_from("srgb", codes) is codes

@@ -24,12 +24,13 @@ from benchmark.methods.two_stage import (
     wiener,
     zhuo_sim,
 )
+from benchmark.methods.two_stage.deconvolution import DECONVOLVERS as DECONVOLVER_CLASSES
 from benchmark.methods.two_stage.methods import BlurPosterior, Ebdb, Jnb, TwoStage, ZhuoSim
 from benchmark.methods.uniform_wiener import UniformWiener
 from benchmark.optics import gkm
 from benchmark.optics.light import to_linear, to_srgb
 from benchmark.optics.psf import psf_kernel
-from benchmark.registry import METHODS, create
+from benchmark.registry import METHODS, create, describe_parameters
 
 Picture = NDArray[np.float32]
 CLASSES: list[Callable[..., TwoStage]] = [
@@ -246,6 +247,17 @@ def test_the_default_is_what_was_released() -> None:
 def test_an_option_of_another_deconvolver_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is an option of deconvolution="):
         create(METHODS, f"ebdb:{text}")
+
+
+@pytest.mark.parametrize("name", DECONVOLVER_CLASSES)
+def test_a_deconvolver_reads_options_that_an_id_can_set(name: str) -> None:
+    fields = {field.name for field in dataclasses.fields(DECONVOLVER_CLASSES[name])}
+    assert {"psf", "light"} < fields <= set(describe_parameters(ZhuoSim))
+
+
+def test_every_option_of_an_id_is_read_by_a_deconvolver() -> None:
+    fields = {f.name for kind in DECONVOLVER_CLASSES.values() for f in dataclasses.fields(kind)}
+    assert set(describe_parameters(ZhuoSim)) == fields | {"map", "deconvolution"}
 
 
 def test_iterative_deconvolvers_can_be_followed() -> None:
