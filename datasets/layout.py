@@ -279,13 +279,13 @@ def build_entries(
     """Return sample id -> entry from columns (role -> files) of equal length and facts by sample
     id.
     """
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     facts = meta or {}
     names = sample_ids(columns["image"])
-    return {
-        name: SampleFiles(files=row, meta=facts.get(name, {}))
-        for name, row in zip(names, rows, strict=True)
-    }
+    entries = {}
+    for name, *paths in zip(names, *columns.values(), strict=True):
+        files = dict(zip(columns, paths, strict=True))
+        entries[name] = SampleFiles(files=files, meta=facts.get(name, {}))
+    return entries
 
 
 def pair_files(
@@ -316,7 +316,7 @@ def pair_files(
 def _pair_by_order(images: Sequence[Path], partners: Sequence[Path]) -> list[Path]:
     if len(images) != len(partners):
         raise DataError(
-            f"{_name_folder(images)} has {len(images)} files, {_name_folder(partners)} has "
+            f"{_folder_of_files(images)} has {len(images)} files, {_folder_of_files(partners)} has "
             f"{len(partners)}: they cannot be paired by order. Complete them, or give partners the "
             f"same name"
         )
@@ -328,7 +328,7 @@ def _pair_by_key(images: Sequence[Path], partners: Sequence[Path], key: PairingK
     image_of_key = index_by_key(images, key)
     for path in (*images, *partners):
         if key(path) not in partner_of_key or key(path) not in image_of_key:
-            other = _name_folder(partners if path in images else images)
+            other = _folder_of_files(partners if path in images else images)
             raise DataError(
                 f"{path}: has no partner in {other}; every file needs one of the same name. "
                 f"Restore it"
@@ -348,7 +348,7 @@ def index_by_key(paths: Sequence[Path], key: PairingKey = file_stem) -> dict[obj
     return path_of_key
 
 
-def _name_folder(paths: Sequence[Path]) -> str:
+def _folder_of_files(paths: Sequence[Path]) -> str:
     if not paths:
         return "an empty folder"
     return str(paths[0].parent)

@@ -26,7 +26,7 @@ from benchmark.arrays import Float32Array
 
 TrackDepth = Literal["u8", "u16"]
 TrackSize = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
-ChannelOrder = Literal["rgb", "bgr"]
+TrackOrder = Literal["rgb", "bgr"]
 
 DPDNET_SIZE = (1120, 1680)
 """Height and width that DPDNet's test script resizes to."""
@@ -63,12 +63,12 @@ class Track:
     depth: TrackDepth
     size: TrackSize = "native"
     multiple: int = 1
-    order: ChannelOrder = "rgb"
+    order: TrackOrder = "rgb"
 
     def __post_init__(self) -> None:
         _check_choice(self.depth, get_args(TrackDepth))
         _check_choice(self.size, get_args(TrackSize))
-        _check_choice(self.order, get_args(ChannelOrder))
+        _check_choice(self.order, get_args(TrackOrder))
         if self.multiple < 1 or (self.multiple > 1) != (self.size in _STEPPED):
             raise ValueError(f"a track of size {self.size!r} cannot have multiple={self.multiple}")
 
@@ -213,7 +213,7 @@ def _parse_track(text: str) -> Track | None:
             cast("TrackDepth", depth),
             cast("TrackSize", size),
             int(multiple or 1),
-            cast("ChannelOrder", order or "rgb"),
+            cast("TrackOrder", order or "rgb"),
         )
     except ValueError:
         return None

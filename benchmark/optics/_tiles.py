@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmark.arrays import Box, Float32Array
 
-Item = TypeVar("Item")
+TileItem = TypeVar("TileItem")
 
 BORDER = cv2.BORDER_REFLECT
 """Half-sample reflection, d c b a | a b c d | d c b a, as often as it takes."""
@@ -39,7 +39,7 @@ def _split_length(length: int, most: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(stops)]
 
 
-def for_each_in_threads(work: Callable[[Item], None], items: Sequence[Item]) -> None:
+def for_each_in_threads(work: Callable[[TileItem], None], items: Sequence[TileItem]) -> None:
     """Do the work for every item, on `cv2.getNumThreads()` threads; an exception is raised here."""
     threads = min(cv2.getNumThreads(), len(items))
     if threads <= 1:

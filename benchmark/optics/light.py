@@ -38,11 +38,11 @@ def to_srgb(linear: Float32Array) -> Float32Array:
     return np.copysign(code, linear).astype(np.float32, copy=False)
 
 
-def srgb_to(light: Light, encoded: Float32Array) -> Float32Array:
+def srgb_to(light: Light, code: Float32Array) -> Float32Array:
     """Return sRGB code values in the given light; sRGB codes are not copied."""
     if light == "linear":
-        return to_linear(encoded)
-    return encoded
+        return to_linear(code)
+    return code
 
 
 def srgb_from(light: Light, values: Float32Array) -> Float32Array:
@@ -52,11 +52,11 @@ def srgb_from(light: Light, values: Float32Array) -> Float32Array:
     return values
 
 
-def linear_slope(encoded: Float32Array) -> Float32Array:
+def linear_slope(code: Float32Array) -> Float32Array:
     """Return the slope of `to_linear` at code values of any shape, over one 8-bit level around
     them.
 
     A small error of a code value, times this, is the error of its linear light.
     """
     half = np.float32(ONE_LEVEL / 2)
-    return (to_linear(encoded + half) - to_linear(encoded - half)) / (2 * half)
+    return (to_linear(code + half) - to_linear(code - half)) / (2 * half)

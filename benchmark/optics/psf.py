@@ -146,14 +146,14 @@ def generalised_gaussian_kernel(
         )
     if math.isinf(shape):
         return disk_kernel(2 * sigma, half=half)
-    a = sigma * math.exp((math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)) / 2)
+    log_ratio = math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)
+    a = sigma * math.exp(log_ratio / 2)
     reach = a * float(gammainccinv(2 / shape, _TAIL)) ** (1 / shape)
-    node, weight = np.polynomial.legendre.leggauss(
-        round(min(_NODES * max(1.0, sigma), _MOST_NODES))
-    )
-    radii = a * gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (
-        1 / shape
-    )  # equal shares of the mass, layer by layer
+    count = round(min(_NODES * max(1.0, sigma), _MOST_NODES))
+    node, weight = np.polynomial.legendre.leggauss(count)
+    # Equal shares of the mass, layer by layer.
+    relative_radii = gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (1 / shape)
+    radii = a * relative_radii
     return _sample_kernel(lambda x, y: _disk_heap_integral(x, y, radii, weight), reach, half)
 
 
@@ -231,9 +231,9 @@ def _sample_kernel(
     edges = _pixel_edges(reach)
     if len(edges) == 2:
         return _DELTA
-    mass = np.maximum(
-        np.diff(np.diff(integral(_fold_edges(edges, half), edges), axis=0), axis=1), 0
-    )
+    corner_integrals = integral(_fold_edges(edges, half), edges)
+    differences = np.diff(np.diff(corner_integrals, axis=0), axis=1)
+    mass = np.maximum(differences, 0)
     return freeze_array(mass / mass.sum())
 
 
@@ -273,7 +273,9 @@ def _circle_segment_area(x: Float64Array, r: float) -> Float64Array:
     """Return the area between the circle of radius `r` and its horizontal diameter, from 0
     to `x`.
     """
-    area: Float64Array = (x * np.sqrt((r - x) * (r + x)) + r * r * np.arcsin(x / r)) / 2
+    triangle = x * np.sqrt((r - x) * (r + x))
+    sector = r * r * np.arcsin(x / r)
+    area: Float64Array = (triangle + sector) / 2
     return area
 
 
@@ -290,8 +292,10 @@ def _polygon_integral(x: Float64Array, y: Float64Array, radius: float, blades: i
     stops = np.unique(np.concatenate([corners[:, 0], inside, _side_crossings(corners, y)]))
     low, high = _polygon_outline(corners, stops)
     height = np.clip(y[:, None], low, high) - low
-    strips = (height[:, 1:] + height[:, :-1]) / 2 * np.diff(stops)
-    area = np.concatenate([np.zeros((len(y), 1)), np.cumsum(strips, axis=1)], axis=1)
+    mean_height = (height[:, 1:] + height[:, :-1]) / 2
+    strips = mean_height * np.diff(stops)
+    area_at_start = np.zeros((len(y), 1))
+    area = np.concatenate([area_at_start, np.cumsum(strips, axis=1)], axis=1)
     area_left_of_x: Float64Array = area[:, np.searchsorted(stops, inside)]
     return area_left_of_x
 

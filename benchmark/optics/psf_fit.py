@@ -329,11 +329,14 @@ def _sketch_generalised_gaussian(sigma: float, exponent: float, half: int) -> Fl
     """Return the generalised Gaussian on 2 `half` + 1 pixels squared, integrated by 4 x 4 Gauss
     points per pixel.
     """
-    a = sigma * math.exp((math.log(2) + math.lgamma(2 / exponent) - math.lgamma(4 / exponent)) / 2)
+    log_ratio = math.log(2) + math.lgamma(2 / exponent) - math.lgamma(4 / exponent)
+    a = sigma * math.exp(log_ratio / 2)
     node, weight = np.polynomial.legendre.leggauss(4)
-    square = ((np.arange(half + 1)[:, None] + node / 2).ravel() / a) ** 2
+    abscissae = (np.arange(half + 1)[:, None] + node / 2).ravel()
+    square = (abscissae / a) ** 2
     dense = np.exp(-((square[:, None] + square) ** (exponent / 2)))
-    corner = np.einsum("iajb,a,b->ij", dense.reshape(half + 1, 4, half + 1, 4), weight, weight)
+    per_pixel = dense.reshape(half + 1, 4, half + 1, 4)
+    corner = np.einsum("iajb,a,b->ij", per_pixel, weight, weight)
     side = np.concatenate([corner[:0:-1], corner])
     kernel = np.concatenate([side[:, :0:-1], side], axis=1)
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
@@ -396,7 +399,8 @@ def _find_translation(
     template = embed_kernel(_crop_centre(kernel, *padded.shape), max(padded.shape))
     template = _crop_centre(template, *padded.shape)
     cross = np.fft.fft2(padded) * np.conj(np.fft.fft2(template))
-    scale = 1 / (float(np.linalg.norm(padded) * np.linalg.norm(template)) * padded.size)
+    norms = float(np.linalg.norm(padded) * np.linalg.norm(template))
+    scale = 1 / (norms * padded.size)
     rows, columns = (2 * np.pi * frequency for frequency in _frequencies(padded.shape))
 
     def objective(shift: Float64Array) -> tuple[float, Float64Array]:
