@@ -27,18 +27,20 @@ def rows(tmp_path_factory):
 
 
 def test_every_step_is_a_row_in_the_order_of_the_plan(rows):
-    made, dataset = rows
-    steps = [row for row in made if "step" in row]
+    step_rows, dataset = rows
+    steps = [row for row in step_rows if "step" in row]
     assert [row["step"] for row in steps] == [0, 1, 2, 3] * 4
     assert [row["sample"] for row in steps[::8]] == list(dataset.ids()[:2])
-    assert {row["reason"] for row in made if "reason" in row} == {"is no iteration"}
+    assert {row["reason"] for row in step_rows if "reason" in row} == {"is no iteration"}
 
 
 def test_the_start_is_the_input_and_steps_change_it(rows):
-    made, dataset = rows
+    step_rows, dataset = rows
     sample = dataset.load(dataset.ids()[0])
     first = [
-        row for row in made if row["sample"] == sample.id and row["noise"] == 0 and "step" in row
+        row
+        for row in step_rows
+        if row["sample"] == sample.id and row["noise"] == 0 and "step" in row
     ]
     assert first[0]["psnr"] == pytest.approx(Psnr()(sample.image, sample.target))
     assert first[1]["psnr"] != pytest.approx(first[0]["psnr"], abs=0.01)
@@ -47,34 +49,34 @@ def test_the_start_is_the_input_and_steps_change_it(rows):
 
 
 def test_the_summary_compares_equal_pictures(rows, tmp_path: Path):
-    made = report.convergence_frame(rows[0])
-    longer = report.mean_curves(made)
+    frame = report.convergence_frame(rows[0])
+    longer = report.mean_curves(frame)
     assert (longer["n"] == 2).all()
-    table = report.summarise_convergence(made)
+    table = report.summarise_convergence(frame)
     assert list(table["noise"]) == [0.0, 3.0]
     assert (table["best gain (dB)"] >= 0).all()  # step 0 gains nothing
-    written = report.write_convergence_report(made, tmp_path)
-    assert {path.name for path in written} == {
+    files = report.write_convergence_report(frame, tmp_path)
+    assert {path.name for path in files} == {
         f"convergence.{kind}" for kind in ("csv", "md", "png", "pdf")
     }
-    assert all(path.stat().st_size > 100 for path in written)
+    assert all(path.stat().st_size > 100 for path in files)
     text = (tmp_path / "convergence.md").read_text()
     assert "contraction factor" in text and "input on simulated:size=64: is no iteration" in text
 
 
 def test_a_method_that_stops_early_keeps_its_last_picture():
     base = {"dataset": "d", "noise": 0.0, "method": "m", "residual": 1.0, "status": "ok"}
-    made = report.convergence_frame(
+    frame = report.convergence_frame(
         [
             *({**base, "sample": "a", "step": step, "psnr": 20.0 + step} for step in range(3)),
             *({**base, "sample": "b", "step": step, "psnr": 30.0} for step in range(2)),
         ]
     )
-    np.testing.assert_allclose(report.mean_curves(made)["psnr"], [25, 25.5, 26])
+    np.testing.assert_allclose(report.mean_curves(frame)["psnr"], [25, 25.5, 26])
 
 
 def test_nothing_to_show_is_said(tmp_path: Path):
-    made = report.convergence_frame(
+    frame = report.convergence_frame(
         [
             {
                 "dataset": "d",
@@ -86,10 +88,10 @@ def test_nothing_to_show_is_said(tmp_path: Path):
             }
         ]
     )
-    report.write_convergence_report(made, tmp_path)
+    report.write_convergence_report(frame, tmp_path)
     assert "Nothing to show" in (tmp_path / "convergence.md").read_text()
     assert not (tmp_path / "convergence.png").exists()
-    assert report.is_convergence_incomplete(made)
+    assert report.is_convergence_incomplete(frame)
 
 
 def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
@@ -99,7 +101,7 @@ def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
         for name, psnr in (("a", 20.0), ("b", 30.0))
     ]
     rows.append({**base, "sample": "a", "method": "other", "psnr": 10.0})
-    lost = {
+    failure = {
         "dataset": "d",
         "noise": 0.0,
         "sample": "b",
@@ -107,10 +109,12 @@ def test_a_picture_that_a_method_failed_on_is_in_no_mean(tmp_path: Path):
         "status": "failed",
         "reason": "it broke",
     }
-    made = report.convergence_frame([*rows, lost])
-    np.testing.assert_array_equal(report.mean_curves(made)["psnr"], [20, 10])
-    assert report.is_convergence_incomplete(made) and not report.is_convergence_incomplete(
+    frame = report.convergence_frame([*rows, failure])
+    np.testing.assert_array_equal(report.mean_curves(frame)["psnr"], [20, 10])
+    assert report.is_convergence_incomplete(frame) and not report.is_convergence_incomplete(
         report.convergence_frame(rows)
     )
-    assert any("1 pictures" in line for line in report.list_refusals(made))
-    report.write_convergence_report(made, tmp_path)  # a residual of 0 finds its place in the figure
+    assert any("1 pictures" in line for line in report.list_refusals(frame))
+    report.write_convergence_report(
+        frame, tmp_path
+    )  # a residual of 0 finds its place in the figure

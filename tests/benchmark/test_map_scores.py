@@ -54,13 +54,13 @@ def map_and_mask(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 def test_errors_are_those_of_exact_sums(maps: tuple[np.ndarray, np.ndarray]) -> None:
     estimate, truth = maps
     errors = [float(a) - float(b) for a, b in zip(estimate.flat, truth.flat, strict=True)]
-    found = map_scores.measure_map_errors(estimate, truth)
-    assert found.n == len(errors)
-    assert found.mae == pytest.approx(math.fsum(map(abs, errors)) / len(errors), abs=1e-12)
-    assert found.rmse == pytest.approx(
+    scores = map_scores.measure_map_errors(estimate, truth)
+    assert scores.n == len(errors)
+    assert scores.mae == pytest.approx(math.fsum(map(abs, errors)) / len(errors), abs=1e-12)
+    assert scores.rmse == pytest.approx(
         math.sqrt(math.fsum(e * e for e in errors) / len(errors)), abs=1e-12
     )
-    assert found.bias == pytest.approx(math.fsum(errors) / len(errors), abs=1e-12)
+    assert scores.bias == pytest.approx(math.fsum(errors) / len(errors), abs=1e-12)
 
 
 def test_correlation_agrees_with_numpy() -> None:
@@ -75,8 +75,8 @@ def test_correlation_agrees_with_numpy() -> None:
 
 def test_an_offset_is_pure_bias_and_a_sign_turns_the_correlation() -> None:
     truth = np.linspace(0, 4, 60, dtype=np.float32).reshape(6, 10)
-    found = map_scores.measure_map_errors(truth + np.float32(0.5), truth)
-    assert found[1:] == pytest.approx((0.5, 0.5, 0.5, 1.0))
+    scores = map_scores.measure_map_errors(truth + np.float32(0.5), truth)
+    assert scores[1:] == pytest.approx((0.5, 0.5, 0.5, 1.0))
     assert map_scores.measure_map_errors(4 - truth, truth).pearson == pytest.approx(-1)
 
 
@@ -111,9 +111,9 @@ def test_bins_share_the_pixels_out_and_add_up_to_the_whole(
 
 def test_a_bin_holds_its_lower_edge_and_an_empty_one_is_none() -> None:
     truth = np.array([[0.0, 0.5, 0.75, 1.0, 9.0]], np.float32)
-    found = map_scores.measure_errors_by_sigma(truth + np.float32(1), truth)
-    assert list(found) == ["0-0.5", "0.5-1", "1-2", "2-3", "3+"]
-    assert [part and part.n for part in found.values()] == [1, 2, 1, None, 1]
+    bins = map_scores.measure_errors_by_sigma(truth + np.float32(1), truth)
+    assert list(bins) == ["0-0.5", "0.5-1", "1-2", "2-3", "3+"]
+    assert [part and part.n for part in bins.values()] == [1, 2, 1, None, 1]
 
 
 @limits(max_examples=80)
@@ -153,12 +153,12 @@ def test_best_f_is_the_best_of_all_thresholds(
         f = (1 + beta2) * precision * recall / (beta2 * precision + recall) if recall else 0.0
         return f, precision, recall
 
-    found = map_scores.find_best_f_score(estimate, mask, beta2)
-    assert found.value == pytest.approx(
+    best = map_scores.find_best_f_score(estimate, mask, beta2)
+    assert best.value == pytest.approx(
         max(at(threshold)[0] for threshold in np.unique(estimate)), abs=1e-12
     )
-    assert (found.value, found.precision, found.recall) == pytest.approx(
-        at(np.float32(found.threshold)), abs=1e-12
+    assert (best.value, best.precision, best.recall) == pytest.approx(
+        at(np.float32(best.threshold)), abs=1e-12
     )
     assert map_scores.f_score_of_all_pixels(mask, beta2) == pytest.approx(
         at(estimate.min())[0], abs=1e-12
@@ -178,11 +178,11 @@ def test_a_mask_of_one_class_gives_a_reason_and_no_number(value: bool) -> None:
     for broken in (map_scores.roc_auc, lambda *case: map_scores.find_best_f_score(*case, 1.0)):
         with pytest.raises(ValueError, match="everywhere"):
             broken(estimate, mask)
-    found = map_scores.score_blur_map(estimate, sample_of(np.zeros((2, 3), np.float32), mask=mask))
+    values = map_scores.score_blur_map(estimate, sample_of(np.zeros((2, 3), np.float32), mask=mask))
     assert (
-        "auc" not in found
-        and "everywhere" in str(found["auc_reason"])
-        and found["mask_share"] == value
+        "auc" not in values
+        and "everywhere" in str(values["auc_reason"])
+        and values["mask_share"] == value
     )
 
 
@@ -208,11 +208,11 @@ def test_columns_at_the_right_take_no_part_where_the_sample_says_so() -> None:
     estimate, mask = truth.copy(), truth > 2
     estimate[:, 4:] = 99 - estimate[:, 4:]
     mask[:, 4:] = False
-    found = map_scores.score_blur_map(
+    values = map_scores.score_blur_map(
         estimate, sample_of(truth, mask=mask, meta={MAP_CROP_RIGHT: 2})
     )
-    assert (found["columns_dropped"], found["n_px"], found["mask_px"]) == (2, 16, 16)
-    assert (found["mae_px"], found["pearson"], found["auc"]) == (0, pytest.approx(1), 1)
+    assert (values["columns_dropped"], values["n_px"], values["mask_px"]) == (2, 16, 16)
+    assert (values["mae_px"], values["pearson"], values["auc"]) == (0, pytest.approx(1), 1)
     assert map_scores.score_blur_map(estimate, sample_of(truth, mask=mask))["mae_px"] != 0
 
 
@@ -229,17 +229,17 @@ def test_reasons_say_which_map_is_constant_and_the_best_constant_map_is_the_medi
         map_scores.score_blur_map(ramp, sample_of(flat))["pearson_reason"]
         == map_scores.TRUTH_CONSTANT
     )
-    found = map_scores.score_blur_map(flat, sample_of(ramp))
-    assert (found["pearson"], found["pearson_reason"]) == (None, map_scores.ESTIMATE_CONSTANT)
+    values = map_scores.score_blur_map(flat, sample_of(ramp))
+    assert (values["pearson"], values["pearson_reason"]) == (None, map_scores.ESTIMATE_CONSTANT)
     errors = [np.abs(ramp - level).mean() for level in np.linspace(0, 7, 701)]
-    assert found["constant_mae_px"] == pytest.approx(min(errors), abs=1e-6)
+    assert values["constant_mae_px"] == pytest.approx(min(errors), abs=1e-6)
 
 
 def test_a_sample_without_truth_has_reasons_only() -> None:
-    found = map_scores.score_blur_map(
+    values = map_scores.score_blur_map(
         np.ones((2, 2), np.float32), sample_of(np.ones((2, 2), np.float32), blur_map=None)
     )
-    assert found == {
+    assert values == {
         "columns_dropped": 0,
         "pearson_reason": map_scores.NO_TRUTH,
         "auc_reason": map_scores.NO_MASK,
@@ -254,7 +254,7 @@ def test_every_score_has_a_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("output", "says"),
     [
         (np.full((4, 5), np.nan, np.float32), "NaN"),
         (np.full((4, 5), -1, np.float32), "negative"),
@@ -264,9 +264,9 @@ def test_every_score_has_a_column() -> None:
         ([[1.0]], "list"),
     ],
 )
-def test_a_map_that_breaks_the_contract_is_refused(made: object, says: str) -> None:
+def test_a_map_that_breaks_the_contract_is_refused(output: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        map_scores.validate_blur_map(made, Observation(np.zeros((4, 5, 3), np.float32)))
+        map_scores.validate_blur_map(output, Observation(np.zeros((4, 5, 3), np.float32)))
 
 
 # The run
@@ -459,18 +459,18 @@ def test_what_is_done_is_on_the_disk_when_the_rest_is_stopped(
 ) -> None:
     def stopped(work: object, items: list[Task], *_: object, **__: object) -> Iterator[object]:
         yield items[1], map_scores.MapOutcome("ok", values={"mae_px": 0.25})
-        seen.extend(
+        rows_on_disk.extend(
             table(tmp_path)
         )  # at this moment, when a kill would leave nothing that waits in a buffer
         raise KeyboardInterrupt
 
-    seen: list[dict[str, str]] = []
+    rows_on_disk: list[dict[str, str]] = []
 
     monkeypatch.setattr(runner, "map_in_processes", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, plugin, "toy-map")
-    assert [(row["sample"], row["mae_px"]) for row in seen] == [("ramp 1", "0.25")]
-    assert table(tmp_path) == seen
+    assert [(row["sample"], row["mae_px"]) for row in rows_on_disk] == [("ramp 1", "0.25")]
+    assert table(tmp_path) == rows_on_disk
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x81", b'key\n"' + b"x" * 200_000])
@@ -490,12 +490,12 @@ def test_the_truth_of_real_data_scores_itself_perfectly(data_root: Path, name: s
     for sample_id in data.fingerprints:
         sample = data.dataset.load(sample_id)
         if sample.blur_map is not None:
-            found = map_scores.score_blur_map(sample.blur_map, sample)
-            assert (found["mae_px"], found["pearson"]) == (0, pytest.approx(1))
-            assert 0.2 < float(found["constant_mae_px"] or 0) < 2, (
+            values = map_scores.score_blur_map(sample.blur_map, sample)
+            assert (values["mae_px"], values["pearson"]) == (0, pytest.approx(1))
+            assert 0.2 < float(values["constant_mae_px"] or 0) < 2, (
                 "real maps are in pixels and not constant"
             )
         else:
             assert sample.mask is not None
-            found = map_scores.score_blur_map(sample.mask.astype(np.float32), sample)
-            assert (found["auc"], found["f1"], found["f03_threshold_px"]) == (1, 1, 1)
+            values = map_scores.score_blur_map(sample.mask.astype(np.float32), sample)
+            assert (values["auc"], values["f1"], values["f03_threshold_px"]) == (1, 1, 1)

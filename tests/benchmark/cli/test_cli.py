@@ -31,8 +31,8 @@ def call(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Comple
 
 
 def test_help_teaches_and_imports_nothing_heavy() -> None:
-    done = call("--help")
-    assert done.returncode == 0
+    process = call("--help")
+    assert process.returncode == 0
     for word in (
         "run",
         "score",
@@ -50,7 +50,7 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
         "cost",
         "import",
     ):
-        assert word in done.stdout
+        assert word in process.stdout
     code = (
         "import sys, benchmark.cli\n"
         "heavy = {'torch', 'pandas', 'scipy', 'skimage', 'cv2', 'matplotlib', 'pydantic'} & "
@@ -139,9 +139,9 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
 def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(
     words: list[str], says: str, tmp_path: Path
 ) -> None:
-    done = call(*words, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert says in done.stderr and "Traceback" not in done.stderr
+    process = call(*words, cwd=tmp_path)
+    assert process.returncode == 2, process.stdout + process.stderr
+    assert says in process.stderr and "Traceback" not in process.stderr
     assert not (tmp_path / "results").exists(), (
         "nothing is made before the input is known to be good"
     )
@@ -152,48 +152,52 @@ def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(
     "words", [["run", "--dataset", "simulated", "--methods"], ["deblur", "a.png", "--method"]]
 )
 def test_a_device_that_is_not_there_is_refused_at_once(words: list[str], tmp_path: Path) -> None:
-    done = call(*words, "input", "--device", "cuda", cwd=tmp_path)
-    assert done.returncode == 2 and "no CUDA device" in done.stderr
+    process = call(*words, "input", "--device", "cuda", cwd=tmp_path)
+    assert process.returncode == 2 and "no CUDA device" in process.stderr
 
 
 def test_missing_data_shows_the_expected_tree(tmp_path: Path) -> None:
-    done = call("run", "--methods", "all", "--dataset", "rtf", cwd=tmp_path)
-    assert done.returncode == 2 and "RTF" in done.stderr and "GT" in done.stderr
+    process = call("run", "--methods", "all", "--dataset", "rtf", cwd=tmp_path)
+    assert process.returncode == 2 and "RTF" in process.stderr and "GT" in process.stderr
 
 
 def test_without_the_dataset_option_it_says_so() -> None:
-    done = call("run", "--methods", "all")
-    assert done.returncode == 2 and "--dataset" in done.stderr
+    process = call("run", "--methods", "all")
+    assert process.returncode == 2 and "--dataset" in process.stderr
 
 
 @pytest.mark.parametrize("kind", ["methods", "datasets", "protocols", "metrics", "importers"])
 def test_lists(kind: str) -> None:
-    done = call("list", kind)
+    process = call("list", kind)
     expected = {
         "methods": "zhuo-sim", "datasets": "pixel4", "protocols": "lakdnet", "metrics": "ssim",
         "importers": "gkmnet-official",
     }  # fmt: skip
-    assert done.returncode == 0 and expected[kind] in done.stdout and "defocus-bench" in done.stdout
+    assert (
+        process.returncode == 0
+        and expected[kind] in process.stdout
+        and "defocus-bench" in process.stdout
+    )
 
 
 def test_datasets_shows_what_is_found_and_missing(tmp_path: Path) -> None:
     from tests.datasets import makers
 
     makers.rtf(tmp_path)
-    done = call("datasets", "--data", str(tmp_path))
-    assert done.returncode == 0
+    process = call("datasets", "--data", str(tmp_path))
+    assert process.returncode == 0
     assert (
-        "rtf: 22 pictures" in done.stdout
-        and "dpd: not found" in done.stdout
-        and "{train,val,test}_c" in done.stdout
+        "rtf: 22 pictures" in process.stdout
+        and "dpd: not found" in process.stdout
+        and "{train,val,test}_c" in process.stdout
     )
 
 
 def test_doctor() -> None:
-    done = call("doctor")
-    assert done.returncode == 0
+    process = call("doctor")
+    assert process.returncode == 0
     for word in ("machine:", "torch", "device:", "metric lpips:", "simulated: 5 pictures"):
-        assert word in done.stdout
+        assert word in process.stdout
 
 
 def test_a_package_called_datasets_does_not_matter(tmp_path: Path) -> None:
@@ -202,8 +206,8 @@ def test_a_package_called_datasets_does_not_matter(tmp_path: Path) -> None:
     """
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").touch()
-    done = call("list", "datasets", cwd=tmp_path)
-    assert done.returncode == 0 and "simulated" in done.stdout
+    process = call("list", "datasets", cwd=tmp_path)
+    assert process.returncode == 0 and "simulated" in process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -221,16 +225,18 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
             "--out",
             method,
         ]
-        done = call("run", "--methods", method, *words, cwd=folder)
-        assert done.returncode == 0, done.stderr
+        process = call("run", "--methods", method, *words, cwd=folder)
+        assert process.returncode == 0, process.stderr
     return str(folder / "input"), str(folder / "unsharp")
 
 
 def test_report_puts_several_runs_into_one_table(two_runs: tuple[str, str]) -> None:
-    done = call("report", *two_runs)
-    assert done.returncode == 0, done.stderr
+    process = call("report", *two_runs)
+    assert process.returncode == 0, process.stderr
     assert (
-        done.stdout.count("### ") == 1 and "| input" in done.stdout and "| unsharp" in done.stdout
+        process.stdout.count("### ") == 1
+        and "| input" in process.stdout
+        and "| unsharp" in process.stdout
     )
 
 
@@ -238,8 +244,8 @@ def test_report_puts_several_runs_into_one_table(two_runs: tuple[str, str]) -> N
 def test_report_asks_for_a_data_set_that_is_there(
     two_runs: tuple[str, str], words: list[str]
 ) -> None:
-    done = call("report", *two_runs, *words, "--dataset", "rtf")
-    assert done.returncode == 2 and "which hold simulated:size=64" in done.stderr
+    process = call("report", *two_runs, *words, "--dataset", "rtf")
+    assert process.returncode == 2 and "which hold simulated:size=64" in process.stderr
 
 
 def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(
@@ -257,7 +263,7 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
     two_runs: tuple[str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "tables.tex"
-    done = call(
+    process = call(
         "report",
         two_runs[0],
         "--table",
@@ -269,7 +275,7 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
         "--out",
         str(out),
     )
-    assert done.returncode == 0 and done.stdout == ""
+    assert process.returncode == 0 and process.stdout == ""
     captions = re.findall(r"caption\{(Table \d \(\w+\)|Quality)", out.read_text(encoding="utf-8"))
     assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
 
@@ -278,35 +284,35 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
 def test_report_draws_the_figures_too(two_runs: tuple[str, str], tmp_path: Path) -> None:
     """What cannot be drawn is told, with its reason, and stops nothing."""
     folder = tmp_path / "figures"
-    done = call("report", *two_runs, "--figures", str(folder))
-    assert done.returncode == 0 and "### " in done.stdout
+    process = call("report", *two_runs, "--figures", str(folder))
+    assert process.returncode == 0 and "### " in process.stdout
     assert {"crops.pdf", "crops.png", "crops.md"} <= {path.name for path in folder.iterdir()}
-    assert "robustness: not made: the runs hold one noise level" in done.stderr
+    assert "robustness: not made: the runs hold one noise level" in process.stderr
 
 
 def test_compare_answers_in_a_sentence(two_runs: tuple[str, str]) -> None:
-    done = call("compare", "unsharp", "input", *two_runs, "--format", "csv")
-    assert done.returncode == 0 and done.stdout.splitlines()[0].count(",") > 3, done.stderr
-    done = call("compare", "unsharp", "inptu", *two_runs)
-    assert done.returncode == 2 and "Did you mean 'input'?" in done.stderr
-    done = call("compare", "--all", *two_runs)
-    assert done.returncode == 0 and "5 pictures" in done.stdout
+    process = call("compare", "unsharp", "input", *two_runs, "--format", "csv")
+    assert process.returncode == 0 and process.stdout.splitlines()[0].count(",") > 3, process.stderr
+    process = call("compare", "unsharp", "inptu", *two_runs)
+    assert process.returncode == 2 and "did you mean 'input'?" in process.stderr
+    process = call("compare", "--all", *two_runs)
+    assert process.returncode == 0 and "5 pictures" in process.stdout
 
 
 def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None:
-    done = call("rulers", *two_runs)
-    assert done.returncode == 2 and "run ... --protocol" in done.stderr
+    process = call("rulers", *two_runs)
+    assert process.returncode == 2 and "run ... --protocol" in process.stderr
 
 
 @pytest.mark.slow
 def test_figures_says_what_it_drew(two_runs: tuple[str, str], tmp_path: Path) -> None:
-    done = call("figures", *two_runs, "--figure", "crops,psf", "--out", str(tmp_path))
-    assert done.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in done.stdout.replace(
+    process = call("figures", *two_runs, "--figure", "crops,psf", "--out", str(tmp_path))
+    assert process.returncode == 0 and f"crops: {tmp_path / 'crops.pdf'}" in process.stdout.replace(
         "\n", ""
-    ), done.stderr
-    assert "psf: not made" in done.stdout
-    done = call("figures", *two_runs, "--figure", "psf", "--out", str(tmp_path))
-    assert done.returncode == 1
+    ), process.stderr
+    assert "psf: not made" in process.stdout
+    process = call("figures", *two_runs, "--figure", "psf", "--out", str(tmp_path))
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize(("depth", "suffix"), [(8, ".png"), (16, ".png"), (16, ".tif")])
@@ -315,17 +321,17 @@ def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: st
     picture = (np.random.default_rng(0).integers(0, top + 1, (37, 53, 3)) / top).astype(np.float32)
     source = tmp_path / f"my photo é{suffix}"
     imageio.write(source, picture, depth)
-    done = call("deblur", str(source), "--method", "input", "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
-    [made] = (tmp_path / "out").iterdir()
-    restored, found = imageio.read(made)[:2]
-    assert found == depth and made.suffix == suffix and "my photo é" in made.name
-    np.testing.assert_array_equal(restored, picture)
+    process = call("deblur", str(source), "--method", "input", "--out", str(tmp_path / "out"))
+    assert process.returncode == 0, process.stderr
+    [file] = (tmp_path / "out").iterdir()
+    output, bit_depth = imageio.read(file)[:2]
+    assert bit_depth == depth and file.suffix == suffix and "my photo é" in file.name
+    np.testing.assert_array_equal(output, picture)
 
 
 def test_deblur_refuses_methods_that_need_the_truth(tmp_path: Path) -> None:
     imageio.write(tmp_path / "a.png", np.zeros((20, 20, 3), np.float32), 8)
-    done = call(
+    process = call(
         "deblur",
         str(tmp_path / "a.png"),
         "--method",
@@ -333,13 +339,13 @@ def test_deblur_refuses_methods_that_need_the_truth(tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     )
-    assert done.returncode == 2 and "true blur map" in done.stderr
+    assert process.returncode == 2 and "true blur map" in process.stderr
 
 
 def test_simulate_writes_the_defocused_picture_and_its_map(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).random((40, 60, 3)).astype(np.float32)
     imageio.write(tmp_path / "sharp.png", picture, 8)
-    done = call(
+    process = call(
         "simulate",
         str(tmp_path / "sharp.png"),
         "--psf",
@@ -349,7 +355,7 @@ def test_simulate_writes_the_defocused_picture_and_its_map(tmp_path: Path) -> No
         "--out",
         str(tmp_path / "o"),
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     names = {path.name for path in (tmp_path / "o").iterdir()}
     assert any(name.endswith(".png") for name in names) and any(
         name.endswith(".npy") for name in names
@@ -380,9 +386,9 @@ def test_maps_scores_and_shows_blur_maps(tmp_path: Path) -> None:
         "--jobs",
         "1",
     ]
-    done = call(*words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "zhuo-sim" in done.stdout and "makes no map" in done.stdout
+    process = call(*words, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "zhuo-sim" in process.stdout and "makes no map" in process.stdout
     folder = tmp_path / "results" / "maps"
     assert {path.name for path in folder.glob("*/maps.*")} == {"maps.csv", "maps.md", "maps.png"}
 
@@ -390,11 +396,11 @@ def test_maps_scores_and_shows_blur_maps(tmp_path: Path) -> None:
 def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
     method = "fixed-point:map=oracle,iterations=3,tolerance=0,damping=1,noise_weight=0,psf=gaussian"
     data = ["--dataset", "simulated:size=64", "--dataset", "simulated:size=64,psf=gaussian"]
-    done = call(
+    process = call(
         "convergence", "--methods", method, *data, "--limit", "1", "--jobs", "1", cwd=tmp_path
     )
-    assert done.returncode == 0, done.stderr
-    assert "contraction" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "contraction" in process.stdout
     assert {path.suffix for path in (tmp_path / "results" / "convergence").iterdir()} == {
         ".csv",
         ".md",
@@ -404,7 +410,7 @@ def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
 
 
 def test_convergence_of_nothing_iterative_says_so(tmp_path: Path) -> None:
-    done = call(
+    process = call(
         "convergence",
         "--methods",
         "input",
@@ -414,16 +420,16 @@ def test_convergence_of_nothing_iterative_says_so(tmp_path: Path) -> None:
         "1",
         cwd=tmp_path,
     )
-    assert done.returncode == 1
-    assert "is no iteration" in done.stdout
+    assert process.returncode == 1
+    assert "is no iteration" in process.stdout
 
 
 @pytest.mark.slow
 def test_psf_writes_the_study(tmp_path: Path) -> None:
-    done = call("psf", "--data", str(tmp_path), "--out", "study", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "apertures only" in done.stderr
-    assert "M = 21" in done.stdout
+    process = call("psf", "--data", str(tmp_path), "--out", "study", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "apertures only" in process.stderr
+    assert "M = 21" in process.stdout
     assert {path.suffix for path in (tmp_path / "study").iterdir()} >= {
         ".csv",
         ".md",
@@ -452,7 +458,7 @@ def test_a_damaged_picture_is_a_row_of_maps_and_stops_nothing(tmp_path: Path) ->
         "--out",
         "out",
     ]
-    done = call(*words, cwd=tmp_path)
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    process = call(*words, cwd=tmp_path)
+    assert process.returncode == 1 and "Traceback" not in process.stderr, process.stderr
     assert "a.png" in (tmp_path / "out" / "maps.csv").read_text()
     assert (tmp_path / "out" / "maps.png").exists()

@@ -38,7 +38,7 @@ def network(build, *shapes) -> Network:
     )
 
 
-def counted(build, height=8, width=12, channels=4):
+def count(build, height=8, width=12, channels=4):
     return count_network(network(build, (1, channels, None, None)), "", height, width)
 
 
@@ -67,9 +67,11 @@ def test_any_convolution_is_counted_exactly(
     )
     function = F.conv_transpose2d if transposed else F.conv2d
     options = {"stride": stride, "dilation": dilation, "groups": groups}
-    made = function(x, torch.ones(shape), **options)
-    tally = tally_operations(Does(lambda seen: function(seen, torch.ones(shape), **options)), [x])
-    assert tally.operations == {"convolution": int(made.double().sum())}
+    output = function(x, torch.ones(shape), **options)
+    tally = tally_operations(
+        Does(lambda inputs: function(inputs, torch.ones(shape), **options)), [x]
+    )
+    assert tally.operations == {"convolution": int(output.double().sum())}
 
 
 @pytest.mark.parametrize(
@@ -92,16 +94,16 @@ def test_any_matrix_product_is_counted_exactly(function, shapes):
 
 
 def test_attention_is_counted_as_its_two_products():
-    made = count_network(
+    result = count_network(
         network(lambda: Does(F.scaled_dot_product_attention), *[(1, 2, None, None)] * 3), "", 8, 12
     )
-    assert made.macs == 2 * (2 * 8 * 8 * 12)
-    assert made.checks["torch"].ratio == 1
+    assert result.macs == 2 * (2 * 8 * 8 * 12)
+    assert result.checks["torch"].ratio == 1
 
 
 def test_padding_counts_as_in_convolutions_without_it():
-    assert counted(lambda: nn.Conv2d(4, 5, 3, padding=1)).macs == 5 * 4 * 9 * 8 * 12
-    assert counted(lambda: nn.Conv2d(4, 5, 2, padding="same")).macs == 5 * 4 * 4 * 8 * 12
+    assert count(lambda: nn.Conv2d(4, 5, 3, padding=1)).macs == 5 * 4 * 9 * 8 * 12
+    assert count(lambda: nn.Conv2d(4, 5, 2, padding="same")).macs == 5 * 4 * 4 * 8 * 12
 
 
 def test_products_of_tensors_are_counted_apart():
@@ -109,9 +111,9 @@ def test_products_of_tensors_are_counted_apart():
         x = 2 * x + x.mean()
         return (x * torch.sigmoid(x)).addcmul_(x, x)
 
-    made = counted(lambda: Does(gated))
-    assert made.macs == 0
-    assert made.products == 2 * 4 * 8 * 12
+    result = count(lambda: Does(gated))
+    assert result.macs == 0
+    assert result.products == 2 * 4 * 8 * 12
 
 
 def test_what_is_no_mac_is_silent_and_what_is_not_known_is_named():
@@ -128,14 +130,14 @@ def test_what_is_no_mac_is_silent_and_what_is_not_known_is_named():
         nn.Softmax(1),
         nn.LeakyReLU(),
     )
-    assert counted(lambda: quiet).uncounted == {}
-    loud = counted(lambda: Does(lambda x: torch.fft.rfft2(x).abs() + torch.fft.rfft2(x).real))
+    assert count(lambda: quiet).uncounted == {}
+    loud = count(lambda: Does(lambda x: torch.fft.rfft2(x).abs() + torch.fft.rfft2(x).real))
     assert loud.uncounted == {"_fft_r2c": 2}
 
 
 def test_a_count_takes_no_memory_for_pictures():
     side = 200_000  # 480 GB of input alone
-    assert counted(lambda: nn.Conv2d(4, 8, 3, padding=1), side, side).macs == 8 * 4 * 9 * side**2
+    assert count(lambda: nn.Conv2d(4, 8, 3, padding=1), side, side).macs == 8 * 4 * 9 * side**2
 
 
 def test_both_checks_agree_where_everything_occurs():
@@ -152,7 +154,7 @@ def test_both_checks_agree_where_everything_occurs():
             product = torch.einsum("nchw,ndhw->ncd", y, y) @ y.flatten(2)
             return self.line(product.mean(2)[..., None].expand(-1, -1, 5))
 
-    checks = counted(Everything).checks
+    checks = count(Everything).checks
     assert checks["torch"] == CounterCheck(1.0)
     assert checks["fvcore"].ratio == pytest.approx(1, abs=1e-3) and not checks["fvcore"].difference
 
@@ -163,9 +165,9 @@ def test_a_check_that_cannot_or_does_not_agree_says_why():
             raise ValueError("too small a picture")
         return F.conv2d(x, torch.ones(3, 4, 1, 1))
 
-    made = counted(lambda: Does(refuses))
-    assert made.macs == 3 * 4 * 8 * 12
-    assert made.checks["fvcore"] == CounterCheck(None, "ValueError: too small a picture")
+    result = count(lambda: Does(refuses))
+    assert result.macs == 3 * 4 * 8 * 12
+    assert result.checks["fvcore"] == CounterCheck(None, "ValueError: too small a picture")
 
     class Halves(nn.Module):
         """Does half of the work where a tracer follows it."""
@@ -173,12 +175,12 @@ def test_a_check_that_cannot_or_does_not_agree_says_why():
         def forward(self, x):
             return F.conv2d(x[:, :, :32] if torch.jit.is_tracing() else x, torch.ones(3, 4, 1, 1))
 
-    check = counted(Halves, *counting.FVCORE_SIZE).checks["fvcore"]
+    check = count(Halves, *counting.FVCORE_SIZE).checks["fvcore"]
     assert check.ratio == 0.5 and "24576 MACs against 49152" in check.difference
     assert counting._compare_mac_counts({"mm": 1}, {"mm": 2}) == CounterCheck(
         0.5, "mm: 1 MACs against 2"
     )
-    assert counted(lambda: Does(lambda x: x)).checks["torch"].ratio is None
+    assert count(lambda: Does(lambda x: x)).checks["torch"].ratio is None
 
 
 def test_weights_are_counted_once_and_statistics_apart():
@@ -193,18 +195,18 @@ def test_weights_are_counted_once_and_statistics_apart():
         def forward(self, x):
             return self.norm(self.second(self.first(x)))
 
-    made = counted(Shared)
-    assert made.parameters == 4 * 4 * 9 + 4 + 8
-    assert made.weight_bytes == 4 * made.parameters
-    assert made.buffer_bytes == 2 * 4 * 4 + 8  # mean, variance, and a 64-bit counter
-    assert made.macs == 2 * 4 * 4 * 9 * 8 * 12
+    result = count(Shared)
+    assert result.parameters == 4 * 4 * 9 + 4 + 8
+    assert result.weight_bytes == 4 * result.parameters
+    assert result.buffer_bytes == 2 * 4 * 4 + 8  # mean, variance, and a 64-bit counter
+    assert result.macs == 2 * 4 * 4 * 9 * 8 * 12
 
 
 def test_the_file_size_is_that_of_torch_save():
     file = io.BytesIO()
     layers = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
     torch.save(dict(layers.state_dict()), file)
-    assert counted(lambda: layers).saved_bytes == pytest.approx(file.tell(), rel=0.01)
+    assert count(lambda: layers).saved_bytes == pytest.approx(file.tell(), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -233,12 +235,12 @@ def test_the_file_size_is_that_of_torch_save():
 def test_thop_style_figures_are_those_of_thop(layer, printed):
     x = torch.zeros(1, 4, 8, 12)
     assert count_thop_style(layer, x, layer(x)) == printed
-    assert counted(lambda: nn.Sequential(layer)).thop == printed
+    assert count(lambda: nn.Sequential(layer)).thop == printed
 
 
 def test_thop_is_blind_to_functional_calls():
-    made = counted(lambda: Does(lambda x: F.conv2d(x, torch.ones(4, 4, 3, 3))))
-    assert made.thop == 0 and made.macs == 16 * 9 * 6 * 10
+    result = count(lambda: Does(lambda x: F.conv2d(x, torch.ones(4, 4, 3, 3))))
+    assert result.thop == 0 and result.macs == 16 * 9 * 6 * 10
 
 
 @pytest.mark.parametrize(
@@ -251,12 +253,11 @@ def test_thop_is_blind_to_functional_calls():
 )
 def test_the_figures_of_the_gkmnet_paper_are_thops(parameters, printed, weights):
     method = create(METHODS, f"gkmnet:variant=official{parameters}")[0]
-    made = count_network(method.network(), "dense GCM", 1120, 1680)
-    assert made.parameters == weights
-    assert made.thop / 1e9 == pytest.approx(printed, abs=0.1)
-    assert made.uncounted == {} and made.checks["torch"] == made.checks["fvcore"] == CounterCheck(
-        1.0
-    )
+    result = count_network(method.network(), "dense GCM", 1120, 1680)
+    assert result.parameters == weights
+    assert result.thop / 1e9 == pytest.approx(printed, abs=0.1)
+    assert result.uncounted == {}
+    assert result.checks["torch"] == result.checks["fvcore"] == CounterCheck(1.0)
 
 
 def test_the_filters_of_gkmnet_are_counted():

@@ -120,9 +120,9 @@ def test_a_line_cut_off_by_a_crash_costs_no_other(tmp_path):
 
 def test_the_warm_up_and_what_failed_are_no_rounds():
     warm_up = dataclasses.replace(OK, round=0)
-    failed = dataclasses.replace(OK, round=2, status="failed", reading=None)
+    failure = dataclasses.replace(OK, round=2, status="failed", reading=None)
     elsewhere = dataclasses.replace(OK, subject=dataclasses.replace(SUBJECT, threads=2))
-    assert count_rounds([warm_up, OK, failed, elsewhere]) == {SUBJECT: 1, elsewhere.subject: 1}
+    assert count_rounds([warm_up, OK, failure, elsewhere]) == {SUBJECT: 1, elsewhere.subject: 1}
 
 
 # Measuring
@@ -144,7 +144,7 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
         "misbehave:how=skip",
         "misbehave:how=nan",
     ]
-    taken = list(
+    trials = list(
         time_methods(
             [subject(name) for name in names],
             scene,
@@ -154,34 +154,39 @@ def test_rounds_interleave_and_trouble_ends_only_its_method(toys, scene):
             timeout=1.0,
         )
     )
-    order = [(trial.round, trial.subject.method) for trial in taken]
+    order = [(trial.round, trial.subject.method) for trial in trials]
     assert order[:6] == [(0, name) for name in names]
     assert order[6:] == [(1, "unsharp"), (1, "input"), (2, "unsharp"), (2, "input")]
-    found = {trial.subject.method: (trial.status, trial.reason) for trial in taken}
-    assert found["misbehave:how=raise"] == ("failed", "RuntimeError: it broke <b>badly</b> | here")
-    assert found["misbehave:how=sleep"] == ("timeout", "took longer than 1 s")
-    assert found["misbehave:how=skip"] == ("skipped", "does not like it")
-    assert found["misbehave:how=nan"][0] == "failed" and "NaN" in found["misbehave:how=nan"][1]
-    readings = [trial.reading for trial in taken if trial.subject.method == "input"]
+    outcomes = {trial.subject.method: (trial.status, trial.reason) for trial in trials}
+    assert outcomes["misbehave:how=raise"] == (
+        "failed",
+        "RuntimeError: it broke <b>badly</b> | here",
+    )
+    assert outcomes["misbehave:how=sleep"] == ("timeout", "took longer than 1 s")
+    assert outcomes["misbehave:how=skip"] == ("skipped", "does not like it")
+    assert (
+        outcomes["misbehave:how=nan"][0] == "failed" and "NaN" in outcomes["misbehave:how=nan"][1]
+    )
+    readings = [trial.reading for trial in trials if trial.subject.method == "input"]
     assert len(readings) == 3 and all(reading.seconds > 0 for reading in readings)
 
 
 def test_everything_a_method_may_ask_for_is_there(toys, scene):
     names = ["wants-views", "wants-noise", "echo:map=oracle"]
-    taken = list(
+    trials = list(
         time_methods(
             [subject(name) for name in names], scene, rounds=1, rounds_before={}, plugins=[toys]
         )
     )
-    assert [trial.status for trial in taken] == ["ok"] * 6
+    assert [trial.status for trial in trials] == ["ok"] * 6
 
 
 def test_only_missing_rounds_are_measured(scene):
     complete, lacking = subject("input"), subject("unsharp")
-    taken = list(
+    trials = list(
         time_methods([complete, lacking], scene, rounds=3, rounds_before={complete: 3, lacking: 2})
     )
-    assert [(trial.subject, trial.round) for trial in taken] == [(lacking, 0), (lacking, 3)]
+    assert [(trial.subject, trial.round) for trial in trials] == [(lacking, 0), (lacking, 3)]
 
 
 class Hungry(Method):
@@ -193,22 +198,22 @@ class Hungry(Method):
         self.megabytes = megabytes
 
     def restore(self, observation: Observation) -> np.ndarray:
-        held = np.ones(125_000 * self.megabytes)
-        return observation.image * np.float32(held[-1])
+        memory = np.ones(125_000 * self.megabytes)
+        return observation.image * np.float32(memory[-1])
 
 
 @pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK), reason="memory is read from Linux's /proc"
 )
 def test_memory_is_that_of_one_restoration(monkeypatch, scene):
-    found = []
+    peaks = []
     for megabytes in (200, 1):
         process_state = (PreparedMethod(Hungry(megabytes)), Observation(scene[0]))
         monkeypatch.setattr(timing, "_method_in_process", process_state)
         reading = timing._time_restoration(SUBJECT)
-        found.append((reading.peak - reading.before) / 1e6)
-    assert 195 < found[0] < 230
-    assert found[1] < 30
+        peaks.append((reading.peak - reading.before) / 1e6)
+    assert 195 < peaks[0] < 230
+    assert peaks[1] < 30
 
 
 def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
@@ -216,19 +221,19 @@ def test_a_gpu_is_waited_for_on_both_sides(monkeypatch, scene):
 
     class Restores(Hungry):
         def restore(self, observation):
-            happened.append("restore")
+            events.append("restore")
             return observation.image.copy()
 
-    happened: list[str] = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("wait"))
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: happened.append("reset"))
+    events: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: events.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 7)
     process_state = (PreparedMethod(Restores(0)), Observation(scene[0]))
     monkeypatch.setattr(timing, "_method_in_process", process_state)
     reading = timing._time_restoration(dataclasses.replace(SUBJECT, device="cuda"))
-    assert happened == ["reset", "wait", "restore", "wait"]
+    assert events == ["reset", "wait", "restore", "wait"]
     assert reading.gpu_peak == 7
-    assert timing._time_restoration(SUBJECT).gpu_peak is None and happened[4:] == ["restore"]
+    assert timing._time_restoration(SUBJECT).gpu_peak is None and events[4:] == ["restore"]
 
 
 # A whole pass
@@ -248,10 +253,10 @@ def test_the_same_command_again_does_what_is_missing(tmp_path):
     assert pass_over(tmp_path, ["input"], 1) == first
     longer = pass_over(tmp_path, ["input"], 2)
     assert longer[:2] == first and [trial.round for trial in longer[2:]] == [0, 2]
-    kept, trials = measurement.read_cost_pass(tmp_path)
-    assert trials == longer and list(kept.counts) == ["input"]
-    assert kept.counts["input"].forms == {} and not kept.counts["input"].problem
-    assert kept.provenance["suite"] and kept.subjects[0].threads == 1
+    record, trials = measurement.read_cost_pass(tmp_path)
+    assert trials == longer and list(record.counts) == ["input"]
+    assert record.counts["input"].forms == {} and not record.counts["input"].problem
+    assert record.provenance["suite"] and record.subjects[0].threads == 1
 
 
 def test_samples_taken_under_other_circumstances_stay_but_are_not_shown(tmp_path):
@@ -280,11 +285,11 @@ def test_counting_alone_takes_no_samples_and_published_figures_have_their_own_si
     monkeypatch.setattr(published, "read_published_costs", lambda: figures)
     monkeypatch.setattr(METHODS.get("echo"), "network", network)
     assert pass_over(tmp_path, ["echo"], 0) == []
-    kept, _ = measurement.read_cost_pass(tmp_path)
-    assert kept.counts["echo"].forms[""].macs == 3 * 16 * 12
-    assert kept.counts["echo"].checkpoint_bytes is None
-    assert kept.published == figures[:1] and list(kept.references) == ["echo:gain=0.5"]
-    assert kept.references["echo:gain=0.5"].forms[""].macs == 3 * 1680 * 1120
+    record, _ = measurement.read_cost_pass(tmp_path)
+    assert record.counts["echo"].forms[""].macs == 3 * 16 * 12
+    assert record.counts["echo"].checkpoint_bytes is None
+    assert record.published == figures[:1] and list(record.references) == ["echo:gain=0.5"]
+    assert record.references["echo:gain=0.5"].forms[""].macs == 3 * 1680 * 1120
 
 
 def test_a_method_that_cannot_be_counted_does_not_stop_the_others(tmp_path, toys, monkeypatch):
@@ -293,9 +298,9 @@ def test_a_method_that_cannot_be_counted_does_not_stop_the_others(tmp_path, toys
 
     monkeypatch.setattr(METHODS.get("echo"), "network", broken)
     pass_over(tmp_path, ["echo", "input"], 0)
-    kept, _ = measurement.read_cost_pass(tmp_path)
-    assert kept.counts["echo"].problem == "RuntimeError: no such layer"
-    assert not kept.counts["input"].problem
+    record, _ = measurement.read_cost_pass(tmp_path)
+    assert record.counts["echo"].problem == "RuntimeError: no such layer"
+    assert not record.counts["input"].problem
 
 
 def test_the_size_of_the_file_of_weights_is_told(tmp_path, toys, monkeypatch):
@@ -378,9 +383,12 @@ def test_the_command_measures_and_writes_the_tables_again(tmp_path, toys):
         str(tmp_path / "made"),
         ["--size", "9x7", "--threads", "1", "--plugin", str(toys)],
     )
-    done = call("--methods", "input,misbehave", "--rounds", "1", "--out", folder, *words)
-    assert done.returncode == 1  # misbehave failed
-    assert "What a picture of 9x7 costs" in done.stdout and "it broke <b>badly</b>" in done.stdout
+    process = call("--methods", "input,misbehave", "--rounds", "1", "--out", folder, *words)
+    assert process.returncode == 1  # misbehave failed
+    assert (
+        "What a picture of 9x7 costs" in process.stdout
+        and "it broke <b>badly</b>" in process.stdout
+    )
     text = (tmp_path / "made" / "cost.md").read_text()
     (tmp_path / "made" / "cost.md").unlink()
     samples = (tmp_path / "made" / measurement.SAMPLES_FILE).read_text()
@@ -430,5 +438,5 @@ def test_the_exit_code_says_that_one_of_the_methods_could_not_be_counted(tmp_pat
     ],
 )
 def test_bad_usage_is_refused_with_exit_code_2(words, says):
-    done = call(*words)
-    assert done.returncode == 2 and says in done.stderr
+    process = call(*words)
+    assert process.returncode == 2 and says in process.stderr
