@@ -17,7 +17,7 @@ from benchmark.cli.options import (
     DataOption,
     PluginsOption,
     prepare,
-    split_names,
+    split_comma_lists,
 )
 from benchmark.cli.reporting import (
     PANEL,
@@ -232,7 +232,7 @@ def figures_command(
     options = FigureOptions(dataset, protocol, ids, sample or [], data, cost, psf)
     folder = out or folder_beside(folders[-1], "figures")
     results = read_results(*folders)
-    outcomes = figure_set.write_figures(results, folder, split_names(figure), options)
+    outcomes = figure_set.write_figures(results, folder, split_comma_lists(figure), options)
     for outcome in outcomes:
         console.print_line(outcome)
     raise typer.Exit(0 if any(outcome.files for outcome in outcomes) else 1)

@@ -132,7 +132,7 @@ def check_device(device: DeviceChoice) -> None:
             raise UsageError(str(error)) from error
 
 
-def split_names(texts: list[str]) -> list[str]:
+def split_comma_lists(texts: list[str]) -> list[str]:
     """Return the items of comma lists, each once."""
     parts = (part.strip() for part in ",".join(texts).split(","))
     names = list(dict.fromkeys(part for part in parts if part))
@@ -147,7 +147,7 @@ def look_up_protocols(texts: list[str]) -> dict[str, Protocol]:
     """Return id -> protocol for every one named."""
     from benchmark.registry import PROTOCOLS
 
-    return {name: PROTOCOLS.get(name) for name in split_names(texts)}
+    return {name: PROTOCOLS.get(name) for name in split_comma_lists(texts)}
 
 
 def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
@@ -159,7 +159,7 @@ def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[N
     from benchmark.noise import Noise
 
     try:
-        return [Noise(float(level), clip, round8, seed) for level in split_names([text])]
+        return [Noise(float(level), clip, round8, seed) for level in split_comma_lists([text])]
     except ValueError as error:
         raise UsageError(
             f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55 ({error})"

@@ -13,7 +13,7 @@ import typer
 from benchmark import console
 from benchmark.api import UsageError
 from benchmark.cli.app import app
-from benchmark.cli.options import RunArgument, split_names
+from benchmark.cli.options import RunArgument, split_comma_lists
 
 if TYPE_CHECKING:
     from benchmark.results import Results
@@ -112,7 +112,7 @@ def report_command(
     out: ReportFileOption = None,
 ) -> None:
     """Write the tables of runs, the tables of the GKMNet paper, or a page to look at."""
-    protocols = split_names(protocol) if protocol else []
+    protocols = split_comma_lists(protocol) if protocol else []
     if cost is not None and not table:
         raise UsageError(
             "--cost: only the paper's tables have costs; add --table, or use `cost` alone"
