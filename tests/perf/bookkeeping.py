@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CELLS = 10_000
 _IMPORTS = (
-    "import benchmark.session, benchmark.provenance, benchmark.reports.summaries, "
+    "import benchmark.session, benchmark.provenance, benchmark.results, "
     "benchmark.reports.tables, pandas, scipy.stats"
 )
 

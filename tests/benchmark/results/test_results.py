@@ -1,0 +1,178 @@
+"""One reader: run folders, old and new, and exported scores give the same numbers."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.api import MethodCard, UsageError
+from benchmark.cells import Cell, Outcome
+from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
+from benchmark.noise import Noise, parse_noise
+from benchmark.reports.tables import format_summaries
+from benchmark.results import Results, read_results, results_of
+from benchmark.results.exports import export_scores, write_export
+from benchmark.store import FILE_NAME, Store
+from tests.reports.scores import score
+
+MEASURED = Path(__file__).parents[3] / "results" / "measured"
+SAMPLES = ("one", "two", "three", "four")
+PROTOCOL = ProtocolCard(
+    title="Ours",
+    source="made up",
+    version="1",
+    tracks=("u8",),
+    measures={
+        "psnr": MeasureCard(metric="psnr", quantity="PSNR", title="PSNR", unit="dB", digits=2)
+    },
+)
+
+
+def cell(method: str, sample: str, noise: Noise) -> Cell:
+    what = (method, method, None, "{}", "1", None, "set", "set")
+    return Cell(*what, sample, f"f-{sample}", "u8", noise)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two methods on four pictures at two levels, and one that failed on a picture."""
+    store = Store(tmp_path / "run", create=True)
+    cards = {
+        name: MethodCard(title=name, family="classical", trained_on=("BSDS500",), budget="1 h")
+        for name in ("a", "b", "broken")
+    }
+    store.put_cards(cards)
+    store.put_cards({"ours": PROTOCOL})
+    run = store.start_run({"git": {"commit": "a" * 40, "dirty": False}})
+    rulers = {("ours", "psnr"): "1/1/-"}
+    for noise in (Noise(), Noise(2.55, clip=True)):
+        for number, sample in enumerate(SAMPLES):
+            for gain, name in enumerate(("b", "a")):
+                value = 20.1 + number + gain - noise.sigma
+                outcome = Outcome("ok", scores={"ours": [score("psnr", value)]})
+                store.put(run, cell(name, sample, noise), outcome, rulers)
+    store.put(run, cell("broken", "one", Noise()), Outcome("failed", reason="why"), rulers)
+    return store
+
+
+def text(results: Results) -> str:
+    return format_summaries(results.summaries(), "markdown")
+
+
+@pytest.mark.parametrize("name", ["simulated", "kodak24", "equal_budget", "pixel4"])
+def test_the_committed_exports_give_the_committed_tables(name: str) -> None:
+    committed = (MEASURED / name / "report.md").read_text("utf-8")
+    assert text(read_results(MEASURED / name / "scores.parquet")) == committed
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_export_reports_and_compares_as_its_run(
+    store: Store, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"scores{suffix}"
+    write_export(export_scores(store), path)
+    exported = read_results(path)
+    assert text(exported) == text(results_of(store))
+    columns = ["sample", "noise", "method", "measure", "value", "status"]
+    pd.testing.assert_frame_equal(
+        exported.scores()[columns], results_of(store).scores()[columns], check_dtype=False
+    )
+    test = exported.compare("a", "b", noise="2.55 clipped")
+    assert test.interval.mean == pytest.approx(1.0)
+    assert (test.difference.wins, test.difference.n) == (4, 4)
+
+
+def test_an_export_without_cards_falls_back_on_what_is_registered(
+    store: Store, tmp_path: Path
+) -> None:
+    frame = export_scores(store)
+    old = [name for name in frame if not name.endswith("_card") and "computed" not in name]
+    write_export(frame[old].drop(columns="score_status"), tmp_path / "old.parquet")
+    results = read_results(tmp_path / "old.parquet")
+    assert results.compare("a", "b").interval.mean == pytest.approx(1.0)
+    assert results.protocols["ours"].measures["psnr"].title == "psnr"
+
+
+def test_a_file_that_is_no_export_is_named(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UsageError, match=r"other\.csv: not exported scores, it lacks"):
+        read_results(tmp_path / "other.csv")
+    with pytest.raises(UsageError, match="cannot be read as exported scores"):
+        read_results(tmp_path / "nowhere.parquet")
+
+
+def test_scores_are_tidy_and_tell_what_failed(store: Store) -> None:
+    scores = results_of(store).scores()
+    assert len(scores) == 17 and set(scores["noise"]) == {"0", "2.55 clipped"}
+    [failed] = scores[scores["method"] == "broken"].to_dict("records")
+    assert (failed["status"], failed["reason"]) == ("failed", "why")
+    table = results_of(store).table()
+    mean = table.loc[(table["method"] == "a") & (table["noise"] == "0"), "mean"]
+    assert mean.tolist() == [pytest.approx(22.6)]
+
+
+def test_two_names_of_one_method_are_no_comparison(store: Store) -> None:
+    with pytest.raises(UsageError, match="needs two methods, not a twice"):
+        results_of(store).compare("a", "a")
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        Noise(),
+        Noise(2.55, clip=True),
+        Noise(1.0, round8=True),
+        Noise(3.0, clip=True, round8=True, seed=4),
+    ],
+)
+def test_a_noise_level_is_read_back_from_its_text(noise: Noise) -> None:
+    assert parse_noise(str(noise)) == noise
+
+
+def test_other_text_is_no_noise_level() -> None:
+    for wrong in ("2 clipp", "x", "2  clipped", ""):
+        with pytest.raises(ValueError):
+            parse_noise(wrong)
+
+
+def make_version_1(store: Store) -> Path:
+    """Turn a store into one of an older release: no status of scores, cards that say less."""
+    folder = store.folder
+    store.__exit__()
+    db = sqlite3.connect(folder / FILE_NAME)
+    rows = [
+        ("one", None, "no target"),
+        ("two", None, "not available: no trunk"),
+        ("three", None, "spy returned nan"),
+        ("four", 20.0, None),
+    ]
+    for sample, value, reason in rows:
+        key = cell("a", sample, Noise()).key
+        db.execute("UPDATE scores SET value = ?, reason = ? WHERE cell = ?", (value, reason, key))
+    db.execute("ALTER TABLE scores DROP COLUMN status")
+    card = (
+        '{"title": "Ours", "source": "", "version": "1", "tracks": ["u8"], "measures": {"psnr": '
+        '{"title": "PSNR rounded", "unit": "dB", "higher_is_better": true, "paper": "", '
+        '"digits": 2}}}'
+    )
+    db.execute("UPDATE cards SET card = ? WHERE kind = 'protocol'", (card,))
+    db.execute("PRAGMA user_version=1")
+    db.commit()
+    db.close()
+    return folder
+
+
+def test_a_store_of_the_older_schema_gets_statuses_from_its_reasons(store: Store) -> None:
+    folder = make_version_1(store)
+    for _ in range(2):  # it is brought up to date once, and opens again
+        with Store(folder) as opened:
+            done = opened.stored_cells()
+            card = opened.cards(ProtocolCard)["ours"].measures["psnr"]
+    statuses = [
+        done[cell("a", sample, Noise()).key].scores["ours", "psnr"][1] for sample in SAMPLES
+    ]
+    assert statuses == ["skipped", "unavailable", "failed", "ok"]
+    assert (card.metric, card.quantity, card.title) == ("psnr", "PSNR", "PSNR rounded")
