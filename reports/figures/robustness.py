@@ -99,7 +99,7 @@ def _measure_panels(
     """Return the panels, the pictures that all of them cover, and notes."""
     panels = []
     samples: set[str] = set()
-    reasons = []
+    reasons: list[str] = []
     notes: list[str] = []
     for measure in _one_of_each_metric(data.measures)[:_MOST]:
         card = data.measures[measure]

@@ -1,7 +1,6 @@
 "use strict";
-// The state is in the hash of the page's address, so that Back works and a view can be linked to: t table; m method and
-// k measure (they open the list of pictures), v method compared with, o order; p picture (opens it), l and r method on
-// the left and on the right ("t" for the target), w way to compare, b blur map. What is not there has a default.
+// The state is in the hash of the page's address, so that Back works and a view can be linked to. What is not there has
+// a default.
 {
   const byId = (id) => document.getElementById(id);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -15,26 +14,32 @@
 
   // State ---------------------------------------------------------------------------------------------------------
 
+  // Parts of the state by their keys in the hash: method and measure open the list of pictures, picture opens one;
+  // rival is the method compared with, order that of the list; left and right are methods, or "t" for the target.
+  const hashKeys = { table: "t", method: "m", measure: "k", rival: "v", order: "o",
+    picture: "p", left: "l", right: "r", way: "w", blurMap: "b" };
   let state = null; // what the hash says; the rest follows from it
-  let view, gallery, k, measure; // table, its pictures, number and card of the measure
+  let view, gallery, measureNumber, measure; // table, its pictures, number and card of the measure
   let other, sides, order; // method compared with, left and right of an open picture, samples as the list has them
 
   function show() {
-    const before = state, given = new URLSearchParams(location.hash.slice(1));
-    const number = (key, count) => (/^\d+$/.test(given.get(key)) && +given.get(key) < count ? +given.get(key) : null);
-    const t = number("t", content.views.length);
-    view = content.views[t ?? 0];
+    const before = state, hash = new URLSearchParams(location.hash.slice(1)), text = (part) => hash.get(hashKeys[part]);
+    const number = (part, count) => (/^\d+$/.test(text(part)) && +text(part) < count ? +text(part) : null);
+    const table = number("table", content.views.length);
+    view = content.views[table ?? 0];
     gallery = content.galleries[view.gallery];
-    const count = view.rows.length, side = (key) => (given.get(key) === "t" ? "t" : number(key, count));
-    const m = number("m", count), p = m === null ? null : number("p", gallery.samples.length);
-    state = { t, m, p, k: number("k", view.measures.length), v: number("v", count), l: side("l"), r: side("r"),
-      o: given.get("o"), w: given.get("w"), b: given.get("b") };
-    k = state.k ?? 0;
-    measure = view.measures[k];
-    other = state.v !== null && state.v !== m ? state.v : m === 0 ? Math.min(1, count - 1) : 0;
-    sides = [state.l ?? other, state.r ?? m];
-    order = m === null ? [] : sorted();
-    const screen = m === null ? "overview" : p === null ? "list" : "viewer", opened = screens[screen].hidden;
+    const row = (part) => number(part, view.rows.length), side = (part) => (text(part) === "t" ? "t" : row(part));
+    const method = row("method"), picture = method === null ? null : number("picture", gallery.samples.length);
+    state = { table, method, picture, measure: number("measure", view.measures.length), rival: row("rival"),
+      left: side("left"), right: side("right"), order: text("order"), way: text("way"), blurMap: text("blurMap") };
+    measureNumber = state.measure ?? 0;
+    measure = view.measures[measureNumber];
+    const hasRival = state.rival !== null && state.rival !== method;
+    other = hasRival ? state.rival : method === 0 ? Math.min(1, view.rows.length - 1) : 0;
+    sides = [state.left ?? other, state.right ?? method];
+    order = method === null ? [] : sorted();
+    const screen = method === null ? "overview" : picture === null ? "list" : "viewer";
+    const opened = screens[screen].hidden;
     for (const [name, node] of Object.entries(screens)) node.hidden = name !== screen;
     ({ overview: showOverview, list: showList, viewer: showViewer })[screen]();
     if (opened) focus(screen, before);
@@ -42,16 +47,18 @@
 
   function focus(screen, before) {
     const came = {
-      overview: before && `#table-${state.t ?? 0} [data-row="${before.m}"][data-measure="${before.k ?? 0}"]`,
-      list: before?.p != null ? `#list [data-sample="${before.p}"]` : "#list h1",
+      overview: before
+        && `#table-${state.table ?? 0} [data-row="${before.method}"][data-measure="${before.measure ?? 0}"]`,
+      list: before?.picture != null ? `#list [data-sample="${before.picture}"]` : "#list h1",
       viewer: "#stage",
     }[screen];
     if (came) document.querySelector(came)?.focus({ preventScroll: screen === "viewer" });
   }
 
   function go(changes, opening = false) {
-    const kept = Object.entries({ ...state, ...changes }).filter(([, value]) => value !== null);
-    history[opening ? "pushState" : "replaceState"](null, "", "#" + new URLSearchParams(kept));
+    const parts = Object.entries({ ...state, ...changes }).filter(([, value]) => value !== null);
+    const hash = new URLSearchParams(parts.map(([part, value]) => [hashKeys[part], value]));
+    history[opening ? "pushState" : "replaceState"](null, "", "#" + hash);
     show();
   }
 
@@ -60,20 +67,20 @@
   const nameOf = (row) => (row === "t" ? "target" : gallery.methods[view.rows[row].method]);
   const cellOf = (row, sample) => gallery.cells[view.rows[row].method][sample];
   const pathOf = (row, sample) => (row === "t" ? gallery.samples[sample].target : cellOf(row, sample)?.picture) ?? null;
-  const scoreOf = (row, sample, number = k) => (row === "t" ? null : view.rows[row].scores[number][sample]);
+  const scoreOf = (row, sample, number = measureNumber) => (row === "t" ? null : view.rows[row].scores[number][sample]);
   const located = (path) => content.folder + path;
   const titleOf = (card) => card.title + (card.unit ? ` (${card.unit})` : "");
   const fixed = (value, card = measure) => (value === null ? "–" : value.toFixed(card.digits).replace("-", "−"));
   const signed = (value, card = measure) => (value > 0 ? "+" : "") + fixed(value, card);
 
-  function gapOf(row, against, sample, number = k) {
+  function gapOf(row, against, sample, number = measureNumber) {
     const [a, b] = [row, against].map((one) => scoreOf(one, sample, number));
     return a === null || b === null ? null : a - b;
   }
 
   function whyNot(row, sample) {
     const cell = cellOf(row, sample);
-    return cell === null ? "not run" : cell.why || view.rows[row].notes[k] || "not scored";
+    return cell === null ? "not run" : cell.why || view.rows[row].notes[measureNumber] || "not scored";
   }
 
   function fill(id, texts, chosen) {
@@ -84,8 +91,8 @@
   // Overview ------------------------------------------------------------------------------------------------------
 
   function showOverview() {
-    const shown = byId("table-" + (state.t ?? 0)), lines = all("tbody tr", shown);
-    byId("choice").value = state.t ?? 0;
+    const shown = byId("table-" + (state.table ?? 0)), lines = all("tbody tr", shown);
+    byId("choice").value = state.table ?? 0;
     for (const node of all(".sheet")) node.hidden = !node.contains(shown);
     for (const node of all(".sheet .scroll")) node.hidden = node !== shown;
     const text = byId("filter").value.trim().toLowerCase();
@@ -111,31 +118,29 @@
   // List of pictures ----------------------------------------------------------------------------------------------
 
   function sorted() {
-    const { m, o } = state, greatest = measure.higher ? -1 : 1; // the sign that puts the better first
-    const kinds = {
-      gain: [(sample) => gapOf(m, other, sample), greatest], loss: [(sample) => gapOf(m, other, sample), -greatest],
-      best: [(sample) => scoreOf(m, sample), greatest], worst: [(sample) => scoreOf(m, sample), -greatest],
-      name: [() => 0, 1],
-    };
-    const [number, sign] = Object.hasOwn(kinds, o) ? kinds[o] : kinds.gain;
+    const greatest = measure.higher ? -1 : 1; // the sign that puts the better first
+    const gap = (sample) => gapOf(state.method, other, sample), score = (sample) => scoreOf(state.method, sample);
+    const kinds = { gain: [gap, greatest], loss: [gap, -greatest], best: [score, greatest], worst: [score, -greatest],
+      name: [() => 0, 1] };
+    const [number, sign] = Object.hasOwn(kinds, state.order) ? kinds[state.order] : kinds.gain;
     const keys = gallery.samples.map((_, sample) => number(sample));
     return [...keys.keys()].sort(
       (i, j) => (keys[i] === null) - (keys[j] === null) || sign * (keys[i] - keys[j]) || i - j);
   }
 
   function showList() {
-    const { m } = state, names = rows().map((row) => [row, nameOf(row)]), heads = all("#list thead th");
-    fill("list-method", names, m);
-    fill("list-other", names.filter(([row]) => row !== m), other);
-    fill("list-measure", view.measures.map((card, number) => [number, titleOf(card)]), k);
-    byId("list-order").value = state.o ?? "gain";
-    const table = make("small", { textContent: byId("choice").options[state.t ?? 0].text });
-    screens.list.querySelector("h1").replaceChildren(`${nameOf(m)} · ${measure.title} `, table);
-    [heads[1].textContent, heads[2].textContent] = [nameOf(m), nameOf(other)];
-    const gaps = order.map((sample) => gapOf(m, other, sample)), greatest = Math.max(...gaps.map(Math.abs));
+    const { method } = state, names = rows().map((row) => [row, nameOf(row)]), heads = all("#list thead th");
+    fill("list-method", names, method);
+    fill("list-other", names.filter(([row]) => row !== method), other);
+    fill("list-measure", view.measures.map((card, number) => [number, titleOf(card)]), measureNumber);
+    byId("list-order").value = state.order ?? "gain";
+    const table = make("small", { textContent: byId("choice").options[state.table ?? 0].text });
+    screens.list.querySelector("h1").replaceChildren(`${nameOf(method)} · ${measure.title} `, table);
+    [heads[1].textContent, heads[2].textContent] = [nameOf(method), nameOf(other)];
+    const gaps = order.map((sample) => gapOf(method, other, sample)), greatest = Math.max(...gaps.map(Math.abs));
     const outside = order.filter((sample) => view.shared.includes(true) && !view.shared[sample]);
     byId("verdict").textContent = verdict(gaps.filter((gap) => gap !== null), outside.length);
-    byId("none-kept").hidden = order.some((sample) => pathOf(m, sample));
+    byId("none-kept").hidden = order.some((sample) => pathOf(method, sample));
     const lines = order.map((sample, i) => lineOf(sample, gaps[i], greatest, outside.includes(sample)));
     screens.list.querySelector("tbody").replaceChildren(...lines);
   }
@@ -145,17 +150,17 @@
     const better = gaps.filter((gap) => (measure.higher ? gap > 0 : gap < 0)).length;
     const equal = gaps.filter((gap) => gap === 0).length, worse = gaps.length - better - equal;
     const mean = signed(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length) + (measure.unit && " " + measure.unit);
-    return `${nameOf(state.m)} is better than ${nameOf(other)} on ${better}, worse on ${worse} and equal on ${equal} `
-      + `of ${gaps.length} pictures; mean difference ${mean}.`
+    return `${nameOf(state.method)} is better than ${nameOf(other)} on ${better}, worse on ${worse} and equal on `
+      + `${equal} of ${gaps.length} pictures; mean difference ${mean}.`
       + (outside ? ` The table's means leave out the ${outside} pictures in grey, which some methods lack.` : "");
   }
 
   function lineOf(sample, gap, greatest, outside) {
-    const both = [state.m, other];
+    const both = [state.method, other];
     const thumbs = both.map((row) => pathOf(row, sample)).filter(Boolean).map((path) => make("img", {
       className: "thumb", loading: "lazy", alt: "", src: located(`thumbnails/${path.replace(/png$/, "jpg")}`) }));
     const name = make("span", { textContent: gallery.samples[sample].name });
-    const open = make("button", { type: "button", disabled: !pathOf(state.m, sample) }, ...thumbs, name);
+    const open = make("button", { type: "button", disabled: !pathOf(state.method, sample) }, ...thumbs, name);
     open.dataset.sample = sample;
     const bar = make("i", { className: gap > 0 === measure.higher ? "gain" : "loss" });
     bar.style.width = `${greatest ? (50 * Math.abs(gap)) / greatest : 0}%`;
@@ -178,13 +183,14 @@
   }
 
   function showViewer() {
-    const { p } = state, sample = gallery.samples[p], at = order.indexOf(p), map = state.b ? sample.map : null;
+    const { picture, blurMap } = state, sample = gallery.samples[picture], map = blurMap ? sample.map : null;
+    const at = order.indexOf(picture);
     screens.viewer.querySelector("h1").textContent = `${sample.name} · ${at + 1} of ${order.length}`;
     byId("previous").disabled = at === 0;
     byId("next").disabled = at === order.length - 1;
     const names = [...rows(), ...(sample.target ? ["t"] : [])].map((row) => [row, nameOf(row)]);
     ["left", "right"].forEach((id, side) => fill(id, names, sides[side]));
-    stage.className = ["side", "difference"].includes(state.w) ? state.w : "slider";
+    stage.className = ["side", "difference"].includes(state.way) ? state.way : "slider";
     for (const button of all("#ways button")) button.ariaPressed = String(button.dataset.way === stage.className);
     byId("gain-label").hidden = stage.className !== "difference";
     Object.assign(byId("map"), { disabled: !sample.map, ariaPressed: String(map !== null),
@@ -194,7 +200,7 @@
     load(overlays[0], map && map.picture);
     load(overlays[1], map && stage.className === "side" ? map.picture : null);
     sides.forEach((row, side) => {
-      load(layers[side], pathOf(row, p), `${sample.name}: ${nameOf(row)}`);
+      load(layers[side], pathOf(row, picture), `${sample.name}: ${nameOf(row)}`);
       labels[side].textContent = caption(row);
     });
     byId("methods").replaceChildren(...rows().map(buttonOf));
@@ -206,34 +212,34 @@
   }
 
   function caption(row) {
-    const score = scoreOf(row, state.p), name = nameOf(row);
-    if (pathOf(row, state.p) !== null) return score === null ? name : `${name} · ${measure.title} ${fixed(score)}`;
-    return `${name}: no picture` + (row === "t" || score !== null ? "" : ` (${whyNot(row, state.p)})`);
+    const { picture } = state, score = scoreOf(row, picture), name = nameOf(row);
+    if (pathOf(row, picture) !== null) return score === null ? name : `${name} · ${measure.title} ${fixed(score)}`;
+    return `${name}: no picture` + (row === "t" || score !== null ? "" : ` (${whyNot(row, state.picture)})`);
   }
 
   function buttonOf(row) {
     const key = row < 9 ? [make("kbd", { textContent: row + 1 })] : [];
-    const score = make("small", { textContent: fixed(scoreOf(row, state.p)) });
-    const facts = { type: "button", ariaPressed: String(row === sides[1]), disabled: pathOf(row, state.p) === null };
-    return make("button", { ...facts, onclick: () => go({ r: row }) }, ...key, ` ${nameOf(row)} `, score);
+    const score = make("small", { textContent: fixed(scoreOf(row, state.picture)) });
+    const facts = { type: "button", ariaPressed: String(row === sides[1]), disabled: !pathOf(row, state.picture) };
+    return make("button", { ...facts, onclick: () => go({ right: row }) }, ...key, ` ${nameOf(row)} `, score);
   }
 
   function showScores() {
-    const { p } = state, [left, right] = sides;
+    const { picture } = state, [left, right] = sides;
     const line = (head, text) => make("tr", {}, make("th", { scope: "row", textContent: head }),
       ...view.measures.map((card, number) => make("td", { className: "number", textContent: text(card, number) })));
     const arrow = (card) => (card.higher ? " ↑" : " ↓");
     const heads = view.measures.map((card) =>
       make("th", { scope: "col", className: "number", textContent: titleOf(card) + arrow(card) }));
     byId("scores").replaceChildren(make("tr", {}, make("td", {}), ...heads),
-      line("left: " + nameOf(left), (card, number) => fixed(scoreOf(left, p, number), card)),
-      line("right: " + nameOf(right), (card, number) => fixed(scoreOf(right, p, number), card)),
-      line("right − left", (card, number) => signed(gapOf(right, left, p, number), card)));
+      line("left: " + nameOf(left), (card, number) => fixed(scoreOf(left, picture, number), card)),
+      line("right: " + nameOf(right), (card, number) => fixed(scoreOf(right, picture, number), card)),
+      line("right − left", (card, number) => signed(gapOf(right, left, picture, number), card)));
   }
 
   function step(by) {
-    const next = order[order.indexOf(state.p) + by];
-    if (next !== undefined) go({ p: next });
+    const next = order[order.indexOf(state.picture) + by];
+    if (next !== undefined) go({ picture: next });
   }
 
   // Zoom: both pictures have one scale and one offset, in CSS pixels of the pane that shows them -------------------
@@ -319,12 +325,13 @@
 
   // Keys ----------------------------------------------------------------------------------------------------------
 
-  const back = () => go(state.p === null ? { m: null, k: null, v: null } : { p: null, l: null, r: null }, true);
-  const toTarget = () => go({ l: sides[0] !== "t" && gallery.samples[state.p].target ? "t" : null });
+  const toOverview = { method: null, measure: null, rival: null }, toList = { picture: null, left: null, right: null };
+  const back = () => go(state.picture === null ? toOverview : toList, true);
+  const toTarget = () => go({ left: sides[0] !== "t" && gallery.samples[state.picture].target ? "t" : null });
   const keys = {
-    ArrowLeft: () => step(-1), ArrowRight: () => step(1), x: () => go({ l: sides[1], r: sides[0] }), t: toTarget,
-    s: () => go({ w: "slider" }), w: () => go({ w: "side" }), d: () => go({ w: "difference" }),
-    b: () => go({ b: state.b ? null : 1 }), "+": () => magnify(1.5), "-": () => magnify(1 / 1.5), 0: fit,
+    ArrowLeft: () => step(-1), ArrowRight: () => step(1), x: () => go({ left: sides[1], right: sides[0] }), t: toTarget,
+    s: () => go({ way: "slider" }), w: () => go({ way: "side" }), d: () => go({ way: "difference" }),
+    b: () => go({ blurMap: state.blurMap ? null : 1 }), "+": () => magnify(1.5), "-": () => magnify(1 / 1.5), 0: fit,
   };
   const handleKeys = {
     ArrowLeft: () => slide(zoom.split - 2), ArrowRight: () => slide(zoom.split + 2),
@@ -343,7 +350,7 @@
   function keyInViewer(event) {
     const digit = /^Digit([1-9])$/.exec(event.code)?.[1] - 1; // by place, because Shift changes the character
     const action = (event.target === handle && handleKeys[event.key]) || keys[event.key];
-    if (digit < view.rows.length) go({ [event.shiftKey ? "l" : "r"]: digit });
+    if (digit < view.rows.length) go({ [event.shiftKey ? "left" : "right"]: digit });
     else if (action && event.target !== byId("gain")) { event.preventDefault(); action(); }
   }
 
@@ -351,32 +358,32 @@
     const { key, target } = event, typing = target === byId("filter");
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
     if (key === "Escape" && typing) target.blur();
-    else if (key === "Escape" && state.m !== null && !document.querySelector(":popover-open")) back();
+    else if (key === "Escape" && state.method !== null && !document.querySelector(":popover-open")) back();
     else if (typing) return;
     else if (key === "?") byId("help").togglePopover();
-    else if (key === "/" && state.m === null) { event.preventDefault(); byId("filter").focus(); }
-    else if (state.p === null) walk(event);
+    else if (key === "/" && state.method === null) { event.preventDefault(); byId("filter").focus(); }
+    else if (state.picture === null) walk(event);
     else keyInViewer(event);
   }
 
   // Wires ---------------------------------------------------------------------------------------------------------
 
   const on = (id, kind, act) => byId(id).addEventListener(kind, act, { passive: false });
-  on("choice", "change", (event) => go({ t: event.target.value }));
+  on("choice", "change", (event) => go({ table: event.target.value }));
   on("filter", "input", showOverview);
   on("families", "change", showOverview);
   for (const button of all("#overview thead button")) button.onclick = () => sort(button);
   for (const { dataset, parentElement } of all(".figure"))
-    parentElement.onclick = () => go({ m: dataset.row, k: dataset.measure }, true);
-  const lists = { "list-method": "m", "list-other": "v", "list-measure": "k", "list-order": "o" };
-  for (const [id, name] of Object.entries({ ...lists, left: "l", right: "r" }))
-    on(id, "change", (event) => { go({ [name]: event.target.value }); if (state.p !== null) stage.focus(); });
+    parentElement.onclick = () => go({ method: dataset.row, measure: dataset.measure }, true);
+  const lists = { "list-method": "method", "list-other": "rival", "list-measure": "measure", "list-order": "order" };
+  for (const [id, name] of Object.entries({ ...lists, left: "left", right: "right" }))
+    on(id, "change", (event) => { go({ [name]: event.target.value }); if (state.picture !== null) stage.focus(); });
   screens.list.querySelector("tbody").onclick = (event) => {
     const open = event.target.closest("tr").querySelector("button:enabled");
-    if (open) go({ p: open.dataset.sample }, true);
+    if (open) go({ picture: open.dataset.sample }, true);
   };
   for (const button of all(".back")) button.onclick = back;
-  for (const button of all("#ways button")) button.onclick = () => go({ w: button.dataset.way });
+  for (const button of all("#ways button")) button.onclick = () => go({ way: button.dataset.way });
   const clicks = { previous: "ArrowLeft", next: "ArrowRight", swap: "x", map: "b", in: "+", out: "-", fit: "0" };
   for (const [id, name] of Object.entries(clicks)) on(id, "click", () => keys[name]());
   on("gain", "input", place);
@@ -384,7 +391,7 @@
   for (const [kind, act] of Object.entries(touches)) on("stage", kind, act);
   for (const kind of ["pointerup", "pointercancel"]) on("stage", kind, ({ pointerId }) => pointers.delete(pointerId));
   for (const image of layers) image.onload = place;
-  new ResizeObserver(() => state.p === null || place()).observe(stage);
+  new ResizeObserver(() => state.picture === null || place()).observe(stage);
   document.addEventListener("keydown", keydown);
   window.addEventListener("hashchange", show);
   show();

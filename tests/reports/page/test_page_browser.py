@@ -53,7 +53,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Path:
     """A page in a folder whose own name means something in URLs."""
     folder = tmp_path_factory.mktemp("page") / "página #1 100% ?"
     with make(tmp_path_factory.mktemp("run") / "run") as store:
-        return comparison.write([store], folder, data=folder)
+        return comparison.write_comparison_page([store], folder, data=folder)
 
 
 class Opened:
@@ -457,7 +457,7 @@ def test_a_run_without_pictures_has_lists_but_nothing_to_open(
     browser: Browser, tmp_path: Path, toys: Path
 ) -> None:
     with make(tmp_path / "run", pictures=False) as store:
-        made = comparison.write([store], tmp_path / "page")
+        made = comparison.write_comparison_page([store], tmp_path / "page")
     opened = Opened(browser)
     opened.page.goto(made.as_uri())
     open_list(opened.page)
