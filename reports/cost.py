@@ -52,6 +52,7 @@ class CostReportTable:
         numbers: one column per quantity, in the unit that the column's name gives.
         texts: the same rows as they are shown.
         notes: what a reader must know beside it.
+        methods: id of the method of each row, where rows are forms of networks.
     """
 
     name: str
@@ -59,6 +60,7 @@ class CostReportTable:
     numbers: pd.DataFrame
     texts: pd.DataFrame
     notes: tuple[str, ...]
+    methods: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -169,8 +171,11 @@ def _cost_table(record: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
     for subject in record.subjects:
         totals[subject] = summarise_trials(trial for trial in trials if trial.subject == subject)
     lines: list[CostLine] = []
+    methods: list[str] = []
     for method, counts in record.counts.items():
-        lines += _cost_lines(method, counts, _totals_by_device(method, totals))
+        method_lines = list(_cost_lines(method, counts, _totals_by_device(method, totals)))
+        lines += method_lines
+        methods += [method] * len(method_lines)
     numbers = pd.DataFrame(lines, columns=["method", *_COUNT_COLUMNS, *_TIME_COLUMNS])
     notes = (
         *_timing_notes(record, totals.values()),
@@ -178,7 +183,8 @@ def _cost_table(record: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
         *_failure_notes(record, totals),
     )
     title = f"What a picture of {record.size} costs"
-    return CostReportTable("cost", title, numbers, _format_costs(numbers), notes)
+    texts = _format_costs(numbers)
+    return CostReportTable("cost", title, numbers, texts, notes, tuple(methods))
 
 
 def _totals_by_device(

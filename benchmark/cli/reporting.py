@@ -142,14 +142,14 @@ def _format_paper_tables(
 ) -> str:
     from benchmark.reports import paper
 
-    tables = paper.tables(
+    tables = paper.build_paper_tables(
         results,
         _list_paper_tables(numbers),
         dataset=dataset,
         protocols=protocols,
         cost_folder=cost,
     )
-    return paper.write(tables, form.value)
+    return paper.format_paper_tables(tables, form.value)
 
 
 def _list_paper_tables(numbers: Sequence[PaperTableNumber]) -> list[str]:

@@ -14,7 +14,7 @@ from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import FigureData
 from benchmark.reports.figures.style import CaptionedFigure
-from benchmark.reports.paper.cost import find
+from benchmark.reports.paper.cost import find_cost_folder
 from benchmark.stats import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     """
     from matplotlib.figure import Figure
 
-    folder = find(data.results.paths, data.options.cost)
+    folder = find_cost_folder(data.results.paths, data.options.cost)
     if folder is None or not (folder / measurement.RECORD_FILE).is_file():
         where = f" in {folder}" if folder else ""
         raise Unavailable(

@@ -12,11 +12,12 @@ from benchmark.reports import grid
 from benchmark.reports.paper import cost
 from benchmark.reports.paper.cost import CostTable
 from benchmark.reports.paper.later import LaterTable
-from benchmark.reports.paper.layout import TABLES, Layout, lines, measured_on
+from benchmark.reports.paper.layout import TABLES, Layout, choose_measured_dataset, list_lines
 from benchmark.reports.paper.quality import QualityTable
 from benchmark.results import Results, choices
+from benchmark.results.summaries import Summary
 
-__all__ = ["LATER", "TABLES", "PaperTable", "tables", "write"]
+__all__ = ["LATER", "TABLES", "PaperTable", "build_paper_tables", "format_paper_tables"]
 
 LATER = "later"
 """The name of the table of what others printed later."""
@@ -32,7 +33,7 @@ class PaperTable(Protocol):
         """Yield its numbers, one dictionary per printed or measured number."""
 
 
-def tables(
+def build_paper_tables(
     results: Results,
     numbers: Sequence[str],
     *,
@@ -50,84 +51,84 @@ def tables(
             or the only one.
         protocols: to measure by; empty for `canonical`, or the first one where the runs were not
             scored under it.
-        cost_folder: of a cost pass; None to look for one, see `benchmark.reports.paper.cost.find`.
+        cost_folder: of a cost pass; None to look for one, see `cost.find_cost_folder`.
 
     Raises:
         UsageError: no such data set in the runs, a protocol that they were not scored under, no
             cost pass there.
     """
-    costs = cost.find(results.paths, cost_folder)
-    made: list[PaperTable] = []
+    folder = cost.find_cost_folder(results.paths, cost_folder)
+    tables: list[PaperTable] = []
     for number in numbers:
         if number == LATER:
-            made.append(LaterTable())
+            tables.append(LaterTable())
             continue
-        made += _qualities(results, TABLES[number], dataset, protocols)
-        made += [CostTable(TABLES[number], costs)] if TABLES[number].costs else []
-    return made
+        layout = TABLES[number]
+        tables += _quality_tables(results, layout, dataset, protocols)
+        if layout.costs:
+            tables.append(CostTable(layout, folder))
+    return tables
 
 
-def write(made: Sequence[PaperTable], form: grid.Format) -> str:
+def format_paper_tables(tables: Sequence[PaperTable], form: grid.Format) -> str:
     """Return tables as one text; CSV holds the numbers of them all in one long table."""
     if form != "csv":
-        return grid.format_grids([half.grid() for half in made], form)
+        return grid.format_grids([table.grid() for table in tables], form)
     import pandas as pd
 
-    frame = pd.DataFrame([record for half in made for record in half.records()])
-    return frame.convert_dtypes().to_csv(
-        index=False
-    )  # counts stay whole beside lines that have none
+    records: list[dict[str, Any]] = []
+    for table in tables:
+        records += table.records()
+    # Counts stay whole beside lines that have none.
+    return pd.DataFrame(records).convert_dtypes().to_csv(index=False)
 
 
-def _qualities(
+def _quality_tables(
     results: Results, layout: Layout, dataset: str | None, protocols: Sequence[str]
 ) -> Iterator[QualityTable]:
     """Yield the quality half: one per protocol and input track, or one of the printed numbers
     alone.
     """
-    place = measured_on(results, layout, dataset)
-    chosen = protocols or _usual(results)
-    held = results.methods_of(place)
-    methods = {line.method for line in lines(layout.number, held) if line.method}
-    found = results.summaries(chosen, place, methods, layout.levels) if methods else []
-    if found:
-        yield from (QualityTable(layout, summary) for summary in found)
-    else:
-        yield QualityTable(
-            layout, None, _lacking(results, layout, place, chosen, some=bool(methods))
-        )
+    place = choose_measured_dataset(results, layout, dataset)
+    own_protocols = protocols or _usual_protocols(results)
+    lines = list_lines(layout.number, results.methods_of(place))
+    methods = {line.method for line in lines if line.method}
+    summaries: list[Summary] = []
+    if methods:
+        summaries = results.summaries(own_protocols, place, methods, layout.levels)
+    for summary in summaries:
+        yield QualityTable(layout, summary)
+    if not summaries:
+        reason = _explain_nothing_measured(results, layout, place, own_protocols, bool(methods))
+        yield QualityTable(layout, None, reason)
 
 
-def _usual(results: Results) -> list[str]:
-    known = list(results.protocols)
+def _usual_protocols(results: Results) -> list[str]:
+    protocols = list(results.protocols)
     preferred = choices.PREFERRED_PROTOCOL
-    return [preferred] if preferred in known else known[:1]
+    return [preferred] if preferred in protocols else protocols[:1]
 
 
-def _lacking(
+def _explain_nothing_measured(
     results: Results,
     layout: Layout,
     place: str | None,
     protocols: Sequence[str],
-    *,
-    some: bool,
+    has_methods: bool,
 ) -> str:
-    """Return why there is nothing measured to show; `some`: methods of the table were run there,
-    but not like this.
+    """Return why there is nothing measured to show; `has_methods`: methods of the table were run
+    there, but not like this.
     """
-    held = results.datasets
-    if place is None and held:
-        others = ", ".join(held)
+    datasets = results.datasets
+    if place is None and datasets:
         return (
-            f"Nothing was measured on {layout.dataset}: the runs hold {others}; --dataset puts "
-            f"one in its place."
+            f"Nothing was measured on {layout.dataset}: the runs hold {', '.join(datasets)}; "
+            "--dataset puts one in its place."
         )
     where = f" on {place}" if place else ""
     under = f" under {', '.join(protocols)}" if protocols else ""
-    levels = ",".join(f"{level:g}" for level in layout.levels)
-    why = (
-        f"not at its noise levels; run with --noise {levels}"
-        if some
-        else "none of the methods of this table"
-    )
-    return f"Nothing was measured{where}{under}: the runs hold {why}."
+    reason = "none of the methods of this table"
+    if has_methods:
+        levels = ",".join(f"{level:g}" for level in layout.levels)
+        reason = f"not at its noise levels; run with --noise {levels}"
+    return f"Nothing was measured{where}{under}: the runs hold {reason}."

@@ -5,29 +5,28 @@ measured here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.cost import measurement
-from benchmark.cost import published as figures
-from benchmark.cost.measurement import CostRecord, PictureSize
+from benchmark.cost import measurement, published
+from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
 from benchmark.cost.published import PublishedCost
 from benchmark.files import PACKAGE_FOLDER
-from benchmark.reports import cost
+from benchmark.reports import cost as cost_tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
-from benchmark.reports.paper.layout import Layout, Line, lines
+from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
 from benchmark.reports.published import GKMNET_PAPER, PaperRow
 from benchmark.results.notes import name_suite
 
-_PRINTED = {
+_PAPER_COLUMNS = {
     "parameters": "parameters (M)",
     "operations": "FLOPs as printed (G)",
     "size": "size (MB)",
     "cpu_seconds": "CPU (s)",
     "gpu_seconds": "GPU (s)",
 }
-_COUNTED: Mapping[str, Sequence[str]] = {
+_OWN_COLUMNS: Mapping[str, Sequence[str]] = {
     "parameters": ("parameters (M)",),
     "operations": ("FLOPs (G)", "thop-style (G)"),
     "size": ("weights (MB)",),
@@ -35,11 +34,11 @@ _COUNTED: Mapping[str, Sequence[str]] = {
     "gpu_seconds": ("GPU (s)",),
 }
 _SECONDS = ("CPU (s)", "GPU (s)")
-_PLACES = (
+_USUAL_FOLDERS = (
     Path("results/cost/1680x1120"),
     PACKAGE_FOLDER / "measured" / "cost",
 )
-_ABSENT = (
+_NOTHING_COUNTED = (
     "Nothing was counted here: there is no cost pass. Run `cost`, and name its folder with --cost."
 )
 _CONVENTION = (
@@ -51,7 +50,7 @@ _CONVENTION = (
 )
 
 
-class _Line(NamedTuple):
+class _CostLine(NamedTuple):
     """One line: a row of the paper, and a form of a network that stands for it, as
     `benchmark.reports.cost` shows it.
 
@@ -61,7 +60,7 @@ class _Line(NamedTuple):
         name: method and form; empty for none.
         texts, numbers: column -> value.
         further: it is a further form of a network, whose seconds stand in the line of the first.
-        lacking: why there are no counts where there are none.
+        lack: why there are no counts where there are none.
     """
 
     row: PaperRow
@@ -70,19 +69,26 @@ class _Line(NamedTuple):
     texts: Mapping[Hashable, str] = {}
     numbers: Mapping[Hashable, float | None] = {}
     further: bool = False
-    lacking: str = "no network"
+    lack: str = "no network"
 
 
-def find(runs: Sequence[Path], asked: Path | None) -> Path | None:
-    """Return the folder of a cost pass: the one asked for; else one kept with a run; else the usual
-    one; else ours.
+class _CostForm(NamedTuple):
+    """A form of a method's network: its row of the cost table, as texts and as numbers."""
+
+    texts: Mapping[Hashable, str]
+    numbers: Mapping[Hashable, float | None]
+
+
+def find_cost_folder(runs: Sequence[Path], folder: Path | None) -> Path | None:
+    """Return the folder of a cost pass: the one named; else one that lies with a run; else the
+    usual one; else ours; None for none.
     """
-    if asked is not None:
-        return asked
-    return next(
-        (folder for folder in (*runs, *_PLACES) if (folder / measurement.RECORD_FILE).is_file()),
-        None,
-    )
+    if folder is not None:
+        return folder
+    for place in (*runs, *_USUAL_FOLDERS):
+        if (place / measurement.RECORD_FILE).is_file():
+            return place
+    return None
 
 
 class CostTable:
@@ -95,40 +101,34 @@ class CostTable:
             UsageError, DataError: as `benchmark.cost.measurement.read_cost_pass` does.
         """
         self._layout = layout
-        self._lines: list[_Line] = [
-            _Line(line.row, line.first) for line in lines(layout.number, ())
-        ]
+        self._lines = [_CostLine(line.row, line.first) for line in list_lines(layout.number, ())]
         self._size: PictureSize | None = None
-        self._notes: tuple[str, ...] = (_ABSENT,)
+        self._notes: tuple[str, ...] = (_NOTHING_COUNTED,)
         if folder is not None:
-            self._lines, self._size, self._notes = _counted(layout, folder)
+            self._lines, self._size, self._notes = _read_costs(layout, folder)
         source = f"{GKMNET_PAPER}, Table {layout.number}"
-        self._printed = {
-            (f.model, f.quantity): f for f in figures.read_published_costs() if f.source == source
+        self._published = {
+            (cost.model, cost.quantity): cost
+            for cost in published.read_published_costs()
+            if cost.source == source
         }
 
     def grid(self) -> Grid:
         """Return the table for people."""
-        number, what, printed = (
-            self._layout.number,
-            self._layout.what,
-            "published, {}x{}".format(*figures.PUBLISHED_SIZE),
-        )
-        here = f"here, {self._size}" if self._size else "here"
+        width, height = published.PUBLISHED_SIZE
+        paper_group = f"published, {width}x{height}"
+        own_group = f"here, {self._size}" if self._size else "here"
+        quantities = self._layout.costs
         return Grid(
-            caption=f"Table {number} (cost). {what}: what a picture costs, as printed and as "
-            f"counted here.",
+            caption=f"Table {self._layout.number} (cost). {self._layout.what}: what a picture "
+            "costs, as printed and as counted here.",
             columns=(
                 TableColumn("model", label=True),
                 TableColumn("counted as", label=True),
-                *(TableColumn(_PRINTED[quantity], printed) for quantity in self._layout.costs),
-                *(
-                    TableColumn(name, here)
-                    for quantity in self._layout.costs
-                    for name in _COUNTED[quantity]
-                ),
+                *(TableColumn(_PAPER_COLUMNS[quantity], paper_group) for quantity in quantities),
+                *(TableColumn(name, own_group) for name in self._own_columns()),
             ),
-            groups=(tuple(map(self._cells, self._lines)),),
+            groups=(tuple(self._cells(line) for line in self._lines),),
             footnotes=(_CONVENTION, *self._notes),
         )
 
@@ -136,44 +136,52 @@ class CostTable:
         """Yield its numbers: a dictionary per line and counted or measured quantity."""
         for line in self._lines:
             for quantity in self._layout.costs:
-                figure = self._figure(line, quantity)
-                for name in _COUNTED[quantity]:
-                    yield {
-                        "table": self._layout.number,
-                        "half": "cost",
-                        "model": line.row.model,
-                        "training": line.row.training,
-                        "measure": name,
-                        "published": figure.value if figure else "",
-                        "published note": figure.note if figure else "",
-                        "method": line.name,
-                        "mean": line.numbers.get(name),
-                        "note": _text(line, name) if line.numbers.get(name) is None else "",
-                    }
+                for name in _OWN_COLUMNS[quantity]:
+                    yield self._record(line, quantity, name)
 
-    def _cells(self, line: _Line) -> tuple[TableCell, ...]:
+    def _record(self, line: _CostLine, quantity: str, column: str) -> dict[str, Any]:
+        figure = self._published_cost(line, quantity)
+        number = line.numbers.get(column)
+        return {
+            "table": self._layout.number,
+            "half": "cost",
+            "model": line.row.model,
+            "training": line.row.training,
+            "measure": column,
+            "published": figure.value if figure else "",
+            "published note": figure.note if figure else "",
+            "method": line.name,
+            "mean": number,
+            "note": _format_cost(line, column) if number is None else "",
+        }
+
+    def _own_columns(self) -> list[str]:
+        columns: list[str] = []
+        for quantity in self._layout.costs:
+            columns += _OWN_COLUMNS[quantity]
+        return columns
+
+    def _cells(self, line: _CostLine) -> tuple[TableCell, ...]:
         return (
             TableCell(line.row.model or "–"),
             TableCell(line.name or "–"),
-            *(self._published(line, quantity) for quantity in self._layout.costs),
-            *(
-                TableCell(_text(line, name))
-                for quantity in self._layout.costs
-                for name in _COUNTED[quantity]
-            ),
+            *(self._published_cell(line, quantity) for quantity in self._layout.costs),
+            *(TableCell(_format_cost(line, name)) for name in self._own_columns()),
         )
 
-    def _published(self, line: _Line, quantity: str) -> TableCell:
-        figure = self._figure(line, quantity)
+    def _published_cell(self, line: _CostLine, quantity: str) -> TableCell:
+        figure = self._published_cost(line, quantity)
         if figure is None:
             return TableCell("not printed" if line.first else "″")
         return TableCell(figure.value, note=figure.note)
 
-    def _figure(self, line: _Line, quantity: str) -> PublishedCost | None:
-        return self._printed.get((line.row.model, quantity)) if line.first else None
+    def _published_cost(self, line: _CostLine, quantity: str) -> PublishedCost | None:
+        if not line.first:
+            return None
+        return self._published.get((line.row.model, quantity))
 
 
-def _text(line: _Line, column: str) -> str:
+def _format_cost(line: _CostLine, column: str) -> str:
     """Return a counted or measured value, or why there is none."""
     if not line.name:
         return "not counted"
@@ -182,53 +190,70 @@ def _text(line: _Line, column: str) -> str:
         return text
     if column in _SECONDS:
         return "″" if line.further else "not timed"
-    return line.lacking
+    return line.lack
 
 
-def _counted(layout: Layout, folder: Path) -> tuple[list[_Line], PictureSize, tuple[str, ...]]:
+def _read_costs(
+    layout: Layout, folder: Path
+) -> tuple[list[_CostLine], PictureSize, tuple[str, ...]]:
     """Return the lines of a table, the size of the picture, and what must be said beside them."""
-    kept, trials = measurement.read_cost_pass(folder)
-    # What was counted to compare it with printed figures is for the size that these are for.
-    counts = {
-        **(kept.references if kept.size == PictureSize(*figures.PUBLISHED_SIZE) else {}),
-        **kept.counts,
-    }
-    found = list(lines(layout.number, counts, whatever_weights=True))
-    mine = {line.method for line in found}
-    own: CostRecord = dataclasses.replace(
-        kept,
-        counts={method: counted for method, counted in counts.items() if method in mine},
-        subjects=[subject for subject in kept.subjects if subject.method in mine],
+    record, trials = measurement.read_cost_pass(folder)
+    counts = dict(record.counts)
+    if record.size == PictureSize(*published.PUBLISHED_SIZE):
+        # What was counted to compare it with printed figures is for the size that these are for.
+        counts = {**record.references, **counts}
+    lines = list(list_lines(layout.number, counts, whatever_weights=True))
+    own = _narrow_record(record, counts, {line.method for line in lines})
+    table = cost_tables.build_cost_tables(own, trials)[0]
+    forms = _forms_by_method(table)
+    cost_lines: list[_CostLine] = []
+    for line in lines:
+        cost_lines += _lines_of_forms(line, forms.get(line.method or "", []), own)
+    suite = name_suite(record.provenance["suite"], record.provenance.get("git"))
+    return cost_lines, record.size, (f"Counted by {suite}.", *table.notes)
+
+
+def _narrow_record(
+    record: CostRecord, counts: Mapping[str, MethodCounts], methods: Collection[str | None]
+) -> CostRecord:
+    """Return a record of some methods, with these counts, and without published figures."""
+    return dataclasses.replace(
+        record,
+        counts={method: count for method, count in counts.items() if method in methods},
+        subjects=[subject for subject in record.subjects if subject.method in methods],
         published=[],
     )
-    table = cost.build_cost_tables(own, trials)[0]
+
+
+def _forms_by_method(table: cost_tables.CostReportTable) -> dict[str, list[_CostForm]]:
+    texts = table.texts.to_dict("records")
     numbers = table.numbers.astype(object).where(table.numbers.notna(), None).to_dict("records")
-    shown = list(zip(table.texts.to_dict("records"), numbers, strict=True))
-    made: list[_Line] = []
-    for line in found:
-        forms = [pair for pair in shown if line.method and _is(str(pair[0]["method"]), line.method)]
-        made += [
-            _Line(
-                line.row,
-                line.first and place == 0,
-                str(texts["method"]),
-                texts,
-                values,
-                place > 0,
-                _lack(own, line),
-            )
-            for place, (texts, values) in enumerate(forms)
-        ] or [_Line(line.row, line.first)]
-    suite = name_suite(kept.provenance["suite"], kept.provenance.get("git"))
-    return made, kept.size, (f"Counted by {suite}.", *table.notes)
+    forms: dict[str, list[_CostForm]] = {}
+    for method, form_texts, form_numbers in zip(table.methods, texts, numbers, strict=True):
+        forms.setdefault(method, []).append(_CostForm(form_texts, form_numbers))
+    return forms
 
 
-def _lack(kept: CostRecord, line: Line) -> str:
-    return "cannot be counted" if line.method and kept.counts[line.method].problem else "no network"
+def _lines_of_forms(
+    line: PaperLine, forms: Sequence[_CostForm], record: CostRecord
+) -> list[_CostLine]:
+    if not forms:
+        return [_CostLine(line.row, line.first)]
+    return [
+        _CostLine(
+            row=line.row,
+            first=line.first and number == 0,
+            name=str(form.texts["method"]),
+            texts=form.texts,
+            numbers=form.numbers,
+            further=number > 0,
+            lack=_explain_no_counts(line, record),
+        )
+        for number, form in enumerate(forms)
+    ]
 
 
-def _is(name: str, method: str) -> bool:
-    """Return whether a line of the cost table is of this method: its id, or that and a form of its
-    network.
-    """
-    return name == method or name.startswith(f"{method} (")
+def _explain_no_counts(line: PaperLine, record: CostRecord) -> str:
+    if line.method and record.counts[line.method].problem:
+        return "cannot be counted"
+    return "no network"

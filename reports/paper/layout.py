@@ -43,7 +43,7 @@ TABLES: dict[str, Layout] = {
 }
 
 
-class Line(NamedTuple):
+class PaperLine(NamedTuple):
     """One line of a table: a row of the paper, the method of ours that stands for it, and whether
     it is the first.
     """
@@ -53,9 +53,9 @@ class Line(NamedTuple):
     first: bool
 
 
-def lines(
+def list_lines(
     number: TableNumber, methods: Collection[str], *, whatever_weights: bool = False
-) -> Iterator[Line]:
+) -> Iterator[PaperLine]:
     """Yield the lines of a table: for each row of the paper as many as methods stand for it, or one
     without any.
 
@@ -69,14 +69,15 @@ def lines(
     """
     for row in read_paper_rows():
         if row.table == number:
-            stands = row.counts_as if whatever_weights else row.means
-            found = sorted(filter(stands, methods))
-            yield from (Line(row, method, place == 0) for place, method in enumerate(found))
-            if row.model and not found:
-                yield Line(row, None, True)
+            stands_for_row = row.counts_as if whatever_weights else row.means
+            own = sorted(filter(stands_for_row, methods))
+            for place, method in enumerate(own):
+                yield PaperLine(row, method, place == 0)
+            if row.model and not own:
+                yield PaperLine(row, None, True)
 
 
-def measured_on(results: Results, layout: Layout, wanted: str | None) -> str | None:
+def choose_measured_dataset(results: Results, layout: Layout, wanted: str | None) -> str | None:
     """Return the id of the data set that a table is measured on, None where there is none for it.
 
     It is the one wanted; else the paper's own; else, where the runs hold one only, that one in

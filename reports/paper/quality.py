@@ -12,7 +12,7 @@ from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.noise import Noise
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
-from benchmark.reports.paper.layout import Layout, Line, lines
+from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
 from benchmark.reports.published import PrintedNumber
 from benchmark.results.summaries import Entry, Row, Summary
 
@@ -31,7 +31,7 @@ class _Level:
 
     sigma: float
     level: Noise
-    line: Line
+    line: PaperLine
     row: Row | None
 
     def entry(self, key: str | None) -> Entry:
@@ -104,7 +104,7 @@ class QualityTable:
         for sigma in self._layout.levels:
             levels = [level for level in measured if level.sigma == sigma] or [Noise(sigma)]
             for level in levels:
-                for line in lines(self._layout.number, methods):
+                for line in list_lines(self._layout.number, methods):
                     yield _Level(sigma, level, line, self._rows.get((level, line.method or "")))
 
     def _line(self, at: _Level) -> tuple[TableCell, ...]:
@@ -207,7 +207,7 @@ def _key(name: str, summary: Summary | None) -> str | None:
     return next((key for key, card in measures.items() if card.metric == name), None)
 
 
-def _printed(number: PrintedNumber | None, line: Line) -> TableCell:
+def _printed(number: PrintedNumber | None, line: PaperLine) -> TableCell:
     if not line.first:
         return TableCell("″")
     if number is None:

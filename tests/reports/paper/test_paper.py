@@ -31,7 +31,7 @@ from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
-from benchmark.reports.paper.cost import CostTable, find
+from benchmark.reports.paper.cost import CostTable, find_cost_folder
 from benchmark.reports.paper.layout import lines
 from benchmark.results import results_of
 from benchmark.spec import parse_id
@@ -134,7 +134,9 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
 
 def quality(runs: Runs, number: str, **options: object) -> grid.Grid:
     """The quality half of a table."""
-    return paper.tables(results_of(*runs.stores), [number], cost_folder=None, **options)[0].grid()  # type: ignore[arg-type]
+    return paper.build_paper_tables(
+        results_of(*runs.stores), [number], cost_folder=None, **options
+    )[0].grid()  # type: ignore[arg-type]
 
 
 def texts(table: grid.Grid, model: str, *, noise: str = "", method: str = "") -> dict[str, str]:
@@ -239,7 +241,11 @@ def test_every_line_says_what_its_weights_were_trained_on_and_how_long(runs: Run
     assert cell.note == "Weights or constants from simulated: BSDS500 (240 megapixels, seed 0)."
     assert all(not cell.note for line in table.lines for cell in line if cell.text == "input")
     frame = pd.read_csv(
-        io.StringIO(paper.write(paper.tables(results_of(*runs.stores), ["4"]), "csv"))
+        io.StringIO(
+            paper.format_paper_tables(
+                paper.build_paper_tables(results_of(*runs.stores), ["4"]), "csv"
+            )
+        )
     )
     assert "simulated: BSDS500 (240 megapixels, seed 0)" in set(frame["learned from"])
 
@@ -474,13 +480,13 @@ def test_without_a_cost_pass_the_printed_figures_stand_alone() -> None:
 
 def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Path) -> None:
     kept = costs(tmp_path / "run", PictureSize(1680, 1120), {"jnb": MethodCounts()}, {})
-    assert find([kept], None) == kept and find([kept], tmp_path) == tmp_path
-    shipped = find([tmp_path], None)
+    assert find_cost_folder([kept], None) == kept and find_cost_folder([kept], tmp_path) == tmp_path
+    shipped = find_cost_folder([tmp_path], None)
     assert shipped is not None and shipped.parts[-2:] == ("measured", "cost")
     usual = costs(
         Path("results/cost/1680x1120"), PictureSize(1680, 1120), {"jnb": MethodCounts()}, {}
     )
-    assert find([tmp_path], None) == usual
+    assert find_cost_folder([tmp_path], None) == usual
 
 
 # All of them
@@ -488,7 +494,7 @@ def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Pat
 
 
 def everything(runs: Runs) -> list[paper.PaperTable]:
-    return paper.tables(results_of(*runs.stores), [*TABLES, paper.LATER])
+    return paper.build_paper_tables(results_of(*runs.stores), [*TABLES, paper.LATER])
 
 
 def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
@@ -498,7 +504,10 @@ def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
     )
     made, again = everything(runs), everything(runs)
     for form in ("markdown", "latex", "csv", "html"):
-        first, second = paper.write(made, form), paper.write(again, form)  # type: ignore[arg-type]
+        first, second = (
+            paper.format_paper_tables(made, form),
+            paper.format_paper_tables(again, form),
+        )  # type: ignore[arg-type]
         assert first == second
         captions = re.findall(r"Table \d \((?:quality|cost)\)", first)
         assert form == "csv" or sorted(captions) == sorted(
@@ -509,7 +518,9 @@ def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
 def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
     runs.add({"input": 20.0, "gkmnet.official": 25.0, "gkmnet.sim": 24.0})
     frame = pd.read_csv(
-        io.StringIO(paper.write(everything(runs), "csv")), keep_default_na=False, dtype=str
+        io.StringIO(paper.format_paper_tables(everything(runs), "csv")),
+        keep_default_na=False,
+        dtype=str,
     )
     quality = frame.query(
         "table == '1' and half == 'quality' and model == 'GKMNet' and measure == 'psnr'"
@@ -543,7 +554,7 @@ def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
 
 
 def test_later_prints_are_grouped_by_source_and_never_called_measured(runs: Runs) -> None:
-    [table] = paper.tables(results_of(*runs.stores), [paper.LATER])
+    [table] = paper.build_paper_tables(results_of(*runs.stores), [paper.LATER])
     shown = table.grid()
     assert len({group[0][0].text for group in shown.groups}) == len(shown.groups) > 5
     ours = [
@@ -558,7 +569,7 @@ def test_later_prints_are_grouped_by_source_and_never_called_measured(runs: Runs
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_of_all_tables_compiles(runs: Runs, tmp_path: Path) -> None:
     runs.add({"input": 20.0, "gkmnet.sim": 24.0, "jnb": 24.0}, dataset="a_b%c", noise=(0, 1))
-    body = paper.write(everything(runs), "latex")
+    body = paper.format_paper_tables(everything(runs), "latex")
     document = (
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
         + body
