@@ -108,15 +108,20 @@ class Grid:
         """The remarks on single cells, each with its letter (a, b ... z, aa ...), in the order of
         the cells.
         """
-        found = dict.fromkeys(cell.note for line in self.lines for cell in line if cell.note)
-        return {note: _note_letter(number) for number, note in enumerate(found)}
+        letters: dict[str, str] = {}
+        for line in self.lines:
+            for cell in line:
+                if cell.note and cell.note not in letters:
+                    letters[cell.note] = _note_letter(len(letters))
+        return letters
 
     @property
     def notes(self) -> list[str]:
         """Everything that is printed under the table: the remarks on cells with their letters, then
         the footnotes.
         """
-        return [*(f"({letter}) {note}" for note, letter in self.letters.items()), *self.footnotes]
+        remarks = [f"({letter}) {note}" for note, letter in self.letters.items()]
+        return [*remarks, *self.footnotes]
 
 
 def grid_from_texts(
@@ -145,9 +150,8 @@ def format_grids(grids: Sequence[Grid], form: Format) -> str:
     """
     if form == "html":
         return _html_templates().get_template("tables.html").render(grids=grids)
-    return "\n".join(
-        map({"markdown": grid_to_markdown, "latex": grid_to_latex, "csv": grid_to_csv}[form], grids)
-    )
+    writers = {"markdown": grid_to_markdown, "latex": grid_to_latex, "csv": grid_to_csv}
+    return "\n".join(map(writers[form], grids))
 
 
 # Markdown
@@ -169,8 +173,9 @@ def grid_to_markdown(grid: Grid) -> str:
     table = tabulate(
         lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None
     )
+    text = f"### {escape_markdown(grid.caption)}\n\n{table}\n"
     notes = "\n".join(f"- {escape_markdown(note)}" for note in grid.notes)
-    return f"### {escape_markdown(grid.caption)}\n\n{table}\n" + (f"\n{notes}\n" if notes else "")
+    return f"{text}\n{notes}\n" if notes else text
 
 
 def escape_markdown(text: str) -> str:
@@ -187,31 +192,26 @@ def escape_markdown(text: str) -> str:
 def grid_to_latex(grid: Grid) -> str:
     """Return a table as LaTeX that needs booktabs and nothing else."""
     marks = {"strong": r"\textbf{{{}}}", "light": r"\textit{{{}}}"}
-    groups = [
-        "".join(
-            _latex_line(
-                _format_cells(line, escape_latex, marks, grid.letters, r"\textsuperscript{{{}}}")
-            )
-            for line in group
-        )
-        for group in grid.groups
-    ]
-    notes = "\\par\n".join(map(escape_latex, grid.notes))
+    remark = r"\textsuperscript{{{}}}"
+    groups = []
+    for group in grid.groups:
+        lines = [_format_cells(line, escape_latex, marks, grid.letters, remark) for line in group]
+        groups.append("".join(map(_latex_line, lines)))
     alignment = "".join("l" if column.label else "r" for column in grid.columns)
     head = _latex_line([escape_latex(column.title) for column in grid.columns])
-    below = (
-        f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n"
-        "\\end{minipage}\n"
-    )
+    body = "\\midrule\n".join(groups)
+    below = ""
+    if grid.notes:
+        notes = "\\par\n".join(map(escape_latex, grid.notes))
+        below = (
+            f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n"
+            "\\end{minipage}\n"
+        )
     return (
         f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{escape_latex(grid.caption)}}}\n"
         f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n"
-        f"{_latex_groups(grid.columns)}{head}"
-        "\\midrule\n"
-        + "\\midrule\n".join(groups)
-        + "\\bottomrule\n\\end{tabular}\n"
-        + (below if notes else "")
-        + "\\end{table}\n"
+        f"{_latex_groups(grid.columns)}{head}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+        f"{below}\\end{{table}}\n"
     )
 
 
@@ -219,19 +219,20 @@ def _latex_groups(columns: Sequence[TableColumn]) -> str:
     """Return the line of group names with rules under them; nothing where no column has a group."""
     if not any(column.group for column in columns):
         return ""
-    names, rules = [], []
+    names = []
+    rules = []
     for name, start, span in _group_spans(columns):
         names.append(f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(name)}}}")
-        rules += [f"\\cmidrule(lr){{{start + 1}-{start + span}}}"] if name else []
+        if name:
+            rules.append(f"\\cmidrule(lr){{{start + 1}-{start + span}}}")
     return f"{_latex_line(names)}{''.join(rules)}\n"
 
 
 def _latex_line(texts: Sequence[str]) -> str:
     line = " & ".join(texts)
-    guard = (
-        "{}" if line.startswith(("[", "*")) else ""
-    )  # else the line end before it takes them for its own
-    return f"{guard}{line} \\\\\n"
+    if line.startswith(("[", "*")):
+        line = "{}" + line  # else the line end before it takes them for its own
+    return f"{line} \\\\\n"
 
 
 _LATEX_ESCAPES = {
@@ -268,11 +269,14 @@ def escape_latex(text: str) -> str:
     """Escape for pdfLaTeX; a character its fonts lack (another script in a path, say)
     becomes `?`.
     """
-    plain = (
-        _LATEX_ESCAPES.get(char, char if char.isascii() and char.isprintable() else "?")
-        for char in _one_line(text)
-    )
-    return re.sub("-(?=-)", "-{}", "".join(plain))  # two hyphens stay two
+    latex_text = "".join(map(_escape_latex_character, _one_line(text)))
+    return re.sub("-(?=-)", "-{}", latex_text)  # two hyphens stay two
+
+
+def _escape_latex_character(char: str) -> str:
+    if char in _LATEX_ESCAPES:
+        return _LATEX_ESCAPES[char]
+    return char if char.isascii() and char.isprintable() else "?"
 
 
 # CSV
@@ -301,17 +305,17 @@ def grid_to_html(grid: Grid) -> str:
 def _html_templates() -> jinja2.Environment:
     import jinja2
 
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.PackageLoader("benchmark.reports"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["spans"] = _group_spans
-    return made
+    templates.globals["spans"] = _group_spans
+    return templates
 
 
-# The terminal
+# The terminal# The terminal
 # --------------------------------------------------------------------------------------------------
 
 
@@ -322,18 +326,18 @@ def grid_to_terminal(grid: Grid) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=escape(grid.caption), title_justify="left")
+    table = Table(title=escape(grid.caption), title_justify="left")
     for column in grid.columns:
         justify: Literal["left", "right"] = "left" if column.label else "right"
-        made.add_column(escape(_column_heading(column, "\n")), justify=justify, overflow="fold")
+        table.add_column(escape(_column_heading(column, "\n")), justify=justify, overflow="fold")
     marks = {"strong": "[bold]{}[/bold]", "light": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:
-            made.add_row(
+            table.add_row(
                 *_format_cells(line, escape, marks, grid.letters, " ({})"),
                 end_section=line is group[-1],
             )
-    return made
+    return table
 
 
 # What the writers share
@@ -365,7 +369,8 @@ def _column_heading(column: TableColumn, joint: str) -> str:
 
 def _group_spans(columns: Sequence[TableColumn]) -> list[tuple[str, int, int]]:
     """Return (group, first column, how many) of neighbours that share a group."""
-    start, spans = 0, []
+    start = 0
+    spans = []
     for name, some in groupby(column.group for column in columns):
         count = len(list(some))
         spans.append((name, start, count))

@@ -131,22 +131,23 @@ class PaperRow(_PublishedRecord):
 
     def counts_as(self, method: str) -> bool:
         """Return whether a method has the network of the row, whatever its weights."""
-        wanted = {
-            (spec.name, tuple(sorted(spec.parameters.items())))
-            for spec in map(parse_id, self.methods.split())
-        }
-        spec = parse_id(method)
-        return (spec.name, tuple(sorted(spec.parameters.items()))) in wanted
+        return any(_network_of(pattern) == _network_of(method) for pattern in self.methods.split())
+
+
+def _network_of(method: str) -> tuple[str, dict[str, str]]:
+    """Return what decides the network of a method: its name and parameters."""
+    spec = parse_id(method)
+    return spec.name, spec.parameters
 
 
 def _pattern_covers(pattern: str, method: str) -> bool:
-    wanted, found = parse_id(pattern), parse_id(method)
-    if (wanted.name, wanted.parameters) != (found.name, found.parameters):
+    if _network_of(pattern) != _network_of(method):
         return False
-    tag = found.checkpoint or ""
-    if wanted.checkpoint in (_ANY_TAG, _ANY_TAG + NOISE_TRAINED):
-        return tag.endswith(NOISE_TRAINED) == (wanted.checkpoint != _ANY_TAG)
-    return tag == (wanted.checkpoint or "")
+    pattern_tag = parse_id(pattern).checkpoint or ""
+    tag = parse_id(method).checkpoint or ""
+    if pattern_tag in (_ANY_TAG, _ANY_TAG + NOISE_TRAINED):
+        return tag.endswith(NOISE_TRAINED) == (pattern_tag != _ANY_TAG)
+    return tag == pattern_tag
 
 
 def read_printed_numbers(folder: Path = PUBLISHED_FOLDER) -> list[PrintedNumber]:
@@ -157,10 +158,10 @@ def read_printed_numbers(folder: Path = PUBLISHED_FOLDER) -> list[PrintedNumber]
             unknown source.
     """
     path = folder / "quality.csv"
-    known = {source.source for source in read_published_sources(folder)}
+    source_names = {source.source for source in read_published_sources(folder)}
     numbers = list(_read_records(path, PrintedNumber))
     for number in numbers:
-        if number.source not in known:
+        if number.source not in source_names:
             raise DataError(
                 f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}"
             )
@@ -174,9 +175,10 @@ def read_published_sources(folder: Path = PUBLISHED_FOLDER) -> list[PublishedSou
     Raises:
         DataError: as `read_printed_numbers`.
     """
-    found = list(_read_records(folder / "sources.csv", PublishedSource))
-    _refuse_duplicates(folder / "sources.csv", (source.source for source in found))
-    return found
+    path = folder / "sources.csv"
+    sources = list(_read_records(path, PublishedSource))
+    _refuse_duplicates(path, (source.source for source in sources))
+    return sources
 
 
 def read_paper_rows(folder: Path = PUBLISHED_FOLDER) -> list[PaperRow]:
@@ -185,11 +187,10 @@ def read_paper_rows(folder: Path = PUBLISHED_FOLDER) -> list[PaperRow]:
     Raises:
         DataError: as `read_printed_numbers`.
     """
-    found = list(_read_records(folder / "rows.csv", PaperRow))
-    _refuse_duplicates(
-        folder / "rows.csv", ((row.table, row.model, row.training, row.methods) for row in found)
-    )
-    return found
+    path = folder / "rows.csv"
+    rows = list(_read_records(path, PaperRow))
+    _refuse_duplicates(path, ((row.table, row.model, row.training, row.methods) for row in rows))
+    return rows
 
 
 def _read_records(path: Path, kind: type[PublishedRecord]) -> Iterator[PublishedRecord]:

@@ -60,9 +60,9 @@ def write_comparison_page(
         raise UsageError(
             f"{index}: another page is there, which would be overwritten; name another folder"
         )
-    shown = read_page_content(results, dataset)
-    files = pictures.collect_page_files(results, shown.galleries, folder / FILES_FOLDER, data)
-    page = _render_page(shown, files, collect_page_cards(results, shown.origins))
+    content = read_page_content(results, dataset)
+    files = pictures.collect_page_files(results, content.galleries, folder / FILES_FOLDER, data)
+    page = _render_page(content, files, collect_page_cards(results, content.origins))
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(index) as file:
         file.write(page.encode())
@@ -78,36 +78,35 @@ class _PrintableSheet(NamedTuple):
     tables: list[PageTable]
 
 
-def _printable_sheets(shown: PageContent, known: PageCards) -> list[_PrintableSheet]:
+def _printable_sheets(content: PageContent, cards: PageCards) -> list[_PrintableSheet]:
     numbers = itertools.count()
-    return [
-        _PrintableSheet(
-            sheet,
-            [known.runs[number] for number in sheet.runs],
-            [
-                tables.build_page_table(
-                    next(numbers),
-                    view,
-                    shown.galleries[view.gallery],
-                    sheet.summary.measures,
-                    known,
-                )
-                for view in sheet.views
-            ],
-        )
-        for sheet in shown.sheets
-    ]
+    sheets = []
+    for sheet in content.sheets:
+        page_tables = []
+        for view in sheet.views:
+            gallery = content.galleries[view.gallery]
+            measures = sheet.summary.measures
+            page_tables.append(
+                tables.build_page_table(next(numbers), view, gallery, measures, cards)
+            )
+        run_cards = [cards.runs[number] for number in sheet.runs]
+        sheets.append(_PrintableSheet(sheet, run_cards, page_tables))
+    return sheets
 
 
-def _render_page(shown: PageContent, files: PageFiles, known: PageCards) -> str:
-    made = _printable_sheets(shown, known)
-    there = {line.family for each in made for table in each.tables for line in table.lines}
-    script, style = ((_HERE / name).read_text("utf-8") for name in ("page.js", "page.css"))
+def _render_page(content: PageContent, files: PageFiles, cards: PageCards) -> str:
+    sheets = _printable_sheets(content, cards)
+    families: set[str] = set()
+    for sheet in sheets:
+        for table in sheet.tables:
+            families.update(line.family for line in table.lines)
+    script = (_HERE / "page.js").read_text("utf-8")
+    style = (_HERE / "page.css").read_text("utf-8")
     return _page_templates().get_template("page.html.j2").render(
-        sheets=made,
-        families={name: text for name, text in tables.FAMILIES.items() if name in there},
-        cards=known,
-        content=build_payload(shown, files, FILES_FOLDER),
+        sheets=sheets,
+        families={name: text for name, text in tables.FAMILIES.items() if name in families},
+        cards=cards,
+        content=build_payload(content, files, FILES_FOLDER),
         generator=f"{_GENERATOR} {__version__}",
         script=script,
         style=style,
@@ -119,15 +118,15 @@ def _render_page(shown: PageContent, files: PageFiles, known: PageCards) -> str:
 def _page_templates() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    return made
+    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return templates
 
 
 def _policy_hash(text: str) -> str:
@@ -135,11 +134,11 @@ def _policy_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _remove_other_files(folder: Path, shown: set[str]) -> None:
+def _remove_other_files(folder: Path, page_files: set[str]) -> None:
     """Remove what an earlier page left in its folder."""
     for path in sorted(folder.rglob("*"), reverse=True):  # what a folder holds comes before it
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif path.relative_to(folder).as_posix() not in shown:
+        elif path.relative_to(folder).as_posix() not in page_files:
             path.unlink()

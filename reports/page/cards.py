@@ -44,9 +44,10 @@ class PageCards:
     def everything(self) -> list[PageCard]:
         """Return all of them."""
         return [
-            card
-            for kind in (self.methods, self.datasets, self.protocols, self.runs)
-            for card in kind.values()
+            *self.methods.values(),
+            *self.datasets.values(),
+            *self.protocols.values(),
+            *self.runs.values(),
         ]
 
 
@@ -78,10 +79,10 @@ def collect_page_cards(results: Results, origins: Mapping[str, int]) -> PageCard
     )
 
 
-def _number_cards(kind: str, known: Mapping[str, Mapping[str, str]]) -> dict[str, PageCard]:
+def _number_cards(kind: str, lines_by_name: Mapping[str, Mapping[str, str]]) -> dict[str, PageCard]:
     return {
-        name: PageCard(f"{kind}-{number}", name, _without_empty_lines(known[name]))
-        for number, name in enumerate(known)
+        name: PageCard(f"{kind}-{number}", name, _without_empty_lines(lines))
+        for number, (name, lines) in enumerate(lines_by_name.items())
     }
 
 

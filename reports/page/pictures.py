@@ -42,24 +42,27 @@ class PageFiles:
     """The files that the page shows.
 
     Attributes:
-        there: pictures of the runs.
+        pictures: those of the runs.
         maps: (data set, track) -> sample -> true blur map.
     """
 
-    there: set[RunPicture]
+    pictures: set[RunPicture]
     maps: dict[tuple[str, str], dict[str, MapOverlay]]
 
     def url(self, source: RunPicture | None) -> str | None:
         """Return where the script finds a picture, or None if there is none."""
-        return (
-            None if source is None or source not in self.there else quote_path(_page_path(source))
-        )
+        if source is None or source not in self.pictures:
+            return None
+        return quote_path(_page_path(source))
 
     def paths(self) -> set[str]:
         """Return the paths of all files, relative to their folder."""
-        shown = {_page_path(source) for source in self.there}
-        drawn = {overlay.path for some in self.maps.values() for overlay in some.values()}
-        return shown | {thumbnail_path(path) for path in shown} | drawn
+        pictures = {_page_path(source) for source in self.pictures}
+        thumbnails = {thumbnail_path(path) for path in pictures}
+        overlays: set[str] = set()
+        for overlays_by_sample in self.maps.values():
+            overlays.update(overlay.path for overlay in overlays_by_sample.values())
+        return pictures | thumbnails | overlays
 
 
 def collect_page_files(
@@ -81,24 +84,24 @@ def collect_page_files(
     """
     from joblib import Parallel, delayed
 
-    wanted: set[RunPicture] = set()
+    pictures: set[RunPicture] = set()
     for gallery in galleries:
-        wanted.update(gallery.targets.values())
-        wanted.update(each.picture for each in gallery.outputs.values() if each.picture)
-    there: dict[RunPicture, Path] = {}
-    for picture in sorted(wanted):
+        pictures.update(gallery.targets.values())
+        pictures.update(each.picture for each in gallery.outputs.values() if each.picture)
+    paths: dict[RunPicture, Path] = {}
+    for picture in sorted(pictures):
         run = results.runs[picture.run].folder
         if run is None:
             continue  # an export has no pictures
         path = _path_in_run(run, picture.path)
         if path.is_file():
-            there[picture] = path
+            paths[picture] = path
     # Threads, because it is decoding, outside the interpreter's lock.
     Parallel(n_jobs=-1, prefer="threads")(
-        delayed(_add_picture)(path, folder, _page_path(s)) for s, path in there.items()
+        delayed(_add_picture)(path, folder, _page_path(picture)) for picture, path in paths.items()
     )
     return PageFiles(
-        set(there), {} if data is None else _write_all_overlays(galleries, folder, data)
+        set(paths), {} if data is None else _write_all_overlays(galleries, folder, data)
     )
 
 
@@ -148,13 +151,13 @@ def write_map_overlays(
         adapter = live.open_dataset(dataset, data)
     except BenchmarkError:
         return {}
-    made: dict[str, MapOverlay] = {}
+    overlays: dict[str, MapOverlay] = {}
     for sample, blur_map in live.read_true_maps(adapter, track, samples):
         top = float(blur_map.max())
         path = f"maps/{file_name(dataset)}/{file_name(sample)}-{file_name(track)}.png"
         _write_page_picture(folder / path, _apply_viridis(blur_map / max(top, 1e-6)))
-        made[sample] = MapOverlay(path, top)
-    return made
+        overlays[sample] = MapOverlay(path, top)
+    return overlays
 
 
 def _page_path(source: RunPicture) -> str:
@@ -172,10 +175,10 @@ def _path_in_run(run: Path, path: str) -> Path:
 
 
 def _add_picture(source: Path, folder: Path, path: str) -> None:
-    target, small = folder / path, folder / thumbnail_path(path)
-    _link_or_copy(source, target)
-    if not small.is_file() or small.stat().st_mtime < source.stat().st_mtime:
-        _write_page_picture(small, _shrink_to_thumbnail(imageio.read(source)[0]))
+    thumbnail = folder / thumbnail_path(path)
+    _link_or_copy(source, folder / path)
+    if not thumbnail.is_file() or thumbnail.stat().st_mtime < source.stat().st_mtime:
+        _write_page_picture(thumbnail, _shrink_to_thumbnail(imageio.read(source)[0]))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -93,18 +93,19 @@ def build_page_table(
         _build_page_column([row.entries[key] for row in view.rows], card.digits)
         for key, card in measures.items()
     ]
-    lines = tuple(
-        PageLine(
+    lines = []
+    for position, row in enumerate(view.rows):
+        card = cards.methods.get(row.method)
+        line = PageLine(
             title=row.title,
-            family=_family_of_row(row, cards.methods.get(row.method)),
-            card=cards.methods.get(row.method),
+            family=_family_of_row(row, card),
+            card=card,
             why=_failures_text(gallery, row.method),
             count=_counts_text(row),
             figures=tuple(column[position] for column in columns),
         )
-        for position, row in enumerate(view.rows)
-    )
-    return PageTable(number, str(view.level), lines)
+        lines.append(line)
+    return PageTable(number, str(view.level), tuple(lines))
 
 
 def _family_of_row(row: Row, card: PageCard | None) -> str:
@@ -114,9 +115,11 @@ def _family_of_row(row: Row, card: PageCard | None) -> str:
 
 
 def _failures_text(gallery: Gallery, method: str) -> str:
-    whys = [kept.why for (name, _), kept in gallery.outputs.items() if name == method]
-    counts = Counter(why for why in whys if why)
-    return "; ".join(f"{count} of {len(whys)} pictures {why}" for why, count in counts.items())
+    reasons = [output.why for (name, _), output in gallery.outputs.items() if name == method]
+    counts = Counter(reason for reason in reasons if reason)
+    return "; ".join(
+        f"{count} of {len(reasons)} pictures {reason}" for reason, count in counts.items()
+    )
 
 
 def _counts_text(row: Row) -> str:
@@ -125,7 +128,10 @@ def _counts_text(row: Row) -> str:
 
 
 def _build_page_column(entries: Sequence[Entry], digits: int) -> list[PageCell]:
-    ends = [end for entry in entries if entry.interval for end in _interval_ends(entry.interval)]
+    ends: list[float] = []
+    for entry in entries:
+        if entry.interval:
+            ends += _interval_ends(entry.interval)
     span = (min(ends), max(ends)) if ends else (0.0, 0.0)
     return [_build_page_cell(entry, digits, span) for entry in entries]
 
@@ -134,16 +140,15 @@ def _build_page_cell(entry: Entry, digits: int, span: tuple[float, float]) -> Pa
     interval = entry.interval
     if interval is None:
         return PageCell(entry.note, "", None, "", None)
-    bounds = (
-        "" if interval.low is None else f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
-    )
-    mark = entry.mark or ""
+    bounds = ""
+    if interval.low is not None:
+        bounds = f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
     return PageCell(
-        f"{interval.mean:.{digits}f}",
-        bounds,
-        interval.mean,
-        mark,
-        _whisker_positions(interval, span),
+        text=f"{interval.mean:.{digits}f}",
+        bounds=bounds,
+        mean=interval.mean,
+        mark=entry.mark or "",
+        place=_whisker_positions(interval, span),
     )
 
 
@@ -160,8 +165,6 @@ def _whisker_positions(
 
 
 def _interval_ends(interval: Interval) -> tuple[float, float, float] | tuple[()]:
-    return (
-        ()
-        if interval.low is None or interval.high is None
-        else (interval.low, interval.mean, interval.high)
-    )
+    if interval.low is None or interval.high is None:
+        return ()
+    return interval.low, interval.mean, interval.high

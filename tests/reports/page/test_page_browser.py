@@ -22,6 +22,7 @@ from PIL import Image
 
 from benchmark import imageio
 from benchmark.reports import page as comparison
+from benchmark.results import results_of
 from tests.reports.page.page_runs import GREY, HOSTILE_METHOD, HOSTILE_SAMPLE, REASON, TARGET, make
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Path:
     """A page in a folder whose own name means something in URLs."""
     folder = tmp_path_factory.mktemp("page") / "página #1 100% ?"
     with make(tmp_path_factory.mktemp("run") / "run") as store:
-        return comparison.write_comparison_page([store], folder, data=folder)
+        return comparison.write_comparison_page(results_of(store), folder, data=folder)
 
 
 class Opened:
@@ -457,7 +458,7 @@ def test_a_run_without_pictures_has_lists_but_nothing_to_open(
     browser: Browser, tmp_path: Path, toys: Path
 ) -> None:
     with make(tmp_path / "run", pictures=False) as store:
-        made = comparison.write_comparison_page([store], tmp_path / "page")
+        made = comparison.write_comparison_page(results_of(store), tmp_path / "page")
     opened = Opened(browser)
     opened.page.goto(made.as_uri())
     open_list(opened.page)
