@@ -17,19 +17,16 @@ from typing import TYPE_CHECKING, Any
 from benchmark.version import __version__
 
 if TYPE_CHECKING:
-    from benchmark.python_interface import (
-        evaluate,
-        load_dataset,
-        load_method,
-    )
+    from benchmark.python_interface import evaluate, load_dataset, load_method, run
+    from benchmark.results import read_results
 
-__all__ = ["__version__", "evaluate", "load_dataset", "load_method"]
+__all__ = ["__version__", "evaluate", "load_dataset", "load_method", "read_results", "run"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the front door when it is used, so that `import benchmark` stays fast."""
     if name not in __all__:
         raise AttributeError(f"module 'benchmark' has no attribute {name!r}")
-    from benchmark import python_interface
+    from benchmark import python_interface, results
 
-    return getattr(python_interface, name)
+    return getattr(results if name == "read_results" else python_interface, name)

@@ -7,9 +7,11 @@ said once. torch is imported only when a network is used.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ from benchmark.api import Dataset, Map, MethodCard, Observation, Picture, Sample
 
 if TYPE_CHECKING:
     from benchmark.apply import PreparedMethod
+    from benchmark.noise import Noise
+    from benchmark.results import Results
 
 _LARGEST = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _LARGEST_PLAUSIBLE = 10.0
@@ -173,6 +177,90 @@ def evaluate(
     return {score.key: float("nan") if score.value is None else score.value for score in scores}
 
 
+def run(
+    methods: str | Sequence[str],
+    dataset: str,
+    *,
+    noise: float | Sequence[float] = 0.0,
+    noise_clip: bool = False,
+    noise_round8: bool = False,
+    protocol: str | Sequence[str] = "canonical",
+    track: str | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    jobs: int = 0,
+    timeout: float | None = None,
+    device: str = "auto",
+    save_images: bool = True,
+    seed: int = 0,
+    plugins: Sequence[str | Path] = (),
+    lpips_trunk: str | Path | None = None,
+) -> Results:
+    """Run methods over a data set, score them, and return the results of the run folder.
+
+    It is `python -m benchmark run`: the same call again does only what is missing, and whatever
+    fails is a row with its reason. Methods run in processes of their own, so a method that is
+    defined in a notebook or a script must be saved to a file and named in `plugins`.
+
+    >>> import benchmark
+    >>> results = benchmark.run("input,unsharp", "simulated:size=64")  # doctest: +SKIP
+    >>> results.table()  # doctest: +SKIP
+
+    Args:
+        methods: ids and groups, as a list or a comma list.
+        dataset: id of the data set.
+        noise: noise levels, sigma on the 0-255 scale.
+        noise_clip: clip noisy pictures to [0, 1].
+        noise_round8: round noisy pictures to 8 bits.
+        protocol: ids of the protocols that outputs are scored under.
+        track: reading depth, "u8" or "u16"; None for each protocol's own.
+        root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
+        out: the run folder; by default `results/runs/DATASET`.
+        limit: only the first pictures.
+        jobs: worker processes; 0 for one per core, four at most.
+        timeout: seconds that a picture may take.
+        device: "auto", "cpu" or "cuda".
+        save_images: keep outputs for other rulers, and pictures to look at.
+        seed: seed of the noise.
+        plugins: Python files that register methods or data sets.
+        lpips_trunk: file of LPIPS' weights; by default BENCHMARK_LPIPS_TRUNK.
+
+    Raises:
+        UsageError: unknown ids, parameters or files.
+        DataError: missing or damaged data.
+    """
+    from benchmark.metrics.lpips import set_trunk_file
+    from benchmark.registry import PROTOCOLS
+    from benchmark.results import read_results
+    from benchmark.running import RunRequest, run_methods
+
+    _load_plugins(plugins)
+    trunk = None if lpips_trunk is None else Path(lpips_trunk)
+    set_trunk_file(trunk)
+    method_texts = _as_tuple(methods)
+    _refuse_methods_of_main(method_texts)
+    request = RunRequest(
+        methods=method_texts,
+        dataset=dataset,
+        noises=_noise_levels(noise, noise_clip, noise_round8, seed),
+        protocols={name: PROTOCOLS.get(name) for name in _split_names(protocol)},
+        depth=track,
+        data=_data_root(root),
+        out=None if out is None else Path(out),
+        limit=limit,
+        jobs=jobs,
+        timeout=timeout,
+        device=device,
+        save=save_images,
+        plugins=tuple(Path(path) for path in plugins),
+        lpips_trunk=trunk,
+    )
+    with _main_module_hidden():
+        folder = run_methods(request).folder
+    return read_results(folder)
+
+
 def as_float_picture(array: ArrayLike, name: str) -> Picture:
     """Return an array as a picture, H x W x 3 float32 RGB; 8 and 16 bits are divided by their
     range.
@@ -236,6 +324,55 @@ def _known_noise(card: MethodCard, noise_sigma: float | None) -> float | None:
     if noise_sigma is None and card.noise_aware:
         return 0.0
     return noise_sigma
+
+
+def _as_tuple(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+def _split_names(texts: str | Sequence[str]) -> list[str]:
+    return [name.strip() for name in ",".join(_as_tuple(texts)).split(",") if name.strip()]
+
+
+def _noise_levels(
+    sigmas: float | Sequence[float], clip: bool, round8: bool, seed: int
+) -> tuple[Noise, ...]:
+    from benchmark.noise import Noise
+
+    try:
+        return tuple(Noise(float(sigma), clip, round8, seed) for sigma in np.atleast_1d(sigmas))
+    except ValueError as error:
+        raise UsageError(f"noise={sigmas!r}: expected numbers >= 0 ({error})") from error
+
+
+def _refuse_methods_of_main(methods: Sequence[str]) -> None:
+    """Raise UsageError for a method that only this process knows: workers cannot find it."""
+    from benchmark.registry import METHODS
+    from benchmark.spec import parse_list
+
+    names = set(METHODS.names()) & {spec.name for spec in parse_list(methods)}
+    for name in sorted(names):
+        if METHODS.get(name).__module__ == "__main__":
+            raise UsageError(
+                f"method {name!r} is defined in this notebook or script, and the processes that "
+                "run methods cannot see it; save it to a file and pass plugins=[FILE]"
+            )
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Keep new processes from running the caller's script again.
+
+    multiprocessing imports the main module in each process that it starts, by the path in
+    `__file__`. A script that calls `run` without a guard would start itself again and again.
+    """
+    main = sys.modules["__main__"]
+    path = main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if path is not None:
+            main.__dict__["__file__"] = path
 
 
 def _load_plugins(plugins: Sequence[str | Path]) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark.results import Results
 
 import benchmark
 from benchmark import imageio
-from benchmark.api import Picture, UsageError
+from benchmark.api import Method, MethodCard, Observation, Picture, UsageError
 from benchmark.noise import keyed_generator
 from benchmark.python_interface import as_float_picture
-from benchmark.registry import PROTOCOLS, create_metric
+from benchmark.registry import METHODS, PROTOCOLS, create_metric
 
 
 @pytest.fixture
@@ -148,6 +149,77 @@ def test_two_sizes_are_refused() -> None:
     target, output = _pictures((8, 9))
     with pytest.raises(UsageError, match="both must have the size"):
         benchmark.evaluate(output[:-1], target)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A run of two methods over the embedded pictures, made from Python."""
+    out = tmp_path_factory.mktemp("run")
+    methods = ["input", "unsharp"]
+    return benchmark.run(methods, "simulated:size=48", noise=[0, 2], jobs=1, out=out, root=out)
+
+
+def test_a_run_returns_its_results(results: Results) -> None:
+    scores = results.scores()
+    psnr = scores[(scores["measure"] == "psnr") & (scores["method"] == "unsharp")]
+    assert len(psnr) == 10 and set(psnr["sigma"]) == {0, 2} and psnr["value"].notna().all()
+    table = results.table()
+    assert {"input", "unsharp"} <= set(table["method"])
+
+
+def test_a_run_scores_as_evaluate_does(results: Results, tmp_path: Path) -> None:
+    data = benchmark.load_dataset("simulated:size=48")
+    method = benchmark.load_method("unsharp")
+    scores = results.scores()
+    for sample_id in data.ids():
+        sample = data.load(sample_id)
+        expected = benchmark.evaluate(method.restore(sample.image), sample.target)
+        rows = scores[
+            (scores["sample"] == sample_id)
+            & (scores["method"] == "unsharp")
+            & (scores["sigma"] == 0)
+        ]
+        measured = dict(zip(rows["measure"], rows["value"], strict=True))
+        for measure, value in expected.items():
+            assert measured[measure] == pytest.approx(value, abs=1e-12, nan_ok=True)
+
+
+def test_two_methods_are_compared(results: Results) -> None:
+    test = results.compare("unsharp", "input", noise="0")
+    scores = results.scores()
+    clean = scores[(scores["measure"] == "psnr") & (scores["sigma"] == 0)]
+    means = clean.groupby("method")["value"].mean()
+    assert test.difference.mean == pytest.approx(means["unsharp"] - means["input"])
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import benchmark\n"
+        "print('started')\n"
+        "results = benchmark.run('input', 'simulated:size=32', jobs=2, limit=2)\n"
+        "print(len(results.scores()) > 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split()
+    assert lines.count("started") == 1 and lines[-1] == "True"
+
+
+def test_a_method_of_the_script_itself_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Local(Method):
+        card = MethodCard(title="Local", family="baseline")
+
+        def restore(self, observation: Observation) -> Picture:
+            return observation.image
+
+    Local.__module__ = "__main__"
+    with METHODS.temporarily({"local": Local}), pytest.raises(UsageError, match="plugins="):
+        benchmark.run("local", "simulated:size=32", out=tmp_path)
 
 
 def _pictures(size: tuple[int, int]) -> tuple[Picture, Picture]:
