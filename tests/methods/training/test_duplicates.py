@@ -227,6 +227,25 @@ def test_what_is_evaluated_on_is_not_trained_on(tmp_path):
         evaluated_pictures(tmp_path / "data", tmp_path / "data")
 
 
+@pytest.mark.parametrize("parts", ["set/train", "train/image", "set/training-part/image"])
+def test_a_training_part_may_lie_anywhere_under_the_root(tmp_path, parts):
+    root = tmp_path / "data"
+    save(root / "tested" / "a.png", texture(0))
+    save(root / parts / "b.png", texture(1))
+    assert evaluated_pictures(root, root / parts) == [root / "tested" / "a.png"]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_every_picture_is_compared_with_every_other(tmp_path, evaluated, place):
+    copy = save(tmp_path / "copy.png", photograph(PHOTOGRAPHS[0]))
+    other = save(tmp_path / "other.png", photograph("rocket"))
+    training = [other, other]
+    training[place] = copy
+    for pair in (evaluated[:2], evaluated[1::-1]):
+        with pytest.raises(DataError, match=rf"copy\.png: .*{PHOTOGRAPHS[0]}\.png"):
+            refuse_duplicates(training, pair)
+
+
 def test_links_to_folders_and_pictures_are_followed_once(tmp_path):
     root = tmp_path / "data"
     save(tmp_path / "disk" / "set" / "a.png", texture(0))

@@ -458,6 +458,7 @@ def test_the_card_covers_every_setting(folder):
         ({"jpeg": 1.5}, "jpeg=1.5"),
         ({"psfs": ()}, "name one or more of disk"),
         ({"psfs": ("disk", "star")}, "name one or more of disk"),
+        ({"psfs": ("star", "disk")}, "name one or more of disk"),
     ],
 )
 def test_settings_out_of_range_are_refused(folder, option, says):
@@ -470,6 +471,19 @@ def test_a_picture_smaller_than_a_crop_is_named(folder):
         DataError, match=r"p\d+\.png: is 80 px .* smaller than a crop of 90; take it out"
     ):
         SimulatedExamples(folder, crop=90, seed=0)
+
+
+@pytest.mark.parametrize("small", ["a.png", "b.png"])
+def test_every_picture_must_be_as_large_as_a_crop(tmp_path, small):
+    for seed, name in enumerate(("a.png", "b.png")):
+        size = (30, 40) if name == small else (60, 70)
+        save(tmp_path / name, texture(seed, size))
+    for make in (
+        lambda: SimulatedExamples(tmp_path, crop=48, seed=0),
+        lambda: SimulatedExamples(tmp_path, crop=20, seed=0).at(48),
+    ):
+        with pytest.raises(DataError, match=rf"{small}: is 30 px .* smaller than a crop of 48"):
+            make()
 
 
 def test_a_damaged_picture_is_named(tmp_path):

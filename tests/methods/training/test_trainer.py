@@ -441,6 +441,38 @@ def test_the_card_is_complete(done: Job) -> None:
     assert str(ROOT) not in done.files.checkpoint.with_suffix(".md").read_text()
 
 
+def test_the_card_of_a_recipe_with_several_crops_names_each() -> None:
+    text = records.describe_recipe(recipes.FAST)
+    assert text.startswith(
+        "fast (30% squared, rate 0.001, 1 crops of 64x64; 45% squared, rate 0.001, 1 crops of "
+        "128x128; 25% squared, rate 0.001, 1 crops of 192x192; Adam; warm_up 1/50, decay cosine, "
+    )
+    one_crop = records.describe_recipe(recipes.FAST.with_changes(crop=96))
+    assert one_crop.startswith("fast (100% squared, rate 0.001, 1 crops of 96x96; Adam; ")
+    assert records.describe_recipe(recipes.PAPER).startswith(
+        "paper (33% squared, rate 0.0001, 4 crops of 256x256; 17% ssim, rate 0.0001, 4 crops of "
+        "256x256; 17% squared, rate 0.0001, 4 crops of 256x256; 17% ssim, rate 1e-05, 4 crops of "
+        "256x256; 17% squared, rate 1e-05, 4 crops of 256x256; Adam; "
+    )
+
+
+def test_phases_that_differ_in_one_setting_are_not_told_as_one() -> None:
+    first = Phase(1, 64, 4, "squared", 1e-3)
+    changes = ({"crop": 80}, {"batch": 2}, {"criterion": "ssim"}, {"rate": 1e-4})
+    for change in changes:
+        phases = (first, dataclasses.replace(first, **change))
+        text = records.describe_recipe(dataclasses.replace(RECIPE, phases=phases))
+        assert text.count("50%") == 2, change
+    assert "100%" in records.describe_recipe(dataclasses.replace(RECIPE, phases=(first, first)))
+
+
+def test_a_card_tells_the_data_at_the_last_crop(done: Job) -> None:
+    facts = checkpoints.read_card(done.files.checkpoint).facts
+    assert [phase.crop for phase in RECIPE.phases] == [64, 80]
+    assert facts["data: crop"] == 80
+    assert "4 crops of 64x64; 50% squared, rate 0.003, 2 crops of 80x80" in str(facts["recipe"])
+
+
 def test_the_best_validation_is_kept(done: Job) -> None:
     rows = curve(done)
     assert rows[0] == ["step", "pixels", "train_loss", "validation_psnr", "validation_gain"]
@@ -605,6 +637,26 @@ def test_frozen_statistics_are_measured_once_and_then_kept() -> None:
     assert torch.equal(again.state()["network"][mean], held[3][mean])
 
 
+@pytest.mark.parametrize("text", ["tiny", "dpdnet-s"])
+def test_freezing_statistics_leaves_dropout_on(text: str) -> None:
+    """At rate 0 the weights stay, so losses of one batch differ by dropout alone."""
+    method = jobs.create_network_method(text)
+    learner = Learner(method.build_trainable, RECIPE, Hardware("cpu"), seed=0)
+    feed = NetworkExamples(ToyExamples, views=False)
+    validation = Validation([ToyExamples(64).example(0)], feed, RECIPE.phases[0], 16)
+    pairs = [feed[64, index] for index in (40, 41)]
+    blurred, sharp = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+    if text == "tiny":  # its last layer starts at zero, and hides what comes before it
+        state = learner.state()
+        torch.nn.init.normal_(state["network"]["leave.weight"], std=0.1)
+        learner.restore(state)
+    learner.freeze(validation.calibrate)
+    losses = {learner.learn(blurred, sharp, "squared", 0.0, number) for number in (0, 1, 2)}
+    assert len(losses) == 3
+    repeated = {learner.learn(blurred, sharp, "squared", 0.0, 3) for _ in range(2)}
+    assert len(repeated) == 1
+
+
 def test_validation_cuts_to_sizes_the_network_takes_and_pools_errors() -> None:
     sharp = np.full((67, 70, 3), 0.5, np.float32)
     examples = [Example(sharp + np.float32(0.1), sharp), Example(sharp, sharp)]
@@ -653,6 +705,15 @@ def test_hardware_that_is_not_there_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("batches", [(3, 4), (4, 3), (4, 5)])
+def test_every_phase_must_be_shared_evenly(batches: tuple[int, int]) -> None:
+    phases = tuple(Phase(1, 64, batch, "squared", 1e-3) for batch in batches)
+    uneven = next(batch for batch in batches if batch % 3)
+    recipe = dataclasses.replace(RECIPE, phases=phases)
+    with pytest.raises(UsageError, match=f"--devices 3: a batch of {uneven} cannot be shared"):
+        learners.require_hardware(recipe, Hardware("cpu", devices=3))
+
+
 def test_a_budget_in_minutes_is_for_one_device(tmp_path: Path) -> None:
     job = toy_job(tmp_path, hardware=Hardware("cpu", devices=2))
     with pytest.raises(UsageError, match="--minutes: the clocks of several devices differ"):
@@ -684,6 +745,26 @@ def test_bfloat16_goes_on_exactly_too(tmp_path: Path) -> None:
     assert same(whole, job) and curve(whole) == curve(job)
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("32", torch.float32), ("bf16", torch.bfloat16)])
+def test_convolutions_are_computed_in_the_precision_of_the_job(
+    precision: jobs.PrecisionName, dtype: torch.dtype
+) -> None:
+    dtypes: set[torch.dtype] = set()
+
+    class Recorder(TinyNet):
+        def once(self, x: torch.Tensor) -> torch.Tensor:
+            output = self.enter(x)
+            dtypes.add(output.dtype)
+            return super().once(x)
+
+    learner = Learner(partial(Recorder, 4, 3), RECIPE, Hardware("cpu", precision=precision), seed=0)
+    feed = NetworkExamples(ToyExamples, views=False)
+    blurred, sharp = (torch.from_numpy(part)[None] for part in feed[64, 0])
+    learner.learn(blurred, sharp, "squared", 1e-3, 0)
+    assert dtypes == {dtype}
+    assert learner.state()["network"]["enter.weight"].dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("recipe", "asked", "multiplies", "settled"),
     [
@@ -711,7 +792,13 @@ def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
 
 @pytest.mark.parametrize(
     ("told", "multiplies"),
-    [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)],
+    [
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, False),
+    ],
 )
 def test_a_processor_tells_whether_it_multiplies_bfloat16(
     told: dict[str, bool], multiplies: bool, monkeypatch: pytest.MonkeyPatch

@@ -45,7 +45,7 @@ class ToyExamples(Examples):
         return Example(blurred, sharp, (blurred, blurred))
 
     def card(self) -> dict[str, str | int | float | bool]:
-        return {"pictures": 8, "seed": self.seed}
+        return {"pictures": 8, "seed": self.seed, "crop": self.crop}
 
     def at(self, crop: int) -> ToyExamples:
         return ToyExamples(crop, self.seed, self.bad)
