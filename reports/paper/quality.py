@@ -17,7 +17,7 @@ from benchmark.reports.published import PrintedNumber
 from benchmark.results.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
-_MEASURES: dict[str, MeasureCard] = {
+_PRINTED_MEASURES: dict[str, MeasureCard] = {
     "psnr": MeasureCard(metric="psnr", quantity="PSNR", title="PSNR", unit="dB", digits=2),
     "ssim": MeasureCard(metric="ssim", quantity="SSIM", title="SSIM"),
     "lpips": MeasureCard(metric="lpips", quantity="LPIPS", title="LPIPS", higher_is_better=False),
@@ -26,7 +26,7 @@ _UNMARKED = "Published numbers carry no marks: there are no pictures behind them
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class _QualityLine:
     """One line at one noise level: what is printed, and what was measured."""
 
     sigma: float
@@ -34,30 +34,83 @@ class _Level:
     line: PaperLine
     row: Row | None
 
+    @property
+    def method(self) -> str:
+        """Id of the method of ours that stands in the line; empty for none."""
+        return self.line.method or ""
+
     def entry(self, key: str | None) -> Entry:
         """Return what was measured by the measure of this key, or why there is nothing."""
         if self.line.method is None:
             return Entry(None, "not run")
         if key is None:
             return Entry(None, "not in this protocol")
-        return Entry(None, "not run at this noise") if self.row is None else self.row.entries[key]
+        if self.row is None:
+            return Entry(None, "not run at this noise")
+        return self.row.entries[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured for a table, or why nothing was; a summary that may be missing."""
+
+    summary: Summary | None
+    lack: str
+
+    @property
+    def dataset(self) -> str:
+        return self.summary.dataset if self.summary else ""
+
+    @property
+    def protocol(self) -> str:
+        return self.summary.protocol if self.summary else ""
+
+    @property
+    def track(self) -> str:
+        return self.summary.track if self.summary else ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.summary.footnotes if self.summary else (self.lack,)
+
+    def learned_from(self, method: str) -> str:
+        """Return what a method learned from; empty for nothing."""
+        return self.summary.learned_from.get(method, "") if self.summary else ""
+
+    def rows(self) -> dict[tuple[Noise, str], Row]:
+        """Return (level, method) -> row."""
+        rows = self.summary.rows if self.summary else ()
+        return {(row.level, row.method): row for row in rows}
+
+    def first_measure(self, metric: str) -> str | None:
+        """Return the first measure of a metric: `ssim_u7` for `ssim`; None for none."""
+        measures = self.summary.measures if self.summary else {}
+        return next((key for key, card in measures.items() if card.metric == metric), None)
+
+    def card(self, metric: str) -> MeasureCard:
+        """Return the card of that measure; else that of what is printed."""
+        key = self.first_measure(metric)
+        if key is None or self.summary is None:
+            return _PRINTED_MEASURES[metric]
+        return self.summary.measures[key]
 
 
 class QualityTable:
     """The quality half of one table."""
 
-    def __init__(self, layout: Layout, summary: Summary | None, lacking: str = "") -> None:
+    def __init__(self, layout: Layout, summary: Summary | None, lack: str = "") -> None:
         """Make the table.
 
         Args:
             layout: which table.
             summary: what was measured, of the methods that stand for its rows and no others; None
                 for nothing.
-            lacking: why nothing was measured; empty if something was.
+            lack: why nothing was measured; empty if something was.
         """
-        self._layout, self._summary, self._lacking = layout, summary, lacking
-        self._rows = {(row.level, row.method): row for row in summary.rows} if summary else {}
-        self._keys = {name: _key(name, summary) for name in _MEASURES}
+        self._layout = layout
+        self._measured = _Measured(summary, lack)
+        self._rows = self._measured.rows()
+        self._keys = {name: self._measured.first_measure(name) for name in _PRINTED_MEASURES}
         self._printed: dict[tuple[str, str, float, str], PrintedNumber] = {
             (number.model, number.training, number.noise, number.measure): number
             for number in published.read_printed_numbers()
@@ -67,128 +120,129 @@ class QualityTable:
     def grid(self) -> Grid:
         """Return the table for people."""
         groups: dict[Noise, list[tuple[TableCell, ...]]] = {}
-        for at in self._levels():
-            groups.setdefault(at.level, []).append(self._line(at))
+        for line in self._lines():
+            groups.setdefault(line.level, []).append(self._cells(line))
         return Grid(
             self._caption(), self._columns(), tuple(map(tuple, groups.values())), self._footnotes()
         )
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield its numbers: a dictionary per line and measure."""
-        for at in self._levels():
-            for name, key in self._keys.items():
-                number = self._number(at, name)
-                yield {
-                    "table": self._layout.number,
-                    "half": "quality",
-                    "model": at.line.row.model,
-                    "training": at.line.row.training,
-                    "noise": str(at.level),
-                    "measure": key or name,
-                    "published": number.value if number else "",
-                    "published on": self._layout.dataset if number else "",
-                    "published note": number.remark if number else "",
-                    "method": at.line.method or "",
-                    "learned from": self._summary.learned_from.get(at.line.method or "", "")
-                    if self._summary
-                    else "",
-                    "dataset": self._summary.dataset if self._summary else "",
-                    "protocol": self._summary.protocol if self._summary else "",
-                    "track": self._summary.track if self._summary else "",
-                    **at.entry(key).as_record(),
-                }
+        for line in self._lines():
+            for name in self._keys:
+                yield self._record(line, name)
 
-    def _levels(self) -> Iterator[_Level]:
-        measured = dict.fromkeys(level for level, _ in self._rows)
+    def _record(self, line: _QualityLine, name: str) -> dict[str, Any]:
+        key = self._keys[name]
+        number = self._printed_number(line, name)
+        return {
+            "table": self._layout.number,
+            "half": "quality",
+            "model": line.line.row.model,
+            "training": line.line.row.training,
+            "noise": str(line.level),
+            "measure": key or name,
+            "published": number.value if number else "",
+            "published on": self._layout.dataset if number else "",
+            "published note": number.remark if number else "",
+            "method": line.method,
+            "learned from": self._measured.learned_from(line.method),
+            "dataset": self._measured.dataset,
+            "protocol": self._measured.protocol,
+            "track": self._measured.track,
+            **line.entry(key).as_record(),
+        }
+
+    def _lines(self) -> Iterator[_QualityLine]:
+        measured_levels = dict.fromkeys(level for level, _ in self._rows)
         methods = {method for _, method in self._rows}
         for sigma in self._layout.levels:
-            levels = [level for level in measured if level.sigma == sigma] or [Noise(sigma)]
-            for level in levels:
+            levels = [level for level in measured_levels if level.sigma == sigma]
+            for level in levels or [Noise(sigma)]:
                 for line in list_lines(self._layout.number, methods):
-                    yield _Level(sigma, level, line, self._rows.get((level, line.method or "")))
+                    row = self._rows.get((level, line.method or ""))
+                    yield _QualityLine(sigma, level, line, row)
 
-    def _line(self, at: _Level) -> tuple[TableCell, ...]:
-        row = at.line.row
-        heads = [
-            *([str(at.level)] if self._noisy else []),
-            row.model or "–",
-            *([row.training or "–"] if self._several_trainings else []),
-        ]
-        measured_as = TableCell(
-            at.row.title if at.row else at.line.method or "–",
-            note=self._learned_from(at.line.method),
-        )
-        entries = {name: at.entry(key) for name, key in self._keys.items()}
+    def _cells(self, line: _QualityLine) -> tuple[TableCell, ...]:
+        paper_row = line.line.row
+        heads = []
+        if self._is_noisy:
+            heads.append(str(line.level))
+        heads.append(paper_row.model or "–")
+        if self._has_trainings:
+            heads.append(paper_row.training or "–")
+        title = line.row.title if line.row else line.method or "–"
+        source = self._measured.learned_from(line.method)
+        note = f"Weights or constants from {source}." if source else ""
+        entries = {name: line.entry(key) for name, key in self._keys.items()}
         return (
             *map(TableCell, heads),
-            measured_as,
-            *(_printed(self._number(at, name), at.line) for name in _MEASURES),
-            *(tables.format_cell(entry, self._card(name)) for name, entry in entries.items()),
+            TableCell(title, note=note),
+            *(self._printed_cell(line, name) for name in _PRINTED_MEASURES),
+            *(
+                tables.format_cell(entry, self._measured.card(name))
+                for name, entry in entries.items()
+            ),
             TableCell(tables.count_pictures(entries.values())),
         )
 
-    def _learned_from(self, method: str | None) -> str:
-        source = self._summary.learned_from.get(method or "", "") if self._summary else ""
-        return source and f"Weights or constants from {source}."
+    def _printed_number(self, line: _QualityLine, measure: str) -> PrintedNumber | None:
+        if not line.line.first:
+            return None
+        row = line.line.row
+        return self._printed.get((row.model, row.training, line.sigma, measure))
 
-    def _number(self, at: _Level, measure: str) -> PrintedNumber | None:
-        row = at.line.row
-        return (
-            self._printed.get((row.model, row.training, at.sigma, measure))
-            if at.line.first
-            else None
-        )
+    def _printed_cell(self, line: _QualityLine, measure: str) -> TableCell:
+        if not line.line.first:
+            return TableCell("″")
+        number = self._printed_number(line, measure)
+        if number is None:
+            return TableCell("not printed")
+        return TableCell(number.value or "illegible", note=number.remark)
 
     def _columns(self) -> tuple[TableColumn, ...]:
-        labels = [
-            *(["noise"] if self._noisy else []),
-            "model",
-            *(["trained on"] if self._several_trainings else []),
-            "measured as",
+        labels = ["noise"] if self._is_noisy else []
+        labels.append("model")
+        if self._has_trainings:
+            labels.append("trained on")
+        labels.append("measured as")
+        paper_group = f"published, {_TITLES[self._layout.dataset]}"
+        dataset = self._measured.dataset
+        own_group = f"measured, {dataset}" if dataset else "measured"
+        printed_heads = [tables.measure_heading(card) for card in _PRINTED_MEASURES.values()]
+        own_heads = [
+            tables.measure_heading(self._measured.card(name)) for name in _PRINTED_MEASURES
         ]
-        printed = f"published, {_TITLES[self._layout.dataset]}"
-        measured = f"measured, {self._summary.dataset}" if self._summary else "measured"
         return (
             *(TableColumn(label, label=True) for label in labels),
-            *(TableColumn(tables.measure_heading(card), printed) for card in _MEASURES.values()),
-            *(
-                TableColumn(tables.measure_heading(self._card(name)), measured)
-                for name in _MEASURES
-            ),
-            TableColumn("n", measured),
-        )
-
-    def _card(self, name: str) -> MeasureCard:
-        key = self._keys[name]
-        return (
-            _MEASURES[name] if key is None or self._summary is None else self._summary.measures[key]
+            *(TableColumn(head, paper_group) for head in printed_heads),
+            *(TableColumn(head, own_group) for head in own_heads),
+            TableColumn("n", own_group),
         )
 
     @property
-    def _noisy(self) -> bool:
+    def _is_noisy(self) -> bool:
         return any(self._layout.levels)
 
     @property
-    def _several_trainings(self) -> bool:
+    def _has_trainings(self) -> bool:
         return any(training == "noise" for _, training, _, _ in self._printed)
 
     def _caption(self) -> str:
-        layout, found = self._layout, self._summary
-        own = _TITLES[layout.dataset]
-        start = f"Table {layout.number} (quality). {layout.what}"
-        if found is None:
-            return f"{start}, as printed for {own}; nothing was measured."
-        place = (
-            ""
-            if found.dataset.partition(":")[0] == layout.dataset
-            else f", which takes the place of {own}"
-        )
-        learned = "; ".join(sorted(set(filter(None, found.learned_from.values()))))
+        layout = self._layout
+        summary = self._measured.summary
+        title = _TITLES[layout.dataset]
+        start = f"Table {layout.number} (quality). {layout.what}, as printed for {title}"
+        if summary is None:
+            return f"{start}; nothing was measured."
+        place = summary.dataset
+        if place.partition(":")[0] != layout.dataset:
+            place += f", which takes the place of {title}"
+        sources = sorted(set(filter(None, summary.learned_from.values())))
         return (
-            f"{start}, as printed for {own}, and as measured on {found.dataset}{place} (protocol "
-            f"{found.protocol}, "
-            f"track {found.track}). Measured methods were trained or tuned on: "
-            f"{learned or 'nothing'}."
+            f"{start}, and as measured on {place} (protocol {summary.protocol}, track "
+            f"{summary.track}). Measured methods were trained or tuned on: "
+            f"{'; '.join(sources) or 'nothing'}."
         )
 
     def _footnotes(self) -> tuple[str, ...]:
@@ -197,19 +251,5 @@ class QualityTable:
             for source in published.read_published_sources()
             if source.source == published.GKMNET_PAPER
         )
-        own = (f"Published: {source.reference}. {source.note}", _UNMARKED)
-        return (*own, *(self._summary.footnotes if self._summary else (self._lacking,)))
-
-
-def _key(name: str, summary: Summary | None) -> str | None:
-    """Return the first measure of a protocol that is of this metric: `ssim_u7` for `ssim`."""
-    measures = summary.measures if summary else {}
-    return next((key for key, card in measures.items() if card.metric == name), None)
-
-
-def _printed(number: PrintedNumber | None, line: PaperLine) -> TableCell:
-    if not line.first:
-        return TableCell("″")
-    if number is None:
-        return TableCell("not printed")
-    return TableCell(number.value or "illegible", note=number.remark)
+        printed = f"Published: {source.reference}. {source.note}"
+        return (printed, _UNMARKED, *self._measured.notes)

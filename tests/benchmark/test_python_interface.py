@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark.results import Results
 
 import benchmark
 from benchmark import imageio
@@ -16,6 +15,7 @@ from benchmark.api import Method, MethodCard, Observation, Picture, UsageError
 from benchmark.noise import keyed_generator
 from benchmark.python_interface import as_float_picture
 from benchmark.registry import METHODS, PROTOCOLS, create_metric
+from benchmark.results import Results
 
 
 @pytest.fixture

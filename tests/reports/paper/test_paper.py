@@ -32,7 +32,7 @@ from benchmark.registry import PROTOCOLS
 from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
 from benchmark.reports.paper.cost import CostTable, find_cost_folder
-from benchmark.reports.paper.layout import lines
+from benchmark.reports.paper.layout import list_lines
 from benchmark.results import results_of
 from benchmark.spec import parse_id
 from benchmark.store import Store
@@ -335,9 +335,12 @@ def test_several_methods_may_stand_for_a_row_and_the_print_stands_once(runs: Run
 
 @pytest.mark.parametrize("number", sorted(TABLES))
 def test_every_table_names_protocol_n_data_and_commit(runs: Runs, number: str) -> None:
-    methods = [line.row.methods.split()[-1].replace("*", "t") for line in lines(number, ())] + [
-        "input"
-    ]  # type: ignore[arg-type]
+    rows = [line.row for line in list_lines(number, ())]
+    methods = (
+        [row.methods.split()[-1].replace("*", "t") for row in rows]
+        + [line.row.methods.split()[-1].replace("*", "t") for line in list_lines(number, ())]
+        + ["input"]
+    )  # type: ignore[arg-type]
     runs.add(methods, dataset=TABLES[number].dataset, noise=(0, 1, 3))
     table = quality(runs, number)
     text = " ".join(table.notes)
