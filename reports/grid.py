@@ -70,6 +70,11 @@ class TableColumn:
     group: str = ""
     label: bool = False
 
+    @property
+    def side(self) -> Literal["left", "right"]:
+        """The side on which its texts stand."""
+        return "left" if self.label else "right"
+
 
 TableLine = tuple[TableCell, ...]
 
@@ -169,7 +174,7 @@ def grid_to_markdown(grid: Grid) -> str:
         _format_cells(line, escape_markdown, marks, grid.letters, " ({})") for line in grid.lines
     ]
     heads = [escape_markdown(_column_heading(column, ": ")) for column in grid.columns]
-    align = ["left" if column.label else "right" for column in grid.columns]
+    align = [column.side for column in grid.columns]
     table = tabulate(
         lines, heads, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None
     )
@@ -197,7 +202,7 @@ def grid_to_latex(grid: Grid) -> str:
     for group in grid.groups:
         lines = [_format_cells(line, escape_latex, marks, grid.letters, remark) for line in group]
         groups.append("".join(map(_latex_line, lines)))
-    alignment = "".join("l" if column.label else "r" for column in grid.columns)
+    alignment = "".join(column.side[0] for column in grid.columns)
     head = _latex_line([escape_latex(column.title) for column in grid.columns])
     body = "\\midrule\n".join(groups)
     below = ""
@@ -315,7 +320,7 @@ def _html_templates() -> jinja2.Environment:
     return templates
 
 
-# The terminal# The terminal
+# The terminal
 # --------------------------------------------------------------------------------------------------
 
 
@@ -328,8 +333,8 @@ def grid_to_terminal(grid: Grid) -> Table:
 
     table = Table(title=escape(grid.caption), title_justify="left")
     for column in grid.columns:
-        justify: Literal["left", "right"] = "left" if column.label else "right"
-        table.add_column(escape(_column_heading(column, "\n")), justify=justify, overflow="fold")
+        heading = escape(_column_heading(column, "\n"))
+        table.add_column(heading, justify=column.side, overflow="fold")
     marks = {"strong": "[bold]{}[/bold]", "light": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:
@@ -352,11 +357,15 @@ def _format_cells(
     remark: str,
 ) -> list[str]:
     """Return the cells of a line, escaped, marked, and with the letters of their notes."""
-    return [
-        (marks[cell.emphasis].format(escape(cell.text)) if cell.mark else escape(cell.text))
-        + (remark.format(letters[cell.note]) if cell.note else "")
-        for cell in line
-    ]
+    texts = []
+    for cell in line:
+        text = escape(cell.text)
+        if cell.mark:
+            text = marks[cell.emphasis].format(text)
+        if cell.note:
+            text += remark.format(letters[cell.note])
+        texts.append(text)
+    return texts
 
 
 def _one_line(text: str) -> str:
@@ -371,8 +380,8 @@ def _group_spans(columns: Sequence[TableColumn]) -> list[tuple[str, int, int]]:
     """Return (group, first column, how many) of neighbours that share a group."""
     start = 0
     spans = []
-    for name, some in groupby(column.group for column in columns):
-        count = len(list(some))
+    for name, neighbours in groupby(column.group for column in columns):
+        count = len(list(neighbours))
         spans.append((name, start, count))
         start += count
     return spans
@@ -381,4 +390,5 @@ def _group_spans(columns: Sequence[TableColumn]) -> list[tuple[str, int, int]]:
 def _note_letter(number: int) -> str:
     """Return a, b ... z, aa, ab ... for 0, 1 ..."""
     more, last = divmod(number, len(ascii_lowercase))
-    return (_note_letter(more - 1) if more else "") + ascii_lowercase[last]
+    first = _note_letter(more - 1) if more else ""
+    return first + ascii_lowercase[last]

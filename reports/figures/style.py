@@ -216,7 +216,8 @@ def printable_name(text: str, longest: int = 40) -> str:
     """
     characters = _font_characters()
     one_line = " ".join(text.split())
-    label = "".join(char if ord(char) in characters else "?" for char in one_line)
+    unknown = {ord(char): "?" for char in one_line if ord(char) not in characters}
+    label = one_line.translate(unknown)
     return label if len(label) <= longest else label[: longest - 1] + "…"
 
 
