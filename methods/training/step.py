@@ -83,20 +83,20 @@ def restore_scales(network: nn.Module, x: Tensor) -> list[Tensor]:
 # --------------------------------------------------------------------------------------------------
 
 
-def squared_loss(restored: Tensor, sharp: Tensor) -> Tensor:
+def squared_loss(output: Tensor, sharp: Tensor) -> Tensor:
     """Return the mean squared error; the paper's squared l2 loss up to a constant, which Adam does
     not feel.
     """
-    return (restored - sharp).square().mean()
+    return (output - sharp).square().mean()
 
 
-def ssim_loss(restored: Tensor, sharp: Tensor) -> Tensor:
+def ssim_loss(output: Tensor, sharp: Tensor) -> Tensor:
     """Return 1 - SSIM (Wang et al., 2004): 11 x 11 Gaussian of 1.5 px, data range 1, no border; at
     least 11 x 11.
     """
     from pytorch_msssim import ssim
 
-    similarity: Tensor = ssim(restored, sharp, data_range=1.0, win_size=11, win_sigma=1.5)
+    similarity: Tensor = ssim(output, sharp, data_range=1.0, win_size=11, win_sigma=1.5)
     return 1 - similarity
 
 

@@ -75,7 +75,7 @@ class Validation:
 
         with torch.inference_mode():
             return pooled_psnr(
-                (_restore_clamped(network, degraded), sharp) for degraded, sharp in self._pairs
+                (_restore_clamped(network, image), sharp) for image, sharp in self._pairs
             )
 
     def _calibration_batches(self, network: nn.Module) -> list[Tensor]:
@@ -114,15 +114,15 @@ def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
 
 
 def _cut_to_multiple(pair: NetworkPair, multiple: int) -> NetworkPair:
-    degraded, sharp = pair
+    image, sharp = pair
     height, width = (size // multiple * multiple for size in sharp.shape[1:])
-    return degraded[:, :height, :width], sharp[:, :height, :width]
+    return image[:, :height, :width], sharp[:, :height, :width]
 
 
-def _restore_clamped(network: nn.Module, degraded: NDArray[np.float32]) -> NDArray[np.float32]:
+def _restore_clamped(network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what a network makes of C x H x W, 3 x H x W in [0, 1]."""
-    restored: Tensor = network(_to_batch(degraded, network))[0]
-    return restored.clamp(0, 1).cpu().numpy()
+    output: Tensor = network(_to_batch(image, network))[0]
+    return output.clamp(0, 1).cpu().numpy()
 
 
 def _to_batch(array: NDArray[np.float32], network: nn.Module) -> Tensor:
