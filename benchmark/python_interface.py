@@ -23,6 +23,7 @@ from benchmark.api import Dataset, Map, MethodCard, Observation, Picture, Sample
 
 if TYPE_CHECKING:
     from benchmark.apply import PreparedMethod
+    from benchmark.metrics.protocols import Protocol
     from benchmark.noise import Noise
     from benchmark.results import Results
 
@@ -181,9 +182,7 @@ def run(
     methods: str | Sequence[str],
     dataset: str,
     *,
-    noise: float | Sequence[float] = 0.0,
-    noise_clip: bool = False,
-    noise_round8: bool = False,
+    noise: float | Noise | Sequence[float | Noise] = 0.0,
     protocol: str | Sequence[str] = "canonical",
     track: str | None = None,
     root: str | Path | None = None,
@@ -193,7 +192,6 @@ def run(
     timeout: float | None = None,
     device: str = "auto",
     save_images: bool = True,
-    seed: int = 0,
     plugins: Sequence[str | Path] = (),
     lpips_trunk: str | Path | None = None,
 ) -> Results:
@@ -203,48 +201,29 @@ def run(
     fails is a row with its reason. Methods run in processes of their own, so a method that is
     defined in a notebook or a script must be saved to a file and named in `plugins`.
 
-    >>> import benchmark
-    >>> results = benchmark.run("input,unsharp", "simulated:size=64")  # doctest: +SKIP
-    >>> results.table()  # doctest: +SKIP
-
     Args:
         methods: ids and groups, as a list or a comma list.
         dataset: id of the data set.
-        noise: noise levels, sigma on the 0-255 scale.
-        noise_clip: clip noisy pictures to [0, 1].
-        noise_round8: round noisy pictures to 8 bits.
+        noise: sigmas on the 0-255 scale, or `benchmark.noise.Noise` objects.
         protocol: ids of the protocols that outputs are scored under.
         track: reading depth, "u8" or "u16"; None for each protocol's own.
         root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
         out: the run folder; by default `results/runs/DATASET`.
-        limit: only the first pictures.
-        jobs: worker processes; 0 for one per core, four at most.
-        timeout: seconds that a picture may take.
-        device: "auto", "cpu" or "cuda".
-        save_images: keep outputs for other rulers, and pictures to look at.
-        seed: seed of the noise.
-        plugins: Python files that register methods or data sets.
-        lpips_trunk: file of LPIPS' weights; by default BENCHMARK_LPIPS_TRUNK.
+        limit, jobs, timeout, device, save_images, plugins, lpips_trunk: as the command's options.
 
     Raises:
         UsageError: unknown ids, parameters or files.
         DataError: missing or damaged data.
     """
-    from benchmark.metrics.lpips import set_trunk_file
-    from benchmark.registry import PROTOCOLS
     from benchmark.results import read_results
     from benchmark.running import RunRequest, run_methods
 
     _load_plugins(plugins)
-    trunk = None if lpips_trunk is None else Path(lpips_trunk)
-    set_trunk_file(trunk)
-    method_texts = _as_tuple(methods)
-    _refuse_methods_of_main(method_texts)
     request = RunRequest(
-        methods=method_texts,
+        methods=_require_importable(_as_tuple(methods)),
         dataset=dataset,
-        noises=_noise_levels(noise, noise_clip, noise_round8, seed),
-        protocols={name: PROTOCOLS.get(name) for name in _split_names(protocol)},
+        noises=_noise_levels(noise),
+        protocols=_look_up_protocols(protocol),
         depth=track,
         data=_data_root(root),
         out=None if out is None else Path(out),
@@ -253,12 +232,11 @@ def run(
         timeout=timeout,
         device=device,
         save=save_images,
-        plugins=tuple(Path(path) for path in plugins),
-        lpips_trunk=trunk,
+        plugins=tuple(map(Path, plugins)),
+        lpips_trunk=_choose_trunk(lpips_trunk),
     )
     with _main_module_hidden():
-        folder = run_methods(request).folder
-    return read_results(folder)
+        return read_results(run_methods(request).folder)
 
 
 def as_float_picture(array: ArrayLike, name: str) -> Picture:
@@ -330,33 +308,50 @@ def _as_tuple(texts: str | Sequence[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _split_names(texts: str | Sequence[str]) -> list[str]:
-    return [name.strip() for name in ",".join(_as_tuple(texts)).split(",") if name.strip()]
+def _look_up_protocols(texts: str | Sequence[str]) -> dict[str, Protocol]:
+    from benchmark.registry import PROTOCOLS
+
+    names = [name.strip() for name in ",".join(_as_tuple(texts)).split(",")]
+    return {name: PROTOCOLS.get(name) for name in names if name}
 
 
-def _noise_levels(
-    sigmas: float | Sequence[float], clip: bool, round8: bool, seed: int
-) -> tuple[Noise, ...]:
+def _choose_trunk(lpips_trunk: str | Path | None) -> Path | None:
+    from benchmark.metrics.lpips import set_trunk_file
+
+    path = None if lpips_trunk is None else Path(lpips_trunk)
+    if path is not None and not path.is_file():
+        raise UsageError(f"lpips_trunk={path}: no such file")
+    set_trunk_file(path)
+    return path
+
+
+def _as_noise(level: float | Noise) -> Noise:
     from benchmark.noise import Noise
 
+    return level if isinstance(level, Noise) else Noise(float(level))
+
+
+def _noise_levels(levels: float | Noise | Sequence[float | Noise]) -> tuple[Noise, ...]:
+    sequence = levels if isinstance(levels, Sequence) else [levels]
     try:
-        return tuple(Noise(float(sigma), clip, round8, seed) for sigma in np.atleast_1d(sigmas))
-    except ValueError as error:
-        raise UsageError(f"noise={sigmas!r}: expected numbers >= 0 ({error})") from error
+        return tuple(map(_as_noise, sequence))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"noise={levels!r}: expected numbers >= 0 ({error})") from error
 
 
-def _refuse_methods_of_main(methods: Sequence[str]) -> None:
-    """Raise UsageError for a method that only this process knows: workers cannot find it."""
+def _require_importable(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids; raise UsageError for a method that only this process knows."""
     from benchmark.registry import METHODS
-    from benchmark.spec import parse_list
+    from benchmark.spec import parse_ids
 
-    names = set(METHODS.names()) & {spec.name for spec in parse_list(methods)}
+    names = {spec.name for spec in parse_ids(methods)} & set(METHODS.names())
     for name in sorted(names):
         if METHODS.get(name).__module__ == "__main__":
             raise UsageError(
                 f"method {name!r} is defined in this notebook or script, and the processes that "
                 "run methods cannot see it; save it to a file and pass plugins=[FILE]"
             )
+    return methods
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ _TIDY_COLUMNS = [
     "scene",
     "track",
     "noise",
+    "sigma",
     "method",
     "protocol",
     "measure",
@@ -81,9 +82,9 @@ class Results:
     def scores(self) -> pd.DataFrame:
         """Return one row per score of what was asked for last.
 
-        Columns: `dataset`, `sample`, `scene`, `track`, `noise` (as text), `method`, `protocol`,
-        `measure`, `value`, `status` and `reason`. A cell that did not end well has one row, with
-        its status and reason.
+        Columns: `dataset`, `sample`, `scene`, `track`, `noise` (as text), `sigma` (0-255
+        scale), `method`, `protocol`, `measure`, `value`, `status` and `reason`. A cell that did not
+        end well has one row, with its status and reason.
 
         Raises:
             UsageError: if the runs hold no cells.
@@ -92,6 +93,7 @@ class Results:
         is_ok = rows["status"] == "ok"
         return rows.assign(
             noise=rows["noise"].map(str),
+            sigma=[level.sigma for level in rows["noise"]],
             status=rows["score_status"].where(is_ok, rows["status"]),
             reason=rows["reason"].where(is_ok, rows["cell_reason"]),
         )[_TIDY_COLUMNS].reset_index(drop=True)
