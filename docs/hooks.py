@@ -13,14 +13,20 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill in measured tables and the reference of commands."""
     if page.file.src_uri == "reference/commands.md":
         markdown += describe_commands()
-    return re.sub(r"<!-- table of (\S+) -->", lambda match: _read_table(match[1]), markdown)
+    return re.sub(
+        r"<!-- table of (\S+): (.+?) -->",
+        lambda match: _read_table(match[1], match[2].split(", ")),
+        markdown,
+    )
 
 
-def _read_table(name: str) -> str:
-    """Return the rows of a report's first table, without those that were skipped."""
+def _read_table(name: str, columns: list[str]) -> str:
+    """Return some columns of a report's first table, without the methods that were skipped."""
     lines = (DOCS / name).read_text(encoding="utf-8").splitlines()
     rows = [line for line in lines if line.startswith("|") and "skipped" not in line]
-    return "\n".join(rows)
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    places = [cells[0].index(column) for column in columns]
+    return "\n".join("| " + " | ".join(row[place] for place in places) + " |" for row in cells)
 
 
 def describe_commands() -> str:
