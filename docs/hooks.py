@@ -26,7 +26,8 @@ def _read_table(name: str, columns: list[str]) -> str:
     rows = [line for line in lines if line.startswith("|") and "skipped" not in line]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     places = [cells[0].index(column) for column in columns]
-    return "\n".join("| " + " | ".join(row[place] for place in places) + " |" for row in cells)
+    lines = ["| " + " | ".join(row[place] for place in places) + " |" for row in cells]
+    return "\n".join(line.replace(", ", ",\u00a0").replace(" [", "\u00a0[") for line in lines)
 
 
 def describe_commands() -> str:

@@ -11,7 +11,7 @@ import pytest
 from benchmark.api import UsageError
 from benchmark.checkpoints import SHIPPED_FOLDER, read_training_commands
 from benchmark.registry import METHODS, create
-from benchmark.spec import parse
+from benchmark.spec import parse_id
 
 CARDS = Path(__file__).parents[2] / "results" / "measured" / "equal_budget" / "cards"
 COMMANDS = read_training_commands()
@@ -34,7 +34,7 @@ def test_the_command_says_what_the_card_says(checkpoint: str) -> None:
     words = shlex.split(COMMANDS[checkpoint])
     assert words[:4] == ["python", "-m", "benchmark", "train"]
     options = dict(zip(words[5::2], words[6::2], strict=True))
-    spec = parse(words[4])
+    spec = parse_id(words[4])
     method, _ = create(METHODS, spec, checkpoint=None)
     card = dict(re.findall(r"- \*\*(.+?)\*\*: (.*)", (CARDS / f"{checkpoint}.md").read_text()))
     assert f"{spec.name}.{options['--tag']}" == checkpoint

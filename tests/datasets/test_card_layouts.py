@@ -210,7 +210,10 @@ def test_a_layout_on_the_card_is_found(tmp_path: Path, layout: Layout) -> None:
     assert len(data.psfs()) == (3 if layout.extra else 0)
 
 
-@pytest.mark.parametrize("kind", {layout.kind for layout in layouts()}, ids=lambda k: k.__name__)
+KINDS = sorted({layout.kind for layout in layouts()}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_no_folder_on_a_card_is_left_out_here(kind: type[FileDataset]) -> None:
     tried = {
         part
