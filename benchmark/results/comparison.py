@@ -64,6 +64,20 @@ class PairedTest:
         """Whether the first method has the better mean."""
         return (self.difference.mean > 0) == self.card.higher_is_better
 
+    def __str__(self) -> str:
+        a, b = self.methods
+        difference = self.difference
+        amount = f"{difference.mean:+.{self.card.digits}f} {self.card.unit}".rstrip()
+        bounds = ""
+        if self.interval.low is not None:
+            low, high = self.interval.low, self.interval.high
+            bounds = f" [{low:.{self.card.digits}f}, {high:.{self.card.digits}f}]"
+        counts = f"{difference.wins} wins, {difference.losses} losses"
+        return (
+            f"{self.card.title}, {a} - {b}: {amount}{bounds} on {difference.n} pictures, "
+            f"p = {self.p:.2g}; {counts}"
+        )
+
     def as_record(self) -> dict[str, Any]:
         """Return everything that was computed, as columns of a table."""
         difference = self.difference

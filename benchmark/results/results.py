@@ -117,7 +117,7 @@ class Results:
         b: str,
         *,
         dataset: str | None = None,
-        noise: Noise | str | None = None,
+        noise: Noise | float | str | None = None,
         protocol: str | None = None,
         track: str | None = None,
         measure: str | None = None,
@@ -127,14 +127,16 @@ class Results:
         Args:
             a, b: ids; several joined by `+` are compared by their mean on a picture.
             dataset: id or registered name; None for the only one.
-            noise: level; None for the lowest.
+            noise: level; a number is a sigma that was neither clipped nor rounded. None for the
+                lowest.
             protocol, track, measure: None for `canonical` or the first protocol, and there the
                 first of all.
 
         Raises:
             UsageError: something that the runs do not hold, or no picture that both have.
         """
-        selection = self.select(dataset, None if noise is None else str(noise))
+        level = Noise(float(noise)) if isinstance(noise, int | float) else noise
+        selection = self.select(dataset, None if level is None else str(level))
         column = selection.column(protocol, track, measure)
         return compare_methods(selection, column, a, b)
 

@@ -190,6 +190,9 @@ def test_two_methods_are_compared(results: Results) -> None:
     clean = scores[(scores["measure"] == "psnr") & (scores["sigma"] == 0)]
     means = clean.groupby("method")["value"].mean()
     assert test.difference.mean == pytest.approx(means["unsharp"] - means["input"])
+    assert str(test).startswith(f"PSNR, unsharp - input: {test.difference.mean:+.2f} dB [")
+    assert results.compare("unsharp", "input", noise=0).p == test.p
+    assert results.compare("unsharp", "input", noise=2.0).interval != test.interval
 
 
 def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
