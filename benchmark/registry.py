@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -143,7 +144,7 @@ class Registry(Generic[T]):
             item = entry.load()
         except (Exception, SystemExit) as error:
             raise UsageError(
-                f"{self.kind} {name!r} ({entry.origin}) does not load: {_name_error(error)}"
+                f"{self.kind} {name!r} ({entry.origin}) does not load: {_explain_load_error(error)}"
             ) from error
         if not self._fits(item):
             raise UsageError(
@@ -566,6 +567,21 @@ def _describe_unknown(kind: str, name: str, names: Sequence[str]) -> str:
 
 def _name_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _explain_load_error(error: BaseException) -> str:
+    """Return an error's name and text, with the new path of a module that the failing file imports
+    by its old one.
+    """
+    text = _name_error(error)
+    if not isinstance(error, ModuleNotFoundError):
+        return text
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    importers = [Path(file) for file in files if Path(file).is_file()]  # not importlib's own frames
+    old_module = _find_old_import(importers[-1]) if importers else None
+    if old_module is None:
+        return text
+    return f"{text}; it imports {old_module}, which is benchmark.{old_module} now"
 
 
 def _find_origin(item: object) -> str:

@@ -311,6 +311,26 @@ def test_a_plugin_that_imports_an_old_path_is_told_the_new_one(
         load_plugin(path)
 
 
+def test_an_installed_plugin_that_imports_an_old_path_is_told_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old_plugin.py").write_text("from datasets.not_there import A\n")
+    (tmp_path / "older_plugin.py").write_text("from datasets.layout import FileDataset\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    # Without the folder at the top, which stands on the path of whoever works in a checkout.
+    monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
+    points = [
+        metadata.EntryPoint("old", "old_plugin:A", "g"),
+        metadata.EntryPoint("older", "older_plugin:A", "g"),
+    ]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: points)
+    problems = Registry("method", "g", Method).problems()
+    assert "which is" not in problems["old"]  # there is no such module of ours
+    assert problems["older"].endswith(
+        "imports datasets.layout, which is benchmark.datasets.layout now"
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     [
