@@ -100,6 +100,22 @@ def test_the_card_of_this_copy_says_how_many_were_found(tmp_path: Path, name: st
     assert dataset.card.has_target == (dataset.load(dataset.ids()[0]).target is not None)
 
 
+COUNTS = {"cuhk_bd": 704, "dpd": 76, "pixel4": 17, "realdof": 50, "rtf": 22}
+"""How many samples the complete set has; the others have as many as their folder."""
+
+
+@pytest.mark.parametrize("dataset", ["folder", "simulated", *COUNTS])
+def test_a_card_states_everything_that_a_reader_must_know(dataset: str) -> None:
+    card = DATASETS.get(dataset).card
+    texts = {"licence": card.licence, "source": card.source, "layout": card.layout}
+    texts |= {"title": card.title, "notes": card.notes}
+    if dataset != "folder":
+        texts["paper"] = card.paper
+    assert [field for field, text in texts.items() if not text.strip()] == []
+    assert card.count == COUNTS.get(dataset)
+    assert card.has_target == (dataset != "cuhk_bd")
+
+
 def test_nothing_there_shows_the_expected_tree(tmp_path: Path, name: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(DataError) as caught:

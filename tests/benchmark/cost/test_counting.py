@@ -183,6 +183,14 @@ def test_a_check_that_cannot_or_does_not_agree_says_why():
     assert count(lambda: Does(lambda x: x)).checks["torch"].ratio is None
 
 
+def test_every_operation_that_differs_is_told():
+    theirs = {"mm": 1, "bmm": 7, "conv": 6}
+    ours = {"mm": 2, "conv": 5, "bmm": 7, "einsum": 9}
+    difference = "mm: 1 MACs against 2, conv: 6 MACs against 5, einsum: 0 MACs against 9"
+    check = counting._compare_mac_counts(theirs, ours)
+    assert check == CounterCheck(14 / 23, difference)
+
+
 def test_weights_are_counted_once_and_statistics_apart():
     class Shared(nn.Module):
         def __init__(self):
