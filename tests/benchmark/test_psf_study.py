@@ -86,6 +86,7 @@ def test_binning_sums_pairs_and_halves_the_size() -> None:
         assert psf_study._bin_psf(np.ones((size, size))).shape[0] == 2 * ((size + 1) // 4) + 1
 
 
+@pytest.mark.slow
 def test_every_psf_is_fitted_by_every_model(study: PsfStudy) -> None:
     rows = study.rows
     apertures = rows[rows["kind"] == "aperture"]
@@ -124,11 +125,13 @@ def test_a_damaged_psf_is_refused_at_once(size: int, value: float, what: str) ->
         run_psf_study({"lens": np.full((1, size, size), value)}, jobs=1)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing() -> None:
     one, two = (run_psf_study(None, sigmas=(0.5,), jobs=jobs).rows for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_published_psf_is_no_gaussian(data_root: Path) -> None:
     """Off axis the measured PSF is flat and asymmetric; only a bank large enough and of both signs

@@ -19,6 +19,7 @@ def moved(picture: np.ndarray, dy: float, dx: float) -> np.ndarray:
     return np.real(np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(picture), (dy, dx))))
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.floats(-4, 4), st.floats(-4, 4), st.floats(0, 3), st.floats(0.5, 2))
 def test_any_displacement_is_found_under_blur_and_gain(

@@ -154,6 +154,7 @@ def test_the_aperture_table_has_a_line_per_aperture_and_model(study: PsfStudy) -
     assert line["sigma 3"].item() == f"{chosen['l2'].item():.3f}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "same", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["measured", "apertures only"]
 )

@@ -248,6 +248,7 @@ def test_report_asks_for_a_data_set_that_is_there(
     assert process.returncode == 2 and "which hold simulated:size=64" in process.stderr
 
 
+@pytest.mark.slow
 def test_report_makes_the_tables_of_the_paper_the_same_in_every_process(
     two_runs: tuple[str, str],
 ) -> None:
@@ -294,7 +295,7 @@ def test_compare_answers_in_a_sentence(two_runs: tuple[str, str]) -> None:
     process = call("compare", "unsharp", "input", *two_runs, "--format", "csv")
     assert process.returncode == 0 and process.stdout.splitlines()[0].count(",") > 3, process.stderr
     process = call("compare", "unsharp", "inptu", *two_runs)
-    assert process.returncode == 2 and "did you mean 'input'?" in process.stderr
+    assert process.returncode == 2 and "Did you mean 'input'?" in process.stderr
     process = call("compare", "--all", *two_runs)
     assert process.returncode == 0 and "5 pictures" in process.stdout
 

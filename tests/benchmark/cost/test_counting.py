@@ -46,6 +46,7 @@ def count(build, height=8, width=12, channels=4):
 # own MACs.
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.integers(1, 3),

@@ -66,6 +66,7 @@ def test_nobody_can_take_it_for_the_authors_system() -> None:
     assert "Guessed" in card.notes and "Not the authors' system" in card.notes
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(tmp_path, "attnet")
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
@@ -182,6 +183,7 @@ def test_the_fast_form_is_the_plain_one(network: AttNet) -> None:
         assert (quick(x) - plain).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_seams_at_drawn_weights_are_as_small_as_said(network: AttNet) -> None:
     x = torch.rand(1, 3, 32, 832)
     quick = _fast(network)

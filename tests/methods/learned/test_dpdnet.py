@@ -50,6 +50,7 @@ def test_it_has_the_published_number_of_parameters(channels: int, parameters: in
         assert sum(value.numel() for value in DpdNet(channels).parameters()) == parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpdnet-s", "dpdnet-d"])
 @pytest.mark.usefixtures("weights")
 def test_it_keeps_the_contract(name: str) -> None:
@@ -182,6 +183,7 @@ def test_the_reach_is_exactly_what_is_said() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("weights")
 def test_tiles_change_nothing() -> None:
     picture = Observation(np.random.default_rng(0).random((13, 300, 3), np.float32))

@@ -116,7 +116,9 @@ def train_until_killed(folder: Path, *words: object) -> None:
     assert died.returncode == -signal.SIGKILL, died.stderr
 
 
-@pytest.mark.parametrize(("example", "step"), [(21, 5), (33, 10)])
+@pytest.mark.parametrize(
+    ("example", "step"), [(21, 5), pytest.param(33, 10, marks=pytest.mark.slow)]
+)
 def test_killed_and_resumed_it_ends_with_the_same_weights(
     done: Job, tmp_path: Path, example: int, step: int
 ) -> None:

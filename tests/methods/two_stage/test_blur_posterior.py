@@ -252,6 +252,7 @@ def test_the_start_is_one_wiener_filter_where_nothing_is_in_doubt() -> None:
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @given(
     height=st.integers(1, 24),
     width=st.integers(1, 24),
