@@ -518,6 +518,18 @@ def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
         )
 
 
+def test_lines_are_named_by_the_columns_before_the_numbers(runs: Runs) -> None:
+    for table in everything(runs):
+        columns = table.grid().columns
+        labels = [column.title for column in columns if column.label]
+        assert labels == [column.title for column in columns[: len(labels)]]
+        grouped = [column.title for column in columns if column.group]
+        if grouped:
+            assert labels + grouped == [column.title for column in columns]
+        else:
+            assert labels == ["source", "model", "data", "pictures"]
+
+
 def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
     runs.add({"input": 20.0, "gkmnet.official": 25.0, "gkmnet.sim": 24.0})
     frame = pd.read_csv(
