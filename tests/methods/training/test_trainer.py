@@ -986,6 +986,26 @@ def test_two_processes_train_as_one(folder: Path, tmp_path: Path) -> None:
     assert all(torch.allclose(value, two[name], rtol=0, atol=2e-4) for name, value in one.items())
 
 
+@pytest.mark.parametrize(
+    ("data", "noise", "name"),
+    [
+        ("sharp", None, "tiny.sim"),
+        ("sharp", "0,5", "tiny.sim-noise"),
+        ("dpd", None, "tiny.dpd"),
+        ("dpd", "3", "tiny.dpd-noise"),
+    ],
+)
+def test_the_tag_tells_data_and_noise_unless_one_is_given(
+    data: str, noise: str | None, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = toy_job(tmp_path).data
+    monkeypatch.setattr(command, "prepare_training_data", lambda *words, **options: pictures)
+    own_tag = "mine-noise" if noise else "mine"
+    for tag, expected in ((None, name), (own_tag, f"tiny.{own_tag}")):
+        job = command.job_from_options("tiny", data, noise=noise, tag=tag, out=tmp_path / "out")
+        assert job.files.name == expected
+
+
 def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path) -> None:
     tested = tmp_path / "data" / "some set"
     tested.mkdir(parents=True)
