@@ -75,7 +75,7 @@ class Session:
             lambda cell, protocol: tracks[protocol.id].id == cell.track,
             keep=self._settings.save,
         )
-        self.store.ask(self._number, [task.cell for task in tasks])
+        self.store.note_request(self._number, [task.cell for task in tasks])
         finished_count = len(tasks) - len(missing_tasks)
         console.print_note(
             f"{len(tasks)} cells, {finished_count} already done -> {self.store.folder}"

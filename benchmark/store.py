@@ -237,7 +237,7 @@ class Store:
                 insert = f"INSERT OR {verb} INTO scores ({columns}) VALUES ({marks})"  # noqa: S608
                 self._db.execute(insert, row)
 
-    def ask(self, run: int, cells: Iterable[Cell]) -> None:
+    def note_request(self, run: int, cells: Iterable[Cell]) -> None:
         """Note that a command asked for these cells, under these ids: tables show what was asked
         for last.
 

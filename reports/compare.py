@@ -22,7 +22,7 @@ from benchmark.results.comparison import (
     PairedCase,
     PairedTest,
     family_to_frame,
-    name_place,
+    name_compared_column,
     require_common_scores,
     run_family_tests,
 )
@@ -81,7 +81,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _Comparison:
     """Where methods are compared: a selection of one noise level, and a column of it."""
 
     selection: Selection
@@ -92,12 +92,12 @@ class _Ground:
         return self.selection.card(self.column)
 
     @property
-    def place(self) -> str:
+    def name(self) -> str:
         """For captions."""
-        return name_place(self.selection, self.column)
+        return name_compared_column(self.selection, self.column)
 
     @property
-    def where(self) -> str:
+    def in_brackets(self) -> str:
         """For sentences."""
         return f"({self.card.title}, protocol {self.column.protocol})"
 
@@ -110,11 +110,11 @@ class _Ground:
         return [self.title(method) for method in methods]
 
     def notes(
-        self, remarks: Sequence[Note], common: CommonScores, methods: Sequence[str]
+        self, exclusion_notes: Sequence[Note], common: CommonScores, methods: Sequence[str]
     ) -> list[str]:
         """Return what stands under every table of a comparison."""
         facts = self.selection.describe([self.column], methods, common.pictures)
-        return note_texts([*remarks, *common.left_out, *facts])
+        return note_texts([*exclusion_notes, *common.left_out, *facts])
 
 
 def split_names(names: Sequence[str]) -> tuple[list[str], list[Path]]:
@@ -145,26 +145,28 @@ def answer_question(results: Results, question: Question) -> Answer:
     """
     selection = results.select(question.dataset, question.noise)
     column = selection.column(question.protocol, question.track, question.measure)
-    ground = _Ground(selection, column)
-    methods, remarks = _choose_methods(ground, question.methods)
+    comparison = _Comparison(selection, column)
+    methods, exclusion_notes = _choose_methods(comparison, question.methods)
     if len(methods) < 2:
-        named = ", ".join(methods) or "none"
+        method_list = ", ".join(methods) or "none"
         available = ", ".join(selection.methods())
         raise UsageError(
-            f"{ground.place}: a comparison needs two methods, not {named}; the runs hold "
+            f"{comparison.name}: a comparison needs two methods, not {method_list}; the runs hold "
             f"{available}"
         )
     if len(methods) == 2:
-        return _compare_two(ground, methods, remarks)
-    return _compare_many(ground, methods, remarks)
+        return _compare_two(comparison, methods, exclusion_notes)
+    return _compare_many(comparison, methods, exclusion_notes)
 
 
-def _choose_methods(ground: _Ground, wanted: Sequence[str] | None) -> tuple[list[str], list[Note]]:
+def _choose_methods(
+    comparison: _Comparison, names: Sequence[str] | None
+) -> tuple[list[str], list[Note]]:
     """Return the methods to compare, and why others of the run take no part."""
-    if wanted is None:
-        return ground.selection.competitors(ground.column)
-    names = [ground.selection.find_method(name) for name in wanted]
-    return list(dict.fromkeys(names)), []
+    if names is None:
+        return comparison.selection.competitors(comparison.column)
+    methods = [comparison.selection.find_method(name) for name in names]
+    return list(dict.fromkeys(methods)), []
 
 
 def format_answer(
@@ -187,47 +189,51 @@ def format_answer(
 # --------------------------------------------------------------------------------------------------
 
 
-def _compare_two(ground: _Ground, methods: Sequence[str], remarks: Sequence[Note]) -> Answer:
+def _compare_two(
+    comparison: _Comparison, methods: Sequence[str], exclusion_notes: Sequence[Note]
+) -> Answer:
     a, b = methods
-    common = require_common_scores(ground.selection, ground.column, methods)
-    cases, missing = _cases_of_all_measures(ground, methods)
+    common = require_common_scores(comparison.selection, comparison.column, methods)
+    cases, missing = _collect_cases(comparison, methods)
     tests = run_family_tests(cases)
-    [test] = [test for test in tests if test.column == ground.column]
-    first, second = ground.titles(methods)
+    [test] = [test for test in tests if test.column == comparison.column]
+    first, second = comparison.titles(methods)
     difference = f"{first} − {second}"
-    notes = ground.notes(remarks, common, methods)
+    notes = comparison.notes(exclusion_notes, common, methods)
     heads = ("n", first, second, difference, *paired_tests.TEST_HEADS)
     table = Grid(
-        f"{first} against {second}, {ground.place}",
+        f"{first} against {second}, {comparison.name}",
         (TableColumn("measure", label=True), *map(TableColumn, heads)),
         (tuple(_measure_line(test) for test in tests),),
         (*paired_tests.explain_tests(tests, "measures"), *missing, *notes),
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
-    best_first = scores.sort_values(
+    scores_best_first = scores.sort_values(
         "difference", ascending=not test.card.higher_is_better, kind="stable"
     )
     order = f"From the picture on which {first} is furthest ahead to the one on which {second} is."
     return Answer(
-        verdict=_verdict(ground, test),
+        verdict=_state_verdict(comparison, test),
         grids=(table,),
-        pictures=_picture_table(ground, (first, second, difference), best_first, (order, *notes)),
-        numbers=family_to_frame(ground.selection, tests),
-        scores=best_first.reset_index(),
+        pictures=_picture_table(
+            comparison, (first, second, difference), scores_best_first, (order, *notes)
+        ),
+        numbers=family_to_frame(comparison.selection, tests),
+        scores=scores_best_first.reset_index(),
     )
 
 
-def _cases_of_all_measures(
-    ground: _Ground, methods: Sequence[str]
+def _collect_cases(
+    comparison: _Comparison, methods: Sequence[str]
 ) -> tuple[list[PairedCase], list[str]]:
     """Return the measures of the protocol with the scores of two methods, and why some measures
     have none.
     """
     cases: list[PairedCase] = []
     missing: list[str] = []
-    for key, card in ground.selection.measures(ground.column.protocol).items():
-        column = ground.column._replace(measure=key)
-        common = ground.selection.common_scores({column: methods})
+    for key, card in comparison.selection.measures(comparison.column.protocol).items():
+        column = comparison.column._replace(measure=key)
+        common = comparison.selection.common_scores({column: methods})
         if common.pictures:
             cases.append((column, card, common.values[column]))
         else:
@@ -241,50 +247,48 @@ def _measure_line(test: PairedTest) -> grid.TableLine:
     return (*map(TableCell, heads), *paired_tests.format_test(test))
 
 
-def _verdict(ground: _Ground, test: PairedTest) -> str:
+def _state_verdict(comparison: _Comparison, test: PairedTest) -> str:
     """Return one sentence; a difference counts as shown by the sign-flip test of this measure
     alone.
     """
     difference = test.difference
-    a, b = ground.titles(test.methods)
+    a, b = comparison.titles(test.methods)
     pictures = count_noun(difference.n, "picture")
     if difference.ties == difference.n:
-        return f"{a} and {b} score the same on {pictures} {ground.where}."
+        return f"{a} and {b} score the same on {pictures} {comparison.in_brackets}."
     evidence = f"on {pictures}, {_name_p(difference.sign_flip)}"
     wins, losses = difference.wins, difference.losses
     if difference.sign_flip > ALPHA:
-        tally = _tally(wins, losses, difference.ties)
-        return (
-            f"no difference shown: {a} − {b} is {_amount(test, 1)} {evidence}; {tally}; "
-            f"{_power(test)} {ground.where}."
-        )
-    amount = _amount(test, 1 if difference.mean > 0 else -1)
+        wins_text = _format_wins(wins, losses, difference.ties)
+        claim = f"no difference shown: {a} − {b} is {_format_difference(test, 1)} {evidence}"
+        return f"{claim}; {wins_text}; {_explain_power(test)} {comparison.in_brackets}."
+    amount = _format_difference(test, 1 if difference.mean > 0 else -1)
     if test.first_is_better:
         claim = f"{a} is better than {b} by {amount} {evidence}"
-        return f"{claim}; {_tally(wins, losses, difference.ties)} {ground.where}."
+        return f"{claim}; {_format_wins(wins, losses, difference.ties)} {comparison.in_brackets}."
     claim = f"{b} is better than {a} by {amount} {evidence}"
-    return f"{claim}; {_tally(losses, wins, difference.ties)} {ground.where}."
+    return f"{claim}; {_format_wins(losses, wins, difference.ties)} {comparison.in_brackets}."
 
 
-def _tally(wins: int, losses: int, ties: int) -> str:
+def _format_wins(wins: int, losses: int, ties: int) -> str:
     counts = [count_noun(wins, "win"), count_noun(losses, "loss", "losses")]
     if ties:
         counts.append(count_noun(ties, "tie"))
     return ", ".join(counts)
 
 
-def _amount(test: PairedTest, sign: Literal[1, -1]) -> str:
+def _format_difference(test: PairedTest, sign: Literal[1, -1]) -> str:
     """Return `sign` times the difference with unit and interval."""
     interval = test.difference.interval
     digits = paired_tests.difference_digits(test)
-    text = f"{sign * interval.mean:z.{digits}f}{_unit(test.card)}"
+    text = f"{sign * interval.mean:z.{digits}f}{_spaced_unit(test.card)}"
     if interval.low is None or interval.high is None:
         return text
     low, high = sorted((sign * interval.low, sign * interval.high))
     return f"{text} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
-def _power(test: PairedTest) -> str:
+def _explain_power(test: PairedTest) -> str:
     """Return what the pictures could have shown."""
     n = test.difference.n
     least = paired_tests.smallest_shown(test.difference)
@@ -292,78 +296,85 @@ def _power(test: PairedTest) -> str:
         p = paired_tests.format_p(paired_tests.least_p(n))
         return f"so few pictures cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
     digits = paired_tests.difference_digits(test)
-    return f"{n} pictures could have shown {least:.{digits}f}{_unit(test.card)}"
+    return f"{n} pictures could have shown {least:.{digits}f}{_spaced_unit(test.card)}"
 
 
 # Many methods
 # --------------------------------------------------------------------------------------------------
 
 
-def _compare_many(ground: _Ground, methods: Sequence[str], remarks: Sequence[Note]) -> Answer:
-    common = require_common_scores(ground.selection, ground.column, methods)
-    values = common.values[ground.column]
+def _compare_many(
+    comparison: _Comparison, methods: Sequence[str], exclusion_notes: Sequence[Note]
+) -> Answer:
+    common = require_common_scores(comparison.selection, comparison.column, methods)
+    values = common.values[comparison.column]
     if len(values) < 2:
         reasons = " ".join(note_texts(common.left_out))
         raise UsageError(
-            f"{ground.selection.dataset}: ranks need two pictures that all have. {reasons}"
+            f"{comparison.selection.dataset}: ranks need two pictures that all have. {reasons}"
         )
-    test = rank_methods(values.to_numpy(), higher_is_better=ground.card.higher_is_better)
+    test = rank_methods(values.to_numpy(), higher_is_better=comparison.card.higher_is_better)
     ranked = sorted(zip(methods, test.mean_ranks, strict=True), key=lambda pair: pair[::-1])
     ranks = dict(ranked)
     values = values[list(ranks)]
     pairs = combinations(ranks, 2)
-    tests = run_family_tests([(ground.column, ground.card, values[list(pair)]) for pair in pairs])
-    notes = ground.notes(remarks, common, list(ranks))
+    tests = run_family_tests(
+        [(comparison.column, comparison.card, values[list(pair)]) for pair in pairs]
+    )
+    notes = comparison.notes(exclusion_notes, common, list(ranks))
     spread = values.max(axis=1) - values.min(axis=1)
     widest_first = values.loc[spread.sort_values(ascending=False, kind="stable").index]
     order = (
         "From the picture on which the methods differ most to the one on which they differ least."
     )
-    titles = ground.titles(ranks)
+    titles = comparison.titles(ranks)
     return Answer(
-        verdict=_ranking_verdict(ground, ranks, test, tests),
+        verdict=_state_ranking(comparison, ranks, test, tests),
         grids=(
-            _rank_table(ground, values, ranks, test, notes),
-            _pair_table(ground, tests, notes),
+            _rank_table(comparison, values, ranks, test, notes),
+            _pair_table(comparison, tests, notes),
         ),
-        pictures=_picture_table(ground, titles, widest_first, (order, *notes)),
-        numbers=family_to_frame(ground.selection, tests),
+        pictures=_picture_table(comparison, titles, widest_first, (order, *notes)),
+        numbers=family_to_frame(comparison.selection, tests),
         scores=widest_first.reset_index(),
     )
 
 
-def _ranking_verdict(
-    ground: _Ground, ranks: Mapping[str, float], test: MethodRanks, pairs: Sequence[PairedTest]
+def _state_ranking(
+    comparison: _Comparison,
+    ranks: Mapping[str, float],
+    test: MethodRanks,
+    pairs: Sequence[PairedTest],
 ) -> str:
     """Return one sentence; what the method of the best mean rank is better than is told by the
     tests in pairs.
     """
     evidence = f"on {test.n} pictures (Friedman, {_name_p(test.p)})"
     if test.p > ALPHA:
-        return f"no difference shown between {test.k} methods {evidence} {ground.where}."
+        return f"no difference shown between {test.k} methods {evidence} {comparison.in_brackets}."
     first = next(iter(ranks))
     others = [pair for pair in pairs if pair.methods[0] == first]
-    not_shown = [pair.methods[1] for pair in others if not _first_won(pair)]
-    if len(not_shown) == len(others):
-        beaten = "none of the others"
-    elif not_shown:
-        beaten = f"every other one but {', '.join(ground.titles(not_shown))}"
+    undecided = [pair.methods[1] for pair in others if not _is_first_shown_better(pair)]
+    if len(undecided) == len(others):
+        inferior_methods = "none of the others"
+    elif undecided:
+        inferior_methods = f"every other one but {', '.join(comparison.titles(undecided))}"
     else:
-        beaten = "every other one"
+        inferior_methods = "every other one"
     rank = (
-        f"{ground.title(first)} has the best mean rank of {test.k} methods, "
+        f"{comparison.title(first)} has the best mean rank of {test.k} methods, "
         f"{ranks[first]:.2f}, {evidence}"
     )
-    return f"{rank}; in paired tests it is better than {beaten} {ground.where}."
+    return f"{rank}; in paired tests it is better than {inferior_methods} {comparison.in_brackets}."
 
 
-def _first_won(test: PairedTest) -> bool:
+def _is_first_shown_better(test: PairedTest) -> bool:
     """Return whether the first method is shown to be better than the second."""
     return test.is_shown and test.first_is_better
 
 
 def _rank_table(
-    ground: _Ground,
+    comparison: _Comparison,
     values: pd.DataFrame,
     ranks: Mapping[str, float],
     test: MethodRanks,
@@ -375,15 +386,15 @@ def _rank_table(
     lines = []
     for name, rank in ranks.items():
         is_near = rank - best <= test.critical_difference
-        mean = paired_tests.format_interval(intervals[name], ground.card.digits)
+        mean = paired_tests.format_interval(intervals[name], comparison.card.digits)
         rank_cell = TableCell(f"{rank:.2f}", Mark.near_best if is_near else None)
-        lines.append((TableCell(ground.title(name)), rank_cell, TableCell(mean)))
+        lines.append((TableCell(comparison.title(name)), rank_cell, TableCell(mean)))
     return Grid(
-        f"{test.k} methods ranked, {ground.place}",
+        f"{test.k} methods ranked, {comparison.name}",
         (
             TableColumn("method", label=True),
             TableColumn("mean rank"),
-            TableColumn(measure_heading(ground.card)),
+            TableColumn(measure_heading(comparison.card)),
         ),
         (tuple(lines),),
         (
@@ -397,14 +408,14 @@ def _rank_table(
     )
 
 
-def _pair_table(ground: _Ground, tests: Sequence[PairedTest], notes: Sequence[str]) -> Grid:
+def _pair_table(comparison: _Comparison, tests: Sequence[PairedTest], notes: Sequence[str]) -> Grid:
     lines = []
     for test in tests:
-        names = (*ground.titles(test.methods), str(test.difference.n))
+        names = (*comparison.titles(test.methods), str(test.difference.n))
         lines.append((*map(TableCell, names), *paired_tests.format_test(test)))
     heads = ("n", "a − b", *paired_tests.TEST_HEADS)
     return Grid(
-        f"Differences in pairs, {ground.place}",
+        f"Differences in pairs, {comparison.name}",
         (
             TableColumn("a", label=True),
             TableColumn("b", label=True),
@@ -420,21 +431,21 @@ def _pair_table(ground: _Ground, tests: Sequence[PairedTest], notes: Sequence[st
 
 
 def _picture_table(
-    ground: _Ground, titles: Sequence[str], scores: pd.DataFrame, notes: Sequence[str]
+    comparison: _Comparison, titles: Sequence[str], scores: pd.DataFrame, notes: Sequence[str]
 ) -> Grid:
-    digits = ground.card.digits + 1
+    digits = comparison.card.digits + 1
     lines = []
     for picture, *values in scores.itertuples():
         lines.append([str(picture), *(f"{value:z.{digits}f}" for value in values)])
     return grid.grid_from_texts(
-        f"{measure_heading(ground.card)} of every picture, {ground.place}",
+        f"{measure_heading(comparison.card)} of every picture, {comparison.name}",
         (TableColumn("picture", label=True), *map(TableColumn, titles)),
         lines,
         notes,
     )
 
 
-def _unit(card: MeasureCard) -> str:
+def _spaced_unit(card: MeasureCard) -> str:
     return f" {card.unit}" if card.unit else ""
 
 

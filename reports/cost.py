@@ -152,15 +152,15 @@ def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
                 working.append(reading.peak - reading.before)
         if reading.gpu_peak is not None:
             gpu_peaks.append(reading.gpu_peak)
-    trouble = ""
+    failure = ""
     if subject_trials and subject_trials[-1].status != "ok":
-        trouble = f"{subject_trials[-1].status}: {subject_trials[-1].reason}"
+        failure = f"{subject_trials[-1].status}: {subject_trials[-1].reason}"
     return SubjectTotals(
         seconds=seconds,
         working=max(working, default=None),
         peak=max(peaks, default=None),
         gpu_peak=max(gpu_peaks, default=None),
-        trouble=trouble,
+        trouble=failure,
     )
 
 
@@ -350,25 +350,25 @@ def _timing_notes(record: CostRecord, totals: Iterable[SubjectTotals]) -> Iterat
 def _failure_notes(
     record: CostRecord, totals: Mapping[TimingSubject, SubjectTotals]
 ) -> Iterator[str]:
-    yield from _group_remarks(
+    yield from _group_notes(
         (counts.problem, method, "cannot be counted") for method, counts in record.counts.items()
     )
-    yield from _group_remarks(
+    yield from _group_notes(
         (subject_totals.trouble, subject.method, f"on {subject.device}")
         for subject, subject_totals in totals.items()
     )
 
 
-def _group_remarks(remarks: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _group_notes(subject_notes: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Yield "names, what: text" once for every (text, what) of (text, name, what); an empty text
     says nothing.
     """
-    names_by_remark: dict[tuple[str, str], list[str]] = {}
-    for text, name, what in remarks:
+    names_by_note: dict[tuple[str, str], list[str]] = {}
+    for text, name, context in subject_notes:
         if text:
-            names_by_remark.setdefault((text, what), []).append(name)
-    for (text, what), names in names_by_remark.items():
-        yield f"{', '.join(dict.fromkeys(names))} {what}: {text}"
+            names_by_note.setdefault((text, context), []).append(name)
+    for (text, context), names in names_by_note.items():
+        yield f"{', '.join(dict.fromkeys(names))} {context}: {text}"
 
 
 def is_cost_incomplete(record: CostRecord, trials: Sequence[Trial]) -> bool:
@@ -483,8 +483,8 @@ def _published_table(record: CostRecord) -> CostReportTable:
         f"Published: as printed, for a picture of {width}x{height}. A convention reproduces a "
         f"figure if it comes within {100 * TOLERANCE:g} %. What a paper calls FLOPs is often "
         "something else.",
-        *_group_remarks((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
-        *_group_remarks(
+        *_group_notes((figure.note, figure.model, f"({figure.quantity})") for figure in figures),
+        *_group_notes(
             (counts.problem, name, "cannot be counted")
             for name, counts in record.references.items()
         ),
@@ -533,10 +533,13 @@ def _published_seconds_table(record: CostRecord) -> CostReportTable:
         for (model, method, source), seconds in lines.items()
     ]
     numbers = pd.DataFrame(rows)
-    remarks = _group_remarks(
+    source_notes = _group_notes(
         (figure.note, figure.model, f"({_SECONDS_COLUMNS[figure.quantity]})") for figure in figures
     )
-    notes = ("On other machines than ours: not comparable with what is measured here.", *remarks)
+    notes = (
+        "On other machines than ours: not comparable with what is measured here.",
+        *source_notes,
+    )
     title = "Seconds that papers print"
     return CostReportTable("published-seconds", title, numbers, numbers, notes)
 

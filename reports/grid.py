@@ -27,7 +27,7 @@ Format = Literal["markdown", "latex", "csv", "html"]
 _EMPHASIS: Mapping[Mark, Literal["strong", "light"]] = {
     Mark.best: "strong",
     Mark.second: "light",
-    Mark.shown: "strong",
+    Mark.significant: "strong",
     Mark.near_best: "strong",
 }
 """How marked cells look: `strong` is bold and `light` italic, in every format."""
@@ -40,7 +40,7 @@ class TableCell:
     Attributes:
         text: what is printed.
         mark: what it is marked for; None for nothing.
-        note: a remark on this cell alone; printed once under the table, and referred to by a
+        note: a footnote of this cell alone; printed once under the table, and referred to by a
             letter.
     """
 
@@ -97,10 +97,11 @@ class Grid:
     footnotes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        odd = {len(line) for line in self.lines} - {len(self.columns)}
-        if odd:
+        wrong_lengths = {len(line) for line in self.lines} - {len(self.columns)}
+        if wrong_lengths:
+            lengths = sorted(wrong_lengths)
             raise ValueError(
-                f"{self.caption}: lines of {sorted(odd)} cells under {len(self.columns)} columns"
+                f"{self.caption}: lines of {lengths} cells under {len(self.columns)} columns"
             )
 
     @property
@@ -110,7 +111,7 @@ class Grid:
 
     @property
     def letters(self) -> Mapping[str, str]:
-        """The remarks on single cells, each with its letter (a, b ... z, aa ...), in the order of
+        """The notes on single cells, each with its letter (a, b ... z, aa ...), in the order of
         the cells.
         """
         letters: dict[str, str] = {}
@@ -122,11 +123,11 @@ class Grid:
 
     @property
     def notes(self) -> list[str]:
-        """Everything that is printed under the table: the remarks on cells with their letters, then
+        """Everything that is printed under the table: the notes on cells with their letters, then
         the footnotes.
         """
-        remarks = [f"({letter}) {note}" for note, letter in self.letters.items()]
-        return [*remarks, *self.footnotes]
+        cell_notes = [f"({letter}) {note}" for note, letter in self.letters.items()]
+        return [*cell_notes, *self.footnotes]
 
 
 def grid_from_texts(
@@ -197,18 +198,20 @@ def escape_markdown(text: str) -> str:
 def grid_to_latex(grid: Grid) -> str:
     """Return a table as LaTeX that needs booktabs and nothing else."""
     marks = {"strong": r"\textbf{{{}}}", "light": r"\textit{{{}}}"}
-    remark = r"\textsuperscript{{{}}}"
+    letter_format = r"\textsuperscript{{{}}}"
     groups = []
     for group in grid.groups:
-        lines = [_format_cells(line, escape_latex, marks, grid.letters, remark) for line in group]
+        lines = [
+            _format_cells(line, escape_latex, marks, grid.letters, letter_format) for line in group
+        ]
         groups.append("".join(map(_latex_line, lines)))
     alignment = "".join(column.side[0] for column in grid.columns)
     head = _latex_line([escape_latex(column.title) for column in grid.columns])
     body = "\\midrule\n".join(groups)
-    below = ""
+    notes_below = ""
     if grid.notes:
         notes = "\\par\n".join(map(escape_latex, grid.notes))
-        below = (
+        notes_below = (
             f"\\par\\smallskip\n\\begin{{minipage}}{{\\linewidth}}\\footnotesize\n{notes}\n"
             "\\end{minipage}\n"
         )
@@ -216,7 +219,7 @@ def grid_to_latex(grid: Grid) -> str:
         f"\\begin{{table}}\n\\centering\n\\small\n\\caption{{{escape_latex(grid.caption)}}}\n"
         f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n"
         f"{_latex_groups(grid.columns)}{head}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
-        f"{below}\\end{{table}}\n"
+        f"{notes_below}\\end{{table}}\n"
     )
 
 
@@ -354,7 +357,7 @@ def _format_cells(
     escape: Callable[[str], str],
     marks: Mapping[str, str],
     letters: Mapping[str, str],
-    remark: str,
+    letter_format: str,
 ) -> list[str]:
     """Return the cells of a line, escaped, marked, and with the letters of their notes."""
     texts = []
@@ -363,7 +366,7 @@ def _format_cells(
         if cell.mark:
             text = marks[cell.emphasis].format(text)
         if cell.note:
-            text += remark.format(letters[cell.note])
+            text += letter_format.format(letters[cell.note])
         texts.append(text)
     return texts
 

@@ -45,8 +45,8 @@ def require_dataset(dataset: str, root: Path) -> Dataset:
     try:
         return open_dataset(dataset, root)
     except DataError as error:
-        where = f"not found under {root}; name the root by --data"
-        raise Unavailable(f"it needs {dataset} itself, {where}") from error
+        hint = f"not found under {root}; name the root by --data"
+        raise Unavailable(f"it needs {dataset} itself, {hint}") from error
 
 
 def read_sample(

@@ -164,9 +164,9 @@ class _MapTables:
         self._data = data
 
     def table(
-        self, what: str, measures: Mapping[str, MeasureCard], about: Sequence[str]
+        self, title: str, measures: Mapping[str, MeasureCard], own_footnotes: Sequence[str]
     ) -> Summary:
-        """Return one table; `about` are footnotes of its own."""
+        """Return one table; `own_footnotes` are footnotes of its own."""
         notes: list[str] = []
         rows: list[Row] = []
         for level, block in self._levels():
@@ -175,9 +175,11 @@ class _MapTables:
             ]
             rows += _mark_best(level_rows, measures)
         track = str(self._frame["track"].iloc[0])
-        every_note = tuple(dict.fromkeys([*self._provenance(), *about, *notes]))
-        remarks = tuple(Note("study", text) for text in every_note)
-        return Summary(self._data.id.label, what, track, dict(measures), tuple(rows), remarks)
+        every_note = tuple(dict.fromkeys([*self._provenance(), *own_footnotes, *notes]))
+        notes_of_table = tuple(Note("study", text) for text in every_note)
+        return Summary(
+            self._data.id.label, title, track, dict(measures), tuple(rows), notes_of_table
+        )
 
     def signed_bias(self) -> Iterator[str]:
         """Yield, for each level, the mean signed bias of each method that made maps."""
@@ -302,11 +304,11 @@ class _MapTables:
             )
 
 
-def _mean_entry(rows: pd.DataFrame, key: str, who: str, notes: list[str]) -> Entry:
+def _mean_entry(rows: pd.DataFrame, key: str, label: str, notes: list[str]) -> Entry:
     constant = rows["pearson_reason"] == ESTIMATE_CONSTANT
     if key == "pearson" and constant.any():
         notes.append(
-            f"{who}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})"
+            f"{label}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})"
         )
         return Entry(None, "undefined")
     values = rows[key].dropna().tolist()

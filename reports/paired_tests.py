@@ -27,7 +27,8 @@ def format_test(test: PairedTest) -> list[TableCell]:
     p_values = (difference.sign_flip, test.adjusted_p, difference.wilcoxon)
     return [
         TableCell(
-            format_interval(difference.interval, digits), Mark.shown if test.is_shown else None
+            format_interval(difference.interval, digits),
+            Mark.significant if test.is_shown else None,
         ),
         TableCell(f"{difference.wins}–{difference.losses}"),
         *(TableCell(format_p(p)) for p in p_values),

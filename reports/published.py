@@ -70,7 +70,7 @@ class PrintedNumber(_PublishedRecord):
     note: str
 
     @model_validator(mode="after")
-    def _plausible(self) -> PrintedNumber:
+    def _check_range(self) -> PrintedNumber:
         if not self.value:
             if not self.note:
                 raise ValueError("a number that cannot be read needs a note")
@@ -81,12 +81,12 @@ class PrintedNumber(_PublishedRecord):
         return self
 
     @property
-    def remark(self) -> str:
+    def footnote(self) -> str:
         """What stands beside the number: how it was measured, and the note."""
         return "; ".join(filter(None, (self.protocol, self.note)))
 
     @property
-    def place(self) -> tuple[object, ...]:
+    def key(self) -> tuple[object, ...]:
         """What no two numbers share."""
         return tuple(
             getattr(self, name)
@@ -165,7 +165,7 @@ def read_printed_numbers(folder: Path = PUBLISHED_FOLDER) -> list[PrintedNumber]
             raise DataError(
                 f"{path}: unknown source {number.source!r}; add it to {folder / 'sources.csv'}"
             )
-    _refuse_duplicates(path, (number.place for number in numbers))
+    _refuse_duplicates(path, (number.key for number in numbers))
     return numbers
 
 
@@ -218,14 +218,14 @@ def _parse_record(
         return kind.model_validate(line)
     except ValidationError as error:
         first = error.errors()[0]
-        where = f"{first['loc'][0]}: " if first["loc"] else ""
+        column_prefix = f"{first['loc'][0]}: " if first["loc"] else ""
         columns = ", ".join(kind.model_fields)
         raise DataError(
-            f"{path}, line {number}: {where}{first['msg']}; expected the columns {columns}"
+            f"{path}, line {number}: {column_prefix}{first['msg']}; expected the columns {columns}"
         ) from error
 
 
-def _refuse_duplicates(path: Path, places: Iterable[object]) -> None:
-    doubles = [place for place, count in Counter(places).items() if count > 1]
+def _refuse_duplicates(path: Path, keys: Iterable[object]) -> None:
+    doubles = [key for key, count in Counter(keys).items() if count > 1]
     if doubles:
         raise DataError(f"{path}: {doubles[0]} is there twice; keep one line")

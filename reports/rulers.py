@@ -133,19 +133,19 @@ def _mean_scores(selection: Selection, columns: Sequence[ScoreColumn]) -> _Ruler
     """Return what the rulers measure, of the methods that compete in the first column; None if
     there is no choice.
     """
-    competing, remarks = selection.competitors(columns[0])
-    wanted: dict[ScoreColumn, list[str]] = {}
+    competitors, exclusion_notes = selection.competitors(columns[0])
+    methods_by_column: dict[ScoreColumn, list[str]] = {}
     for column in columns:
         scored = selection.scored_methods(column)
-        methods = [name for name in competing if name in scored]
+        methods = [name for name in competitors if name in scored]
         if len(methods) > 1:
-            wanted[column] = methods
-    common = selection.common_scores(wanted)
-    if len(wanted) < 2 or not common.pictures:
+            methods_by_column[column] = methods
+    common = selection.common_scores(methods_by_column)
+    if len(methods_by_column) < 2 or not common.pictures:
         return None
-    facts = selection.describe(list(wanted), competing, common.pictures)
+    facts = selection.describe(list(methods_by_column), competitors, common.pictures)
     means = {column: values.mean() for column, values in common.values.items()}
-    return _RulerMeans(means, note_texts([*remarks, *common.left_out, *facts]))
+    return _RulerMeans(means, note_texts([*exclusion_notes, *common.left_out, *facts]))
 
 
 # Tables
@@ -195,16 +195,16 @@ def _ranked_cells(
     """Return method -> cell of a column."""
     digits = selection.card(column).digits + 1
     ranks = _rank_means(selection, column, means).to_dict()
-    before = _rank_means(selection, reference, reference_means[means.index]).to_dict()
+    reference_ranks = _rank_means(selection, reference, reference_means[means.index]).to_dict()
     cells = {}
     for name, mean in means.to_dict().items():
-        rank = _format_rank(int(ranks[name]), int(before[name]))
+        rank = _format_rank(int(ranks[name]), int(reference_ranks[name]))
         cells[str(name)] = TableCell(f"{mean:.{digits}f} ({rank})")
     return cells
 
 
-def _format_rank(rank: int, before: int) -> str:
-    return str(rank) if rank == before else f"{rank}, not {before}"
+def _format_rank(rank: int, reference_rank: int) -> str:
+    return str(rank) if rank == reference_rank else f"{rank}, not {reference_rank}"
 
 
 def _ruler_agreement(selection: Selection, means: _RulerMeans, caption: str) -> Grid:
@@ -216,9 +216,11 @@ def _ruler_agreement(selection: Selection, means: _RulerMeans, caption: str) -> 
     lines = []
     for name, own in ranks.items():
         lines.append([name, *(_kendall_tau(own, other) for other in ranks.values())])
-    about = "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
+    explanation = (
+        "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
+    )
     columns = (TableColumn("ruler", label=True), *map(TableColumn, ranks))
-    return grid_from_texts(caption, columns, lines, (about, *means.notes))
+    return grid_from_texts(caption, columns, lines, (explanation, *means.notes))
 
 
 def _kendall_tau(a: pd.Series[float], b: pd.Series[float]) -> str:

@@ -125,8 +125,8 @@ def family_to_frame(selection: Selection, family: Sequence[PairedTest]) -> pd.Da
     """Return one row per test with everything that was computed."""
     import pandas as pd
 
-    place = {"dataset": selection.dataset, "noise": str(selection.level)}
-    return pd.DataFrame([{**place, **test.as_record()} for test in family])
+    keys = {"dataset": selection.dataset, "noise": str(selection.level)}
+    return pd.DataFrame([{**keys, **test.as_record()} for test in family])
 
 
 def compare_methods(selection: Selection, column: ScoreColumn, a: str, b: str) -> PairedTest:
@@ -157,12 +157,12 @@ def require_common_scores(
     if not common.pictures:
         reasons = " ".join(note.text for note in common.left_out)
         raise UsageError(
-            f"{name_place(selection, column)}: no picture has a score ({column.measure}) of all of "
-            f"{', '.join(methods)}. {reasons}"
+            f"{name_compared_column(selection, column)}: no picture has a score ({column.measure}) "
+            f"of all of {', '.join(methods)}. {reasons}"
         )
     return common
 
 
-def name_place(selection: Selection, column: ScoreColumn) -> str:
+def name_compared_column(selection: Selection, column: ScoreColumn) -> str:
     """Return where a comparison is made, for captions and messages."""
     return f"{selection.dataset}, {column.protocol}, track {column.track}, noise {selection.level}"

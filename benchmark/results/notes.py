@@ -116,6 +116,6 @@ def this_suite() -> str:
     return name_suite(__version__, provenance.read_git_state(Path(provenance.__file__).parents[1]))
 
 
-def note_texts(remarks: Iterable[Note]) -> list[str]:
+def note_texts(notes: Iterable[Note]) -> list[str]:
     """Return the texts of notes, for tables and captions."""
-    return [note.text for note in remarks]
+    return [note.text for note in notes]

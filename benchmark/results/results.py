@@ -108,8 +108,8 @@ class Results:
         Raises:
             UsageError: as `summaries`.
         """
-        chosen = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
-        return summaries.summaries_to_frame(self.summaries(protocols, chosen))
+        dataset_id = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        return summaries.summaries_to_frame(self.summaries(protocols, dataset_id))
 
     def compare(
         self,
@@ -261,8 +261,8 @@ class Results:
     def select_dataset(self, dataset: str | None = None) -> Selection:
         """Return one data set at all noise levels; arguments and errors as of `select`."""
         rows = self.rows
-        wanted = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
-        name = choices.choose_one("data set", wanted, sorted(rows["dataset"].unique()), "--dataset")
+        choice = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        name = choices.choose_one("data set", choice, sorted(rows["dataset"].unique()), "--dataset")
         return Selection(self, name, rows[rows["dataset"] == name])
 
     def summaries(
@@ -312,19 +312,21 @@ def current_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
     A store keeps what older versions computed; a table must not mix them.
     """
-    asked = rows.groupby(["dataset", "sample"])["asked"].transform("max")
-    contents = rows[rows["asked"] == asked][["dataset", "sample", "data"]].drop_duplicates()
+    last_request = rows.groupby(["dataset", "sample"])["asked"].transform("max")
+    contents = rows[rows["asked"] == last_request][["dataset", "sample", "data"]].drop_duplicates()
     rows = rows.merge(contents, on=["dataset", "sample", "data"])
-    asked = rows.groupby(["dataset", "method"])["asked"].transform("max")
-    what = ["dataset", "method", "method_version", "parameters", "weights"]
-    latest = rows[rows["asked"] == asked][what].drop_duplicates(["dataset", "method"], keep="last")
-    return rows.merge(latest, on=what)
+    last_request = rows.groupby(["dataset", "method"])["asked"].transform("max")
+    version_columns = ["dataset", "method", "method_version", "parameters", "weights"]
+    latest = rows[rows["asked"] == last_request][version_columns].drop_duplicates(
+        ["dataset", "method"], keep="last"
+    )
+    return rows.merge(latest, on=version_columns)
 
 
 def _is_newest(rows: pd.DataFrame) -> pd.Series[bool]:
     ordered = rows.sort_values("scored_by", kind="stable")
-    place = ["dataset", "track", "protocol", "measure"]
-    newest = ordered.groupby(place)["ruler"].transform("last")
+    column_keys = ["dataset", "track", "protocol", "measure"]
+    newest = ordered.groupby(column_keys)["ruler"].transform("last")
     return (ordered["ruler"] == newest).reindex(rows.index)
 
 
@@ -334,5 +336,5 @@ def _drop_repeated(rows: pd.DataFrame) -> pd.DataFrame:
     """
     succeeded = rows.groupby("key")["status"].transform(lambda status: (status == "ok").any())
     counted = rows[(rows["status"] == "ok") | ~succeeded]
-    place = ["dataset", "method", "key", "protocol", "measure"]
-    return counted.drop_duplicates(place, keep="last")
+    keys = ["dataset", "method", "key", "protocol", "measure"]
+    return counted.drop_duplicates(keys, keep="last")

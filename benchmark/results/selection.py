@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LEVEL_COLUMNS = ["sigma", "clip", "round8", "seed"]
 """The columns that make a noise level."""
 _JOINT = "+"
-_SCORE_PLACE = ["method", "sample"]
+_SCORE_KEYS = ["method", "sample"]
 
 
 class ScoreColumn(NamedTuple):
@@ -127,16 +127,20 @@ class Selection:
 
     def protocols(self) -> list[str]:
         """Return the ids of the protocols that something was scored under, `canonical` first."""
-        preferred = choices.PREFERRED_PROTOCOL
+        preferred_protocol = choices.PREFERRED_PROTOCOL
         names = self.rows["protocol"].dropna().unique()
-        return sorted(names, key=lambda name: (name != preferred, name))
+        return sorted(names, key=lambda name: (name != preferred_protocol, name))
 
     def tracks(self, protocol: str) -> list[str]:
         """Return the input tracks that something scored under a protocol came through, the
         protocol's own first.
         """
-        used = set(self.rows.loc[self.rows["protocol"] == protocol, "track"])
-        return [track for track in self.results.protocols[protocol].tracks if track in used]
+        tracks_with_scores = set(self.rows.loc[self.rows["protocol"] == protocol, "track"])
+        return [
+            track
+            for track in self.results.protocols[protocol].tracks
+            if track in tracks_with_scores
+        ]
 
     def measures(self, protocol: str) -> Mapping[str, MeasureCard]:
         """Return measure key -> card of a protocol, in its order."""
@@ -176,7 +180,7 @@ class Selection:
         """
         rows = _rows_of_column(self.rows, column).sort_values("asked", kind="stable")
         scores = rows[rows["newest"] & rows["value"].notna()]
-        return scores.drop_duplicates(_SCORE_PLACE, keep="last")
+        return scores.drop_duplicates(_SCORE_KEYS, keep="last")
 
     # Methods
 
@@ -189,17 +193,17 @@ class Selection:
         the runs.
         """
         scored = self.scored_methods(column)
-        competing = [name for name in scored if not self.symbols(name)]
-        given_more = [name for name in scored if name not in competing]
-        unscored = [name for name in self.methods() if name not in scored]
-        remarks = []
-        if given_more:
-            text = f"Given more than the others, and so not among them: {', '.join(given_more)}."
-            remarks.append(Note("marks", text))
-        if unscored:
-            text = f"Without scores ({', '.join(column)}): {', '.join(unscored)}."
-            remarks.append(Note("unscored", text))
-        return competing, remarks
+        competitors = [name for name in scored if not self.symbols(name)]
+        privileged = [name for name in scored if name not in competitors]
+        methods_without_scores = [name for name in self.methods() if name not in scored]
+        exclusion_notes = []
+        if privileged:
+            text = f"Given more than the others, and so not among them: {', '.join(privileged)}."
+            exclusion_notes.append(Note("marks", text))
+        if methods_without_scores:
+            text = f"Without scores ({', '.join(column)}): {', '.join(methods_without_scores)}."
+            exclusion_notes.append(Note("unscored", text))
+        return competitors, exclusion_notes
 
     def find_method(self, name: str) -> str:
         """Return what is compared under a name: a method, or several joined by `+`, whose mean on a
@@ -234,25 +238,30 @@ class Selection:
 
     # Scores over common pictures
 
-    def common_scores(self, wanted: Mapping[ScoreColumn, Sequence[str]]) -> CommonScores:
+    def common_scores(self, methods_by_column: Mapping[ScoreColumn, Sequence[str]]) -> CommonScores:
         """Return the scores of methods over the pictures that all of them have.
 
         Args:
-            wanted: column -> the methods whose scores are to be set beside each other there; see
-                `find_method`.
+            methods_by_column: column -> the methods whose scores are to be set beside each other
+                there; see `find_method`.
         """
-        members = {column: self._all_members(methods) for column, methods in wanted.items()}
-        tables = {column: self._score_table(column, methods) for column, methods in wanted.items()}
-        everything: set[str] = set()
+        members = {
+            column: self._all_members(methods) for column, methods in methods_by_column.items()
+        }
+        tables = {
+            column: self._score_table(column, methods)
+            for column, methods in methods_by_column.items()
+        }
+        all_pictures: set[str] = set()
         for column, methods in members.items():
-            everything |= self._pictures_run(column, methods)
-        common = set(everything)
+            all_pictures |= self._pictures_run(column, methods)
+        common = set(all_pictures)
         for table in tables.values():
             common &= set(table.index)
         pictures = sorted(common)
-        left_out = tuple(self._explain_left_out(everything - common, members))
+        omission_notes = tuple(self._explain_left_out(all_pictures - common, members))
         values = {column: table.loc[pictures] for column, table in tables.items()}
-        return CommonScores(pictures, values, left_out)
+        return CommonScores(pictures, values, omission_notes)
 
     def _pictures_run(self, column: ScoreColumn, methods: Sequence[str]) -> set[str]:
         return set(self.only(track=column.track, methods=methods).rows["sample"])
@@ -261,25 +270,25 @@ class Selection:
         """Return one row per picture that all methods have."""
         import pandas as pd
 
-        whole = self.column_scores(column).pivot(index="sample", columns="method", values="value")
-        table = whole.reindex(columns=self._all_members(methods)).dropna()
+        scores = self.column_scores(column).pivot(index="sample", columns="method", values="value")
+        table = scores.reindex(columns=self._all_members(methods)).dropna()
         means = {name: table[self.members(name)].mean(axis=1) for name in methods}
         return pd.DataFrame(means, index=table.index)
 
     def _explain_left_out(
-        self, pictures: set[str], wanted: Mapping[ScoreColumn, Sequence[str]]
+        self, pictures: set[str], methods_by_column: Mapping[ScoreColumn, Sequence[str]]
     ) -> Iterator[Note]:
         """Yield why pictures take no part; of several reasons against a picture, the first."""
         scored = {}
-        for column in wanted:
+        for column in methods_by_column:
             scores = self.column_scores(column)
             scored[column] = set(zip(scores["method"], scores["sample"], strict=True))
         rows = self.only(pictures=pictures).rows.sort_values("asked", kind="stable")
-        by_place = dict(list(rows.groupby([*_SCORE_PLACE, "track"])))
+        rows_by_keys = dict(list(rows.groupby([*_SCORE_KEYS, "track"])))
         reasons: Counter[str] = Counter()
         for picture in sorted(pictures):
-            column, method = _first_gap(picture, wanted, scored)
-            reason = _explain_gap(by_place.get((method, picture, column.track)), column)
+            column, method = _first_gap(picture, methods_by_column, scored)
+            reason = _explain_gap(rows_by_keys.get((method, picture, column.track)), column)
             reasons[f"{method} {reason}"] += 1
         for reason, count in reasons.most_common():
             yield Note("pictures", f"{count_noun(count, 'picture')} left out: {reason}.")
@@ -307,7 +316,7 @@ class Selection:
             f"Data: {self.dataset}, {count_noun(len(pictures), 'picture')}, fingerprint "
             f"{part.fingerprint()}; noise {self.level}; input track {', '.join(tracks)}."
         )
-        remarks = [
+        description = [
             Note("data", data),
             Note("origin", f"Protocol: {', '.join(protocols)}."),
             *_note_scenes(part.rows),
@@ -316,8 +325,8 @@ class Selection:
             *(Note("training", line) for line in notes.training_lines(sources)),
         ]
         if commits:
-            remarks.append(Note("origin", f"Suite at commit {', '.join(commits)}."))
-        return remarks
+            description.append(Note("origin", f"Suite at commit {', '.join(commits)}."))
+        return description
 
     def _note_joint_methods(self, methods: Sequence[str]) -> Iterator[Note]:
         for name in methods:
@@ -338,13 +347,13 @@ def _rows_of_column(rows: pd.DataFrame, column: ScoreColumn) -> pd.DataFrame:
 
 def _first_gap(
     picture: str,
-    wanted: Mapping[ScoreColumn, Sequence[str]],
+    methods_by_column: Mapping[ScoreColumn, Sequence[str]],
     scored: Mapping[ScoreColumn, Collection[tuple[Any, Any]]],
 ) -> tuple[ScoreColumn, str]:
     """Return the first column and method of which a picture has no score."""
     return next(
         (column, method)
-        for column, methods in wanted.items()
+        for column, methods in methods_by_column.items()
         for method in methods
         if (method, picture) not in scored[column]
     )

@@ -28,7 +28,7 @@ class Mark(enum.StrEnum):
     """The best mean of its column, or not to be told from it."""
     second = "second"
     """The same among the rest."""
-    shown = "shown"
+    significant = "shown"
     """A difference that a test shows."""
     near_best = "near_best"
     """A mean rank within the critical difference of the best."""
@@ -52,11 +52,11 @@ def explain_marks(columns: Iterable[tuple[int, int]]) -> list[str]:
     Args:
         columns: how many methods compete in each, and on how many pictures.
     """
-    tested = {_is_testable(methods, pictures) for methods, pictures in columns if methods > 1}
+    testable = {_is_testable(methods, pictures) for methods, pictures in columns if methods > 1}
     legends = []
-    if True in tested:
+    if True in testable:
         legends.append(TESTED_LEGEND)
-    if False in tested:
+    if False in testable:
         legends.append(UNTESTED_LEGEND)
     return legends
 
@@ -77,14 +77,14 @@ def find_marks(scores: ScoresByMethod, *, higher_is_better: bool) -> dict[str, M
     """
     if len(scores) < 2:
         return {}
-    tested = _is_testable(len(scores), min(map(len, scores.values())))
-    best = _find_leaders(scores, higher_is_better, tested)
-    rest = {method: pictures for method, pictures in scores.items() if method not in best}
-    second = _find_leaders(rest, higher_is_better, tested)
+    testable = _is_testable(len(scores), min(map(len, scores.values())))
+    best = _find_leaders(scores, higher_is_better, testable)
+    other_scores = {method: pictures for method, pictures in scores.items() if method not in best}
+    second = _find_leaders(other_scores, higher_is_better, testable)
     return {**dict.fromkeys(best, Mark.best), **dict.fromkeys(second, Mark.second)}
 
 
-def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, tested: bool) -> list[str]:
+def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, testable: bool) -> list[str]:
     """Return the method with the best mean and those that cannot be told from it; untested, those
     of equal mean.
     """
@@ -94,7 +94,7 @@ def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, tested: bool) 
     means = {method: fmean(pictures.values()) for method, pictures in scores.items()}
     top = max(sorted(means), key=lambda method: sign * means[method])
     others = [method for method in scores if method != top]
-    if not tested:
+    if not testable:
         return [top, *(method for method in others if means[method] == means[top])]
     adjusted = adjust_p_values([_p_of_difference(scores[top], scores[method]) for method in others])
     return [top, *(method for method, p in zip(others, adjusted, strict=True) if p > ALPHA)]

@@ -126,7 +126,7 @@ def summaries_to_frame(summaries: Sequence[Summary]) -> pd.DataFrame:
 
     records = []
     for summary in summaries:
-        place = {
+        keys = {
             "dataset": summary.dataset,
             "protocol": summary.protocol,
             "track": summary.track,
@@ -139,7 +139,7 @@ def summaries_to_frame(summaries: Sequence[Summary]) -> pd.DataFrame:
                 "learned from": summary.learned_from.get(row.method, ""),
             }
             for key, entry in row.entries.items():
-                records.append({**place, **method, "measure": key, **entry.as_record()})
+                records.append({**keys, **method, "measure": key, **entry.as_record()})
     return pd.DataFrame(records)
 
 
@@ -153,10 +153,10 @@ def summarise(selection: Selection, track: str, protocol: str) -> Summary | None
     """
     rows = selection.rows
     # Cells without scores belong to every protocol: those that did not end well.
-    concerned = rows[(rows["protocol"] == protocol) | (rows["status"] != "ok")]
-    if concerned.empty:
+    relevant_rows = rows[(rows["protocol"] == protocol) | (rows["status"] != "ok")]
+    if relevant_rows.empty:
         return None
-    part = Selection(selection.results, selection.dataset, concerned)
+    part = Selection(selection.results, selection.dataset, relevant_rows)
     return _Summariser(part, track, protocol).summary()
 
 
@@ -172,7 +172,7 @@ class _Summariser:
         self._protocol_card = selection.results.protocols[protocol]
         self._measures = self._protocol_card.measures
         self._cards = selection.method_cards()
-        self._remarks: list[Note] = []
+        self._notes: list[Note] = []
         self._failures: dict[tuple[str, str], list[Noise]] = {}
 
     def summary(self) -> Summary:
@@ -187,28 +187,33 @@ class _Summariser:
             measures=self._measures,
             rows=tuple(rows),
             notes=tuple(self._all_notes(rows)),
-            learned_from=self._learned_from(),
+            learned_from=self._training_sources(),
         )
 
     def _block_rows(self, level: Noise, block: pd.DataFrame) -> list[Row]:
-        lacks = {
-            str(name): self._find_lack(level, name, block) for name in block["method"].unique()
+        gap_reasons = {
+            str(name): self._explain_gaps(level, name, block) for name in block["method"].unique()
         }
-        complete = [name for name, lack in lacks.items() if not lack]
-        common = self._common_pictures(level, complete, block)
-        rows = [self._row(level, name, lack, common, block) for name, lack in lacks.items()]
+        complete_methods = [name for name, gap_reason in gap_reasons.items() if not gap_reason]
+        common = self._common_pictures(level, complete_methods, block)
+        rows = [
+            self._build_row(level, name, gap_reason, common, block)
+            for name, gap_reason in gap_reasons.items()
+        ]
         return mark_rows(sorted(rows, key=self._row_order), self._measures)
 
-    def _find_lack(self, level: Noise, method: str, block: pd.DataFrame) -> str:
+    def _explain_gaps(self, level: Noise, method: str, block: pd.DataFrame) -> str:
         """Return why a method gets no mean: pictures that failed or were skipped; empty if none.
         Details are noted.
         """
         cells = block[block["method"] == method].drop_duplicates("key")
-        bad = cells[cells["status"] != "ok"]
-        for (status, reason), group in bad.groupby(["status", "cell_reason"], dropna=False):
-            what = f"{status} on {len(group)} of {len(cells)} pictures ({reason})"
-            self._failures.setdefault((method, what), []).append(level)
-        if bad.empty:
+        unfinished_cells = cells[cells["status"] != "ok"]
+        for (status, reason), group in unfinished_cells.groupby(
+            ["status", "cell_reason"], dropna=False
+        ):
+            description = f"{status} on {len(group)} of {len(cells)} pictures ({reason})"
+            self._failures.setdefault((method, description), []).append(level)
+        if unfinished_cells.empty:
             return ""
         states = cells["status"].unique()
         return str(states[0]) if len(states) == 1 else "incomplete"
@@ -217,27 +222,31 @@ class _Summariser:
         """Return the pictures that every complete method has, and note it when that is not all of
         them.
         """
-        everything = set(block["sample"])
-        common = set(everything)
+        all_pictures = set(block["sample"])
+        common = set(all_pictures)
         for name in methods:
             common &= set(block.loc[block["method"] == name, "sample"])
-        if methods and common != everything:
+        if methods and common != all_pictures:
             text = (
-                f"noise {level}: means over the {len(common)} of {len(everything)} pictures all "
+                f"noise {level}: means over the {len(common)} of {len(all_pictures)} pictures all "
                 "have"
             )
-            self._remarks.append(Note("pictures", text, levels=(level,)))
+            self._notes.append(Note("pictures", text, levels=(level,)))
         return common
 
-    def _row(
-        self, level: Noise, method: str, lack: str, common: set[str], block: pd.DataFrame
+    def _build_row(
+        self, level: Noise, method: str, gap_reason: str, common: set[str], block: pd.DataFrame
     ) -> Row:
         card = self._cards.get(method)
-        own = block[(block["method"] == method) & block["sample"].isin(common)]
+        method_rows = block[(block["method"] == method) & block["sample"].isin(common)]
         entries = {}
         for key in self._measures:
-            rows = own[(own["protocol"] == self._protocol) & (own["measure"] == key)]
-            entries[key] = Entry(None, lack) if lack else self._entry(rows, common)
+            rows = method_rows[
+                (method_rows["protocol"] == self._protocol) & (method_rows["measure"] == key)
+            ]
+            entries[key] = (
+                Entry(None, gap_reason) if gap_reason else self._build_entry(rows, common)
+            )
         return Row(
             level=level,
             method=method,
@@ -247,7 +256,7 @@ class _Summariser:
             noise_aware=card is not None and card.noise_aware,
         )
 
-    def _entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
+    def _build_entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
         rows = rows[rows["newest"]]
         reasons = rows["reason"].dropna()
         if not reasons.empty:
@@ -261,7 +270,7 @@ class _Summariser:
         """Return what fits into a table, and note the whole reason."""
         head, _, rest = reason.partition(":")
         if rest:
-            self._remarks.append(Note("unscored", reason))
+            self._notes.append(Note("unscored", reason))
         return head
 
     def _row_order(self, row: Row) -> tuple[int, int, str]:
@@ -279,10 +288,10 @@ class _Summariser:
         yield from _note_means(rows)
         yield from _note_marks(rows)
         yield from self._note_budgets()
-        for line in notes.training_lines(self._learned_from()):
+        for line in notes.training_lines(self._training_sources()):
             yield Note("training", line)
         yield from self._note_origin()
-        yield from self._remarks
+        yield from self._notes
         for text in notes.explain_symbols(row.title for row in rows):
             yield Note("symbols", text)
         for (method, what), levels in sorted(self._failures.items()):
@@ -303,7 +312,7 @@ class _Summariser:
         """Yield a warning where weights that were trained for different times stand beside each
         other.
         """
-        cards = [self._cards[name] for name, source in self._learned_from().items() if source]
+        cards = [self._cards[name] for name, source in self._training_sources().items() if source]
         amounts = sorted({card.budget.partition(",")[0] for card in cards if card.budget})
         if len(amounts) > 1:
             text = (
@@ -312,18 +321,20 @@ class _Summariser:
             )
             yield Note("budgets", text)
 
-    def _learned_from(self) -> dict[str, str]:
+    def _training_sources(self) -> dict[str, str]:
         rows = self._selection.rows
-        restored = set(rows.loc[rows["status"] == "ok", "method"])
-        names = sorted(restored & set(self._cards))
+        methods_with_outputs = set(rows.loc[rows["status"] == "ok", "method"])
+        names = sorted(methods_with_outputs & set(self._cards))
         return {name: notes.training_source(self._cards[name]) for name in names}
 
 
 def mark_rows(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
     """Return the rows of one level with the best and the second best of each measure marked."""
     for key, card in measures.items():
-        competing = {row.method: row.entries[key].scores for row in rows if _competes(row, key)}
-        marks = significance.find_marks(competing, higher_is_better=card.higher_is_better)
+        competitor_scores = {
+            row.method: row.entries[key].scores for row in rows if _competes(row, key)
+        }
+        marks = significance.find_marks(competitor_scores, higher_is_better=card.higher_is_better)
         for row in rows:
             row.entries[key] = dataclasses.replace(row.entries[key], mark=marks.get(row.method))
     return rows

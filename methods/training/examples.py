@@ -101,7 +101,7 @@ class Examples(ABC):
         """Return the facts about the data and all settings, for a checkpoint's card."""
 
     @abstractmethod
-    def at(self, crop: int) -> Examples:
+    def with_crop(self, crop: int) -> Examples:
         """Return the same examples with another side of the crop: of the same pictures, divided as
         they are here.
         """
@@ -285,7 +285,7 @@ class SimulatedExamples(Examples):
             "views": settings.views,
         }
 
-    def at(self, crop: int) -> SimulatedExamples:
+    def with_crop(self, crop: int) -> SimulatedExamples:
         _require_larger_pictures([*self.sources, *self._other_sources], crop)
         others = copy.copy(self)
         others._settings = dataclasses.replace(self._settings, crop=crop)
@@ -502,7 +502,7 @@ class DpdCrops(Examples):
             part="val",
         )
 
-    def at(self, crop: int) -> DpdCrops:
+    def with_crop(self, crop: int) -> DpdCrops:
         _check_crop(crop)
         others = copy.copy(self)
         others._crop = crop

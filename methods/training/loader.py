@@ -41,7 +41,7 @@ class NetworkExamples:
         self.views = views
         self._by_crop: dict[int, Examples] = {}
 
-    def at(self, crop: int) -> Examples:
+    def with_crop(self, crop: int) -> Examples:
         """Return the examples at a size of crops, made once."""
         if crop not in self._by_crop:
             self._by_crop[crop] = self._make_examples(crop)
@@ -50,7 +50,7 @@ class NetworkExamples:
     def __getitem__(self, key: ExampleKey) -> NetworkPair:
         """Return one example for the network."""
         crop, index = key
-        return network_pair(self.at(crop).example(index), self.views)
+        return network_pair(self.with_crop(crop).example(index), self.views)
 
     def pictures(self, crop: int, count: int) -> Tensor:
         """Return the first examples as a network takes them, count x C x crop x crop."""

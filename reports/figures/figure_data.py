@@ -95,22 +95,22 @@ class FigureData:
         self.results = results
         selection = results.select_dataset(options.dataset)
         self.dataset = selection.dataset
-        scored = sorted(selection.rows["protocol"].dropna().unique())
-        preferred = choices.PREFERRED_PROTOCOL
-        usual = preferred if preferred in scored else None
+        scored_protocols = sorted(selection.rows["protocol"].dropna().unique())
+        preferred_protocol = choices.PREFERRED_PROTOCOL
+        default_protocol = preferred_protocol if preferred_protocol in scored_protocols else None
         self.protocol = choices.choose_one(
-            "protocol", options.protocol or usual, scored, "--protocol"
+            "protocol", options.protocol or default_protocol, scored_protocols, "--protocol"
         )
-        whole = self._summarise()
-        self.track = whole.track
-        self.measures = whole.measures
-        ordered = sorted(
-            dict.fromkeys(row.method for row in whole.rows), key=lambda name: name != "input"
+        full_summary = self._summarise()
+        self.track = full_summary.track
+        self.measures = full_summary.measures
+        ordered_methods = sorted(
+            dict.fromkeys(row.method for row in full_summary.rows), key=lambda name: name != "input"
         )
-        self.methods = choices.choose_some("method", options.methods, ordered)
-        self.looks = _choose_looks(whole, ordered)
-        self._labels = style.method_labels({row.method: row.title for row in whole.rows})
-        self._summary = self._summarise(self.methods) if options.methods else whole
+        self.methods = choices.choose_some("method", options.methods, ordered_methods)
+        self.looks = _choose_looks(full_summary, ordered_methods)
+        self._labels = style.method_labels({row.method: row.title for row in full_summary.rows})
+        self._summary = self._summarise(self.methods) if options.methods else full_summary
         self.levels = self._summary.levels()
         self._selection = selection.only(track=self.track, methods=self.methods)
         self.samples = choices.choose_some("picture", options.samples, self._selection.pictures())
@@ -131,21 +131,21 @@ class FigureData:
         import pandas as pd
 
         rows = [row for row in self._summary.rows if row.level in levels]
-        lacking = [row for row in rows if not row.entries[measure].scores]
-        remarks = self._explain_lacking(lacking, measure)
+        rows_without_scores = [row for row in rows if not row.entries[measure].scores]
+        notes = self._explain_lacking(rows_without_scores, measure)
         scores = {
             (row.method, row.level): row.entries[measure].scores
             for row in rows
-            if row not in lacking
+            if row not in rows_without_scores
         }
         values = pd.DataFrame(scores).sort_index().dropna()
         if values.empty:
-            reason = " ".join(remarks)
+            reason = " ".join(notes)
             raise Unavailable(reason or f"there is no picture that all methods have a {measure} of")
-        everything = len(self._selection.pictures())
-        if len(values) < everything:
-            remarks.append(f"Over the {len(values)} of {everything} pictures that all have.")
-        return ComparableScores(values, tuple(remarks))
+        picture_count = len(self._selection.pictures())
+        if len(values) < picture_count:
+            notes.append(f"Over the {len(values)} of {picture_count} pictures that all have.")
+        return ComparableScores(values, tuple(notes))
 
     def _explain_lacking(self, rows: Sequence[Row], measure: str) -> list[str]:
         """Return who has no scores at which level, by reason, with what the tables say of
@@ -153,17 +153,19 @@ class FigureData:
         """
         levels: dict[tuple[str, str], list[str]] = {}
         for row in rows:
-            place = (row.method, row.entries[measure].note)
-            levels.setdefault(place, []).append(str(row.level))
+            method_and_reason = (row.method, row.entries[measure].note)
+            levels.setdefault(method_and_reason, []).append(str(row.level))
         methods: dict[tuple[str, str], list[str]] = {}
         for (method, reason), texts in levels.items():
             methods.setdefault((", ".join(texts), reason), []).append(method)
-        remarks = []
-        for (at, reason), names in methods.items():
-            remarks.append(f"Without scores at noise {at} ({reason}): {', '.join(names)}.")
-        concerned = {row.method for row in rows}
+        notes = []
+        for (levels_text, reason), names in methods.items():
+            notes.append(f"Without scores at noise {levels_text} ({reason}): {', '.join(names)}.")
+        methods_without_scores = {row.method for row in rows}
         failures = [note for note in self._summary.notes if note.kind == "failure"]
-        return remarks + [f"{note.text}." for note in failures if note.method in concerned]
+        return notes + [
+            f"{note.text}." for note in failures if note.method in methods_without_scores
+        ]
 
     def outputs(self, level: Noise) -> dict[str, list[StoredOutput]]:
         """Return sample -> the outputs that the runs stored at a noise level, in the order of

@@ -41,7 +41,7 @@ class PageCards:
     protocols: dict[str, PageCard]
     runs: dict[int, PageCard]
 
-    def everything(self) -> list[PageCard]:
+    def all_cards(self) -> list[PageCard]:
         """Return all of them."""
         return [
             *self.methods.values(),

@@ -20,7 +20,7 @@ from benchmark.run_layout import output_picture, target_picture_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_GALLERY_PLACE = ["dataset", "track", "noise"]
+_GALLERY_KEYS = ["dataset", "track", "noise"]
 
 
 class RunPicture(NamedTuple):
@@ -143,9 +143,9 @@ def read_page_content(results: Results, dataset: str | None = None) -> PageConte
         raise UsageError(f"no scores of {what} to show; the runs hold {available}")
     if dataset is not None:
         rows = rows[rows["dataset"] == dataset]
-    groups = rows.groupby(_GALLERY_PLACE, sort=False)
-    galleries = {place: _build_gallery(part) for place, part in groups}
-    numbers = {place: number for number, place in enumerate(galleries)}
+    groups = rows.groupby(_GALLERY_KEYS, sort=False)
+    galleries = {key: _build_gallery(part) for key, part in groups}
+    numbers = {key: number for number, key in enumerate(galleries)}
     sheets = tuple(_build_sheet(results, summary, numbers) for summary in summaries)
     origins = dict(zip(rows["method"], rows["store"].tolist(), strict=True))
     return PageContent(tuple(galleries.values()), sheets, origins)
@@ -181,28 +181,33 @@ def _output_picture(row: Mapping[Any, Any]) -> OutputPicture:
 def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int]) -> Sheet:
     part = results.select_dataset(summary.dataset).only(track=summary.track)
     rows = part.rows
-    scored = rows[rows["newest"] & (rows["protocol"] == summary.protocol)]
-    concerned = rows[(rows["protocol"] == summary.protocol) | (rows["status"] != "ok")]
-    selection = Selection(results, summary.dataset, concerned)
+    scored_rows = rows[rows["newest"] & (rows["protocol"] == summary.protocol)]
+    relevant_rows = rows[(rows["protocol"] == summary.protocol) | (rows["status"] != "ok")]
+    selection = Selection(results, summary.dataset, relevant_rows)
     views = []
     for level in summary.levels():
         view = View(
             level=level,
             gallery=galleries[summary.dataset, summary.track, level],
             rows=tuple(row for row in summary.rows if row.level == level),
-            scores=_values_by_place(scored[scored["noise"] == level]),
+            scores=_values_by_cell(scored_rows[scored_rows["noise"] == level]),
         )
         views.append(view)
     return Sheet(
         summary=summary,
-        runs=tuple(sorted(concerned["store"].unique().tolist())),
+        runs=tuple(sorted(relevant_rows["store"].unique().tolist())),
         pictures=len(selection.pictures()),
         fingerprint=selection.fingerprint(),
         views=tuple(views),
     )
 
 
-def _values_by_place(scored: pd.DataFrame) -> dict[tuple[str, str, str], float]:
-    valued = scored[scored["value"].notna()]
-    keys = zip(valued["method"], valued["measure"], valued["sample"], strict=True)
-    return dict(zip(keys, valued["value"].tolist(), strict=True))
+def _values_by_cell(scored: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    rows_with_value = scored[scored["value"].notna()]
+    keys = zip(
+        rows_with_value["method"],
+        rows_with_value["measure"],
+        rows_with_value["sample"],
+        strict=True,
+    )
+    return dict(zip(keys, rows_with_value["value"].tolist(), strict=True))

@@ -124,7 +124,8 @@ def _write_all_overlays(
             gallery.samples
         )  # noise changes no map
     return {
-        place: write_map_overlays(*place, some, data, folder) for place, some in samples.items()
+        key: write_map_overlays(*key, dataset_samples, data, folder)
+        for key, dataset_samples in samples.items()
     }
 
 

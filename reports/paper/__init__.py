@@ -89,30 +89,32 @@ def _quality_tables(
     """Yield the quality half: one per protocol and input track, or one of the printed numbers
     alone.
     """
-    place = choose_measured_dataset(results, layout, dataset)
+    dataset_id = choose_measured_dataset(results, layout, dataset)
     own_protocols = protocols or _usual_protocols(results)
-    lines = list_lines(layout.number, results.methods_of(place))
+    lines = list_lines(layout.number, results.methods_of(dataset_id))
     methods = {line.method for line in lines if line.method}
     summaries: list[Summary] = []
     if methods:
-        summaries = results.summaries(own_protocols, place, methods, layout.levels)
+        summaries = results.summaries(own_protocols, dataset_id, methods, layout.levels)
     for summary in summaries:
         yield QualityTable(layout, summary)
     if not summaries:
-        reason = _explain_nothing_measured(results, layout, place, own_protocols, bool(methods))
+        reason = _explain_nothing_measured(
+            results, layout, dataset_id, own_protocols, bool(methods)
+        )
         yield QualityTable(layout, None, reason)
 
 
 def _usual_protocols(results: Results) -> list[str]:
     protocols = list(results.protocols)
-    preferred = choices.PREFERRED_PROTOCOL
-    return [preferred] if preferred in protocols else protocols[:1]
+    preferred_protocol = choices.PREFERRED_PROTOCOL
+    return [preferred_protocol] if preferred_protocol in protocols else protocols[:1]
 
 
 def _explain_nothing_measured(
     results: Results,
     layout: Layout,
-    place: str | None,
+    dataset: str | None,
     protocols: Sequence[str],
     has_methods: bool,
 ) -> str:
@@ -120,15 +122,15 @@ def _explain_nothing_measured(
     there, but not like this.
     """
     datasets = results.datasets
-    if place is None and datasets:
+    if dataset is None and datasets:
         return (
             f"Nothing was measured on {layout.dataset}: the runs hold {', '.join(datasets)}; "
             "--dataset puts one in its place."
         )
-    where = f" on {place}" if place else ""
-    under = f" under {', '.join(protocols)}" if protocols else ""
+    on_dataset = f" on {dataset}" if dataset else ""
+    under_protocols = f" under {', '.join(protocols)}" if protocols else ""
     reason = "none of the methods of this table"
     if has_methods:
         levels = ",".join(f"{level:g}" for level in layout.levels)
         reason = f"not at its noise levels; run with --noise {levels}"
-    return f"Nothing was measured{where}{under}: the runs hold {reason}."
+    return f"Nothing was measured{on_dataset}{under_protocols}: the runs hold {reason}."

@@ -85,9 +85,9 @@ def find_cost_folder(runs: Sequence[Path], folder: Path | None) -> Path | None:
     """
     if folder is not None:
         return folder
-    for place in (*runs, *_USUAL_FOLDERS):
-        if (place / measurement.RECORD_FILE).is_file():
-            return place
+    for candidate in (*runs, *_USUAL_FOLDERS):
+        if (candidate / measurement.RECORD_FILE).is_file():
+            return candidate
     return None
 
 

@@ -64,15 +64,15 @@ def _lines(numbers: list[PrintedNumber]) -> list[dict[str, PrintedNumber]]:
     """Return measure -> number for each line: a model on some pictures, again for a number that
     differs otherwise.
     """
-    made: list[dict[str, PrintedNumber]] = []
-    places: dict[tuple[str, str, str], dict[str, PrintedNumber]] = {}
+    lines: list[dict[str, PrintedNumber]] = []
+    newest_lines: dict[tuple[str, str, str], dict[str, PrintedNumber]] = {}
     for number in numbers:
-        place = (number.model, number.dataset, number.part)
-        if place not in places or number.measure in places[place]:
-            places[place] = {}
-            made.append(places[place])
-        places[place][number.measure] = number
-    return made
+        row_key = (number.model, number.dataset, number.part)
+        if row_key not in newest_lines or number.measure in newest_lines[row_key]:
+            newest_lines[row_key] = {}
+            lines.append(newest_lines[row_key])
+        newest_lines[row_key][number.measure] = number
+    return lines
 
 
 def _cells(line: dict[str, PrintedNumber]) -> tuple[TableCell, ...]:
@@ -84,4 +84,4 @@ def _cells(line: dict[str, PrintedNumber]) -> tuple[TableCell, ...]:
 
 
 def _cell(number: PrintedNumber | None) -> TableCell:
-    return TableCell("–") if number is None else TableCell(number.value, note=number.remark)
+    return TableCell("–") if number is None else TableCell(number.value, note=number.footnote)

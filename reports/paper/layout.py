@@ -70,14 +70,14 @@ def list_lines(
     for row in read_paper_rows():
         if row.table == number:
             stands_for_row = row.counts_as if whatever_weights else row.means
-            own = sorted(filter(stands_for_row, methods))
-            for place, method in enumerate(own):
-                yield PaperLine(row, method, place == 0)
-            if row.model and not own:
+            method_ids = sorted(filter(stands_for_row, methods))
+            for index, method in enumerate(method_ids):
+                yield PaperLine(row, method, index == 0)
+            if row.model and not method_ids:
                 yield PaperLine(row, None, True)
 
 
-def choose_measured_dataset(results: Results, layout: Layout, wanted: str | None) -> str | None:
+def choose_measured_dataset(results: Results, layout: Layout, name_or_id: str | None) -> str | None:
     """Return the id of the data set that a table is measured on, None where there is none for it.
 
     It is the one wanted; else the paper's own; else, where the runs hold one only, that one in
@@ -87,6 +87,6 @@ def choose_measured_dataset(results: Results, layout: Layout, wanted: str | None
         UsageError: as `choices.choose_dataset` does.
     """
     datasets = results.datasets
-    if wanted or layout.dataset in datasets.values():
-        return choices.choose_dataset(wanted or layout.dataset, datasets)
+    if name_or_id or layout.dataset in datasets.values():
+        return choices.choose_dataset(name_or_id or layout.dataset, datasets)
     return next(iter(datasets)) if len(datasets) == 1 else None

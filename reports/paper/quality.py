@@ -144,7 +144,7 @@ class QualityTable:
             "measure": key or name,
             "published": number.value if number else "",
             "published on": self._layout.dataset if number else "",
-            "published note": number.remark if number else "",
+            "published note": number.footnote if number else "",
             "method": line.method,
             "learned from": self._measured.learned_from(line.method),
             "dataset": self._measured.dataset,
@@ -198,7 +198,7 @@ class QualityTable:
         number = self._printed_number(line, measure)
         if number is None:
             return TableCell("not printed")
-        return TableCell(number.value or "illegible", note=number.remark)
+        return TableCell(number.value or "illegible", note=number.footnote)
 
     def _columns(self) -> tuple[TableColumn, ...]:
         labels = ["noise"] if self._is_noisy else []
@@ -235,12 +235,12 @@ class QualityTable:
         start = f"Table {layout.number} (quality). {layout.what}, as printed for {title}"
         if summary is None:
             return f"{start}; nothing was measured."
-        place = summary.dataset
-        if place.partition(":")[0] != layout.dataset:
-            place += f", which takes the place of {title}"
+        dataset = summary.dataset
+        if dataset.partition(":")[0] != layout.dataset:
+            dataset += f", which takes the place of {title}"
         sources = sorted(set(filter(None, summary.learned_from.values())))
         return (
-            f"{start}, and as measured on {place} (protocol {summary.protocol}, track "
+            f"{start}, and as measured on {dataset} (protocol {summary.protocol}, track "
             f"{summary.track}). Measured methods were trained or tuned on: "
             f"{'; '.join(sources) or 'nothing'}."
         )

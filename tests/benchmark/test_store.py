@@ -90,7 +90,7 @@ def test_a_score_is_not_lost_where_its_metric_is_not_available(tmp_path: Path) -
 def test_asking_again_moves_the_labels_but_not_the_results(tmp_path: Path) -> None:
     with Store(tmp_path, create=True) as store:
         store.put(store.start_run({}), CELL, GOOD, RULERS)
-        store.ask(store.start_run({}), [dataclasses.replace(CELL, dataset="d:n=4")])
+        store.note_request(store.start_run({}), [dataclasses.replace(CELL, dataset="d:n=4")])
         [row] = store.rows("cells")
         assert (row["dataset"], row["run"], row["asked"], row["status"]) == ("d:n=4", 1, 2, "ok")
 

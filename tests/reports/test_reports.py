@@ -338,7 +338,7 @@ def test_only_the_newest_version_and_the_newest_data_are_tabulated(store: Store)
     assert not [r for r in summary.rows if r.method == "better" and str(r.level) == "2"], (
         "version 1 is not mixed in"
     )
-    store.ask(
+    store.note_request(
         store.start_run({}),
         [cell("better", sample, sigma) for sample in SAMPLES for sigma in (0.0, 2.0)],
     )

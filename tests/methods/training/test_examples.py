@@ -480,7 +480,7 @@ def test_every_picture_must_be_as_large_as_a_crop(tmp_path, small):
         save(tmp_path / name, texture(seed, size))
     for make in (
         lambda: SimulatedExamples(tmp_path, crop=48, seed=0),
-        lambda: SimulatedExamples(tmp_path, crop=20, seed=0).at(48),
+        lambda: SimulatedExamples(tmp_path, crop=20, seed=0).with_crop(48),
     ):
         with pytest.raises(DataError, match=rf"{small}: is 30 px .* smaller than a crop of 48"):
             make()
@@ -588,7 +588,7 @@ def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path
     known = {*examples.sources, *examples.held_out().sources}
     for number in range(30):
         save(copies / f"new{number}.png", texture(100 + number))
-    later = examples.at(24)
+    later = examples.with_crop(24)
     assert later.example(0).sharp.shape == (24, 24, 3)
     assert (later.sources, later.held_out().sources) == (
         examples.sources,
@@ -597,16 +597,16 @@ def test_the_division_of_a_folder_stays_when_pictures_are_added(folder, tmp_path
     assert known == {*later.sources, *later.held_out().sources}
     assert later.card() == examples.card() | {"crop": 24}
     with pytest.raises(DataError, match="smaller than a crop of 900"):
-        examples.at(900)
+        examples.with_crop(900)
 
 
 def test_another_crop_is_as_if_asked_for_at_once(folder, dpd_root):
     pairs = [
         (
-            SimulatedExamples(folder, crop=20, seed=3, noise=(0.0, 5.0)).at(24),
+            SimulatedExamples(folder, crop=20, seed=3, noise=(0.0, 5.0)).with_crop(24),
             SimulatedExamples(folder, crop=24, seed=3, noise=(0.0, 5.0)),
         ),
-        (DpdCrops(dpd_root, crop=20, seed=3).at(16), DpdCrops(dpd_root, crop=16, seed=3)),
+        (DpdCrops(dpd_root, crop=20, seed=3).with_crop(16), DpdCrops(dpd_root, crop=16, seed=3)),
     ]
     for one, other in pairs:
         assert same(one.example(7), other.example(7)) and one.card() == other.card()

@@ -47,7 +47,7 @@ class ToyExamples(Examples):
     def card(self) -> dict[str, str | int | float | bool]:
         return {"pictures": 8, "seed": self.seed, "crop": self.crop}
 
-    def at(self, crop: int) -> ToyExamples:
+    def with_crop(self, crop: int) -> ToyExamples:
         return ToyExamples(crop, self.seed, self.bad)
 
     def held_out(self) -> ToyExamples:
