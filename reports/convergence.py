@@ -21,7 +21,7 @@ _PICTURE_KEY = ["dataset", "noise", "sample"]
 
 
 def convergence_frame(rows: Iterable[StepRow]) -> pd.DataFrame:
-    """Return the rows of `benchmark.convergence.run` as a frame."""
+    """Return the rows of `benchmark.convergence.follow_methods` as a frame."""
     import pandas as pd
 
     steps = pd.DataFrame(list(rows))

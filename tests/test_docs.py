@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,16 @@ DOCS = ROOT / "docs"
 PAGES = sorted(
     [ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("tutorials/*.md")]
 )
+SOURCES = [
+    *ROOT.glob("*.md"),
+    *DOCS.rglob("*.md"),
+    *(
+        path
+        for folder in ("benchmark", "methods", "datasets", "reports", "tests", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+    ),
+]
+"""What may name parts of the suite."""
 BLOCKS = re.findall(
     r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.S
 )
@@ -116,6 +127,24 @@ def test_every_command_has_the_options_that_are_written(page: Path) -> None:
     for command in documents.read_commands(page):
         name, *words = documents.split_command(command)
         group.commands[name].make_context(name, words)  # type: ignore[attr-defined]
+
+
+def _resolves(name: str) -> bool:
+    """Return whether a dotted name is a module, or something in one."""
+    try:
+        return pkgutil.resolve_name(name) is not None
+    except (ImportError, AttributeError):
+        return False
+
+
+def test_names_of_the_suite_in_comments_and_documents_exist() -> None:
+    """Every dotted name in backticks that begins with `benchmark` can be imported."""
+    names: dict[str, Path] = {}
+    for path in SOURCES:
+        for name in re.findall(r"`(benchmark(?:\.\w+)+)", path.read_text(encoding="utf-8")):
+            names.setdefault(name, path.relative_to(ROOT))
+    assert len(names) > 40
+    assert {name: path for name, path in names.items() if not _resolves(name)} == {}
 
 
 def test_the_glossary_has_every_word_once() -> None:

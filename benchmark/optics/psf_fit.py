@@ -278,9 +278,9 @@ def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -
     """Search sigma and exponent, from the best of a grid at first and from the last solution
     afterwards.
 
-    The exact kernel of a wide PSF takes 20 ms, so wide ones are searched for with `_sketch`. Only
-    the two numbers found come from it, never the kernel: on six apertures of sigma 3 to 6 px the l2
-    error was that of the exact search to 1e-5.
+    The exact kernel of a wide PSF takes 20 ms, so wide ones are searched for with
+    `_sketch_generalised_gaussian`. Only the two numbers found come from it, never the kernel: on
+    six apertures of sigma 3 to 6 px the l2 error was that of the exact search to 1e-5.
     """
     total = float(target.sum())
     if start is None:

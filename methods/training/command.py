@@ -194,7 +194,7 @@ def prepare_training_data(
         refuse_duplicates(pictures.list_pictures(folder), evaluated)
         examples = SimulatedExamples(folder, crop=crop, seed=seed, noise=noise, views=views)
         count = len(examples.sources)
-    return TrainingData(examples.at, count, held_out_examples(examples, HELD_OUT_EXAMPLES))
+    return TrainingData(examples.with_crop, count, held_out_examples(examples, HELD_OUT_EXAMPLES))
 
 
 def run_training(job: Job, resume: bool, force: bool) -> list[str]:

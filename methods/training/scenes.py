@@ -164,7 +164,7 @@ def invent_scene(size: int, max_radius: float, random: np.random.Generator) -> S
     `STEP`.
 
     One in twenty is in focus throughout, one in ten has one radius throughout. The others are
-    cut-outs of scenes of the kind `benchmark.optics.scenes.invented_radius` draws: slanted shapes
+    cut-outs of scenes of the kind `benchmark.optics.scenes.invent_radius` draws: slanted shapes
     before a smooth background, the last of them in the plane of focus. Two in three of those keep
     its ranges of radii, the others have a background at any depths and a smaller largest radius.
     """

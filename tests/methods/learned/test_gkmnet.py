@@ -1,8 +1,8 @@
 """GKMNet, the plain network and the method, against its paper, a description of its release, and
 second computations.
 
-Whole networks are compared in `test_official.py` (the released one) and `test_gkmnet_fast.py` (the
-fast form).
+Whole networks are compared in `test_gkmnet_weights.py` (the released one) and
+`test_gkmnet_fast.py` (the fast form).
 """
 
 from __future__ import annotations
