@@ -115,6 +115,7 @@ class Store:
                 version.
         """
         self.folder = folder
+        self._advice = "use another --out" if create else "restore it, or name another run"
         path = folder / FILE_NAME
         if not create and not path.is_file():
             raise UsageError(
@@ -128,7 +129,7 @@ class Store:
             self._open()
         except sqlite3.DatabaseError as error:
             raise UsageError(
-                f"{path}: not a readable run store ({error}); use another --out"
+                f"{path}: not a readable run store ({error}); {self._advice}"
             ) from error
 
     def _open(self) -> None:
@@ -144,8 +145,7 @@ class Store:
             elif version != SCHEMA_VERSION:
                 raise UsageError(
                     f"{self.folder / FILE_NAME}: schema {version}, but this version reads "
-                    f"{SCHEMA_VERSION}; "
-                    "use another --out"
+                    f"{SCHEMA_VERSION}; {self._advice}"
                 )
 
     def _change_schema(self, statements: str) -> None:

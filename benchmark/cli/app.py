@@ -38,7 +38,7 @@ def app_main() -> None:
         console.print_error(str(error))
         sys.exit(2)
     except sqlite3.DatabaseError as error:
-        console.print_error(f"the run store is damaged ({error}); use another --out")
+        console.print_error(f"the run store is damaged ({error}); restore it, or use another")
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk: the reason says enough
         console.print_error(

@@ -111,8 +111,10 @@ def compare_command(
     if every and methods:
         raise UsageError(f"--all compares every method; leave out {', '.join(methods)}, or --all")
     if not runs and dataset is None:
+        hint = f" ({', '.join(methods)}: no run lies there)" if methods else ""
         raise UsageError(
-            "name the folder of a run, or --dataset, whose run is looked for where `run` writes it"
+            "name the folder of a run, or --dataset, whose run is looked for where `run` writes "
+            f"it{hint}"
         )
     question = comparison.Question(
         methods=None if every else methods,

@@ -158,12 +158,16 @@ def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[N
     """
     from benchmark.noise import Noise
 
-    try:
-        return [Noise(float(level), clip, round8, seed) for level in split_comma_lists([text])]
-    except ValueError as error:
-        raise UsageError(
-            f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55 ({error})"
-        ) from error
+    levels = []
+    for level in split_comma_lists([text]):
+        try:
+            levels.append(Noise(float(level), clip, round8, seed))
+        except ValueError as error:
+            raise UsageError(
+                f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55, not "
+                f"{level}"
+            ) from error
+    return levels
 
 
 def make_settings(
