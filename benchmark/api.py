@@ -53,35 +53,35 @@ class Unavailable(BenchmarkError):
     """
 
 
-def as_picture(array: object, what: str = "picture") -> Picture:
+def as_picture(array: object, name: str = "picture") -> Picture:
     """Return `array` as a read-only H x W x 3 float32 picture.
 
     Raises:
         ValueError: if it has another shape, another type, or a value that is not finite.
     """
     return _require_array(
-        array, what, np.dtype(np.float32), "H x W x 3 float32", lambda s: len(s) == 3 and s[2] == 3
+        array, name, np.dtype(np.float32), "H x W x 3 float32", lambda s: len(s) == 3 and s[2] == 3
     )
 
 
-def as_map(array: object, what: str = "blur map") -> Map:
+def as_map(array: object, name: str = "blur map") -> Map:
     """Return `array` as a read-only H x W float32 map; raises ValueError as `as_picture` does."""
-    return _require_array(array, what, np.dtype(np.float32), "H x W float32", lambda s: len(s) == 2)
+    return _require_array(array, name, np.dtype(np.float32), "H x W float32", lambda s: len(s) == 2)
 
 
 def _require_array(
     array: object,
-    what: str,
+    name: str,
     dtype: np.dtype[np.float32],
     layout: str,
     fits: Callable[[tuple[int, ...]], bool],
 ) -> NDArray[np.float32]:
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"{what}: expected a numpy array ({layout}), got {type(array).__name__}")
+        raise ValueError(f"{name}: expected a numpy array ({layout}), got {type(array).__name__}")
     if array.dtype != dtype or not fits(array.shape) or 0 in array.shape:
-        raise ValueError(f"{what}: expected {layout}, got shape {array.shape} {array.dtype}")
+        raise ValueError(f"{name}: expected {layout}, got shape {array.shape} {array.dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{what}: holds NaN or infinite values")
+        raise ValueError(f"{name}: holds NaN or infinite values")
     view = array.view()
     view.flags.writeable = False
     return view

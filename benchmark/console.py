@@ -52,29 +52,29 @@ def print_note(message: str) -> None:
     err.print(escape(message), highlight=False)
 
 
-def track_progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def track_progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Yield `items`, showing how many of `total` are done and how long the rest will take."""
     if total == 0:
         return
     if sys.stderr.isatty():
-        yield from _show_progress_bar(items, total, what)
+        yield from _show_progress_bar(items, total, label)
     else:
-        yield from _print_progress_lines(items, total, what)
+        yield from _print_progress_lines(items, total, label)
 
 
-def _show_progress_bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _show_progress_bar(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=err) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(label, total=total)
         for item in items:
             yield item
             progress.advance(task)
 
 
-def _print_progress_lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def _print_progress_lines(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     start = time.monotonic()
     last_line = start
     for number, item in enumerate(items, start=1):
@@ -83,7 +83,7 @@ def _print_progress_lines(items: Iterable[T], total: int, what: str) -> Iterator
         if number == total or now - last_line > _PLAIN_LINE_EVERY:
             last_line = now
             left = (now - start) / number * (total - number)
-            print_note(f"{what}: {number}/{total}, {now - start:.0f} s, about {left:.0f} s left")
+            print_note(f"{label}: {number}/{total}, {now - start:.0f} s, about {left:.0f} s left")
 
 
 def count_reasons(reasons: Iterable[tuple[str, str, str]]) -> list[str]:

@@ -58,18 +58,18 @@ def follow_methods(
 
 
 def _make_step_rows(cell: Cell, trace: StepTrace | str | Failure) -> list[StepRow]:
-    where: StepRow = {
+    cell_columns: StepRow = {
         "dataset": cell.dataset,
         "sample": cell.sample,
         "noise": cell.noise.sigma,
         "method": cell.method,
     }
     if isinstance(trace, Failure):
-        return [{**where, "status": "failed", "reason": trace.reason}]
+        return [{**cell_columns, "status": "failed", "reason": trace.reason}]
     if isinstance(trace, str):
-        return [{**where, "status": "skipped", "reason": trace}]
+        return [{**cell_columns, "status": "skipped", "reason": trace}]
     return [
-        {**where, "status": "ok", "step": step, "psnr": psnr, "residual": residual, **facts}
+        {**cell_columns, "status": "ok", "step": step, "psnr": psnr, "residual": residual, **facts}
         for step, (psnr, residual, facts) in enumerate(trace)
     ]
 

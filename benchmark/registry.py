@@ -543,8 +543,8 @@ def _find_old_import(path: Path) -> str | None:
     for module in _list_imports(tree):
         parts = module.split(".")
         if parts[0] in _OLD_PACKAGES and module != "datasets":
-            place = Path(__file__).parent.joinpath(*parts)
-            if place.is_dir() or place.with_suffix(".py").is_file():
+            location = Path(__file__).parent.joinpath(*parts)
+            if location.is_dir() or location.with_suffix(".py").is_file():
                 return module
     return None
 

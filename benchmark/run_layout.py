@@ -22,11 +22,11 @@ def file_name(text: str) -> str:
     A text that had to be changed gets a short hash of the original, so different texts never share
     a name, and the result is never empty, hidden, or able to leave its folder.
     """
-    plain = re.sub(r"[^\w.=-]+", "-", text)[:_LONGEST].strip(".-")
-    if text and plain == text:
-        return plain
+    safe_name = re.sub(r"[^\w.=-]+", "-", text)[:_LONGEST].strip(".-")
+    if text and safe_name == text:
+        return safe_name
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-    return f"{plain}-{digest}" if plain else digest
+    return f"{safe_name}-{digest}" if safe_name else digest
 
 
 def output_file(cell: Cell) -> str:

@@ -100,7 +100,7 @@ def run_methods(request: RunRequest) -> FinishedRun:
         session.put_cards(methods, dataset)
         missing_tasks = session.select_missing(tasks, tracks)
         failures = session.do_tasks(
-            missing_tasks, jobs=request.jobs, timeout=request.timeout, what="restoring"
+            missing_tasks, jobs=request.jobs, timeout=request.timeout, label="restoring"
         )
         failures = max(failures, session.report_cells([task.cell for task in tasks]))
         return FinishedRun(session.store.folder, dataset.id.label, failures)

@@ -132,7 +132,7 @@ class Session:
             )
 
     def do_tasks(
-        self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, what: str
+        self, tasks: Sequence[Task], *, jobs: int, timeout: float | None, label: str
     ) -> int:
         """Do the tasks with a progress display; return how many did not end well."""
         jobs = runner.count_workers(jobs, len(tasks))
@@ -145,7 +145,7 @@ class Session:
             jobs=jobs,
             timeout=timeout,
         )
-        outcomes = console.track_progress(stream, len(tasks), what)
+        outcomes = console.track_progress(stream, len(tasks), label)
         return sum(_report_failure(task, outcome) for task, outcome in outcomes)
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
@@ -204,6 +204,6 @@ def _report_failure(task: Task, outcome: Outcome) -> bool:
     """
     if outcome.status not in ("failed", "timeout"):
         return False
-    where = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
-    console.print_note(f"{outcome.status}: {where}: {outcome.reason}")
+    cell_name = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
+    console.print_note(f"{outcome.status}: {cell_name}: {outcome.reason}")
     return True

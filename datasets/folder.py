@@ -73,7 +73,7 @@ def _pair_subfolders(
     """
     if find_folder(folder, "input") is None:
         return {}
-    folders = {role: place for role in _ROLES if (place := find_folder(folder, role))}
+    folders = {role: path for role in _ROLES if (path := find_folder(folder, role))}
     if ("left" in folders) != ("right" in folders):
         raise missing_dataset_error(card, folder, "only one of left/ and right/")
-    return {role: pair_files(images, list_files(place), how) for role, place in folders.items()}
+    return {role: pair_files(images, list_files(path), how) for role, path in folders.items()}

@@ -142,8 +142,9 @@ class Pixel4(FileDataset):
         width and height.
         """
         check_same_size(entry.files["right"], sizes["right"], entry.files["left"], sizes["left"])
-        for whole, inner in zip(sizes["left"], sizes["target"], strict=True):
-            if 2 * whole != 3 * inner or (whole - inner) % 2 or whole - inner < 2 * _MARGIN:
+        for full_size, target_size in zip(sizes["left"], sizes["target"], strict=True):
+            border = full_size - target_size
+            if 2 * full_size != 3 * target_size or border % 2 or border < 2 * _MARGIN:
                 target = sizes["target"]
                 view = sizes["left"]
                 raise DataError(

@@ -79,10 +79,12 @@ def fit_gain(moving: FloatArray, fixed: FloatArray) -> float:
     Raises:
         ValueError: if one of the pictures is black.
     """
-    here = ndimage.gaussian_filter(moving, _LIGHT)
-    there = ndimage.gaussian_filter(fixed, _LIGHT)
-    lit = here > 0.1 * here.mean()
-    gain = float(np.median(there[lit] / here[lit])) if lit.any() else 0.0
+    smooth_moving = ndimage.gaussian_filter(moving, _LIGHT)
+    smooth_fixed = ndimage.gaussian_filter(fixed, _LIGHT)
+    bright_mask = smooth_moving > 0.1 * smooth_moving.mean()
+    gain = 0.0
+    if bright_mask.any():
+        gain = float(np.median(smooth_fixed[bright_mask] / smooth_moving[bright_mask]))
     if not gain > 0:
         raise ValueError("cannot compare the brightness of black pictures")
     return gain
@@ -94,8 +96,8 @@ def resample_plane(plane: FloatArray, shift: Shift, margin: int) -> NDArray[np.f
 
     The interpolator is a spline of order 5, which passes nearly the whole band.
     """
-    whole = ndimage.shift(plane, (shift.dy, shift.dx), output=np.float32, order=5, mode="nearest")
-    return np.ascontiguousarray(whole[margin:-margin, margin:-margin])
+    shifted = ndimage.shift(plane, (shift.dy, shift.dx), output=np.float32, order=5, mode="nearest")
+    return np.ascontiguousarray(shifted[margin:-margin, margin:-margin])
 
 
 def _median_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[FloatArray, float, int]:
@@ -106,9 +108,9 @@ def _median_displacement(moving: FloatArray, fixed: FloatArray) -> tuple[FloatAr
     if not len(tiles):
         raise ValueError("cannot register pictures without texture")
     correlation = tiles[:, 2]
-    better = tiles[correlation >= np.median(correlation), :2]
-    middle = np.median(better, axis=0)
-    return middle, float(np.median(np.abs(better - middle))), len(better)
+    best_tiles = tiles[correlation >= np.median(correlation), :2]
+    middle = np.median(best_tiles, axis=0)
+    return middle, float(np.median(np.abs(best_tiles - middle))), len(best_tiles)
 
 
 def _band_pass(plane: FloatArray) -> FloatArray:

@@ -184,10 +184,10 @@ def _version_entries(
 ) -> dict[str, SampleFiles]:
     images = [path for path in list_files(folder) if not _is_named_sharp(path)]
     candidates = (find_folder(base, name) for name in (f"GT/{version}", "GT", "map", "maps"))
-    places = [place for place in candidates if place is not None]
-    sharp = [list_files(place) for place in places]
+    map_folders = [path for path in candidates if path is not None]
+    sharp = [list_files(path) for path in map_folders]
     sharp.append([path for path in list_files(base) if _is_named_sharp(path)])
-    maps = [list_files(place, [".mat"]) for place in (*places, base)]
+    maps = [list_files(path, [".mat"]) for path in (*map_folders, base)]
     columns = {"image": images}
     if any(sharp):
         columns["target"] = _pair_first_files(images, sharp)

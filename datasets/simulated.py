@@ -184,8 +184,8 @@ def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, Path]:
         if picture is not None:
             pictures[path] = picture
     if not pictures:
-        why = "holds no sharp picture" if folder.is_dir() else "no such folder"
-        raise DataError(f"simulated: {folder}: {why}. Give source=DIR with\n{card.layout}")
+        problem = "holds no sharp picture" if folder.is_dir() else "no such folder"
+        raise DataError(f"simulated: {folder}: {problem}. Give source=DIR with\n{card.layout}")
     return dict(zip(sample_ids(list(pictures)), pictures.values(), strict=True))
 
 
@@ -265,8 +265,8 @@ def _photograph_scene(
         return render_depth_of_field(sharp, radius, psf=recipe.psf), None
     left = render_depth_of_field(sharp, radius, psf=recipe.psf, half="left")
     right = render_depth_of_field(sharp, radius, psf=recipe.psf, half="right")
-    both = (light.to_linear(left) + light.to_linear(right)) / 2
-    return light.to_srgb(both.astype(np.float32)), (left, right)
+    mean_light = (light.to_linear(left) + light.to_linear(right)) / 2
+    return light.to_srgb(mean_light.astype(np.float32)), (left, right)
 
 
 def _round_to_bits(picture: Picture, bits: int) -> Picture:

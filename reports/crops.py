@@ -144,6 +144,6 @@ def _mixed_sharpness_corner(picture: Picture, side: int) -> tuple[int, int] | No
 def _block_contrast(band: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     """Return the mean magnitude of each whole block of `block` x `block` pixels."""
     rows, columns = (extent // block for extent in band.shape)
-    whole = np.abs(band)[: rows * block, : columns * block]
-    means: NDArray[np.float32] = whole.reshape(rows, block, columns, block).mean(axis=(1, 3))
+    full_blocks = np.abs(band)[: rows * block, : columns * block]
+    means: NDArray[np.float32] = full_blocks.reshape(rows, block, columns, block).mean(axis=(1, 3))
     return means

@@ -145,8 +145,8 @@ def _aperture_findings(rows: pd.DataFrame, group: str) -> list[str]:
     ]
 
 
-def _crossing_phrase(sigma: float | None, what: str) -> str:
-    return f"never {what}" if sigma is None else f"{what} from sigma {sigma:.1f} px on"
+def _crossing_phrase(sigma: float | None, condition: str) -> str:
+    return f"never {condition}" if sigma is None else f"{condition} from sigma {sigma:.1f} px on"
 
 
 def _measured_findings(rows: pd.DataFrame, group: str) -> list[str]:

@@ -36,7 +36,7 @@ def deblur_command(
     from benchmark.cli import own_pictures
 
     results = own_pictures.deblur_pictures(images, method, out, device.value)
-    for source, target in console.track_progress(results, total=len(images), what="restoring"):
+    for source, target in console.track_progress(results, total=len(images), label="restoring"):
         console.print_line(f"{source} -> {target}")
 
 

@@ -122,7 +122,7 @@ def score_command(
     with Session(settings, protocols, facts, create=False) as session:
         tasks = session.select_unscored()
         session.begin()
-        failures = session.do_tasks(tasks, jobs=jobs, timeout=None, what="scoring")
+        failures = session.do_tasks(tasks, jobs=jobs, timeout=None, label="scoring")
         failures += session.lost_outputs
         _print_tables(run, list(protocols))
     raise typer.Exit(1 if failures else 0)

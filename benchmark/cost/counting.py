@@ -288,18 +288,20 @@ def count_thop_style(module: nn.Module, x: Tensor, output: Tensor) -> int:
 _THOP_UPSAMPLING = {"bilinear": 11, "bicubic": 259}
 
 
-def _compare_mac_counts(theirs: Mapping[str, int], ours: Mapping[str, int]) -> CounterCheck:
+def _compare_mac_counts(
+    other_counts: Mapping[str, int], own_counts: Mapping[str, int]
+) -> CounterCheck:
     differences = []
-    for name in {**theirs, **ours}:
-        their_count = theirs.get(name, 0)
-        our_count = ours.get(name, 0)
+    for name in {**other_counts, **own_counts}:
+        their_count = other_counts.get(name, 0)
+        our_count = own_counts.get(name, 0)
         if their_count != our_count:
             differences.append(f"{name}: {their_count} MACs against {our_count}")
     difference = ", ".join(differences)
-    total = sum(ours.values())
+    total = sum(own_counts.values())
     if not total:
         return CounterCheck(None, difference or "nothing to count")
-    return CounterCheck(sum(theirs.values()) / total, difference)
+    return CounterCheck(sum(other_counts.values()) / total, difference)
 
 
 def _check_with_fvcore(network: Network, form: str) -> CounterCheck:

@@ -12,14 +12,14 @@ def as_pair(
     output: NDArray[np.floating],
     target: NDArray[np.floating],
     at_least: int = 1,
-    what: str = "the metric",
+    metric: str = "the metric",
 ) -> tuple[Float64Array, Float64Array]:
     """Return output and target in float64.
 
     Args:
         output, target: H x W x 3 on the [0, 1] scale, not necessarily clamped.
-        at_least: smallest height and width that `what` can work on.
-        what: name of the metric, for the message.
+        at_least: smallest height and width that `metric` can work on.
+        metric: name of the metric, for the message.
 
     Raises:
         ValueError: not H x W x 3, not floating point (a picture on the 0-255 scale would pass
@@ -31,7 +31,7 @@ def as_pair(
         raise ValueError(f"output is {_format_size(output)}, but target is {_format_size(target)}")
     if min(output.shape[:2]) < at_least:
         raise ValueError(
-            f"{what} needs at least {at_least}x{at_least} pixels, "
+            f"{metric} needs at least {at_least}x{at_least} pixels, "
             f"the picture is {_format_size(output)}"
         )
     return output.astype(np.float64), target.astype(np.float64)

@@ -101,12 +101,16 @@ class Lpips(Metric):
         """
         import torch
 
-        ours, theirs = as_pair(output, target, at_least=SMALLEST_SIDE, what="LPIPS")
+        output_pixels, target_pixels = as_pair(
+            output, target, at_least=SMALLEST_SIDE, metric="LPIPS"
+        )
         network = _try_build_network(_trunk_setting())
         if isinstance(network, str):
             raise Unavailable(network)
         with torch.inference_mode():
-            return float(network(self._network_input(ours), self._network_input(theirs)))
+            return float(
+                network(self._network_input(output_pixels), self._network_input(target_pixels))
+            )
 
     def _network_input(self, picture: NDArray[np.float64]) -> Tensor:
         import torch
@@ -176,21 +180,21 @@ def _torchvision_trunk() -> Path:
         # A torchvision built for another torch raises RuntimeError.
         raise Unavailable(f"LPIPS: torchvision does not import ({_brief(error)})") from error
     url = AlexNet_Weights.IMAGENET1K_V1.url
-    place = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    if not place.is_file():
-        _download_trunk(url, place)
-    return place
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    if not path.is_file():
+        _download_trunk(url, path)
+    return path
 
 
-def _download_trunk(url: str, place: Path) -> None:
+def _download_trunk(url: str, path: Path) -> None:
     import torch
 
     # torchvision ends the names of its files with the digest's first digits
-    digest = place.stem.rpartition("-")[2]
+    digest = path.stem.rpartition("-")[2]
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with _limit_socket_wait(DOWNLOAD_PATIENCE):
-            torch.hub.download_url_to_file(url, str(place), hash_prefix=digest, progress=False)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
         raise Unavailable(
             f"LPIPS: no AlexNet trunk, and {url} cannot be fetched ({_brief(error)}); {_ADVICE}"
@@ -200,29 +204,30 @@ def _download_trunk(url: str, place: Path) -> None:
 @contextmanager
 def _limit_socket_wait(seconds: float) -> Iterator[None]:
     """Limit how long a socket waits: torch.hub sets no limit of its own and takes none."""
-    before = socket.getdefaulttimeout()
+    previous_timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
         yield
     finally:
-        socket.setdefaulttimeout(before)
+        socket.setdefaulttimeout(previous_timeout)
 
 
 def _build_network(path: Path) -> nn.Module:
     import torch
 
     network = _build_without_trunk()
-    places = {
-        f"features.{name.partition('.')[2]}": place
-        for name, place in network.net.named_parameters()
+    parameters = {
+        f"features.{name.partition('.')[2]}": parameter
+        for name, parameter in network.net.named_parameters()
     }
     trunk = _read_trunk(path)
-    _check_trunk(trunk, {key: tuple(place.shape) for key, place in places.items()}, path)
+    shapes = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
+    _check_trunk(trunk, shapes, path)
     with torch.no_grad():
-        for key, place in places.items():
-            place.copy_(trunk[key])
-    ready: nn.Module = network.eval()
-    return ready
+        for key, parameter in parameters.items():
+            parameter.copy_(trunk[key])
+    frozen_network: nn.Module = network.eval()
+    return frozen_network
 
 
 def _build_without_trunk() -> Any:

@@ -23,5 +23,5 @@ class Mae(Metric):
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
         """Return the mean absolute error; raises ValueError as `as_pair` does."""
-        ours, theirs = as_pair(output, target)
-        return float(np.mean(np.abs(ours - theirs)))
+        output_pixels, target_pixels = as_pair(output, target)
+        return float(np.mean(np.abs(output_pixels - target_pixels)))

@@ -66,13 +66,13 @@ class Protocol:
     slices: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for what, names in (
+        for kind, names in (
             ("tracks", [track.depth for track in self.tracks]),
             ("measures", [measure.key for measure in self.measures]),
         ):
             if not names or len(set(names)) < len(names):
                 raise ValueError(
-                    f"protocol {self.id!r}: {what} must be there and differ, got {names}"
+                    f"protocol {self.id!r}: {kind} must be there and differ, got {names}"
                 )
 
     def score(
@@ -101,13 +101,13 @@ class Protocol:
                 f"output {output.shape} and target {target.shape} are not in one scoring geometry"
             )
         part = slice(*self.slices.get(dataset, (None, None)))
-        ours = output[part, part]
-        theirs = target[part, part]
+        output_part = output[part, part]
+        target_part = target[part, part]
         pairs: dict[tuple[bool, bool], ScoringPair] = {}
         for clamp, round8 in {(measure.clamp, measure.round8) for measure in self.measures}:
             pairs[clamp, round8] = (
-                _prepare_picture(ours, clamp, round8),
-                _prepare_picture(theirs, False, round8),
+                _prepare_picture(output_part, clamp, round8),
+                _prepare_picture(target_part, False, round8),
             )
         return [
             _score_measure(m, pairs[m.clamp, m.round8], metrics(m.metric)) for m in self.measures

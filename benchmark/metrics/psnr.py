@@ -35,8 +35,8 @@ class Psnr(Metric):
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
         """Return the PSNR in dB; raises ValueError as `as_pair` does."""
-        ours, theirs = as_pair(output, target)
-        mse = float(np.mean((ours - theirs) ** 2))
+        output_pixels, target_pixels = as_pair(output, target)
+        mse = float(np.mean((output_pixels - target_pixels) ** 2))
         if mse == 0:
             return PSNR_CAP
         return min(PSNR_CAP, -10 * math.log10(mse))

@@ -61,8 +61,16 @@ class Ssim(Metric):
         # Half a second, which a listing of metrics need not pay.
         from skimage.metrics import structural_similarity
 
-        ours, theirs = as_pair(output, target, at_least=self._settings["win_size"], what=self._name)
+        output_pixels, target_pixels = as_pair(
+            output, target, at_least=self._settings["win_size"], metric=self._name
+        )
         similarity: Any = structural_similarity  # untyped
         return float(
-            similarity(im1=ours, im2=theirs, data_range=1.0, channel_axis=-1, **self._settings)
+            similarity(
+                im1=output_pixels,
+                im2=target_pixels,
+                data_range=1.0,
+                channel_axis=-1,
+                **self._settings,
+            )
         )

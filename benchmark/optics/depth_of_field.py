@@ -223,12 +223,12 @@ def _iterate_layers(
     there, and its PSF.
     """
     steps = range(len(depths))
-    place = np.interp(scene.radius, depths, steps).astype(np.float32)
-    hidden_place = np.interp(scene.hidden_radius, depths, steps).astype(np.float32)
-    hidden_place[~scene.hidden] = -np.inf
+    position = np.interp(scene.radius, depths, steps).astype(np.float32)
+    hidden_position = np.interp(scene.hidden_radius, depths, steps).astype(np.float32)
+    hidden_position[~scene.hidden] = -np.inf
     for step, psf in zip(steps, kernels, strict=True):
-        front_share = _depth_layer_share(place, step)
-        hidden_share = _depth_layer_share(hidden_place, step)
+        front_share = _depth_layer_share(position, step)
+        hidden_share = _depth_layer_share(hidden_position, step)
         coverage = front_share + hidden_share
         if coverage.any():
             box = _coverage_box(coverage, len(psf) // 2)
@@ -237,9 +237,9 @@ def _iterate_layers(
             yield box, np.dstack([front_light + hidden_light, coverage[box]]), psf
 
 
-def _depth_layer_share(place: Plane, step: int) -> Plane:
+def _depth_layer_share(position: Plane, step: int) -> Plane:
     """Return each pixel's share in a layer; the shares of a pixel in its two layers add up to 1."""
-    share: Plane = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(step)))
+    share: Plane = np.maximum(np.float32(0), 1 - np.abs(position - np.float32(step)))
     return share
 
 

@@ -155,9 +155,9 @@ def mixing_coefficients(blur_map: Map, bank: Bank) -> NDArray[np.float32]:
     check_blur_map(blur_map)
     ladder = np.asarray(bank.variances)
     variance = np.square(np.asarray(blur_map, dtype=np.float64))
-    place = np.interp(variance, ladder, np.arange(len(ladder), dtype=np.float64))
-    lower = np.floor(place)
-    upper_share = (place - lower).astype(np.float32)
+    position = np.interp(variance, ladder, np.arange(len(ladder), dtype=np.float64))
+    lower = np.floor(position)
+    upper_share = (position - lower).astype(np.float32)
     beta = np.zeros((len(ladder), *variance.shape), np.float32)
     for k, plane in enumerate(beta):
         np.copyto(plane, 1 - upper_share, where=lower == k)
@@ -252,19 +252,19 @@ def fit_coefficients(
         ridge = 0.0 if nonnegative else RIDGE
     table = _fit_coefficient_ladder(bank, family, nonnegative, ridge)
     steps = len(table) - 1
-    place = np.clip(
+    position = np.clip(
         np.asarray(blur_map, np.float32)
         * np.float32(steps / max(_coefficient_ladder_sigmas(bank)[-1], 1e-9)),
         0,
         steps,
     )
-    lower = np.minimum(place.astype(np.intp), max(0, steps - 1))
-    share = place - lower
-    beta = np.empty((len(bank.taps), *place.shape), np.float32)
+    lower = np.minimum(position.astype(np.intp), max(0, steps - 1))
+    share = position - lower
+    beta = np.empty((len(bank.taps), *position.shape), np.float32)
     for plane, column in zip(beta, table.T, strict=True):
-        here = column[lower]
-        above = np.append(column[1:], column[-1:])[lower]
-        np.copyto(plane, here + share * (above - here))
+        lower_column = column[lower]
+        upper_column = np.append(column[1:], column[-1:])[lower]
+        np.copyto(plane, lower_column + share * (upper_column - lower_column))
     return beta
 
 

@@ -161,13 +161,13 @@ def _disk_heap_integral(
     x: Float64Array, y: Float64Array, radii: Float64Array, weight: Float64Array
 ) -> Float64Array:
     """Return `_disk_integral` of unit disks of many radii, weighted and summed."""
-    sides, place = np.unique(np.abs(np.concatenate([x, y])), return_inverse=True)
+    sides, index = np.unique(np.abs(np.concatenate([x, y])), return_inverse=True)
     quarter = sum(
         w / r**2 * _disk_integral(sides, sides, r)
         for r, w in zip(radii, weight, strict=True)
         if r > 0
     )
-    mass = quarter[np.ix_(place[len(x) :], place[: len(x)])]
+    mass = quarter[np.ix_(index[len(x) :], index[: len(x)])]
     integral: Float64Array = np.sign(x) * np.sign(y)[:, None] * mass
     return integral
 

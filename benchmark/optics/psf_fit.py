@@ -257,8 +257,8 @@ def _solve_size(
         ladder = [start.parameters[0] * factor for factor in (0.8, 1.0, 1.25)]
     ladder_errors = [error(sigma) for sigma in ladder]
     candidates = list(zip(ladder_errors, ladder, strict=True))
-    for place in _local_minima(ladder_errors):
-        bounds = ladder[max(place - 1, 0)], ladder[min(place + 1, len(ladder) - 1)]
+    for index in _local_minima(ladder_errors):
+        bounds = ladder[max(index - 1, 0)], ladder[min(index + 1, len(ladder) - 1)]
         best = optimize.minimize_scalar(
             error, bounds=bounds, method="bounded", options={"xatol": 1e-5}
         )

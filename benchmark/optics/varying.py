@@ -101,12 +101,12 @@ class VaryingBlur:
         """
         gkm.check_blur_map(blur_map)
         kernels, variances = kernel_ladder(family, float(blur_map.max()))
-        place = np.interp(
+        position = np.interp(
             np.square(blur_map, dtype=np.float64),
             variances,
             np.arange(len(variances), dtype=np.float64),
         )
-        self._place = place.astype(np.float32)
+        self._position = position.astype(np.float32)
         self._kernels = kernels
         self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
         boxes = tile_boxes((blur_map.shape[0], blur_map.shape[1]), _TILE)
@@ -119,9 +119,9 @@ class VaryingBlur:
         result = np.empty_like(x)
 
         def work(job: _TileJob) -> None:
-            near = crop_with_halo(x, job.tile, job.halo)
-            place = crop_with_halo(self._place, job.tile, job.halo)
-            result[job.tile] = self._gather_tile(near, place, job)
+            neighbourhood = crop_with_halo(x, job.tile, job.halo)
+            position = crop_with_halo(self._position, job.tile, job.halo)
+            result[job.tile] = self._gather_tile(neighbourhood, position, job)
 
         for_each_in_threads(work, self._gather)
         return result
@@ -132,9 +132,9 @@ class VaryingBlur:
         result = np.empty_like(z)
 
         def work(job: _TileJob) -> None:
-            near = crop_with_halo(z, job.tile, job.halo)
-            place = crop_with_halo(self._place, job.tile, job.halo)
-            result[job.tile] = self._scatter_tile(near, place, job)
+            neighbourhood = crop_with_halo(z, job.tile, job.halo)
+            position = crop_with_halo(self._position, job.tile, job.halo)
+            result[job.tile] = self._scatter_tile(neighbourhood, position, job)
 
         for_each_in_threads(work, self._scatter)
         return result
@@ -144,19 +144,19 @@ class VaryingBlur:
         kernel's reach of it.
         """
         if spread:  # farther rungs may reach in; look as far as the ladder's largest kernel does
-            most = len(self._kernels[-1]) // 2
+            largest_halo = len(self._kernels[-1]) // 2
         else:
-            most = max(self._halo(rung) for rung in _mixing_rungs(self._place[tile]))
-        place = crop_with_halo(self._place, tile, most)
-        rungs = _mixing_rungs(place if spread else self._place[tile])
-        boxes: list[tuple[int, Box]] = []  # rungs, and where they lie in `place`
+            largest_halo = max(self._halo(rung) for rung in _mixing_rungs(self._position[tile]))
+        position = crop_with_halo(self._position, tile, largest_halo)
+        rungs = _mixing_rungs(position if spread else self._position[tile])
+        boxes: list[tuple[int, Box]] = []  # rungs, and where they lie in `position`
         for rung in rungs:
-            margin = most - self._halo(rung) if spread else most
-            box = nonzero_box(_rung_weight(place[inner_box(place, margin)], rung))
+            margin = largest_halo - self._halo(rung) if spread else largest_halo
+            box = nonzero_box(_rung_weight(position[inner_box(position, margin)], rung))
             if box is not None:
                 boxes.append((rung, _move_box(box, margin)))
         halo = max(self._halo(rung) for rung, _ in boxes)
-        parts = [_RungPart(rung, _move_box(box, halo - most)) for rung, box in boxes]
+        parts = [_RungPart(rung, _move_box(box, halo - largest_halo)) for rung, box in boxes]
         shape = (_fast_length(tile[0], halo), _fast_length(tile[1], halo))
         pixels = shape[0] * shape[1]
         direct = [part for part in parts if self._is_direct(part, pixels)]
@@ -178,14 +178,14 @@ class VaryingBlur:
         cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW
         return bool(cost * (area + _PER_CALL) < _TRANSFORM * pixels)
 
-    def _gather_tile(self, x: Picture, place: Map, job: _TileJob) -> Picture:
+    def _gather_tile(self, x: Picture, position: Map, job: _TileJob) -> Picture:
         """Return a tile of B x, from x and the rungs' places around it."""
         total = np.zeros((x.shape[0] - 2 * job.halo, x.shape[1] - 2 * job.halo, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
             neighbourhood = x[grow_box(_move_box(part.box, -margin), margin)]
             blurred = self._filter(neighbourhood, part.rung, BORDER)
-            weight = _rung_weight(place[part.box], part.rung)
+            weight = _rung_weight(position[part.box], part.rung)
             total[_move_box(part.box, -job.halo)] += (
                 blurred[inner_box(blurred, margin)] * weight[..., None]
             )
@@ -196,29 +196,29 @@ class VaryingBlur:
                 product = spectrum * _disk_response(part.rung, job.shape)
                 columns = fft.ifft(product, axis=-2, overwrite_x=True)
                 rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
-                rows *= _rung_weight(place[part.box], part.rung)
+                rows *= _rung_weight(position[part.box], part.rung)
                 total[_move_box(part.box, -job.halo)] += rows.transpose(1, 2, 0)
         return total
 
-    def _scatter_tile(self, z: Picture, place: Map, job: _TileJob) -> Picture:
+    def _scatter_tile(self, z: Picture, position: Map, job: _TileJob) -> Picture:
         """Return a tile of B^T z, from z and the rungs' places around it."""
         shape = z.shape[0] - 2 * job.halo, z.shape[1] - 2 * job.halo
         total = np.zeros((*shape, 3), np.float32)
         for part in job.direct:
             margin = self._halo(part.rung)
-            product = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
+            product = z[part.box] * _rung_weight(position[part.box], part.rung)[..., None]
             padded = cv2.copyMakeBorder(
                 product, margin, margin, margin, margin, cv2.BORDER_CONSTANT
             )
             blurred = self._filter(padded, part.rung, cv2.BORDER_CONSTANT)  # type: ignore[arg-type]
-            here, there = _overlap_boxes(
+            source_box, tile_box = _overlap_boxes(
                 _move_box(part.box, -margin - job.halo), blurred.shape, shape
             )
-            total[there] += blurred[here]
+            total[tile_box] += blurred[source_box]
         if job.by_transform:
             spectrum = np.zeros((3, job.shape[0], job.shape[1] // 2 + 1), np.complex64)
             for part in job.by_transform:
-                product = z[part.box] * _rung_weight(place[part.box], part.rung)[..., None]
+                product = z[part.box] * _rung_weight(position[part.box], part.rung)[..., None]
                 rows = np.zeros((3, product.shape[0], job.shape[1]), np.float32)
                 rows[..., part.box[1]] = product.transpose(2, 0, 1)
                 columns = np.zeros_like(spectrum)
@@ -283,13 +283,13 @@ def _fast_length(span: slice, halo: int) -> int:
     return int(fft.next_fast_len(span.stop - span.start + 2 * halo, real=True))
 
 
-def _mixing_rungs(place: Map) -> list[int]:
+def _mixing_rungs(position: Map) -> list[int]:
     """Return the rungs that some pixel mixes, ascending."""
-    return [int(rung) for rung in np.union1d(np.floor(place), np.ceil(place))]
+    return [int(rung) for rung in np.union1d(np.floor(position), np.ceil(position))]
 
 
-def _rung_weight(place: Map, rung: int) -> Float32Array:
-    weight: Float32Array = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
+def _rung_weight(position: Map, rung: int) -> Float32Array:
+    weight: Float32Array = np.maximum(np.float32(0), 1 - np.abs(position - np.float32(rung)))
     return weight
 
 
@@ -298,19 +298,19 @@ def _move_box(box: Box, by: int) -> Box:
     return slice(rows.start + by, rows.stop + by), slice(columns.start + by, columns.stop + by)
 
 
-def _overlap_boxes(place: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
+def _overlap_boxes(box: Box, shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[Box, Box]:
     """Return which part of an array, placed in a tile's coordinates, lies inside the tile, and
     where it lies there.
     """
-    rows_here, rows_there = _overlap_spans(place[0].start, shape[0], tile[0])
-    columns_here, columns_there = _overlap_spans(place[1].start, shape[1], tile[1])
-    return (rows_here, columns_here), (rows_there, columns_there)
+    source_rows, tile_rows = _overlap_spans(box[0].start, shape[0], tile[0])
+    source_columns, tile_columns = _overlap_spans(box[1].start, shape[1], tile[1])
+    return (source_rows, source_columns), (tile_rows, tile_columns)
 
 
-def _overlap_spans(place: int, length: int, size: int) -> tuple[slice, slice]:
+def _overlap_spans(offset: int, length: int, size: int) -> tuple[slice, slice]:
     """Return `_overlap_boxes` along one axis, for an array of that length that begins at
-    `place`.
+    `offset`.
     """
-    start = max(0, place)
-    stop = max(start, min(size, place + length))
-    return slice(start - place, stop - place), slice(start, stop)
+    start = max(0, offset)
+    stop = max(start, min(size, offset + length))
+    return slice(start - offset, stop - offset), slice(start, stop)

@@ -234,8 +234,8 @@ def _registered_protocol(name: str, rows: pd.DataFrame) -> ProtocolCard:
     measures = list(dict.fromkeys(rows["measure"]))
     if card is not None and set(measures) <= set(card.measures):
         return card
-    plain = {
+    measure_cards = {
         key: MeasureCard(metric=key.partition("_")[0], quantity=key, title=key) for key in measures
     }
     tracks = tuple(dict.fromkeys(rows["track"]))
-    return ProtocolCard(title=name, tracks=tracks, measures=plain)
+    return ProtocolCard(title=name, tracks=tracks, measures=measure_cards)

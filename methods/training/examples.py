@@ -127,13 +127,13 @@ def picture_of_example(index: int, count: int, seed: int) -> int:
     """Return which of `count` pictures example `index` is of: each once in a round, in another
     order every round.
     """
-    round_, place = divmod(index, count)
-    return int(_picture_order(seed, round_, count)[place])
+    epoch, position = divmod(index, count)
+    return int(_picture_order(seed, epoch, count)[position])
 
 
 @lru_cache(maxsize=4)
-def _picture_order(seed: int, round_: int, count: int) -> NDArray[np.int64]:
-    return keyed_generator(seed, -1 - round_).permutation(count)
+def _picture_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return keyed_generator(seed, -1 - epoch).permutation(count)
 
 
 # Simulated defocus

@@ -116,15 +116,15 @@ class Job:
         }
         structure = {f"network's {key}": value for key, value in self.method.structure.items()}
         data = {f"data's {key}": value for key, value in self.examples().card().items()}
-        own: dict[str, Scalar] = {
+        job_facts: dict[str, Scalar] = {
             "method": self.method.id,
             "seed": self.seed,
             "precision": self.hardware.precision,
             "devices": self.hardware.devices,  # each normalises its own part of a batch
         }
         if self.initial is not None:
-            own["start"] = self.initial.digest
-        return {**structure, **recipe, **data, **own}
+            job_facts["start"] = self.initial.digest
+        return {**structure, **recipe, **data, **job_facts}
 
     def examples(self) -> Examples:
         """Return the training examples at the size of crops that the training ends with."""

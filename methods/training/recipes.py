@@ -154,11 +154,11 @@ class Recipe:
 
     def phase(self, progress: Fraction) -> Phase:
         """Return the phase at a progress in [0, 1]; each begins where the one before it ends."""
-        whole = sum(phase.share for phase in self.phases)
+        share_sum = sum(phase.share for phase in self.phases)
         end = 0
         for phase in self.phases:
             end += phase.share
-            if progress * whole < end:
+            if progress * share_sum < end:
                 return phase
         return self.phases[-1]
 

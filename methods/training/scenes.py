@@ -268,9 +268,9 @@ def _wavy_background(window: _Window, random: np.random.Generator) -> Plane:
     # assumes.
     size = window.size
     nodes = size // 8 + 1
-    place = (np.arange(nodes) + 0.5) / nodes * size / window.whole
+    position = (np.arange(nodes) + 0.5) / nodes * size / window.whole
     left, top = window.corner
-    coarse = (_sum_of_waves(waves, left + place, top + place) - lowest) / extent
+    coarse = (_sum_of_waves(waves, left + position, top + position) - lowest) / extent
     fine = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     return cast(Plane, fine)
 
@@ -279,9 +279,9 @@ def _slanted_plane(window: _Window, random: np.random.Generator) -> Plane:
     nearest = random.uniform(-1, -0.3)
     x_slope, y_slope = random.uniform(-0.4, 0.4, 2)
     left, top = window.corner
-    place = np.arange(window.size) / window.whole
-    across = (left + place) * x_slope
-    down = (top + place) * y_slope
+    position = np.arange(window.size) / window.whole
+    across = (left + position) * x_slope
+    down = (top + position) * y_slope
     return cast(Plane, (nearest + across + down[:, None]).astype(np.float32))
 
 
@@ -325,14 +325,14 @@ def expose_scene(
         aperture: shape of the PSF.
         half: the left or right dual-pixel view.
     """
-    levels, place = _divide_into_layers(scene.radius)
-    light = np.ones((*place.shape, 4), np.float32)
+    levels, position = _divide_into_layers(scene.radius)
+    light = np.ones((*position.shape, 4), np.float32)
     light[..., :3] = linear
     largest_reach = max(aperture.reach(levels[0]), aperture.reach(levels[-1]))
     continuation = _continue_surfaces(scene, 2 * largest_reach)
     total = np.zeros_like(light)
     for number, level in enumerate(levels):
-        box, layer = _cut_layer(light, place, continuation, number, aperture.reach(level))
+        box, layer = _cut_layer(light, position, continuation, number, aperture.reach(level))
         # In darkness beyond the border: light and coverage are missing there alike.
         blurred = cv2.filter2D(
             layer, cv2.CV_32F, aperture.kernel(level, half), borderType=cv2.BORDER_CONSTANT
@@ -345,11 +345,11 @@ def expose_scene(
 def _put_behind(total, layer):  # type: ignore[no-untyped-def]
     """Add light and coverage, H x W x 4, of a layer as far as those before it leave room."""
     one = np.float32(1)
-    nothing = np.float32(0)
+    zero = np.float32(0)
     least = np.float32(1e-6)
     for row in range(total.shape[0]):
         for column in range(total.shape[1]):
-            room = max(nothing, one - total[row, column, 3])
+            room = max(zero, one - total[row, column, 3])
             share = min(one, room / max(layer[row, column, 3], least))
             for part in range(4):
                 total[row, column, part] += layer[row, column, part] * share
@@ -366,8 +366,8 @@ def _divide_into_layers(radius: Plane) -> tuple[list[float], Plane]:
     steps -= lowest
     levels = _thin_out(np.flatnonzero(np.bincount(steps.ravel())) + lowest)
     every_step = np.arange(lowest, levels[-1] + 1)
-    place_of_step = np.interp(every_step, levels, np.arange(len(levels))).astype(np.float32)
-    return (levels / _PER_PIXEL).tolist(), place_of_step[steps]
+    position_of_step = np.interp(every_step, levels, np.arange(len(levels))).astype(np.float32)
+    return (levels / _PER_PIXEL).tolist(), position_of_step[steps]
 
 
 def _thin_out(radii: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -403,34 +403,34 @@ def _continue_surfaces(scene: Scene, reach: int) -> _Continuation:
     pixels = [np.zeros(0, np.intp)]
     sources = [np.zeros(0, np.intp)]
     for number in np.flatnonzero(np.bincount(scene.surface.ravel())):
-        own = scene.surface == number
-        farther = ~own & (radius > radius[own].min() + _JUMP)
+        surface_mask = scene.surface == number
+        farther = ~surface_mask & (radius > radius[surface_mask].min() + _JUMP)
         if not farther.any():
             continue
         distance, label = cv2.distanceTransformWithLabels(
             (~farther).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
-        near = np.flatnonzero(own & (distance <= reach))
+        edge_pixels = np.flatnonzero(surface_mask & (distance <= reach))
         pixel_of_label = np.zeros(int(label.max()) + 1, np.intp)
         pixel_of_label[label[farther]] = np.flatnonzero(farther)
-        nearest = pixel_of_label[label.ravel()[near]]
-        behind = radius.ravel()[nearest] > radius.ravel()[near] + _JUMP
-        pixels.append(near[behind])
-        sources.append(nearest[behind])
+        nearest = pixel_of_label[label.ravel()[edge_pixels]]
+        is_behind = radius.ravel()[nearest] > radius.ravel()[edge_pixels] + _JUMP
+        pixels.append(edge_pixels[is_behind])
+        sources.append(nearest[is_behind])
     return _Continuation(np.concatenate(pixels), np.concatenate(sources))
 
 
 def _cut_layer(
-    light: Plane, place: Plane, continuation: _Continuation, number: int, reach: int
+    light: Plane, position: Plane, continuation: _Continuation, number: int, reach: int
 ) -> tuple[PixelBox, Plane]:
     """Return the box that a layer's PSF can reach, and the layer's light and coverage (H x W x 4)
     there.
     """
-    share = _layer_share(place, number)
-    hidden_share = _layer_share(place.ravel()[continuation.sources], number)
-    own = np.flatnonzero(hidden_share)
-    pixels = continuation.pixels[own]
-    sources = continuation.sources[own]
+    share = _layer_share(position, number)
+    hidden_share = _layer_share(position.ravel()[continuation.sources], number)
+    members = np.flatnonzero(hidden_share)
+    pixels = continuation.pixels[members]
+    sources = continuation.sources[members]
     coverage = share > 0
     coverage.ravel()[pixels] = True
     x, y, width, height = cv2.boundingRect(coverage.view(np.uint8))
@@ -438,8 +438,8 @@ def _cut_layer(
     left = max(0, x - reach)
     box = (slice(top, y + height + reach), slice(left, x + width + reach))
     layer = _multiply_light(light[box], share[box])
-    row, column = np.divmod(pixels, place.shape[1])
-    layer[row - top, column - left] += light.reshape(-1, 4)[sources] * hidden_share[own, None]
+    row, column = np.divmod(pixels, position.shape[1])
+    layer[row - top, column - left] += light.reshape(-1, 4)[sources] * hidden_share[members, None]
     return box, layer
 
 
@@ -454,6 +454,6 @@ def _multiply_light(light, share):  # type: ignore[no-untyped-def]
     return product
 
 
-def _layer_share(place: Plane, number: int) -> Plane:
+def _layer_share(position: Plane, number: int) -> Plane:
     """Return each pixel's share in a layer; the shares of a pixel in its two layers add up to 1."""
-    return cast(Plane, np.maximum(np.float32(0), 1 - np.abs(place - np.float32(number))))
+    return cast(Plane, np.maximum(np.float32(0), 1 - np.abs(position - np.float32(number))))

@@ -134,8 +134,8 @@ def estimate_posterior_map(image: Picture, *, psf: SampledPsf = "disk") -> Map:
         image: H x W x 3 of any size.
         psf: family of the PSF that is assumed.
     """
-    whole = spectra.pad_to_cells(image)
-    posterior = infer_posterior(whole, cosine_transform(whole), psf)
+    padded_image = spectra.pad_to_cells(image)
+    posterior = infer_posterior(padded_image, cosine_transform(padded_image), psf)
     return _mean_sigma(posterior, image)
 
 
@@ -149,11 +149,11 @@ def restore_under_posterior(
         psf: family of the PSF that is assumed.
         iterations: of the refinement, >= 0.
     """
-    whole = spectra.pad_to_cells(image)
-    spectrum = cosine_transform(whole)
-    posterior = infer_posterior(whole, spectrum, psf)
-    start = _average_wiener_filters(whole, spectrum, posterior, psf)
-    fine = _refine(whole, start, _mean_sigma(posterior, whole), psf, iterations)
+    padded_image = spectra.pad_to_cells(image)
+    spectrum = cosine_transform(padded_image)
+    posterior = infer_posterior(padded_image, spectrum, psf)
+    start = _average_wiener_filters(padded_image, spectrum, posterior, psf)
+    fine = _refine(padded_image, start, _mean_sigma(posterior, padded_image), psf, iterations)
     return fine[: image.shape[0], : image.shape[1]]
 
 
@@ -176,13 +176,13 @@ def restore_under_map(
         raise ValueError(
             f"blur map {blur_map.shape} must have the size of the picture {image.shape[:2]}"
         )
-    whole = spectra.pad_to_cells(image)
-    spectrum = cosine_transform(whole)
+    padded_image = spectra.pad_to_cells(image)
+    spectrum = cosine_transform(padded_image)
     whole_map = spectra.pad_to_cells(np.repeat(blur_map[..., None], 3, axis=2))[..., 0]
     certain = _rung_shares(spectra.average_cells(whole_map))
-    posterior = infer_posterior(whole, spectrum, psf)._replace(sigma=certain)
-    start = _average_wiener_filters(whole, spectrum, posterior, psf)
-    fine = _refine(whole, start, whole_map, psf, iterations)
+    posterior = infer_posterior(padded_image, spectrum, psf)._replace(sigma=certain)
+    start = _average_wiener_filters(padded_image, spectrum, posterior, psf)
+    fine = _refine(padded_image, start, whole_map, psf, iterations)
     return fine[: image.shape[0], : image.shape[1]]
 
 
@@ -203,8 +203,8 @@ def _mean_sigma(posterior: Posterior, image: Picture) -> Map:
 
 def _rung_shares(sigma: Float32Array) -> Float32Array:
     """Return probabilities that are shared by the two rungs next to each sigma."""
-    place = np.interp(sigma, SIGMAS, np.arange(len(SIGMAS)))
-    distance = np.abs(place[..., None] - np.arange(len(SIGMAS)))
+    position = np.interp(sigma, SIGMAS, np.arange(len(SIGMAS)))
+    distance = np.abs(position[..., None] - np.arange(len(SIGMAS)))
     shares: Float32Array = np.maximum(0, 1 - distance).astype(np.float32)
     return shares
 
@@ -380,5 +380,5 @@ def _interpolate_cells(cells: Float32Array, image: Picture) -> Float32Array:
     padding.
     """
     size = (cells.shape[1] * spectra.CELL, cells.shape[0] * spectra.CELL)
-    whole = cv2.resize(np.ascontiguousarray(cells), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(whole, np.float32)[: image.shape[0], : image.shape[1]]
+    resized = cv2.resize(np.ascontiguousarray(cells), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)[: image.shape[0], : image.shape[1]]

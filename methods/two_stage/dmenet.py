@@ -50,9 +50,9 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
         return sigma_of_defocus(self.apply(observation.image)[..., 0])
 
     def describe(self, card: MethodCard) -> MethodCard:
-        own = self.card
+        own_card = self.card
         return dataclasses.replace(
-            card, trained_on=own.trained_on, budget=own.budget, notes=own.notes
+            card, trained_on=own_card.trained_on, budget=own_card.budget, notes=own_card.notes
         )
 
     def build(self) -> nn.Module:

@@ -148,13 +148,13 @@ def deconvolve_hyper_laplacian(
     if eight_bit:
         image = np.rint(np.clip(image, 0, 1) * np.float32(255)) / np.float32(255)
     if bins == "feathered":
-        sigmas, place = _feathered_bins(blur_map)
+        sigmas, position = _feathered_bins(blur_map)
     else:
-        sigmas, place = _hard_bins(blur_map)
+        sigmas, position = _hard_bins(blur_map)
     total = np.zeros_like(image)
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
         for rung, sigma in enumerate(sigmas):
-            share: Map = np.maximum(np.float32(0), 1 - np.abs(place - np.float32(rung)))
+            share: Map = np.maximum(np.float32(0), 1 - np.abs(position - np.float32(rung)))
             margin = _hyper_laplacian_margin(sigma)
             psf_kernel = layer_kernel(psf, sigma)
             solve = partial(_solve_box, image, psf=psf_kernel, margin=margin, solver=solver)
@@ -175,15 +175,15 @@ def _hard_bins(blur_map: Map) -> tuple[list[float], Map]:
     inner = np.quantile(values, np.arange(1, QUANTILES + 1) / (QUANTILES + 1), method="hazen")
     edges = np.concatenate([values[:1], inner])
     bin_of_value = np.searchsorted(edges, values, side="right") - 1
-    full_bins, place_of_value = np.unique(bin_of_value, return_inverse=True)
-    place = place_of_value[value_of_pixel].reshape(blur_map.shape)
-    return edges[full_bins].tolist(), place.astype(np.float32)
+    full_bins, position_of_value = np.unique(bin_of_value, return_inverse=True)
+    position = position_of_value[value_of_pixel].reshape(blur_map.shape)
+    return edges[full_bins].tolist(), position.astype(np.float32)
 
 
 def _feathered_bins(blur_map: Map) -> tuple[list[float], Map]:
     """Return the rungs from 0 to the largest sigma, and every pixel's place between them."""
-    place = blur_map / np.float32(STEP)
-    return [STEP * rung for rung in range(math.ceil(place.max()) + 1)], place
+    position = blur_map / np.float32(STEP)
+    return [STEP * rung for rung in range(math.ceil(position.max()) + 1)], position
 
 
 # Boxes
@@ -200,8 +200,8 @@ def _cover_mask(mask: Mask, margin: int) -> Iterator[Box]:
     margins.
     """
     if mask.any():
-        whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
-        yield from _split_box(mask, _hull(mask, whole), margin)
+        full_box = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+        yield from _split_box(mask, _hull(mask, full_box), margin)
 
 
 def _split_box(mask: Mask, box: Box, margin: int) -> Iterator[Box]:
@@ -430,10 +430,10 @@ def _look_up_root(v: Planes, table: Planes) -> Planes:
     Beyond the table the root keeps the distance from v that it has at the end: there the prior
     pulls next to nothing.
     """
-    place = np.minimum(v, np.float32(TABLE_REACH)) * np.float32(1 / TABLE_STEP)
-    index = np.minimum(place.astype(np.int32), len(table) - 2)
+    position = np.minimum(v, np.float32(TABLE_REACH)) * np.float32(1 / TABLE_STEP)
+    index = np.minimum(position.astype(np.int32), len(table) - 2)
     low = table[index]
-    root = low + (table[index + 1] - low) * (place - index.astype(np.float32))
+    root = low + (table[index + 1] - low) * (position - index.astype(np.float32))
     return np.asarray(root + np.maximum(v - np.float32(TABLE_REACH), 0), dtype=np.float32)
 
 

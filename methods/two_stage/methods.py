@@ -159,11 +159,11 @@ def with_options_of(base: type[Pipeline]) -> Callable[[Constructor], Constructor
     def add_options(constructor: Constructor) -> Constructor:
         base_parameters = list(inspect.signature(base.__init__).parameters.values())
         parameters = inspect.signature(constructor).parameters.values()
-        own = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
+        own_parameters = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
         types = typing.get_type_hints(base.__init__, include_extras=True)
         function: Any = constructor
         function.__annotations__ = types | function.__annotations__
-        function.__signature__ = inspect.Signature([*base_parameters, *own])
+        function.__signature__ = inspect.Signature([*base_parameters, *own_parameters])
         return constructor
 
     return add_options

@@ -67,10 +67,10 @@ def deconvolve_wiener(
         mismatch: m >= 0 of the module's formula.
     """
     nsr = noise_to_signal(image)
-    place = blur_map / np.float32(STEP)
+    position = blur_map / np.float32(STEP)
     total = np.zeros_like(image)
-    for rung in range(math.floor(place.min()), math.ceil(place.max()) + 1):
-        weight = np.maximum(0, 1 - np.abs(place - np.float32(rung)))
+    for rung in range(math.floor(position.min()), math.ceil(position.max()) + 1):
+        weight = np.maximum(0, 1 - np.abs(position - np.float32(rung)))
         if not weight.any():
             continue
         sigma = rung * STEP

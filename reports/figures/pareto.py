@@ -50,9 +50,9 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
 
     folder = find_cost_folder(data.results.paths, data.options.cost)
     if folder is None or not (folder / measurement.RECORD_FILE).is_file():
-        where = f" in {folder}" if folder else ""
+        location = f" in {folder}" if folder else ""
         raise Unavailable(
-            f"no cost pass{where}; measure one with `cost` and name its folder by --cost"
+            f"no cost pass{location}; measure one with `cost` and name its folder by --cost"
         )
     record, trials = measurement.read_cost_pass(folder)
     measure = next(iter(data.measures))
@@ -213,8 +213,8 @@ def _machine_note(record: CostRecord, trials: Sequence[Trial]) -> list[str]:
         return []
     subject = record.subjects[0]
     gpus = sorted({each.gpu for each in record.subjects if each.gpu})
-    where = ", ".join([subject.processor, *gpus])
+    processors = ", ".join([subject.processor, *gpus])
     return [
-        f"Seconds: median of the rounds, measured on {where}; threads: {subject.threads}; suite "
+        f"Seconds: median of the rounds, measured on {processors}; threads: {subject.threads}; suite "
         f"{subject.suite}."
     ]

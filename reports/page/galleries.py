@@ -139,8 +139,8 @@ def read_page_content(results: Results, dataset: str | None = None) -> PageConte
     summaries = results.summaries(dataset=dataset)
     if not summaries:
         available = ", ".join(sorted(rows["dataset"].unique()))
-        what = dataset or "any data set"
-        raise UsageError(f"no scores of {what} to show; the runs hold {available}")
+        dataset_name = dataset or "any data set"
+        raise UsageError(f"no scores of {dataset_name} to show; the runs hold {available}")
     if dataset is not None:
         rows = rows[rows["dataset"] == dataset]
     groups = rows.groupby(_GALLERY_KEYS, sort=False)

@@ -203,12 +203,12 @@ def _read_costs(
         # What was counted to compare it with printed figures is for the size that these are for.
         counts = {**record.references, **counts}
     lines = list(list_lines(layout.number, counts, whatever_weights=True))
-    own = _narrow_record(record, counts, {line.method for line in lines})
-    table = cost_tables.build_cost_tables(own, trials)[0]
+    own_record = _narrow_record(record, counts, {line.method for line in lines})
+    table = cost_tables.build_cost_tables(own_record, trials)[0]
     forms = _forms_by_method(table)
     cost_lines: list[_CostLine] = []
     for line in lines:
-        cost_lines += _lines_of_forms(line, forms.get(line.method or "", []), own)
+        cost_lines += _lines_of_forms(line, forms.get(line.method or "", []), own_record)
     suite = name_suite(record.provenance["suite"], record.provenance.get("git"))
     return cost_lines, record.size, (f"Counted by {suite}.", *table.notes)
 

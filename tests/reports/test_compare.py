@@ -305,7 +305,7 @@ def test_runs_are_read_as_one_and_never_mix_contents(tmp_path: Path) -> None:
     second = fill(made(tmp_path / "2"), {"b": BASE})
     assert "by 0.45 dB [0.25, 0.65] on 8 pictures" in ask([first, second], "a", "b").verdict
     second.put(1, cell("b", "p07", data="repainted"), scored(20.0), RULERS)
-    second.ask(second.start_run({}), [cell("b", "p07", data="repainted")])
+    second.note_request(second.start_run({}), [cell("b", "p07", data="repainted")])
     assert "on 7 pictures" in ask([first, second], "a", "b").verdict
 
 

@@ -175,13 +175,13 @@ class GaussianConvolution(nn.Module):
         else:
             planes = self._filter_by_convolutions(x)
         responses = planes.view(len(x), COLOURS * count, *x.shape[-2:])
-        places = [
+        indices = [
             colour * count + kernel
             for colour, kernel in zip(self._order.colours, self._order.kernels, strict=True)
         ]
-        if places == list(range(len(places))):
+        if indices == list(range(len(indices))):
             return responses
-        return responses[:, places]
+        return responses[:, indices]
 
     def _filter_by_convolutions(self, x: Tensor) -> Tensor:
         """Return every colour filtered by every kernel, 3N x K x H x W."""
@@ -275,8 +275,8 @@ def extend_picture(x: Tensor, halo: int, border: Border) -> Tensor:
         return F.pad(x, [halo] * 4)
     # By index, as torch's own reflection refuses pictures smaller than the halo.
     for axis in (-2, -1):
-        places = extend_indices(x.shape[axis], halo, border)
-        x = x.index_select(axis, places.to(x.device))
+        indices = extend_indices(x.shape[axis], halo, border)
+        x = x.index_select(axis, indices.to(x.device))
     return x
 
 

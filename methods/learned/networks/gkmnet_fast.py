@@ -558,11 +558,11 @@ class FastGkmNet:
     ) -> Tensor:
         """Return rows of a step's result from the gates in those rows."""
         form = self._plain.form
-        own = self._plain.mix_index(index)
+        own_mixture = self._plain.mix_index(index)
         if form.head == "sram":
-            return torch.sigmoid(self._mixes[own](gates))
-        mixture = self._gcms_of_y[own](gates, y, first, end)
-        mixture.add_(self._gcms_of_x[own](gates, x, first, end))
+            return torch.sigmoid(self._mixes[own_mixture](gates))
+        mixture = self._gcms_of_y[own_mixture](gates, y, first, end)
+        mixture.add_(self._gcms_of_x[own_mixture](gates, x, first, end))
         if form.variant == "paper":
             mixture.add_(y.strip(first, end).rows)
         return mixture
