@@ -96,25 +96,21 @@ def fit_entries(
             not finite.
     """
     checkpoints.require_entries(state, expected, path)
-    troubles: list[str] = []
+    problems: list[str] = []
     tensors: dict[str, Tensor] = {}
     for name, model in expected.items():
-        trouble = _find_trouble(state[name], model)
-        if trouble is None:
+        problem = _find_problem(state[name], model)
+        if problem is None:
             tensors[name] = state[name].detach().to(model.dtype, copy=True)
         else:
-            troubles.append(f"{name} {trouble}")
-    if troubles:
+            problems.append(f"{name} {problem}")
+    if problems:
         heading = f"{path}: entries that are no weights; get the file again:"
-        raise DataError("\n  ".join([heading, *troubles]))
+        raise DataError("\n  ".join([heading, *problems]))
     return tensors
 
 
-fitted = fit_entries
-"""The name that importers outside the suite know."""
-
-
-def _find_trouble(value: Tensor, model: Tensor) -> str | None:
+def _find_problem(value: Tensor, model: Tensor) -> str | None:
     """Return why a tensor cannot stand where the network has `model`, or None if it can."""
     import torch
 

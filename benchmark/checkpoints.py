@@ -90,8 +90,8 @@ class EntryDifferences:
             *(f"missing: {name}" for name in self.missing),
             *(f"not expected: {name}" for name in self.extra),
             *(
-                f"wrong shape: {name} is {got}, expected {want}"
-                for name, (want, got) in self.misshaped.items()
+                f"wrong shape: {name} is {shape}, expected {expected_shape}"
+                for name, (expected_shape, shape) in self.misshaped.items()
             ),
         ]
 
@@ -304,13 +304,13 @@ def compare_entries(
     state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> EntryDifferences:
     """Return how the entries of `state` differ in name and shape from those expected."""
-    both = [name for name in expected if name in state]
+    common_names = [name for name in expected if name in state]
     return EntryDifferences(
         missing=tuple(name for name in expected if name not in state),
         extra=tuple(name for name in state if name not in expected),
         misshaped={
             name: (tuple(expected[name].shape), tuple(state[name].shape))
-            for name in both
+            for name in common_names
             if expected[name].shape != state[name].shape
         },
     )

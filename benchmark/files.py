@@ -68,8 +68,8 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 
 def is_picture_file(path: Path) -> bool:
     """Return whether a path is a file that is named like a picture and not hidden."""
-    named_like_one = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
-    return named_like_one and path.is_file()
+    has_picture_name = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    return has_picture_name and path.is_file()
 
 
 def hash_file(path: Path) -> str:

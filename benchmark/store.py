@@ -278,11 +278,11 @@ class Store:
 
 def _format_upsert(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
-    news = ", ".join(f"{name} = excluded.{name}" for name in columns)
-    guard = f"excluded.status = 'ok' OR {table}.status != 'ok'"
+    assignments = ", ".join(f"{name} = excluded.{name}" for name in columns)
+    condition = f"excluded.status = 'ok' OR {table}.status != 'ok'"
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO UPDATE "  # noqa: S608
-        f"SET {news} WHERE {guard}"
+        f"SET {assignments} WHERE {condition}"
     )
 
 

@@ -511,11 +511,11 @@ def _published_line(figure: PublishedCost, counts: MethodCounts) -> CostLine:
         "source": figure.source,
     }
     if nearest is not None:
-        computed = conventions[nearest]
-        agrees = abs(computed - value) <= TOLERANCE * value
+        computed_value = conventions[nearest]
+        agrees = abs(computed_value - value) <= TOLERANCE * value
         line["reproduced by"] = nearest if agrees else f"no convention; nearest: {nearest}"
-        line["computed"] = computed
-        line["computed / published"] = computed / value
+        line["computed"] = computed_value
+        line["computed / published"] = computed_value / value
     return line
 
 

@@ -254,8 +254,8 @@ class _MapTables:
         own_rows = block[block["method"] == name]
         failures = own_rows[own_rows["status"] != "ok"]
         if failures.empty:
-            who = f"{name}, noise {level}"
-            entries = {key: _mean_entry(own_rows, key, who, notes) for key in measures}
+            label = f"{name}, noise {level}"
+            entries = {key: _mean_entry(own_rows, key, label, notes) for key in measures}
         elif (own_rows["reason"] == NO_MAP).all():
             entries = dict.fromkeys(measures, Entry(None, NO_MAP))
         else:

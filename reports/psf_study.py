@@ -183,9 +183,9 @@ def aperture_table(rows: pd.DataFrame) -> pd.DataFrame:
     were measured.
     """
     table_rows = rows[(rows["kind"] == "aperture") & rows["sigma"].isin(TABLE_SIGMAS)]
-    wide = table_rows.pivot(index=["group", "model"], columns="sigma", values="l2")
+    error_table = table_rows.pivot(index=["group", "model"], columns="sigma", values="l2")
     order = table_rows[["group", "model"]].drop_duplicates()
-    table = wide.loc[list(order.itertuples(index=False, name=None))].map("{:.3f}".format)
+    table = error_table.loc[list(order.itertuples(index=False, name=None))].map("{:.3f}".format)
     table.columns = [f"sigma {sigma:g}" for sigma in table.columns]
     return table.reset_index().rename(columns={"group": "aperture"})
 

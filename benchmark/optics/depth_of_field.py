@@ -168,36 +168,38 @@ def _uncover_scene(linear: Picture, radius: Plane, reach: int) -> _UncoveredScen
     """Continue the farther surface under the nearer one, ring by ring, up to `reach` pixels from
     every depth edge.
     """
-    under = linear.reshape(-1, 3).copy()
+    hidden_light = linear.reshape(-1, 3).copy()
     depth = radius.ravel().copy()
     inside = np.pad(np.ones((radius.shape[0] - 2, radius.shape[1] - 2), np.bool_), 1)
     ring = inside & (cv2.dilate(radius, _AROUND) > radius + JUMP)
     for _ in range(reach):
-        newly_under = _grow_farther_surface(under, depth, np.flatnonzero(ring), radius.shape[1])
-        mark = np.zeros(radius.size, np.uint8)
-        mark[newly_under] = 1
-        ring = inside & (cv2.dilate(mark.reshape(radius.shape), _AROUND) > 0)
+        grown_pixels = _grow_farther_surface(
+            hidden_light, depth, np.flatnonzero(ring), radius.shape[1]
+        )
+        grown_mask = np.zeros(radius.size, np.uint8)
+        grown_mask[grown_pixels] = 1
+        ring = inside & (cv2.dilate(grown_mask.reshape(radius.shape), _AROUND) > 0)
     hidden_radius = depth.reshape(radius.shape)
     return _UncoveredScene(
-        linear, radius, under.reshape(linear.shape), hidden_radius, hidden_radius > radius
+        linear, radius, hidden_light.reshape(linear.shape), hidden_radius, hidden_radius > radius
     )
 
 
 def _grow_farther_surface(
-    under: Plane, depth: Plane, pixels: NDArray[np.intp], width: int
+    light: Plane, depth: Plane, pixels: NDArray[np.intp], width: int
 ) -> NDArray[np.intp]:
     """Give each of these pixels that has a farther neighbour the mean of its farthest ones; return
     which changed.
     """
     row_steps = np.array([-width, 0, width])
-    around = (row_steps[:, None] + np.array([-1, 0, 1])).reshape(-1, 1)
-    pixels = pixels[depth[pixels + around].max(axis=0) > depth[pixels] + JUMP]
-    there = depth[pixels + around]
-    weight = (there > there.max(axis=0) - JUMP).astype(np.float32)
+    neighbour_offsets = (row_steps[:, None] + np.array([-1, 0, 1])).reshape(-1, 1)
+    pixels = pixels[depth[pixels + neighbour_offsets].max(axis=0) > depth[pixels] + JUMP]
+    neighbour_depth = depth[pixels + neighbour_offsets]
+    weight = (neighbour_depth > neighbour_depth.max(axis=0) - JUMP).astype(np.float32)
     weight /= weight.sum(axis=0)
-    light_there = np.einsum("kn,knc->nc", weight, under[pixels + around])
-    under[pixels] = light_there
-    depth[pixels] = (weight * there).sum(axis=0)
+    mean_light = np.einsum("kn,knc->nc", weight, light[pixels + neighbour_offsets])
+    light[pixels] = mean_light
+    depth[pixels] = (weight * neighbour_depth).sum(axis=0)
     return pixels
 
 

@@ -155,20 +155,20 @@ def align_depth_edges(radius: Plane, picture: Picture) -> Plane:
     below = radius - cv2.erode(radius, _AROUND)
     edge = np.maximum(above, below) > JUMP
     rows, columns = np.nonzero(edge)
-    usable = _surface_pixels(radius)
-    least = np.full(len(rows), np.inf)
+    surface_mask = _surface_pixels(radius)
+    lowest_cost = np.full(len(rows), np.inf)
     result = radius.copy()
     for down, right in np.ndindex(5, 5):
-        there = (
+        neighbours = (
             np.clip(rows + down - 2, 0, len(radius) - 1),
             np.clip(columns + right - 2, 0, len(radius[0]) - 1),
         )
-        colour_difference = np.square(picture[there] - picture[rows, columns]).sum(axis=1)
-        unlike = colour_difference + _DOUBT * edge[there]
-        unlike += _FAR * ((down - 2) ** 2 + (right - 2) ** 2)
-        better = usable[there] & (unlike < least)
-        least[better] = unlike[better]
-        result[rows[better], columns[better]] = radius[there][better]
+        colour_difference = np.square(picture[neighbours] - picture[rows, columns]).sum(axis=1)
+        cost = colour_difference + _DOUBT * edge[neighbours]
+        cost += _FAR * ((down - 2) ** 2 + (right - 2) ** 2)
+        improves = surface_mask[neighbours] & (cost < lowest_cost)
+        lowest_cost[improves] = cost[improves]
+        result[rows[improves], columns[improves]] = radius[neighbours][improves]
     return result
 
 

@@ -46,7 +46,7 @@ class GkmNetMethod(NetworkMethod):
             )
         }
     )  # fmt: skip
-    obtain = (
+    weights_advice = (
         "train them (`python -m benchmark train {id} --data FOLDER`), "
         "import the authors' (`python -m benchmark import gkmnet-official FILE.pth`) or "
     )

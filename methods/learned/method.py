@@ -57,7 +57,7 @@ class AppliedNetwork(ABC):
             of `multiple`); None if every output depends on the whole picture, which is then never
             cut into tiles.
         defaults: the structure that is meant where neither the id nor the checkpoint says another.
-        obtain: ways to get weights for it other than a file that is at hand already; `{id}` stands
+        weights_advice: ways to get weights for it other than a file that is at hand already; `{id}` stands
             for its name.
     """
 
@@ -66,7 +66,9 @@ class AppliedNetwork(ABC):
     multiple: ClassVar[int] = 1
     halo: ClassVar[int | None] = None
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
-    obtain: ClassVar[str] = "train them (`python -m benchmark train {id} --data FOLDER`) or "
+    weights_advice: ClassVar[str] = (
+        "train them (`python -m benchmark train {id} --data FOLDER`) or "
+    )
 
     def __init__(
         self,
@@ -243,7 +245,7 @@ class AppliedNetwork(ABC):
             f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
             f"({checkpoints.VARIABLE})"
         )
-        return self.obtain.format(id=self.id) + own_file
+        return self.weights_advice.format(id=self.id) + own_file
 
 
 def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> MethodCard:

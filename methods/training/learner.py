@@ -182,9 +182,9 @@ def moving_average(decay: float) -> AverageRule:
     So the average follows early weights closely, and forgets them sooner than `decay` alone would.
     """
 
-    def average(olds: Sequence[Tensor], news: Sequence[Tensor], count: Tensor | int) -> None:
+    def average(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
         weight = max(1 - decay, 10 / (10 + float(count)))
-        for old, new in zip(olds, news, strict=True):
+        for old, new in zip(averages, values, strict=True):
             old.lerp_(new, weight)
 
     return average

@@ -30,7 +30,7 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
     # A pixel sees 178 pixels through its convolutions (2 + 4 + 16 + 32 + 64 down, 24 + 12 + 6 + 18
     # up again) and 15 through its place in the coarsest cell: 193.
     halo = 208
-    obtain = ""  # neither its training nor the authors' file is supported
+    weights_advice = ""  # neither its training nor the authors' file is supported
     card = MethodCard(
         title="DMENet",
         family="learned",

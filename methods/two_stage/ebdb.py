@@ -184,17 +184,17 @@ def _find_ridges(across: Float64Array, down: Float64Array, slope: Float64Array, 
     x = across.ravel()[index]
     y = down.ravel()[index]
     slopes = slope.ravel()
-    wide = np.abs(x)
-    tall = np.abs(y)
-    level = wide >= tall
+    x_size = np.abs(x)
+    y_size = np.abs(y)
+    is_horizontal = x_size >= y_size
     side = np.where((x > 0) == (y > 0), 1, -1)
-    straight = np.where(level, 1, width)
-    diagonal = np.where(level, 1 + side * width, width + side)
-    share = np.minimum(wide, tall) / np.maximum(wide, tall)
+    straight_step = np.where(is_horizontal, 1, width)
+    diagonal_step = np.where(is_horizontal, 1 + side * width, width + side)
+    share = np.minimum(x_size, y_size) / np.maximum(x_size, y_size)
     ridge = np.ones(index.size, np.bool_)
-    for way in (1, -1):
-        straight_slope = slopes[index + way * straight]
-        diagonal_slope = slopes[index + way * diagonal]
+    for direction in (1, -1):
+        straight_slope = slopes[index + direction * straight_step]
+        diagonal_slope = slopes[index + direction * diagonal_step]
         ridge &= slopes[index] >= straight_slope * (1 - share) + diagonal_slope * share
     ridges = np.zeros(slope.shape, np.bool_)
     ridges.ravel()[index[ridge]] = True
@@ -268,9 +268,9 @@ def _smooth_connected(edges: Mask, readings: Float64Array, votes: Float64Array) 
     shape = (readings.size, readings.size)
     strength = np.full(first.size, 2 * SMOOTHNESS)
     links = coo_array((strength, (first, second)), shape=shape)
-    system = csgraph.laplacian((links + links.T).tocsr()) + diags_array(1 + votes)
+    matrix = csgraph.laplacian((links + links.T).tocsr()) + diags_array(1 + votes)
     factors = splu(
-        system.tocsc(),
+        matrix.tocsc(),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
@@ -289,8 +289,8 @@ def _neighbour_pairs(edges: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         rows = slice(1 + row, number.shape[0] - 1 + row)
         columns = slice(1 + column, number.shape[1] - 1 + column)
         neighbour = number[rows, columns]
-        both = edges & (neighbour >= 0)
-        pairs.append(np.stack([inner[both], neighbour[both]]))
+        pair_mask = edges & (neighbour >= 0)
+        pairs.append(np.stack([inner[pair_mask], neighbour[pair_mask]]))
     first, second = np.concatenate(pairs, axis=1)
     return first, second
 

@@ -320,12 +320,12 @@ def _filter_bilateral(
         rows, neighbour_rows = _overlapping_slices(guide.shape[0], down)
         for right in range(-reach, reach + 1):
             columns, neighbour_columns = _overlapping_slices(guide.shape[1], right)
-            here = (rows, columns)
+            centres = (rows, columns)
             neighbours = (neighbour_rows, neighbour_columns)
-            difference = np.square(guide[here] - guide[neighbours])
+            difference = np.square(guide[centres] - guide[neighbours])
             weight = np.exp(difference * np.float32(-0.5 / width**2))
-            total[here] += weight * values[neighbours]
-            total_weight[here] += weight
+            total[centres] += weight * values[neighbours]
+            total_weight[centres] += weight
     return total / total_weight
 
 
@@ -333,9 +333,9 @@ def _overlapping_slices(length: int, shift: int) -> tuple[slice, slice]:
     """Return the places of an axis that have a neighbour so far ahead, and those of the
     neighbours.
     """
-    here = slice(max(0, -shift), max(0, length - shift))
+    centres = slice(max(0, -shift), max(0, length - shift))
     neighbours = slice(max(0, shift), max(0, length + shift))
-    return here, neighbours
+    return centres, neighbours
 
 
 def sigma_of_counts(counts: Float32Array, logistic: tuple[float, float, float, float]) -> Map:

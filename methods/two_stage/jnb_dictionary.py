@@ -89,9 +89,9 @@ def learn_atoms(
     atoms = _normalise_rows(start).T.astype(np.float64)
     for _ in range(rounds):
         codes = encode_patches(patches, atoms.astype(np.float32)).astype(np.float64)
-        rest = patches - codes @ atoms.T
+        residual = patches - codes @ atoms.T
         for atom in random.permutation(width):
-            _update_atom(atoms, codes, rest, patches, atom)
+            _update_atom(atoms, codes, residual, patches, atom)
     return np.ascontiguousarray(atoms, np.float32)
 
 
@@ -116,7 +116,7 @@ def encode_patches(patches: Float32Array, atoms: Float32Array) -> Float32Array:
 def _update_atom(
     atoms: Float64Array,
     codes: Float64Array,
-    rest: Float64Array,
+    residual: Float64Array,
     patches: Float32Array,
     atom: int,
 ) -> None:
@@ -125,17 +125,17 @@ def _update_atom(
     """
     users = np.flatnonzero(codes[:, atom])
     if len(users) < 2:
-        worst = int(np.argmax(np.square(rest).sum(axis=1)))
-        rest[users] += np.outer(codes[users, atom], atoms[:, atom])
+        worst = int(np.argmax(np.square(residual).sum(axis=1)))
+        residual[users] += np.outer(codes[users, atom], atoms[:, atom])
         codes[users, atom] = 0
         atoms[:, atom] = _normalise_rows(patches[worst])
-        rest[worst] = 0  # so that the next one takes another patch
+        residual[worst] = 0  # so that the next one takes another patch
         return
-    target = rest[users] + np.outer(codes[users, atom], atoms[:, atom])
+    target = residual[users] + np.outer(codes[users, atom], atoms[:, atom])
     _, vectors = np.linalg.eigh(target.T @ target)
     atoms[:, atom] = vectors[:, -1]
     codes[users, atom] = target @ atoms[:, atom]
-    rest[users] = target - np.outer(codes[users, atom], atoms[:, atom])
+    residual[users] = target - np.outer(codes[users, atom], atoms[:, atom])
 
 
 def _normalise_rows(patches: Float32Array) -> Float32Array:

@@ -241,8 +241,8 @@ def _choose_looks(summary: Summary, methods: Sequence[str]) -> dict[str, style.M
     scored = {
         row.method for row in summary.rows if any(entry.scores for entry in row.entries.values())
     }
-    aside = {row.method for row in summary.rows if row.oracle or row.noise_aware}
-    return style.choose_method_looks(sorted(methods, key=lambda name: name not in scored), aside)
+    unranked = {row.method for row in summary.rows if row.oracle or row.noise_aware}
+    return style.choose_method_looks(sorted(methods, key=lambda name: name not in scored), unranked)
 
 
 def name_drawing_suite() -> str:

@@ -215,6 +215,6 @@ def _machine_note(record: CostRecord, trials: Sequence[Trial]) -> list[str]:
     gpus = sorted({each.gpu for each in record.subjects if each.gpu})
     processors = ", ".join([subject.processor, *gpus])
     return [
-        f"Seconds: median of the rounds, measured on {processors}; threads: {subject.threads}; suite "
-        f"{subject.suite}."
+        f"Seconds: median of the rounds, measured on {processors}; threads: {subject.threads}; "
+        f"suite {subject.suite}."
     ]

@@ -110,15 +110,17 @@ class MethodLook:
         return {**self.of_points(), "linestyle": self.line}
 
 
-def choose_method_looks(methods: Iterable[str], aside: Iterable[str] = ()) -> dict[str, MethodLook]:
+def choose_method_looks(
+    methods: Iterable[str], unranked: Iterable[str] = ()
+) -> dict[str, MethodLook]:
     """Return the look of each method in the order given, all different up to 48 of them; `input` is
     black.
 
     Args:
         methods: ids.
-        aside: those that do not compete.
+        unranked: those that do not compete.
     """
-    hollow = set(aside)
+    hollow_methods = set(unranked)
     others = [name for name in methods if name != "input"]
     method_looks = {"input": MethodLook(BLACK, "x", ":")}
     for index, name in enumerate(others):
@@ -127,7 +129,7 @@ def choose_method_looks(methods: Iterable[str], aside: Iterable[str] = ()) -> di
             _COLOURS[index % len(_COLOURS)],
             _MARKERS[(index + round_number) % len(_MARKERS)],
             _DASHES[index // len(_COLOURS) % len(_DASHES)],
-            name not in hollow,
+            name not in hollow_methods,
         )
     return method_looks
 
@@ -202,12 +204,12 @@ def method_labels(titles: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shorten_label(name: str, marks: str, longest: int) -> str:
-    whole = printable_name(name, 1000)
+    label = printable_name(name, 1000)
     room = longest - len(marks)
-    if len(whole) > room:
+    if len(label) > room:
         tail = (room - 1) // 2
-        whole = f"{whole[: room - 1 - tail]}…{whole[-tail:]}"
-    return whole + marks
+        label = f"{label[: room - 1 - tail]}…{label[-tail:]}"
+    return label + marks
 
 
 def printable_name(text: str, longest: int = 40) -> str:

@@ -69,7 +69,7 @@ def update_lstm(gates: Tensor, cell: Tensor) -> LstmState:
     """
     enter, forget, leave, candidate = gates.chunk(4, 1)
     memory = torch.sigmoid(forget) * cell
-    news = torch.sigmoid(enter) * torch.tanh(candidate)
-    cell = memory + news
+    update = torch.sigmoid(enter) * torch.tanh(candidate)
+    cell = memory + update
     hidden = torch.sigmoid(leave) * torch.tanh(cell)
     return hidden, cell

@@ -338,8 +338,8 @@ def _gate_gradients(
         for w in range(width):
             same = over_channels[h, w]
             for c in range(channels):
-                back = gradient[h, w, c] * third
-                x_gradient[h, w, c] = back * (over_rows[w, c] + over_columns[h, c] + same)
+                share_gradient = gradient[h, w, c] * third
+                x_gradient[h, w, c] = share_gradient * (over_rows[w, c] + over_columns[h, c] + same)
             total = np.float32(0)
             for c in range(channels):
                 total += gradient[h, w, c] * third * x[h, w, c]

@@ -292,8 +292,10 @@ def _mix_gradient(
                 green_total = np.float32(0)
                 blue_total = np.float32(0)
                 for p in range(first, end):
-                    back = red * gradient[0, p] + green * gradient[1, p] + blue * gradient[2, p]
-                    gates_gradient[k, p] += back * responses[c, k, p]
+                    weight_slope = (
+                        red * gradient[0, p] + green * gradient[1, p] + blue * gradient[2, p]
+                    )
+                    gates_gradient[k, p] += weight_slope * responses[c, k, p]
                     product = gates[k, p] * responses[c, k, p]
                     red_total += gradient[0, p] * product
                     green_total += gradient[1, p] * product
@@ -303,8 +305,10 @@ def _mix_gradient(
                 weight_gradient[2, c, k] += blue_total
                 if needs_responses:
                     for p in range(first, end):
-                        back = red * gradient[0, p] + green * gradient[1, p] + blue * gradient[2, p]
-                        responses_gradient[c, k, p] = gates[k, p] * back
+                        weight_slope = (
+                            red * gradient[0, p] + green * gradient[1, p] + blue * gradient[2, p]
+                        )
+                        responses_gradient[c, k, p] = gates[k, p] * weight_slope
 
 
 @compile_loop

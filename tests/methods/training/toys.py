@@ -86,7 +86,7 @@ class Tiny(NetworkMethod):
 
     id = "tiny"
     multiple = 2
-    obtain = "train it"
+    weights_advice = "train it"
     card = MethodCard(title="Tiny", family="learned", trained_on=None)
     defaults = {"width": 8, "plain": False}  # noqa: RUF012
 
