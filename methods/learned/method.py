@@ -57,8 +57,8 @@ class AppliedNetwork(ABC):
             of `multiple`); None if every output depends on the whole picture, which is then never
             cut into tiles.
         defaults: the structure that is meant where neither the id nor the checkpoint says another.
-        weights_advice: ways to get weights for it other than a file that is at hand already; `{id}` stands
-            for its name.
+        weights_advice: ways to get weights for it other than a file that is at hand already; `{id}`
+            stands for its name.
     """
 
     card: MethodCard

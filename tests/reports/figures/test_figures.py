@@ -259,7 +259,7 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
 
 def test_methods_are_told_apart_without_colour() -> None:
     names = [f"m{index}" for index in range(48)]
-    looks = style.choose_method_looks(["input", *names], aside=["m3"])
+    looks = style.choose_method_looks(["input", *names], unranked=["m3"])
     assert (
         len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]})
         == 25
