@@ -60,7 +60,7 @@ class FinishedRun:
     Attributes:
         folder: the run folder.
         dataset: canonical id of the data set.
-        failures: cells that failed or took too long.
+        failures: cells that failed or took too long, and scores that failed.
     """
 
     folder: Path

@@ -150,7 +150,7 @@ class Session:
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
         """Print how many of the plan's cells are ok, failed and skipped, and why; return how many
-        failed.
+        cells and scores failed.
         """
         keys = {cell.key for cell in cells}
         rows = [row for row in self.store.rows("cells") if row["key"] in keys]
@@ -162,25 +162,27 @@ class Session:
         reasons = [(row["status"], row["method"], str(row["reason"])) for row in unfinished_rows]
         for line in console.count_reasons(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
-        self._report_failed_scores(keys)
+        failed_scores = self.report_failed_scores(cells)
         console.out.print(_describe_paces(rows), highlight=False, markup=False)
-        return counts["failed"] + counts["timeout"]
+        return counts["failed"] + counts["timeout"] + failed_scores
 
-    def _report_failed_scores(self, keys: set[str]) -> None:
-        """Print how many scores of these cells failed, and why."""
-        failed = [
-            row
-            for row in self.store.rows("scores")
-            if row["cell"] in keys and row["status"] == "failed"
-        ]
-        if not failed:
-            return
-        console.out.print(f"{len(failed)} scores failed", highlight=False)
+    def report_failed_scores(self, cells: Sequence[Cell]) -> int:
+        """Print how many scores of these cells failed under the command's protocols, and why;
+        return how many.
+        """
+        keys = {cell.key for cell in cells}
         reasons = [
-            ("failed", f"{row['protocol']} {row['measure']}", row["reason"]) for row in failed
+            ("failed", f"{row['protocol']} {row['measure']}", str(row["reason"]))
+            for row in self.store.rows("scores")
+            if row["status"] == "failed"
+            and row["cell"] in keys
+            and row["protocol"] in self._protocols
         ]
+        if reasons:
+            console.out.print(f"{len(reasons)} scores failed", highlight=False)
         for line in console.count_reasons(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
+        return len(reasons)
 
 
 def _describe_paces(rows: Sequence[Mapping[str, Any]]) -> str:

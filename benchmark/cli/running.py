@@ -124,6 +124,7 @@ def score_command(
         session.begin()
         failures = session.do_tasks(tasks, jobs=jobs, timeout=None, label="scoring")
         failures += session.lost_outputs
+        failures += session.report_failed_scores([task.cell for task in tasks])
         _print_tables(run, list(protocols))
     raise typer.Exit(1 if failures else 0)
 
