@@ -49,8 +49,9 @@ DatasetToCheckOption = Annotated[
 
 @app.command(name="list", rich_help_panel=PANEL)
 def list_command(kind: TopicArgument, plugin: PluginsOption = None) -> None:
-    """List what is registered, or which checkpoints are found; what does not load is listed with
-    the reason.
+    """List what is registered, or which checkpoints there are.
+
+    What does not load is listed with the reason.
     """
     prepare(plugin, None)
     from benchmark.cli import listing
@@ -101,9 +102,7 @@ def doctor_command(
     lpips_trunk: TrunkOption = None,
     plugin: PluginsOption = None,
 ) -> None:
-    """Report versions, device, threads, weights and data sets: what works here, what does not, and
-    why.
-    """
+    """Report versions, device, weights and data: what works here, what does not, and why."""
     prepare(plugin, lpips_trunk)
     from benchmark.cli import doctor
 

@@ -101,9 +101,7 @@ def compare_command(
     form: ComparisonFormatOption = ComparisonFormat.terminal,
     out: ComparisonFileOption = None,
 ) -> None:
-    """Say whether a method is better than another, picture by picture, and how sure that is; or
-    rank several.
-    """
+    """Say whether a method is better than another, and how sure that is; or rank several."""
     from benchmark.reports import compare as comparison
     from benchmark.results import read_results
 
@@ -162,9 +160,7 @@ def rulers_command(
     form: TablesFormatOption = ReportFormat.markdown,
     out: OutFileOption = None,
 ) -> None:
-    """Show how methods rank when the same outputs are measured by other protocols, and how well
-    rankings agree.
-    """
+    """Show how methods rank when the same outputs are measured by other protocols."""
     from benchmark.reports import grid
     from benchmark.reports import rulers as rankings
     from benchmark.results import read_results

@@ -61,8 +61,9 @@ def import_command(
     force: OverwriteOption = False,
     plugin: PluginsOption = None,
 ) -> None:
-    """Make a checkpoint of weights that others published. The file is checked entry by entry; no
-    code in it is run.
+    """Make a checkpoint of weights that others published.
+
+    The file is checked entry by entry, and no code in it is run.
     """
     prepare(plugin, None)
     from benchmark import checkpoint_import
@@ -167,8 +168,9 @@ def train_command(
     root: DataRootOption = Path("data"),
     plugin: PluginsOption = None,
 ) -> None:
-    """Train a network on simulated defocus or on DPD; writes METHOD.TAG.safetensors with its card
-    and its curves.
+    """Train a network on simulated defocus or on DPD.
+
+    Writes METHOD.TAG.safetensors with its card and its curves.
     """
     prepare(plugin, None)
     check_device(device)
@@ -233,8 +235,9 @@ def cost_command(
     form: FormatOption = TableFormat.markdown,
     plugin: PluginsOption = None,
 ) -> None:
-    """Count parameters and operations, and measure seconds and memory. The same command again does
-    what is missing.
+    """Count parameters and operations, and measure seconds and memory.
+
+    The same command again does what is missing.
     """
     prepare(plugin, None)
     check_device(device)

@@ -71,6 +71,7 @@ def run_command(
     plugin: PluginsOption = None,
 ) -> None:
     """Run methods over a data set and score them.
+
     The same command again does only what is missing.
     """
     prepare(plugin, lpips_trunk)

@@ -67,9 +67,7 @@ def maps_command(
     form: FormatOption = TableFormat.markdown,
     plugin: PluginsOption = None,
 ) -> None:
-    """Score the blur maps themselves: in pixels against true maps, as detectors against masks; and
-    show them.
-    """
+    """Score the blur maps themselves, against true maps or masks, and show them."""
     prepare(plugin, None)
     check_device(device)
     from benchmark import map_scores, plan
@@ -116,9 +114,7 @@ def convergence_command(
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
-    """Follow iterative methods step by step: quality and residual against iterations, as a table
-    and a figure.
-    """
+    """Follow iterative methods step by step: quality and residual against iterations."""
     prepare(plugin, None)
     from benchmark import convergence as study
     from benchmark import plan
@@ -162,9 +158,7 @@ def psf_command(
     jobs: JobsOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
-    """Fit Gaussian, disk, generalised Gaussian and Gaussian kernel mixture to apertures and to
-    measured PSFs.
-    """
+    """Fit kernel models to apertures and to measured PSFs."""
     prepare(plugin, None)
     from benchmark.psf_study import run_psf_study
     from benchmark.reports import psf_study

@@ -463,3 +463,14 @@ def test_a_damaged_picture_is_a_row_of_maps_and_stops_nothing(tmp_path: Path) ->
     assert process.returncode == 1 and "Traceback" not in process.stderr, process.stderr
     assert "a.png" in (tmp_path / "out" / "maps.csv").read_text()
     assert (tmp_path / "out" / "maps.png").exists()
+
+
+def test_the_summary_of_a_command_is_one_line() -> None:
+    """A line break in it would tear the list of commands."""
+    import typer
+
+    from benchmark.cli import app
+
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        summary = (command.help or "").strip().partition("\n\n")[0]
+        assert summary and "\n" not in summary, name
