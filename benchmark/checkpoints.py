@@ -189,14 +189,14 @@ def read_card(path: Path) -> CheckpointCard:
     if text is None:
         raise DataError(
             f"{path}: has no card, so it is not a checkpoint of this suite; use `import` to make "
-            f"one"
+            "one"
         )
     try:
         return CheckpointCard.model_validate_json(text)
     except ValidationError as error:
         raise DataError(
             f"{path}: its card cannot be read ({_describe_validation_error(error)}); train or "
-            f"import it again"
+            "import it again"
         ) from error
 
 

@@ -399,7 +399,7 @@ def _decode_tiff(data: bytes) -> PixelLevels:
             return _decode_with_opencv(data)
         raise _Unfit(
             f"combines {tifffile.COMPRESSION(page.compression).name} compression with alpha or an "
-            f"orientation"
+            "orientation"
         )
 
 

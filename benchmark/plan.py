@@ -92,8 +92,8 @@ def _plan_group(
             note(f"left out of {group.name!r}: {error}")
     if not members:
         raise UsageError(
-            f"no registered method is in the group {group.name!r}; `list methods` shows what "
-            f"there is"
+            f"no registered method is in the group {group.name!r}; `list methods` shows what there "
+            "is"
         )
     return members
 
@@ -124,7 +124,7 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
         if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff":
             raise DataError(
                 f"{resolved.label}: sample name {sample!r} is not printable Unicode; rename the "
-                f"file"
+                "file"
             )
     # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
     # lock.

@@ -262,8 +262,8 @@ def as_float_picture(array: ArrayLike, name: str) -> Picture:
         raise UsageError(f"{name}: holds NaN or infinite values")
     if picture.max(initial=0) > _LARGEST_PLAUSIBLE:
         raise UsageError(
-            f"{name}: has values up to {picture.max():g}; float pictures are in [0, 1], so "
-            "divide it by its range"
+            f"{name}: has values up to {picture.max():g}; float pictures are in [0, 1], so divide "
+            "it by its range"
         )
     return picture
 

@@ -184,12 +184,12 @@ class Registry(Generic[T]):
         if not re.fullmatch(r"[\w-]+", name) or name in GROUPS:
             raise UsageError(
                 f"{self.kind} {name!r}: a name has letters, digits, - and _, and is not a group's "
-                f"name"
+                "name"
             )
         if getattr(item, "id", name) != name:
             raise UsageError(
                 f"{self.kind} {name!r} calls itself {getattr(item, 'id', '')!r}; both must be the "
-                f"same"
+                "same"
             )
 
     def _enter(self, name: str, entry: _Entry) -> None:

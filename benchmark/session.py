@@ -107,7 +107,7 @@ class Session:
         if self.lost_outputs:
             console.print_note(
                 f"{self.lost_outputs} outputs are no longer there and cannot be scored; `run` "
-                f"makes them again"
+                "makes them again"
             )
         return scorable_tasks
 
@@ -121,14 +121,13 @@ class Session:
             run_tracks = ", ".join(sorted({cell.track for cell in outputs_of_cells})) or "none"
             raise UsageError(
                 f"protocol {protocol.id!r} sees pictures through track "
-                f"{' or '.join(sorted(tracks))}; this run has track "
-                f"{run_tracks}. A track changes what methods see, so run them again: run ... "
-                f"--protocol {protocol.id}"
+                f"{' or '.join(sorted(tracks))}; this run has track {run_tracks}. A track changes "
+                f"what methods see, so run them again: run ... --protocol {protocol.id}"
             )
         if not any(outputs):
             raise UsageError(
-                f"{self.store.folder}: no outputs were kept (--no-save-images), so none can "
-                f"be scored"
+                f"{self.store.folder}: no outputs were kept (--no-save-images), so none can be "
+                "scored"
             )
 
     def do_tasks(
@@ -195,7 +194,7 @@ def _describe_paces(rows: Sequence[Mapping[str, Any]]) -> str:
             seconds.setdefault(row["method"], []).append(row["seconds"])
     paces = [f"{method} {statistics.median(times):.2g} s" for method, times in seconds.items()]
     return (
-        f"median time of a picture inside this run (shared machine, not a measurement): "
+        "median time of a picture inside this run (shared machine, not a measurement): "
         f"{', '.join(paces) or 'none'}"
     )
 

@@ -39,12 +39,10 @@ class CuhkBd(FileDataset):
         has_target=False,
         notes=(
             "8-bit JPEG. The files motion*.jpg of the original distribution are motion blur and "
-            "left out. Masks: white "
-            "is out of focus; that was checked on 101 of the 704 files, where the black region is "
-            "the sharper one in "
-            "99. Copies repackaged for blur detection may be inverted, for which there is "
-            "white=sharp. Grey levels are "
-            "cut at one half, alpha is ignored."
+            "left out. Masks: white is out of focus; that was checked on 101 of the 704 files, "
+            "where the black region is the sharper one in 99. Copies repackaged for blur "
+            "detection may be inverted, for which there is white=sharp. Grey levels are cut at "
+            "one half, alpha is ignored."
         ),
     )
 

@@ -85,12 +85,10 @@ class Dpd(FileDataset):
         count=76,
         notes=(
             "16 bits per channel, 1680x1120 (Canon EOS 5D Mark IV, processed to sRGB by the "
-            "authors). Training 350, "
-            "validation 74, test 76 scenes. Scenes are paired by the official list; where files "
-            "were renamed, by "
-            "sorted order, which agrees with the list. meta['setting'] is indoor or outdoor where "
-            "the index files "
-            "that come with Restormer are there (1-based positions in the sorted test set)."
+            "authors). Training 350, validation 74, test 76 scenes. Scenes are paired by the "
+            "official list; where files were renamed, by sorted order, which agrees with the "
+            "list. meta['setting'] is indoor or outdoor where the index files that come with "
+            "Restormer are there (1-based positions in the sorted test set)."
         ),
     )
 
@@ -165,14 +163,14 @@ def _pair_by_official_names(
     for source in index_by_key(sources).values():
         if source.stem not in official:
             raise DataError(
-                f"{source}: is not one of the {len(official)} files of the official {split} "
-                f"split; remove it"
+                f"{source}: is not one of the {len(official)} files of the official {split} split; "
+                "remove it"
             )
         target = by_stem.get(official[source.stem]) or by_stem.get(source.stem)
         if target is None:
             raise DataError(
                 f"{source}: its target {official[source.stem]} is not in the target folder; "
-                f"restore it"
+                "restore it"
             )
         partners.append(target)
     for target in targets:
@@ -193,9 +191,8 @@ def _wrong_count_error(
         first = f" ({len(missing)} are missing, the first is {missing[0]})"
     return DataError(
         f"{folder}: has {len(sources)} pictures, but the official {split} split has "
-        f"{len(official)}{first}. A score on "
-        f"other pictures is not a score on DPD: get the original files, or measure on a part with "
-        f"dpd:partial=true"
+        f"{len(official)}{first}. A score on other pictures is not a score on DPD: get the "
+        "original files, or measure on a part with dpd:partial=true"
     )
 
 
@@ -227,8 +224,7 @@ def _read_settings(sources: Path, order: Sequence[str], count: int) -> dict[str,
     if total != count or set(settings) != set(range(1, count + 1)):
         raise DataError(
             f"{folder}: indoor_labels.npy and outdoor_labels.npy must together name each of the "
-            f"positions 1 to {count} "
-            f"once; restore or remove them"
+            f"positions 1 to {count} once; restore or remove them"
         )
     return {name: {"setting": settings[position]} for position, name in enumerate(order, start=1)}
 

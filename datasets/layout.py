@@ -168,10 +168,9 @@ class FileDataset(Dataset):
         for role, bits in bit_depth.items():
             if self._bit_depth not in (None, bits):
                 raise DataError(
-                    f"{entry.files[role]}: has {bits} bits per channel, but {self.card.title} "
-                    f"has {self._bit_depth}: "
-                    f"this is a converted copy. Get the original files, or measure on the copy "
-                    f"with folder:path=..."
+                    f"{entry.files[role]}: has {bits} bits per channel, but {self.card.title} has "
+                    f"{self._bit_depth}: this is a converted copy. Get the original files, or "
+                    "measure on the copy with folder:path=..."
                 )
 
     def _annotate_card(self, count: int | None) -> None:
@@ -242,7 +241,7 @@ def missing_dataset_error(card: DatasetCard, root: Path, why: str = "not found")
     return DataError(
         f"{card.title}: {why} (looked under {root.absolute()}). Expected\n{card.layout}\n"
         f"Get it from: {card.source}. Then point --data (or $BENCHMARK_DATA) at the folder that "
-        f"holds it."
+        "holds it."
     )
 
 
@@ -318,7 +317,7 @@ def _pair_by_order(images: Sequence[Path], partners: Sequence[Path]) -> list[Pat
         raise DataError(
             f"{_folder_of_files(images)} has {len(images)} files, {_folder_of_files(partners)} has "
             f"{len(partners)}: they cannot be paired by order. Complete them, or give partners the "
-            f"same name"
+            "same name"
         )
     return list(partners)
 
@@ -331,7 +330,7 @@ def _pair_by_key(images: Sequence[Path], partners: Sequence[Path], key: PairingK
             other = _folder_of_files(partners if path in images else images)
             raise DataError(
                 f"{path}: has no partner in {other}; every file needs one of the same name. "
-                f"Restore it"
+                "Restore it"
             )
     return [partner_of_key[key(path)] for path in images]
 
@@ -366,8 +365,8 @@ def check_same_size(
     if size != reference_size:
         raise DataError(
             f"{path}: is {size[0]}x{size[1]} px, but {reference} is "
-            f"{reference_size[0]}x{reference_size[1]}; the files of a "
-            f"sample must have one size. Get undamaged originals"
+            f"{reference_size[0]}x{reference_size[1]}; the files of a sample must have one size. "
+            "Get undamaged originals"
         )
 
 

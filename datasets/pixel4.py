@@ -85,25 +85,17 @@ class Pixel4(FileDataset):
         count=17,
         notes=(
             "Grey pictures: the sensor's green channel, repeated as RGB. Linear values get the "
-            "sRGB curve "
-            "(tone=srgb) or stay as they are (tone=linear); scores under the two are not "
-            "comparable. Image = "
-            "tone((left + right) / 2). Input and target are not registered in the files: the "
-            "input (with its views) "
-            "is moved onto the target by the median displacement of tiles and multiplied by a "
-            "fitted gain; meta "
-            "holds displacement (shift_x_px, shift_y_px), its spread over the tiles and the gain. "
-            "What remains "
-            "after one displacement for the whole picture (spread 0.2 to 0.8 px in 8 scenes, more "
-            "at the edges; "
-            "presumably focus breathing and parallax) is not corrected and bounds the scores of "
-            "sharp results. "
-            "Vignetting is left in input and target: their smoothed ratio is even to about 5 % "
-            "where the scene is "
-            "near focus; left and right views shade opposite sides. The targets of those scenes "
-            "have at most 251 "
-            "grey levels. The 8-bit gt_defocus_map has no stated unit and is not offered as a "
-            "blur map."
+            "sRGB curve (tone=srgb) or stay as they are (tone=linear); scores under the two are "
+            "not comparable. Image = tone((left + right) / 2). Input and target are not "
+            "registered in the files: the input (with its views) is moved onto the target by the "
+            "median displacement of tiles and multiplied by a fitted gain; meta holds "
+            "displacement (shift_x_px, shift_y_px), its spread over the tiles and the gain. What "
+            "remains after one displacement for the whole picture (spread 0.2 to 0.8 px in 8 "
+            "scenes, more at the edges; presumably focus breathing and parallax) is not corrected "
+            "and bounds the scores of sharp results. Vignetting is left in input and target: "
+            "their smoothed ratio is even to about 5 % where the scene is near focus; left and "
+            "right views shade opposite sides. The targets of those scenes have at most 251 grey "
+            "levels. The 8-bit gt_defocus_map has no stated unit and is not offered as a blur map."
         ),
     )
 
@@ -150,7 +142,7 @@ class Pixel4(FileDataset):
                 raise DataError(
                     f"{entry.files['target']}: is {target[0]}x{target[1]} px, which is not the "
                     f"central two thirds of {entry.files['left']} ({view[0]}x{view[1]} px). The "
-                    f"originals are 1344x1008 in 2016x1512; get those"
+                    "originals are 1344x1008 in 2016x1512; get those"
                 )
 
     def load(self, sample_id: str) -> Sample:
@@ -233,7 +225,7 @@ def _read_kernels(path: Path) -> NDArray[np.float64]:
     if any(size % 2 == 0 for size in psfs.shape[1:]):
         raise DataError(
             f"{path}: expected PSFs of odd height and width, got {psfs.shape}; get the original "
-            f"file"
+            "file"
         )
     kernels = psfs.astype(np.float64)
     total = kernels.sum(axis=(1, 2), keepdims=True)

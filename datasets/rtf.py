@@ -89,18 +89,13 @@ class Rtf(FileDataset):
         count=22,
         notes=(
             "8-bit, 360x360. The blur map is the sigma of the literature's look-up table for the "
-            "disk radius in the "
-            "file (radius 2 gives 1.125), not radius / 2 as elsewhere in this suite. Pictures "
-            "keep all columns; scores "
-            "of blur maps leave out the last 20, as works on blur maps do. Noise: the GKMNet "
-            "paper speaks of standard "
-            "deviations 1 and 2.55, the shipped noisy folders are called 1 and 1.6; since 1.6 is "
-            "about the root of "
+            "disk radius in the file (radius 2 gives 1.125), not radius / 2 as elsewhere in this "
+            "suite. Pictures keep all columns; scores of blur maps leave out the last 20, as "
+            "works on blur maps do. Noise: the GKMNet paper speaks of standard deviations 1 and "
+            "2.55, the shipped noisy folders are called 1 and 1.6; since 1.6 is about the root of "
             "2.55, one of the two may be a variance. Noise added by the suite is a standard "
-            "deviation; noise=files "
-            "(both), noise=1 and noise=1.6 take the shipped folders as they are, on top of which "
-            "no noise should be "
-            "added."
+            "deviation; noise=files (both), noise=1 and noise=1.6 take the shipped folders as "
+            "they are, on top of which no noise should be added."
         ),
     )
 

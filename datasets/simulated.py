@@ -82,11 +82,9 @@ class Simulated(FileDataset):
         ),
         notes=(
             "Rendered from single pictures: what a foreground hides is invented, and the noise "
-            "and compression of the "
-            "sharp picture are blurred with it, so blurred regions are cleaner than a camera's. "
-            "psf=gkm renders the "
-            "forward model of GKMNet itself, without occlusion; methods built on that model have "
-            "an advantage on it."
+            "and compression of the sharp picture are blurred with it, so blurred regions are "
+            "cleaner than a camera's. psf=gkm renders the forward model of GKMNet itself, without "
+            "occlusion; methods built on that model have an advantage on it."
         ),
     )
 

@@ -167,8 +167,8 @@ class FixedPoint(TwoStage):
         "Deblurring, NeurIPS 2021",
         trained_on=("BSDS500",),
         notes="Eq. (6) with the paper's 21 kernels and coefficients from a blur map; the paper "
-        "learns them and runs no such baseline. Light, damping, noise weight and steps were chosen "
-        "here, on 8 pictures of BSDS500 train. The iteration as printed "
+        "learns them and runs no such baseline. Light, damping, noise weight and steps were "
+        "chosen here, on 8 pictures of BSDS500 train. The iteration as printed "
         "(light=srgb,damping=1,noise_weight=0,tolerance=0,psf=gaussian) can end below its input.",
     )
 

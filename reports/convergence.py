@@ -145,9 +145,9 @@ def write_convergence_report(steps: pd.DataFrame, folder: Path) -> list[Path]:
 _EXPLANATION = (
     "PSNR of the clamped picture, track u8; a method that stopped early keeps its last picture.",
     "Residual: what the method's stopping rule watches, in the light that it works in.",
-    "Contraction factor: spectral radius of I - B, estimated by 100 power steps, the largest over "
-    "the pictures; the plain iteration converges well below 1 and diverges well above; within "
-    "about 0.02 of 1 the estimate decides nothing.",
+    "Contraction factor: spectral radius of I - B, estimated by 100 power steps, the largest "
+    "over the pictures; the plain iteration converges well below 1 and diverges well above; "
+    "within about 0.02 of 1 the estimate decides nothing.",
 )
 
 

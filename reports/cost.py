@@ -324,8 +324,8 @@ _COST_NOTES = (
     "Weights: float32 parameters, 1 MB = 10^6 bytes.",
     "Working memory: the most that a restoration took beside what the prepared process "
     "(libraries, weights) held; peak memory: the whole process.",
-    "A method whose network has several forms has a row for each; seconds and memory stand in the "
-    "first and are those of its own program, which may take any form.",
+    "A method whose network has several forms has a row for each; seconds and memory stand in "
+    "the first and are those of its own program, which may take any form.",
 )
 
 
@@ -406,8 +406,8 @@ _OPERATIONS_NOTES = (
     "Buffers: what a checkpoint holds beside the weights, such as statistics of normalisation.",
     "Picture: what the network is fed, padding included. Products: of two tensors, element by "
     "element; not MACs.",
-    "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for "
-    "a small picture, as fvcore needs a real run.",
+    "torch / ours: MACs by torch's FlopCounterMode beside ours; fvcore / ours: by fvcore, for a "
+    "small picture, as fvcore needs a real run.",
     "Not counted: operations whose MACs are not known, with how often they were called.",
 )
 

@@ -213,8 +213,8 @@ class _MapTables:
         """
         mean = self._pictures_with("n_px")["constant_mae_px"].mean()
         yield (
-            f"The best constant map of each picture (the median of its truth) has MAE "
-            f"{mean:.3f} px."
+            f"The best constant map of each picture (the median of its truth) has MAE {mean:.3f} "
+            "px."
         )
 
     def chance_level(self) -> Iterator[str]:
@@ -225,7 +225,7 @@ class _MapTables:
             f1 = pictures["f1_of_all"].mean()
             yield (
                 f"Marking every pixel scores AUC 0.500, F0.3 {f03:.3f}, F1 {f1:.3f}, for every "
-                f"method to beat."
+                "method to beat."
             )
         has_mask = self._frame["mask_px"].notna()
         has_reason = self._frame["auc_reason"].notna()
@@ -275,8 +275,8 @@ class _MapTables:
             f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
             f"{data.fingerprint()}; {this_suite()}.",
             "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers "
-            "better, BCa bootstrap from 30 to 1000]; bold: best mean among the methods that saw no "
-            "truth, not tested.",
+            "better, BCa bootstrap from 30 to 1000]; bold: best mean among the methods that saw "
+            "no truth, not tested.",
         ]
 
     def facts(self) -> list[str]:
@@ -300,7 +300,7 @@ class _MapTables:
             pictures = rows["sample"].nunique()
             yield (
                 f"The last {columns:g} columns of {pictures} pictures take no part, because the "
-                f"data set says so."
+                "data set says so."
             )
 
 

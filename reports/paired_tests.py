@@ -44,10 +44,8 @@ def explain_tests(family: Sequence[PairedTest], of: str) -> list[str]:
     return [
         f"Difference: mean over pictures{kinds}.",
         f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} "
-        f"{of}; bold: at most "
-        f"{100 * ALPHA:g} %. Could show: the least true difference that a paired t-test on as "
-        f"many such pictures shows "
-        "with a power of 80 %.",
+        f"{of}; bold: at most {100 * ALPHA:g} %. Could show: the least true difference that a "
+        "paired t-test on as many such pictures shows with a power of 80 %.",
     ]
 
 

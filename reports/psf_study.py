@@ -156,8 +156,8 @@ def _measured_findings(rows: pd.DataFrame, group: str) -> list[str]:
     order = ", ".join(f"{label} {value:.3f}" for label, value in medians.items())
     sigma = rows_of_group(rows, "measured", group)["sigma"]
     sentences = [
-        f"{group} (n = {count}, sigma {sigma.min():.1f} to {sigma.max():.1f} px): "
-        f"median relative L2 error {order}."
+        f"{group} (n = {count}, sigma {sigma.min():.1f} to {sigma.max():.1f} px): median relative "
+        f"L2 error {order}."
     ]
     rivals = (GAUSSIAN, DISK, GENERALISED)
     rival_names = " / ".join(rival.label for rival in rivals)
@@ -233,8 +233,8 @@ def _measured_line(
 _NOTES: Final = (
     "L2: ||fit - PSF|| / ||PSF||. TV: share of the light that arrives in the wrong place.",
     f"blur: PSNR between a picture of 1/f^2 power spectrum (variance {psf_fit.VARIANCE:g}) "
-    "blurred by the fit and by the PSF. Wiener loss: what a Wiener filter made from the fit loses "
-    f"against one made from the PSF, at noise {psf_fit.NOISE:g} (0-255 scale).",
+    "blurred by the fit and by the PSF. Wiener loss: what a Wiener filter made from the fit "
+    f"loses against one made from the PSF, at noise {psf_fit.NOISE:g} (0-255 scale).",
     "Every model may move the PSF as suits it best: displacement is not blur. The L2 error is "
     "what was minimised.",
     "A kernel narrower than the PSF undoes less of the blur and amplifies less, so that it may "

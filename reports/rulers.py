@@ -171,8 +171,8 @@ def _ruler_ranking(
         (tuple(lines),),
         (
             'Mean over pictures, in brackets the rank; "2, not 1": the first column ranks the '
-            "method first of the same "
-            "methods. Not tested: the command compare says which differences are shown.",
+            "method first of the same methods. Not tested: the command compare says which "
+            "differences are shown.",
             *means.notes,
             *hints,
         ),

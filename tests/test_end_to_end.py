@@ -123,7 +123,7 @@ def test_a_noise_sweep_with_every_method_and_oracle_on_the_embedded_pictures(
     low, high = (
         rows(
             tmp_path,
-            f"SELECT AVG(value) FROM scores JOIN cells ON cell = key WHERE measure='psnr' AND "
+            "SELECT AVG(value) FROM scores JOIN cells ON cell = key WHERE measure='psnr' AND "
             f"sigma={s}",
         )
         for s in (0, 3)

@@ -19,8 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Which defocus deblurring method is better, on which data, by how much - and can I trust "
-    "the number? "
-    "Start with: python -m benchmark run --methods all --dataset simulated",
+    "the number? Start with: python -m benchmark run --methods all --dataset simulated",
     epilog="Exit codes: 0 everything went well, 1 some cells or checks failed, 2 bad usage or "
     "data.",
 )
@@ -42,8 +41,8 @@ def app_main() -> None:
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk: the reason says enough
         console.print_error(
-            f"{error.filename or 'input or output'}: {error.strerror or error}; check the path "
-            f"and the disk"
+            f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and "
+            "the disk"
         )
         sys.exit(2)
 

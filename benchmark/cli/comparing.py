@@ -60,8 +60,7 @@ NamesArgument = Annotated[
     typer.Argument(
         metavar="METHOD METHOD... [RUN...]",
         help="Methods (A+B is the mean of both, for weights of several seeds), and folders "
-        "that `run` wrote "
-        "(default: where `run` writes --dataset; the last one decides).",
+        "that `run` wrote (default: where `run` writes --dataset; the last one decides).",
     ),
 ]
 AllMethodsOption = Annotated[

@@ -22,8 +22,8 @@ def diagnose(root: Path) -> Iterator[str]:
     """
     machine = provenance.describe_machine()
     yield (
-        f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} "
-        f"GiB, {machine['system']}"
+        f"machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}"
     )
     packages = [
         f"{name} {version or '[red]missing[/]'}"

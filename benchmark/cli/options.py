@@ -45,8 +45,7 @@ MethodsOption = Annotated[
     typer.Option(
         "--methods",
         help="Ids, comma-separated or repeated: name[.checkpoint][:key=value,...]; or a group: "
-        "all, classical, "
-        "learned, oracle, ablations.",
+        "all, classical, learned, oracle, ablations.",
     ),
 ]
 ProtocolsOption = Annotated[

@@ -55,7 +55,7 @@ def _plan_output_files(images: Sequence[Path], out: Path, ending: str) -> list[P
         if targets.count(target) > 1:
             raise DataError(
                 f"two of the pictures would be written to {target}; restore them into different "
-                f"--out folders"
+                "--out folders"
             )
     return targets
 

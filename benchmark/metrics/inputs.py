@@ -31,8 +31,8 @@ def as_pair(
         raise ValueError(f"output is {_format_size(output)}, but target is {_format_size(target)}")
     if min(output.shape[:2]) < at_least:
         raise ValueError(
-            f"{metric} needs at least {at_least}x{at_least} pixels, "
-            f"the picture is {_format_size(output)}"
+            f"{metric} needs at least {at_least}x{at_least} pixels, the picture is "
+            f"{_format_size(output)}"
         )
     return output.astype(np.float64), target.astype(np.float64)
 

@@ -42,9 +42,8 @@ DOWNLOAD_PATIENCE = 10.0
 _trunk_file: Path | None = None
 
 _ADVICE = (
-    f"set {TRUNK_VARIABLE} to a file with torchvision's AlexNet weights "
-    "(alexnet-owt-7be5be79.pth, or its features.N.weight|bias alone), or let torchvision download "
-    "it once"
+    f"set {TRUNK_VARIABLE} to a file with torchvision's AlexNet weights (alexnet-owt-7be5be79.pth, "
+    "or its features.N.weight|bias alone), or let torchvision download it once"
 )
 
 

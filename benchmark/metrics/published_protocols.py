@@ -21,10 +21,8 @@ CANONICAL = Protocol(
     title="Canonical",
     source=(
         "This benchmark's own: native size, clamped, nothing rounded, both SSIM windows, LPIPS as "
-        "it was trained. "
-        "Default track u8, because most published systems read 16-bit files by truncation; u16 is "
-        "exact. "
-        "psnr_rounded is PSNR after rounding to 8 bits."
+        "it was trained. Default track u8, because most published systems read 16-bit files by "
+        "truncation; u16 is exact. psnr_rounded is PSNR after rounding to 8 bits."
     ),
     version="1",
     tracks=(Track("u8"), Track("u16")),
@@ -43,13 +41,10 @@ GKMNET = Protocol(
     title="GKMNet (NeurIPS 2021)",
     source=(
         "csZcWu/GKMNet, test.py, data.py and utils.py (read). 8-bit by truncation (PIL); padded "
-        "to multiples of 16, "
-        "centred on black, and the frame is part of what is scored (RTF: 368 x 368). PSNR: "
-        "rounded, then clamped. "
-        "SSIM: pytorch_msssim (11 x 11 Gaussian, sigma 1.5, range 255) on the rounded but "
-        "unclamped output, so values "
-        "below 0 and above 255 enter. LPIPS: alex v0.1 fed [0, 1] without normalisation, neither "
-        "clamped nor rounded: "
+        "to multiples of 16, centred on black, and the frame is part of what is scored (RTF: 368 "
+        "x 368). PSNR: rounded, then clamped. SSIM: pytorch_msssim (11 x 11 Gaussian, sigma 1.5, "
+        "range 255) on the rounded but unclamped output, so values below 0 and above 255 enter. "
+        "LPIPS: alex v0.1 fed [0, 1] without normalisation, neither clamped nor rounded: "
         "comparable with nobody else's. That the table of the paper was made by this script is "
         "likely but not known."
     ),
@@ -67,13 +62,10 @@ DPDNET = Protocol(
     title="DPDNet (ECCV 2020)",
     source=(
         "Abdullah-Abuolaim/defocus-deblurring-dual-pixel, config.py, data.py and metrics.py "
-        "(read). 16-bit, BGR; "
-        "resized to 1680 x 1120 by cv2.resize's default (bilinear), portraits turned a quarter "
-        "counter-clockwise, and "
-        "scored like that, not rounded; DPDD has that size already. Its network ends in a "
-        "sigmoid; clamping is our "
-        "reading for methods that can leave [0, 1]. The paper's LPIPS came from a script that is "
-        "not in the "
+        "(read). 16-bit, BGR; resized to 1680 x 1120 by cv2.resize's default (bilinear), "
+        "portraits turned a quarter counter-clockwise, and scored like that, not rounded; DPDD "
+        "has that size already. Its network ends in a sigmoid; clamping is our reading for "
+        "methods that can leave [0, 1]. The paper's LPIPS came from a script that is not in the "
         "repository (backbone, range and colour order unknown), so this protocol has none."
     ),
     version="1",
@@ -86,10 +78,9 @@ IFAN = Protocol(
     title="IFAN (CVPR 2021)",
     source=(
         "codeslake/IFAN, eval.py, data_loader/utils.py, models/archs/IFAN.py and configs (read). "
-        "8-bit, cropped to "
-        "multiples of 8 at the bottom and right; a 16-bit configuration exists (track u16). The "
-        "network clips to "
-        "[0, 1] itself. LPIPS: a vendored copy of alex v0.1 on [-1, 1]."
+        "8-bit, cropped to multiples of 8 at the bottom and right; a 16-bit configuration exists "
+        "(track u16). The network clips to [0, 1] itself. LPIPS: a vendored copy of alex v0.1 on "
+        "[-1, 1]."
     ),
     version="1",
     tracks=(Track("u8", "crop", 8), Track("u16", "crop", 8)),
@@ -101,8 +92,8 @@ DRBNET = Protocol(
     title="DRBNet (CVPR 2022)",
     source=(
         "lingyanruan/DRBNet, run.py and util/util.py (read). 8-bit, cropped to multiples of 16 at "
-        "the bottom and "
-        "right; the network works on [-1, 1] and clips itself, scores are taken on [0, 1]."
+        "the bottom and right; the network works on [-1, 1] and clips itself, scores are taken on "
+        "[0, 1]."
     ),
     version="1",
     tracks=(Track("u8", "crop", 16),),
@@ -114,9 +105,8 @@ RESTORMER = Protocol(
     title="Restormer (CVPR 2022)",
     source=(
         "swz30/Restormer, Defocus_Deblurring/test_*.py and utils.py (read). Clamped by the "
-        "script. The single-image "
-        "script reads 8 bits, the dual-pixel script 16 (track u16). No size handling: DPDD fits "
-        "its multiple of 8."
+        "script. The single-image script reads 8 bits, the dual-pixel script 16 (track u16). No "
+        "size handling: DPDD fits its multiple of 8."
     ),
     version="1",
     tracks=(Track("u8"), Track("u16")),
@@ -128,16 +118,12 @@ NRKNET = Protocol(
     title="NRKNet (CVPR 2023)",
     source=(
         "csZcWu/NRKNet, test.py and data.py (read). 8-bit, BGR; everything rounded, only PSNR "
-        "clamped; LPIPS on "
-        "[-1, 1], fed BGR. Size: cropped to multiples of 16 at the bottom and right (data.py), so "
-        "that the slice "
-        "4:364 the script takes of RTF keeps 348 x 348. Unknown: the stored test.py imports "
-        "another loader, data_v3, "
-        "which mirrors the picture up to multiples of 16 on both sides, and there the slice gives "
-        "the native "
-        "360 x 360; which of the two the paper's RTF numbers used cannot be told. On DPDD, "
-        "RealDOF and LFDOF, whose "
-        "sizes are multiples of 16, the two agree."
+        "clamped; LPIPS on [-1, 1], fed BGR. Size: cropped to multiples of 16 at the bottom and "
+        "right (data.py), so that the slice 4:364 the script takes of RTF keeps 348 x 348. "
+        "Unknown: the stored test.py imports another loader, data_v3, which mirrors the picture "
+        "up to multiples of 16 on both sides, and there the slice gives the native 360 x 360; "
+        "which of the two the paper's RTF numbers used cannot be told. On DPDD, RealDOF and "
+        "LFDOF, whose sizes are multiples of 16, the two agree."
     ),
     version="1",
     tracks=(Track("u8", "crop", 16, "bgr"),),
@@ -154,10 +140,9 @@ INIKNET = Protocol(
     title="INIKNet (ICCV 2023)",
     source=(
         "xinyao240/INIKNet, test.py, data.py and util.py (read). 8-bit, BGR, cropped to multiples "
-        "of 32 at the bottom "
-        "and right (RTF: 352 x 352). PSNR and SSIM of the clipped output; LPIPS on [-1, 1], fed "
-        "BGR, not clipped. "
-        "Its network was trained on LPIPS, which is therefore no independent measure of it."
+        "of 32 at the bottom and right (RTF: 352 x 352). PSNR and SSIM of the clipped output; "
+        "LPIPS on [-1, 1], fed BGR, not clipped. Its network was trained on LPIPS, which is "
+        "therefore no independent measure of it."
     ),
     version="1",
     tracks=(Track("u8", "crop", 32, "bgr"),),
@@ -169,12 +154,9 @@ LAKDNET = Protocol(
     title="LaKDNet",
     source=(
         "lingyanruan/LaKDNet, run.py and util/util.py (read). 8-bit for single images, 16-bit for "
-        "dual pixels (track "
-        "u16); mirrored to multiples of 8 at the bottom and right, the output cut back; the "
-        "network clips to [0, 1]. "
-        "The script pads the target too and does not cut it back, so it runs on multiples of 8 "
-        "only; elsewhere we "
-        "score at the native size."
+        "dual pixels (track u16); mirrored to multiples of 8 at the bottom and right, the output "
+        "cut back; the network clips to [0, 1]. The script pads the target too and does not cut "
+        "it back, so it runs on multiples of 8 only; elsewhere we score at the native size."
     ),
     version="1",
     tracks=(Track("u8", "pad-reflect", 8), Track("u16", "pad-reflect", 8)),

@@ -96,7 +96,7 @@ class Track:
         if track is None or track.id != text:
             raise UsageError(
                 f"no input track is called {text!r}; they read like u8, u16, u8-crop8, "
-                f"u8-pad16-black-bgr"
+                "u8-pad16-black-bgr"
             )
         return track
 

@@ -134,7 +134,7 @@ def check_blur_map(blur_map: Map) -> None:
         or (blur_map.size and blur_map.min() < 0)
     ):
         raise ValueError(
-            f"a blur map must be H x W sigmas in pixels, finite and >= 0; got shape "
+            "a blur map must be H x W sigmas in pixels, finite and >= 0; got shape "
             f"{blur_map.shape}"
         )
 

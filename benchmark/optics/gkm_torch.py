@@ -61,8 +61,8 @@ def _check_tensors(x: Tensor, beta: Tensor, bank: Bank) -> None:
     shape = (len(x), len(bank.taps), *x.shape[-2:])
     if x.ndim != 4 or tuple(beta.shape) != shape:
         raise ValueError(
-            f"pictures must be N x C x H x W and coefficients N x K x H x W = {shape}, "
-            f"got {tuple(x.shape)} and {tuple(beta.shape)}"
+            f"pictures must be N x C x H x W and coefficients N x K x H x W = {shape}, got "
+            f"{tuple(x.shape)} and {tuple(beta.shape)}"
         )
 
 

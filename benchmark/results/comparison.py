@@ -74,8 +74,8 @@ class PairedTest:
             bounds = f" [{low:.{self.card.digits}f}, {high:.{self.card.digits}f}]"
         counts = f"{difference.wins} wins, {difference.losses} losses"
         return (
-            f"{self.card.title}, {a} - {b}: {amount}{bounds} on {difference.n} pictures, "
-            f"p = {self.p:.2g}; {counts}"
+            f"{self.card.title}, {a} - {b}: {amount}{bounds} on {difference.n} pictures, p = "
+            f"{self.p:.2g}; {counts}"
         )
 
     def as_record(self) -> dict[str, Any]:

@@ -163,7 +163,7 @@ class Selection:
         if not scored:
             raise UsageError(
                 f"{self.dataset}, noise {self.level}: nothing is scored; use `score` on the run "
-                f"first"
+                "first"
             )
         name = choices.choose_one("protocol", protocol or scored[0], scored)
         tracks = self.tracks(name)

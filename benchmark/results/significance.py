@@ -36,13 +36,11 @@ class Mark(enum.StrEnum):
 
 TESTED_LEGEND = (
     "Bold: the best mean, and every other whose paired difference to it is not significant "
-    "(sign-flip test, Holm over "
-    "the methods compared, 5 %); italic: the same among the rest."
+    "(sign-flip test, Holm over the methods compared, 5 %); italic: the same among the rest."
 )
 UNTESTED_LEGEND = (
     "Bold: the best mean; italic: the second best. They are not tested: with so few pictures no "
-    "paired test could show "
-    "a difference between so many methods at 5 %."
+    "paired test could show a difference between so many methods at 5 %."
 )
 
 

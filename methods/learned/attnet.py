@@ -27,20 +27,15 @@ class AttNetMethod(TiledMethod):
         title="AttNet (re-implementation from incomplete information)",
         family="learned",
         paper="after Xu, Zhu, Quan and Ji, Attentive deep network for blind motion deblurring on "
-        "dynamic scenes, "
-        "Computer Vision and Image Understanding, 2021",
+        "dynamic scenes, Computer Vision and Image Understanding, 2021",
         trained_on=None,
         notes="Not the authors' system, of which no code is public and whose paper was not at "
-        "hand. Known, from "
-        "GKMNet's paper: 6.91 million parameters, 3450.4 G operations at 1680x1120, several "
-        "scales; from the title: "
-        "attention. Guessed: everything else - SRN's 5x5 encoder-decoder at three scales without "
-        "its memory, a gate "
-        "per pixel and channel in each residual block and on each skip, numbers of blocks that "
-        "meet both figures "
-        "(6.91 million parameters; 3517 G operations as the tool thop counts them), a correction "
-        "added to the "
-        "picture, data in [0, 1]. Its scores say nothing about AttNet's.",
+        "hand. Known, from GKMNet's paper: 6.91 million parameters, 3450.4 G operations at "
+        "1680x1120, several scales; from the title: attention. Guessed: everything else - SRN's "
+        "5x5 encoder-decoder at three scales without its memory, a gate per pixel and channel in "
+        "each residual block and on each skip, numbers of blocks that meet both figures (6.91 "
+        "million parameters; 3517 G operations as the tool thop counts them), a correction added "
+        "to the picture, data in [0, 1]. Its scores say nothing about AttNet's.",
     )
 
     def build(self) -> nn.Module:

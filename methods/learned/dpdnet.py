@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 _PAPER = "Abuolaim and Brown, Defocus deblurring using dual-pixel data, ECCV 2020"
 _NOTES = (
     "Re-implementation of the authors' Keras network. Its checkpoints take RGB; the authors' own "
-    "weights take BGR and "
-    "are of another framework, so they cannot be imported. Initial weights are drawn from a "
-    "normal distribution."
+    "weights take BGR and are of another framework, so they cannot be imported. Initial weights "
+    "are drawn from a normal distribution."
 )
 
 

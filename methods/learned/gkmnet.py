@@ -57,11 +57,9 @@ class GkmNetMethod(NetworkMethod):
         "deblurring, NeurIPS 2021",
         trained_on=None,
         notes="Re-implementation of the paper (variant=paper), of the released program, which is "
-        "another network "
-        "(official), and of its authors' correction (v2). Where the paper is silent - BatchNorm, "
-        "the bottleneck block, "
-        "gates for y as well as x - the released program is followed; the border of the GCM is "
-        "half-sample reflection.",
+        "another network (official), and of its authors' correction (v2). Where the paper is "
+        "silent - BatchNorm, the bottleneck block, gates for y as well as x - the released "
+        "program is followed; the border of the GCM is half-sample reflection.",
     )
 
     def __init__(

@@ -62,13 +62,10 @@ class GkmNetOfficial(Importer):
         parameters=MappingProxyType({"variant": "official"}),
         trained_on=("DPD train", "DPD test (choice of the checkpoint)"),
         notes="Selected on DPD test: the authors' training program validates on the DPD test set "
-        "and keeps the best "
-        "checkpoint. Neither it nor their test program ever leaves training mode, so every "
-        "picture is normalised by "
-        "its own statistics (bn=batch, the default for these weights); the stored running "
-        "statistics (bn=running) mix "
-        "training crops with whole test pictures. The file was not at hand when its importer was "
-        "written: names and "
+        "and keeps the best checkpoint. Neither it nor their test program ever leaves training "
+        "mode, so every picture is normalised by its own statistics (bn=batch, the default for "
+        "these weights); the stored running statistics (bn=running) mix training crops with "
+        "whole test pictures. The file was not at hand when its importer was written: names and "
         "shapes of all entries are checked, its results were not compared with the authors' own.",
     )
 

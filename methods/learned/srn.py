@@ -29,13 +29,10 @@ class SrnMethod(TiledMethod):
         "CVPR 2018",
         trained_on=None,
         notes="Re-implementation of the PyTorch port iwtw/SRN-DeblurNet, the form that GKMNet's "
-        "paper compares with "
-        "(10.25 million parameters). The authors' own program differs: no ConvLSTM or one of 3x3, "
-        "4x4 deconvolutions, "
-        "data in [0, 1], the blurred picture as the first previous result. Inferred: that the "
-        "parameters and MACs "
-        "which the paper prints mean this port. Unlike there, smaller scales are not rounded to 8 "
-        "bits. The network "
+        "paper compares with (10.25 million parameters). The authors' own program differs: no "
+        "ConvLSTM or one of 3x3, 4x4 deconvolutions, data in [0, 1], the blurred picture as the "
+        "first previous result. Inferred: that the parameters and MACs which the paper prints "
+        "mean this port. Unlike there, smaller scales are not rounded to 8 bits. The network "
         "maps [0, 1] to [-1, 1] and back itself.",
     )
 

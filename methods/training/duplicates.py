@@ -103,7 +103,7 @@ def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> No
 def _duplicate_error(path: Path, other: str) -> DataError:
     return DataError(
         f"{path}: is nearly the same picture as {other}, which is evaluated on; take it out of "
-        f"training"
+        "training"
     )
 
 
@@ -121,7 +121,7 @@ def evaluated_pictures(root: Path, training: Path) -> list[Path]:
     if _lies_in_evaluated_part(training.resolve(), root.resolve()):
         raise DataError(
             f"{training}: lies under the data root {root}, whose pictures are evaluated on; train "
-            f"on a folder elsewhere, on one called train, or name another --root"
+            "on a folder elsewhere, on one called train, or name another --root"
         )
     paths = sorted(path for path in _walk_evaluated(root) if is_picture_file(path))
     return [path for path in paths if _is_readable(path)]

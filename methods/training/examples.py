@@ -314,8 +314,8 @@ def _require_larger_pictures(paths: Sequence[Path], crop: int) -> None:
         side = pictures.smaller_side(path)
         if side < crop:
             raise DataError(
-                f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take "
-                f"it out"
+                f"{path}: is {side} px on its shorter side, smaller than a crop of {crop}; take it "
+                "out"
             )
 
 
@@ -469,7 +469,7 @@ class DpdCrops(Examples):
         if min(height, width) < self._crop:
             raise DataError(
                 f"DPD {entry}: is {width}x{height} px, smaller than a crop of {self._crop}; crop "
-                f"less"
+                "less"
             )
         random = keyed_generator(self._seed, index)
         top, left = (int(random.integers(extent - self._crop + 1)) for extent in (height, width))

@@ -153,8 +153,8 @@ def create_network_method(text: str) -> NetworkMethod:
     spec = parse_id(text)
     if spec.checkpoint is not None:
         raise UsageError(
-            f"{text}: name the method alone, the new checkpoint by --tag, and one to start from "
-            f"by --start"
+            f"{text}: name the method alone, the new checkpoint by --tag, and one to start from by "
+            "--start"
         )
     if not issubclass(METHODS.get(spec.name), NetworkMethod):
         raise UsageError(

@@ -229,7 +229,7 @@ def require_hardware(recipe: Recipe, hardware: Hardware) -> None:
     if uneven_batches:
         raise UsageError(
             f"--devices {hardware.devices}: a batch of {uneven_batches[0]} cannot be shared "
-            f"evenly; change --batch"
+            "evenly; change --batch"
         )
     if hardware.devices > 1 and recipe.budget.unit == "minutes":
         raise UsageError(

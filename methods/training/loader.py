@@ -157,5 +157,5 @@ def load_batches(
             raise
         raise DataError(
             f"a process that makes examples has ended ({str(error).splitlines()[0]}); the machine "
-            f"may lack memory: go on with --resume, with fewer --workers"
+            "may lack memory: go on with --resume, with fewer --workers"
         ) from error

@@ -74,7 +74,7 @@ def split_held_out(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if len(contents) < 2:
         raise DataError(
             f"{paths[0].parent}: holds {len(contents)} picture; training needs another one to be "
-            f"held out. Add some"
+            "held out. Add some"
         )
     count = math.ceil(len(contents) * HELD_OUT_FRACTION)
     held_out = set(contents[:count])

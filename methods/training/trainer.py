@@ -88,8 +88,8 @@ def _load_unfinished(job: Job) -> dict[str, Any]:
     state = training_files.load_state(job.files.state, job.identity())
     if state.get("rows") and not job.files.checkpoint.exists():
         raise DataError(
-            f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, "
-            f"or begin anew with --force"
+            f"{job.files.checkpoint}: is gone, and with it the best weights so far; restore it, or "
+            "begin anew with --force"
         )
     return state
 
@@ -198,7 +198,7 @@ class _Session:
             raise Diverged(
                 f"{self._files.name}, step {step}: {error}. The last good state is kept in "
                 f"{self._files.state}, the best checkpoint so far beside it; begin anew with "
-                f"another --seed, a greater --batch or --precision 32"
+                "another --seed, a greater --batch or --precision 32"
             ) from error
         self._losses.append(loss)
         count = len(blurred) * self._learner.world

@@ -65,18 +65,18 @@ class TrainingFiles:
             )
         if resume and not self.state.exists():
             raise UsageError(
-                f"--resume: {self.state} does not exist, so there is no unfinished training; "
-                f"leave --resume out"
+                f"--resume: {self.state} does not exist, so there is no unfinished training; leave "
+                "--resume out"
             )
         if not (resume or force) and self.state.exists():
             raise UsageError(
                 f"{self.state}: an unfinished training; go on with --resume, or begin anew with "
-                f"--force"
+                "--force"
             )
         if not (resume or force) and self.checkpoint.exists():
             raise UsageError(
                 f"{self.checkpoint} exists already; overwrite it with --force, or choose another "
-                f"--tag"
+                "--tag"
             )
 
     def _beside(self, ending: str) -> Path:
@@ -101,7 +101,7 @@ def advise_resuming() -> Iterator[None]:
     except DataError as error:
         raise DataError(
             f"{error}. What was there before is intact: once it can be written, go on with "
-            f"--resume if the training had begun"
+            "--resume if the training had begun"
         ) from error
 
 
@@ -183,7 +183,7 @@ def load_state(path: Path, identity: Identity) -> dict[str, Any]:
     if state_format != FORMAT:
         raise UsageError(
             f"{path}: the state of another version of the suite; go on with that, or begin anew: "
-            f"--force"
+            "--force"
         )
     _require_same_training(path, state_identity, identity)
     return dict(state)

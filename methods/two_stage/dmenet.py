@@ -38,8 +38,8 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
         "2019",
         trained_on=None,
         notes="The paper makes the map only, up to sigma 7. Pictures are continued by reflection "
-        "to multiples of 16, where the authors cut them. Their released weights are a re-training; "
-        "those of the paper are lost.",
+        "to multiples of 16, where the authors cut them. Their released weights are a "
+        "re-training; those of the paper are lost.",
     )
 
     def __init__(self, checkpoint: Checkpoint | None = None, tile: int = 0) -> None:

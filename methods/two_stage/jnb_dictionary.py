@@ -241,10 +241,10 @@ def _describe_provenance(
     return (
         f"python -m benchmark.methods.two_stage.jnb_dictionary, seed {seed}. Pictures: "
         f"{len(files)}, SHA-256 {digest}. Atoms: K-SVD, {rounds} rounds, {patches} patches blurred "
-        f"by Gaussians of sigma {low:g} to {high:g} px. "
-        f"Logistic function: {fitted_on} of the pictures blurred by Gaussians of sigma "
-        f"{LADDER[0]:g} to {LADDER[-1]:g} px every {LADDER[1] - LADDER[0]:g}; median atoms of the "
-        f"patches that take more than {TEXTURED}: {median_texts}."
+        f"by Gaussians of sigma {low:g} to {high:g} px. Logistic function: {fitted_on} of the "
+        f"pictures blurred by Gaussians of sigma {LADDER[0]:g} to {LADDER[-1]:g} px every "
+        f"{LADDER[1] - LADDER[0]:g}; median atoms of the patches that take more than {TEXTURED}: "
+        f"{median_texts}."
     )
 
 

@@ -206,8 +206,7 @@ class Jnb(Pipeline):
         paper="Shi, Xu and Jia, Just noticeable defocus blur detection and estimation, CVPR 2015",
         trained_on=("BSDS500",),
         notes="The authors' dictionary and their coefficients from sparsity to sigma are not "
-        "available: both were "
-        "learned here on BSDS500 train.",
+        "available: both were learned here on BSDS500 train.",
     )
 
 
@@ -222,8 +221,7 @@ class Ebdb(Pipeline):
         paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale "
         "selection, TIP 27(3), 2018",
         notes="All six steps with the parameters of the authors' program, rewritten, with the "
-        "edge detector of GNU "
-        "Octave, under which figures of that program are at hand.",
+        "edge detector of GNU Octave, under which figures of that program are at hand.",
     )
 
 
@@ -260,10 +258,9 @@ class BlurPosterior(TwoStage):
         trained_on=("BSDS500",),
         reimplementation=False,
         notes="A posterior over sigma at every pixel from the local spectrum, the mean of the "
-        "Wiener filters under it, and Richardson-Lucy iterations from there. No network: mean and "
-        "covariance of sharp local spectra were measured on BSDS500 train, five constants chosen "
-        "there by hand. It may amplify noise in "
-        "sharp pictures.",
+        "Wiener filters under it, and Richardson-Lucy iterations from there. No network: mean "
+        "and covariance of sharp local spectra were measured on BSDS500 train, five constants "
+        "chosen there by hand. It may amplify noise in sharp pictures.",
     )
 
     def __init__(

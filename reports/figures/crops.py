@@ -56,8 +56,8 @@ def draw_crops_figure(data: FigureData) -> CaptionedFigure:
     if not blocks:
         raise Unavailable("the pictures of the runs are no longer there; run again")
     caption = [
-        f"Crops of {data.dataset} at noise {level}, at the box in the whole view, which "
-        f"shows the input."
+        f"Crops of {data.dataset} at noise {level}, at the box in the whole view, which shows the "
+        "input."
     ]
     has_target = [block.pictures.target is not None for block in blocks]
     if any(has_target):

@@ -221,8 +221,8 @@ class FigureData:
         sources = {row.method: learned_from.get(row.method, "") for row in rows}
         origin = [note for note in self._summary.notes if note.kind == "origin"]
         return [
-            f"Data: {self.dataset}, n = {len(part.pictures())}, fingerprint "
-            f"{part.fingerprint()}; input track {self.track}.",
+            f"Data: {self.dataset}, n = {len(part.pictures())}, fingerprint {part.fingerprint()}; "
+            f"input track {self.track}.",
             *notes.training_lines(sources),
             *note_texts(origin),
             *(f"{text}." for text in notes.explain_symbols(row.title for row in rows)),

@@ -86,10 +86,10 @@ def draw_kernels_figure(data: FigureData) -> CaptionedFigure:
 
 
 _EXPLANATION: Final = (
-    "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: sigma (px) "
-    "of the Gaussian of the same cut, of any height, that fits best, and how much of the kernel it "
-    "misses (L2, relative). Each kernel has its own colour scale, symmetric about 0: orange is "
-    "positive, violet negative."
+    "Kernels of the Gaussian convolution module of GKMNet, sorted by width. Below each: sigma "
+    "(px) of the Gaussian of the same cut, of any height, that fits best, and how much of the "
+    "kernel it misses (L2, relative). Each kernel has its own colour scale, symmetric about 0: "
+    "orange is positive, violet negative."
 )
 
 

@@ -74,8 +74,8 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     style.add_figure_legend(figure, handles)
     caption = [
         f"Quality on {data.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
-        "intervals of the mean over pictures. Line: the front, the best that can be had at a cost, "
-        "from means alone; hollow points do not compete. Costs are for a picture of "
+        "intervals of the mean over pictures. Line: the front, the best that can be had at a "
+        "cost, from means alone; hollow points do not compete. Costs are for a picture of "
         f"{record.size}, whatever the pictures that quality was measured on; MACs are those of a "
         "network's plain form.",
         *missing,

@@ -96,10 +96,9 @@ def draw_psf_figure(data: FigureData) -> CaptionedFigure:
     if lenses:
         about_boxes = ", and over measured PSFs (box: quartiles, line: median, whiskers: range). "
     caption = [
-        "How well kernel models fit defocus PSFs: relative L2 error against the sigma of "
-        f"ideal apertures{about_boxes}"
-        "GKM: mixture of a bank of Gaussians up to M x M, with free or non-negative "
-        f"coefficients. Errors below {_LEAST_ERROR:g} are drawn there."
+        "How well kernel models fit defocus PSFs: relative L2 error against the sigma of ideal "
+        f"apertures{about_boxes}GKM: mixture of a bank of Gaussians up to M x M, with free or "
+        f"non-negative coefficients. Errors below {_LEAST_ERROR:g} are drawn there."
     ]
     for name, lens_rows in lenses.items():
         caption.append(f"Measured PSFs, {name}: n = {lens_rows['name'].nunique()}.")

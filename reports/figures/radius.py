@@ -99,10 +99,10 @@ def draw_radius_figure(data: FigureData) -> CaptionedFigure:
     if sums.pixels.max() < LEAST_PIXELS:
         raise Unavailable(f"no bin of sigma has {LEAST_PIXELS} pixels")
     caption = [
-        f"Quality by blur on {data.dataset} at noise {level}: PSNR of the mean squared error "
-        "over all pixels whose true sigma lies in a bin, of all pictures together, so that "
-        "pictures count by their pixels. Outputs were clamped. Points stand at the mean sigma of "
-        f"their bin; bins of fewer than {LEAST_PIXELS} pixels are left out. Below: how many of the "
+        f"Quality by blur on {data.dataset} at noise {level}: PSNR of the mean squared error over "
+        "all pixels whose true sigma lies in a bin, of all pictures together, so that pictures "
+        "count by their pixels. Outputs were clamped. Points stand at the mean sigma of their "
+        f"bin; bins of fewer than {LEAST_PIXELS} pixels are left out. Below: how many of the "
         f"{sums.pixels.sum():,.0f} pixels a bin has; above the bars, in how many pictures."
     ]
     missing = [name for name in data.methods if name not in methods_with_outputs]
@@ -132,8 +132,8 @@ def _sum_over_pictures(data: FigureData, outputs: Mapping[str, Sequence[StoredOu
         shapes = {target.shape, *(picture.shape for picture in pictures.values())}
         if shapes != {sample.image.shape}:
             raise Unavailable(
-                f"input track {data.track} changes the size of pictures, so true maps do not "
-                f"fit them"
+                f"input track {data.track} changes the size of pictures, so true maps do not fit "
+                "them"
             )
         columns = _trusted_columns(sample)
         sums.add(

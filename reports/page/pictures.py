@@ -170,7 +170,7 @@ def _path_in_run(run: Path, path: str) -> Path:
     if relative.is_absolute() or ".." in relative.parts:
         raise DataError(
             f"{run}: the store names a picture outside the run ({path!r}); it was not written by "
-            f"`run`"
+            "`run`"
         )
     return run / relative
 

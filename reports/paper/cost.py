@@ -43,10 +43,9 @@ _NOTHING_COUNTED = (
 )
 _CONVENTION = (
     "What the paper prints as FLOPs of SRN and most forms of GKMNet is what the tool thop calls "
-    "so: MACs without the "
-    "Gaussian convolutions, with normalisation; the column thop-style is to be compared with it. "
-    "No convention gives "
-    "its figures for DPDNet (see the report of `cost`). FLOPs here are 2 x MACs of every operation."
+    "so: MACs without the Gaussian convolutions, with normalisation; the column thop-style is to "
+    "be compared with it. No convention gives its figures for DPDNet (see the report of `cost`). "
+    "FLOPs here are 2 x MACs of every operation."
 )
 
 

@@ -300,8 +300,8 @@ def test_a_method_cannot_change_what_the_next_one_sees(tmp_path: Path) -> None:
     run(tmp_path / "alone", "echo")
     run(tmp_path / "behind", "scribble,echo", "--jobs", "1")
     sql = (
-        "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE method = 'echo' ORDER "
-        "BY 1, 2"
+        "SELECT sample, value FROM cells JOIN scores ON key = cell WHERE method = 'echo' ORDER BY "
+        "1, 2"
     )
     assert query(tmp_path / "alone", sql) == query(tmp_path / "behind", sql)
 

@@ -65,14 +65,14 @@ def report(name: str, found: dict[str, list[dict[str, float]]]) -> None:
         say(
             f"  {form}: {seconds[form]:.2f} s, {peak[form] / 2**30:.2f} GiB; the fast form is "
             f"{seconds[form] / seconds['fast']:.2f} times as fast, with "
-            f"{peak['fast'] / peak[form]:.2f} of the memory; "
-            f"largest difference {max(one['difference'] for one in rounds):.1e}"
+            f"{peak['fast'] / peak[form]:.2f} of the memory; largest difference "
+            f"{max(one['difference'] for one in rounds):.1e}"
         )
     macs = own_macs(name)
     say(
         f"  its own {macs / 1e9:.0f} GMAC need {macs / rate:.2f} s at the {rate / 1e9:.0f} GMAC/s "
-        f"of a 4096^3 matrix "
-        f"product; the fast form takes {seconds['fast'] * rate / macs:.2f} times that"
+        f"of a 4096^3 matrix product; the fast form takes {seconds['fast'] * rate / macs:.2f} "
+        "times that"
     )
     if name == "gkmnet":
         say(
@@ -192,10 +192,9 @@ def report_grouped() -> None:
             seconds.append(time.perf_counter() - started)
     say(
         f"gkmnet, {width}x{height}, with the GCM as one grouped convolution (as released): "
-        f"{seconds[0]:.1f} s; the "
-        f"plain form is {seconds[0] / seconds[1]:.1f} times as fast, the fast one "
-        f"{seconds[0] / seconds[2]:.0f} times; "
-        f"largest difference {max(float((one - made[0]).abs().max()) for one in made):.1e}"
+        f"{seconds[0]:.1f} s; the plain form is {seconds[0] / seconds[1]:.1f} times as fast, the "
+        f"fast one {seconds[0] / seconds[2]:.0f} times; largest difference "
+        f"{max(float((one - made[0]).abs().max()) for one in made):.1e}"
     )
 
 
@@ -234,7 +233,7 @@ def report_large() -> None:
     peak = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e9
     say(
         f"deblur --method gkmnet, {width}x{height}: {seconds:.0f} s, peak {peak:.2f} GB of the "
-        f"process (target < 6 GB)"
+        "process (target < 6 GB)"
     )
 
 

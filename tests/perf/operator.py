@@ -49,7 +49,7 @@ def report_memory() -> None:
         )
         say(
             f"gkm.{operator}, peak memory beyond its arguments: {extra / PICTURE_BYTES:.1f} "
-            f"pictures (target < 6)"
+            "pictures (target < 6)"
         )
 
 
@@ -70,9 +70,8 @@ def report_gkm() -> None:
     for name in ("blur", "adjoint"):
         say(
             f"  {name}: {results[name]:.3f} s; dense 21 x 21 torch convolution "
-            f"{results['dense']:.2f} s, "
-            f"{results['dense'] / results[name]:.1f} times as long (target 2.5); "
-            f"scipy's separable one (one thread, as it is) {results['scipy']:.2f} s, "
+            f"{results['dense']:.2f} s, {results['dense'] / results[name]:.1f} times as long "
+            f"(target 2.5); scipy's separable one (one thread, as it is) {results['scipy']:.2f} s, "
             f"{results['scipy'] / results[name]:.1f} times (target 5)"
         )
     say(f"  blur by the two kernels that a pixel's sigma mixes: {results['mapped']:.3f} s")
@@ -104,7 +103,7 @@ def report_torch() -> None:
         }
     )
     say(
-        f"420 x 280 x 3 on the CPU: "
+        "420 x 280 x 3 on the CPU: "
         f"{', '.join(f'{name} {1000 * value:.0f} ms' for name, value in results.items())}"
     )
 
@@ -122,7 +121,7 @@ def report_varying(height: int, width: int) -> None:
     )
     say(
         f"VaryingBlur at {width} x {height} x 3, sigma up to {blur_map.max():.1f} px, {THREADS} "
-        f"threads"
+        "threads"
     )
     say(f"  {', '.join(f'{name} {value:.3f} s' for name, value in results.items())}")
     ratios = [results["rung by rung"] / results[f"disk {way}"] for way in ("forward", "adjoint")]

@@ -69,9 +69,8 @@ def report_map() -> None:
     taken = median(seconds)
     say(
         f"map of ebdb, 360x360: {taken:.2f} s; the authors' program under GNU Octave took 4.3 and "
-        f"6.2 s for pictures "
-        f"of this size on another machine, {4.3 / taken:.0f} and {6.2 / taken:.0f} times as long "
-        f"(target 10)"
+        f"6.2 s for pictures of this size on another machine, {4.3 / taken:.0f} and "
+        f"{6.2 / taken:.0f} times as long (target 10)"
     )
 
 

@@ -129,8 +129,7 @@ def report_data(take: Step) -> None:
     quiet, busy = median(alone), median(beside)
     say(
         f"  with crops made by a process beside it a step takes {busy:.3f} s, on a batch that is "
-        f"there {quiet:.3f} s: "
-        f"the network keeps {quiet / busy:.1%} of the time (target 95 %)"
+        f"there {quiet:.3f} s: the network keeps {quiet / busy:.1%} of the time (target 95 %)"
     )
 
 

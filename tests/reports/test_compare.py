@@ -98,8 +98,8 @@ def test_the_verdict_is_one_plain_sentence_whatever_the_order(run: Store) -> Non
     """By hand: 0.45 -+ 2.3646 * 0.2449 / sqrt(8); only 2 of 256 choices of signs reach the sum."""
     fill(run, {"a": BASE + UP, "b": BASE})
     expected = (
-        "a is better than b by 0.45 dB [0.25, 0.65] on 8 pictures, p = 0.0078; 8 wins, 0 "
-        "losses (PSNR, protocol quick)."
+        "a is better than b by 0.45 dB [0.25, 0.65] on 8 pictures, p = 0.0078; 8 wins, 0 losses "
+        "(PSNR, protocol quick)."
     )
     assert ask(run, "a", "b").verdict == ask(run, "b", "a").verdict == expected
 
@@ -108,8 +108,7 @@ def test_lower_may_be_better(run: Store) -> None:
     fill(run, {"a": BASE + UP, "b": BASE})
     assert ask(run, "b", "a", measure="mae").verdict == (
         "a is better than b by 0.00045 [0.00025, 0.00065] on 8 pictures, p = 0.0078; 8 wins, 0 "
-        "losses "
-        "(MAE, protocol quick)."
+        "losses (MAE, protocol quick)."
     )
 
 
@@ -119,8 +118,7 @@ def test_what_is_not_shown_is_not_claimed(run: Store) -> None:
     least = stats.compare_paired_scores(UP, np.full(8, 0.4)).detectable
     assert ask(run, "a", "b").verdict == (
         "no difference shown: a − b is 0.05 dB [-0.15, 0.25] on 8 pictures, p = 0.67; 4 wins, 3 "
-        "losses, 1 tie; "
-        f"8 pictures could have shown {least:.2f} dB (PSNR, protocol quick)."
+        f"losses, 1 tie; 8 pictures could have shown {least:.2f} dB (PSNR, protocol quick)."
     )
 
 
@@ -394,8 +392,7 @@ def test_many_methods_are_ranked_and_tested_in_pairs(run: Store) -> None:
     found = ask(three(run))
     assert found.verdict == (
         "high has the best mean rank of 3 methods, 1.00, on 8 pictures (Friedman, p = 0.0003); in "
-        "paired tests it is "
-        "better than every other one (PSNR, protocol quick)."
+        "paired tests it is better than every other one (PSNR, protocol quick)."
     )
     assert [line[:2] for line in texts(found)] == [
         ["high", "1.00"],

@@ -114,18 +114,17 @@ def test_sentences_are_computed() -> None:
     lines = psf_findings(PsfStudy(rows, {}))
     assert lines == [
         "disk: GKM free, M = 21 has over 10 % more L2 error than GKM free, M = 61 from sigma 2.0 "
-        "px on, "
-        "and more than one Gaussian from sigma 2.2 px on.",
+        "px on, and more than one Gaussian from sigma 2.2 px on.",
         "disk: GKM nonneg., M = 21 never has more L2 error than one Gaussian.",
         "lens (n = 3, sigma 1.0 to 3.0 px): median relative L2 error generalised gaussian 0.050, "
-        "GKM free, M = 61 0.100, GKM nonneg., M = 61 0.200, disk 0.200, gaussian 0.200, "
-        "GKM free, M = 21 0.300, GKM nonneg., M = 21 0.300.",
-        "lens: GKM free, M = 21 fits better than gaussian / disk / generalised gaussian in "
-        "1 of 3 / 1 of 3 / 0 of 3 PSFs.",
-        "lens: GKM nonneg., M = 21 fits better than gaussian / disk / generalised gaussian in "
-        "0 of 3 / 0 of 3 / 0 of 3 PSFs.",
-        "lens: GKM free, M = 61 fits better than gaussian / disk / generalised gaussian in "
-        "2 of 3 / 2 of 3 / 0 of 3 PSFs.",
+        "GKM free, M = 61 0.100, GKM nonneg., M = 61 0.200, disk 0.200, gaussian 0.200, GKM "
+        "free, M = 21 0.300, GKM nonneg., M = 21 0.300.",
+        "lens: GKM free, M = 21 fits better than gaussian / disk / generalised gaussian in 1 of "
+        "3 / 1 of 3 / 0 of 3 PSFs.",
+        "lens: GKM nonneg., M = 21 fits better than gaussian / disk / generalised gaussian in 0 "
+        "of 3 / 0 of 3 / 0 of 3 PSFs.",
+        "lens: GKM free, M = 61 fits better than gaussian / disk / generalised gaussian in 2 of "
+        "3 / 2 of 3 / 0 of 3 PSFs.",
     ]
 
 

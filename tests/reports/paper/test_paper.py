@@ -256,8 +256,8 @@ def test_weights_trained_for_different_times_are_set_beside_each_other_with_a_wa
     budgets = {"gkmnet.sim": "240 megapixels, seed 0", "jnb": "26 megapixels, seed 1"}
     runs.add({"gkmnet.sim": 24.0, "jnb": 21.0}, budgets=budgets)
     warning = (
-        "Weights were trained for different times (240 megapixels, 26 megapixels), which "
-        "the marks do not weigh."
+        "Weights were trained for different times (240 megapixels, 26 megapixels), which the "
+        "marks do not weigh."
     )
     assert warning in quality(runs, "1").footnotes
     runs.add(
