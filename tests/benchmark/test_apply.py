@@ -187,3 +187,28 @@ def test_a_method_that_cannot_be_prepared_is_named() -> None:
         apply.prepare_for_user(Raising(), "toy:a=1", "cpu")
     with pytest.raises(OSError, match="no such weights"):
         apply.prepare_method(Raising(), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "learned", "has_cuda", "expected"),
+    [
+        ("auto", True, True, "cuda"),
+        ("auto", True, False, "cpu"),
+        ("cuda", True, True, "cuda"),
+        ("cpu", True, True, "cpu"),
+        ("auto", False, True, "cpu"),
+        ("cuda", False, True, "cpu"),
+        ("cuda", False, False, "cpu"),
+    ],
+)
+def test_learned_methods_alone_compute_on_a_cuda_device(
+    device: str, learned: bool, has_cuda: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
+    assert apply.resolve_device(device, learned) == expected
+
+
+def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="--device cuda: torch sees no CUDA device"):
+        apply.resolve_device("cuda", learned=True)

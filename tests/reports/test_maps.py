@@ -317,6 +317,19 @@ def test_pictures_of_any_size_fit(size: tuple[int, int]) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((448, 112), (224, 56)), ((10, 20), (112, 224)), ((1, 900), (1, 224)), ((900, 1), (224, 1))],
+)
+def test_a_picture_of_any_shape_fits_a_tile(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    grey = np.full((*size, 3), 93, np.uint8)
+    tile = maps._fit_tile(grey)
+    assert tile.shape == (*expected, 3)
+    assert (tile == 93).all()
+
+
 def test_zhuo_sim_on_simulated_pictures_from_names_to_files(tmp_path: Path) -> None:
     methods = plan.select_methods(["input,zhuo-sim"])
     data = plan.select_dataset("simulated:size=64,max_radius=4", tmp_path, limit=2)

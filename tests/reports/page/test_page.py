@@ -480,3 +480,15 @@ def test_intervals_lie_in_the_span_of_their_column(
 def test_the_script_is_short_enough_to_read() -> None:
     lines = SCRIPT.read_text("utf-8").splitlines()
     assert len(lines) < 400 and max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((384, 96), (192, 48)), ((20, 10), (20, 10)), ((1, 900), (1, 192)), ((900, 1), (192, 1))],
+)
+def test_a_picture_of_any_shape_has_a_thumbnail(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    thumbnail = pictures._shrink_to_thumbnail(np.full((*size, 3), 0.25, np.float32))
+    assert thumbnail.shape == (*expected, 3)
+    np.testing.assert_allclose(thumbnail, 0.25, rtol=1e-6)
