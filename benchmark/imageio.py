@@ -82,7 +82,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class DisplayTags:
     """What a viewer needs to show stored pixels as intended: EXIF orientation (1 to 8) and an RGB
     ICC profile.
     """
@@ -117,15 +117,17 @@ def read(path: Path) -> tuple[Picture, int]:
         return _levels_to_rgb(pixels), header.bit_depth
 
 
-def read_looks(path: Path) -> Looks:
+def read_display_tags(path: Path) -> DisplayTags:
     """Return orientation and ICC profile of a picture file; raises DataError as `read_header`
     does.
     """
     with _name_file_in_errors(path), path.open("rb") as file:
         if _parse_header(file).format == "TIFF":
-            return _read_tiff_looks(file)
+            return _read_tiff_tags(file)
         with _open_with_pillow(file) as image:
-            return _check_looks(image.getexif().get(_ORIENTATION), image.info.get("icc_profile"))
+            return _check_display_tags(
+                image.getexif().get(_ORIENTATION), image.info.get("icc_profile")
+            )
 
 
 def write(
@@ -153,8 +155,8 @@ def write(
     encode = _choose_encoder(path, bit_depth, quality)
     top = 2**bit_depth - 1
     levels = np.rint(np.clip(as_picture(picture), 0, 1).astype(np.float64) * top)
-    looks = read_looks(like) if like else Looks()
-    data = encode(levels.astype(np.uint8 if bit_depth == 8 else np.uint16), looks)
+    tags = read_display_tags(like) if like else DisplayTags()
+    data = encode(levels.astype(np.uint8 if bit_depth == 8 else np.uint16), tags)
     with replace_file(path) as file:
         file.write(data)
 
@@ -294,14 +296,14 @@ def _decode_with_opencv(data: bytes) -> PixelLevels:
     return cast("PixelLevels", pixels)
 
 
-def _encode_png(levels: PixelLevels, how: Looks) -> bytes:
+def _encode_png(levels: PixelLevels, tags: DisplayTags) -> bytes:
     _, stream = cv2.imencode(".png", levels[..., ::-1])
     data = stream.tobytes()
     extra = b""
-    if how.icc_profile:
-        extra += _build_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(how.icc_profile))
-    if how.orientation != 1:
-        extra += _build_png_chunk(b"eXIf", _encode_exif(how).removeprefix(b"Exif\0\0"))
+    if tags.icc_profile:
+        extra += _build_png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(tags.icc_profile))
+    if tags.orientation != 1:
+        extra += _build_png_chunk(b"eXIf", _encode_exif(tags).removeprefix(b"Exif\0\0"))
     return data[:33] + extra + data[33:]  # right behind IHDR, before the pixels
 
 
@@ -338,19 +340,19 @@ def _decode_jpeg(data: bytes) -> PixelLevels:
         return np.array(image)
 
 
-def _encode_jpeg(levels: PixelLevels, how: Looks, quality: int) -> bytes:
+def _encode_jpeg(levels: PixelLevels, tags: DisplayTags, quality: int) -> bytes:
     buffer = io.BytesIO()
-    exif = _encode_exif(how) if how.orientation != 1 else b""
+    exif = _encode_exif(tags) if tags.orientation != 1 else b""
     image = Image.fromarray(levels)
     image.save(
-        buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=how.icc_profile
+        buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=tags.icc_profile
     )
     return buffer.getvalue()
 
 
-def _encode_exif(how: Looks) -> bytes:
+def _encode_exif(tags: DisplayTags) -> bytes:
     exif = Image.Exif()
-    exif[_ORIENTATION] = how.orientation
+    exif[_ORIENTATION] = tags.orientation
     return exif.tobytes()
 
 
@@ -403,19 +405,19 @@ def _decode_tiff(data: bytes) -> PixelLevels:
         )
 
 
-def _read_tiff_looks(file: BinaryIO) -> Looks:
+def _read_tiff_tags(file: BinaryIO) -> DisplayTags:
     with _open_tiff_page(file) as page:
-        return _check_looks(page.tags.valueof(_ORIENTATION), page.tags.valueof(_ICC_PROFILE))
+        return _check_display_tags(page.tags.valueof(_ORIENTATION), page.tags.valueof(_ICC_PROFILE))
 
 
-def _encode_tiff(levels: PixelLevels, how: Looks) -> bytes:
+def _encode_tiff(levels: PixelLevels, tags: DisplayTags) -> bytes:
     buffer = io.BytesIO()
-    orientation = [(_ORIENTATION, "H", 1, how.orientation, True)]
+    orientation = [(_ORIENTATION, "H", 1, tags.orientation, True)]
     tifffile.imwrite(
         buffer,
         levels,
         photometric="rgb",
-        iccprofile=how.icc_profile,
+        iccprofile=tags.icc_profile,
         extratags=orientation,
         metadata=None,
     )
@@ -425,21 +427,21 @@ def _encode_tiff(levels: PixelLevels, how: Looks) -> bytes:
 # --------------------------------------------------------------------------------------------------
 
 
-def _check_looks(orientation: object, icc_profile: object) -> Looks:
+def _check_display_tags(orientation: object, icc_profile: object) -> DisplayTags:
     """Keep what is meaningful for an RGB output: a grey or CMYK profile (bytes 16-19 name its
     colour space) is not.
     """
-    looks = Looks()
+    tags = DisplayTags()
     if isinstance(orientation, int) and 1 <= orientation <= 8:
-        looks = replace(looks, orientation=orientation)
+        tags = replace(tags, orientation=orientation)
     if isinstance(icc_profile, bytes) and icc_profile[16:20] == b"RGB ":
-        looks = replace(looks, icc_profile=icc_profile)
-    return looks
+        tags = replace(tags, icc_profile=icc_profile)
+    return tags
 
 
 def _choose_encoder(
     path: Path, bit_depth: int, quality: int
-) -> Callable[[PixelLevels, Looks], bytes]:
+) -> Callable[[PixelLevels, DisplayTags], bytes]:
     suffix = path.suffix.lower()
     if bit_depth not in (8, 16):
         raise UsageError(f"{path}: bit depth must be 8 or 16, not {bit_depth}")
@@ -450,7 +452,7 @@ def _choose_encoder(
     if suffix in {".tif", ".tiff"}:
         return _encode_tiff
     if suffix in {".jpg", ".jpeg"} and bit_depth == 8:
-        return lambda levels, how: _encode_jpeg(levels, how, quality)
+        return lambda levels, tags: _encode_jpeg(levels, tags, quality)
     raise UsageError(
         f"{path}: cannot hold {bit_depth} bits per channel; use .png or .tif (or .jpg for 8 bits)"
     )

@@ -45,7 +45,7 @@ GROUPS = ("all", "classical", "learned", "oracle", "ablations")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Registration:
     """Where a name comes from, and how to get what it names."""
 
     origin: str
@@ -62,7 +62,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self._group = group
         self._base = base
-        self._entries: dict[str, _Entry] = {}
+        self._registrations: dict[str, _Registration] = {}
         self._clashes: dict[str, str] = {}
         self._is_scanned = False
 
@@ -85,7 +85,7 @@ class Registry(Generic[T]):
         """
         self._scan()
         self._check_name(name, item)
-        self._enter(name, _Entry(_find_origin(item), lambda: item))
+        self._add_registration(name, _Registration(_find_origin(item), lambda: item))
         if name in self._clashes:
             raise UsageError(self._clashes.pop(name))
 
@@ -96,26 +96,26 @@ class Registry(Generic[T]):
         What else is registered inside the block goes with them.
         """
         self._scan()
-        entries = dict(self._entries)
+        entries = dict(self._registrations)
         clashes = dict(self._clashes)
         try:
             for name, item in items.items():
                 self.add(name, item)
             yield
         finally:
-            self._entries = entries
+            self._registrations = entries
             self._clashes = clashes
 
     def names(self) -> list[str]:
         """Return every registered name in order, also of plug-ins that will not load."""
         self._scan()
-        return sorted(self._entries)
+        return sorted(self._registrations)
 
     def origin(self, name: str) -> str:
         """Return where `name` was registered: an entry point and its package, or a file
         and line.
         """
-        return self._entry(name).origin
+        return self._find_registration(name).origin
 
     def problems(self) -> dict[str, str]:
         """Return name -> reason for every plug-in that cannot be loaded or whose name is taken
@@ -123,7 +123,7 @@ class Registry(Generic[T]):
         """
         self._scan()
         reasons: dict[str, str] = {}
-        for name in self._entries:
+        for name in self._registrations:
             try:
                 self.get(name)
             except UsageError as error:
@@ -137,21 +137,22 @@ class Registry(Generic[T]):
             UsageError: unknown name (with a suggestion), a name two packages claim, or a plug-in
                 that does not load.
         """
-        entry = self._entry(name)
+        registration = self._find_registration(name)
         if name in self._clashes:
             raise UsageError(self._clashes[name])
         try:
-            item = entry.load()
+            item = registration.load()
         except (Exception, SystemExit) as error:
+            reason = _explain_load_error(error)
             raise UsageError(
-                f"{self.kind} {name!r} ({entry.origin}) does not load: {_explain_load_error(error)}"
+                f"{self.kind} {name!r} ({registration.origin}) does not load: {reason}"
             ) from error
         if not self._fits(item):
             raise UsageError(
-                f"{self.kind} {name!r} ({entry.origin}) is not a {self._base.__name__}"
+                f"{self.kind} {name!r} ({registration.origin}) is not a {self._base.__name__}"
             )
         if isinstance(item, type) and not hasattr(item, "card"):
-            raise UsageError(f"{self.kind} {name!r} ({entry.origin}) has no card")
+            raise UsageError(f"{self.kind} {name!r} ({registration.origin}) has no card")
         return typing.cast("T", item)
 
     def _fits(self, item: object) -> bool:
@@ -159,16 +160,16 @@ class Registry(Generic[T]):
             return issubclass(item, self._base)
         return isinstance(item, self._base)
 
-    def _entry(self, name: str) -> _Entry:
+    def _find_registration(self, name: str) -> _Registration:
         self._scan()
-        if name not in self._entries:
+        if name not in self._registrations:
             raise UsageError(
                 _describe_unknown(self.kind, name, self.names()) + self._install_hint()
             )
-        return self._entries[name]
+        return self._registrations[name]
 
     def _install_hint(self) -> str:
-        if self._entries:
+        if self._registrations:
             return ""
         return "; nothing is registered: install the suite first (pip install -e .)"
 
@@ -177,8 +178,8 @@ class Registry(Generic[T]):
             self._is_scanned = True
             for point in metadata.entry_points(group=self._group):
                 package = point.dist.name if point.dist else "unknown package"
-                entry = _Entry(f"{package}: {point.value}", point.load)
-                self._enter(point.name, entry)
+                registration = _Registration(f"{package}: {point.value}", point.load)
+                self._add_registration(point.name, registration)
 
     def _check_name(self, name: str, item: T) -> None:
         if not re.fullmatch(r"[\w-]+", name) or name in GROUPS:
@@ -192,11 +193,12 @@ class Registry(Generic[T]):
                 "same"
             )
 
-    def _enter(self, name: str, entry: _Entry) -> None:
-        first = self._entries.setdefault(name, entry)
-        if first.origin != entry.origin:
+    def _add_registration(self, name: str, registration: _Registration) -> None:
+        first = self._registrations.setdefault(name, registration)
+        if first.origin != registration.origin:
             self._clashes[name] = (
-                f"{self.kind} {name!r} is claimed twice: by {first.origin} and by {entry.origin}"
+                f"{self.kind} {name!r} is claimed twice: by {first.origin} and by "
+                f"{registration.origin}"
             )
 
 

@@ -71,7 +71,7 @@ class TimingSubject:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TrialReading:
     """One restoration: seconds, and bytes of memory (None where they cannot be known).
 
     Attributes:
@@ -104,7 +104,7 @@ class Trial:
     round: int
     status: Status
     reason: str | None
-    reading: Reading | None
+    reading: TrialReading | None
     finished: str
 
 
@@ -208,13 +208,13 @@ def _run_trial(
     scene: PictureWithMap,
     timeout: float | None,
 ) -> Trial:
-    result: Reading | Failure | str | None = None
+    result: TrialReading | Failure | str | None = None
     if number == 0:
         result = process.call(_prepare_subject, (subject, scene))
     if result is None:
         result = process.call(_time_restoration, subject, timeout)
     end = datetime.now(UTC).isoformat(timespec="seconds")
-    if isinstance(result, Reading):
+    if isinstance(result, TrialReading):
         return Trial(subject, number, "ok", None, result, end)
     if isinstance(result, Failure):
         return Trial(subject, number, result.status, result.reason, None, end)
@@ -266,21 +266,21 @@ def _prepare_subject(subject_and_scene: tuple[TimingSubject, PictureWithMap]) ->
     return None
 
 
-def _time_restoration(subject: TimingSubject) -> Reading:
+def _time_restoration(subject: TimingSubject) -> TrialReading:
     """Restore the picture once with the method that `_prepare_subject` has prepared."""
     assert _method_in_process is not None, "_prepare_subject() was not called in this process"
     method, observation = _method_in_process
-    meter = _Meter(gpu=subject.device == "cuda")
+    meter = _TrialMeter(gpu=subject.device == "cuda")
     method.restore(observation, meter)
     assert meter.reading is not None
     return meter.reading
 
 
-class _Meter(contextlib.AbstractContextManager[None]):
+class _TrialMeter(contextlib.AbstractContextManager[None]):
     """Reads seconds and memory of the work inside; both ends wait for the GPU."""
 
     def __init__(self, gpu: bool) -> None:
-        self.reading: Reading | None = None
+        self.reading: TrialReading | None = None
         self._gpu = gpu
 
     def __enter__(self) -> None:
@@ -296,7 +296,7 @@ class _Meter(contextlib.AbstractContextManager[None]):
         seconds = time.perf_counter() - self._start
         peak = _process_memory("VmHWM")
         gpu_peak = _gpu_memory_peak() if self._gpu else None
-        self.reading = Reading(seconds, self._memory_before, peak, gpu_peak)
+        self.reading = TrialReading(seconds, self._memory_before, peak, gpu_peak)
 
 
 def _wait_for_gpu(gpu: bool) -> None:

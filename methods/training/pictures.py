@@ -134,7 +134,7 @@ def read_upright(path: Path) -> Pixels:
         height, width = (round(extent * scale) for extent in picture.shape[:2])
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     pixels = np.rint(picture * 255).astype(np.uint8)
-    turn_upright = _TURN_UPRIGHT[imageio.read_looks(path).orientation]
+    turn_upright = _TURN_UPRIGHT[imageio.read_display_tags(path).orientation]
     return np.ascontiguousarray(turn_upright(pixels))
 
 

@@ -78,7 +78,7 @@ def train_network(job: Job, resume: bool = False, force: bool = False) -> Traini
     """
     job.files.require(resume, force)
     state = _load_unfinished(job) if resume else None
-    session = _Session(job, state)
+    session = _TrainingSession(job, state)
     with session.lock():
         session.run()
         return session.finish()
@@ -94,7 +94,7 @@ def _load_unfinished(job: Job) -> dict[str, Any]:
     return state
 
 
-class _Session:
+class _TrainingSession:
     """One process's part in one session of a training; the first of several processes writes the
     files.
     """

@@ -83,11 +83,11 @@ def _printable_sheets(content: PageContent, cards: PageCards) -> list[_Printable
     sheets = []
     for sheet in content.sheets:
         page_tables = []
-        for view in sheet.views:
-            gallery = content.galleries[view.gallery]
+        for sheet_level in sheet.levels:
+            gallery = content.galleries[sheet_level.gallery]
             measures = sheet.summary.measures
             page_tables.append(
-                tables.build_page_table(next(numbers), view, gallery, measures, cards)
+                tables.build_page_table(next(numbers), sheet_level, gallery, measures, cards)
             )
         run_cards = [cards.runs[number] for number in sheet.runs]
         sheets.append(_PrintableSheet(sheet, run_cards, page_tables))

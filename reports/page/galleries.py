@@ -66,7 +66,7 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SheetLevel:
     """One table at one noise level, with what is behind it.
 
     Attributes:
@@ -93,21 +93,21 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A summary with its views.
+    """A summary with its noise levels.
 
     Attributes:
         summary: as the other formats print it.
         runs: numbers of the runs that its cells are from.
         pictures: how many there are.
         fingerprint: of their content.
-        views: one per noise level.
+        levels: one per noise level.
     """
 
     summary: Summary
     runs: tuple[int, ...]
     pictures: int
     fingerprint: str
-    views: tuple[View, ...]
+    levels: tuple[SheetLevel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +184,21 @@ def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int
     scored_rows = rows[rows["newest"] & (rows["protocol"] == summary.protocol)]
     relevant_rows = rows[(rows["protocol"] == summary.protocol) | (rows["status"] != "ok")]
     selection = Selection(results, summary.dataset, relevant_rows)
-    views = []
+    levels = []
     for level in summary.levels():
-        view = View(
+        sheet_level = SheetLevel(
             level=level,
             gallery=galleries[summary.dataset, summary.track, level],
             rows=tuple(row for row in summary.rows if row.level == level),
             scores=_values_by_cell(scored_rows[scored_rows["noise"] == level]),
         )
-        views.append(view)
+        levels.append(sheet_level)
     return Sheet(
         summary=summary,
         runs=tuple(sorted(relevant_rows["store"].unique().tolist())),
         pictures=len(selection.pictures()),
         fingerprint=selection.fingerprint(),
-        views=tuple(views),
+        levels=tuple(levels),
     )
 
 

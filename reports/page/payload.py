@@ -1,5 +1,5 @@
 """What the script of the comparison page reads: the pictures of galleries, and the scores
-of views.
+of levels of sheets.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmark.metrics.protocol_cards import MeasureCard
-from benchmark.reports.page.galleries import Gallery, OutputPicture, PageContent, View
+from benchmark.reports.page.galleries import Gallery, OutputPicture, PageContent, SheetLevel
 from benchmark.reports.page.pictures import MapOverlay, PageFiles, quote_path
 
 
 def build_payload(page: PageContent, files: PageFiles, folder: str) -> dict[str, Any]:
-    """Return galleries and views, ready for JSON; views in the order of the tables, URLs relative
-    to `folder`.
+    """Return galleries and levels of sheets, ready for JSON, in the order of the tables, URLs
+    relative to `folder`.
     """
     return {
         "folder": f"{folder}/",
         "galleries": [_gallery_payload(gallery, files) for gallery in page.galleries],
         "views": [
-            _view_payload(view, page.galleries[view.gallery], sheet.summary.measures)
+            _level_payload(sheet_level, page.galleries[sheet_level.gallery], sheet.summary.measures)
             for sheet in page.sheets
-            for view in sheet.views
+            for sheet_level in sheet.levels
         ],
     }
 
@@ -63,13 +63,15 @@ def _cell_payload(output: OutputPicture | None, files: PageFiles) -> dict[str, A
     return {"picture": files.url(output.picture), "why": output.why}
 
 
-def _view_payload(
-    view: View, gallery: Gallery, measures: Mapping[str, MeasureCard]
+def _level_payload(
+    sheet_level: SheetLevel, gallery: Gallery, measures: Mapping[str, MeasureCard]
 ) -> dict[str, Any]:
-    """Return a view as the script reads it, scores in the order of the gallery's samples."""
-    shared = view.shared
+    """Return a level of a sheet as the script reads it, scores in the order of the gallery's
+    samples.
+    """
+    shared = sheet_level.shared
     return {
-        "gallery": view.gallery,
+        "gallery": sheet_level.gallery,
         "measures": [
             {
                 "title": card.title,
@@ -86,13 +88,13 @@ def _view_payload(
                 "notes": [row.entries[measure].note for measure in measures],
                 "scores": [
                     [
-                        _round_score(view.scores.get((row.method, measure, sample)), card)
+                        _round_score(sheet_level.scores.get((row.method, measure, sample)), card)
                         for sample in gallery.samples
                     ]
                     for measure, card in measures.items()
                 ],
             }
-            for row in view.rows
+            for row in sheet_level.rows
         ],
     }
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports.page.cards import PageCard, PageCards
-from benchmark.reports.page.galleries import Gallery, View
+from benchmark.reports.page.galleries import Gallery, SheetLevel
 from benchmark.results.summaries import Entry, Row
 from benchmark.stats import Interval
 
@@ -75,26 +75,26 @@ class PageTable:
 
 def build_page_table(
     number: int,
-    view: View,
+    sheet_level: SheetLevel,
     gallery: Gallery,
     measures: Mapping[str, MeasureCard],
     cards: PageCards,
 ) -> PageTable:
-    """Return a view as a table.
+    """Return a level of a sheet as a table.
 
     Args:
         number: of the table.
-        view: what to show.
+        sheet_level: what to show.
         gallery: its pictures, for what became of those that did not end well.
         measures: measure key -> its card, one column each.
         cards: cards of the methods.
     """
     columns = [
-        _build_page_column([row.entries[key] for row in view.rows], card.digits)
+        _build_page_column([row.entries[key] for row in sheet_level.rows], card.digits)
         for key, card in measures.items()
     ]
     lines = []
-    for position, row in enumerate(view.rows):
+    for position, row in enumerate(sheet_level.rows):
         card = cards.methods.get(row.method)
         line = PageLine(
             title=row.title,
@@ -105,7 +105,7 @@ def build_page_table(
             figures=tuple(column[position] for column in columns),
         )
         lines.append(line)
-    return PageTable(number, str(view.level), tuple(lines))
+    return PageTable(number, str(sheet_level.level), tuple(lines))
 
 
 def _family_of_row(row: Row, card: PageCard | None) -> str:

@@ -288,7 +288,7 @@ def test_like_carries_orientation_and_profile(tmp_path: Path, source: str, suffi
         Image.fromarray(RGB8).save(origin, exif=exif, icc_profile=profile)
     picture, _ = imageio.read(origin)
     imageio.write(copy, picture, 8, like=origin)
-    assert imageio.read_looks(copy) == imageio.Looks(8, profile)
+    assert imageio.read_display_tags(copy) == imageio.DisplayTags(8, profile)
     np.testing.assert_allclose(imageio.read(copy)[0], picture, atol=0.5 if suffix == ".jpg" else 0)
     if suffix == ".tif":
         with tifffile.TiffFile(copy) as tiff:
@@ -305,13 +305,13 @@ def test_like_works_at_16_bits_and_leaves_a_grey_profile_behind(tmp_path: Path) 
     Image.fromarray(GREY8).save(origin, icc_profile=bytes(grey))
     picture, _ = imageio.read(origin)
     imageio.write(tmp_path / "copy.png", picture, 16, like=origin)
-    assert imageio.read_looks(tmp_path / "copy.png") == imageio.Looks(1, None)
+    assert imageio.read_display_tags(tmp_path / "copy.png") == imageio.DisplayTags(1, None)
     assert imageio.read_header(tmp_path / "copy.png").bit_depth == 16
 
 
 def test_without_like_no_metadata_is_written(tmp_path: Path) -> None:
     imageio.write(tmp_path / "a.png", np.zeros((2, 2, 3), np.float32), 8)
-    assert imageio.read_looks(tmp_path / "a.png") == imageio.Looks()
+    assert imageio.read_display_tags(tmp_path / "a.png") == imageio.DisplayTags()
 
 
 def test_jpeg_quality_does_something_and_colours_are_not_subsampled(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchmark.cost.counting import CounterCheck, NetworkCount
 from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
 from benchmark.cost.published import PublishedCost
-from benchmark.cost.timing import Reading, TimingSubject, Trial
+from benchmark.cost.timing import TimingSubject, Trial, TrialReading
 from benchmark.reports import cost, grid
 from benchmark.reports.cost import (
     build_cost_tables,
@@ -49,7 +49,7 @@ def trial(
     peak: int | None = 300,
 ) -> Trial:
     gpu = 4_000_000 if subject.gpu else None
-    return Trial(subject, number, "ok", None, Reading(seconds, before, peak, gpu), "")
+    return Trial(subject, number, "ok", None, TrialReading(seconds, before, peak, gpu), "")
 
 
 def lost(subject: TimingSubject, status: str, reason: str) -> Trial:

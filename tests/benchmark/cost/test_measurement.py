@@ -22,10 +22,10 @@ from benchmark.cost.measurement import PictureSize, parse_picture_size
 from benchmark.cost.mosaic import MAX_RADIUS, make_mosaic, tile_photographs
 from benchmark.cost.published import PublishedCost
 from benchmark.cost.timing import (
-    Reading,
     TimingSubject,
     Trial,
     TrialFile,
+    TrialReading,
     count_rounds,
     order_of_round,
     time_methods,
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[3]
 SUBJECT = TimingSubject(
     "input", "1", None, "cpu", "16x12", "a processor", None, 1, "torch 0", "0 at abc"
 )
-OK = Trial(SUBJECT, 1, "ok", None, Reading(0.5, 10, 30, None), "2026-01-01T00:00:00+00:00")
+OK = Trial(SUBJECT, 1, "ok", None, TrialReading(0.5, 10, 30, None), "2026-01-01T00:00:00+00:00")
 
 
 def subject(method: str) -> TimingSubject:

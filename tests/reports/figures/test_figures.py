@@ -32,7 +32,7 @@ from benchmark.cells import Cell, Outcome, Score
 from benchmark.cost import measurement
 from benchmark.cost.counting import NetworkCount
 from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
-from benchmark.cost.timing import Reading, TimingSubject, Trial, TrialFile
+from benchmark.cost.timing import TimingSubject, Trial, TrialFile, TrialReading
 from benchmark.noise import Noise
 from benchmark.optics import gkm
 from benchmark.psf_study import FITS_FILE, PSF_MODELS
@@ -428,7 +428,7 @@ def cost(tmp_path: Path) -> Path:
     (folder / measurement.RECORD_FILE).write_bytes(measurement.RECORD_ADAPTER.dump_json(kept))
     for name, subject in subjects.items():
         for number, factor in enumerate((9.0, 0.5, 1.5)):
-            reading = Reading(seconds[name] * factor, None, None, None)
+            reading = TrialReading(seconds[name] * factor, None, None, None)
             TrialFile(folder / measurement.SAMPLES_FILE).append(
                 Trial(subject, number, "ok", None, reading, "")
             )
