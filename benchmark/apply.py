@@ -161,13 +161,13 @@ def prepare_for_user(method: Method, label: str, device: str) -> PreparedMethod:
         raise UsageError(f"{label} cannot be prepared: {describe_error(error)}") from error
 
 
-def resolve_device(device: str, learned: bool) -> str:
+def resolve_device(device: str, uses_network: bool) -> str:
     """Return "cpu" or "cuda" for a method; only learned methods pay for asking torch.
 
     Raises:
         ValueError: if "cuda" is demanded and there is none.
     """
-    if not learned or device == "cpu":
+    if not uses_network or device == "cpu":
         return "cpu"
     import torch
 

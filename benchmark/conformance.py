@@ -111,10 +111,10 @@ class _MethodUnderTest:
         return observation
 
     def restore(
-        self, image: NDArray[np.floating], prepared: PreparedMethod | None = None
+        self, image: NDArray[np.floating], prepared_method: PreparedMethod | None = None
     ) -> Picture:
         """Return what the contract makes of the method's answer to `image`."""
-        return (prepared or self.prepared).restore(self.observe(image))
+        return (prepared_method or self.prepared).restore(self.observe(image))
 
 
 def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:

@@ -301,12 +301,12 @@ def _as_doubles(
     return np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
 
 
-def _pearson_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+def _pearson_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
     from scipy.stats import pearsonr
 
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    return float(pearsonr(one.ravel(), other.ravel()).statistic)
+    return float(pearsonr(x.ravel(), y.ravel()).statistic)
 
 
 def _flatten_with_mask(estimate: Map, mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -70,12 +70,12 @@ def select_methods(
 
 
 def _plan_method(spec: Spec, catalogue: CheckpointCatalogue) -> PlannedMethod:
-    method, resolved = create(METHODS, spec, catalogue=catalogue)
+    method, resolved_id = create(METHODS, spec, catalogue=catalogue)
     version = type(method).version
     source_digest = plugin_hash(type(method))
     if source_digest is not None:
         version += f"+{source_digest}"
-    return PlannedMethod(resolved, method.card, version, method.weights_hash())
+    return PlannedMethod(resolved_id, method.card, version, method.weights_hash())
 
 
 def _plan_group(
@@ -116,14 +116,14 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
     """
     from joblib import Parallel, delayed
 
-    dataset, resolved = create(DATASETS, text, root=root)
+    dataset, resolved_id = create(DATASETS, text, root=root)
     samples = list(dataset.ids())[:limit]
     if not samples:
-        raise DataError(f"{resolved.label}: no samples; {dataset.card.layout}")
+        raise DataError(f"{resolved_id.label}: no samples; {dataset.card.layout}")
     for sample in samples:
         if not sample.isprintable() or "\udc80" <= max(sample) <= "\udfff":
             raise DataError(
-                f"{resolved.label}: sample name {sample!r} is not printable Unicode; rename the "
+                f"{resolved_id.label}: sample name {sample!r} is not printable Unicode; rename the "
                 "file"
             )
     # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
@@ -131,7 +131,7 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
     fingerprints = Parallel(n_jobs=-1, prefer="threads")(
         delayed(dataset.fingerprint)(sample) for sample in samples
     )
-    return PlannedDataset(resolved, dataset, dict(zip(samples, fingerprints, strict=True)))
+    return PlannedDataset(resolved_id, dataset, dict(zip(samples, fingerprints, strict=True)))
 
 
 def select_tracks(protocols: Sequence[Protocol], depth: str | None) -> dict[str, Track]:

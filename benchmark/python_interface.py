@@ -40,11 +40,11 @@ class LoadedMethod:
         card: what is known about the method.
     """
 
-    def __init__(self, method_id: str, prepared: PreparedMethod) -> None:
+    def __init__(self, method_id: str, prepared_method: PreparedMethod) -> None:
         """Wrap a prepared method."""
         self.id = method_id
-        self.card: MethodCard = prepared.method.card
-        self._prepared = prepared
+        self.card: MethodCard = prepared_method.method.card
+        self._prepared = prepared_method
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.card.title}>"
@@ -106,8 +106,8 @@ def load_method(
     from benchmark.registry import METHODS, create
 
     _load_plugins(plugins)
-    instance, resolved = create(METHODS, method)
-    return LoadedMethod(resolved.label, prepare_for_user(instance, resolved.label, device))
+    instance, resolved_id = create(METHODS, method)
+    return LoadedMethod(resolved_id.label, prepare_for_user(instance, resolved_id.label, device))
 
 
 def load_dataset(

@@ -230,22 +230,22 @@ def create(
     Raises:
         UsageError: unknown name, checkpoint or parameter, or a value of the wrong type or range.
     """
-    resolved = resolve_id(registry, text, catalogue=catalogue, **injected)
-    return build_plugin(registry, resolved), resolved
+    resolved_id = resolve_id(registry, text, catalogue=catalogue, **injected)
+    return build_plugin(registry, resolved_id), resolved_id
 
 
-def build_plugin(registry: Registry[type[T]], resolved: ResolvedId) -> T:
+def build_plugin(registry: Registry[type[T]], resolved_id: ResolvedId) -> T:
     """Build the plug-in of an id that was resolved before; nothing is looked up again.
 
     Raises:
         UsageError: if its constructor refuses.
     """
     try:
-        return registry.get(resolved.name)(**resolved.arguments)
+        return registry.get(resolved_id.name)(**resolved_id.arguments)
     except BenchmarkError:
         raise
     except Exception as error:
-        raise UsageError(f"{resolved.label} cannot be built: {_name_error(error)}") from error
+        raise UsageError(f"{resolved_id.label} cannot be built: {_name_error(error)}") from error
 
 
 def resolve_id(
@@ -375,19 +375,19 @@ def _default_checkpoint(
     structure_keys = [key for key in _fixed_parameters(factory, None) if key in spec.parameters]
     if not structure_keys:
         return default_tag
-    required = {key: values[key] for key in structure_keys}
+    structure = {key: values[key] for key in structure_keys}
     for tag in (default_tag, *checkpoints):
-        if _has_structure(factory, checkpoints.get(tag), required):
+        if _has_structure(factory, checkpoints.get(tag), structure):
             return tag
     return default_tag
 
 
-def _has_structure(factory: type[Any], checkpoint: object, required: Mapping[str, Any]) -> bool:
+def _has_structure(factory: type[Any], checkpoint: object, structure: Mapping[str, Any]) -> bool:
     try:
         structure = _fixed_parameters(factory, checkpoint)
     except DataError:  # a damaged file, which matters only to who names it
         return False
-    return all(structure.get(key) == value for key, value in required.items())
+    return all(structure.get(key) == value for key, value in structure.items())
 
 
 def _fixed_parameters(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:

@@ -227,13 +227,13 @@ def _detectable_difference(difference: Float64Array) -> float | None:
         return None
     critical = stats.t.ppf(1 - ALPHA / 2, n - 1)
 
-    def lack(shift: float) -> float:
+    def power_gap(shift: float) -> float:
         """Power that a true mean of `shift` standard errors lacks; the far tail adds less than 1e-4
         to it.
         """
         return float(POWER - stats.nct.sf(critical, n - 1, shift))
 
-    shift = optimize.brentq(lack, 0, 2 * critical + 2)
+    shift = optimize.brentq(power_gap, 0, 2 * critical + 2)
     return float(shift * stats.sem(difference))
 
 

@@ -234,12 +234,12 @@ def _find_subfolder(folder: Path, name: str) -> Path | None:
     return None
 
 
-def missing_dataset_error(card: DatasetCard, root: Path, why: str = "not found") -> DataError:
+def missing_dataset_error(card: DatasetCard, root: Path, reason: str = "not found") -> DataError:
     """Return the error that shows where the data set was looked for and the tree that was
     expected.
     """
     return DataError(
-        f"{card.title}: {why} (looked under {root.absolute()}). Expected\n{card.layout}\n"
+        f"{card.title}: {reason} (looked under {root.absolute()}). Expected\n{card.layout}\n"
         f"Get it from: {card.source}. Then point --data (or $BENCHMARK_DATA) at the folder that "
         "holds it."
     )

@@ -64,10 +64,10 @@ def estimate_shift(moving: FloatArray, fixed: FloatArray) -> Shift:
     # A tile's window holds only a part of the displaced content, which draws the estimate towards
     # zero by a few per cent. What is left after moving by the first estimate is too small to suffer
     # from that.
-    rest, spread, tiles = _median_displacement(
+    residual, spread, tiles = _median_displacement(
         ndimage.shift(moving, first, order=3, mode="nearest"), fixed
     )
-    return Shift(float(first[0] + rest[0]), float(first[1] + rest[1]), spread, tiles)
+    return Shift(float(first[0] + residual[0]), float(first[1] + residual[1]), spread, tiles)
 
 
 def fit_gain(moving: FloatArray, fixed: FloatArray) -> float:

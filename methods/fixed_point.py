@@ -104,10 +104,10 @@ class GkmIteration(IterativeDeconvolver):
             if scale < self.scales - 1:
                 start = _enlarge(latest, target)
             beta = self._mixing_coefficients(_reduce(blur_map, scale) / np.float32(2**scale))
-            finest = scale == 0
+            is_finest = scale == 0
             damping = self._safe_damping(beta, bank)
             facts: dict[str, float] = {}
-            if measure and finest:
+            if measure and is_finest:
                 contraction = spectral_radius(beta, bank, steps=REPORT_STEPS)
                 facts = {"contraction": contraction, "damping": damping}
             steps = iterate_fixed_point(
@@ -123,7 +123,7 @@ class GkmIteration(IterativeDeconvolver):
             )
             for picture, residual in steps:
                 latest = picture
-                if finest:
+                if is_finest:
                     yield Iterate(picture, residual, facts)
 
     def _noise_map(self, image: Picture) -> NoiseMap:

@@ -120,9 +120,10 @@ def estimate_mixtures(
         try:
             method = create(METHODS, name)[0]
             if type(method).mixture is not Method.mixture:
-                prepared = prepare_method(method, "cpu")
-                observation = prepared.observe(sample, track=Track.parse(track))
-                yield MethodMixture(name, prepared.mixture(observation), method.weights_hash())
+                prepared_method = prepare_method(method, "cpu")
+                observation = prepared_method.observe(sample, track=Track.parse(track))
+                mixture = prepared_method.mixture(observation)
+                yield MethodMixture(name, mixture, method.weights_hash())
         except Skip as skip:
             reasons.append(f"{name}: {skip.reason}")
         except Exception as error:  # a plug-in may raise anything; the others are drawn

@@ -138,8 +138,8 @@ def summarise_maps(
             mask_notes += facts
         map_summaries.append(builder.table("out-of-focus detection", _MASK_MEASURES, mask_notes))
     if not map_summaries:
-        nothing = "No map could be scored: no true map or mask, or no map."
-        map_summaries.append(builder.table("blur maps", {}, [nothing, *facts]))
+        no_map_note = "No map could be scored: no true map or mask, or no map."
+        map_summaries.append(builder.table("blur maps", {}, [no_map_note, *facts]))
     return map_summaries
 
 
@@ -184,10 +184,10 @@ class _MapTables:
     def signed_bias(self) -> Iterator[str]:
         """Yield, for each level, the mean signed bias of each method that made maps."""
         for level, block in self._levels():
-            complete = block.groupby("method")["status"].transform(
+            is_complete = block.groupby("method")["status"].transform(
                 lambda status: (status == "ok").all()
             )
-            means = block[complete].groupby("method", sort=False)["bias_px"].mean().dropna()
+            means = block[is_complete].groupby("method", sort=False)["bias_px"].mean().dropna()
             biases = ", ".join(f"{name} {mean:+.3f}" for name, mean in means.items())
             if biases:
                 yield f"Mean signed bias (estimate - truth, px) at noise {level}: {biases}."

@@ -87,8 +87,8 @@ def _hint_more_rulers(selection: Selection, track: str) -> list[str]:
     scored = selection.protocols()
     if sum(track in selection.tracks(name) for name in scored) > 1:
         return []
-    registered = live.registered_tracks()
-    unused = {name: tracks for name, tracks in registered.items() if name not in scored}
+    registered_ids = live.registered_tracks()
+    unused = {name: tracks for name, tracks in registered_ids.items() if name not in scored}
     same = [name for name, tracks in unused.items() if track in tracks]
     others = [name for name, tracks in unused.items() if track not in tracks]
     hints = []
@@ -162,8 +162,8 @@ def _ruler_ranking(
         _ranked_cells(selection, column, values, reference, first)
         for column, values in means.values.items()
     ]
-    absent = TableCell("–", note="Not scored by this ruler, or not run through its track.")
-    lines = [(TableCell(name), *_cells_of_line(name, cells, absent)) for name in methods]
+    empty_cell = TableCell("–", note="Not scored by this ruler, or not run through its track.")
+    lines = [(TableCell(name), *_cells_of_line(name, cells, empty_cell)) for name in methods]
     heads = [_ruler_head(selection, column, reference) for column in means.values]
     return Grid(
         caption,
@@ -180,9 +180,9 @@ def _ruler_ranking(
 
 
 def _cells_of_line(
-    name: str, columns: Sequence[Mapping[str, TableCell]], absent: TableCell
+    name: str, columns: Sequence[Mapping[str, TableCell]], empty_cell: TableCell
 ) -> list[TableCell]:
-    return [column.get(name, absent) for column in columns]
+    return [column.get(name, empty_cell) for column in columns]
 
 
 def _ranked_cells(
@@ -214,8 +214,8 @@ def _ruler_agreement(selection: Selection, means: _RulerMeans, caption: str) -> 
         name = f"{column.protocol} ({column.track}), {selection.card(column).title}"
         ranks[name] = _oriented(selection, column, values)
     lines = []
-    for name, own in ranks.items():
-        lines.append([name, *(_kendall_tau(own, other) for other in ranks.values())])
+    for name, ranking in ranks.items():
+        lines.append([name, *(_kendall_tau(ranking, other) for other in ranks.values())])
     explanation = (
         "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
     )

@@ -126,7 +126,7 @@ def check_device(device: DeviceChoice) -> None:
         from benchmark.apply import resolve_device
 
         try:
-            resolve_device("cuda", learned=True)
+            resolve_device("cuda", uses_network=True)
         except ValueError as error:
             raise UsageError(str(error)) from error
 

@@ -137,15 +137,15 @@ def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None
     from benchmark.store import Store
 
     with Store(folder) as store:
-        everything = results_of(store).summaries()
+        all_summaries = results_of(store).summaries()
         picture = overview.write_overview(store, folder / "overview.png", dataset)
-    for summary in everything:
+    for summary in all_summaries:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
             console.wide_console().print(tables.summary_to_terminal(summary))
             for line in summary.footnotes:
                 console.print_line(line)
     report = folder / "report.md"
-    report.write_text(tables.format_summaries(everything, "markdown"), encoding="utf-8")
+    report.write_text(tables.format_summaries(all_summaries, "markdown"), encoding="utf-8")
     console.print_line(f"\nreport: {report}")
     if picture is not None:
         console.print_line(f"pictures: {picture}, all of them in {folder / 'pictures'}")

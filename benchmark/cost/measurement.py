@@ -225,11 +225,11 @@ def _list_subjects(
     return subjects
 
 
-def _list_devices(device: str, learned: bool) -> list[str]:
+def _list_devices(device: str, uses_network: bool) -> list[str]:
     """Return where a method is measured: on the CPU, and unless told otherwise on a GPU too if it
     can use one.
     """
-    fastest = resolve_device(device, learned)
+    fastest = resolve_device(device, uses_network)
     if device == "auto" and fastest == "cuda":
         return ["cpu", "cuda"]
     return [fastest]

@@ -125,9 +125,9 @@ def _prepare_picture(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.
 
 
 def _score_measure(measure: Measure, pair: ScoringPair, metric: Metric) -> Score:
-    lack = metric.unavailable()
-    if lack is not None:
-        return Score(measure.key, None, f"not available: {lack}", "unavailable")
+    reason = metric.unavailable()
+    if reason is not None:
+        return Score(measure.key, None, f"not available: {reason}", "unavailable")
     try:
         value = float(metric(*pair))
     except Unavailable as error:

@@ -92,11 +92,11 @@ def training_lines(sources: Mapping[str, str]) -> Iterator[str]:
         yield f"Weights or constants from {source}: {', '.join(methods[source])}."
 
 
-def count_noun(number: int, one: str, many: str = "") -> str:
+def count_noun(number: int, singular: str, plural: str = "") -> str:
     """Return a number with its noun: "1 picture", "2 pictures"."""
     if number == 1:
-        return f"1 {one}"
-    return f"{number} {many or one + 's'}"
+        return f"1 {singular}"
+    return f"{number} {plural or singular + 's'}"
 
 
 def name_commit(state: Mapping[str, Any]) -> str:

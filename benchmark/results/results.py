@@ -288,12 +288,12 @@ class Results:
         if dataset is not None:
             rows = rows[rows["dataset"] == dataset]
         cards = self.protocols
-        absent = [name for name in protocols if name not in cards]
-        if absent:
+        missing_protocols = [name for name in protocols if name not in cards]
+        if missing_protocols:
             paths = ", ".join(str(run.path) for run in self.runs)
             raise UsageError(
-                f"{paths}: not scored under {', '.join(absent)}; run `score` with that protocol "
-                "first"
+                f"{paths}: not scored under {', '.join(missing_protocols)}; run `score` with "
+                "that protocol first"
             )
         result: list[Summary] = []
         for protocol in protocols or cards:

@@ -268,10 +268,10 @@ class _Summariser:
 
     def _shorten_reason(self, reason: str) -> str:
         """Return what fits into a table, and note the whole reason."""
-        head, _, rest = reason.partition(":")
-        if rest:
+        short_reason, _, details = reason.partition(":")
+        if details:
             self._notes.append(Note("unscored", reason))
-        return head
+        return short_reason
 
     def _row_order(self, row: Row) -> tuple[int, int, str]:
         card = self._cards.get(row.method)

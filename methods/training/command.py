@@ -190,8 +190,8 @@ def prepare_training_data(
     else:
         folder = Path(data)
         console.print_note(f"comparing the pictures in {folder} with those that are evaluated on")
-        evaluated = [*evaluated_pictures(root, folder), *bundled_pictures()]
-        refuse_duplicates(pictures.list_pictures(folder), evaluated)
+        evaluated_paths = [*evaluated_pictures(root, folder), *bundled_pictures()]
+        refuse_duplicates(pictures.list_pictures(folder), evaluated_paths)
         examples = SimulatedExamples(folder, crop=crop, seed=seed, noise=noise, views=views)
         count = len(examples.sources)
     return TrainingData(examples.with_crop, count, held_out_examples(examples, HELD_OUT_EXAMPLES))

@@ -63,7 +63,7 @@ _SIDE = 192  # px; every picture is first reduced to a grey square
 _OTHER_PART = re.compile(r"\.|(train|training|val|valid|validation)([-_. ]|$)", re.IGNORECASE)
 
 
-def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> None:
+def refuse_duplicates(training: Sequence[Path], evaluated_paths: Sequence[Path]) -> None:
     """Refuse training pictures that are nearly the same as one that methods are evaluated on.
 
     Copies count that were scaled, compressed, toned, turned, mirrored or cropped by some percent.
@@ -71,14 +71,14 @@ def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> No
 
     Args:
         training: pictures to train on.
-        evaluated: pictures to evaluate on, such as `evaluated_pictures` returns.
+        evaluated_paths: pictures to evaluate on, such as `evaluated_pictures` returns.
 
     Raises:
         DataError: for the first training picture that is one of the others, naming both; or for a
             file that cannot be read.
     """
     kodak = _read_kodak_hashes()
-    greys = {path: _read_grey(path) for path in evaluated}
+    greys = {path: _read_grey(path) for path in evaluated_paths}
     evaluated_hashes = np.concatenate(
         [np.zeros((0, _BITS), np.bool_), *(picture_hashes(grey) for grey in greys.values())]
     )
@@ -95,7 +95,7 @@ def refuse_duplicates(training: Sequence[Path], evaluated: Sequence[Path]) -> No
             .min(axis=2)
         )
         for orientation, number in np.argwhere(differences <= _SUSPECT):
-            other = evaluated[number]
+            other = evaluated_paths[number]
             if correlate_aligned(orientations[orientation], greys[other]) >= _SAME:
                 raise _duplicate_error(path, str(other))
 
@@ -173,12 +173,12 @@ def picture_hashes(grey: Grey) -> Bits:
     return np.stack([_perceptual_hash(_trim(grey, margin)) for margin in _MARGINS])
 
 
-def correlate_aligned(one: Grey, other: Grey) -> float:
+def correlate_aligned(first: Grey, second: Grey) -> float:
     """Return the correlation in [-1, 1] of two pictures after a slight affine alignment; -1 if
     there is none.
     """
-    template = cv2.resize(one, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
-    movable = cv2.resize(other, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
+    template = cv2.resize(first, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
+    movable = cv2.resize(second, (_ALIGNED, _ALIGNED), interpolation=cv2.INTER_AREA)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-4)
     identity = np.eye(2, 3, dtype=np.float32)
     try:

@@ -72,8 +72,8 @@ def network_pair(example: Example, views: bool) -> NetworkPair:
         raise DataError(
             "the training pictures have no dual-pixel views, but the network takes nothing else"
         )
-    both = np.concatenate(example.views, axis=2)
-    return _channels_first(both), _channels_first(example.sharp)
+    joined_views = np.concatenate(example.views, axis=2)
+    return _channels_first(joined_views), _channels_first(example.sharp)
 
 
 def _channels_first(picture: Picture) -> NDArray[np.float32]:

@@ -261,8 +261,8 @@ class ProgressReporter:
     def show(self, progress: Fraction, facts: str) -> None:
         """Show the progress in [0, 1] and a line of facts."""
         now = time.monotonic()
-        remaining = remaining_time(now - self._start_time, self._first_progress, progress)
-        line = f"{facts}, about {remaining} left"
+        seconds_left = remaining_time(now - self._start_time, self._first_progress, progress)
+        line = f"{facts}, about {seconds_left} left"
         self._bar.update(self._task, completed=float(progress), facts=line)
         if not self._visible or console.err.is_terminal:
             return

@@ -179,8 +179,8 @@ def restore_under_map(
     padded_image = spectra.pad_to_cells(image)
     spectrum = cosine_transform(padded_image)
     whole_map = spectra.pad_to_cells(np.repeat(blur_map[..., None], 3, axis=2))[..., 0]
-    certain = _rung_shares(spectra.average_cells(whole_map))
-    posterior = infer_posterior(padded_image, spectrum, psf)._replace(sigma=certain)
+    rung_shares = _rung_shares(spectra.average_cells(whole_map))
+    posterior = infer_posterior(padded_image, spectrum, psf)._replace(sigma=rung_shares)
     start = _average_wiener_filters(padded_image, spectrum, posterior, psf)
     fine = _refine(padded_image, start, whole_map, psf, iterations)
     return fine[: image.shape[0], : image.shape[1]]

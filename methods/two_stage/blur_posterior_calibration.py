@@ -47,7 +47,7 @@ def measure_sharp_spectra(files: list[Path]) -> dict[str, Any]:
     width = level.std()
     off_level = level - mean
     slope = (off_level[:, None] * shape).mean(axis=0) / width**2
-    rest = shape - shape.mean(axis=0) - np.outer(off_level, slope)
+    residual = shape - shape.mean(axis=0) - np.outer(off_level, slope)
     return {
         "pictures": len(files),
         "cells": len(logs),
@@ -55,7 +55,7 @@ def measure_sharp_spectra(files: list[Path]) -> dict[str, Any]:
         "level_width": round(float(width), 4),
         "shape": np.round(shape.mean(axis=0), 4).tolist(),
         "shape_per_level": np.round(slope, 4).tolist(),
-        "covariance": np.round(rest.T @ rest / len(rest), 4).tolist(),
+        "covariance": np.round(residual.T @ residual / len(residual), 4).tolist(),
     }
 
 

@@ -94,10 +94,10 @@ def estimate_ebdb_edges(
     sparse_map = np.full(gray.shape, np.nan)
     if not reliable.any():
         return sparse_map
-    present = edges_by_scale[:, reliable]
-    sigmas = _read_sigmas(gray, reliable, _second_reblur(present))
+    edge_presence = edges_by_scale[:, reliable]
+    sigmas = _read_sigmas(gray, reliable, _second_reblur(edge_presence))
     if connected:
-        votes = present.sum(axis=0).astype(np.float64)
+        votes = edge_presence.sum(axis=0).astype(np.float64)
         sigmas = _smooth_connected(reliable, sigmas, votes)
     sparse_map[reliable] = sigmas
     return sparse_map
@@ -201,12 +201,12 @@ def _find_ridges(across: Float64Array, down: Float64Array, slope: Float64Array, 
     return ridges
 
 
-def _second_reblur(present: Mask) -> Float64Array:
+def _second_reblur(edge_presence: Mask) -> Float64Array:
     """Return the sigma of the second re-blur: from the scale before an edge is first missed (scales
     x edges).
     """
-    absent = ~present
-    first_absent = np.where(absent.any(axis=0), absent.argmax(axis=0), len(SCALES))
+    edge_absence = ~edge_presence
+    first_absent = np.where(edge_absence.any(axis=0), edge_absence.argmax(axis=0), len(SCALES))
     second: Float64Array = SECOND_SHARE * np.array(SCALES)[first_absent - 1]
     return second
 

@@ -443,8 +443,8 @@ def _solve_quartic(v: Planes, beta: float) -> Planes:
     """
     c = 2 / (3 * beta)
     half = v**2 / 2
-    rest = np.sqrt(np.maximum(half**2 - np.float32((4 * c / 3) ** 3), 0))
-    term = np.cbrt(half + rest)
+    discriminant_root = np.sqrt(np.maximum(half**2 - np.float32((4 * c / 3) ** 3), 0))
+    term = np.cbrt(half + discriminant_root)
     # The product of Cardano's two terms is known; their difference would cancel.
     y = term + np.float32(4 * c / 3) / term
     root = np.sqrt(y)

@@ -220,9 +220,9 @@ def make_dictionary(
             "used for the one that ships)"
         )
     atoms = learn_atoms(patches, random, rounds=rounds)
-    some = pictures[:: max(1, len(pictures) // fitted_on)]
-    medians = typical_counts(some, atoms, LADDER)
-    provenance = _describe_provenance(files, seed, rounds, len(patches), len(some), medians)
+    calibration = pictures[:: max(1, len(pictures) // fitted_on)]
+    medians = typical_counts(calibration, atoms, LADDER)
+    provenance = _describe_provenance(files, seed, rounds, len(patches), len(calibration), medians)
     return Dictionary(atoms, fit_logistic(LADDER, medians), provenance)
 
 

@@ -36,11 +36,11 @@ class OutputPicture:
 
     Attributes:
         picture: where the 8-bit picture should be, or None if it was not kept.
-        why: what became of it where it did not end well ("failed: ..."), else "".
+        failure: what became of it where it did not end well ("failed: ..."), else "".
     """
 
     picture: RunPicture | None
-    why: str
+    failure: str
 
 
 @dataclass(frozen=True, slots=True)

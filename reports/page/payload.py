@@ -60,7 +60,7 @@ def _map_payload(overlay: MapOverlay | None) -> dict[str, Any] | None:
 def _cell_payload(output: OutputPicture | None, files: PageFiles) -> dict[str, Any] | None:
     if output is None:
         return None
-    return {"picture": files.url(output.picture), "why": output.why}
+    return {"picture": files.url(output.picture), "why": output.failure}
 
 
 def _level_payload(

@@ -32,15 +32,15 @@ class PageCell:
         bounds: its interval, or "".
         mean: to sort by; None without one.
         mark: "best", "second" or "", as in the other formats.
-        place: where lower bound, mean and upper bound lie between the least and the greatest of the
-            column, in percent; None without an interval.
+        whisker_ends: where lower bound, mean and upper bound lie between the least and the greatest
+            of the column, in percent; None without an interval.
     """
 
     text: str
     bounds: str
     mean: float | None
     mark: str
-    place: tuple[float, float, float] | None
+    whisker_ends: tuple[float, float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PageLine:
         title: id with marks that the footnotes explain.
         family: one of `FAMILIES`, or "" if the run kept no card.
         card: what there is to say about it, if the run keeps that.
-        why: what became of the pictures that did not end well, or "".
+        failure: what became of the pictures that did not end well, or "".
         count: number of pictures that the means are over, or "–".
         figures: one per measure.
     """
@@ -59,7 +59,7 @@ class PageLine:
     title: str
     family: str
     card: PageCard | None
-    why: str
+    failure: str
     count: str
     figures: tuple[PageCell, ...]
 
@@ -100,7 +100,7 @@ def build_page_table(
             title=row.title,
             family=_family_of_row(row, card),
             card=card,
-            why=_failures_text(gallery, row.method),
+            failure=_failures_text(gallery, row.method),
             count=_counts_text(row),
             figures=tuple(column[position] for column in columns),
         )
@@ -115,7 +115,7 @@ def _family_of_row(row: Row, card: PageCard | None) -> str:
 
 
 def _failures_text(gallery: Gallery, method: str) -> str:
-    reasons = [output.why for (name, _), output in gallery.outputs.items() if name == method]
+    reasons = [output.failure for (name, _), output in gallery.outputs.items() if name == method]
     counts = Counter(reason for reason in reasons if reason)
     return "; ".join(
         f"{count} of {len(reasons)} pictures {reason}" for reason, count in counts.items()
@@ -148,7 +148,7 @@ def _build_page_cell(entry: Entry, digits: int, span: tuple[float, float]) -> Pa
         bounds=bounds,
         mean=interval.mean,
         mark=entry.mark or "",
-        place=_whisker_positions(interval, span),
+        whisker_ends=_whisker_positions(interval, span),
     )
 
 

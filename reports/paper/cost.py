@@ -59,7 +59,7 @@ class _CostLine(NamedTuple):
         name: method and form; empty for none.
         texts, numbers: column -> value.
         further: it is a further form of a network, whose seconds stand in the line of the first.
-        lack: why there are no counts where there are none.
+        gap_reason: why there are no counts where there are none.
     """
 
     row: PaperRow
@@ -68,7 +68,7 @@ class _CostLine(NamedTuple):
     texts: Mapping[Hashable, str] = {}
     numbers: Mapping[Hashable, float | None] = {}
     further: bool = False
-    lack: str = "no network"
+    gap_reason: str = "no network"
 
 
 class _CostForm(NamedTuple):
@@ -189,7 +189,7 @@ def _format_cost(line: _CostLine, column: str) -> str:
         return text
     if column in _SECONDS:
         return "″" if line.further else "not timed"
-    return line.lack
+    return line.gap_reason
 
 
 def _read_costs(
@@ -246,7 +246,7 @@ def _lines_of_forms(
             texts=form.texts,
             numbers=form.numbers,
             further=number > 0,
-            lack=_explain_no_counts(line, record),
+            gap_reason=_explain_no_counts(line, record),
         )
         for number, form in enumerate(forms)
     ]

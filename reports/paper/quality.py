@@ -55,7 +55,7 @@ class _Measured:
     """What was measured for a table, or why nothing was; a summary that may be missing."""
 
     summary: Summary | None
-    lack: str
+    gap_reason: str
 
     @property
     def dataset(self) -> str:
@@ -71,7 +71,7 @@ class _Measured:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return self.summary.footnotes if self.summary else (self.lack,)
+        return self.summary.footnotes if self.summary else (self.gap_reason,)
 
     def learned_from(self, method: str) -> str:
         """Return what a method learned from; empty for nothing."""
@@ -98,17 +98,17 @@ class _Measured:
 class QualityTable:
     """The quality half of one table."""
 
-    def __init__(self, layout: Layout, summary: Summary | None, lack: str = "") -> None:
+    def __init__(self, layout: Layout, summary: Summary | None, gap_reason: str = "") -> None:
         """Make the table.
 
         Args:
             layout: which table.
             summary: what was measured, of the methods that stand for its rows and no others; None
                 for nothing.
-            lack: why nothing was measured; empty if something was.
+            gap_reason: why nothing was measured; empty if something was.
         """
         self._layout = layout
-        self._measured = _Measured(summary, lack)
+        self._measured = _Measured(summary, gap_reason)
         self._rows = self._measured.rows()
         self._keys = {name: self._measured.first_measure(name) for name in _PRINTED_MEASURES}
         self._printed: dict[tuple[str, str, float, str], PrintedNumber] = {
@@ -251,5 +251,5 @@ class QualityTable:
             for source in published.read_published_sources()
             if source.source == published.GKMNET_PAPER
         )
-        printed = f"Published: {source.reference}. {source.note}"
-        return (printed, _UNMARKED, *self._measured.notes)
+        source_note = f"Published: {source.reference}. {source.note}"
+        return (source_note, _UNMARKED, *self._measured.notes)

@@ -77,8 +77,8 @@ class DmeNet(nn.Module):
             inputs = width
         for (width, count), (skip_width, _) in zip(DECODER, reversed(ENCODER[:-1]), strict=True):
             first = Unit(inputs + skip_width, width)
-            rest = [Unit(width, width) for _ in range(count - 1)]
-            self.decoder.append(nn.Sequential(first, *rest))
+            further_units = [Unit(width, width) for _ in range(count - 1)]
+            self.decoder.append(nn.Sequential(first, *further_units))
             inputs = width
         self.blocks = nn.Sequential(*(Refinement(inputs) for _ in range(BLOCKS)))
         self.head = nn.Sequential(

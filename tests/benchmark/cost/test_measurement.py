@@ -328,8 +328,8 @@ def test_learned_methods_are_measured_on_both_devices(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert measurement._list_devices(device, learned=True) == learned
-    assert measurement._list_devices(device, learned=False) == classical
+    assert measurement._list_devices(device, uses_network=True) == learned
+    assert measurement._list_devices(device, uses_network=False) == classical
 
 
 def test_no_pass_and_a_damaged_one_are_told_apart(tmp_path):
