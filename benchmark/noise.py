@@ -145,7 +145,7 @@ def add_noise(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -
         )
 
     scale = noise.sigma / 255
-    finish = _finisher(noise)
+    finish = _make_finisher(noise)
     if sample.views is None:
         return dataclasses.replace(sample, image=finish(sample.image + scale * draw("image")))
     left, right = (math.sqrt(2) * draw(part) for part in ("left", "right"))
@@ -156,7 +156,7 @@ def add_noise(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -
     )
 
 
-def _finisher(noise: Noise) -> Callable[[NDArray[np.float64]], Picture]:
+def _make_finisher(noise: Noise) -> Callable[[NDArray[np.float64]], Picture]:
     def finish(noisy: NDArray[np.float64]) -> Picture:
         if noise.clip or noise.round8:
             noisy = np.clip(noisy, 0, 1)

@@ -158,8 +158,8 @@ def evaluate(
     from benchmark import plan
     from benchmark.registry import PROTOCOLS, create_metric
 
-    chosen = PROTOCOLS.get(protocol)
-    input_track = plan.select_tracks([chosen], track)[protocol]
+    protocol_ruler = PROTOCOLS.get(protocol)
+    input_track = plan.select_tracks([protocol_ruler], track)[protocol]
     target_picture = as_float_picture(target, "target")
     output_picture = as_float_picture(output, "output")
     if output_picture.shape != target_picture.shape:
@@ -169,7 +169,7 @@ def evaluate(
         )
     sample = Sample("target", target_picture, target_picture, bit_depth=_bit_depth(target))
     read_target = input_track.read(sample).image
-    scores = chosen.score(
+    scores = protocol_ruler.score(
         input_track.frame(output_picture), input_track.frame(read_target), dataset, create_metric
     )
     for score in scores:
@@ -251,7 +251,7 @@ def as_float_picture(array: ArrayLike, name: str) -> Picture:
     if picture.ndim != 3 or picture.shape[2] != 3:
         raise UsageError(f"{name}: expected H x W x 3 (RGB), got shape {picture.shape}")
     if picture.dtype in _LARGEST:
-        _say_conversion(str(picture.dtype), _LARGEST[picture.dtype])
+        _note_conversion(str(picture.dtype), _LARGEST[picture.dtype])
         return _divide_exactly(picture)
     if picture.dtype != np.float32:
         raise UsageError(
@@ -273,7 +273,7 @@ def _divide_exactly(picture: NDArray[np.generic]) -> Picture:
 
 
 @functools.cache
-def _say_conversion(dtype: str, largest: int) -> None:
+def _note_conversion(dtype: str, largest: int) -> None:
     console.print_note(f"{dtype} arrays are divided by {largest}, which loses nothing")
 
 

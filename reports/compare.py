@@ -291,7 +291,7 @@ def _format_difference(test: PairedTest, sign: Literal[1, -1]) -> str:
 def _explain_power(test: PairedTest) -> str:
     """Return what the pictures could have shown."""
     n = test.difference.n
-    least = paired_tests.smallest_shown(test.difference)
+    least = paired_tests.smallest_detectable(test.difference)
     if least is None:
         p = paired_tests.format_p(paired_tests.least_p(n))
         return f"so few pictures cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
@@ -370,7 +370,7 @@ def _state_ranking(
 
 def _is_first_shown_better(test: PairedTest) -> bool:
     """Return whether the first method is shown to be better than the second."""
-    return test.is_shown and test.first_is_better
+    return test.is_significant and test.first_is_better
 
 
 def _rank_table(

@@ -34,7 +34,7 @@ class CropWindow(NamedTuple):
     height: int
     width: int
 
-    def of(self, picture: Picture) -> Picture:
+    def cut(self, picture: Picture) -> Picture:
         """Return that part of a picture."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 

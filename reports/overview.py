@@ -73,7 +73,7 @@ def _crop_line(folder: Path, outputs: Sequence[tuple[Cell, str]]) -> _CropLine |
         return None
     window = crops.find_crop_window(pictures.input, pictures.target, _CROP)
     line_crops = [
-        (name, to_byte_image(window.of(picture))) for name, picture in pictures.by_name().items()
+        (name, to_byte_image(window.cut(picture))) for name, picture in pictures.by_name().items()
     ]
     return _CropLine(outputs[0][0].sample, line_crops)
 

@@ -23,12 +23,12 @@ def format_test(test: PairedTest) -> list[TableCell]:
     """Return the difference, marked where it is shown, and the columns of `TEST_HEADS`."""
     difference = test.difference
     digits = difference_digits(test)
-    least = smallest_shown(difference)
+    least = smallest_detectable(difference)
     p_values = (difference.sign_flip, test.adjusted_p, difference.wilcoxon)
     return [
         TableCell(
             format_interval(difference.interval, digits),
-            Mark.significant if test.is_shown else None,
+            Mark.significant if test.is_significant else None,
         ),
         TableCell(f"{difference.wins}–{difference.losses}"),
         *(TableCell(format_p(p)) for p in p_values),
@@ -36,15 +36,15 @@ def format_test(test: PairedTest) -> list[TableCell]:
     ]
 
 
-def explain_tests(family: Sequence[PairedTest], of: str) -> list[str]:
-    """Return what the columns of `format_test` are, for a family of tests (`of`: "measures",
+def explain_tests(family: Sequence[PairedTest], kind: str) -> list[str]:
+    """Return what the columns of `format_test` are, for a family of tests (`kind`: "measures",
     "pairs").
     """
     kinds = name_interval_kinds(test.difference.interval for test in family)
     return [
         f"Difference: mean over pictures{kinds}.",
         f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} "
-        f"{of}; bold: at most {100 * ALPHA:g} %. Could show: the least true difference that a "
+        f"{kind}; bold: at most {100 * ALPHA:g} %. Could show: the least true difference that a "
         "paired t-test on as many such pictures shows with a power of 80 %.",
     ]
 
@@ -61,7 +61,7 @@ def least_p(n: int) -> float:
     return 2.0 ** (1 - n)
 
 
-def smallest_shown(difference: PairedComparison) -> float | None:
+def smallest_detectable(difference: PairedComparison) -> float | None:
     """Return the detectable difference; None also where so few pictures can show nothing."""
     return difference.detectable if least_p(difference.n) <= ALPHA else None
 

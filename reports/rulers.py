@@ -69,7 +69,7 @@ def build_ruler_grids(
     return grids
 
 
-def _choose_track(selection: Selection, wanted: str | None) -> str:
+def _choose_track(selection: Selection, track_id: str | None) -> str:
     tracks: list[str] = []
     for protocol in selection.protocols():
         tracks += selection.tracks(protocol)
@@ -79,7 +79,7 @@ def _choose_track(selection: Selection, wanted: str | None) -> str:
             "run first"
         )
     most_used = max(tracks, key=tracks.count)
-    return choices.choose_one("track", wanted or most_used, tracks)
+    return choices.choose_one("track", track_id or most_used, tracks)
 
 
 def _hint_more_rulers(selection: Selection, track: str) -> list[str]:

@@ -177,7 +177,9 @@ def _torchvision_trunk() -> Path:
         from torchvision.models import AlexNet_Weights
     except (ImportError, OSError, RuntimeError) as error:
         # A torchvision built for another torch raises RuntimeError.
-        raise Unavailable(f"LPIPS: torchvision does not import ({_brief(error)})") from error
+        raise Unavailable(
+            f"LPIPS: torchvision does not import ({_summarise_error(error)})"
+        ) from error
     url = AlexNet_Weights.IMAGENET1K_V1.url
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not path.is_file():
@@ -195,8 +197,9 @@ def _download_trunk(url: str, path: Path) -> None:
         with _limit_socket_wait(DOWNLOAD_PATIENCE):
             torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:
+        reason = _summarise_error(error)
         raise Unavailable(
-            f"LPIPS: no AlexNet trunk, and {url} cannot be fetched ({_brief(error)}); {_ADVICE}"
+            f"LPIPS: no AlexNet trunk, and {url} cannot be fetched ({reason}); {_ADVICE}"
         ) from error
 
 
@@ -235,7 +238,9 @@ def _build_without_trunk() -> Any:
         import lpips
         import torch
     except (ImportError, OSError, RuntimeError) as error:
-        raise Unavailable(f"LPIPS: the lpips package does not import ({_brief(error)})") from error
+        raise Unavailable(
+            f"LPIPS: the lpips package does not import ({_summarise_error(error)})"
+        ) from error
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         # lpips 0.1.4 calls torchvision by an argument name it has since renamed, and offers no way
         # round.
@@ -255,7 +260,7 @@ def _read_trunk(path: Path) -> Mapping[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the two readers raise nearly anything
         raise Unavailable(
-            f"LPIPS: {path} cannot be read as weights ({_brief(error)}); {_ADVICE}"
+            f"LPIPS: {path} cannot be read as weights ({_summarise_error(error)}); {_ADVICE}"
         ) from error
     if not isinstance(state, Mapping):
         raise Unavailable(
@@ -284,5 +289,5 @@ def _check_trunk(
         raise Unavailable(f"LPIPS: {path} is not AlexNet's trunk: {'; '.join(faults)}; {_ADVICE}")
 
 
-def _brief(error: Exception) -> str:
+def _summarise_error(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"

@@ -55,7 +55,7 @@ class PairedTest:
         return self.difference.sign_flip
 
     @property
-    def is_shown(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the difference is significant in its family."""
         return self.adjusted_p <= ALPHA
 

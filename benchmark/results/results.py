@@ -156,7 +156,7 @@ class Results:
         import pandas as pd
 
         parts = []
-        for number, (run, start) in enumerate(zip(self.runs, self._starts(), strict=True)):
+        for number, (run, start) in enumerate(zip(self.runs, self._session_offsets(), strict=True)):
             if not run.scores.empty:
                 numbers = {name: run.scores[name] + start for name in ("run", "asked", "scored_by")}
                 parts.append(run.scores.assign(store=number, **numbers))
@@ -168,7 +168,7 @@ class Results:
             merged["score_status"] = None
         return merged if len(self.runs) == 1 else _drop_repeated(merged)
 
-    def _starts(self) -> list[int]:
+    def _session_offsets(self) -> list[int]:
         """Return what is added to the numbers of each run's commands."""
         counts = [max(run.commands, default=0) for run in self.runs]
         return list(accumulate([0, *counts]))[: len(self.runs)]
@@ -236,7 +236,7 @@ class Results:
         numbers = set(rows["run"])
         states = [
             provenance.get("git")
-            for run, start in zip(self.runs, self._starts(), strict=True)
+            for run, start in zip(self.runs, self._session_offsets(), strict=True)
             for number, provenance in sorted(run.commands.items())
             if number + start in numbers
         ]

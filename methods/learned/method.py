@@ -225,7 +225,7 @@ class AppliedNetwork(ABC):
         self, checkpoint: Checkpoint | None, weights_structure: Mapping[str, Scalar]
     ) -> str | None:
         if checkpoint is None:
-            return f"no weights: {self._say_how_to_get_weights()}"
+            return f"no weights: {self._explain_how_to_get_weights()}"
         if not weights_structure:
             return None
         differences = [
@@ -237,10 +237,10 @@ class AppliedNetwork(ABC):
             return None
         return (
             f"no weights for {', '.join(differences)} (those of {self.id}.{checkpoint.tag} have "
-            f"another structure): {self._say_how_to_get_weights()}"
+            f"another structure): {self._explain_how_to_get_weights()}"
         )
 
-    def _say_how_to_get_weights(self) -> str:
+    def _explain_how_to_get_weights(self) -> str:
         own_file = (
             f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
             f"({checkpoints.VARIABLE})"

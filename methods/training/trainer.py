@@ -138,7 +138,7 @@ class _TrainingSession:
         self._start_time = time.monotonic() - self._position.seconds
         self._save_state()
         batches = load_batches(
-            self._examples, schedule.batches(self._position, self._clock), learner.workers
+            self._examples, schedule.batches(self._position, self._elapsed_seconds), learner.workers
         )
         first_progress = schedule.progress(self._position)
         with ProgressReporter(self._files.name, first_progress, learner.first) as reporter:
@@ -179,7 +179,7 @@ class _TrainingSession:
         elif job.recipe.whitened:
             self._learner.whiten(self._examples.pictures(WHITENING_CROP, WHITENING_EXAMPLES))
 
-    def _clock(self) -> float:
+    def _elapsed_seconds(self) -> float:
         return time.monotonic() - self._start_time
 
     def _load(self, batches: Iterator[Batch]) -> Batch | None:
@@ -203,7 +203,7 @@ class _TrainingSession:
         self._losses.append(loss)
         count = len(blurred) * self._learner.world
         pixels = count * blurred.shape[-2] * blurred.shape[-1]
-        self._position = self._position.after(count, pixels, self._clock())
+        self._position = self._position.after(count, pixels, self._elapsed_seconds())
 
     def _validate_or_save(self, before: Fraction, after: Fraction) -> None:
         """Validate where it is due, else write the state where that is."""

@@ -40,17 +40,17 @@ class TrainingFiles:
     @property
     def state(self) -> Path:
         """The state, while the training is unfinished."""
-        return self._beside("training.pt")
+        return self._file_with_ending("training.pt")
 
     @property
     def table(self) -> Path:
         """The curves as CSV."""
-        return self._beside("curves.csv")
+        return self._file_with_ending("curves.csv")
 
     @property
     def figure(self) -> Path:
         """The curves as a figure."""
-        return self._beside("curves.png")
+        return self._file_with_ending("curves.png")
 
     @property
     def lock(self) -> Path:
@@ -79,7 +79,7 @@ class TrainingFiles:
                 "--tag"
             )
 
-    def _beside(self, ending: str) -> Path:
+    def _file_with_ending(self, ending: str) -> Path:
         return self.checkpoint.with_name(f"{self.name}.{ending}")
 
 

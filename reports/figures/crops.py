@@ -108,7 +108,7 @@ def _layout_crops(data: FigureData, blocks: Sequence[_CropBlock]) -> Figure:
         for index, (name, picture) in enumerate(block.pictures.by_name().items()):
             line, column = divmod(index, across)
             axes = figure.add_subplot(grid[top + line, 1 + column])
-            _show_picture(axes, block.window.of(picture))
+            _show_picture(axes, block.window.cut(picture))
             title = name if name == "target" else data.title(name)
             _set_crop_title(axes, title, side)
             if block.pictures.target is not None and name != "target":
@@ -146,4 +146,4 @@ def _show_picture(axes: Axes, picture: Picture) -> None:
 def _format_crop_psnr(picture: Picture, target: Picture, window: CropWindow) -> str:
     if picture.shape != target.shape:
         return ""
-    return f"{Psnr()(window.of(picture), window.of(target)):.2f} dB"
+    return f"{Psnr()(window.cut(picture), window.cut(target)):.2f} dB"

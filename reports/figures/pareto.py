@@ -190,7 +190,7 @@ def _draw_pareto_panel(
             label=data.title(method),
             elinewidth=0.7,
             linestyle="none",
-            **data.looks[method].of_points(),
+            **data.looks[method].point_style(),
         )
         for bar in bars:
             bar.set_alpha(0.5)

@@ -178,7 +178,7 @@ def _draw_blur_curve(
         values[full_bins],
         label=data.title(method),
         markersize=3,
-        **data.looks[method].of_lines(),
+        **data.looks[method].line_style(),
     )
 
 

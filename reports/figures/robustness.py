@@ -101,7 +101,7 @@ def _measure_panels(
     samples: set[str] = set()
     reasons: list[str] = []
     notes: list[str] = []
-    for measure in _one_of_each_metric(data.measures)[:_MOST]:
+    for measure in _choose_one_per_metric(data.measures)[:_MOST]:
         card = data.measures[measure]
         try:
             scores = data.comparable(measure, levels)
@@ -116,7 +116,7 @@ def _measure_panels(
     return panels, sorted(samples), list(dict.fromkeys([*reasons, *notes]))
 
 
-def _one_of_each_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
+def _choose_one_per_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
     """Return the first measure of each metric."""
     first: dict[str, str] = {}
     for key, card in measures.items():
@@ -160,7 +160,7 @@ def _draw_noise_curves(
             label=data.title(method),
             elinewidth=0.7,
             capsize=0,
-            **data.looks[method].of_lines(),
+            **data.looks[method].line_style(),
         )
         for bar in bars:
             bar.set_alpha(0.5)

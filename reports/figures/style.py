@@ -96,7 +96,7 @@ class MethodLook:
     line: Any
     competes: bool = True
 
-    def of_points(self) -> dict[str, Any]:
+    def point_style(self) -> dict[str, Any]:
         """Return the keywords of `plot` and `errorbar` for markers."""
         return {
             "color": self.colour,
@@ -105,9 +105,9 @@ class MethodLook:
             "markeredgewidth": 0.9,
         }
 
-    def of_lines(self) -> dict[str, Any]:
+    def line_style(self) -> dict[str, Any]:
         """Return the keywords of `plot` and `errorbar` for a line with markers."""
-        return {**self.of_points(), "linestyle": self.line}
+        return {**self.point_style(), "linestyle": self.line}
 
 
 def choose_method_looks(

@@ -169,7 +169,7 @@ class QualityTable:
         if self._is_noisy:
             heads.append(str(line.level))
         heads.append(paper_row.model or "–")
-        if self._has_trainings:
+        if self._has_training_column:
             heads.append(paper_row.training or "–")
         title = line.row.title if line.row else line.method or "–"
         source = self._measured.learned_from(line.method)
@@ -203,7 +203,7 @@ class QualityTable:
     def _columns(self) -> tuple[TableColumn, ...]:
         labels = ["noise"] if self._is_noisy else []
         labels.append("model")
-        if self._has_trainings:
+        if self._has_training_column:
             labels.append("trained on")
         labels.append("measured as")
         paper_group = f"published, {_TITLES[self._layout.dataset]}"
@@ -225,7 +225,7 @@ class QualityTable:
         return any(self._layout.levels)
 
     @property
-    def _has_trainings(self) -> bool:
+    def _has_training_column(self) -> bool:
         return any(training == "noise" for _, training, _, _ in self._printed)
 
     def _caption(self) -> str:

@@ -51,7 +51,7 @@ def test_integer_arrays_are_read_as_their_files_are(
 ) -> None:
     from benchmark import python_interface
 
-    python_interface._say_conversion.cache_clear()
+    python_interface._note_conversion.cache_clear()
     largest = np.iinfo(dtype).max
     values = np.random.default_rng(1).integers(0, largest + 1, (9, 8, 3)).astype(dtype)
     picture = as_float_picture(values, "picture")

@@ -270,7 +270,7 @@ def test_methods_are_told_apart_without_colour() -> None:
     )
     assert looks["input"].colour == style.BLACK
     assert [name for name, look in looks.items() if not look.competes] == ["m3"]
-    assert looks["m3"].of_points()["markerfacecolor"] == "white"
+    assert looks["m3"].point_style()["markerfacecolor"] == "white"
 
 
 def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
@@ -594,13 +594,13 @@ def test_the_closest_look_is_where_the_error_is_largest(
 ) -> None:
     target = np.zeros_like(seen)
     found = close_ups.find_crop_window(seen, target, side)
-    assert found.of(seen).shape == (side, side, 3)
+    assert found.cut(seen).shape == (side, side, 3)
     sums = [
         seen[t : t + side, x : x + side].sum(dtype=float)
         for t in range(10 - side)
         for x in range(13 - side)
     ]
-    assert found.of(seen).sum(dtype=float) == pytest.approx(max(sums), abs=1e-3)
+    assert found.cut(seen).sum(dtype=float) == pytest.approx(max(sums), abs=1e-3)
 
 
 def half_sharp(step: int) -> Picture:
@@ -648,9 +648,9 @@ def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
             box.width,
         )  # type: ignore[attr-defined]
         np.testing.assert_array_equal(
-            panels[0].images[0].get_array(), np.rint(box.of(loaded.image) * 255)
+            panels[0].images[0].get_array(), np.rint(box.cut(loaded.image) * 255)
         )
-        mse = np.mean((box.of(loaded.image).astype(float) - box.of(loaded.target)) ** 2)
+        mse = np.mean((box.cut(loaded.image).astype(float) - box.cut(loaded.target)) ** 2)
         assert panels[0].get_xlabel() == f"{-10 * np.log10(mse):.2f} dB"
         assert panels[2].get_xlabel() == ""
 
