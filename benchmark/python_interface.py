@@ -158,8 +158,8 @@ def evaluate(
     from benchmark import plan
     from benchmark.registry import PROTOCOLS, create_metric
 
-    protocol_ruler = PROTOCOLS.get(protocol)
-    input_track = plan.select_tracks([protocol_ruler], track)[protocol]
+    scoring_protocol = PROTOCOLS.get(protocol)
+    input_track = plan.select_tracks([scoring_protocol], track)[protocol]
     target_picture = as_float_picture(target, "target")
     output_picture = as_float_picture(output, "output")
     if output_picture.shape != target_picture.shape:
@@ -169,7 +169,7 @@ def evaluate(
         )
     sample = Sample("target", target_picture, target_picture, bit_depth=_bit_depth(target))
     read_target = input_track.read(sample).image
-    scores = protocol_ruler.score(
+    scores = scoring_protocol.score(
         input_track.frame(output_picture), input_track.frame(read_target), dataset, create_metric
     )
     for score in scores:
