@@ -69,7 +69,8 @@ AllMethodsOption = Annotated[
 ]
 OneProtocolOption = Annotated[str | None, typer.Option("--protocol", help="Default: canonical.")]
 MeasureOption = Annotated[
-    str | None, typer.Option("--measure", help="What decides; default: the protocol's first.")
+    str | None,
+    typer.Option("--measure", help="Measure that decides; default: the protocol's first."),
 ]
 OneTrackOption = Annotated[
     str | None, typer.Option("--track", help="Input track; default: the protocol's first.")
@@ -145,7 +146,7 @@ def _print_answer(answer: Answer, pictures: bool) -> None:
 SharedOutputsTrackOption = Annotated[
     str | None,
     typer.Option(
-        "--track", help="Whose outputs are the same; default: the track with most protocols."
+        "--track", help="Input track whose outputs are scored; default: that of most protocols."
     ),
 ]
 
@@ -179,10 +180,11 @@ FigureOption = Annotated[
 ]
 FigureDatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", help="Which, where the runs hold more than one data set."),
+    typer.Option("--dataset", help="Data set; may be left out where the runs hold only one."),
 ]
 FigureProtocolOption = Annotated[
-    str | None, typer.Option("--protocol", help="Whose scores; default: canonical.")
+    str | None,
+    typer.Option("--protocol", help="Protocol whose scores are drawn; default: canonical."),
 ]
 FigureMethodsOption = Annotated[
     list[str] | None,

@@ -36,7 +36,10 @@ class PrecisionChoice(enum.StrEnum):
 # --------------------------------------------------------------------------------------------------
 
 ImporterArgument = Annotated[
-    str, typer.Argument(metavar="IMPORTER", help="Whose file it is; see `list importers`.")
+    str,
+    typer.Argument(
+        metavar="IMPORTER", help="Importer for this kind of file; see `list importers`."
+    ),
 ]
 WeightsFileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The file of weights, as its authors published it.")
@@ -81,16 +84,18 @@ MethodArgument = Annotated[
 TrainingDataOption = Annotated[
     str, typer.Option("--data", help="Folder of sharp pictures, or `dpd`, found under --root.")
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="paper or fast.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe: paper or fast.")]
 TrainingNoiseOption = Annotated[
     str | None,
     typer.Option(
-        "--noise", help="LEAST,MOST sigma (0-255 scale) that examples get: the + versions."
+        "--noise", help="Noise of examples: LEAST,MOST sigma, 0-255 scale (papers' + versions)."
     ),
 ]
 TagOption = Annotated[
     str | None,
-    typer.Option("--tag", help="Of the checkpoint; default: sim or dpd, then -noise with --noise."),
+    typer.Option(
+        "--tag", help="Tag of the checkpoint; default: sim or dpd, then -noise with --noise."
+    ),
 ]
 TrainingFolderOption = Annotated[
     Path | None,
@@ -102,19 +107,22 @@ StartOption = Annotated[
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished training.")]
 BeginAnewOption = Annotated[
-    bool, typer.Option("--force", help="Begin anew over a training that is there.")
+    bool, typer.Option("--force", help="Begin anew, over a training that is there.")
 ]
 TrainingSeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=2**20 - 1, help="Of weights, examples and steps.")
+    int, typer.Option("--seed", min=0, max=2**20 - 1, help="Seed of weights, examples and steps.")
 ]
 MegapixelsOption = Annotated[
-    float | None, typer.Option("--megapixels", help="Budget in place of the recipe's.")
+    float | None,
+    typer.Option(
+        "--megapixels", help="Budget in megapixels of examples, in place of the recipe's."
+    ),
 ]
 StepsOption = Annotated[
-    float | None, typer.Option("--steps", help="Budget in place of the recipe's.")
+    float | None, typer.Option("--steps", help="Budget in steps, in place of the recipe's.")
 ]
 MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", help="Budget in place of the recipe's.")
+    float | None, typer.Option("--minutes", help="Budget in minutes, in place of the recipe's.")
 ]
 CropOption = Annotated[
     int | None, typer.Option("--crop", help="Side of all crops in place of the recipe's.")
@@ -130,7 +138,9 @@ DevicesOption = Annotated[
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    typer.Option("--precision", help="auto: bf16 if recipe and processor are for it, else 32."),
+    typer.Option(
+        "--precision", help="auto: bf16 where recipe and processor are made for it, else 32."
+    ),
 ]
 LoaderWorkersOption = Annotated[
     int | None,

@@ -52,7 +52,7 @@ ProtocolsOption = Annotated[
     list[str],
     typer.Option(
         "--protocol",
-        help="How scores are measured, comma-separated or repeated; see `list protocols`.",
+        help="Protocols to score by, comma-separated or repeated; see `list protocols`.",
     ),
 ]
 DataOption = Annotated[
@@ -67,7 +67,7 @@ TrunkOption = Annotated[
     typer.Option(
         "--lpips-trunk",
         envvar="BENCHMARK_LPIPS_TRUNK",
-        help="AlexNet weights for LPIPS without a network.",
+        help="File of AlexNet weights for LPIPS, where there is no internet.",
     ),
 ]
 RunFolderOption = Annotated[

@@ -40,7 +40,8 @@ PANEL = "Measure"
 
 
 TrackOption = Annotated[
-    DepthChoice | None, typer.Option(help="Reader depth; default: the protocol's own.")
+    DepthChoice | None,
+    typer.Option(help="Input track: bit depth of what methods see; default: the protocol's."),
 ]
 SaveImagesOption = Annotated[
     bool,

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 PANEL = "Study"
 
 
-TrackOption = Annotated[DepthChoice, typer.Option(help="Reader depth.")]
+TrackOption = Annotated[
+    DepthChoice, typer.Option(help="Input track: bit depth of what methods see.")
+]
 MapsFolderOption = Annotated[
     Path | None,
     typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
