@@ -64,7 +64,7 @@ logging.getLogger("tifffile").addHandler(
 )  # it reports damage on stderr; we raise instead
 
 
-class _Unfit(Exception):
+class _UnsuitableFile(Exception):
     """What is wrong with the bytes; the public functions add the file's name."""
 
 
@@ -173,7 +173,7 @@ def read_array(path: Path) -> NDArray[np.float32]:
         # Mapping first compares the header's shape with the file's size before any memory is taken.
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(content, np.ndarray) or content.dtype != np.float32:
-            raise _Unfit(f"holds {getattr(content, 'dtype', 'an archive')}")
+            raise _UnsuitableFile(f"holds {getattr(content, 'dtype', 'an archive')}")
         return np.array(content)
 
 
@@ -199,7 +199,7 @@ def _name_file_in_errors(path: Path, expectation: str = _EXPECTED) -> Iterator[N
         raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; {expectation}") from error
-    except _Unfit as error:
+    except _UnsuitableFile as error:
         raise DataError(f"{path}: {error}; {expectation}. Restore or convert the file") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise DataError(
@@ -217,10 +217,10 @@ def _parse_header(file: BinaryIO) -> Header:
     elif magic.startswith(_TIFF_MAGICS):
         header = _parse_tiff_header(file)
     else:
-        raise _Unfit("is not a PNG, TIFF or JPEG file" if magic else "is empty")
+        raise _UnsuitableFile("is not a PNG, TIFF or JPEG file" if magic else "is empty")
     file.seek(0)
     if not 0 < header.width * header.height <= MAX_PIXELS:
-        raise _Unfit(
+        raise _UnsuitableFile(
             f"claims {header.width}x{header.height} px, outside the limit of {MAX_PIXELS} pixels"
         )
     return header
@@ -231,7 +231,7 @@ def _check_decoded(pixels: PixelLevels, header: Header) -> None:
     header_form = (header.height, header.width, header.bit_depth)
     pixel_form = (*pixels.shape[:2], 8 * pixels.dtype.itemsize)
     if pixel_form != header_form:
-        raise _Unfit(
+        raise _UnsuitableFile(
             f"decodes to (height, width, bits) {pixel_form}, but its header declares {header_form}"
         )
 
@@ -250,7 +250,7 @@ def _levels_to_rgb(pixels: PixelLevels) -> Picture:
 def _parse_png_header(start: bytes) -> Header:
     kind, width, height, depth, colour = struct.unpack(">4sIIBB", start[12:26])
     if kind != b"IHDR" or struct.unpack(">I", start[29:33])[0] != zlib.crc32(start[12:29]):
-        raise _Unfit("has a damaged PNG header")
+        raise _UnsuitableFile("has a damaged PNG header")
     return Header("PNG", width, height, _PNG_CHANNELS[colour], 16 if depth == 16 else 8)
 
 
@@ -273,13 +273,13 @@ def _iterate_png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     kind = b""
     while kind != b"IEND":
         if at + 12 > len(data):
-            raise _Unfit("is truncated")
+            raise _UnsuitableFile("is truncated")
         length, kind = struct.unpack(">I4s", data[at : at + 8])
         end = at + 12 + length
         if end > len(data):
-            raise _Unfit("is truncated")
+            raise _UnsuitableFile("is truncated")
         if struct.unpack(">I", data[end - 4 : end])[0] != zlib.crc32(data[at + 4 : end - 4]):
-            raise _Unfit(f"is damaged (checksum of PNG chunk {kind!r})")
+            raise _UnsuitableFile(f"is damaged (checksum of PNG chunk {kind!r})")
         yield kind, data[at:end]
         at = end
 
@@ -290,7 +290,7 @@ def _decode_with_opencv(data: bytes) -> PixelLevels:
     """
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise _Unfit("cannot be decoded")
+        raise _UnsuitableFile("cannot be decoded")
     if pixels.ndim == 3:
         pixels = pixels[..., 2::-1]
     return cast("PixelLevels", pixels)
@@ -331,7 +331,7 @@ def _open_with_pillow(file: BinaryIO) -> Iterator[Image.Image]:
 def _parse_jpeg_header(file: BinaryIO) -> Header:
     with _open_with_pillow(file) as image:
         if image.mode not in _JPEG_CHANNELS:
-            raise _Unfit(f"is a JPEG in {image.mode}, not in grey or RGB")
+            raise _UnsuitableFile(f"is a JPEG in {image.mode}, not in grey or RGB")
         return Header("JPEG", *image.size, _JPEG_CHANNELS[image.mode], 8)
 
 
@@ -366,18 +366,18 @@ def _open_tiff_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
         whole_pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
         pages = [page for page in whole_pages if not page.is_reduced]
         if len(pages) != 1:
-            raise _Unfit(f"holds {len(pages)} TIFF pages, not one picture")
+            raise _UnsuitableFile(f"holds {len(pages)} TIFF pages, not one picture")
         yield pages[0]
 
 
 def _parse_tiff_header(file: BinaryIO) -> Header:
     with _open_tiff_page(file) as page:
         if page.sampleformat != tifffile.SAMPLEFORMAT.UINT or page.bitspersample not in (8, 16):
-            raise _Unfit(
+            raise _UnsuitableFile(
                 f"holds {page.bitspersample}-bit samples of TIFF format {page.sampleformat}"
             )
         if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
-            raise _Unfit(
+            raise _UnsuitableFile(
                 f"is a TIFF in {tifffile.PHOTOMETRIC(page.photometric).name}, not in grey or RGB"
             )
         return Header(
@@ -389,7 +389,7 @@ def _decode_tiff(data: bytes) -> PixelLevels:
     with _open_tiff_page(io.BytesIO(data)) as page:
         spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         if not spans or any(count <= 0 or offset + count > len(data) for offset, count in spans):
-            raise _Unfit("is truncated")
+            raise _UnsuitableFile("is truncated")
         if page.compression in _TIFFFILE_READS and page.predictor == tifffile.PREDICTOR.NONE:
             pixels = page.asarray()
             if page.axes == "SYX":
@@ -399,7 +399,7 @@ def _decode_tiff(data: bytes) -> PixelLevels:
         # of the rest.
         if page.samplesperpixel in (1, 3) and page.tags.valueof(_ORIENTATION, 1) == 1:
             return _decode_with_opencv(data)
-        raise _Unfit(
+        raise _UnsuitableFile(
             f"combines {tifffile.COMPRESSION(page.compression).name} compression with alpha or an "
             "orientation"
         )

@@ -21,10 +21,10 @@ ALPHA = 0.05
 """Two-sided level at which a difference counts as shown."""
 POWER = 0.8
 """Probability with which a minimum detectable difference would have been shown."""
-_FEW = 30
-_MANY = 1000
-_LEAST = 3
-_EXACT = 16
+_FEWEST_FOR_BOOTSTRAP = 30
+_MOST_FOR_BOOTSTRAP = 1000
+_FEWEST_FOR_INTERVAL = 3
+_MOST_FOR_EXACT_P = 16
 _FLIPS = 99_999
 _BATCH = 4096
 _ROUNDING = 1e-12
@@ -83,9 +83,9 @@ def mean_interval(
     data = np.sort(_check_finite(values))
     mean = float(data.mean())
     n = data.size
-    if _are_all_equal(data) or n < _LEAST:
+    if _are_all_equal(data) or n < _FEWEST_FOR_INTERVAL:
         return Interval(mean, None, None, n)
-    if _FEW <= n <= _MANY:
+    if _FEWEST_FOR_BOOTSTRAP <= n <= _MOST_FOR_BOOTSTRAP:
         return Interval(mean, *_bca_bounds(data, confidence, seed), n, "bootstrap")
     low, high = stats.t.interval(confidence, n - 1, loc=mean, scale=stats.sem(data))
     return Interval(mean, float(low), float(high), n, "t")
@@ -187,7 +187,9 @@ def _wilcoxon_p(difference: Float64Array) -> float:
 
     if not difference.any():
         return 1.0
-    if difference.size <= _EXACT:  # scipy takes seconds for what is a sign-flip test of the ranks
+    if (
+        difference.size <= _MOST_FOR_EXACT_P
+    ):  # scipy takes seconds for what is a sign-flip test of the ranks
         return _sign_flip_p(stats.rankdata(np.abs(difference)) * np.sign(difference), seed=0)
     return float(stats.wilcoxon(difference, zero_method="pratt").pvalue)
 
@@ -202,7 +204,7 @@ def _sign_flip_p(difference: Float64Array, seed: int) -> float:
     sizes = np.sort(np.abs(difference))
     # Rounding must not tell equal sums apart.
     least = abs(difference.sum()) - _ROUNDING * sizes.sum()
-    if sizes.size <= _EXACT:
+    if sizes.size <= _MOST_FOR_EXACT_P:
         return float((np.abs(_all_signs(sizes.size) @ sizes) >= least).mean())
     rng = np.random.default_rng(seed)
     extreme = 0
@@ -223,17 +225,17 @@ def _detectable_difference(difference: Float64Array) -> float | None:
     from scipy import optimize, stats
 
     n = difference.size
-    if n < _LEAST or _are_all_equal(difference):
+    if n < _FEWEST_FOR_INTERVAL or _are_all_equal(difference):
         return None
-    critical = stats.t.ppf(1 - ALPHA / 2, n - 1)
+    critical_t = stats.t.ppf(1 - ALPHA / 2, n - 1)
 
     def power_gap(shift: float) -> float:
         """Power that a true mean of `shift` standard errors lacks; the far tail adds less than 1e-4
         to it.
         """
-        return float(POWER - stats.nct.sf(critical, n - 1, shift))
+        return float(POWER - stats.nct.sf(critical_t, n - 1, shift))
 
-    shift = optimize.brentq(power_gap, 0, 2 * critical + 2)
+    shift = optimize.brentq(power_gap, 0, 2 * critical_t + 2)
     return float(shift * stats.sem(difference))
 
 

@@ -223,9 +223,9 @@ def find_folder(root: Path, *candidates: str) -> Path | None:
 
 
 def _find_subfolder(folder: Path, name: str) -> Path | None:
-    exact = folder / name
-    if exact.is_dir():
-        return exact
+    exact_path = folder / name
+    if exact_path.is_dir():
+        return exact_path
     if not folder.is_dir():
         return None
     for path in sorted(folder.iterdir()):

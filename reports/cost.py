@@ -286,9 +286,9 @@ def _format_costs(numbers: pd.DataFrame) -> pd.DataFrame:
         lowest = f"{device} lowest (s)"
         highest = f"{device} highest (s)"
         rounds = f"{device} rounds"
-        several = numbers[rounds] > 1
+        has_several_rounds = numbers[rounds] > 1
         brackets = " [" + texts[lowest] + ", " + texts[highest] + "]"
-        texts[seconds] = texts[seconds].where(~several, texts[seconds] + brackets)
+        texts[seconds] = texts[seconds].where(~has_several_rounds, texts[seconds] + brackets)
         texts = texts.drop(columns=[lowest, highest, rounds])
     optional = ["file (MB)", "GPU (s)", "GPU memory (MB)"]
     empty = [name for name in optional if (texts[name] == _NO_VALUE).all()]

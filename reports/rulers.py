@@ -88,9 +88,9 @@ def _hint_more_rulers(selection: Selection, track: str) -> list[str]:
     if sum(track in selection.tracks(name) for name in scored) > 1:
         return []
     registered_ids = live.registered_tracks()
-    unused = {name: tracks for name, tracks in registered_ids.items() if name not in scored}
-    same = [name for name, tracks in unused.items() if track in tracks]
-    others = [name for name, tracks in unused.items() if track not in tracks]
+    other_tracks = {name: tracks for name, tracks in registered_ids.items() if name not in scored}
+    same = [name for name, tracks in other_tracks.items() if track in tracks]
+    others = [name for name, tracks in other_tracks.items() if track not in tracks]
     hints = []
     if same:
         command = f"python -m benchmark score RUN --protocol {','.join(same)}"

@@ -39,7 +39,7 @@ JUMP = 0.5
 """Neighbouring pixels whose radii differ by more than this (px) lie on different surfaces."""
 
 _FINE = 2.0  # px; layers are spaced evenly in arsinh(r / _FINE): small PSFs need the finer steps
-_AROUND = np.ones((3, 3), np.uint8)
+_NEIGHBOURHOOD = np.ones((3, 3), np.uint8)
 
 
 def render_depth_of_field(
@@ -171,14 +171,14 @@ def _uncover_scene(linear: Picture, radius: Plane, reach: int) -> _UncoveredScen
     hidden_light = linear.reshape(-1, 3).copy()
     depth = radius.ravel().copy()
     inside = np.pad(np.ones((radius.shape[0] - 2, radius.shape[1] - 2), np.bool_), 1)
-    ring = inside & (cv2.dilate(radius, _AROUND) > radius + JUMP)
+    ring = inside & (cv2.dilate(radius, _NEIGHBOURHOOD) > radius + JUMP)
     for _ in range(reach):
         grown_pixels = _grow_farther_surface(
             hidden_light, depth, np.flatnonzero(ring), radius.shape[1]
         )
         grown_mask = np.zeros(radius.size, np.uint8)
         grown_mask[grown_pixels] = 1
-        ring = inside & (cv2.dilate(grown_mask.reshape(radius.shape), _AROUND) > 0)
+        ring = inside & (cv2.dilate(grown_mask.reshape(radius.shape), _NEIGHBOURHOOD) > 0)
     hidden_radius = depth.reshape(radius.shape)
     return _UncoveredScene(
         linear, radius, hidden_light.reshape(linear.shape), hidden_radius, hidden_radius > radius

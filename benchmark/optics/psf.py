@@ -40,7 +40,7 @@ SMALLEST_SHAPE = 0.25
 """Smallest exponent of a generalised Gaussian; the tails of a smaller one reach beyond 40 sigma."""
 
 # of the mass of a generalised Gaussian is cut off: what lies outside 5 sigma of the Gaussian
-_TAIL = 3.7e-6
+_TAIL_MASS = 3.7e-6
 # of the quadrature per pixel of sigma: the wider the PSF, the more pixel edges its layers cross
 _NODES = 64
 _MOST_NODES = 512
@@ -148,7 +148,7 @@ def generalised_gaussian_kernel(
         return disk_kernel(2 * sigma, half=half)
     log_ratio = math.log(2) + gammaln(2 / shape) - gammaln(4 / shape)
     a = sigma * math.exp(log_ratio / 2)
-    reach = a * float(gammainccinv(2 / shape, _TAIL)) ** (1 / shape)
+    reach = a * float(gammainccinv(2 / shape, _TAIL_MASS)) ** (1 / shape)
     count = round(min(_NODES * max(1.0, sigma), _MOST_NODES))
     node, weight = np.polynomial.legendre.leggauss(count)
     # Equal shares of the mass, layer by layer.

@@ -70,11 +70,11 @@ VARIANCE: Final = 0.041
 NOISE: Final = 1.0
 """Noise of the error `loss`, on the 0-255 scale; the lower of the paper's levels above none."""
 
-_REST = 0.01  # px: translations closer than this are one
+_SMALLEST_MOVE = 0.01  # px: translations closer than this are one
 _ROUNDS = 12
 _SIZES = 40  # start values for the size of a one-parameter family
 _EXPONENTS = (1.0, 2.0, 4.0, 8.0, 20.0)
-_WIDE = 2.0  # px of sigma
+_WIDE_SIGMA = 2.0  # px of sigma
 # Beyond, the tails outgrow any grid, or the pixels hide the difference to a disk.
 _EXPONENT_RANGE = (0.5, 50.0)
 
@@ -295,7 +295,7 @@ def _solve_generalised_gaussian(target: Float64Array, start: _Solution | None) -
     half = max(target.shape) // 2
 
     def make(sigma_px: float, exponent: float) -> Float64Array:
-        if sigma < _WIDE:
+        if sigma < _WIDE_SIGMA:
             return psf.generalised_gaussian_kernel(sigma_px, exponent)
         return _sketch_generalised_gaussian(sigma_px, exponent, half)
 
@@ -368,7 +368,7 @@ def _fit_registered(
         target = translate_psf(padded, shift)
         solution = solve(target, solution)
         better_shift = _find_translation(padded, solution.kernel, shift)
-        if math.dist(better_shift, shift) < _REST:
+        if math.dist(better_shift, shift) < _SMALLEST_MOVE:
             return solution, target, shift
         shift = better_shift
     target = translate_psf(padded, shift)

@@ -20,9 +20,11 @@ from benchmark.optics.depth_of_field import JUMP
 
 DepthKind = Literal["disparity", "depth"]
 
-_AROUND = np.ones((3, 3), np.uint8)
-_FAR = 0.02**2  # what a distance of one pixel weighs against a squared colour difference
-_DOUBT = 0.1**2  # what lying next to a depth edge weighs
+_NEIGHBOURHOOD = np.ones((3, 3), np.uint8)
+_DISTANCE_WEIGHT = (
+    0.02**2
+)  # what a distance of one pixel weighs against a squared colour difference
+_EDGE_WEIGHT = 0.1**2  # what lying next to a depth edge weighs
 
 
 def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
@@ -151,8 +153,8 @@ def align_depth_edges(radius: Plane, picture: Picture) -> Plane:
         radius: H x W, signed radii in pixels.
         picture: the sharp picture, H x W x 3.
     """
-    above = cv2.dilate(radius, _AROUND) - radius
-    below = radius - cv2.erode(radius, _AROUND)
+    above = cv2.dilate(radius, _NEIGHBOURHOOD) - radius
+    below = radius - cv2.erode(radius, _NEIGHBOURHOOD)
     edge = np.maximum(above, below) > JUMP
     rows, columns = np.nonzero(edge)
     surface_mask = _surface_pixels(radius)
@@ -164,8 +166,8 @@ def align_depth_edges(radius: Plane, picture: Picture) -> Plane:
             np.clip(columns + right - 2, 0, len(radius[0]) - 1),
         )
         colour_difference = np.square(picture[neighbours] - picture[rows, columns]).sum(axis=1)
-        cost = colour_difference + _DOUBT * edge[neighbours]
-        cost += _FAR * ((down - 2) ** 2 + (right - 2) ** 2)
+        cost = colour_difference + _EDGE_WEIGHT * edge[neighbours]
+        cost += _DISTANCE_WEIGHT * ((down - 2) ** 2 + (right - 2) ** 2)
         improves = surface_mask[neighbours] & (cost < lowest_cost)
         lowest_cost[improves] = cost[improves]
         result[rows[improves], columns[improves]] = radius[neighbours][improves]
@@ -179,8 +181,8 @@ def _surface_pixels(radius: Plane) -> NDArray[np.bool_]:
     neighbours = (
         padded[down : down + height, right : right + width] for down, right in np.ndindex(3, 3)
     )
-    alike = sum((np.abs(other - radius) <= JUMP).astype(np.int8) for other in neighbours)
-    return np.asarray(alike) > 3  # the pixel itself is one of them
+    alike_count = sum((np.abs(other - radius) <= JUMP).astype(np.int8) for other in neighbours)
+    return np.asarray(alike_count) > 3  # the pixel itself is one of them
 
 
 def invent_radius(height: int, width: int, max_radius: float, random: np.random.Generator) -> Plane:

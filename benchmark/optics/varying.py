@@ -53,7 +53,7 @@ _TILE = (128, 128)
 _PER_TAP = 0.043
 # OpenCV turns to a transform of its own, which costs the same from this size on.
 _SLOW_FROM = 13
-_SLOW = 14.0
+_SLOW_COST = 14.0
 _TRANSFORM = 3.6
 _PER_CALL = 2000  # pixels: what the calls themselves cost, as that many more
 
@@ -175,7 +175,7 @@ class VaryingBlur:
             return True
         rows, columns = part.box
         area = (rows.stop - rows.start + size - 1) * (columns.stop - columns.start + size - 1)
-        cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW
+        cost = _PER_TAP * size**2 if size < _SLOW_FROM else _SLOW_COST
         return bool(cost * (area + _PER_CALL) < _TRANSFORM * pixels)
 
     def _gather_tile(self, x: Picture, position: Map, job: _TileJob) -> Picture:

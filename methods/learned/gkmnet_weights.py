@@ -19,7 +19,7 @@ _BLOCKS = MappingProxyType(
         "bottleneck": "bottle_neck_1", "decoder1": "conv_block3_1", "decoder2": "conv_block4_1",
     }
 )  # fmt: skip
-_INSIDE = MappingProxyType(
+_LAYERS_INSIDE_BLOCK = MappingProxyType(
     {
         "conv": "conv.0", "bn": "conv.1",
         "residual.conv1": "res_block.conv.0", "residual.bn1": "res_block.conv.1",
@@ -42,7 +42,7 @@ def _map_layer_names() -> Mapping[str, str]:
     """Return our name of each layer of the released GKMNet -> its authors' name."""
     names = dict(_OUTSIDE_BLOCKS)
     for our_block, their_block in _BLOCKS.items():
-        for our_layer, their_layer in _INSIDE.items():
+        for our_layer, their_layer in _LAYERS_INSIDE_BLOCK.items():
             names[f"srams.0.{our_block}.{our_layer}"] = f"{their_block}.{their_layer}"
     return MappingProxyType(names)
 

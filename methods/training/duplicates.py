@@ -57,7 +57,7 @@ _BITS = _FREQUENCIES**2 - 1
 _ALIKE = 32  # bits that may differ where the hashes alone decide
 _SUSPECT = 48  # bits that may differ where the pictures themselves decide
 _ALIGNED = 96  # px; side of the squares that are aligned
-_SAME = 0.95  # their correlation from which on two pictures are the same
+_DUPLICATE_CORRELATION = 0.95  # their correlation from which on two pictures are the same
 _LARGEST_MOVE = 0.2  # shares of the side by which they may be moved, scaled or sheared for that
 _SIDE = 192  # px; every picture is first reduced to a grey square
 _OTHER_PART = re.compile(r"\.|(train|training|val|valid|validation)([-_. ]|$)", re.IGNORECASE)
@@ -96,7 +96,7 @@ def refuse_duplicates(training: Sequence[Path], evaluated_paths: Sequence[Path])
         )
         for orientation, number in np.argwhere(differences <= _SUSPECT):
             other = evaluated_paths[number]
-            if correlate_aligned(orientations[orientation], greys[other]) >= _SAME:
+            if correlate_aligned(orientations[orientation], greys[other]) >= _DUPLICATE_CORRELATION:
                 raise _duplicate_error(path, str(other))
 
 

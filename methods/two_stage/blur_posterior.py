@@ -89,7 +89,7 @@ NEGLIGIBLE = 1e-3
 """A filter that no cell gives this much weight is left out."""
 
 _CHUNK = 4096  # cells
-_SLACK = 0.02  # variance of a log energy for all that the model leaves out
+_MODEL_VARIANCE = 0.02  # variance of a log energy for all that the model leaves out
 CONSTANTS = Path(__file__).with_name("blur_posterior.json")
 
 
@@ -221,13 +221,13 @@ def _weigh_evidence(
     """
     whitener, centre, offset = _state_densities(noise, psf)
     rows, columns, bands = energies.shape
-    logs = np.log(energies.reshape(-1, bands) + np.float32(1e-14))
-    log_likelihood = np.empty((len(logs), len(SIGMAS)), np.float32)
-    group = np.empty((len(logs), len(SIGMAS), len(GROUPS)), np.float32)
+    log_values = np.log(energies.reshape(-1, bands) + np.float32(1e-14))
+    log_likelihood = np.empty((len(log_values), len(SIGMAS)), np.float32)
+    group = np.empty((len(log_values), len(SIGMAS), len(GROUPS)), np.float32)
     tents = _group_tents()
-    for start in range(0, len(logs), _CHUNK):
+    for start in range(0, len(log_values), _CHUNK):
         part = slice(start, start + _CHUNK)
-        deviation = (logs[part] @ whitener - centre).reshape(-1, len(offset), bands)
+        deviation = (log_values[part] @ whitener - centre).reshape(-1, len(offset), bands)
         density = offset - 0.5 * np.einsum("nsb,nsb->ns", deviation, deviation)
         joint = density.reshape(-1, len(SIGMAS), len(LEVELS))
         highest = joint.max(axis=2, keepdims=True)
@@ -268,7 +268,7 @@ def _state_densities(
     # A level stands for those around it.
     spread = sharp.covariance + (LEVELS[1] - LEVELS[0]) ** 2 / 12
     covariance = spread * share[:, :, None] * share[:, None, :]
-    noise_variance = (1 - share) ** 2 * 2 / degrees + _SLACK
+    noise_variance = (1 - share) ** 2 * 2 / degrees + _MODEL_VARIANCE
     covariance += np.eye(bands) * noise_variance[:, None, :]
     whitener = np.linalg.inv(np.linalg.cholesky(covariance))
     level_prior = -0.5 * np.square((LEVELS - sharp.level) / sharp.level_width)
@@ -308,8 +308,8 @@ def _log_band_transfer(psf: SampledPsf) -> Float64Array:
     return np.log(shares)
 
 
-def _softmax(logs: Float32Array) -> Float32Array:
-    shares = np.exp(logs - logs.max(axis=-1, keepdims=True))
+def _softmax(log_values: Float32Array) -> Float32Array:
+    shares = np.exp(log_values - log_values.max(axis=-1, keepdims=True))
     normal: Float32Array = shares / shares.sum(axis=-1, keepdims=True)
     return normal
 

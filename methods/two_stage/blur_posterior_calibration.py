@@ -40,9 +40,9 @@ def measure_sharp_spectra(files: list[Path]) -> dict[str, Any]:
     """
     if not files:
         raise ValueError("no pictures to calibrate from")
-    logs = np.concatenate([_log_energies(file) for file in files])
-    level = logs.mean(axis=1)
-    shape = logs - level[:, None]
+    log_values = np.concatenate([_log_energies(file) for file in files])
+    level = log_values.mean(axis=1)
+    shape = log_values - level[:, None]
     mean = level.mean()
     width = level.std()
     off_level = level - mean
@@ -50,7 +50,7 @@ def measure_sharp_spectra(files: list[Path]) -> dict[str, Any]:
     residual = shape - shape.mean(axis=0) - np.outer(off_level, slope)
     return {
         "pictures": len(files),
-        "cells": len(logs),
+        "cells": len(log_values),
         "level": round(float(mean), 4),
         "level_width": round(float(width), 4),
         "shape": np.round(shape.mean(axis=0), 4).tolist(),
@@ -69,8 +69,8 @@ def _log_energies(file: Path) -> Float64Array:
     cells = inner.reshape(-1, inner.shape[-1])[::EVERY].astype(np.float64)
     least_energies = AUDIBLE * spectra.ROUNDING / 3 * spectra.white_noise_energies()
     audible = (cells > least_energies).all(axis=1)
-    logs: Float64Array = np.log(cells[audible])
-    return logs
+    log_values: Float64Array = np.log(cells[audible])
+    return log_values
 
 
 def main() -> None:

@@ -30,9 +30,12 @@ WINDOW = 5.0
 ROUNDING = 1 / (255**2 * 12)
 """Variance of rounding to 8 bits; the least noise that is assumed, of a channel."""
 
-_HIGH = (0.3, 0.4)  # cycles per pixel: noise is measured above, the filter rises between
+_HIGH_FREQUENCIES = (
+    0.3,
+    0.4,
+)  # cycles per pixel: noise is measured above, the filter rises between
 _NOISE_WINDOW = 8.0  # pixels
-_QUIET = 0.05  # the share of the picture that is taken to hold noise only in its highest band
+_QUIET_SHARE = 0.05  # the share of the picture that is taken to hold noise only in its highest band
 # the measured noise over the true one, BSDS500 train with Gaussian noise of sigma 3 and 5
 _BIAS = 0.955
 
@@ -91,7 +94,7 @@ def measure_noise(spectrum: Picture, image: Picture) -> NoiseVariances:
     (demosaicked, JPEG) is underestimated.
     """
     frequency = radial_frequency((spectrum.shape[0], spectrum.shape[1]))
-    low, high = _HIGH
+    low, high = _HIGH_FREQUENCIES
     gain = np.clip((frequency - low) / (high - low), 0, 1).astype(np.float32)
     power = float(np.square(gain).mean())
     saturation: Float32Array = np.any((image <= 0) | (image >= 1), axis=2).astype(np.float32)
@@ -119,7 +122,7 @@ def _quietest_variance(energy: Float32Array, usable: Float32Array, power: float)
     places = local[weight > 0.75]
     if places.size == 0 or power == 0:
         return 0.0
-    return float(np.quantile(places, _QUIET)) / (power * _BIAS**2)
+    return float(np.quantile(places, _QUIET_SHARE)) / (power * _BIAS**2)
 
 
 def average_cells(plane: Float32Array) -> Float32Array:

@@ -142,13 +142,13 @@ def _matlab_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, F
     replicated.
     """
     reach = math.ceil(4 * sigma)
-    smooth = np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-    smooth /= smooth.sum()
-    derivative = np.gradient(smooth)
+    smoothing = np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
+    smoothing /= smoothing.sum()
+    derivative = np.gradient(smoothing)
     derivative /= derivative[:reach].sum()  # each lobe sums to one
     border = cv2.BORDER_REPLICATE
-    across = cv2.sepFilter2D(gray, cv2.CV_64F, derivative, smooth, borderType=border)
-    down = cv2.sepFilter2D(gray, cv2.CV_64F, smooth, derivative, borderType=border)
+    across = cv2.sepFilter2D(gray, cv2.CV_64F, derivative, smoothing, borderType=border)
+    down = cv2.sepFilter2D(gray, cv2.CV_64F, smoothing, derivative, borderType=border)
     return across, down  # type: ignore[return-value]
 
 
@@ -157,11 +157,13 @@ def _octave_gradients(gray: Float64Array, sigma: float) -> tuple[Float64Array, F
     differences.
     """
     half = 4 * math.ceil(sigma)
-    smooth = np.exp(-((np.arange(-half, half) + 0.5) ** 2) / (2 * sigma**2))
-    smooth /= smooth.sum()
+    smoothing = np.exp(-((np.arange(-half, half) + 0.5) ** 2) / (2 * sigma**2))
+    smoothing /= smoothing.sum()
     border = cv2.BORDER_REPLICATE
     centre = (half - 1, half - 1)
-    blurred = cv2.sepFilter2D(gray, cv2.CV_64F, smooth, smooth, anchor=centre, borderType=border)
+    blurred = cv2.sepFilter2D(
+        gray, cv2.CV_64F, smoothing, smoothing, anchor=centre, borderType=border
+    )
     difference = np.array([-0.5, 0, 0.5])
     unity = np.ones(1)
     across = cv2.sepFilter2D(blurred, cv2.CV_64F, difference, unity, borderType=border)
@@ -242,11 +244,11 @@ def _gaussian_slope(gray: Float64Array, sigma: float, reach: int) -> Float64Arra
     mirrored.
     """
     x = np.arange(-reach, reach + 1.0)
-    smooth = np.exp(-(x**2) / (2 * sigma**2))
-    derivative = x * smooth / (2 * np.pi * sigma**4)
+    smoothing = np.exp(-(x**2) / (2 * sigma**2))
+    derivative = x * smoothing / (2 * np.pi * sigma**4)
     border = cv2.BORDER_REFLECT
-    across = cv2.sepFilter2D(gray, cv2.CV_64F, derivative, smooth, borderType=border)
-    down = cv2.sepFilter2D(gray, cv2.CV_64F, smooth, derivative, borderType=border)
+    across = cv2.sepFilter2D(gray, cv2.CV_64F, derivative, smoothing, borderType=border)
+    down = cv2.sepFilter2D(gray, cv2.CV_64F, smoothing, derivative, borderType=border)
     return np.hypot(across, down)
 
 
@@ -275,8 +277,8 @@ def _smooth_connected(edges: Mask, readings: Float64Array, votes: Float64Array) 
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-    smooth: Float64Array = factors.solve((1 + votes) * readings)
-    return smooth.clip(0, MAX_SIGMA)
+    smoothing: Float64Array = factors.solve((1 + votes) * readings)
+    return smoothing.clip(0, MAX_SIGMA)
 
 
 def _neighbour_pairs(edges: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

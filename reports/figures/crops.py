@@ -28,7 +28,7 @@ _ACROSS: Final = 8
 _LARGEST: Final = 160
 _SHARE: Final = 0.3
 """Side of a crop: this share of the picture's shorter side, but no more than _LARGEST pixels."""
-_WHOLE: Final = 1.4
+_WHOLE_PICTURE_WIDTH: Final = 1.4
 """Width of the small whole view, in crops."""
 _TEXT: Final = 0.34
 """Height of the texts above and below a crop, in inches."""
@@ -98,10 +98,12 @@ def _layout_crops(data: FigureData, blocks: Sequence[_CropBlock]) -> Figure:
     most = max(len(block.pictures.by_name()) for block in blocks)
     down = -(-most // _ACROSS)
     across = -(-most // down)
-    side = style.PAGE / (across + _WHOLE)
+    side = style.PAGE / (across + _WHOLE_PICTURE_WIDTH)
     narrow = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     figure = Figure(figsize=(style.PAGE, len(blocks) * down * (side + _TEXT)), layout=narrow)
-    grid = figure.add_gridspec(len(blocks) * down, across + 1, width_ratios=[_WHOLE, *[1] * across])
+    grid = figure.add_gridspec(
+        len(blocks) * down, across + 1, width_ratios=[_WHOLE_PICTURE_WIDTH, *[1] * across]
+    )
     for number, block in enumerate(blocks):
         top = number * down
         _draw_whole_picture(figure.add_subplot(grid[top : top + down, 0]), block, side)
@@ -127,7 +129,7 @@ def _draw_whole_picture(axes: Axes, block: _CropBlock, side: float) -> None:
         box = Rectangle(corner, window.width, window.height, fill=False)
         box.set(edgecolor=colour, linewidth=width)
         axes.add_patch(box)
-    _set_crop_title(axes, block.sample, _WHOLE * side)
+    _set_crop_title(axes, block.sample, _WHOLE_PICTURE_WIDTH * side)
 
 
 def _set_crop_title(axes: Axes, text: str, width: float) -> None:

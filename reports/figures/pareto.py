@@ -137,9 +137,11 @@ def _cost_panels(
     panels = [panel for panel in panels if panel.costs]
     notes = []
     for panel in panels:
-        lacking = [name for name in methods if name not in panel.costs]
-        if lacking:
-            notes.append(f"{panel.label}: not known of, or none: {', '.join(lacking)}.")
+        methods_without_costs = [name for name in methods if name not in panel.costs]
+        if methods_without_costs:
+            notes.append(
+                f"{panel.label}: not known of, or none: {', '.join(methods_without_costs)}."
+            )
     if not any(panel.label.endswith("(s)") for panel in panels):
         notes.append("No seconds: the cost pass holds no timed rounds of these methods.")
     return panels, notes

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_MOST: Final = 3
+_MOST_MEASURES: Final = 3
 """Measures side by side, at most: the first of each metric that were scored."""
 
 
@@ -101,7 +101,7 @@ def _measure_panels(
     samples: set[str] = set()
     reasons: list[str] = []
     notes: list[str] = []
-    for measure in _choose_one_per_metric(data.measures)[:_MOST]:
+    for measure in _choose_one_per_metric(data.measures)[:_MOST_MEASURES]:
         card = data.measures[measure]
         try:
             scores = data.comparable(measure, levels)

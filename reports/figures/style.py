@@ -41,7 +41,7 @@ SEQUENTIAL: Final = "viridis"
 
 _LETTER: Final = 0.052
 """Inches that a letter of a legend takes."""
-_HANDLE: Final = 0.45
+_LEGEND_HANDLE_WIDTH: Final = 0.45
 """Inches that stand around a label: its handle and a gap."""
 
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
@@ -180,7 +180,7 @@ def set_logarithmic_axis(axes: Axes, label: str) -> None:
 def add_figure_legend(figure: Figure, entries: Mapping[str, Any]) -> None:
     """Put a legend (label -> handle) below a figure, in as many columns as fit."""
     longest = max(map(len, entries), default=0)
-    columns = int(figure.get_figwidth() / (_HANDLE + _LETTER * longest))
+    columns = int(figure.get_figwidth() / (_LEGEND_HANDLE_WIDTH + _LETTER * longest))
     figure.legend(
         entries.values(), entries.keys(), loc="outside lower center", ncols=max(1, columns)
     )

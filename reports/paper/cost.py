@@ -201,7 +201,7 @@ def _read_costs(
     if record.size == PictureSize(*published.PUBLISHED_SIZE):
         # What was counted to compare it with printed figures is for the size that these are for.
         counts = {**record.references, **counts}
-    lines = list(list_lines(layout.number, counts, whatever_weights=True))
+    lines = list(list_lines(layout.number, counts, ignore_weights=True))
     own_record = _narrow_record(record, counts, {line.method for line in lines})
     table = cost_tables.build_cost_tables(own_record, trials)[0]
     forms = _forms_by_method(table)

@@ -54,7 +54,7 @@ class PaperLine(NamedTuple):
 
 
 def list_lines(
-    number: TableNumber, methods: Collection[str], *, whatever_weights: bool = False
+    number: TableNumber, methods: Collection[str], *, ignore_weights: bool = False
 ) -> Iterator[PaperLine]:
     """Yield the lines of a table: for each row of the paper as many as methods stand for it, or one
     without any.
@@ -64,12 +64,12 @@ def list_lines(
     Args:
         number: of the table.
         methods: ids that there is something to say of.
-        whatever_weights: take every method that has the network of a row, as for counting what it
+        ignore_weights: take every method that has the network of a row, as for counting what it
             costs.
     """
     for row in read_paper_rows():
         if row.table == number:
-            stands_for_row = row.counts_as if whatever_weights else row.means
+            stands_for_row = row.counts_as if ignore_weights else row.means
             method_ids = sorted(filter(stands_for_row, methods))
             for index, method in enumerate(method_ids):
                 yield PaperLine(row, method, index == 0)

@@ -51,7 +51,7 @@ class _QualityLine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class _MeasuredHalf:
     """What was measured for a table, or why nothing was; a summary that may be missing."""
 
     summary: Summary | None
@@ -108,7 +108,7 @@ class QualityTable:
             gap_reason: why nothing was measured; empty if something was.
         """
         self._layout = layout
-        self._measured = _Measured(summary, gap_reason)
+        self._measured = _MeasuredHalf(summary, gap_reason)
         self._rows = self._measured.rows()
         self._keys = {name: self._measured.first_measure(name) for name in _PRINTED_MEASURES}
         self._printed: dict[tuple[str, str, float, str], PrintedNumber] = {

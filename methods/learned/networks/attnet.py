@@ -66,22 +66,22 @@ class AttNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         fine, middle, coarse = _WIDTHS
-        many, several, deep = _BLOCKS
+        fine_count, middle_count, coarse_count = _BLOCKS
         self.enter_fine = nn.Sequential(
-            make_conv(6, fine), nn.ReLU(inplace=True), *_make_blocks(fine, many)
+            make_conv(6, fine), nn.ReLU(inplace=True), *_make_blocks(fine, fine_count)
         )
         self.enter_middle = nn.Sequential(
-            make_conv(fine, middle, 2), nn.ReLU(inplace=True), *_make_blocks(middle, several)
+            make_conv(fine, middle, 2), nn.ReLU(inplace=True), *_make_blocks(middle, middle_count)
         )
         self.deep = nn.Sequential(
-            make_conv(middle, coarse, 2), nn.ReLU(inplace=True), *_make_blocks(coarse, deep)
+            make_conv(middle, coarse, 2), nn.ReLU(inplace=True), *_make_blocks(coarse, coarse_count)
         )
         self.up_middle = nn.Sequential(make_deconv(coarse, middle), nn.ReLU(inplace=True))
         self.gate_middle = PixelGate(middle)
-        self.leave_middle = nn.Sequential(*_make_blocks(middle, several))
+        self.leave_middle = nn.Sequential(*_make_blocks(middle, middle_count))
         self.up_fine = nn.Sequential(make_deconv(middle, fine), nn.ReLU(inplace=True))
         self.gate_fine = PixelGate(fine)
-        self.leave_fine = nn.Sequential(*_make_blocks(fine, many), make_conv(fine, 3))
+        self.leave_fine = nn.Sequential(*_make_blocks(fine, fine_count), make_conv(fine, 3))
         draw_xavier_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:

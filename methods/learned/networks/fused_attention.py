@@ -25,7 +25,7 @@ from benchmark.methods.learned.networks.fused_loops import (
     to_single_precision,
 )
 
-_LEAST = np.int32(-(2**31))
+_LEAST_INT32 = np.int32(-(2**31))
 _MAGNITUDE = np.int32(2**31 - 1)
 
 
@@ -201,7 +201,7 @@ def _find_largest_single(x: LoopArray) -> np.floating:
     """Return the largest of some float32, found among integers in the same order: for those it
     takes vectors.
     """
-    peak = _LEAST
+    peak = _LEAST_INT32
     for i in range(x.size):
         bits = np.float32(x[i]).view(np.int32)
         peak = max(peak, np.int32(bits ^ ((bits >> 31) & _MAGNITUDE)))

@@ -77,10 +77,10 @@ def make_fast_gkmnet(network: GkmNet, batch_statistics: bool) -> Callable[[Tenso
                 module.running_var = None
     if batch_statistics or next(network.parameters()).is_cuda:
         return prepare_plain_gkmnet(network)
-    fast = FastGkmNet(network)
+    fast_network = FastGkmNet(network)
     # Compiles the loops of `fused_loops`, so that no call that is timed does.
-    fast(torch.zeros(1, COLOURS, 32, 32))
-    return fast
+    fast_network(torch.zeros(1, COLOURS, 32, 32))
+    return fast_network
 
 
 def prepare_plain_gkmnet(network: GkmNet) -> Callable[[Tensor], Tensor]:

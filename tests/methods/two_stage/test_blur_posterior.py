@@ -163,7 +163,9 @@ def test_the_likelihood_is_that_of_a_normal_vector() -> None:
             share = np.diag(sharp * passed / total)
             scatter = 2 / np.maximum(1, 4 * np.pi * spectra.WINDOW**2 * white)
             covariance = share @ (np.array(stored["covariance"]) + 1 / 12) @ share
-            covariance += np.diag((1 - np.diag(share)) ** 2 * scatter + blur_posterior._SLACK)
+            covariance += np.diag(
+                (1 - np.diag(share)) ** 2 * scatter + blur_posterior._MODEL_VARIANCE
+            )
             normal = multivariate_normal(np.log(total), covariance)
             logs.append(
                 normal.logpdf(np.log(energies[0])) - 0.5 * (off / stored["level_width"]) ** 2
