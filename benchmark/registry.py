@@ -384,10 +384,10 @@ def _default_checkpoint(
 
 def _has_structure(factory: type[Any], checkpoint: object, structure: Mapping[str, Any]) -> bool:
     try:
-        structure = _fixed_parameters(factory, checkpoint)
+        parameters = _fixed_parameters(factory, checkpoint)
     except DataError:  # a damaged file, which matters only to who names it
         return False
-    return all(structure.get(key) == value for key, value in structure.items())
+    return all(parameters.get(key) == value for key, value in structure.items())
 
 
 def _fixed_parameters(factory: type[Any], checkpoint: object) -> Mapping[str, Any]:
