@@ -190,7 +190,7 @@ def test_a_method_that_cannot_be_prepared_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "learned", "has_cuda", "expected"),
+    ("device", "uses_network", "has_cuda", "expected"),
     [
         ("auto", True, True, "cuda"),
         ("auto", True, False, "cpu"),
@@ -202,13 +202,13 @@ def test_a_method_that_cannot_be_prepared_is_named() -> None:
     ],
 )
 def test_learned_methods_alone_compute_on_a_cuda_device(
-    device: str, learned: bool, has_cuda: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    device: str, uses_network: bool, has_cuda: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: has_cuda)
-    assert apply.resolve_device(device, learned) == expected
+    assert apply.resolve_device(device, uses_network) == expected
 
 
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="--device cuda: torch sees no CUDA device"):
-        apply.resolve_device("cuda", learned=True)
+        apply.resolve_device("cuda", uses_network=True)

@@ -209,6 +209,7 @@ def test_no_target_says_so_instead_of_a_score(tmp_path: Path) -> None:
     assert "no target" in text
 
 
+@pytest.mark.slow
 def test_new_rulers_score_saved_outputs_without_running_methods(tmp_path: Path) -> None:
     run(tmp_path / "a", "echo,input", "--noise", "0,1")
     before = query(tmp_path / "a", "SELECT key, seconds, run FROM cells ORDER BY key")
@@ -489,7 +490,13 @@ def test_noise_options_reach_the_method(
     assert rounded == (option == "--noise-round8")
 
 
-@pytest.mark.parametrize("protocol", ["gkmnet", "ifan", "dpdnet", "nrknet"])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "nrknet",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("gkmnet", "ifan", "dpdnet")),
+    ],
+)
 def test_tracks_are_measured_as_declared(tmp_path: Path, toys: Path, protocol: str) -> None:
     """Odd-sized 16-bit pictures with noise: the scores are those of the definition, step
     by step.

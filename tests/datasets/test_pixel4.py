@@ -245,6 +245,7 @@ def test_the_published_psfs(data_root: Path) -> None:
     assert centroid["right"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_the_published_scenes_register(data_root: Path) -> None:
     """Displacements lie where an independent measurement found them: 1 to 2 px across, up to 1.3 px

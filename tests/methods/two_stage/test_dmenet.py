@@ -376,6 +376,7 @@ def test_it_keeps_the_contract_without_weights(text: str) -> None:
     assert [result for result in conformance.check_method(text) if not result.passes] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("weights")
 def test_it_keeps_the_contract_with_weights() -> None:
     results = list(conformance.check_method("dmenet.drawn"))

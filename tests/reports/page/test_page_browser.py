@@ -180,6 +180,7 @@ def test_a_column_is_sorted_by_its_mean_and_what_has_none_stays_last(page: Page)
     assert names(page) == [*best_first, "broken"], "also when it was not last before"
 
 
+@pytest.mark.slow
 def test_methods_are_filtered_by_name_and_by_family(page: Page) -> None:
     everything = names(page)
     page.locator("#filter").fill("BETT")
@@ -190,6 +191,7 @@ def test_methods_are_filtered_by_name_and_by_family(page: Page) -> None:
     assert set(everything) - set(names(page)) == {"truth:map=oracle", "input"}
 
 
+@pytest.mark.slow
 def test_another_noise_level_is_another_table(page: Page) -> None:
     before = line(page, "better").inner_text()
     page.locator("#choice").select_option(label="page-ramps · quick · track u8 · noise 2")
@@ -197,6 +199,7 @@ def test_another_noise_level_is_another_table(page: Page) -> None:
     assert page.locator("#overview table:visible").count() == 1
 
 
+@pytest.mark.slow
 def test_a_number_leads_to_its_pictures_sorted_by_difference(page: Page) -> None:
     open_list(page)
     expected = [
@@ -224,6 +227,7 @@ def test_a_number_leads_to_its_pictures_sorted_by_difference(page: Page) -> None
     assert [value for _, value, *_ in listed(page)] == ["22.00", "21.00", "20.00", "19.00"]
 
 
+@pytest.mark.slow
 def test_for_an_error_less_is_gained(page: Page) -> None:
     open_list(page, measure=1)
     assert listed(page)[0] == [HOSTILE_SAMPLE, "0.0357", "0.0435", "−0.0078"]
@@ -233,12 +237,14 @@ def test_for_an_error_less_is_gained(page: Page) -> None:
     assert widths == sorted(widths, reverse=True) and widths[0] > widths[-1] > 0
 
 
+@pytest.mark.slow
 def test_thumbnails_are_shown(page: Page) -> None:
     open_list(page)
     until(page, "[...document.querySelectorAll('.thumb')].every((one) => one.naturalWidth === 120)")
     assert page.locator(".thumb").count() == 8
 
 
+@pytest.mark.slow
 def test_a_method_without_results_says_why(page: Page) -> None:
     assert REASON in line(page, "broken").inner_text()
     open_list(page, "broken")
@@ -300,6 +306,7 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_difference_is_the_absolute_error_times_the_gain(page: Page) -> None:
     open_picture(page)
     page.keyboard.press("t")
@@ -317,6 +324,7 @@ def test_the_difference_is_the_absolute_error_times_the_gain(page: Page) -> None
     assert grey_at(page, 0) == pytest.approx(8 * error, abs=2)
 
 
+@pytest.mark.slow
 def test_zoom_and_pan_are_shared_and_keep_what_is_under_the_pointer(page: Page) -> None:
     open_picture(page)
     page.keyboard.press("w")
@@ -349,6 +357,7 @@ def test_zoom_and_pan_are_shared_and_keep_what_is_under_the_pointer(page: Page) 
     assert transform(page)[2] == pytest.approx(1.5 * fitted[2], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_picture_cannot_be_lost_out_of_sight(page: Page) -> None:
     open_picture(page)
     page.keyboard.press("+")
@@ -362,6 +371,7 @@ def test_a_picture_cannot_be_lost_out_of_sight(page: Page) -> None:
     assert (x, y) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_blur_map_lies_over_the_pictures(page: Page) -> None:
     open_picture(page)
     before = pixels(page)
@@ -375,6 +385,7 @@ def test_the_blur_map_lies_over_the_pictures(page: Page) -> None:
     assert np.array_equal(pixels(page)[row, middle], before[row, middle])
 
 
+@pytest.mark.slow
 def test_everything_can_be_done_with_keys(page: Page) -> None:
     line(page, "input").locator(".figure").first.focus()
     page.keyboard.press("ArrowDown")
@@ -408,6 +419,7 @@ def test_everything_can_be_done_with_keys(page: Page) -> None:
     assert page.locator("#filter").input_value() == "broken 1", "keys are letters here"
 
 
+@pytest.mark.slow
 def test_a_view_has_an_address_and_back_works(opened: Opened) -> None:
     open_picture(opened.page)
     opened.page.keyboard.press("d")
@@ -422,6 +434,7 @@ def test_a_view_has_an_address_and_back_works(opened: Opened) -> None:
     assert other.locator("#ways [aria-pressed=true]").inner_text() == "Difference"
 
 
+@pytest.mark.slow
 def test_a_picture_is_fitted_when_it_is_loaded(page: Page, tmp_path: Path) -> None:
     open_picture(page)
     fitted = transform(page)[2]
@@ -434,6 +447,7 @@ def test_a_picture_is_fitted_when_it_is_loaded(page: Page, tmp_path: Path) -> No
     assert transform(page)[2] == pytest.approx(2 * fitted, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hash_", ["#t=99&m=77&p=5", "#m=1&p=x&l=constructor", "#m=1&o=toString&w=<b>&k=-1", "#&&=%"]
 )
@@ -446,6 +460,7 @@ def test_an_address_that_makes_no_sense_shows_something_that_does(
         page.reload()
 
 
+@pytest.mark.slow
 def test_cards_open_and_close(page: Page) -> None:
     line(page, "better").get_by_role("button", name="better").click()
     card = page.locator(".card:popover-open")
@@ -454,6 +469,7 @@ def test_cards_open_and_close(page: Page) -> None:
     assert card.count() == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_pictures_has_lists_but_nothing_to_open(
     browser: Browser, tmp_path: Path, toys: Path
 ) -> None:
@@ -476,6 +492,7 @@ PHONE = {
 }
 
 
+@pytest.mark.slow
 def test_fingers_move_the_slider_and_pinch(browser: Browser, index: Path) -> None:
     opened = Opened(browser, **PHONE)
     page = opened.page
@@ -503,6 +520,7 @@ def test_fingers_move_the_slider_and_pinch(browser: Browser, index: Path) -> Non
     assert opened.trouble == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("look", "context"),
     [("light", {}), ("dark", {"color_scheme": "dark"}), ("phone", PHONE)],

@@ -141,6 +141,7 @@ def test_every_form_has_the_gradients_of_the_dense_one(variant: str) -> None:
             assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * float(a.abs().max() + 1e-12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
     plain = network(form)
@@ -170,6 +171,7 @@ def test_the_form_that_is_trained_is_the_plain_one(form: Form) -> None:
         )  # biases before BatchNorm have none but rounding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_under_autocast_features_are_coarse_and_pictures_are_not(form: Form) -> None:
     network, y = TrainableGkmNet(form), torch.cat([picture(32, 48), picture(32, 48).flip(2)])
