@@ -33,17 +33,18 @@ CREATE TABLE runs (
 CREATE TABLE cards (
     kind TEXT NOT NULL, name TEXT NOT NULL, card TEXT NOT NULL, PRIMARY KEY (kind, name));
 CREATE TABLE cells (
-    key TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), method TEXT NOT NULL,
-    method_name TEXT NOT NULL, checkpoint TEXT, parameters TEXT NOT NULL, method_version TEXT NOT
-    NULL, weights TEXT, dataset TEXT NOT NULL, dataset_name TEXT NOT NULL, sample TEXT NOT NULL,
-    data TEXT NOT NULL, track TEXT NOT NULL, sigma REAL NOT NULL, clip INTEGER NOT NULL, round8
-    INTEGER NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL, status TEXT NOT NULL, reason
-    TEXT, traceback TEXT, seconds REAL, scene TEXT, output TEXT, finished TEXT NOT NULL, asked
-    INTEGER NOT NULL);
+    key TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id),
+    method TEXT NOT NULL, method_name TEXT NOT NULL, checkpoint TEXT, parameters TEXT NOT NULL,
+    method_version TEXT NOT NULL, weights TEXT,
+    dataset TEXT NOT NULL, dataset_name TEXT NOT NULL, sample TEXT NOT NULL, data TEXT NOT NULL,
+    track TEXT NOT NULL, sigma REAL NOT NULL, clip INTEGER NOT NULL, round8 INTEGER NOT NULL,
+    seed INTEGER NOT NULL, precision TEXT NOT NULL,
+    status TEXT NOT NULL, reason TEXT, traceback TEXT, seconds REAL, scene TEXT, output TEXT,
+    finished TEXT NOT NULL, asked INTEGER NOT NULL);
 CREATE TABLE scores (
-    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, protocol TEXT NOT NULL, measure
-    TEXT NOT NULL, value REAL, reason TEXT, ruler TEXT NOT NULL, scored_by INTEGER NOT NULL
-    REFERENCES runs (id), status TEXT NOT NULL DEFAULT 'ok',
+    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE,
+    protocol TEXT NOT NULL, measure TEXT NOT NULL, value REAL, reason TEXT, ruler TEXT NOT NULL,
+    scored_by INTEGER NOT NULL REFERENCES runs (id), status TEXT NOT NULL DEFAULT 'ok',
     PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
 """
 _FROM_VERSION_1 = """
