@@ -27,8 +27,18 @@ from benchmark.registry import METHODS
 ROOT = Path(__file__).parents[2]
 
 
+LONG = ("attnet", "blur-posterior", "gkmnet", "jnb", "zhuo-sim")
+QUICK = sorted(set(METHODS.names()) - set(LONG))
+
+
 @pytest.mark.parametrize(
-    "text", [*METHODS.names(), "zhuo-sim:map=oracle", "fixed-point:map=oracle"]
+    "text",
+    [
+        *QUICK,
+        "zhuo-sim:map=oracle",
+        "fixed-point:map=oracle",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in LONG),
+    ],
 )
 def test_our_methods_keep_the_contract(text: str) -> None:
     broken = [result for result in conformance.check_method(text) if not result.passes]

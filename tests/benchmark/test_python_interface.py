@@ -195,6 +195,7 @@ def test_two_methods_are_compared(results: Results) -> None:
     assert results.compare("unsharp", "input", noise=2.0).interval != test.interval
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

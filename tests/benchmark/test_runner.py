@@ -88,6 +88,7 @@ def test_scores_are_those_of_a_direct_computation(tmp_path: Path, toys: Path) ->
         assert value == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_order_subset_and_workers_change_nothing(tmp_path: Path) -> None:
     run(tmp_path / "a", "echo,input", "--noise", "0,1,5", "--jobs", "2", dataset="tiny:n=4")
     run(
@@ -423,6 +424,7 @@ def test_tables_follow_what_was_asked_for_last(tmp_path: Path) -> None:
     assert tables[0] == tables[2] != tables[1] and "2 already done" in again
 
 
+@pytest.mark.slow
 def test_editing_a_plugin_file_makes_its_results_new(tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     text = (

@@ -59,7 +59,7 @@ def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_failed_scores_are_told_by_run_and_by_score(plugin: Path, tmp_path: Path) -> None:
     words = ["--plugin", str(plugin), "--methods", "input", "--dataset", "simulated:size=32"]
     run = call(
-        tmp_path, "run", *words, "--limit", "2", "--protocol", "fragile,dpdnet", "--out", "run"
+        tmp_path, "run", *words, "--limit", "2", "--protocol", "fragile,restormer", "--out", "run"
     )
     assert run.returncode == 1 and "2 scores failed" in run.stdout
     assert "fragile brittle" in run.stdout and "glass" in run.stdout

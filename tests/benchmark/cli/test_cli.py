@@ -65,75 +65,81 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
     )
 
 
+BAD_USAGE: list[tuple[list[str], str]] = [
+    (["run", "--methods", "all", "--dataset", "dpd"], "dd_dp_dataset_canon"),
+    (["run", "--methods", "inptu", "--dataset", "simulated"], "did you mean 'input'"),
+    (["run", "--methods", "input", "--dataset", "simulatd"], "did you mean 'simulated'"),
+    (["run", "--methods", "input", "--dataset", "simulated:psf=square"], "'disk', 'gaussian'"),
+    (["run", "--methods", "input", "--dataset", "folder"], "folder:path=..."),
+    (["run", "--methods", "input", "--dataset", "simulated", "--noise", "1,-2"], ">= 0"),
+    (["run", "--methods", "input", "--dataset", "simulated", "--noise", "low"], "0,1,2.55"),
+    (
+        ["run", "--methods", "input", "--dataset", "simulated", "--protocol", "cannonical"],
+        "canonical",
+    ),
+    (
+        [
+            "run",
+            "--methods",
+            "input",
+            "--dataset",
+            "simulated",
+            "--track",
+            "u8",
+            "--protocol",
+            "dpdnet",
+        ],
+        "u16 only",
+    ),
+    (
+        ["run", "--methods", "input", "--dataset", "simulated", "--lpips-trunk", "absent.pth"],
+        "no such file",
+    ),
+    (
+        ["run", "--methods", "input", "--dataset", "simulated", "--plugin", "absent.py"],
+        "no such Python file",
+    ),
+    (["run", "--methods", "input", "--dataset", "simulated", "--noise", ","], "names nothing"),
+    (
+        ["run", "--methods", "input", "--dataset", "simulated", "--protocol", ""],
+        "names nothing",
+    ),
+    (
+        ["run", "--methods", "input", "--dataset", "simulated", "--out", "/dev/null"],
+        "/dev/null",
+    ),
+    (
+        [
+            "run",
+            "--methods",
+            "input",
+            "--dataset",
+            "simulated",
+            "--seed",
+            "99999999999999999999",
+        ],
+        "--seed",
+    ),
+    (["simulate", "a.png", "--max-radius", "inf"], "--max-radius"),
+    (["report", "nowhere"], "no run here"),
+    (["report", "nowhere", "--table", "6"], "'all', 'later'"),
+    (["report", "nowhere", "--cost", "folder"], "--table"),
+    (["score", "nowhere", "--protocol", "canonical"], "no run here"),
+    (["export", "nowhere", "--out", "a.xlsx"], ".parquet"),
+    (["check"], "--methods ID"),
+    (["deblur", "absent.png", "--method", "input"], "absent.png"),
+    (["maps", "--methods", "ebdb", "--dataset", "rtf"], "RTF"),
+    (["maps", "--methods", "ebdb:weight=0", "--dataset", "simulated"], "weight"),
+    (["convergence", "--methods", "fixed-pint", "--dataset", "simulated"], "fixed-point"),
+    (["psf", "--dataset", "pixel5"], "pixel4"),
+]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "--methods", "all", "--dataset", "dpd"], "dd_dp_dataset_canon"),
-        (["run", "--methods", "inptu", "--dataset", "simulated"], "did you mean 'input'"),
-        (["run", "--methods", "input", "--dataset", "simulatd"], "did you mean 'simulated'"),
-        (["run", "--methods", "input", "--dataset", "simulated:psf=square"], "'disk', 'gaussian'"),
-        (["run", "--methods", "input", "--dataset", "folder"], "folder:path=..."),
-        (["run", "--methods", "input", "--dataset", "simulated", "--noise", "1,-2"], ">= 0"),
-        (["run", "--methods", "input", "--dataset", "simulated", "--noise", "low"], "0,1,2.55"),
-        (
-            ["run", "--methods", "input", "--dataset", "simulated", "--protocol", "cannonical"],
-            "canonical",
-        ),
-        (
-            [
-                "run",
-                "--methods",
-                "input",
-                "--dataset",
-                "simulated",
-                "--track",
-                "u8",
-                "--protocol",
-                "dpdnet",
-            ],
-            "u16 only",
-        ),
-        (
-            ["run", "--methods", "input", "--dataset", "simulated", "--lpips-trunk", "absent.pth"],
-            "no such file",
-        ),
-        (
-            ["run", "--methods", "input", "--dataset", "simulated", "--plugin", "absent.py"],
-            "no such Python file",
-        ),
-        (["run", "--methods", "input", "--dataset", "simulated", "--noise", ","], "names nothing"),
-        (
-            ["run", "--methods", "input", "--dataset", "simulated", "--protocol", ""],
-            "names nothing",
-        ),
-        (
-            ["run", "--methods", "input", "--dataset", "simulated", "--out", "/dev/null"],
-            "/dev/null",
-        ),
-        (
-            [
-                "run",
-                "--methods",
-                "input",
-                "--dataset",
-                "simulated",
-                "--seed",
-                "99999999999999999999",
-            ],
-            "--seed",
-        ),
-        (["simulate", "a.png", "--max-radius", "inf"], "--max-radius"),
-        (["report", "nowhere"], "no run here"),
-        (["report", "nowhere", "--table", "6"], "'all', 'later'"),
-        (["report", "nowhere", "--cost", "folder"], "--table"),
-        (["score", "nowhere", "--protocol", "canonical"], "no run here"),
-        (["export", "nowhere", "--out", "a.xlsx"], ".parquet"),
-        (["check"], "--methods ID"),
-        (["deblur", "absent.png", "--method", "input"], "absent.png"),
-        (["maps", "--methods", "ebdb", "--dataset", "rtf"], "RTF"),
-        (["maps", "--methods", "ebdb:weight=0", "--dataset", "simulated"], "weight"),
-        (["convergence", "--methods", "fixed-pint", "--dataset", "simulated"], "fixed-point"),
-        (["psf", "--dataset", "pixel5"], "pixel4"),
+        *BAD_USAGE[:11],
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in BAD_USAGE[11:]),
     ],
 )
 def test_bad_usage_and_missing_data_exit_with_two_and_no_traceback(
@@ -166,7 +172,16 @@ def test_without_the_dataset_option_it_says_so() -> None:
     assert process.returncode == 2 and "--dataset" in process.stderr
 
 
-@pytest.mark.parametrize("kind", ["methods", "datasets", "protocols", "metrics", "importers"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "methods",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("datasets", "protocols", "metrics", "importers")
+        ),
+    ],
+)
 def test_lists(kind: str) -> None:
     process = call("list", kind)
     expected = {
@@ -410,6 +425,7 @@ def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_convergence_of_nothing_iterative_says_so(tmp_path: Path) -> None:
     process = call(
         "convergence",
@@ -440,6 +456,7 @@ def test_psf_writes_the_study(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_is_a_row_of_maps_and_stops_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "mine" / "input"
     folder.mkdir(parents=True)

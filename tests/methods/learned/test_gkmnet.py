@@ -594,6 +594,7 @@ def test_the_attention_module_alone_makes_a_picture(variant: Variant) -> None:
     torch.testing.assert_close(outputs, torch.sigmoid(network.mixes[-1](gates[-1])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [

@@ -173,6 +173,7 @@ def test_what_means_nothing_is_refused(make, message: str) -> None:
         make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "starts"), [("gkmnet", True), ("attnet", True), ("srn", False), ("dpdnet-s", False)]
 )

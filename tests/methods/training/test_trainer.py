@@ -195,6 +195,7 @@ def test_two_trainings_do_not_write_the_same_files(tmp_path: Path) -> None:
     train_network(job)
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_training(done: Job, tmp_path: Path) -> None:
     job = toy_job(tmp_path, workers=1)
     train_network(job)
@@ -326,6 +327,7 @@ def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
         train_network(toy_job(tmp_path), resume=True, force=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten_unasked(done: Job, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already; overwrite it with --force"):
         train_network(done)

@@ -197,6 +197,7 @@ def test_two_planes_are_told_apart() -> None:
 # Restoration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SKIMAGE)
 @pytest.mark.parametrize("noise", [0.0, 1.0, 5.0])
 def test_it_gains_on_its_input_blind_and_with_the_true_map(name: str, noise: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import example, given, settings
@@ -50,6 +51,7 @@ def test_mixing_over_more_pixels_than_go_at_a_time() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_picture_that_needs_no_gradient_gets_none() -> None:
     gcm = GaussianConvolution(Form()).double()
     gates, picture, weight = (
@@ -73,6 +75,7 @@ def test_responses_that_need_no_gradient_get_none() -> None:
     assert gates.grad is not None and weight.grad is not None and responses.grad is None
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(
     variant=st.sampled_from(get_args(Variant)),
