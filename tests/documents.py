@@ -99,14 +99,19 @@ def split_command(command: str) -> list[str]:
 
 
 def _make_small(command: str) -> str:
-    """Return a command that does the same on pictures of 48 x 48 pixels."""
+    """Return a command that does the same on few pictures of 48 x 48 pixels, with few methods."""
     command = re.sub(r"--dataset simulated(?= |$)", "--dataset simulated:size=48", command)
     command = command.replace("simulated:source=pictures", "simulated:source=pictures,size=48")
     command = command.replace("1680x1120", "256x192")
     if re.search(r"benchmark run .*simulated:size=48", command) and "--out" not in command:
         command += " --out results/runs/simulated"
     if command.startswith("python -m benchmark run "):
+        command = command.replace("--methods all", "--methods input,unsharp,ebdb,gkmnet,srn")
         command += " --limit 2"
+    if command.startswith("python -m benchmark cost "):
+        command = re.sub(r"--methods (all|gkmnet,srn)", "--methods srn", command)
+    if command.startswith("python -m benchmark train "):
+        command += " --crop 64"
     return command
 
 

@@ -77,7 +77,7 @@ def test_the_generalised_gaussian_is_no_worse_than_its_special_cases():
 )
 def test_a_search_on_sketches_ends_where_the_exact_one_does(made, monkeypatch):
     quick = psf_fit.fit_family(made, "generalised gaussian", register=False)
-    monkeypatch.setattr(psf_fit, "_WIDE", math.inf)
+    monkeypatch.setattr(psf_fit, "_WIDE_SIGMA", math.inf)
     exact = psf_fit.fit_family(made, "generalised gaussian", register=False)
     assert quick.errors.l2 == pytest.approx(exact.errors.l2, abs=2e-5)
 
