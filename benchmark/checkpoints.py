@@ -15,14 +15,22 @@ import hashlib
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.api import DataError, Scalar, UsageError
+from benchmark.api import (
+    DataError,
+    ExpectedInputs,
+    GoldenPicture,
+    PrintedScore,
+    Scalar,
+    UsageError,
+)
 from benchmark.files import write_bytes
 
 if TYPE_CHECKING:
@@ -36,10 +44,18 @@ NOISE_TRAINED = "-noise"
 """
 PREFERRED_TAG = "sim"
 """The checkpoint that a method's bare name stands for, where it is there."""
+PHOTOGRAPH_TAG = "photo"
+"""The checkpoint for photographs from anywhere; groups of methods name it beside the preferred one.
+"""
 SHIPPED_FOLDER = Path(__file__).parent / "methods" / "checkpoints"
+_TRAINING_COMMANDS = SHIPPED_FOLDER / "training_commands.csv"
 _TAG = r"[A-Za-z0-9_-]+"
 _FILE_NAME = re.compile(rf"(?P<method>[\w-]+)\.(?P<tag>{_TAG}){re.escape(SUFFIX)}")
 _CARD = "defocus_bench_card"
+WRAPPERS = ("state_dict", "params", "params_ema")
+"""Names under which training programs save a state dict beside other things."""
+_ADVICE = "expected a state dict as torch.save writes it: names and tensors, nothing else"
+_GENERATOR_FACTS = ("data: generator", "start: generators")
 
 
 class CheckpointCard(BaseModel):
@@ -54,6 +70,10 @@ class CheckpointCard(BaseModel):
         source: where the weights come from: a training run, or the file they were imported from.
         notes: anything a reader of its scores must know.
         facts: further facts (recipe, steps, seed, hours ...), by name.
+        expects: how the weights expect the pictures they are fed; None where the method's own way
+            is right.
+        expected: what the weights should give, for the command `control`; None for weights that
+            were not imported.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +85,31 @@ class CheckpointCard(BaseModel):
     source: str = "not stated"
     notes: str = ""
     facts: Mapping[str, Scalar] = Field(default_factory=dict)
+    expects: ExpectedInputs | None = None
+    expected: tuple[PrintedScore | GoldenPicture, ...] | None = None
+
+    def to_json(self) -> str:
+        """Return it as JSON, without what older releases did not know where nothing is said."""
+        unsaid = {name for name in ("expects", "expected") if getattr(self, name) is None}
+        return self.model_dump_json(exclude=unsaid)
+
+
+def list_generators(card: CheckpointCard) -> tuple[str, ...]:
+    """Return the generators of the pictures that weights saw, without their versions; see
+    `benchmark.api.DatasetCard`.
+    """
+    facts = [str(card.facts.get(name, "")) for name in _GENERATOR_FACTS]
+    names = [name.partition(",")[0] for fact in facts for name in fact.split("; ")]
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+class HasShape(Protocol):
+    """A tensor, or one that was not read yet."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +205,13 @@ def find_checkpoint(method: str, tag: str) -> Checkpoint:
 @functools.cache
 def read_training_commands() -> Mapping[str, str]:
     """Return METHOD.TAG -> command that makes weights again which were measured and do not ship."""
-    path = SHIPPED_FOLDER / "training_commands.csv"
-    with path.open(encoding="utf-8", newline="") as file:
+    with _TRAINING_COMMANDS.open(encoding="utf-8", newline="") as file:
         return {row["checkpoint"]: row["command"] for row in csv.DictReader(file)}
 
 
 def hash_checkpoint(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces."""
-    with _open_weights(path) as file:
+    with open_weights_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -180,7 +224,7 @@ def read_card(path: Path) -> CheckpointCard:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with _open_weights(path), safe_open(path, framework="numpy") as file:
+        with open_weights_file(path), safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_CARD)
     except SafetensorError as error:
         raise DataError(
@@ -210,7 +254,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        with _open_weights(path):
+        with open_weights_file(path):
             return load_file(path)
     except SafetensorError as error:
         raise DataError(
@@ -233,7 +277,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], card: CheckpointC
         )
     content = serialised(
         {name: value.contiguous() for name, value in tensors.items()},
-        {_CARD: card.model_dump_json()},
+        {_CARD: card.to_json()},
     )
     write_bytes(path, content)
     write_bytes(path.with_suffix(".md"), format_card(path, card).encode())
@@ -251,6 +295,7 @@ def format_card(path: Path, card: CheckpointCard) -> str:
         "trained on": training_data,
         "licence": card.licence,
         "source": card.source,
+        **({"expects": card.expects.describe()} if card.expects else {}),
         **{key: str(value) for key, value in card.facts.items()},
         "SHA-256": hash_checkpoint(path),
     }
@@ -265,43 +310,81 @@ def format_card(path: Path, card: CheckpointCard) -> str:
 
 
 def read_foreign(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of somebody else's file: a `torch.save`d state dict or safetensors. No
-    code in it is run.
-
-    A `module.` before every name (left by data-parallel training) is taken off.
+    """Return the tensors of somebody else's file, as `read_state_dict` does, without a `module.`
+    before every name (left by data-parallel training).
 
     Raises:
         DataError: no such file, a file that holds anything but named tensors, or a damaged one.
     """
-    state = load_tensors(path) if path.suffix == SUFFIX else _unpickle_tensors(path)
-    if all(name.startswith("module.") for name in state) and state:
-        return {name.removeprefix("module."): value for name, value in state.items()}
+    state = read_state_dict(path)
+    while state and all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
     return state
 
 
-def _unpickle_tensors(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:
+    """Return the tensors of a `torch.save`d state dict or of safetensors under the file's own
+    names. No code in it is run.
+
+    Args:
+        path: the file.
+        wrappers: names under which a file may hold the state dict one level deeper, the most wanted
+            first.
+
+    Raises:
+        DataError: no such file, a file that holds anything but named tensors, or a damaged one.
+    """
+    if path.suffix == SUFFIX:
+        return load_tensors(path)
+    state = _unpickle(path)
+    for wrapper in wrappers:
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+            break
+    return _require_tensors(state, path)
+
+
+def _unpickle(path: Path) -> Any:
     import torch
 
-    advice = "expected a state dict as torch.save writes it: names and tensors, nothing else"
-    with _open_weights(path) as file:
+    _refuse_compression(path)
+    with open_weights_file(path) as file:
         try:
-            state: Any = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:  # torch's own message advises to trust the file
-            raise DataError(f"{path}: refused; {advice}") from error
+            raise DataError(f"{path}: refused; {_ADVICE}") from error
         except Exception as error:  # damaged bytes make it raise nearly anything, also IndexError
-            raise DataError(f"{path}: refused ({_first_line(error)}); {advice}") from error
+            raise DataError(f"{path}: refused ({_first_line(error)}); {_ADVICE}") from error
+
+
+def _refuse_compression(path: Path) -> None:
+    """Raise DataError for a zip file that unpacks to more than its own size; torch writes none."""
+    with open_weights_file(path) as file:
+        if not zipfile.is_zipfile(file):
+            return
+        try:
+            size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise DataError(f"{path}: refused ({_first_line(error)}); {_ADVICE}") from error
+    if size > path.stat().st_size:
+        raise DataError(f"{path}: refused, as it would unpack to {size:,} bytes; {_ADVICE}")
+
+
+def _require_tensors(state: Any, path: Path) -> dict[str, Tensor]:
+    import torch
+
     if not isinstance(state, Mapping) or not state:
-        raise DataError(f"{path}: holds a {type(state).__name__}, not a state dict; {advice}")
+        raise DataError(f"{path}: holds a {type(state).__name__}, not a state dict; {_ADVICE}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise DataError(
-                f"{path}: entry {name!r} is a {type(value).__name__}, not a tensor; {advice}"
+                f"{path}: entry {name!r} is a {type(value).__name__}, not a tensor; {_ADVICE}"
             )
     return dict(state)
 
 
 def compare_entries(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+    state: Mapping[str, HasShape], expected: Mapping[str, HasShape]
 ) -> EntryDifferences:
     """Return how the entries of `state` differ in name and shape from those expected."""
     common_names = [name for name in expected if name in state]
@@ -317,7 +400,7 @@ def compare_entries(
 
 
 def require_entries(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path
+    state: Mapping[str, HasShape], expected: Mapping[str, HasShape], path: Path
 ) -> None:
     """Raise DataError, with every entry that does not fit, unless `state` has the names and shapes
     expected.
@@ -328,7 +411,8 @@ def require_entries(
         raise DataError("\n  ".join([heading, *entry_differences.lines()]))
 
 
-def _open_weights(path: Path) -> Any:
+def open_weights_file(path: Path) -> Any:
+    """Return a file of weights opened for reading; raises DataError if that cannot be done."""
     try:
         return path.open("rb")
     except OSError as error:

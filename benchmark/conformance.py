@@ -24,8 +24,15 @@ from benchmark.apply import (
     one_line,
     prepare_for_user,
 )
-from benchmark.registry import METHODS, create, list_checkpoints
-from benchmark.spec import parse_ids
+from benchmark.registry import (
+    METHODS,
+    build_plugin,
+    create,
+    describe_parameters,
+    list_checkpoints,
+    resolve_id,
+)
+from benchmark.spec import ResolvedId, parse_ids
 
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
 
@@ -50,14 +57,15 @@ def _require(condition: bool | np.bool_, message: str) -> None:
         raise ContractBroken(message)
 
 
-def check_method(text: str, device: str = "cpu") -> Iterator[CheckResult]:
+def check_method(method: str | ResolvedId, device: str = "cpu") -> Iterator[CheckResult]:
     """Run every check on the method an id names.
 
     Raises:
         UsageError: if the id names nothing, or its parameters are wrong.
     """
-    create(METHODS, text)
-    subject = _MethodUnderTest(text, device)
+    method_id = resolve_id(METHODS, method) if isinstance(method, str) else method
+    build_plugin(METHODS, method_id)
+    subject = _MethodUnderTest(method_id, device)
     yield from (_run_check(check, subject) for check in _METHOD_CHECKS)
 
 
@@ -84,17 +92,17 @@ class _MethodUnderTest:
     did before.
     """
 
-    def __init__(self, text: str, device: str) -> None:
-        self.text = text
+    def __init__(self, method_id: ResolvedId, device: str) -> None:
+        self._id = method_id
+        self.name = method_id.name
         self._device = device
         self.prepared = self.build()
         self.method = self.prepared.method
         self.kind = type(self.method)
 
     def build(self) -> PreparedMethod:
-        method, method_id = create(METHODS, self.text)
-        self.name = method_id.name
-        return prepare_for_user(method, method_id.label, self._device)
+        method = build_plugin(METHODS, self._id)
+        return prepare_for_user(method, self._id.label, self._device)
 
     def observe(self, image: NDArray[np.floating]) -> Observation:
         """Return all that a card can ask for, shown or not as the harness would."""
@@ -136,8 +144,8 @@ def _check_method_card(subject: _MethodUnderTest) -> None:
         card.family in _METHOD_FAMILIES, f"family {card.family!r} is none of {_METHOD_FAMILIES}"
     )
     _require(
-        card.family == "baseline" or bool(card.paper),
-        "a classical or learned method names its paper",
+        card.family == "baseline" or not card.reimplementation or bool(card.paper),
+        "a re-implementation names the paper of the method",
     )
     _require(bool(subject.kind.version), "version is empty")
 
@@ -247,18 +255,32 @@ def _check_weights(subject: _MethodUnderTest) -> None:
 
 def _check_variants(subject: _MethodUnderTest) -> None:
     """Every declared variant can be built."""
-    name = subject.text.partition(":")[0].partition(".")[0]
     texts = list(itertools.chain.from_iterable(subject.kind.variants.values()))
     if not texts:
         raise Skip("no variants")
-    for spec in parse_ids([f"{name}:{text}" for text in texts]):
+    for spec in parse_ids([f"{subject.name}:{text}" for text in texts]):
         create(METHODS, spec)
+
+
+def _check_later_parameters(subject: _MethodUnderTest) -> None:
+    """What it declares as later parameters, or as those of locations, are parameters."""
+    kind = subject.kind
+    declarations = {
+        "later_parameters": kind.later_parameters,
+        "location_parameters": kind.location_parameters,
+    }
+    if not any(declarations.values()):
+        raise Skip("no later parameters")
+    for declaration, parameters in declarations.items():
+        unknown = sorted(parameters - describe_parameters(kind).keys())
+        _require(not unknown, f"{declaration} names {', '.join(unknown)}, which it does not take")
 
 
 _METHOD_CHECKS: tuple[Callable[[_MethodUnderTest], None], ...] = (
     _check_method_card,
     _check_weights,
     _check_variants,
+    _check_later_parameters,
     _check_output_size,
     _check_input_untouched,
     _check_repeatable,

@@ -7,6 +7,7 @@ PSNR (dB) of the clamped picture on the input track `u8`, as in the canonical pr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from benchmark import console, plan, worker
 from benchmark.api import Scalar
@@ -16,12 +17,20 @@ from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
-from benchmark.runner import Failure, map_in_processes
+from benchmark.runner import map_in_processes
 from benchmark.worker import RunSettings
+from benchmark.worker_pool import Failure
 
 StepRow = dict[str, Scalar | None]
 StepTrace = list[tuple[float | None, float, dict[str, float]]]
 """Per step: PSNR in dB (None without a target), residual, further facts."""
+
+
+class FollowedCell(NamedTuple):
+    """The steps of one cell, and the scene that its sample shows."""
+
+    scene: str
+    steps: StepTrace
 
 
 def follow_methods(
@@ -41,9 +50,9 @@ def follow_methods(
         jobs: worker processes.
 
     Returns:
-        One row per step, in the order of the plan: dataset, sample, noise, method, step (0 is the
-        start), psnr (dB), residual and the method's facts, with `status` ok; or one row with a
-        `reason` for a method that cannot be followed there (skipped) or did not get through
+        One row per step, in the order of the plan: dataset, sample, scene, noise, method, step (0
+        is the start), psnr (dB), residual and the method's facts, with `status` ok; or one row with
+        a `reason` for a method that cannot be followed there (skipped) or did not get through
         (failed).
     """
     tasks: list[Task] = []
@@ -57,7 +66,7 @@ def follow_methods(
     return rows
 
 
-def _make_step_rows(cell: Cell, trace: StepTrace | str | Failure) -> list[StepRow]:
+def _make_step_rows(cell: Cell, trace: FollowedCell | str | Failure) -> list[StepRow]:
     cell_columns: StepRow = {
         "dataset": cell.dataset,
         "sample": cell.sample,
@@ -68,13 +77,14 @@ def _make_step_rows(cell: Cell, trace: StepTrace | str | Failure) -> list[StepRo
         return [{**cell_columns, "status": "failed", "reason": trace.reason}]
     if isinstance(trace, str):
         return [{**cell_columns, "status": "skipped", "reason": trace}]
+    cell_columns["scene"] = trace.scene
     return [
         {**cell_columns, "status": "ok", "step": step, "psnr": psnr, "residual": residual, **facts}
-        for step, (psnr, residual, facts) in enumerate(trace)
+        for step, (psnr, residual, facts) in enumerate(trace.steps)
     ]
 
 
-def follow_cell(task: Task) -> StepTrace | str:
+def follow_cell(task: Task) -> FollowedCell | str:
     """Return the steps of one cell, or why there are none; for use inside a worker."""
     sample, track, method, observation = worker.prepare_cell(task)
     measure = Psnr()
@@ -91,4 +101,4 @@ def follow_cell(task: Task) -> StepTrace | str:
             trace.append((psnr, step.residual, dict(step.facts)))
     except Skip as skip:
         return one_line(skip.reason)
-    return trace
+    return FollowedCell(sample.scene, trace)

@@ -1,9 +1,12 @@
-"""Files: written as a whole or not at all, hashed once, and known for pictures by their names."""
+"""Files: written as a whole or not at all, hashed once, known for pictures by their names, and put
+in an order in which image2 comes before image10.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +19,9 @@ from benchmark.api import DataError
 
 PACKAGE_FOLDER = Path(__file__).parent
 """Where the package lies; published tables and measured costs come with it."""
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (
+    ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".pnm",
+)  # fmt: skip
 
 _SETTLED_NS = 2 * 10**9
 """A file touched more recently may change again without a new time stamp."""
@@ -70,6 +75,15 @@ def is_picture_file(path: Path) -> bool:
     """Return whether a path is a file that is named like a picture and not hidden."""
     has_picture_name = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
     return has_picture_name and path.is_file()
+
+
+def natural_key(path: Path) -> tuple[list[str | int], str]:
+    """Return a sort key in which image2 comes before image10."""
+    return [_natural_part(part) for part in re.split(r"(\d+)", path.name.casefold())], path.name
+
+
+def _natural_part(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
 
 
 def hash_file(path: Path) -> str:

@@ -50,8 +50,8 @@ from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
 from benchmark.run_layout import output_file
-from benchmark.runner import Failure
 from benchmark.worker import RunSettings
+from benchmark.worker_pool import Failure
 
 MapRow = dict[str, Scalar | None]
 MapValues = dict[str, Scalar | None]

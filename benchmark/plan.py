@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from benchmark.api import DataError, Dataset, Method, MethodCard, UsageError
+from benchmark import control_records
+from benchmark.api import (
+    DataError,
+    Dataset,
+    Method,
+    MethodCard,
+    PlannedPictures,
+    Precision,
+    UsageError,
+)
 from benchmark.cells import Cell, Task, combine_fingerprints
-from benchmark.checkpoints import CheckpointCatalogue
+from benchmark.checkpoints import PHOTOGRAPH_TAG, Checkpoint, CheckpointCatalogue
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
-from benchmark.registry import DATASETS, GROUPS, METHODS, create, plugin_hash
+from benchmark.precision import require_bf16
+from benchmark.registry import (
+    DATASETS,
+    GROUPS,
+    METHODS,
+    build_plugin,
+    create,
+    describe_parameters,
+    list_checkpoints,
+    needs_parameters,
+    plugin_hash,
+)
 from benchmark.spec import ResolvedId, Spec, parse_ids
+
+_PRECISION = "precision"
+"""The parameter of methods that can compute in several."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,6 +48,11 @@ class PlannedMethod:
     card: MethodCard
     version: str
     weights: str | None
+
+    def identity(self) -> tuple[str | None, ...]:
+        """Return what makes its cells other cells than those of another method."""
+        id_ = self.id
+        return id_.name, id_.checkpoint, id_.parameters_json(), self.version, self.weights
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,13 +73,17 @@ class PlannedDataset:
 
 
 def select_methods(
-    texts: Iterable[str], note: Callable[[str], None] = lambda _: None
+    texts: Iterable[str],
+    note: Callable[[str], None] = lambda _: None,
+    precision: Precision = "32",
 ) -> list[PlannedMethod]:
     """Return the methods that ids and groups name, each once, in the order named.
 
     Args:
         texts: ids, groups, or comma lists of them.
-        note: told of each method that a group leaves out because it cannot be loaded or built here.
+        note: told of each method that a group leaves out because it cannot be loaded or built here,
+            and which methods do not compute in the precision.
+        precision: as `choose_precision`.
 
     Raises:
         UsageError: unknown names or parameters; a method named itself that cannot be built; a group
@@ -61,33 +93,116 @@ def select_methods(
     methods: dict[str, PlannedMethod] = {}
     for spec in parse_ids(texts):
         if spec.name in GROUPS:
-            members = _plan_group(spec, catalogue, note)
+            members = _plan_group(spec, catalogue, note, precision)
         else:
-            members = [_plan_method(spec, catalogue)]
+            members = [_plan_method(spec, catalogue, precision)]
         for method in members:
-            methods.setdefault(method.id.label, method)
+            first = methods.setdefault(method.id.label, method)
+            _require_same(first, method)
+    note_precision({label: method.card for label, method in methods.items()}, precision, note)
     return list(methods.values())
 
 
-def _plan_method(spec: Spec, catalogue: CheckpointCatalogue) -> PlannedMethod:
+def select_restoring_methods(
+    texts: Iterable[str],
+    note: Callable[[str], None] = lambda _: None,
+    precision: Precision = "32",
+) -> list[PlannedMethod]:
+    """Return the same without pictures made elsewhere, which are noted: for studies of what a
+    method does, and how long it takes.
+
+    Raises:
+        UsageError: as `select_methods`, or if no method is left.
+    """
+    methods = select_methods(texts, note, precision)
+    restoring_methods = [method for method in methods if not method.card.made_elsewhere]
+    for method in methods:
+        if method.card.made_elsewhere:
+            note(f"left out: {method.id.label}, pictures that were made elsewhere")
+    if not restoring_methods:
+        raise UsageError("pictures that were made elsewhere can be used with `run` only")
+    return restoring_methods
+
+
+def _require_same(first: PlannedMethod, second: PlannedMethod) -> None:
+    """Raise UsageError for two methods of one label that are not the same."""
+    if first.identity() != second.identity():
+        raise UsageError(
+            f"two different methods are called {first.id.label!r}; give one of them another name="
+        )
+
+
+def choose_precision(spec: Spec, precision: Precision) -> Spec:
+    """Return an id with the precision as its parameter: where it says none itself, and the method
+    has the parameter.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if precision == "32" or _PRECISION in spec.parameters:
+        return spec
+    if _PRECISION not in describe_parameters(METHODS.get(spec.name)):
+        return spec
+    return dataclasses.replace(spec, parameters={**spec.parameters, _PRECISION: precision})
+
+
+def note_precision(
+    cards: Mapping[str, MethodCard], precision: Precision, note: Callable[[str], None]
+) -> None:
+    """Say in one line which methods do not compute in bfloat16 where that was asked for.
+
+    Args:
+        cards: label -> card of every method.
+        precision: what was asked for.
+        note: told the line.
+    """
+    others = [label for label, card in cards.items() if card.precision != precision]
+    if precision == "bf16" and others:
+        note(f"run as they are, not in bfloat16: {', '.join(others)}")
+
+
+def require_precisions(methods: Iterable[PlannedMethod], device: str) -> None:
+    """Raise UsageError if a method is to compute in a precision that the device ("auto", "cpu" or
+    "cuda") does not have.
+    """
+    for method in methods:
+        if method.card.precision == "bf16":
+            require_bf16(method.id.label, device)
+
+
+def _plan_method(spec: Spec, catalogue: CheckpointCatalogue, precision: Precision) -> PlannedMethod:
+    spec = choose_precision(spec, precision)
     method, resolved_id = create(METHODS, spec, catalogue=catalogue)
     version = type(method).version
     source_digest = plugin_hash(type(method))
     if source_digest is not None:
         version += f"+{source_digest}"
-    return PlannedMethod(resolved_id, method.card, version, method.weights_hash())
+    card = _add_control(method.card, resolved_id)
+    return PlannedMethod(resolved_id, card, version, method.weights_hash())
+
+
+def _add_control(card: MethodCard, resolved_id: ResolvedId) -> MethodCard:
+    """Return a card that says what `control` has told of imported weights in this very method."""
+    checkpoint = resolved_id.arguments.get("checkpoint")
+    if not isinstance(checkpoint, Checkpoint) or checkpoint.card.expected is None:
+        return card
+    control = control_records.describe_control(checkpoint.path, resolved_id.label)
+    return dataclasses.replace(card, control=control)
 
 
 def _plan_group(
-    group: Spec, catalogue: CheckpointCatalogue, note: Callable[[str], None]
+    group: Spec,
+    catalogue: CheckpointCatalogue,
+    note: Callable[[str], None],
+    precision: Precision,
 ) -> list[PlannedMethod]:
     if group.parameters or group.checkpoint:
         raise UsageError(f"{group}: a group takes no parameters; name the methods instead")
     members: list[PlannedMethod] = []
     for name in METHODS.names():
         try:
-            specs = _list_group_members(group.name, name, METHODS.get(name))
-            members += [_plan_method(spec, catalogue) for spec in specs]
+            specs = _list_group_members(group.name, name, METHODS.get(name), catalogue)
+            members += [_plan_method(spec, catalogue, precision) for spec in specs]
         except UsageError as error:
             note(f"left out of {group.name!r}: {error}")
     if not members:
@@ -98,17 +213,35 @@ def _plan_group(
     return members
 
 
-def _list_group_members(group: str, name: str, kind: type[Method]) -> list[Spec]:
+def _list_group_members(
+    group: str, name: str, kind: type[Method], catalogue: CheckpointCatalogue
+) -> list[Spec]:
+    if needs_parameters(kind):
+        return []
     if group == "all" or kind.card.family == group:
-        return [Spec(name)]
+        members_with_weights = [Spec(name)]
+        if PHOTOGRAPH_TAG in list_checkpoints(kind, name, catalogue):
+            members_with_weights.append(Spec(name, PHOTOGRAPH_TAG))
+        return members_with_weights
     members: list[Spec] = []
     for text in kind.variants.get(group, ()):
         members += parse_ids([f"{name}:{text}"])
     return members
 
 
-def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDataset:
+def select_dataset(
+    text: str,
+    root: Path,
+    limit: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> PlannedDataset:
     """Return a data set with the fingerprints of its first `limit` samples (None: all).
+
+    Args:
+        text: id of the data set.
+        root: the folder that holds the data sets.
+        limit: samples at most.
+        note: told what the data set left out or assumed.
 
     Raises:
         UsageError: unknown name or parameter.
@@ -117,6 +250,8 @@ def select_dataset(text: str, root: Path, limit: int | None = None) -> PlannedDa
     from joblib import Parallel, delayed
 
     dataset, resolved_id = create(DATASETS, text, root=root)
+    for line in dataset.remarks:
+        note(f"{resolved_id.name}: {line}")
     samples = list(dataset.ids())[:limit]
     if not samples:
         raise DataError(f"{resolved_id.label}: no samples; {dataset.card.layout}")
@@ -156,6 +291,66 @@ def _select_track(protocol: Protocol, depth: str | None) -> Track:
         f"protocol {protocol.id!r} is defined on track {only_depth} only; leave --track out or "
         f"name {only_depth}"
     )
+
+
+def pair_methods(
+    methods: Sequence[PlannedMethod],
+    data: PlannedDataset,
+    tracks: Iterable[Track],
+    noises: Sequence[Noise],
+    note: Callable[[str], None] = lambda _: None,
+) -> list[PlannedMethod]:
+    """Return the methods, those whose pictures were made elsewhere paired with the chosen samples.
+
+    Args:
+        methods: as `select_methods` gives them.
+        data: the data set with the chosen samples.
+        tracks: input tracks of the run.
+        noises: noise levels of the run.
+        note: told what was assumed in pairing.
+
+    Raises:
+        DataError: pictures that are missing, or do not fit.
+    """
+    if not any(method.card.made_elsewhere for method in methods):
+        return list(methods)
+    pictures = _list_planned_pictures(data, tracks, noises)
+    return [_pair_method(method, pictures, note) for method in methods]
+
+
+def _list_planned_pictures(
+    data: PlannedDataset, tracks: Iterable[Track], noises: Sequence[Noise]
+) -> PlannedPictures:
+    track_of_id = {track.id: track for track in tracks}
+    sizes = {}
+    for sample in data.fingerprints:
+        size = data.dataset.picture_size(sample)
+        sizes[sample] = {id_: track.fitted_size(size) for id_, track in track_of_id.items()}
+    return PlannedPictures(
+        dataset=data.id.label,
+        samples=tuple(data.dataset.ids()),
+        sizes=sizes,
+        sigmas=tuple(sorted({noise.sigma for noise in noises})),
+    )
+
+
+def _pair_method(
+    method: PlannedMethod, pictures: PlannedPictures, note: Callable[[str], None]
+) -> PlannedMethod:
+    if not method.card.made_elsewhere:
+        return method
+    pairs = build_plugin(METHODS, method.id).pair_pictures(pictures)
+    if pairs is None:
+        raise UsageError(f"{method.id.label}: its card says made_elsewhere, but it pairs no files")
+    for remark in pairs.remarks:
+        note(f"{method.id.label}: {remark}")
+    id_ = dataclasses.replace(method.id, arguments={**method.id.arguments, "pairs": pairs})
+    paired_method = build_plugin(METHODS, id_)
+    card = paired_method.card
+    if pairs.remarks:  # the cards of a run keep what was assumed
+        notes = f"{card.notes} Of this run: {'; '.join(pairs.remarks)}.".strip()
+        card = dataclasses.replace(card, notes=notes)
+    return dataclasses.replace(method, id=id_, card=card, weights=paired_method.weights_hash())
 
 
 def plan_tasks(

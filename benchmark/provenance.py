@@ -30,7 +30,6 @@ _PACKAGES = [
     "torchvision",
     "lpips",
     "pandas",
-    "pebble",
 ]
 
 

@@ -19,11 +19,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark import console
-from benchmark.api import Dataset, Map, MethodCard, Observation, Picture, Sample, UsageError
+from benchmark.api import (
+    Dataset,
+    Map,
+    Mask,
+    MethodCard,
+    Observation,
+    Picture,
+    Precision,
+    Sample,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from benchmark.apply import PreparedMethod
     from benchmark.metrics.protocols import Protocol
+    from benchmark.metrics.tracks import Track
     from benchmark.noise import Noise
     from benchmark.results import Results
 
@@ -137,11 +148,13 @@ def evaluate(
     *,
     track: str | None = None,
     dataset: str = "",
+    image: ArrayLike | None = None,
+    in_focus: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Return every measure of a protocol for one result; NaN, with a line that says why, where a
     measure is not available.
 
-    Both pictures have the size of the data set's pictures. They are brought into the protocol's
+    All pictures have the size of the data set's pictures. They are brought into the protocol's
     scoring geometry (cropped, padded or resized) as `run` does it with targets.
 
     Args:
@@ -151,6 +164,8 @@ def evaluate(
         protocol: id of the protocol; see `python -m benchmark list protocols`.
         track: "u8" or "u16", for protocols that leave the reading depth open.
         dataset: name of the data set, for protocols that score only a part of its pictures.
+        image: the picture that was restored, for measures that compare with it (`harm`).
+        in_focus: H x W, true where that picture is in focus, for measures that look only there.
 
     Raises:
         UsageError: unknown protocol or track, or pictures of different sizes.
@@ -160,22 +175,43 @@ def evaluate(
 
     scoring_protocol = PROTOCOLS.get(protocol)
     input_track = plan.select_tracks([scoring_protocol], track)[protocol]
-    target_picture = as_float_picture(target, "target")
     output_picture = as_float_picture(output, "output")
-    if output_picture.shape != target_picture.shape:
-        raise UsageError(
-            f"the output is {output_picture.shape}, the target {target_picture.shape}; both must "
-            "have the size of the data set's picture"
-        )
-    sample = Sample("target", target_picture, target_picture, bit_depth=_bit_depth(target))
-    read_target = input_track.read(sample).image
+    size = output_picture.shape[:2]
+    framed_image = None if image is None else _frame_reference(image, "image", size, input_track)
+    framed_mask = None if in_focus is None else _frame_mask(in_focus, size, input_track)
     scores = scoring_protocol.score(
-        input_track.frame(output_picture), input_track.frame(read_target), dataset, create_metric
+        input_track.frame(output_picture),
+        _frame_reference(target, "target", size, input_track),
+        dataset,
+        create_metric,
+        image=framed_image,
+        in_focus=framed_mask,
     )
     for score in scores:
         if score.value is None:
             console.print_note(f"{score.key}: {score.reason}")
     return {score.key: float("nan") if score.value is None else score.value for score in scores}
+
+
+def _frame_reference(picture: ArrayLike, name: str, size: tuple[int, ...], track: Track) -> Picture:
+    """Return what an output is compared with, read through a track and in its scoring geometry."""
+    pixels = as_float_picture(picture, name)
+    if pixels.shape[:2] != size:
+        raise UsageError(
+            f"the output is {size}, the {name} {pixels.shape[:2]}; both must have the size of the "
+            "data set's picture"
+        )
+    return track.frame(track.read(Sample(name, pixels, bit_depth=_bit_depth(picture))).image)
+
+
+def _frame_mask(mask: ArrayLike, size: tuple[int, ...], track: Track) -> Mask:
+    pixels = np.asarray(mask)
+    if pixels.dtype != np.bool_ or pixels.shape != size:
+        raise UsageError(
+            f"in_focus: expected booleans of the output's size {size}, got {pixels.dtype} "
+            f"{pixels.shape}"
+        )
+    return track.frame_mask(pixels)
 
 
 def run(
@@ -191,6 +227,7 @@ def run(
     jobs: int = 0,
     timeout: float | None = None,
     device: str = "auto",
+    precision: Precision = "32",
     save_images: bool = True,
     plugins: Sequence[str | Path] = (),
     lpips_trunk: str | Path | None = None,
@@ -209,11 +246,13 @@ def run(
         track: reading depth, "u8" or "u16"; None for each protocol's own.
         root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
         out: the run folder; by default `results/runs/DATASET`.
-        limit, jobs, timeout, device, save_images, plugins, lpips_trunk: as the command's options.
+        limit, jobs, timeout, device, precision, save_images, plugins, lpips_trunk: as the command's
+            options.
 
     Raises:
         UsageError: unknown ids, parameters or files.
         DataError: missing or damaged data.
+        WorkerStartError: a plug-in fails in worker processes only; what was finished is kept.
     """
     from benchmark.results import read_results
     from benchmark.running import RunRequest, run_methods
@@ -231,6 +270,7 @@ def run(
         jobs=jobs,
         timeout=timeout,
         device=device,
+        precision=precision,
         save=save_images,
         plugins=tuple(map(Path, plugins)),
         lpips_trunk=_choose_trunk(lpips_trunk),

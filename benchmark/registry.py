@@ -25,7 +25,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from benchmark.api import BenchmarkError, DataError, Dataset, Importer, Method, Metric, UsageError
+from benchmark.api import (
+    BenchmarkError,
+    DataError,
+    Dataset,
+    Importer,
+    Method,
+    MethodCard,
+    Metric,
+    UsageError,
+)
 from benchmark.checkpoints import (
     PREFERRED_TAG,
     Checkpoint,
@@ -41,6 +50,8 @@ ConstructorField = tuple[Any, Any]
 _PLUGIN_MODULE_PREFIX = "defocus_plugin_"
 _OLD_PACKAGES = ("methods", "datasets", "reports")
 """Packages that stood at the top before they became part of `benchmark`."""
+_LABEL = re.compile(r"[^-_,+:=.][^,+:=]*")
+"""What a comma list of ids, and the + of `compare`, leave whole."""
 GROUPS = ("all", "classical", "learned", "oracle", "ablations")
 
 
@@ -279,14 +290,54 @@ def resolve_id(
         if values.get(key) == value:  # left out and typed mean the same
             values[key] = None
             json_values[key] = None
-    label_texts: dict[str, str] = {}
-    for key, (_, default) in fields.items():
-        if values[key] != default:
-            label_texts[key] = _parameter_text(json_values[key])
-        elif key in structure and structure[key] != usual_structure.get(key):
+    location_parameters: frozenset[str] = getattr(factory, "location_parameters", frozenset())
+    for key in fields.keys() & location_parameters:
+        del json_values[key]
+    label_texts = {
+        key: _parameter_text(json_values[key])
+        for key, (_, default) in fields.items()
+        if key in json_values and values[key] != default
+    }
+    later_parameters: frozenset[str] = getattr(factory, "later_parameters", frozenset())
+    for key in fields.keys() & later_parameters:
+        if values[key] == fields[key][1]:
+            del json_values[key]
+    for key in structure.keys() & fields.keys() - later_parameters - label_texts.keys():
+        if structure[key] != usual_structure.get(key):
             label_texts[key] = _parameter_text(structure[key])
-    label = str(Spec(spec.name, tag, label_texts))
-    return ResolvedId(spec.name, tag, json_values, label, arguments | values)
+    in_order = {key: label_texts[key] for key in fields if key in label_texts}
+    own_name = _choose_own_name(factory, spec.name, values)
+    label = own_name or str(Spec(spec.name, tag, in_order))
+    # So that what one name stood for is never shown under another.
+    identity = json_values if own_name is None else json_values | {"name": own_name}
+    return ResolvedId(spec.name, tag, identity, label, arguments | values)
+
+
+def _choose_own_name(
+    factory: type[Any], spec_name: str, parameters: Mapping[str, Any]
+) -> str | None:
+    """Return what tables call a method instead of its id; None for its id.
+
+    Raises:
+        UsageError: a label that cannot be typed, or that already means something else.
+    """
+    if not issubclass(factory, Method):
+        return None
+    label: str | None = factory.label_of(parameters)
+    if label is None:
+        return None
+    if not _LABEL.fullmatch(label) or label != label.strip() or not label.isprintable():
+        raise UsageError(
+            f"{spec_name}: {label!r} is no name for a table; give name=, printable text without "
+            ", + : = that begins with none of - _ ."
+        )
+    name = parse_id(label).name
+    if name in METHODS.names() or name in GROUPS:
+        raise UsageError(
+            f"{spec_name}: {label!r} is what the suite calls another method or a group; give "
+            "another name="
+        )
+    return label
 
 
 def create_metric(text: str) -> Metric:
@@ -357,10 +408,16 @@ def _choose_checkpoint(
 
 
 def _require_shipped(checkpoint: str) -> None:
-    """Raise UsageError, with the command that trains them, for weights that do not ship."""
+    """Raise UsageError, with the command that gets them, for weights that do not ship."""
     command = read_training_commands().get(checkpoint)
     if command is not None:
         raise UsageError(f"the weights {checkpoint} do not ship; make them again: {command}")
+    importer = checkpoint.replace(".", "-")
+    if importer in IMPORTERS.names():
+        raise UsageError(
+            f"the weights {checkpoint} are not here; bring the authors' file: "
+            f"python -m benchmark import {importer} FILE"
+        )
 
 
 def _default_checkpoint(
@@ -449,6 +506,8 @@ def _validate_parameters(
 
 def _constructor_fields(factory: type[Any], hidden: Set[str]) -> dict[str, ConstructorField]:
     """Return name -> (type, default) of the constructor's keyword parameters."""
+    if _is_made_elsewhere(factory):
+        hidden = {*hidden, "pairs"}  # which files belong to which samples is found out by the plan
     hints = typing.get_type_hints(factory.__init__, include_extras=True)
     fields: dict[str, ConstructorField] = {}
     for name, parameter in inspect.signature(factory).parameters.items():
@@ -459,6 +518,17 @@ def _constructor_fields(factory: type[Any], hidden: Set[str]) -> dict[str, Const
                 default = ...
             fields[name] = (hints.get(name, Any), default)
     return fields
+
+
+def _is_made_elsewhere(factory: type[Any]) -> bool:
+    card = getattr(factory, "card", None)
+    return isinstance(card, MethodCard) and card.made_elsewhere
+
+
+def needs_parameters(factory: type[Any]) -> bool:
+    """Return whether a plug-in cannot be built from its name alone."""
+    fields = _constructor_fields(factory, {"root", "checkpoint"})
+    return any(default is ... for _, default in fields.values())
 
 
 def describe_parameters(
@@ -611,5 +681,6 @@ __all__ = [
     "list_checkpoint_files",
     "list_checkpoints",
     "load_plugin",
+    "needs_parameters",
     "resolve_id",
 ]

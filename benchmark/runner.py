@@ -1,33 +1,24 @@
-"""Execute a plan: only what is missing, in worker processes, every outcome stored as it comes.
-
-Cells run in a pool that knows which worker has which cell (pebble), for two things joblib's loky
-pool cannot do: a worker that dies (out of memory, killed) costs its own cell and not the pool, and
-a time-out ends the worker even inside a compiled library.
-"""
+"""Execute a plan: only what is missing, in worker processes, every outcome stored as it comes."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import multiprocessing
+import functools
 import os
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from pebble import ProcessExpired, ProcessPool
+from typing import TypeVar
 
 from benchmark import worker
-from benchmark.apply import describe_error
 from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.registry import create_metric
 from benchmark.store import Store
 from benchmark.worker import RunSettings
+from benchmark.worker_pool import Failure, WorkerPool
 
 _MAX_DEFAULT_JOBS = 4
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -137,88 +128,45 @@ def run_tasks(
         timeout: seconds a cell may take, loading and preparing its method included.
     """
     rulers = describe_rulers(protocols)
-    results = map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout)
-    for task, result in results:
-        if isinstance(result, Failure):
-            outcome = Outcome(result.status, result.reason, result.traceback)
-        else:
-            outcome = result
-        if task.output is None:
-            store.put(number, task.cell, outcome, rulers)
-        elif outcome.status == "ok":
-            store.put_scores(number, task.cell.key, outcome.scores, rulers)
-        yield task, outcome
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Failure:
-    """What came of an item whose work did not return: it raised, took too long, or its process
-    died.
-    """
-
-    status: Literal["failed", "timeout"]
-    reason: str
-    traceback: str | None = None
+    stream = map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout)
+    with contextlib.closing(stream) as results:
+        for task, result in results:
+            if isinstance(result, Failure):
+                outcome = Outcome(result.status, result.reason, result.traceback)
+            else:
+                outcome = result
+            if task.output is None:
+                store.put(number, task.cell, outcome, rulers)
+            elif outcome.status == "ok":
+                store.put_scores(number, task.cell.key, outcome.scores, rulers)
+            yield task, outcome
 
 
 def map_in_processes(
-    work: Callable[[Item], Result],
-    items: Iterable[Item],
+    work: Callable[[Task], Result],
+    tasks: Iterable[Task],
     settings: RunSettings,
     *,
     jobs: int,
     timeout: float | None = None,
-) -> Iterator[tuple[Item, Result | Failure]]:
-    """Do some work on each item in worker processes and yield the results as they come.
+) -> Generator[tuple[Task, Result | Failure]]:
+    """Do some work on each task in worker processes and yield the results as they come.
+
+    A task whose worker dies is tried once more, after those of other methods.
 
     Args:
-        work: a function of a module, called with one item.
-        items: hashable or not; they and the results travel between processes.
+        work: a function of a module, called with one task.
+        tasks: they and the results travel between processes.
         settings: every worker is started with them.
         jobs: worker processes. The cores are shared out among them.
-        timeout: seconds an item may take; its worker is ended, also inside a compiled library.
+        timeout: seconds a task may take; its worker is ended, also inside a compiled library.
+
+    Raises:
+        WorkerStartError: workers cannot start, for example as a plug-in fails there.
     """
     settings = dataclasses.replace(settings, threads=max(1, count_cores() // jobs))
-    # fork is unsafe once a library has started threads
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPool(
-        max_workers=jobs, initializer=worker.start_worker, initargs=[settings], context=context
-    )
-    try:
-        item_of_future: dict[Future[Result], Item] = {}
-        for item in items:
-            future: Future[Result] = pool.schedule(
-                call_without_exit, args=[work, item], timeout=timeout
-            )
-            item_of_future[future] = item
-        for future in as_completed(item_of_future):
-            result = result_of_future(future, timeout)
-            yield item_of_future[future], result
-    finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
-
-
-def call_without_exit(work: Callable[[Item], Result], item: Item) -> Result:
-    """Return what some work makes of an item; `sys.exit` inside becomes a RuntimeError."""
-    try:
-        return work(item)
-    except SystemExit as error:  # a plug-in that calls sys.exit must not end the worker
-        raise RuntimeError(f"it called sys.exit({error})") from error
-
-
-def result_of_future(future: Future[Result], timeout: float | None) -> Result | Failure:
-    """Return what a future holds, or why there is nothing; waits for it."""
-    try:
-        return future.result()
-    except TimeoutError:
-        return Failure("timeout", f"took longer than {timeout:g} s")
-    except ProcessExpired as error:
-        return Failure(
-            "failed", f"its worker process died (exit code {error.exitcode}; often: out of memory)"
-        )
-    except Exception as error:  # raised by the work, or what the pool itself could not do
-        return Failure("failed", describe_error(error), "".join(traceback.format_exception(error)))
+    with WorkerPool(functools.partial(worker.start_worker, settings), jobs) as pool:
+        yield from pool.map(work, tasks, timeout, kind=lambda task: task.cell.method)
 
 
 def count_cores() -> int:

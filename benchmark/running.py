@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmark import console, plan, provenance
+from benchmark.api import Precision
 from benchmark.metrics.protocols import Protocol
+from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.registry import create_metric
 from benchmark.run_layout import default_results_folder
@@ -32,6 +34,7 @@ class RunRequest:
         jobs: worker processes; 0 for one per core, four at most.
         timeout: seconds that a picture may take; None for any.
         device: "auto", "cpu" or "cuda".
+        precision: what the networks compute in, where their ids do not say it.
         save: keep outputs for `score`, and pictures to look at.
         plugins: the plug-in files, for the workers and for the record.
         lpips_trunk: file of LPIPS' weights; None to let LPIPS look itself.
@@ -48,6 +51,7 @@ class RunRequest:
     jobs: int = 0
     timeout: float | None = None
     device: str = "auto"
+    precision: Precision = "32"
     save: bool = True
     plugins: tuple[Path, ...] = ()
     lpips_trunk: Path | None = None
@@ -60,11 +64,13 @@ class FinishedRun:
     Attributes:
         folder: the run folder.
         dataset: canonical id of the data set.
+        methods: canonical ids of the methods, in the order they were named.
         failures: cells that failed or took too long, and scores that failed.
     """
 
     folder: Path
     dataset: str
+    methods: tuple[str, ...]
     failures: int
 
 
@@ -72,12 +78,19 @@ def run_methods(request: RunRequest) -> FinishedRun:
     """Run and score what a run folder still lacks of a request.
 
     Raises:
-        UsageError: unknown ids or parameters, or a protocol that fixes another depth.
+        UsageError: unknown ids or parameters, a protocol that fixes another depth, or a precision
+            that the device does not have.
         DataError: missing or damaged data.
+        WorkerStartError: worker processes cannot start.
     """
-    methods = plan.select_methods(request.methods, console.print_note)
+    methods = plan.select_methods(request.methods, console.print_note, request.precision)
+    plan.require_precisions(methods, request.device)
     tracks = plan.select_tracks(list(request.protocols.values()), request.depth)
-    dataset = plan.select_dataset(request.dataset, request.data, request.limit)
+    warn_of_other_depth(methods, tracks.values())
+    dataset = plan.select_dataset(request.dataset, request.data, request.limit, console.print_note)
+    methods = plan.pair_methods(
+        methods, dataset, tracks.values(), request.noises, console.print_note
+    )
     tasks = plan.plan_tasks(methods, dataset, tracks.values(), request.noises)
     settings = RunSettings(
         request.out or default_results_folder(dataset.id.label),
@@ -103,7 +116,23 @@ def run_methods(request: RunRequest) -> FinishedRun:
             missing_tasks, jobs=request.jobs, timeout=request.timeout, label="restoring"
         )
         failures = max(failures, session.report_cells([task.cell for task in tasks]))
-        return FinishedRun(session.store.folder, dataset.id.label, failures)
+        labels = tuple(method.id.label for method in methods)
+        return FinishedRun(session.store.folder, dataset.id.label, labels, failures)
+
+
+def warn_of_other_depth(methods: Iterable[plan.PlannedMethod], tracks: Iterable[Track]) -> None:
+    """Say which weights have printed numbers of another depth than the tracks; nothing is
+    rounded.
+    """
+    depths = sorted({track.depth for track in tracks})
+    for method in methods:
+        expects = method.card.expects
+        others = [depth for depth in depths if expects and depth != f"u{expects.bits}"]
+        if expects is not None and expects.bits is not None and others:
+            console.print_note(
+                f"{method.id.label}: the numbers printed for these weights are of {expects.bits} "
+                f"bits, and this run reads {', '.join(others)}; see --track"
+            )
 
 
 def hash_metric_weights(protocols: Iterable[Protocol]) -> dict[str, str]:

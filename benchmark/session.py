@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark import console, runner
-from benchmark.api import UsageError
+from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Task
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.plan import PlannedDataset, PlannedMethod
+from benchmark.results.missing_weights import (
+    explain_missing_weights,
+    find_methods_without_weights,
+)
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
 from benchmark.worker import RunSettings
@@ -157,13 +161,25 @@ class Session:
         statuses = ("ok", "failed", "timeout", "skipped")
         summary = ", ".join(f"{counts[status]} {status}" for status in statuses)
         console.out.print(summary, highlight=False)
-        unfinished_rows = [row for row in rows if row["status"] != "ok"]
+        without_weights = self._find_methods_without_weights(rows)
+        if without_weights:
+            line = explain_missing_weights(without_weights)
+            console.out.print(f"  {line}", highlight=False, markup=False)
+        unfinished_rows = [
+            row for row in rows if row["status"] != "ok" and row["method"] not in without_weights
+        ]
         reasons = [(row["status"], row["method"], str(row["reason"])) for row in unfinished_rows]
         for line in console.count_reasons(reasons):
             console.out.print(f"  {line}", highlight=False, markup=False)
         failed_scores = self.report_failed_scores(cells)
         console.out.print(_describe_paces(rows), highlight=False, markup=False)
         return counts["failed"] + counts["timeout"] + failed_scores
+
+    def _find_methods_without_weights(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return them where they are several; of one alone the whole reason is printed."""
+        cells = ((row["method"], row["status"], row["weights"]) for row in rows)
+        methods = find_methods_without_weights(cells, self.store.cards(MethodCard))
+        return methods if len(methods) > 1 else ()
 
     def report_failed_scores(self, cells: Sequence[Cell]) -> int:
         """Print how many scores of these cells failed under the command's protocols, and why;

@@ -36,9 +36,10 @@ class ResolvedId:
 
     Attributes:
         name, checkpoint: as registered; the checkpoint is the default one where none was typed.
-        parameters: all parameters, JSON-ready.
+        parameters: all parameters that are part of a cell's identity, JSON-ready.
         label: the canonical id: only what differs from the defaults, also where it comes with the
-            checkpoint.
+            checkpoint. A method may have a name of its own instead (`Method.label_of`), from which
+            it cannot be built.
         arguments: what the constructor is called with.
     """
 

@@ -1,8 +1,10 @@
-"""Statistics of per-picture scores: intervals, paired comparisons of two methods, ranks of many.
+"""Statistics of per-scene scores: intervals, paired comparisons of two methods, ranks of many.
 
-Methods are compared on the same pictures, so everything is about differences per picture: how much
-harder one picture is than another is no part of the uncertainty. Every resampling is seeded and
-none depends on the order of the pictures, so a report is the same each time it is made.
+A scene is what a picture shows. Where several pictures show one, its score is their mean
+(`benchmark.results.scene_means`), because pictures that are alike are no independent evidence.
+Methods are compared on the same scenes, so everything is about differences per scene: how much
+harder one scene is than another is no part of the uncertainty. Every resampling is seeded and
+none depends on the order of the scenes, so a report is the same each time it is made.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Interval(NamedTuple):
 
     Attributes:
         mean, low, high: in the unit of the scores.
-        n: number of pictures.
+        n: number of scenes.
         kind: "bootstrap" (BCa) or "t" (Student's); "" without bounds.
     """
 
@@ -50,9 +52,9 @@ class Interval(NamedTuple):
 def mean_interval(
     values: Sequence[float] | Float64Array, *, confidence: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Return the mean of per-picture scores with its confidence interval.
+    """Return the mean of per-scene scores with its confidence interval.
 
-    From 30 to 1000 pictures it is the bias-corrected and accelerated bootstrap (BCa, 9999
+    From 30 to 1000 scenes it is the bias-corrected and accelerated bootstrap (BCa, 9999
     resamples; Efron, JASA 1987). Below 30 it is Student's, which covers better; so it is above
     1000, where the two agree to the digits that a table prints, without the memory of the
     bootstrap. Fewer than three values, or values that are all equal, give no bounds.
@@ -109,21 +111,21 @@ def _are_all_equal(data: Float64Array) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedComparison:
-    """Two methods, a and b, on the same pictures.
+    """Two methods, a and b, on the same scenes.
 
     Attributes:
-        n: number of pictures.
+        n: number of scenes.
         mean: mean of a - b, in the unit of the scores.
         interval: of that mean.
-        wins, losses, ties: pictures on which a is better, worse, equal.
+        wins, losses, ties: scenes on which a is better, worse, equal.
         wilcoxon: two-sided p of Wilcoxon's signed ranks (zeros ranked, after Pratt); exact up to 16
-            pictures, and up to 50 without zeros and ties, else by the normal approximation.
-        sign_flip: two-sided p of the mean under random signs: all of them up to 16 pictures, else
+            scenes, and up to 50 without zeros and ties, else by the normal approximation.
+        sign_flip: two-sided p of the mean under random signs: all of them up to 16 scenes, else
             99,999, of which the observed one counts as one more. No p is less than 2^(1 - n), so
-            five pictures cannot show anything at 5 %.
-        detectable: the least true mean difference that a paired t-test on n such pictures would
+            five scenes cannot show anything at 5 %.
+        detectable: the least true mean difference that a paired t-test on n such scenes would
             have shown with a power of 80 % at 5 % two-sided, given the standard deviation observed;
-            None without one (fewer than three pictures, or differences that are all equal).
+            None without one (fewer than three scenes, or differences that are all equal).
     """
 
     n: int
@@ -145,23 +147,23 @@ def compare_paired_scores(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> PairedComparison:
-    """Compare two methods by their scores on the same pictures.
+    """Compare two methods by their scores on the same scenes.
 
     Args:
-        a, b: one score per picture, in the same order of pictures.
+        a, b: one score per scene, in the same order of scenes.
         higher_is_better: what a win is; it changes no sign.
         confidence: nominal coverage of the interval.
         seed: of every resampling.
 
     Raises:
-        ValueError: no pictures, another number of them in a than in b, or a score that is not
+        ValueError: no scenes, another number of them in a than in b, or a score that is not
             finite.
     """
     first = _check_finite(a)
     second = _check_finite(b)
     if first.size != second.size:
         raise ValueError(
-            f"paired scores are of the same pictures, got {first.size} and {second.size} of them"
+            f"paired scores are of the same scenes, got {first.size} and {second.size} of them"
         )
     # Rounded, so that differences that are equal on paper are not ranked by the noise of the
     # subtraction.
@@ -199,7 +201,7 @@ def _sign_flip_p(difference: Float64Array, seed: int) -> float:
     long.
 
     Random signs make the same of the absolute values as of the differences, and their order is the
-    pictures' no more: p is the same in any order, and for b - a.
+    scenes' no more: p is the same in any order, and for b - a.
     """
     sizes = np.sort(np.abs(difference))
     # Rounding must not tell equal sums apart.
@@ -258,7 +260,7 @@ def adjust_p_values(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRanks:
-    """Ranks of k methods over n pictures.
+    """Ranks of k methods over n scenes.
 
     Attributes:
         statistic: Friedman's chi-squared with k - 1 degrees of freedom, corrected for ties.
@@ -266,7 +268,7 @@ class MethodRanks:
         mean_ranks: one per method, 1 is best; ties share the average of their ranks.
         critical_difference: two methods differ at 5 % if their mean ranks differ by more than that
             (Nemenyi; Demsar, JMLR 2006).
-        n, k: pictures and methods.
+        n, k: scenes and methods.
     """
 
     statistic: float
@@ -278,26 +280,26 @@ class MethodRanks:
 
 
 def rank_methods(scores: ArrayLike, *, higher_is_better: bool = True) -> MethodRanks:
-    """Rank many methods on the same pictures.
+    """Rank many methods on the same scenes.
 
     Args:
-        scores: n x k, one row per picture, one column per method.
+        scores: n x k, one row per scene, one column per method.
         higher_is_better: which end of the scores has rank 1.
 
     Raises:
-        ValueError: fewer than two pictures or three methods, or a score that is not finite.
+        ValueError: fewer than two scenes or three methods, or a score that is not finite.
     """
     from scipy import stats
 
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
         raise ValueError(
-            f"friedman needs pictures x methods, at least 2 x 3, got shape {table.shape}"
+            f"friedman needs scenes x methods, at least 2 x 3, got shape {table.shape}"
         )
     n, k = table.shape
     _check_finite(table)
     ranks = stats.rankdata(-table if higher_is_better else table, axis=1)
-    if (ranks == ranks[:, :1]).all():  # all methods equal on every picture: it would be 0 / 0
+    if (ranks == ranks[:, :1]).all():  # all methods equal on every scene: it would be 0 / 0
         statistic = 0.0
         p = 1.0
     else:

@@ -21,11 +21,14 @@ from typing import Any, Literal
 from benchmark.api import UsageError
 from benchmark.cells import Cell, Outcome, Score, ScoreStatus, StoredCell
 from benchmark.noise import Noise
+from benchmark.spec import parse_id
 from benchmark.stored_cards import CARD_KINDS, AnyCard, CardT, card_from_json, card_to_json
 
 FILE_NAME = "run.sqlite"
-SCHEMA_VERSION = 2
-"""2: scores have a status; a store of version 1 is brought up to it when it is opened."""
+SCHEMA_VERSION = 3
+"""2: scores have a status. 3: `simulated` without a source is called by the set that it showed in
+versions 1 and 2. A store of an earlier version is brought up to it when it is opened.
+"""
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -56,6 +59,12 @@ UPDATE scores SET status = CASE
     WHERE reason IS NOT NULL;
 """
 """Version 1 said by the words of a reason alone what had become of a score."""
+_FROM_VERSION_2 = """
+UPDATE cells SET dataset = update_dataset_id(dataset);
+UPDATE cards SET name = update_dataset_id(name) WHERE kind = 'dataset';
+"""
+_MIGRATIONS = {1: _FROM_VERSION_1, 2: _FROM_VERSION_2}
+"""Version -> what brings a store of it up to the next one."""
 _CELL_COLUMNS = [
     "method",
     "method_name",
@@ -137,12 +146,14 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA foreign_keys=ON")
+        self._db.create_function("update_dataset_id", 1, update_dataset_id, deterministic=True)
         with self._transaction():
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._change_schema(_SCHEMA)
-            elif version == 1:
-                self._change_schema(_FROM_VERSION_1)
+            elif version < SCHEMA_VERSION:
+                for earlier in range(version, SCHEMA_VERSION):
+                    self._change_schema(_MIGRATIONS[earlier])
             elif version != SCHEMA_VERSION:
                 raise UsageError(
                     f"{self.folder / FILE_NAME}: schema {version}, but this version reads "
@@ -275,6 +286,17 @@ class Store:
         """Return a whole table as dictionaries, for frames and exports."""
         query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"  # noqa: S608
         return [dict(row) for row in self._db.execute(query)]
+
+
+def update_dataset_id(dataset: str) -> str:
+    """Return what a store of version 3 calls a data set of a store of version 1 or 2.
+
+    `simulated` without a source showed the five photographs that are `simulated:set=five` now.
+    """
+    spec = parse_id(dataset)
+    if spec.name != "simulated" or "source" in spec.parameters:
+        return dataset
+    return str(dataclasses.replace(spec, parameters={"set": "five", **spec.parameters}))
 
 
 def _format_upsert(table: str, columns: Sequence[str]) -> str:

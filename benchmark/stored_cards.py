@@ -62,6 +62,7 @@ def _describe_measure(measure: Measure, other_titles: set[str]) -> MeasureCard:
         digits=card.digits,
         paper=card.paper,
         version=type(metric).version,
+        ideal=card.ideal,
     )
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark import imageio, noise
-from benchmark.api import DataError, Dataset, Observation, Picture, Sample, as_picture
+from benchmark.api import DataError, Dataset, Mask, Observation, Picture, Sample, as_picture
 from benchmark.apply import PreparedMethod, Skip, Stopwatch, outcome_of_error, prepare_method
 from benchmark.cells import Cell, Outcome, Score, Task
+from benchmark.metrics.focus import find_in_focus
 from benchmark.metrics.lpips import set_trunk_file
 from benchmark.metrics.tracks import Track
 from benchmark.registry import (
@@ -91,7 +92,7 @@ def do_task(task: Task) -> Outcome:
         if task.output is None:
             return _restore_cell(task)
         return _rescore_output(task, task.output)
-    except (Exception, SystemExit) as error:  # a method that calls sys.exit must not end the run
+    except BaseException as error:  # also what is meant to end a program is the method's failure
         return outcome_of_error(error)
 
 
@@ -137,7 +138,7 @@ def _restore_cell(task: Task) -> Outcome:
         output_path = _save_output(settings.folder, task.cell, output, sample, track)
     return Outcome(
         "ok",
-        seconds=stopwatch.seconds,
+        seconds=None if method.method.card.made_elsewhere else stopwatch.seconds,
         scene=sample.scene,
         output=output_path,
         scores=_score_output(task, output, sample, track),
@@ -164,8 +165,28 @@ def _score_output(
     scores: dict[str, list[Score]] = {}
     for name in task.protocols:
         protocol = PROTOCOLS.get(name)
-        scores[name] = protocol.score(output, target, task.cell.dataset_name, _create_cached_metric)
+        image, in_focus = None, None
+        if protocol.uses_input(_create_cached_metric):
+            image, in_focus = _frame_input(task.cell, sample, track)
+        scores[name] = protocol.score(
+            output,
+            target,
+            task.cell.dataset_name,
+            _create_cached_metric,
+            image=image,
+            in_focus=in_focus,
+        )
     return scores
+
+
+def _frame_input(cell: Cell, sample: Sample, track: Track) -> tuple[Picture, Mask | None]:
+    """Return what the method was shown, and where it is in focus, in the scoring geometry."""
+    noisy_sample = noise.add_noise(sample, cell.noise, cell.dataset_name)
+    in_focus = find_in_focus(sample)
+    return (
+        track.frame(noisy_sample.image),
+        None if in_focus is None else track.frame_mask(in_focus),
+    )
 
 
 def _save_output(folder: Path, cell: Cell, output: Picture, sample: Sample, track: Track) -> str:

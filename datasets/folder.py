@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from benchmark.api import DatasetCard
-from benchmark.datasets.layout import (
-    FileDataset,
-    Pairing,
-    build_entries,
-    find_folder,
-    list_files,
-    missing_dataset_error,
-    pair_files,
-)
+import numpy as np
 
-_ROLES = ("target", "left", "right")
+from benchmark.api import DatasetCard, Picture
+from benchmark.datasets.folder_reader import FolderPairing, FolderReader, list_left_out
+from benchmark.datasets.layout import FileDataset, SampleFiles
+from benchmark.optics.light import to_linear, to_srgb
 
 
 class Folder(FileDataset):
@@ -31,49 +26,64 @@ class Folder(FileDataset):
         layout=(
             "DIR/input/*    defocused pictures (or the pictures directly in DIR)\n"
             "DIR/target/*   all-in-focus pictures (optional)\n"
-            "DIR/left/*, DIR/right/*   dual-pixel views (optional, both)"
+            "DIR/left/*, DIR/right/*   dual-pixel views (optional, both)\n"
+            "with nested=true a folder per scene:\n"
+            "DIR/input/SCENE/*, DIR/target/SCENE/*   (one target for all: DIR/target/SCENE.png or "
+            "SCENE_*.png)\n"
+            "or DIR/SCENE/input/*, DIR/SCENE/target/*\n"
+            "or DIR/SCENE/*   without targets"
         ),
-        notes="PNG, TIFF or JPEG; pixels are used as stored, without turning them by their EXIF "
-        "orientation.",
+        notes="Pixels are used as stored, without turning them by their EXIF orientation.",
     )
 
-    def __init__(self, root: Path, *, path: Path, pair: Pairing = "auto") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        path: Path,
+        pair: FolderPairing = "auto",
+        input: str = "input",
+        target: str = "target",
+        views: bool = False,
+        nested: bool = False,
+    ) -> None:
         """Find the pictures of a folder.
 
         Args:
             root: not used; the folder is named by `path`.
             path: the folder, relative to the current directory.
             pair: how targets and views belong to inputs: "name" (same name without suffix), "order"
-                (sorted, equal counts), or "auto": by name if any name agrees, otherwise by order.
+                (sorted, equal counts), "number" (the last one in the name: 001_A and 001_F), or
+                "auto": by name if any name agrees, otherwise by order.
+            input, target: names of the sub-folders of defocused and of all-in-focus pictures.
+            views: the dual-pixel views must be there. Where `input` is not, the image is their mean
+                in linear light; files are taken to be sRGB.
+            nested: sub-folders are scenes, which count once in means and tests.
 
         Raises:
-            DataError: if there are no pictures, or files are unpaired or of unequal size.
+            DataError: if there are no pictures, a sub-folder that is asked for is missing, files
+                are unpaired or of unequal size, or `nested` meets a format that is not read.
         """
+        reader = FolderReader(self.card, input, target, pair, needs_views=views)
         folder = path.expanduser()
-        images = list_files(_find_inputs(self.card, folder))
-        super().__init__(
-            build_entries({"image": images} | _pair_subfolders(self.card, folder, images, pair))
-        )
+        entries = reader.read_nested(folder) if nested else reader.read_flat(folder)
+        super().__init__(entries)
+        self.remarks = [*list_left_out(entries.values()), *reader.describe_positions(entries)]
+        if self.remarks:
+            notes = f"{self.card.notes} Of this copy: {'; '.join(self.remarks)}."
+            self.card = replace(self.card, notes=notes)
+
+    def read_pictures(self, entry: SampleFiles) -> tuple[dict[str, Picture], dict[str, int]]:
+        """Return the pictures and their bits per channel, by role; the image is the mean of the
+        views where only these are there.
+        """
+        pictures, bit_depth = super().read_pictures(entry)
+        if "image" not in pictures:
+            pictures["image"] = _average_views(pictures["left"], pictures["right"])
+            bit_depth["image"] = min(bit_depth["left"], bit_depth["right"])
+        return pictures, bit_depth
 
 
-def _find_inputs(card: DatasetCard, folder: Path) -> Path:
-    if not folder.is_dir():
-        raise missing_dataset_error(card, folder, "no such folder")
-    inputs = find_folder(folder, "input") or folder
-    if not list_files(inputs):
-        raise missing_dataset_error(card, folder, "no pictures")
-    return inputs
-
-
-def _pair_subfolders(
-    card: DatasetCard, folder: Path, images: list[Path], how: Pairing
-) -> dict[str, list[Path]]:
-    """Return role -> files for the sub-folders that are there; they count only beside an `input`
-    folder.
-    """
-    if find_folder(folder, "input") is None:
-        return {}
-    folders = {role: path for role in _ROLES if (path := find_folder(folder, role))}
-    if ("left" in folders) != ("right" in folders):
-        raise missing_dataset_error(card, folder, "only one of left/ and right/")
-    return {role: pair_files(images, list_files(path), how) for role, path in folders.items()}
+def _average_views(left: Picture, right: Picture) -> Picture:
+    """Return what both halves of the pixels see together: the mean of their light."""
+    return to_srgb((to_linear(left) + to_linear(right)) / np.float32(2))

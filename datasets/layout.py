@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError, Dataset, DatasetCard, Picture, Sample, Scalar, UsageError
-from benchmark.files import PICTURE_SUFFIXES, hash_file
+from benchmark.files import PICTURE_SUFFIXES, hash_file, natural_key
 from benchmark.spec import suggest_name
 
 PICTURE_ROLES = ("image", "target", "left", "right", "mask")
@@ -64,6 +64,7 @@ class FileDataset(Dataset):
         *,
         parameters: Mapping[str, Scalar] | None = None,
         bit_depth: int | None = None,
+        size: PixelSize | None = None,
         count: int | None = None,
     ) -> None:
         """Check the headers of all files.
@@ -74,6 +75,7 @@ class FileDataset(Dataset):
                 the fingerprint.
             bit_depth: bits per channel that every picture is promised to have, or None if the file
                 decides.
+            size: size that every picture is promised to have, or None if the file decides.
             count: samples in the complete set, where it depends on a parameter.
 
         Raises:
@@ -85,9 +87,13 @@ class FileDataset(Dataset):
         self._entries = dict(entries)
         self._parameters = dict(parameters or {})
         self._bit_depth = bit_depth
+        self._picture_size = size
         self._annotate_card(count or self.card.count)
-        for entry in entries.values():
-            self._check_headers(entry)
+        self._mixed_depths: dict[str, dict[str, int]] = {}
+        for sample_id, entry in entries.items():
+            depths = self._check_headers(entry)
+            if depths.get("target", depths.get("image")) != depths.get("image"):
+                self._mixed_depths[sample_id] = depths
 
     def ids(self) -> Sequence[str]:
         """Return the sample ids in natural order."""
@@ -122,6 +128,7 @@ class FileDataset(Dataset):
             views=views,
             mask=mask,
             bit_depth=bit_depth["image"],
+            target_bit_depth=bit_depth.get("target"),
             scene=entry.scene,
             meta=entry.meta,
         )
@@ -131,13 +138,24 @@ class FileDataset(Dataset):
         not over names.
         """
         entry = self.entry(sample_id)
-        content = {
+        content: dict[str, object] = {
             "version": self.version,
             "parameters": self._parameters,
             "meta": dict(entry.meta),
             "files": {role: _file_digest(path) for role, path in entry.files.items()},
         }
+        if sample_id in self._mixed_depths:
+            # Tracks used to read such a target as if it had the bit depth of the image.
+            content["bit_depth"] = self._mixed_depths[sample_id]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def picture_size(self, sample_id: str) -> tuple[int, int]:
+        """Return height and width of a sample, from the header where the file is the picture."""
+        files = self.entry(sample_id).files
+        if type(self).load is not FileDataset.load or "image" not in files:
+            return super().picture_size(sample_id)
+        header = imageio.read_header(files["image"])
+        return header.height, header.width
 
     def read_pictures(self, entry: SampleFiles) -> tuple[dict[str, Picture], dict[str, int]]:
         """Return the pictures and their bits per channel, by role, with promised depth and sizes
@@ -146,23 +164,37 @@ class FileDataset(Dataset):
         pictures: dict[str, Picture] = {}
         bit_depth: dict[str, int] = {}
         for role, path in entry.pictures.items():
-            pictures[role], bit_depth[role] = imageio.read(path)
+            pictures[role], bit_depth[role] = imageio.read(path, allow_transparent=role == "mask")
         self._check_depth(entry, bit_depth)
         self.check_sizes(entry, {role: pixel_size(picture) for role, picture in pictures.items()})
         return pictures, bit_depth
 
     def check_sizes(self, entry: SampleFiles, sizes: Mapping[str, PixelSize]) -> None:
         """Raise DataError unless the pictures, whose sizes are given by role, fit together: here,
-        are of one size.
+        are of one size, and that the promised one.
         """
+        reference = "image" if "image" in sizes else next(iter(sizes))
         for role, role_size in sizes.items():
-            check_same_size(entry.files[role], role_size, entry.files["image"], sizes["image"])
+            self._check_promised_size(entry.files[role], role_size)
+            check_same_size(entry.files[role], role_size, entry.files[reference], sizes[reference])
 
-    def _check_headers(self, entry: SampleFiles) -> None:
+    def _check_promised_size(self, path: Path, size: PixelSize) -> None:
+        if self._picture_size is not None and size != self._picture_size:
+            raise DataError(
+                f"{path}: is {_size_text(size)} px, but {self.card.title} has "
+                f"{_size_text(self._picture_size)} px: this is a turned, cropped or resized copy. "
+                "Get the original files, or measure on the copy with folder:path=..."
+            )
+
+    def _check_headers(self, entry: SampleFiles) -> dict[str, int]:
+        """Return the bits per channel of the pictures, by role, after all checks of headers."""
         headers = {role: imageio.read_header(path) for role, path in entry.pictures.items()}
-        self._check_depth(entry, {role: header.bit_depth for role, header in headers.items()})
+        bit_depth = {role: header.bit_depth for role, header in headers.items()}
+        self._check_depth(entry, bit_depth)
         sizes = {role: (header.width, header.height) for role, header in headers.items()}
+        _check_same_orientation(entry)
         self.check_sizes(entry, sizes)
+        return bit_depth
 
     def _check_depth(self, entry: SampleFiles, bit_depth: Mapping[str, int]) -> None:
         for role, bits in bit_depth.items():
@@ -188,15 +220,6 @@ class FileDataset(Dataset):
 
 # Folders and files
 # --------------------------------------------------------------------------------------------------
-
-
-def natural_key(path: Path) -> tuple[list[str | int], str]:
-    """Return a sort key in which image2 comes before image10."""
-    return [_natural_part(part) for part in re.split(r"(\d+)", path.name.casefold())], path.name
-
-
-def _natural_part(text: str) -> str | int:
-    return int(text) if text.isdecimal() else text
 
 
 def list_files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path]:
@@ -276,10 +299,10 @@ def build_entries(
     columns: Mapping[str, Sequence[Path]], meta: Mapping[str, Mapping[str, Scalar]] | None = None
 ) -> dict[str, SampleFiles]:
     """Return sample id -> entry from columns (role -> files) of equal length and facts by sample
-    id.
+    id. Samples are called after the files of the first column.
     """
     facts = meta or {}
-    names = sample_ids(columns["image"])
+    names = sample_ids(next(iter(columns.values())))
     entries = {}
     for name, *paths in zip(names, *columns.values(), strict=True):
         files = dict(zip(columns, paths, strict=True))
@@ -364,10 +387,30 @@ def check_same_size(
     """Raise DataError unless the picture in `path` has the size of the one in `reference`."""
     if size != reference_size:
         raise DataError(
-            f"{path}: is {size[0]}x{size[1]} px, but {reference} is "
-            f"{reference_size[0]}x{reference_size[1]}; the files of a sample must have one size. "
+            f"{path}: is {_size_text(size)} px, but {reference} is "
+            f"{_size_text(reference_size)}; the files of a sample must have one size. "
             "Get undamaged originals"
         )
+
+
+def _check_same_orientation(entry: SampleFiles) -> None:
+    """Raise DataError if a viewer would turn one picture of a sample and not another: their pixels
+    do not lie over each other then.
+    """
+    paths = list(entry.pictures.values())
+    orientations = [imageio.read_display_tags(path).orientation for path in paths]
+    for path, orientation in zip(paths, orientations, strict=True):
+        if orientation != orientations[0]:
+            raise DataError(
+                f"{path}: is to be shown by EXIF orientation {orientation}, but {paths[0]} by "
+                f"{orientations[0]}: pixels are used as stored, and these do not fit. Turn the "
+                "pixels of both upright and save them again"
+            )
+
+
+def _size_text(size: PixelSize) -> str:
+    width, height = size
+    return f"{width}x{height}"
 
 
 # Fingerprints

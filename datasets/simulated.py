@@ -1,37 +1,53 @@
 """`simulated`: sharp photographs put out of focus by `benchmark.optics`, with the true blur map of
 every pixel.
 
-The default needs no download: it takes the five colour photographs that come inside scikit-image.
-With `source=DIR` it takes any folder of sharp pictures. Where a disparity map lies beside a
-picture, the scene has that depth; elsewhere a scene is invented for it, from the seed and the
-picture's id alone.
+The default needs no download: it takes 24 pictures of 17 photographs, five of them scikit-image's,
+the others in `photographs`. With `source=DIR` it takes any folder of sharp pictures. Where a
+disparity map lies beside a picture, the scene has that depth; elsewhere a scene is invented for it,
+from the seed and the picture's id alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import skimage
 from pydantic import BeforeValidator, Field
 
 from benchmark import imageio
-from benchmark.api import DataError, DatasetCard, Picture, Sample, Scalar, UsageError
+from benchmark.api import DataError, DatasetCard, Map, Picture, Sample, Scalar, UsageError
 from benchmark.arrays import Plane
-from benchmark.datasets.layout import FileDataset, SampleFiles, natural_key, sample_ids
-from benchmark.files import PICTURE_SUFFIXES
+from benchmark.datasets.bundled import (
+    CROP_SIZE,
+    PhotographSet,
+    SharpPicture,
+    bundled_photographs,
+)
+from benchmark.datasets.layout import FileDataset, SampleFiles, sample_ids
+from benchmark.files import PICTURE_SUFFIXES, natural_key
 from benchmark.noise import keyed_generator
-from benchmark.optics import light, scenes
-from benchmark.optics.depth_of_field import render_depth_of_field
+from benchmark.optics import processing, scenes
+from benchmark.optics.camera import (
+    CAMERAS,
+    Camera,
+    CameraName,
+    list_settings,
+    read_scene_light,
+    take_photograph,
+    take_reference,
+    with_steps,
+)
+from benchmark.optics.depth_of_field import render_light
+from benchmark.optics.lens import Lens, LensPsf
+from benchmark.optics.light import Light, to_linear, to_srgb
+from benchmark.optics.processing import ChromaSampling
+from benchmark.optics.tone import ToneCurve
 
-RenderedPsf = Literal["disk", "gaussian", "gkm", "polygon"]
-
-_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 _DEPTHS = {
     "view1.png": "disp1.png",
     "im2.png": "disp2.png",
@@ -43,12 +59,30 @@ _DEPTHS = {
 class _RenderRecipe:
     """The parameters that pixels depend on."""
 
-    psf: RenderedPsf
+    lens: Lens
     max_radius: float
     seed: int
     views: bool
     bits: int
     size: int | None
+    light: Light
+    camera: Camera
+
+    def parameters(self) -> dict[str, Scalar]:
+        """Return what the fingerprint holds: what came later only where it is set."""
+        parameters: dict[str, Scalar] = {
+            "psf": self.lens.psf,
+            "max_radius": self.max_radius,
+            "seed": self.seed,
+            "views": self.views,
+            "bits": self.bits,
+            "size": self.size or 0,
+        }
+        if self.light != "linear":
+            parameters["light"] = self.light
+        if self.lens.colour_shift != 0:
+            parameters["colour_shift"] = self.lens.colour_shift
+        return parameters | list_settings(self.camera)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,19 +106,23 @@ class Simulated(FileDataset):
         paper="this suite; the default sources are van der Walt et al., scikit-image, PeerJ "
         "2:e453, 2014",
         licence="that of the pictures (scikit-image's: public domain or CC0; motorcycle: "
-        "Middlebury stereo 2014)",
-        source="comes with scikit-image; source=DIR takes any folder of sharp pictures",
+        "Middlebury stereo 2014; the others: CC BY 2.0, CC BY 4.0, CC BY-SA 4.0 or public domain, "
+        "with their authors in benchmark/datasets/photographs/NOTICE.md)",
+        source="comes with the suite and with scikit-image; source=DIR takes any folder of sharp "
+        "pictures",
         layout=(
             "DIR/*                            sharp pictures; their depth is invented\n"
             "DIR/SCENE/view1.png, disp1.png   Middlebury stereo: measured disparity, grey, 0 = "
             "unknown\n"
             "DIR/SCENE/im2.png, disp2.png     likewise"
         ),
+        generator=scenes.GENERATOR,
         notes=(
             "Rendered from single pictures: what a foreground hides is invented, and the noise "
             "and compression of the sharp picture are blurred with it, so blurred regions are "
             "cleaner than a camera's. psf=gkm renders the forward model of GKMNet itself, without "
-            "occlusion; methods built on that model have an advantage on it."
+            "occlusion; methods built on that model have an advantage on it. A scene of the tables "
+            "is a photograph: two pictures of one photograph count once."
         ),
     )
 
@@ -93,46 +131,61 @@ class Simulated(FileDataset):
         root: Path,
         *,
         source: Path | None = None,
-        psf: RenderedPsf = "disk",
-        max_radius: Annotated[float, Field(gt=0, le=50)] = 8.0,
+        set: PhotographSet = "all",
+        psf: LensPsf = "disk",
+        max_radius: Annotated[float, Field(ge=0, le=50)] = 8.0,
         seed: Annotated[int, Field(ge=0)] = 0,
         views: bool = False,
         bits: Annotated[Literal[8, 16], BeforeValidator(int)] = 8,
         size: Annotated[int, Field(ge=32)] | None = None,
+        colour_shift: Annotated[float, Field(ge=-4, le=4)] = 0.0,
+        light: Light = "linear",
+        camera: CameraName = "none",
+        iso: Annotated[float, Field(ge=25, le=409600)] | None = None,
+        tone: ToneCurve | None = None,
+        grain: Annotated[float, Field(gt=0, le=50)] | None = None,
+        jpeg: Annotated[int, Field(ge=1, le=100)] | None = None,
+        chroma: ChromaSampling | None = None,
+        scale: Annotated[float, Field(ge=0.125, le=8)] | None = None,
     ) -> None:
         """Find the sharp pictures.
 
         Args:
             root: the data root; not used, this set needs none.
-            source: a folder of sharp pictures, relative to the current directory; the default is
-                scikit-image's.
-            psf: the family of kernels; `gkm` is the Gaussian kernel mixture of Quan et al., eq.
-                (4).
+            source: a folder of sharp pictures, relative to the current directory.
+            set: which pictures of the suite's own, where there is no source.
+            psf: the family of kernels; see `benchmark.optics.lens.LensPsf`.
             max_radius: largest PSF radius in pixels (of a disk; the other families have the same
-                second moment).
+                second moment); 0 leaves everything in focus.
             seed: of the invented scenes, and of the plane of focus where the depth is measured.
             views: render the dual-pixel left and right pictures; the image is then their mean in
                 linear light.
             bits: bits per channel that image and views are rounded to.
-            size: take at most `size` x `size` pixels from the middle of each picture.
+            size: side of the square taken from the middle; 256 of set=all if None, else no square.
+            colour_shift: longitudinal colour, pixels; the blur map is that of green.
+            light: what the lens blurs: linear light, or sRGB code values, as many papers do.
+            camera: takes the picture, and the target without blur, noise and JPEG.
+            iso, tone, grain, jpeg, chroma, scale: steps of it; see `Camera`.
 
         Raises:
-            UsageError: for views with psf=gkm, whose kernels have no halves.
+            UsageError: for options that do not go together.
             DataError: if the folder is missing or holds no picture, or a file is not a picture.
         """
-        if views and psf == "gkm":
-            raise UsageError(
-                "simulated: psf=gkm has no half apertures, so no dual-pixel views; drop one of "
-                "the two"
-            )
-        self._recipe = _RenderRecipe(psf, float(max_radius), seed, views, bits, size)
-        if source is None:
-            pictures = _bundled_photographs()
-        else:
-            pictures = _find_photographs(self.card, source.expanduser().resolve())
-        facts = {"psf": psf, "max_radius": float(max_radius)}
+        steps: dict[str, Scalar | None] = {
+            "iso": iso, "tone": tone, "grain": grain, "jpeg": jpeg, "chroma": chroma,
+            "scale": scale,
+        }  # fmt: skip
+        self._recipe = _RenderRecipe(
+            lens=_make_lens(psf, float(colour_shift)), max_radius=float(max_radius), seed=seed,
+            views=views, bits=bits, size=size or _default_size(source, set), light=light,
+            camera=with_steps(CAMERAS[camera], steps),
+        )  # fmt: skip
+        _check_recipe(self._recipe, chroma)
+        pictures = _choose_pictures(self.card, source, set)
+        facts: dict[str, Scalar] = {"psf": psf, "max_radius": float(max_radius)}
+        facts |= _unusual_facts(self._recipe, {"camera": camera, **steps})
         entries = {name: _photograph_entry(picture, facts) for name, picture in pictures.items()}
-        super().__init__(entries, parameters={**asdict(self._recipe), "size": size or 0})
+        super().__init__(entries, parameters=self._recipe.parameters())
 
     def load(self, sample_id: str) -> Sample:
         """Return the rendered picture, with the sharp one as target, and the true blur map."""
@@ -149,8 +202,9 @@ class Simulated(FileDataset):
             image=scene.image,
             target=scene.sharp,
             views=scene.views,
-            blur_map=(np.abs(scene.radius) / 2).astype(np.float32),
+            blur_map=_true_blur_map(scene.radius, self._recipe.camera.scale),
             bit_depth=self._recipe.bits,
+            scene=entry.scene,
             meta=entry.meta,
         )
 
@@ -161,18 +215,76 @@ class Simulated(FileDataset):
         return hashlib.sha256(f"{sample_id}\0{super().fingerprint(sample_id)}".encode()).hexdigest()
 
 
+def _unusual_facts(
+    recipe: _RenderRecipe, camera_options: Mapping[str, Scalar | None]
+) -> dict[str, Scalar]:
+    """Return the options that are not at their defaults: the facts of pictures without them stay as
+    they were before there were such options.
+    """
+    options = {
+        "colour_shift": recipe.lens.colour_shift,
+        "light": recipe.light,
+        **camera_options,
+    }
+    usual = (0.0, "linear", "none", None)
+    return {name: value for name, value in options.items() if value not in usual}
+
+
+def _make_lens(psf: LensPsf, colour_shift: float) -> Lens:
+    if psf == "gkm" and colour_shift != 0:
+        raise UsageError(
+            "simulated: psf=gkm has one radius for all colours; drop it or colour_shift"
+        )
+    return Lens(psf, colour_shift=colour_shift)
+
+
+def _check_recipe(recipe: _RenderRecipe, chroma: ChromaSampling | None) -> None:
+    if recipe.views and not recipe.lens.has_halves:
+        raise UsageError(
+            f"simulated: psf={recipe.lens.psf} has no half apertures, so no dual-pixel views; drop "
+            "one of the two"
+        )
+    is_plain = recipe.lens.colour_shift == 0 and recipe.light == "linear"
+    if recipe.views and not (is_plain and recipe.camera == Camera()):
+        raise UsageError(
+            "simulated: views are rendered with camera=none, light=linear and colour_shift=0 only; "
+            "drop views, or these and the settings of the camera"
+        )
+    if recipe.max_radius == 0 and recipe.lens.colour_shift != 0:
+        raise UsageError(
+            "simulated: max_radius=0 leaves everything in focus, colour_shift does not; drop one "
+            "of the two"
+        )
+    if recipe.camera.jpeg is None and chroma is not None:
+        raise UsageError("simulated: chroma is that of a JPEG; give jpeg=QUALITY too")
+
+
 # Sources
 # --------------------------------------------------------------------------------------------------
 
 
-def _bundled_photographs() -> dict[str, Path]:
-    folder = Path(skimage.__file__).parent / "data"
-    return {Path(name).stem: folder / name for name in _PHOTOGRAPHS}
+def _default_size(source: Path | None, photographs: PhotographSet) -> int | None:
+    """Return the side of the crops in the set that holds some; None, which is all, elsewhere."""
+    return CROP_SIZE if source is None and photographs == "all" else None
 
 
-def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, Path]:
-    """Return id -> sharp picture: the pictures of a folder, and those in its sub-folders that have
-    a disparity map.
+def _choose_pictures(
+    card: DatasetCard, source: Path | None, photographs: PhotographSet
+) -> dict[str, SharpPicture]:
+    """Return id -> sharp picture of a folder, or of those that come with the suite."""
+    if source is None:
+        return bundled_photographs(photographs)
+    if photographs != "all":
+        raise UsageError(
+            f"simulated: set={photographs} is of the pictures that come with the suite, source="
+            f"{source} a folder of others; drop one of the two"
+        )
+    return _find_photographs(card, source.expanduser().resolve())
+
+
+def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, SharpPicture]:
+    """Return id -> sharp picture: the pictures of a folder, each a photograph of its own, and those
+    in its sub-folders that have a disparity map.
     """
     inside = list(folder.iterdir()) if folder.is_dir() else []
     visible = [path for path in inside if not path.name.startswith(".")]
@@ -184,7 +296,11 @@ def _find_photographs(card: DatasetCard, folder: Path) -> dict[str, Path]:
     if not pictures:
         problem = "holds no sharp picture" if folder.is_dir() else "no such folder"
         raise DataError(f"simulated: {folder}: {problem}. Give source=DIR with\n{card.layout}")
-    return dict(zip(sample_ids(list(pictures)), pictures.values(), strict=True))
+    ids = sample_ids(list(pictures))
+    return {
+        sample_id: SharpPicture(picture, sample_id)
+        for sample_id, picture in zip(ids, pictures.values(), strict=True)
+    }
 
 
 def _sharp_picture(path: Path) -> Path | None:
@@ -210,14 +326,15 @@ def _disparity_map(picture: Path) -> Path | None:
     return depth
 
 
-def _photograph_entry(picture: Path, facts: Mapping[str, Scalar]) -> SampleFiles:
+def _photograph_entry(picture: SharpPicture, facts: Mapping[str, Scalar]) -> SampleFiles:
     # Rendered from, and compared with, the same sharp picture.
-    files = {"image": picture, "target": picture}
-    depth = _disparity_map(picture)
+    files = {"image": picture.path, "target": picture.path}
+    depth = _disparity_map(picture.path)
     if depth is not None:
         files["depth"] = depth
     map_origin = "measured" if depth else "invented"
-    return SampleFiles(files=files, meta={**facts, "source": picture.name, "map": map_origin})
+    meta = {**facts, "source": picture.path.name, "map": map_origin}
+    return SampleFiles(files=files, scene=picture.photograph, meta=meta)
 
 
 # Rendering
@@ -239,13 +356,28 @@ def _render_scene(
         radius = scenes.invent_radius(sharp.shape[0], sharp.shape[1], recipe.max_radius, random)
     else:
         values = scenes.read_depth(depth, size_of=whole)[middle]
-        radius = scenes.radius_from_depth(values, recipe.max_radius, focus=random.uniform(0.2, 0.8))
-        radius = scenes.align_depth_edges(radius, sharp)
-    image, views = _photograph_scene(sharp, radius, recipe)
-    image = _round_to_bits(image, recipe.bits)
-    if views is not None:
-        views = (_round_to_bits(views[0], recipe.bits), _round_to_bits(views[1], recipe.bits))
-    return _RenderedScene(image=image, views=views, sharp=sharp, radius=radius)
+        radius = _radius_of_depth(values, sharp, recipe.max_radius, focus=random.uniform(0.2, 0.8))
+    camera_noise = keyed_generator(recipe.seed, sample_id, "camera")
+    if recipe.views:
+        left, right = _render_views(sharp, radius, recipe.lens)
+        image = _mean_in_light(left, right)
+        views = (_round_to_bits(left, recipe.bits), _round_to_bits(right, recipe.bits))
+    else:
+        image = _take_picture(sharp, radius, recipe, camera_noise)
+        views = None
+    return _RenderedScene(
+        image=_round_to_bits(image, recipe.bits),
+        views=views,
+        sharp=_take_target(sharp, recipe),
+        radius=radius,
+    )
+
+
+def _radius_of_depth(depth: Plane, sharp: Picture, max_radius: float, focus: float) -> Plane:
+    if max_radius == 0:
+        return np.zeros_like(depth)
+    radius = scenes.radius_from_depth(depth, max_radius, focus)
+    return scenes.align_depth_edges(radius, sharp)
 
 
 def _middle_slices(picture: Picture, size: int | None) -> tuple[slice, ...]:
@@ -256,15 +388,45 @@ def _middle_slices(picture: Picture, size: int | None) -> tuple[slice, ...]:
     return tuple(slice(margin, margin + size) for margin in margins)
 
 
-def _photograph_scene(
-    sharp: Picture, radius: Plane, recipe: _RenderRecipe
-) -> tuple[Picture, tuple[Picture, Picture] | None]:
-    if recipe.psf == "gkm" or not recipe.views:
-        return render_depth_of_field(sharp, radius, psf=recipe.psf), None
-    left = render_depth_of_field(sharp, radius, psf=recipe.psf, half="left")
-    right = render_depth_of_field(sharp, radius, psf=recipe.psf, half="right")
-    mean_light = (light.to_linear(left) + light.to_linear(right)) / 2
-    return light.to_srgb(mean_light.astype(np.float32)), (left, right)
+def _take_picture(
+    sharp: Picture, radius: Plane, recipe: _RenderRecipe, random: np.random.Generator
+) -> Picture:
+    if recipe.light == "linear":
+        scene_light = read_scene_light(sharp, recipe.camera)
+        light_behind_lens = render_light(scene_light, radius, recipe.lens)
+    else:
+        blurred = np.clip(render_light(sharp, radius, recipe.lens), 0, 1)
+        light_behind_lens = read_scene_light(blurred, recipe.camera)
+    return take_photograph(light_behind_lens, recipe.camera, random)
+
+
+def _take_target(sharp: Picture, recipe: _RenderRecipe) -> Picture:
+    """Return what the camera makes of the scene without blur, noise and JPEG; without a camera the
+    photograph itself, whatever its bits.
+    """
+    if recipe.camera == Camera():
+        return sharp
+    target = take_reference(read_scene_light(sharp, recipe.camera), recipe.camera)
+    return _round_to_bits(target, recipe.bits)
+
+
+def _render_views(sharp: Picture, radius: Plane, lens: Lens) -> tuple[Picture, Picture]:
+    linear = to_linear(sharp)
+    left = to_srgb(render_light(linear, radius, lens, half="left"))
+    right = to_srgb(render_light(linear, radius, lens, half="right"))
+    return left, right
+
+
+def _mean_in_light(left: Picture, right: Picture) -> Picture:
+    mean_light = (to_linear(left) + to_linear(right)) / 2
+    return to_srgb(mean_light.astype(np.float32))
+
+
+def _true_blur_map(radius: Plane, scale: float | None) -> Map:
+    sigma = (np.abs(radius) / 2).astype(np.float32)
+    if scale is None:
+        return sigma
+    return processing.resize_map(sigma, scale)
 
 
 def _round_to_bits(picture: Picture, bits: int) -> Picture:

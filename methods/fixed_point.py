@@ -44,6 +44,7 @@ from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.methods.two_stage.wiener import QUANTISATION, SampledPsf
 from benchmark.optics import gkm
 from benchmark.optics.light import Light, linear_slope, srgb_from
+from benchmark.optics.scenes import GENERATOR
 
 Weights = NDArray[np.float32]
 NoiseMap = NDArray[np.float32]
@@ -166,6 +167,7 @@ class FixedPoint(TwoStage):
         paper="Quan, Wu and Ji, Gaussian Kernel Mixture Network for Single Image Defocus "
         "Deblurring, NeurIPS 2021",
         trained_on=("BSDS500",),
+        generators=(GENERATOR,),
         notes="Eq. (6) with the paper's 21 kernels and coefficients from a blur map; the paper "
         "learns them and runs no such baseline. Light, damping, noise weight and steps were "
         "chosen here, on 8 pictures of BSDS500 train. The iteration as printed "

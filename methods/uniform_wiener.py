@@ -21,6 +21,7 @@ from benchmark.methods.two_stage.wiener import (
 )
 from benchmark.methods.two_stage.zhuo_sim import estimate_zhuo_sim_edges
 from benchmark.optics.light import Light
+from benchmark.optics.scenes import GENERATOR
 
 
 class MedianEstimator(Estimator):
@@ -57,6 +58,7 @@ class UniformWiener(TwoStage):
         family="classical",
         paper="Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949",
         trained_on=("BSDS500",),
+        generators=(GENERATOR,),
         notes="One PSF, of the median sigma of Zhuo and Sim's sparse values; mismatch chosen on "
         "10 pictures of BSDS500 train.",
     )

@@ -28,6 +28,7 @@ from benchmark.results.comparison import (
 )
 from benchmark.results.exports import EXPORT_SUFFIXES
 from benchmark.results.notes import Note, count_noun, note_texts
+from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import CommonScores, ScoreColumn, Selection
 from benchmark.results.significance import Mark
 from benchmark.stats import ALPHA, MethodRanks, mean_interval, rank_methods
@@ -103,7 +104,7 @@ class _Comparison:
 
     def title(self, method: str) -> str:
         """Return a method with its symbols."""
-        return method + self.selection.symbols(method)
+        return self.selection.title(method)
 
     def titles(self, methods: Iterable[str]) -> list[str]:
         """Return methods with their symbols."""
@@ -231,18 +232,19 @@ def _collect_cases(
     """
     cases: list[PairedCase] = []
     missing: list[str] = []
-    for key, card in comparison.selection.measures(comparison.column.protocol).items():
+    for key in comparison.selection.measures(comparison.column.protocol):
         column = comparison.column._replace(measure=key)
+        card = comparison.selection.card(column)
         common = comparison.selection.common_scores({column: methods})
         if common.pictures:
-            cases.append((column, card, common.values[column]))
+            cases.append(PairedCase(column, card, common.values[column], common.scenes))
         else:
             missing.append(f"{card.title}: {' '.join(note_texts(common.left_out))}")
     return cases, missing
 
 
 def _measure_line(test: PairedTest) -> grid.TableLine:
-    means = [f"{test.scores[name].mean():.{test.card.digits}f}" for name in test.methods]
+    means = [f"{test.scene_scores[name].mean():.{test.card.digits}f}" for name in test.methods]
     heads = (measure_heading(test.card), str(test.difference.n), *means)
     return (*map(TableCell, heads), *paired_tests.format_test(test))
 
@@ -253,10 +255,9 @@ def _state_verdict(comparison: _Comparison, test: PairedTest) -> str:
     """
     difference = test.difference
     a, b = comparison.titles(test.methods)
-    pictures = count_noun(difference.n, "picture")
     if difference.ties == difference.n:
-        return f"{a} and {b} score the same on {pictures} {comparison.in_brackets}."
-    evidence = f"on {pictures}, {_name_p(difference.sign_flip)}"
+        return f"{a} and {b} score the same on {test.pictures} {comparison.in_brackets}."
+    evidence = f"on {test.pictures}, {_name_p(difference.sign_flip)}"
     wins, losses = difference.wins, difference.losses
     if difference.sign_flip > ALPHA:
         wins_text = _format_wins(wins, losses, difference.ties)
@@ -290,13 +291,12 @@ def _format_difference(test: PairedTest, sign: Literal[1, -1]) -> str:
 
 def _explain_power(test: PairedTest) -> str:
     """Return what the pictures could have shown."""
-    n = test.difference.n
     least = paired_tests.smallest_detectable(test.difference)
     if least is None:
-        p = paired_tests.format_p(paired_tests.least_p(n))
-        return f"so few pictures cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
+        p = paired_tests.format_p(paired_tests.least_p(test.difference.n))
+        return f"so few {test.unit}s cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
     digits = paired_tests.difference_digits(test)
-    return f"{n} pictures could have shown {least:.{digits}f}{_spaced_unit(test.card)}"
+    return f"{test.pictures} could have shown {least:.{digits}f}{_spaced_unit(test.card)}"
 
 
 # Many methods
@@ -308,18 +308,23 @@ def _compare_many(
 ) -> Answer:
     common = require_common_scores(comparison.selection, comparison.column, methods)
     values = common.values[comparison.column]
-    if len(values) < 2:
+    scene_means = average_scenes(values, common.scenes)
+    if len(scene_means) < 2:
         reasons = " ".join(note_texts(common.left_out))
         raise UsageError(
-            f"{comparison.selection.dataset}: ranks need two pictures that all have. {reasons}"
+            f"{comparison.selection.dataset}: ranks need pictures of two scenes that all have. "
+            f"{reasons}"
         )
-    test = rank_methods(values.to_numpy(), higher_is_better=comparison.card.higher_is_better)
+    test = rank_methods(scene_means.to_numpy(), higher_is_better=comparison.card.higher_is_better)
     ranked = sorted(zip(methods, test.mean_ranks, strict=True), key=lambda pair: pair[::-1])
     ranks = dict(ranked)
     values = values[list(ranks)]
     pairs = combinations(ranks, 2)
     tests = run_family_tests(
-        [(comparison.column, comparison.card, values[list(pair)]) for pair in pairs]
+        [
+            PairedCase(comparison.column, comparison.card, values[list(pair)], common.scenes)
+            for pair in pairs
+        ]
     )
     notes = comparison.notes(exclusion_notes, common, list(ranks))
     spread = values.max(axis=1) - values.min(axis=1)
@@ -331,7 +336,7 @@ def _compare_many(
     return Answer(
         verdict=_state_ranking(comparison, ranks, test, tests),
         grids=(
-            _rank_table(comparison, values, ranks, test, notes),
+            _rank_table(comparison, scene_means, ranks, test, tests[0].unit, notes),
             _pair_table(comparison, tests, notes),
         ),
         pictures=_picture_table(comparison, titles, widest_first, (order, *notes)),
@@ -349,7 +354,7 @@ def _state_ranking(
     """Return one sentence; what the method of the best mean rank is better than is told by the
     tests in pairs.
     """
-    evidence = f"on {test.n} pictures (Friedman, {_name_p(test.p)})"
+    evidence = f"on {pairs[0].pictures} (Friedman, {_name_p(test.p)})"
     if test.p > ALPHA:
         return f"no difference shown between {test.k} methods {evidence} {comparison.in_brackets}."
     first = next(iter(ranks))
@@ -375,12 +380,13 @@ def _is_first_shown_better(test: PairedTest) -> bool:
 
 def _rank_table(
     comparison: _Comparison,
-    values: pd.DataFrame,
+    scene_means: pd.DataFrame,
     ranks: Mapping[str, float],
     test: MethodRanks,
+    unit: str,
     notes: Sequence[str],
 ) -> Grid:
-    intervals = {name: mean_interval(values[name].to_numpy()) for name in ranks}
+    intervals = {name: mean_interval(scene_means[name].to_numpy()) for name in ranks}
     kinds = paired_tests.name_interval_kinds(intervals.values())
     best = min(ranks.values())
     lines = []
@@ -398,7 +404,7 @@ def _rank_table(
         ),
         (tuple(lines),),
         (
-            f"Mean over pictures{kinds}; rank 1 is the best on a picture.",
+            f"Mean over {unit}s{kinds}; rank 1 is the best on a {unit}.",
             f"Friedman: chi-squared {test.statistic:.2f}, {_name_p(test.p)}. Critical difference "
             f"of mean ranks {test.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and "
             "those within it. Ranks ignore how large differences are, so tests in pairs may show "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.reports import grid
 from benchmark.reports.grid import Grid
 from benchmark.results.notes import this_suite
+from benchmark.results.scene_means import average_scenes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +26,10 @@ def convergence_frame(rows: Iterable[StepRow]) -> pd.DataFrame:
     import pandas as pd
 
     steps = pd.DataFrame(list(rows))
-    for name in ("step", "psnr", "residual", "reason", "contraction", "damping"):
+    for name in ("scene", "step", "psnr", "residual", "reason", "contraction", "damping"):
         if name not in steps:
             steps[name] = None
-    return steps
+    return steps.assign(scene=steps["scene"].fillna(steps["sample"]))
 
 
 def is_convergence_incomplete(steps: pd.DataFrame) -> bool:
@@ -43,7 +44,8 @@ def mean_curves(steps: pd.DataFrame) -> pd.DataFrame:
 
     Means are over the pictures that every followed method got through, and a method that stopped
     early keeps its last picture, so that all means of a data set and noise level are over the same
-    pictures. Columns: those of CURVE_KEY, step, psnr (dB), gain (dB over the start), residual, n.
+    pictures. A scene counts once, with the mean of its pictures. Columns: those of CURVE_KEY, step,
+    psnr (dB), gain (dB over the start), residual, n (scenes).
     """
     import pandas as pd
 
@@ -59,16 +61,17 @@ def mean_curves(steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean_curve(key: tuple[Any, ...], rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over the pictures of one data set, noise level and method, per step."""
+    """Return the means over the scenes of one data set, noise level and method, per step."""
     import pandas as pd
 
-    by_picture = {}
+    scenes = dict(zip(rows["sample"], rows["scene"], strict=True))
+    by_scene = {}
     for name in ("psnr", "residual"):
         table = rows.pivot(index="step", columns="sample", values=name)
-        by_picture[name] = table.ffill().astype(float)
-    curve = pd.DataFrame({name: table.mean(axis=1) for name, table in by_picture.items()})
+        by_scene[name] = average_scenes(table.ffill().astype(float).T, scenes).T
+    curve = pd.DataFrame({name: table.mean(axis=1) for name, table in by_scene.items()})
     curve["gain"] = curve["psnr"] - curve["psnr"].iloc[0]
-    curve["n"] = by_picture["residual"].shape[1]
+    curve["n"] = by_scene["residual"].shape[1]
     curve = curve.reset_index()
     dataset, noise, method = key
     curve.insert(0, "dataset", str(dataset))

@@ -120,6 +120,7 @@ class SubjectTotals(NamedTuple):
         working: most bytes that a restoration took beside what the prepared process held before it.
         peak: largest memory of the whole process during a restoration, in bytes.
         gpu_peak: the same for tensors on the GPU.
+        start: shortest part of them that every restoration begins with; None for nothing.
         trouble: what went wrong last, with the reason; empty if nothing did.
     """
 
@@ -127,10 +128,11 @@ class SubjectTotals(NamedTuple):
     working: int | None
     peak: int | None
     gpu_peak: int | None
+    start: float | None
     trouble: str
 
 
-_NO_TRIALS = SubjectTotals([], None, None, None, "")
+_NO_TRIALS = SubjectTotals([], None, None, None, None, "")
 
 
 def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
@@ -140,6 +142,7 @@ def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
     working: list[int] = []
     peaks: list[int] = []
     gpu_peaks: list[int] = []
+    starts: list[float] = []
     for trial in subject_trials:
         reading = trial.reading
         if reading is None:
@@ -152,6 +155,8 @@ def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
                 working.append(reading.peak - reading.before)
         if reading.gpu_peak is not None:
             gpu_peaks.append(reading.gpu_peak)
+        if reading.start is not None:
+            starts.append(reading.start)
     failure = ""
     if subject_trials and subject_trials[-1].status != "ok":
         failure = f"{subject_trials[-1].status}: {subject_trials[-1].reason}"
@@ -160,6 +165,7 @@ def summarise_trials(trials: Iterable[Trial]) -> SubjectTotals:
         working=max(working, default=None),
         peak=max(peaks, default=None),
         gpu_peak=max(gpu_peaks, default=None),
+        start=min(starts, default=None),
         trouble=failure,
     )
 
@@ -180,6 +186,7 @@ def _cost_table(record: CostRecord, trials: Sequence[Trial]) -> CostReportTable:
     notes = (
         *_timing_notes(record, totals.values()),
         *_COST_NOTES,
+        *_start_notes(totals),
         *_failure_notes(record, totals),
     )
     title = f"What a picture of {record.size} costs"
@@ -345,6 +352,15 @@ def _timing_notes(record: CostRecord, totals: Iterable[SubjectTotals]) -> Iterat
         f"Measured on {', '.join([first.processor, *sorted(gpus)])}; threads: {first.threads}; "
         f"{first.libraries}; suite {first.suite}."
     )
+
+
+def _start_notes(totals: Mapping[TimingSubject, SubjectTotals]) -> Iterator[str]:
+    for subject, subject_totals in totals.items():
+        if subject_totals.start is not None:
+            yield (
+                f"{subject.method}: {subject_totals.start:.2g} s of its seconds are the start of "
+                "its program, anew for each picture; memory of another process is not measured."
+            )
 
 
 def _failure_notes(

@@ -261,6 +261,8 @@ _LATEX_ESCAPES = {
     "↓": r"$\downarrow$",
     "†": r"\textdagger{}",
     "‡": r"\textdaggerdbl{}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
     "–": r"\textendash{}",
     "−": "$-$",
     "×": r"$\times$",

@@ -7,7 +7,7 @@ Everything else in `benchmark.reports` reads results only.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,25 +105,26 @@ class MethodMixture(NamedTuple):
 
 
 def estimate_mixtures(
-    methods: Iterable[str], sample: Sample, track: str, reasons: list[str]
+    methods: Mapping[str, str], sample: Sample, track: str, reasons: list[str]
 ) -> Iterator[MethodMixture]:
     """Yield the mixture of each method that has some; why one that might have has none goes to
     `reasons`.
 
     Args:
-        methods: ids.
+        methods: id -> registered name; a method that never has a mixture need not be built.
         sample: without added noise.
         track: id of the input track.
         reasons: takes a line for each method without.
     """
-    for name in methods:
+    for name, registered_name in methods.items():
         try:
+            if METHODS.get(registered_name).mixture is Method.mixture:
+                continue
             method = create(METHODS, name)[0]
-            if type(method).mixture is not Method.mixture:
-                prepared_method = prepare_method(method, "cpu")
-                observation = prepared_method.observe(sample, track=Track.parse(track))
-                mixture = prepared_method.mixture(observation)
-                yield MethodMixture(name, mixture, method.weights_hash())
+            prepared_method = prepare_method(method, "cpu")
+            observation = prepared_method.observe(sample, track=Track.parse(track))
+            mixture = prepared_method.mixture(observation)
+            yield MethodMixture(name, mixture, method.weights_hash())
         except Skip as skip:
             reasons.append(f"{name}: {skip.reason}")
         except Exception as error:  # a plug-in may raise anything; the others are drawn

@@ -27,10 +27,11 @@ from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.reports import tables
 from benchmark.reports.contact_sheet import ByteImage, fit_label, to_byte_image
 from benchmark.results import notes as result_notes
-from benchmark.results.notes import Note, this_suite
+from benchmark.results.notes import Note, describe_pictures, this_suite
+from benchmark.results.scene_means import average_scenes
+from benchmark.results.selection import note_scenes, read_scenes
 from benchmark.results.significance import Mark
-from benchmark.results.summaries import Entry, Row, Summary
-from benchmark.stats import mean_interval
+from benchmark.results.summaries import Entry, Row, Summary, make_entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def summarise_maps(
 
 _MAP_NOTE = (
     "Sigma of the Gaussian-equivalent blur in pixels, no scale or offset fitted; absolute bias: "
-    "mean over pictures of the absolute value of each picture's mean error."
+    "mean of the absolute value of each picture's mean error."
 )
 _MASK_NOTE = (
     "A pixel's score is its sigma. Best F: at the threshold that suits each picture best, so an "
@@ -187,7 +188,11 @@ class _MapTables:
             is_complete = block.groupby("method")["status"].transform(
                 lambda status: (status == "ok").all()
             )
-            means = block[is_complete].groupby("method", sort=False)["bias_px"].mean().dropna()
+            means = {
+                str(name): _mean_over_scenes(rows, "bias_px")
+                for name, rows in block[is_complete].groupby("method", sort=False)
+                if rows["bias_px"].notna().any()
+            }
             biases = ", ".join(f"{name} {mean:+.3f}" for name, mean in means.items())
             if biases:
                 yield f"Mean signed bias (estimate - truth, px) at noise {level}: {biases}."
@@ -211,7 +216,7 @@ class _MapTables:
         """Yield what the best constant map of each picture would score: an estimator should do
         better.
         """
-        mean = self._pictures_with("n_px")["constant_mae_px"].mean()
+        mean = _mean_over_scenes(self._pictures_with("n_px"), "constant_mae_px")
         yield (
             f"The best constant map of each picture (the median of its truth) has MAE {mean:.3f} "
             "px."
@@ -221,8 +226,8 @@ class _MapTables:
         """Yield what marking every pixel would score, without which an F-score says little."""
         pictures = self._pictures_with("auc")
         if not pictures.empty:
-            f03 = pictures["f03_of_all"].mean()
-            f1 = pictures["f1_of_all"].mean()
+            f03 = _mean_over_scenes(pictures, "f03_of_all")
+            f1 = _mean_over_scenes(pictures, "f1_of_all")
             yield (
                 f"Marking every pixel scores AUC 0.500, F0.3 {f03:.3f}, F1 {f1:.3f}, for every "
                 "method to beat."
@@ -265,18 +270,23 @@ class _MapTables:
                     f"{name}, noise {level}: {status} on {len(rows)} of {len(own_rows)} pictures "
                     f"({reason})"
                 )
-        title = name + result_notes.title_symbols(method.card)
+        title = (
+            name
+            + result_notes.title_symbols(method.card)
+            + result_notes.generator_symbol(method.card, self._data.dataset.card.generator)
+        )
         notes += result_notes.explain_symbols([title])
         return Row(level, name, title, method.card.oracle, entries)
 
     def _provenance(self) -> list[str]:
         data = self._data
+        scenes = read_scenes(self._frame)
+        pictures = describe_pictures(len(data.fingerprints), len(set(scenes.values())))
         return [
-            f"Data: {data.id.label}, {len(data.fingerprints)} pictures, fingerprint "
-            f"{data.fingerprint()}; {this_suite()}.",
-            "Mean over pictures [95 % interval: Student's below 30 pictures, where it covers "
-            "better, BCa bootstrap from 30 to 1000]; bold: best mean among the methods that saw "
-            "no truth, not tested.",
+            f"Data: {data.id.label}, {pictures}, fingerprint {data.fingerprint()}; {this_suite()}.",
+            *result_notes.note_texts(note_scenes(scenes)),
+            "Mean [95 % interval: Student's below 30, where it covers better, BCa bootstrap from "
+            "30 to 1000]; bold: best mean among the methods that saw no truth, not tested.",
         ]
 
     def facts(self) -> list[str]:
@@ -291,6 +301,9 @@ class _MapTables:
             method.id.label: result_notes.training_source(method.card) for method in self._methods
         }
         facts += result_notes.training_lines(training)
+        cards = {method.id.label: method.card for method in self._methods}
+        facts += result_notes.generator_lines(cards, self._data.dataset.card.generator)
+        facts += result_notes.weights_lines(cards)
         facts += self._crop_notes()
         return facts
 
@@ -311,8 +324,14 @@ def _mean_entry(rows: pd.DataFrame, key: str, label: str, notes: list[str]) -> E
             f"{label}: Pearson r is undefined on {constant.sum()} pictures ({ESTIMATE_CONSTANT})"
         )
         return Entry(None, "undefined")
-    values = rows[key].dropna().tolist()
-    return Entry(mean_interval(values)) if values else Entry(None, "not available")
+    values = rows[["sample", key]].dropna()
+    scores = dict(zip(values["sample"], values[key].tolist(), strict=True))
+    return make_entry(scores, read_scenes(rows)) if scores else Entry(None, "not available")
+
+
+def _mean_over_scenes(rows: pd.DataFrame, column: str) -> float:
+    scores = rows.set_index("sample")[column].dropna()
+    return float(average_scenes(scores, read_scenes(rows)).mean())
 
 
 def _mark_best(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:

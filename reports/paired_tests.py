@@ -41,11 +41,12 @@ def explain_tests(family: Sequence[PairedTest], kind: str) -> list[str]:
     "pairs").
     """
     kinds = name_interval_kinds(test.difference.interval for test in family)
+    unit = "scene" if any(test.unit == "scene" for test in family) else "picture"
     return [
-        f"Difference: mean over pictures{kinds}.",
+        f"Difference: mean over {unit}s{kinds}.",
         f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} "
         f"{kind}; bold: at most {100 * ALPHA:g} %. Could show: the least true difference that a "
-        "paired t-test on as many such pictures shows with a power of 80 %.",
+        f"paired t-test on as many such {unit}s shows with a power of 80 %.",
     ]
 
 
@@ -57,12 +58,12 @@ def name_interval_kinds(intervals: Iterable[Interval]) -> str:
 
 
 def least_p(n: int) -> float:
-    """Return the least p that a sign-flip test on n pictures can give."""
+    """Return the least p that a sign-flip test on n scenes can give."""
     return 2.0 ** (1 - n)
 
 
 def smallest_detectable(difference: PairedComparison) -> float | None:
-    """Return the detectable difference; None also where so few pictures can show nothing."""
+    """Return the detectable difference; None also where so few scenes can show nothing."""
     return difference.detectable if least_p(difference.n) <= ALPHA else None
 
 

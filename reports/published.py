@@ -2,8 +2,8 @@
 number a line.
 
 Printed numbers are texts, so that they stay as printed. They are never measured here, and never
-called so. Which of our methods stands for a printed row is in `rows.csv`; what is known of a source
-as a whole, in `sources.csv`.
+called so. Which of our methods stands for a row of the paper is in `rows.csv`, and which for a
+model that others print, in `models.csv`; what is known of a source as a whole is in `sources.csv`.
 """
 
 from __future__ import annotations
@@ -109,29 +109,47 @@ class PublishedSource(_PublishedRecord):
     note: str
 
 
-class PaperRow(_PublishedRecord):
+class _MethodPatterns(_PublishedRecord):
+    """Something printed, and our methods that stand for it.
+
+    Attributes:
+        methods: canonical ids with a space between them. The tag `*` stands for any, or none, but
+            not for weights that were trained on noise; `*-noise` for those.
+    """
+
+    methods: NonemptyText
+
+    def means(self, method: str) -> bool:
+        """Return whether a method stands for it."""
+        return any(_pattern_covers(pattern, method) for pattern in self.methods.split())
+
+
+class PaperRow(_MethodPatterns):
     """One row of a table of the paper, and our methods that stand for it.
 
     Attributes:
         table: number of the table.
         model: the row's name, as printed; empty for a method that the paper does not have.
         training: as in `PrintedNumber`.
-        methods: canonical ids with a space between them. The tag `*` stands for any, or none, but
-            not for weights that were trained on noise; `*-noise` for those.
     """
 
     table: TableNumber
     model: str
     training: Training
-    methods: NonemptyText
-
-    def means(self, method: str) -> bool:
-        """Return whether a method stands for the row."""
-        return any(_pattern_covers(pattern, method) for pattern in self.methods.split())
 
     def counts_as(self, method: str) -> bool:
         """Return whether a method has the network of the row, whatever its weights."""
         return any(_network_of(pattern) == _network_of(method) for pattern in self.methods.split())
+
+
+class PrintedModel(_MethodPatterns):
+    """A model that others print, and our methods that stand for it.
+
+    Attributes:
+        model: as printed; see `PrintedNumber`.
+    """
+
+    model: NonemptyText
 
 
 def _network_of(method: str) -> tuple[str, dict[str, str]]:
@@ -191,6 +209,42 @@ def read_paper_rows(folder: Path = PUBLISHED_FOLDER) -> list[PaperRow]:
     rows = list(_read_records(path, PaperRow))
     _refuse_duplicates(path, ((row.table, row.model, row.training, row.methods) for row in rows))
     return rows
+
+
+def read_printed_models(folder: Path = PUBLISHED_FOLDER) -> list[PrintedModel]:
+    """Return the models of others that methods of ours stand for, in the order of the file.
+
+    Raises:
+        DataError: as `read_printed_numbers`.
+    """
+    path = folder / "models.csv"
+    models = list(_read_records(path, PrintedModel))
+    _refuse_duplicates(path, (model.model for model in models))
+    return models
+
+
+def find_printed_model(
+    method: str, title: str, models: Iterable[PrintedModel], printed_names: Iterable[str]
+) -> str | None:
+    """Return the name of the model that a method stands for; None for none.
+
+    That is the first model that names the method. Other methods, such as pictures of others and
+    plug-ins, stand for the model that is printed under their id or title.
+
+    Args:
+        method: canonical id.
+        title: from its card.
+        models: as `read_printed_models` returns them.
+        printed_names: names of all models of which numbers are printed.
+    """
+    known_names = {parse_id(pattern).name for model in models for pattern in model.methods.split()}
+    for model in models:
+        if model.means(method):
+            return model.model
+    if parse_id(method).name in known_names:
+        return None
+    own_names = {method.casefold(), title.casefold()}
+    return next((name for name in printed_names if name.casefold() in own_names), None)
 
 
 def _read_records(path: Path, kind: type[PublishedRecord]) -> Iterator[PublishedRecord]:

@@ -16,6 +16,7 @@ from benchmark.reports.grid import Grid, TableCell, TableColumn, grid_from_texts
 from benchmark.reports.tables import measure_heading
 from benchmark.results import Results, choices
 from benchmark.results.notes import note_texts
+from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import ScoreColumn, Selection
 
 if TYPE_CHECKING:
@@ -144,7 +145,10 @@ def _mean_scores(selection: Selection, columns: Sequence[ScoreColumn]) -> _Ruler
     if len(methods_by_column) < 2 or not common.pictures:
         return None
     facts = selection.describe(list(methods_by_column), competitors, common.pictures)
-    means = {column: values.mean() for column, values in common.values.items()}
+    means = {
+        column: average_scenes(values, common.scenes).mean()
+        for column, values in common.values.items()
+    }
     return _RulerMeans(means, note_texts([*exclusion_notes, *common.left_out, *facts]))
 
 
@@ -170,7 +174,7 @@ def _ruler_ranking(
         (TableColumn("method", label=True), *heads),
         (tuple(lines),),
         (
-            'Mean over pictures, in brackets the rank; "2, not 1": the first column ranks the '
+            'Mean, in brackets the rank; "2, not 1": the first column ranks the '
             "method first of the same methods. Not tested: the command compare says which "
             "differences are shown.",
             *means.notes,
@@ -216,9 +220,7 @@ def _ruler_agreement(selection: Selection, means: _RulerMeans, caption: str) -> 
     lines = []
     for name, ranking in ranks.items():
         lines.append([name, *(_kendall_tau(ranking, other) for other in ranks.values())])
-    explanation = (
-        "1: the same order of methods, -1: the reverse; tau-b, of the means over pictures."
-    )
+    explanation = "1: the same order of methods, -1: the reverse; tau-b, of the means."
     columns = (TableColumn("ruler", label=True), *map(TableColumn, ranks))
     return grid_from_texts(caption, columns, lines, (explanation, *means.notes))
 

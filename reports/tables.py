@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Format = Literal["markdown", "latex", "csv"]
-_ARROWS = {True: "↑", False: "↓"}
 
 
 def format_summaries(summaries: Sequence[Summary], form: grid.Format) -> str:
@@ -44,7 +43,7 @@ def summary_to_grid(summary: Summary) -> Grid:
         ),
         groups=tuple(
             tuple(_summary_line(row, summary.measures) for row in rows)
-            for _, rows in groupby(summary.rows, key=lambda row: row.level)
+            for _, rows in groupby(summary.table_rows, key=lambda row: row.level)
         ),
         footnotes=summary.footnotes,
     )
@@ -52,11 +51,13 @@ def summary_to_grid(summary: Summary) -> Grid:
 
 def measure_heading(card: MeasureCard) -> str:
     """Return the title of a measure's column: name, unit, and an arrow to the better end."""
-    return f"{card.title}{card.unit_in_brackets} {_ARROWS[card.higher_is_better]}"
+    return f"{card.title}{card.unit_in_brackets} {card.arrow}"
 
 
-def count_pictures(entries: Iterable[Entry]) -> str:
-    """Return the number of pictures behind the entries of a line."""
+def count_scenes(entries: Iterable[Entry]) -> str:
+    """Return the number of scenes behind the entries of a line, which is that of pictures where
+    every picture shows its own.
+    """
     counts = {entry.interval.n for entry in entries if entry.interval}
     if not counts:
         return "–"
@@ -72,7 +73,7 @@ def _summary_line(row: Row, measures: Mapping[str, MeasureCard]) -> grid.TableLi
     heads = (
         TableCell(str(row.level)),
         TableCell(row.title),
-        TableCell(count_pictures(row.entries.values())),
+        TableCell(count_scenes(row.entries.values())),
     )
     return (*heads, *(format_cell(row.entries[key], card) for key, card in measures.items()))
 

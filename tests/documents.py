@@ -1,8 +1,8 @@
 """What documents tell a reader to do, and doing it, on small pictures in a folder of its own.
 
 Commands stand in fences marked `bash`, in indented lines and in tables; snippets of Python in
-fences marked `python`, and those with a title are saved as that file. Fences marked `sh` are not
-run: they install, or take days.
+fences marked `python`, and fences with a title are saved as that file. Fences marked `sh` are not
+run: they install, take days, or need files that only their authors may pass on.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def read_steps(page: Path) -> list[Command | Snippet | File]:
     files: list[Command | Snippet | File] = []
     code: list[str] = []
     for language, title, content in _FENCE.findall(text):
-        if language == "python" and title:
+        if title:
             files.append(File(title, content))
         elif language == "python":
             code.append(content)
@@ -108,6 +108,11 @@ def _make_small(command: str) -> str:
     if command.startswith("python -m benchmark run "):
         command = command.replace("--methods all", "--methods input,unsharp,ebdb,gkmnet,srn")
         command += " --limit 2"
+        if "--jobs" not in command:
+            command += " --jobs 1"  # a worker's start takes longer than its work here
+    if command.startswith("python -m benchmark conditions "):
+        command = re.sub(r"--methods \S+", "--methods unsharp", command)
+        command += " --limit 1 --size 64 --only 'noise 2,sharp'"
     if command.startswith("python -m benchmark cost "):
         command = re.sub(r"--methods (all|gkmnet,srn)", "--methods srn", command)
     if command.startswith("python -m benchmark train "):
@@ -122,7 +127,12 @@ def _run(words: list[str], folder: Path, text: str) -> None:
         capture_output=True,
         text=True,
         timeout=_PATIENCE,
-        env={**os.environ, "BENCHMARK_DATA": str(folder / "data")},
+        env={
+            **os.environ,
+            "BENCHMARK_DATA": str(folder / "data"),
+            # Programs that documents start are those of this environment.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        },
     )
     assert run.returncode == 0, f"{text}\n{run.stdout}\n{run.stderr}"
 
@@ -142,7 +152,21 @@ def furnish(folder: Path) -> None:
     makers.rtf(folder / "data")
     makers.cuhk_bd(folder / "data")
     makers.realdof(folder / "data")
+    makers.lfdof(folder / "data")
+    _restore_pairs(folder / "pairs" / "target", folder / "sfnet_results")
+    makers.folder(folder / "dualpixel", roles=("left", "right"))
+    makers.scenes(folder / "scenes")
+    makers.real_mff(folder)
+    makers.real_bokeh(folder)
     torch.save(released(), folder / "GKMNet_epoch2819.pth")
+
+
+def _restore_pairs(targets: Path, folder: Path) -> None:
+    """Write what another program might have made of the pairs, under its own names."""
+    folder.mkdir()
+    for path in sorted(targets.iterdir()):
+        picture = makers.blurred(imageio.read(path)[0], 0.5).astype(np.float32)
+        imageio.write(folder / f"{path.stem}_restored.png", picture, 8)
 
 
 def _photographs() -> Iterator[tuple[str, np.ndarray]]:

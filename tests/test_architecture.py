@@ -5,7 +5,11 @@ its own.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
+
+import grimp
+import pytest
 
 import benchmark
 
@@ -22,6 +26,18 @@ OPEN_TO_DATASETS = (
     "registry",
     "spec",
 )
+
+TOOLS = {
+    "benchmark.api",
+    "benchmark.arrays",
+    "benchmark.files",
+    "benchmark.imageio",
+    "benchmark.noise",
+    "benchmark.spec",
+}
+"""What training and evaluation sets may share: the contract, files, names and random numbers, but
+no scenes, radii, kernels or tone.
+"""
 
 
 def _imports(path: Path) -> set[str]:
@@ -55,3 +71,35 @@ def test_folders_at_the_top_are_the_ones_that_are_imported() -> None:
     for name in ("published", "measured"):
         assert (ROOT / name).resolve() == top / "results" / name
     assert not (top / "datasets" / "__init__.py").exists()
+
+
+# Evaluation sets
+# --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _import_graph() -> grimp.ImportGraph:
+    return grimp.build_graph("benchmark", "benchmark.datasets", cache_dir=None)
+
+
+def _needs(prefix: str) -> set[str]:
+    """Return the modules whose names begin so, and all that they import, also by way of others."""
+    graph = _import_graph()
+    modules = {name for name in graph.modules if name.startswith(prefix)}
+    assert modules, prefix
+    return modules.union(*map(graph.find_upstream_modules, modules))
+
+
+def test_evaluation_sets_share_no_scenes_radii_or_tone_with_training() -> None:
+    evaluation = _needs("benchmark.datasets.eval_")
+    common = _needs("benchmark.methods.training.") & evaluation
+    assert {name for name in common if not name.startswith("benchmark.imageio.")} <= TOOLS
+    assert not any(name.startswith("benchmark.optics") for name in evaluation)
+
+
+@pytest.mark.parametrize(
+    "module", ["benchmark.optics.scenes", "benchmark.optics.psf", "benchmark.optics.light"]
+)
+def test_the_simulated_set_shares_them(module: str) -> None:
+    """Or the test above would see nothing."""
+    assert module in _needs("benchmark.methods.training.") & _needs("benchmark.datasets.simulated")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import conformance, imageio
+from benchmark import checkpoint_import, checkpoints, conformance, imageio
 from benchmark.registry import (
     DATASETS,
     IMPORTERS,
@@ -48,10 +48,10 @@ BLOCKS = re.findall(
 
 @pytest.fixture
 def plugins(tmp_path: Path) -> Iterator[Path]:
-    """The four examples as plug-in files, loaded into registries that forget them afterwards."""
+    """The five examples as plug-in files, loaded into registries that forget them afterwards."""
     modules = set(sys.modules)
     with ExitStack() as stack:
-        for registry in (METHODS, DATASETS, METRICS, PROTOCOLS):
+        for registry in (METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS):
             stack.enter_context(registry.temporarily())
         for number, text in enumerate(BLOCKS):
             path = tmp_path / f"example{number}.py"
@@ -63,8 +63,8 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
             del sys.modules[name]
 
 
-def test_there_are_four_examples_under_forty_lines() -> None:
-    assert len(BLOCKS) == 4
+def test_there_are_five_examples_under_forty_lines() -> None:
+    assert len(BLOCKS) == 5
     assert all(len(block.splitlines()) < 40 for block in BLOCKS)
 
 
@@ -84,6 +84,23 @@ def test_the_examples_work(plugins: Path) -> None:
     assert [score.key for score in scores] == ["psnr", "psnr_rounded"] and scores[0].value
 
 
+def test_the_example_of_an_importer_reads_its_file(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setenv(checkpoints.VARIABLE, str(plugins))
+    state = create(METHODS, "srn")[0].build().state_dict()  # type: ignore[attr-defined]
+    renamed = {f"module.{name.replace('enter', 'in')}": value for name, value in state.items()}
+    assert set(renamed) != {f"module.{name}" for name in state}
+    torch.save(renamed | {"module.discriminator.bias": torch.ones(2)}, plugins / "srn.pth")
+    path = checkpoint_import.import_checkpoint("srn-mine", plugins / "srn.pth").path
+    imported = checkpoints.load_tensors(path)
+    assert imported.keys() == state.keys()
+    assert all(torch.equal(imported[name], value) for name, value in state.items())
+    assert checkpoints.read_card(path).expected is not None
+
+
 def test_no_registered_registry_is_empty() -> None:
     registries: list[Registry] = [METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS]
     assert all(registry.names() and not registry.problems() for registry in registries)
@@ -95,7 +112,7 @@ def test_the_readme_is_read_in_two_minutes() -> None:
 
 
 def test_the_table_of_the_readme_is_the_measured_one() -> None:
-    report = (ROOT / "results" / "measured" / "simulated" / "report.md").read_text(encoding="utf-8")
+    report = (ROOT / "results" / "measured" / "demo" / "report.md").read_text(encoding="utf-8")
     measured = [_cells(line) for line in report.splitlines() if line.startswith("|")]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.partition("## What comes out")[2].partition("`input` is")[0]

@@ -4,15 +4,18 @@ published layouts.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from benchmark import imageio
+from benchmark.registry import METHODS
 from tests.datasets import makers
 
 ROOT = Path(__file__).parent.parent
@@ -39,12 +42,12 @@ def rows(out: Path, sql: str) -> list[tuple]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", makers.RTF_LAYOUTS)
-def test_rtf_in_each_layout_with_every_method(tmp_path: Path, layout: str) -> None:
+def test_rtf_in_each_layout_with_many_methods(tmp_path: Path, layout: str) -> None:
     makers.rtf(tmp_path / "data", layout)
     out = tmp_path / "out"
-    text = run(
-        "--methods", "all", "--dataset", "rtf", "--data", str(tmp_path / "data"), "--out", str(out)
-    )
+    methods = "all" if layout == makers.RTF_LAYOUTS[0] else "input,unsharp,zhuo-sim,jnb,gkmnet"
+    arguments = ["--dataset", "rtf", "--data", str(tmp_path / "data"), "--out", str(out)]
+    text = run("--methods", methods, *arguments)
     per_method = rows(
         out, "SELECT method, COUNT(DISTINCT sample) FROM cells WHERE status = 'ok' GROUP BY method"
     )
@@ -108,14 +111,8 @@ def test_a_noise_sweep_with_every_method_and_oracle_on_the_embedded_pictures(
         tmp_path, "SELECT DISTINCT method_name, reason FROM cells WHERE status = 'skipped'"
     )
     assert all("no weights" in reason or "dual-pixel views" in reason for _, reason in skipped)
-    assert {name for name, _ in skipped} <= {
-        "gkmnet",
-        "dpdnet-s",
-        "dpdnet-d",
-        "srn",
-        "attnet",
-        "dmenet",
-    }
+    networks = {name for name in METHODS.names() if METHODS.get(name).card.family == "learned"}
+    assert {name for name, _ in skipped} <= networks
     assert "unknown data" not in (tmp_path / "report.md").read_text(encoding="utf-8"), (
         "what is skipped has no weights"
     )
@@ -167,3 +164,46 @@ def test_real_pictures(
             tmp_path, "SELECT value FROM scores WHERE measure='psnr' AND value NOT NULL"
         )
     )
+
+
+@pytest.mark.slow
+def test_pictures_and_a_program_of_others_stand_in_one_table_with_every_method(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    makers.dpd(data, names=makers.dpd_names("test")[:6], views=True)
+    sources = sorted((data / "dd_dp_dataset_png/test_c/source").glob("*.png"))
+    results = tmp_path / "sharper"
+    results.mkdir()
+    for source in sources:
+        picture, _ = imageio.read(source)
+        blurred = cv2.GaussianBlur(picture, (0, 0), 1)
+        imageio.write(results / f"{source.stem}_restored.png", 2 * picture - blurred, 16)
+    program = tmp_path / "program" / "copy.toml"
+    program.parent.mkdir()
+    program.with_suffix(".py").write_text("import shutil, sys; shutil.copy(*sys.argv[1:])")
+    command = [sys.executable, "copy.py", "{input}", "{output}"]
+    program.write_text(f'command = {json.dumps(command)}\nformat = "png16"\n')
+    out = tmp_path / "out"
+    methods = f"all,pictures:path={results},name=Sharper,program:file={program}"
+    arguments = ["--dataset", "dpd:partial=true", "--data", str(data), "--track", "u16"]
+    text = run("--methods", methods, *arguments, "--out", str(out))
+    assert "Sharper" in text and "copy" in text and "0 failed" in text
+    scores = dict(
+        rows(
+            out,
+            "SELECT method, AVG(value) FROM scores JOIN cells ON cells.key = scores.cell "
+            "WHERE measure = 'psnr' GROUP BY method",
+        )
+    )
+    assert scores["copy"] == pytest.approx(scores["input"], abs=1e-4)
+    assert scores["Sharper"] == pytest.approx(scores["input"], abs=5)
+    assert scores["Sharper"] != pytest.approx(scores["input"], abs=1e-2)
+    for words in (
+        ["compare", "Sharper", "input", str(out)],
+        ["report", str(out), "--format", "html", "--data", str(data)],
+    ):
+        command = [sys.executable, "-m", "benchmark", *words]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    page = "".join(path.read_text() for path in out.rglob("*.html"))
+    assert "Sharper" in page and "copy" in page

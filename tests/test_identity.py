@@ -48,12 +48,22 @@ def test_a_metric_has_the_pinned_version(name: str) -> None:
 
 def test_the_pictures_of_the_default_data_set_are_the_pinned_ones(tmp_path: Path) -> None:
     planned = plan.select_dataset("simulated", tmp_path)
+    assert planned.fingerprints == PINNED["bundled"]
+
+
+def test_set_five_shows_the_pinned_pictures(tmp_path: Path) -> None:
+    planned = plan.select_dataset("simulated:set=five", tmp_path)
     assert planned.fingerprints == PINNED["simulated"]
+
+
+@pytest.mark.parametrize("name", PINNED["evaluation"])
+def test_the_pictures_of_an_evaluation_set_are_the_pinned_ones(name: str, tmp_path: Path) -> None:
+    assert plan.select_dataset(name, tmp_path).fingerprints == PINNED["evaluation"][name]
 
 
 def test_a_cell_has_the_pinned_key(tmp_path: Path) -> None:
     methods = plan.select_methods(["input", "unsharp:amount=0.5"])
-    dataset = plan.select_dataset("simulated", tmp_path, limit=1)
+    dataset = plan.select_dataset("simulated:set=five", tmp_path, limit=1)
     tracks = [PROTOCOLS.get("canonical").tracks[0]]
     cells = plan.list_cells(
         methods, dataset, tracks, [Noise(0.0), Noise(2.55, clip=True, round8=True, seed=3)]

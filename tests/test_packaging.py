@@ -51,7 +51,10 @@ DATA_FILES = (
     "methods/training/kodak24.csv",
     "methods/two_stage/jnb_dictionary.npz",
     "methods/two_stage/blur_posterior.json",
+    "methods/training/photographs.csv",
     "datasets/dpd_splits.csv",
+    "datasets/photographs/NOTICE.md",
+    "datasets/photographs/flower.jpg",
     "reports/templates/table.html",
     "reports/page/page.html.j2",
     "reports/page/page.css",
@@ -244,7 +247,14 @@ def test_the_installed_suite_works_from_another_folder(
     suite_file = installation.run("-c", "import benchmark; print(benchmark.__file__)", cwd=tmp_path)
     assert Path(suite_file.strip()).is_relative_to(installation.folder)
     run = partial(installation.run, "-m", "benchmark", cwd=tmp_path)
-    words = ("--methods", "input,unsharp", "--dataset", "simulated:size=64", "--out", "mine")
+    words = (
+        "--methods",
+        "input,unsharp",
+        "--dataset",
+        "simulated:set=five,size=64",
+        "--out",
+        "mine",
+    )
     assert "10 ok" in run("run", *words)
     assert "GKMNet" in run("report", "mine", "--table", "1", "--dataset", "simulated")
     run("report", "mine", "--format", "html")
@@ -252,7 +262,7 @@ def test_the_installed_suite_works_from_another_folder(
     words = ("--methods", "srn", "--rounds", "0", "--size", "64x64")
     assert "cost.md" in run("cost", *words)
     names = installation.run("list", "checkpoints", cwd=tmp_path, program="defocus-bench")
-    assert "gkmnet.sim-noise" in names
+    assert "gkmnet.sim-noise" in names and "gkmnet.photo" in names
 
 
 def test_an_outside_package_works_with_the_installed_suite(

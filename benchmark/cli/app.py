@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 def app_main() -> None:
-    """Run the application; turn errors that a user can mend into one line and exit code 2."""
+    """Run the application; turn errors that a user can mend into one line and their exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             encoding="utf-8"
@@ -35,7 +35,7 @@ def app_main() -> None:
         app()
     except BenchmarkError as error:
         console.print_error(str(error))
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
         console.print_error(f"the run store is damaged ({error}); restore it, or use another")
         sys.exit(2)

@@ -17,6 +17,8 @@ from benchmark.cli.options import (
     DeviceChoice,
     DeviceOption,
     PluginsOption,
+    PrecisionChoice,
+    PrecisionOption,
     TrunkOption,
     prepare,
 )
@@ -76,6 +78,7 @@ def check_command(
     dataset: DatasetToCheckOption = None,
     data: DataOption = Path("data"),
     device: DeviceOption = DeviceChoice.cpu,
+    precision: PrecisionOption = PrecisionChoice.single,
     plugin: PluginsOption = None,
 ) -> None:
     """Check that a method or a data set keeps the contract; for authors of plug-ins."""
@@ -86,11 +89,10 @@ def check_command(
         raise UsageError("name what to check: --methods ID or --dataset NAME")
     suites: dict[str, Iterable[CheckResult]] = {}
     if methods:
-        for method in plan.select_methods(methods):
-            label = method.id.label
-            suites[label] = conformance.check_method(label, device.value)
+        for method in plan.select_methods(methods, console.print_note, precision.value):
+            suites[method.id.label] = conformance.check_method(method.id, device.value)
     if dataset is not None:
-        selection = plan.select_dataset(dataset, data, limit=2)
+        selection = plan.select_dataset(dataset, data, 2, console.print_note)
         suites[selection.id.label] = conformance.check_dataset(selection.dataset)
     failures = [_print_check_results(name, results) for name, results in suites.items()]
     raise typer.Exit(1 if any(failures) else 0)

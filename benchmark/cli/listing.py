@@ -45,7 +45,18 @@ def make_topic_table(topic: str) -> Table:
         else:
             facts = layout.describe(registry.get(name))
             table.add_row(*map(escape, (name, *facts, origin)))
+    if topic == "importers":
+        _add_importer_gaps(table)
     return table
+
+
+def _add_importer_gaps(table: Table) -> None:
+    """Say below the importers for which methods there can be none."""
+    for name in METHODS.names():
+        if name not in METHODS.problems():
+            gap = getattr(METHODS.get(name), "importer_gap", "")
+            if gap:
+                table.add_row(f"none for {escape(name)}", escape(gap))
 
 
 def _make_table(*columns: str) -> Table:
@@ -56,7 +67,7 @@ def _make_table(*columns: str) -> Table:
 
 
 def _make_checkpoint_table() -> Table:
-    table = _make_table("id", "parameters", "trained on", "size", "file")
+    table = _make_table("id", "parameters", "trained on", "generator", "expects", "size", "file")
     problems = METHODS.problems()
     catalogue = checkpoints.CheckpointCatalogue.of_user()
     for name in METHODS.names():
@@ -68,25 +79,34 @@ def _make_checkpoint_table() -> Table:
         folders = (
             f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"
         )
-        table.add_row("none", "", "", "", escape(folders))
+        table.add_row("none", "", "", "", "", "", escape(folders))
     return table
 
 
-def _describe_checkpoint(path: Path) -> tuple[str, str, str]:
-    """Return parameters, training data and size; a file that cannot be read says why instead."""
+def _describe_checkpoint(path: Path) -> Sequence[str]:
+    """Return parameters, training data, generators of them, how pictures are expected, and size; a
+    file that cannot be read says why instead.
+    """
     try:
         card = checkpoints.read_card(path)
     except DataError as error:
-        return f"[red]{escape(str(error))}[/]", "", ""
+        return f"[red]{escape(str(error))}[/]", "", "", "", ""
     parameters = "\n".join(f"{key}={value}" for key, value in card.parameters.items())
     megabytes = path.stat().st_size / 1e6
-    return escape(parameters), escape(_describe_training(card)), f"{megabytes:.2f} MB"
+    generators = ", ".join(checkpoints.list_generators(card))
+    training_data = _describe_training(card)
+    facts = (parameters, training_data, generators, _describe_expectation(card))
+    return [*map(escape, facts), f"{megabytes:.2f} MB"]
 
 
 def _describe_training(card: Any) -> str:
     if card.trained_on is None:
         return "unknown"
     return ", ".join(card.trained_on) or "nothing"
+
+
+def _describe_expectation(card: Any) -> str:
+    return card.expects.describe() if card.expects else ""
 
 
 def _describe_method(kind: Any) -> Sequence[str]:
@@ -96,6 +116,7 @@ def _describe_method(kind: Any) -> Sequence[str]:
         card.family,
         card.inputs,
         _describe_training(card),
+        ", ".join(card.generators),
         _list_parameters(kind),
         card.paper,
     )
@@ -104,7 +125,8 @@ def _describe_method(kind: Any) -> Sequence[str]:
 def _describe_dataset(kind: Any) -> Sequence[str]:
     card = kind.card
     target = "yes" if card.has_target else "no"
-    return card.title, str(card.count or "any"), target, _list_parameters(kind), card.licence
+    parameters = _list_parameters(kind)
+    return card.title, str(card.count or "any"), target, card.generator, parameters, card.licence
 
 
 def _describe_protocol(protocol: Any) -> Sequence[str]:
@@ -116,6 +138,8 @@ def _describe_protocol(protocol: Any) -> Sequence[str]:
 def _describe_metric(kind: Any) -> Sequence[str]:
     card = kind.card
     better = "higher" if card.higher_is_better else "lower"
+    if card.ideal is not None:
+        better = f"closer to {card.ideal:g}"
     reason = kind().unavailable()
     state = f"not available: {reason}" if reason else "available"
     return card.title, card.unit, better, _list_parameters(kind), state
@@ -124,7 +148,9 @@ def _describe_metric(kind: Any) -> Sequence[str]:
 def _describe_importer(kind: Any) -> Sequence[str]:
     card = kind.card
     checkpoint = f"{card.method}.{card.tag}"
-    return card.title, checkpoint, _describe_training(card), card.licence, card.source
+    training_data = _describe_training(card)
+    expectation = _describe_expectation(card)
+    return card.title, checkpoint, training_data, expectation, card.licence, card.source
 
 
 def _list_parameters(kind: Any) -> str:
@@ -142,11 +168,13 @@ class _TableLayout(NamedTuple):
 _TABLE_LAYOUTS = {
     "methods": _TableLayout(
         METHODS,
-        ("title", "family", "input", "trained on", "parameters", "paper"),
+        ("title", "family", "input", "trained on", "generator", "parameters", "paper"),
         _describe_method,
     ),
     "datasets": _TableLayout(
-        DATASETS, ("title", "pictures", "target", "parameters", "licence"), _describe_dataset
+        DATASETS,
+        ("title", "pictures", "target", "generator", "parameters", "licence"),
+        _describe_dataset,
     ),
     "protocols": _TableLayout(
         PROTOCOLS, ("title", "tracks", "measures", "source"), _describe_protocol
@@ -155,7 +183,9 @@ _TABLE_LAYOUTS = {
         METRICS, ("title", "unit", "better", "parameters", "here"), _describe_metric
     ),
     "importers": _TableLayout(
-        IMPORTERS, ("title", "makes", "trained on", "licence", "source"), _describe_importer
+        IMPORTERS,
+        ("title", "makes", "trained on", "expects", "licence", "source"),
+        _describe_importer,
     ),
 }
 

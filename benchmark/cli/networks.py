@@ -11,10 +11,14 @@ import typer
 from benchmark import console
 from benchmark.cli.app import app
 from benchmark.cli.options import (
+    DataOption,
     DeviceChoice,
     DeviceOption,
     FormatOption,
+    JobsOption,
     PluginsOption,
+    PrecisionChoice,
+    PrecisionOption,
     TableFormat,
     check_device,
     prepare,
@@ -24,7 +28,7 @@ from benchmark.run_layout import default_results_folder
 PANEL = "Networks"
 
 
-class PrecisionChoice(enum.StrEnum):
+class TrainingPrecisionChoice(enum.StrEnum):
     """What a network computes in while it is trained."""
 
     auto = "auto"
@@ -75,6 +79,45 @@ def import_command(
         console.print_line(line)
 
 
+# Controls
+# --------------------------------------------------------------------------------------------------
+
+ImportedMethodArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Method with imported weights, for example gkmnet.official."),
+]
+ControlFolderOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the runs; default: results/controls/ID."),
+]
+
+
+@app.command(name="control", rich_help_panel=PANEL)
+def control_command(
+    method: ImportedMethodArgument,
+    data: DataOption = Path("data"),
+    out: ControlFolderOption = None,
+    jobs: JobsOption = 0,
+    device: DeviceOption = DeviceChoice.auto,
+    plugin: PluginsOption = None,
+) -> None:
+    """Measure whether imported weights give what was printed for them.
+
+    The verdicts are kept beside the weights, and tables of later runs show them.
+    """
+    prepare(plugin, None)
+    check_device(device)
+    from benchmark.controls import ControlSettings, check_controls
+
+    settings = ControlSettings(
+        data=data, out=out, jobs=jobs, device=device.value, plugins=tuple(plugin or [])
+    )
+    report = check_controls(method, settings)
+    for line in report.lines():
+        console.print_line(line)
+    raise typer.Exit(0 if report.reproduces() else 1)
+
+
 # Training
 # --------------------------------------------------------------------------------------------------
 
@@ -84,7 +127,19 @@ MethodArgument = Annotated[
 TrainingDataOption = Annotated[
     str, typer.Option("--data", help="Folder of sharp pictures, or `dpd`, found under --root.")
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe: paper or fast.")]
+ValidationOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--validation",
+        help="Folder of sharp pictures to validate on; default: one in ten of --data is held out.",
+    ),
+]
+RecipeOption = Annotated[
+    str,
+    typer.Option(
+        "--recipe", help="Recipe: paper, fast, or photo (pictures go through simulated cameras)."
+    ),
+]
 TrainingNoiseOption = Annotated[
     str | None,
     typer.Option(
@@ -94,7 +149,7 @@ TrainingNoiseOption = Annotated[
 TagOption = Annotated[
     str | None,
     typer.Option(
-        "--tag", help="Tag of the checkpoint; default: sim or dpd, then -noise with --noise."
+        "--tag", help="Tag of the checkpoint; default: sim, photo or dpd, -noise with --noise."
     ),
 ]
 TrainingFolderOption = Annotated[
@@ -136,8 +191,8 @@ DevicesOption = Annotated[
         "--devices", min=1, help="GPUs that share every batch; each normalises by its own part."
     ),
 ]
-PrecisionOption = Annotated[
-    PrecisionChoice,
+TrainingPrecisionOption = Annotated[
+    TrainingPrecisionChoice,
     typer.Option(
         "--precision", help="auto: bf16 where recipe and processor are made for it, else 32."
     ),
@@ -158,6 +213,7 @@ DataRootOption = Annotated[
 def train_command(
     method: MethodArgument,
     data: TrainingDataOption,
+    validation: ValidationOption = None,
     recipe: RecipeOption = "fast",
     noise: TrainingNoiseOption = None,
     tag: TagOption = None,
@@ -173,7 +229,7 @@ def train_command(
     batch: BatchOption = None,
     device: DeviceOption = DeviceChoice.auto,
     devices: DevicesOption = 1,
-    precision: PrecisionOption = PrecisionChoice.auto,
+    precision: TrainingPrecisionOption = TrainingPrecisionChoice.auto,
     workers: LoaderWorkersOption = None,
     root: DataRootOption = Path("data"),
     plugin: PluginsOption = None,
@@ -194,6 +250,7 @@ def train_command(
         tag=tag,
         out=out,
         root=root,
+        validation=validation,
         seed=seed,
         budget={"megapixels": megapixels, "steps": steps, "minutes": minutes},
         crop=crop,
@@ -241,6 +298,7 @@ def cost_command(
     threads: ThreadsOption = 0,
     timeout: RestorationTimeoutOption = None,
     device: DeviceOption = DeviceChoice.auto,
+    precision: PrecisionOption = PrecisionChoice.single,
     out: CostFolderOption = None,
     form: FormatOption = TableFormat.markdown,
     plugin: PluginsOption = None,
@@ -259,8 +317,10 @@ def cost_command(
     picture_size = measurement.parse_picture_size(size)
     folder = out or default_results_folder(str(picture_size), "cost")
     if methods:
+        chosen_methods = plan.select_restoring_methods(methods, console.print_note, precision.value)
+        plan.require_precisions(chosen_methods, device.value)
         measurement.measure_costs(
-            plan.select_methods(methods, console.print_note),
+            chosen_methods,
             picture_size,
             folder,
             rounds=rounds,

@@ -31,6 +31,13 @@ class DeviceChoice(enum.StrEnum):
     cuda = "cuda"
 
 
+class PrecisionChoice(enum.StrEnum):
+    """What networks compute in."""
+
+    single = "32"
+    bf16 = "bf16"
+
+
 class TableFormat(enum.StrEnum):
     """Formats of a report."""
 
@@ -75,6 +82,14 @@ RunFolderOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where learned methods run.")]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    typer.Option(
+        "--precision",
+        help="bf16: networks compute in bfloat16 where the processor multiplies it, as with "
+        "precision=bf16 in their ids.",
+    ),
+]
 FormatOption = Annotated[TableFormat, typer.Option("--format", help="How to write the tables.")]
 NoiseOption = Annotated[
     str, typer.Option("--noise", help="Noise levels (sigma on the 0-255 scale), e.g. 0,1,2.55.")

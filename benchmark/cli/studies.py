@@ -1,4 +1,4 @@
-"""Commands that study one thing: blur maps, iterations, PSFs."""
+"""Commands that study one thing: blur maps, iterations, PSFs, conditions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ from benchmark.cli.options import (
     TableFormat,
     TimeoutOption,
     check_device,
+    look_up_protocols,
     make_settings,
     parse_noise_levels,
     prepare,
+    split_comma_lists,
 )
 from benchmark.run_layout import default_results_folder
 
@@ -75,8 +77,9 @@ def maps_command(
     from benchmark import map_scores, plan
     from benchmark.reports import maps, tables
 
-    method_plan = plan.select_methods(methods, console.print_note)
-    selection = plan.select_dataset(dataset, data, limit)
+    method_plan = plan.select_restoring_methods(methods, console.print_note)
+    plan.require_precisions(method_plan, device.value)
+    selection = plan.select_dataset(dataset, data, limit, console.print_note)
     noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
     folder = out or default_results_folder(selection.id.label, "maps")
     settings = make_settings(folder, data, plugin, device, save=False)
@@ -124,8 +127,8 @@ def convergence_command(
     from benchmark.reports import grid
     from benchmark.runner import count_workers
 
-    method_plan = plan.select_methods(methods, console.print_note)
-    selections = [plan.select_dataset(text, data, limit) for text in dataset]
+    method_plan = plan.select_restoring_methods(methods, console.print_note)
+    selections = [plan.select_dataset(text, data, limit, console.print_note) for text in dataset]
     selections = list({selection.id.label: selection for selection in selections}.values())
     settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
     noises = parse_noise_levels(noise, False, False, seed)
@@ -193,3 +196,88 @@ def _load_calibrated_psfs(dataset: str, root: Path) -> Mapping[str, NDArray[np.f
     if not psfs:
         console.print_note(f"{dataset} has no calibrated PSFs here, so apertures only")
     return psfs
+
+
+SourceOption = Annotated[Path, typer.Option("--source", help="Folder of sharp photographs.")]
+StudiedMethodsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--methods", help="Ids and groups, comma-separated or repeated; `input` is added."
+    ),
+]
+ConditionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only these conditions, comma-separated or repeated."),
+]
+ConditionsFolderOption = Annotated[
+    Path, typer.Option("--out", help="Folder for the run, tables and figure.")
+]
+PicturesOption = Annotated[
+    int, typer.Option("--limit", min=1, help="Only the first N photographs.")
+]
+SizeOption = Annotated[
+    int, typer.Option("--size", min=64, help="Pixels of the middle of a photograph, on a side.")
+]
+SceneSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the scenes.")]
+KeepImagesOption = Annotated[
+    bool,
+    typer.Option(
+        "--save-images/--no-save-images",
+        help="Keep outputs (for `score`) and pictures to look at; some gigabytes.",
+    ),
+]
+
+
+@app.command(name="conditions", rich_help_panel=PANEL)
+def conditions_command(
+    source: SourceOption,
+    methods: StudiedMethodsOption = [  # noqa: B006 (typer copies defaults)
+        "input,blur-posterior,gkmnet.sim,gkmnet.sim-noise,gkmnet.photo"
+    ],
+    only: ConditionsOption = None,
+    limit: PicturesOption = 24,
+    size: SizeOption = 256,
+    seed: SceneSeedOption = 0,
+    timeout: TimeoutOption = None,
+    data: DataOption = Path("data"),
+    out: ConditionsFolderOption = Path("results/conditions"),
+    jobs: JobsOption = 0,
+    device: DeviceOption = DeviceChoice.auto,
+    save_images: KeepImagesOption = False,
+    plugin: PluginsOption = None,
+) -> None:
+    """Measure gain and harm on pictures taken in other ways than those of the training."""
+    prepare(plugin, None)
+    check_device(device)
+    from benchmark import conditions as study
+    from benchmark.reports import conditions as report
+    from benchmark.reports import grid
+    from benchmark.results import read_results
+    from benchmark.running import RunRequest
+
+    request = RunRequest(
+        methods=(report.INPUT, *methods),
+        dataset="",
+        noises=(),
+        protocols=look_up_protocols(list(report.PROTOCOLS)),
+        data=data,
+        out=out,
+        limit=limit,
+        jobs=jobs,
+        timeout=timeout,
+        device=device.value,
+        save=save_images,
+        plugins=tuple(plugin or []),
+    )
+    conditions = study.choose_conditions(split_comma_lists(only) if only else [])
+    photographs = study.Photographs(source, size, seed)
+    run = study.measure_conditions(request, photographs, conditions)
+    condition_results = report.collect_conditions(read_results(out), run.conditions)
+    table = report.conditions_grid(condition_results)
+    console.wide_console().print(grid.grid_to_terminal(table))
+    for line in table.notes:
+        console.print_line(line)
+    console.print_line("")
+    for path in report.write_conditions_report(condition_results, out):
+        console.print_line(f"written: {path}")
+    raise typer.Exit(1 if run.failures else 0)

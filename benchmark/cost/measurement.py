@@ -26,7 +26,8 @@ from benchmark.cost.published import PublishedCost
 from benchmark.cost.timing import TimingSubject, Trial, TrialFile
 from benchmark.files import replace_file
 from benchmark.plan import PlannedMethod
-from benchmark.registry import METHODS, create, list_checkpoint_files
+from benchmark.registry import METHODS, build_plugin, list_checkpoint_files, resolve_id
+from benchmark.spec import ResolvedId
 from benchmark.version import __version__
 
 RECORD_FILE = "cost.json"
@@ -131,8 +132,10 @@ def measure_costs(
     pairs = [(label, size) for label in labels]
     pairs += [(label, published_size) for label in reference_labels]
     pairs = list(dict.fromkeys(pairs))
+    ids = {method.id.label: method.id for method in methods}
     counts = {
-        pair: _count_method(*pair) for pair in console.track_progress(pairs, len(pairs), "counting")
+        (label, picture_size): _count_method(ids.get(label, label), picture_size)
+        for label, picture_size in console.track_progress(pairs, len(pairs), "counting")
     }
     record = CostRecord(
         size=size,
@@ -145,7 +148,8 @@ def measure_costs(
     folder.mkdir(parents=True, exist_ok=True)
     with replace_file(folder / RECORD_FILE) as file:
         file.write(RECORD_ADAPTER.dump_json(record, indent=1))
-    _measure_missing_rounds(record, TrialFile(folder / SAMPLES_FILE), rounds, plugins, timeout)
+    trial_file = TrialFile(folder / SAMPLES_FILE)
+    _measure_missing_rounds(record, trial_file, rounds, ids, plugins, timeout)
 
 
 def _published_costs_of(methods: Sequence[PlannedMethod]) -> list[PublishedCost]:
@@ -181,6 +185,7 @@ def _measure_missing_rounds(
     record: CostRecord,
     trial_file: TrialFile,
     rounds: int,
+    ids: Mapping[str, ResolvedId],
     plugins: Sequence[Path],
     timeout: float | None,
 ) -> None:
@@ -197,6 +202,7 @@ def _measure_missing_rounds(
         scene,
         rounds=rounds,
         rounds_before=rounds_before,
+        ids=ids,
         plugins=plugins,
         timeout=timeout,
     )
@@ -250,9 +256,10 @@ def _suite_version() -> str:
     return f"{__version__} at {state['commit'][:12]}"
 
 
-def _count_method(text: str, size: PictureSize) -> MethodCounts:
+def _count_method(method_id: ResolvedId | str, size: PictureSize) -> MethodCounts:
     try:
-        method, id_ = create(METHODS, text)
+        id_ = resolve_id(METHODS, method_id) if isinstance(method_id, str) else method_id
+        method = build_plugin(METHODS, id_)
         network = method.network()
         forms = {}
         if network is not None:

@@ -14,28 +14,29 @@ Linux's /proc: elsewhere there is none.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import multiprocessing
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from pebble import ProcessPool
 from pydantic import TypeAdapter, ValidationError
 
-from benchmark import runner, worker
+from benchmark import worker
 from benchmark.api import DataError, Map, Observation, Picture, Sample
 from benchmark.apply import PreparedMethod, Skip, one_line, prepare_method
 from benchmark.cells import Status
-from benchmark.registry import METHODS, create
-from benchmark.runner import Failure
+from benchmark.registry import METHODS, build_plugin, resolve_id
+from benchmark.spec import ResolvedId
 from benchmark.worker import RunSettings
+from benchmark.worker_pool import Failure, WorkerPool
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -79,12 +80,15 @@ class TrialReading:
         before: memory of the process just before.
         peak: its largest memory meanwhile.
         gpu_peak: largest memory of tensors on the GPU meanwhile, weights included; None on the CPU.
+        start: wall time of what every restoration begins with (`Method.shrink`), a part of
+            `seconds`; None for nothing. Memory is then that of another process, and not known.
     """
 
     seconds: float
     before: int | None
     peak: int | None
     gpu_peak: int | None
+    start: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ def time_methods(
     *,
     rounds: int,
     rounds_before: Mapping[TimingSubject, int],
+    ids: Mapping[str, ResolvedId] = MappingProxyType({}),
     plugins: Sequence[Path] = (),
     timeout: float | None = None,
 ) -> Iterator[Trial]:
@@ -181,6 +186,7 @@ def time_methods(
         scene: what is restored. Its picture also serves as both dual-pixel views.
         rounds: how many rounds every subject is to have.
         rounds_before: how many it has; a subject that lacks some is prepared and warmed up again.
+        ids: what the methods of subjects are built from, for those that have a name of their own.
         plugins: plug-in files that define methods.
         timeout: seconds a restoration may take; preparing is not limited.
     """
@@ -195,7 +201,8 @@ def time_methods(
                 is_missing = number == 0 or number > rounds_before.get(subject, 0)
                 if subject not in processes or not is_missing:
                     continue
-                trial = _run_trial(processes[subject], subject, number, scene, timeout)
+                id_ = ids.get(subject.method, subject.method)
+                trial = _run_trial(processes[subject], subject, id_, number, scene, timeout)
                 if trial.status != "ok":
                     processes.pop(subject).close()
                 yield trial
@@ -204,13 +211,14 @@ def time_methods(
 def _run_trial(
     process: _MethodProcess,
     subject: TimingSubject,
+    id_: ResolvedId | str,
     number: int,
     scene: PictureWithMap,
     timeout: float | None,
 ) -> Trial:
     result: TrialReading | Failure | str | None = None
     if number == 0:
-        result = process.call(_prepare_subject, (subject, scene))
+        result = process.call(_prepare_method, (id_, subject.device, scene))
     if result is None:
         result = process.call(_time_restoration, subject, timeout)
     end = datetime.now(UTC).isoformat(timespec="seconds")
@@ -230,20 +238,17 @@ class _MethodProcess:
         settings = RunSettings(
             Path(), Path(), tuple(plugins), subject.device, threads=subject.threads
         )
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPool(
-            max_workers=1, initializer=worker.start_worker, initargs=[settings], context=context
-        )
+        # Another process would not have the prepared method, so nothing is tried again.
+        self._pool = WorkerPool(functools.partial(worker.start_worker, settings), jobs=1, tries=1)
 
     def close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        self._pool.close()
 
     def call(
         self, work: Callable[[Item], T], item: Item, timeout: float | None = None
     ) -> T | Failure:
-        future = self._pool.schedule(runner.call_without_exit, args=[work, item], timeout=timeout)
-        return runner.result_of_future(future, timeout)
+        ((_, result),) = self._pool.map(work, [item], timeout)
+        return result
 
 
 # Inside the process
@@ -252,11 +257,14 @@ class _MethodProcess:
 _method_in_process: tuple[PreparedMethod, Observation] | None = None
 
 
-def _prepare_subject(subject_and_scene: tuple[TimingSubject, PictureWithMap]) -> str | None:
-    """Prepare a method in this process; return why it is skipped, or None."""
+def _prepare_method(task: tuple[ResolvedId | str, str, PictureWithMap]) -> str | None:
+    """Prepare the method of an id on a device in this process, for a scene; return why it is
+    skipped, or None.
+    """
     global _method_in_process
-    subject, (image, blur_map) = subject_and_scene
-    method = prepare_method(create(METHODS, subject.method)[0], subject.device)
+    id_, device, (image, blur_map) = task
+    resolved_id = resolve_id(METHODS, id_) if isinstance(id_, str) else id_
+    method = prepare_method(build_plugin(METHODS, resolved_id), device)
     observation = method.observe(Sample("mosaic", image, views=(image, image), blur_map=blur_map))
     _method_in_process = method, observation
     try:
@@ -267,13 +275,20 @@ def _prepare_subject(subject_and_scene: tuple[TimingSubject, PictureWithMap]) ->
 
 
 def _time_restoration(subject: TimingSubject) -> TrialReading:
-    """Restore the picture once with the method that `_prepare_subject` has prepared."""
-    assert _method_in_process is not None, "_prepare_subject() was not called in this process"
+    """Restore the picture once with the method that `_prepare_method` has prepared."""
+    assert _method_in_process is not None, "_prepare_method() was not called in this process"
     method, observation = _method_in_process
     meter = _TrialMeter(gpu=subject.device == "cuda")
     method.restore(observation, meter)
     assert meter.reading is not None
-    return meter.reading
+    small_observation = method.method.shrink(observation)
+    if small_observation is None:
+        return meter.reading
+    start = time.perf_counter()
+    method.restore(small_observation)
+    # A small picture may take longer than a large one when the machine is busy meanwhile.
+    start_seconds = min(time.perf_counter() - start, meter.reading.seconds)
+    return replace(meter.reading, before=None, peak=None, start=start_seconds)
 
 
 class _TrialMeter(contextlib.AbstractContextManager[None]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ class MeasureCard:
         digits: decimals that a table prints.
         paper: the paper or library that defines the metric.
         version: of the metric; empty in runs of releases that did not keep it.
+        ideal: the best value where neither end is best, else None.
     """
 
     metric: str
@@ -29,6 +31,34 @@ class MeasureCard:
     digits: int = 3
     paper: str = ""
     version: str = ""
+    ideal: float | None = None
+
+    @property
+    def arrow(self) -> str:
+        """Where the better scores are: "↑", "↓", or "→" and the ideal."""
+        if self.ideal is not None:
+            return f"→ {self.ideal:g}"
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def direction(self) -> str:
+        """The same in words."""
+        if self.ideal is not None:
+            return f"closer to {self.ideal:g} is better"
+        return "higher is better" if self.higher_is_better else "lower is better"
+
+    def in_comparisons(self) -> MeasureCard:
+        """Return the card of what methods are compared by: of a measure with an ideal, the distance
+        to it.
+        """
+        if self.ideal is None:
+            return self
+        return dataclasses.replace(
+            self,
+            title=f"{self.title}, distance from {self.ideal:g}",
+            higher_is_better=False,
+            ideal=None,
+        )
 
     @property
     def unit_in_brackets(self) -> str:

@@ -36,6 +36,32 @@ CANONICAL = Protocol(
     ),
 )
 
+HARM = Protocol(
+    id="harm",
+    title="Harm",
+    source=(
+        "This benchmark's own, to stand beside canonical: what a method does to a picture that it "
+        "should not. keep: PSNR against the input where it is in focus (true blur map: sigma below "
+        "0.375 px; else the data set's mask). light: mean linear light over that of the target, "
+        "or of the input where there is no target. lattice: spectral peaks at periods of 2, 4 and "
+        "8 pixels over their neighbours in smooth parts, relative to the target's, or the "
+        "input's; the largest, and each alone. unchanged: PSNR against the input above 50 dB. "
+        "The input is what the method saw, noise included. Outputs are clamped, as a file would "
+        "hold them."
+    ),
+    version="1",
+    tracks=(Track("u8"), Track("u16")),
+    measures=(
+        Measure("keep", "keep", clamp=True, round8=False),
+        Measure("light", "light", clamp=True, round8=False),
+        Measure("lattice", "lattice", clamp=True, round8=False),
+        Measure("lattice_2", "lattice:period=2", clamp=True, round8=False),
+        Measure("lattice_4", "lattice:period=4", clamp=True, round8=False),
+        Measure("lattice_8", "lattice:period=8", clamp=True, round8=False),
+        Measure("unchanged", "unchanged", clamp=True, round8=False),
+    ),
+)
+
 GKMNET = Protocol(
     id="gkmnet",
     title="GKMNet (NeurIPS 2021)",

@@ -21,12 +21,11 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 
-from benchmark.api import Map, Observation, Picture, Sample, UsageError
+from benchmark.api import ChannelOrder, Map, Mask, Observation, Picture, Sample, UsageError
 from benchmark.arrays import Float32Array
 
 TrackDepth = Literal["u8", "u16"]
 TrackSize = Literal["native", "crop", "pad-black", "pad-reflect", "resize"]
-TrackOrder = Literal["rgb", "bgr"]
 
 DPDNET_SIZE = (1120, 1680)
 """Height and width that DPDNet's test script resizes to."""
@@ -63,12 +62,12 @@ class Track:
     depth: TrackDepth
     size: TrackSize = "native"
     multiple: int = 1
-    order: TrackOrder = "rgb"
+    order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
         _check_choice(self.depth, get_args(TrackDepth))
         _check_choice(self.size, get_args(TrackSize))
-        _check_choice(self.order, get_args(TrackOrder))
+        _check_choice(self.order, get_args(ChannelOrder))
         if self.multiple < 1 or (self.multiple > 1) != (self.size in _STEPPED):
             raise ValueError(f"a track of size {self.size!r} cannot have multiple={self.multiple}")
 
@@ -101,19 +100,22 @@ class Track:
         return track
 
     def read(self, sample: Sample) -> Sample:
-        """Return `sample` at the track's depth: image, views, target and `bit_depth`; the file's
-        range is [0, 1].
+        """Return `sample` at the track's depth: image, views, target and their bit depths; the
+        file's range is [0, 1].
         """
-        if self.depth == "u16" or sample.bit_depth == 8:
+        if self.depth == "u16":
             return sample
+        image = sample.image
         views = sample.views
-        if views is not None:
-            views = (_truncate_to_8_bits(views[0]), _truncate_to_8_bits(views[1]))
         target = sample.target
-        if target is not None:
+        if sample.bit_depth == 16:
+            image = _truncate_to_8_bits(image)
+            if views is not None:
+                views = (_truncate_to_8_bits(views[0]), _truncate_to_8_bits(views[1]))
+        if sample.target_bit_depth == 16 and target is not None:
             target = _truncate_to_8_bits(target)
         return dataclasses.replace(
-            sample, image=_truncate_to_8_bits(sample.image), views=views, target=target, bit_depth=8
+            sample, image=image, views=views, target=target, bit_depth=8, target_bit_depth=8
         )
 
     def fit(self, observation: Observation) -> Observation:
@@ -133,6 +135,7 @@ class Track:
             image=self._fit_picture(observation.image),
             views=views,
             blur_map=blur_map,
+            order=self.order,
         )
 
     def finish(self, output: Picture, size: tuple[int, int]) -> Picture:
@@ -145,9 +148,9 @@ class Track:
         Raises:
             ValueError: if `output` has not the size of the fitted picture.
         """
-        if output.shape[:2] != self._fitted_size(size):
+        if output.shape[:2] != self.fitted_size(size):
             raise ValueError(
-                f"track {self.id} of a {size} picture expects {self._fitted_size(size)}, got "
+                f"track {self.id} of a {size} picture expects {self.fitted_size(size)}, got "
                 f"{output.shape}"
             )
         rgb = self._reorder_channels(output)
@@ -163,7 +166,17 @@ class Track:
             return target
         return self._resize(target)
 
-    def _fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def frame_mask(self, mask: Mask) -> Mask:
+        """Return a mask of native size in the scoring geometry: a pixel is in it that only pixels
+        of the mask enter.
+        """
+        if self.size == "pad-reflect":
+            return mask
+        whole: Mask = self._resize(mask.astype(np.float32)) == 1
+        return whole
+
+    def fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of what a method sees of a picture of this height and width."""
         height, width = size
         if self.size == "resize":
             return DPDNET_SIZE
@@ -181,7 +194,7 @@ class Track:
         return np.ascontiguousarray(picture[..., ::-1])
 
     def _resize(self, array: Float32Array) -> Float32Array:
-        height, width = self._fitted_size((array.shape[0], array.shape[1]))
+        height, width = self.fitted_size((array.shape[0], array.shape[1]))
         if self.size == "resize":
             return _resize_like_dpdnet(array)
         if self.size == "crop":
@@ -213,7 +226,7 @@ def _parse_track(text: str) -> Track | None:
             cast("TrackDepth", depth),
             cast("TrackSize", size),
             int(multiple or 1),
-            cast("TrackOrder", order or "rgb"),
+            cast("ChannelOrder", order or "rgb"),
         )
     except ValueError:
         return None

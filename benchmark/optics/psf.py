@@ -215,6 +215,35 @@ def disk_overlap_kernel(
     return freeze_array(mass / mass.sum())
 
 
+def cats_eye_kernel(
+    sigma: float, cut: float, angle: float, *, half: ApertureHalf | None = None
+) -> Float64Array:
+    """Return the PSF of a lens vignetted by its barrel: what two equal disks have in common.
+
+    Args:
+        sigma: standard deviation in pixels >= 0, the root mean square over the two axes; 0 gives
+            the 1 x 1 delta.
+        cut: distance of the disks' centres in radii, in [0, 2); 0 gives the disk.
+        angle: direction of that distance, radians.
+        half: as for `psf_kernel`.
+
+    Returns:
+        An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
+    """
+    return disk_overlap_kernel(sigma * _cats_eye_radius(cut), cut, angle, half=half)
+
+
+@lru_cache(maxsize=64)
+def _cats_eye_radius(cut: float) -> float:
+    """Return the disks' radius for which what they have in common has a mean squared deviation of 1
+    per axis.
+    """
+    along = np.linspace(0, 1 - cut / 2, 4001)
+    chord = np.sqrt(np.maximum(0, 1 - (along + cut / 2) ** 2))
+    variance = np.average((along**2 + chord**2 / 3) / 2, weights=chord)
+    return float(1 / math.sqrt(variance))
+
+
 def _sample_kernel(
     integral: Callable[[Float64Array, Float64Array], Float64Array],
     reach: float,

@@ -18,6 +18,11 @@ from benchmark.api import DataError, Picture
 from benchmark.arrays import Plane
 from benchmark.optics.depth_of_field import JUMP
 
+GENERATOR = "simulated defocus"
+"""What cards call the generator of these scenes: of the data set `simulated`, of the examples that
+networks are trained on, and of the pictures that constants were tuned on.
+"""
+
 DepthKind = Literal["disparity", "depth"]
 
 _NEIGHBOURHOOD = np.ones((3, 3), np.uint8)

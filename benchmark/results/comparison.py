@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.metrics.protocol_cards import MeasureCard
+from benchmark.results.notes import describe_pictures
+from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import CommonScores, ScoreColumn, Selection
 from benchmark.stats import (
     ALPHA,
@@ -28,6 +30,7 @@ class PairedTest:
     Attributes:
         column, card: the measure.
         scores: one row per picture, one column for either method.
+        scene_scores: one row per scene, the mean of its pictures; what is tested.
         difference: the first against the second: mean, interval, p, wins and losses.
         adjusted_p: p of the sign-flip test, adjusted for the family of tests by Holm.
     """
@@ -35,6 +38,7 @@ class PairedTest:
     column: ScoreColumn
     card: MeasureCard
     scores: pd.DataFrame
+    scene_scores: pd.DataFrame
     difference: PairedComparison
     adjusted_p: float
 
@@ -43,6 +47,16 @@ class PairedTest:
         """The two methods."""
         a, b = self.scores.columns
         return str(a), str(b)
+
+    @property
+    def unit(self) -> str:
+        """What is tested and counted: "picture", or "scene" where pictures share some."""
+        return "picture" if len(self.scene_scores) == len(self.scores) else "scene"
+
+    @property
+    def pictures(self) -> str:
+        """How many pictures there are, and of how many scenes."""
+        return describe_pictures(len(self.scores), len(self.scene_scores))
 
     @property
     def interval(self) -> Interval:
@@ -74,7 +88,7 @@ class PairedTest:
             bounds = f" [{low:.{self.card.digits}f}, {high:.{self.card.digits}f}]"
         counts = f"{difference.wins} wins, {difference.losses} losses"
         return (
-            f"{self.card.title}, {a} - {b}: {amount}{bounds} on {difference.n} pictures, p = "
+            f"{self.card.title}, {a} - {b}: {amount}{bounds} on {self.pictures}, p = "
             f"{self.p:.2g}; {counts}"
         )
 
@@ -88,8 +102,8 @@ class PairedTest:
             "a": a,
             "b": b,
             "n": difference.n,
-            "mean_a": self.scores[a].mean(),
-            "mean_b": self.scores[b].mean(),
+            "mean_a": self.scene_scores[a].mean(),
+            "mean_b": self.scene_scores[b].mean(),
             "difference": difference.mean,
             "low": difference.interval.low,
             "high": difference.interval.high,
@@ -104,20 +118,34 @@ class PairedTest:
         }
 
 
-PairedCase = tuple[ScoreColumn, MeasureCard, "pd.DataFrame"]
-"""A measure, its card, and the scores of two methods: one row per picture, one column each."""
+class PairedCase(NamedTuple):
+    """What two methods are compared by.
+
+    Attributes:
+        column, card: the measure.
+        scores: one row per picture, one column for either method.
+        scenes: picture -> the scene it shows.
+    """
+
+    column: ScoreColumn
+    card: MeasureCard
+    scores: pd.DataFrame
+    scenes: Mapping[str, str]
 
 
 def run_family_tests(cases: Sequence[PairedCase]) -> list[PairedTest]:
-    """Return the tests of a family, given its measures and scores."""
+    """Return the tests of a family, given its measures and scores; the unit is a scene."""
+    scene_scores = [average_scenes(case.scores, case.scenes) for case in cases]
     differences = [
-        compare_paired_scores(*scores.to_numpy().T, higher_is_better=card.higher_is_better)
-        for _, card, scores in cases
+        compare_paired_scores(*scores.to_numpy().T, higher_is_better=case.card.higher_is_better)
+        for case, scores in zip(cases, scene_scores, strict=True)
     ]
     adjusted = adjust_p_values([difference.sign_flip for difference in differences])
     return [
-        PairedTest(*case, difference, p)
-        for case, difference, p in zip(cases, differences, adjusted, strict=True)
+        PairedTest(case.column, case.card, case.scores, means, difference, p)
+        for case, means, difference, p in zip(
+            cases, scene_scores, differences, adjusted, strict=True
+        )
     ]
 
 
@@ -144,7 +172,8 @@ def compare_methods(selection: Selection, column: ScoreColumn, a: str, b: str) -
     if methods[0] == methods[1]:
         raise UsageError(f"a comparison needs two methods, not {a} twice")
     common = require_common_scores(selection, column, methods)
-    return run_family_tests([(column, selection.card(column), common.values[column])])[0]
+    case = PairedCase(column, selection.card(column), common.values[column], common.scenes)
+    return run_family_tests([case])[0]
 
 
 def require_common_scores(

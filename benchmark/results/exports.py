@@ -18,7 +18,7 @@ from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.results.run_record import RunRecord, read_scores
 from benchmark.spec import parse_id
-from benchmark.store import Store
+from benchmark.store import SCHEMA_VERSION, Store, update_dataset_id
 from benchmark.stored_cards import CardT, card_from_json, card_to_json, describe_protocol
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _CARD_COLUMNS: Mapping[str, str] = {
 """Column with a card -> column with the id of what it is about."""
 _COMPUTED = ("computed_by", "computed_provenance")
 """Number and provenance of the command that computed a cell, which may have been scored later."""
+_SCHEMA_COLUMN = "schema"
+"""Version of the store's schema; exports of stores before version 3 have none."""
 _NUMBERS: Mapping[str, str] = {
     "run": "Int64",
     "asked": "Int64",
@@ -73,6 +75,7 @@ def export_scores(store: Store) -> pd.DataFrame:
     provenance = commands.set_index("run")["provenance"]
     return frame.assign(
         score_status=score_status,
+        schema=SCHEMA_VERSION,
         computed_by=computed_by,
         computed_provenance=computed_by.map(provenance),
         method_card=frame["method"].map(_cards_as_json(store, MethodCard)),
@@ -124,9 +127,11 @@ def read_export(path: Path) -> RunRecord:
     if _COMPUTED[0] in frame:
         commands |= dict(_commands(frame, *_COMPUTED))
         frame["run"] = frame[_COMPUTED[0]].astype("int64")
+    if _SCHEMA_COLUMN not in frame:
+        frame["dataset"] = frame["dataset"].map(update_dataset_id)
     has_cards = set(_CARD_COLUMNS) <= set(frame.columns)
     methods, datasets, protocols = _kept_cards(frame) if has_cards else _registered_cards(frame)
-    extra = [*_COMMAND_COLUMNS, *_COMPUTED, *_CARD_COLUMNS]
+    extra = [*_COMMAND_COLUMNS, *_COMPUTED, *_CARD_COLUMNS, _SCHEMA_COLUMN]
     return RunRecord(
         path=path,
         folder=None,

@@ -18,6 +18,8 @@ NoteKind = Literal[
     "marks",
     "budgets",
     "training",
+    "generator",
+    "weights",
     "origin",
     "pictures",
     "unscored",
@@ -28,15 +30,23 @@ NoteKind = Literal[
     "study",
 ]
 """What a note is about: `data`: pictures and their fingerprint; `means` and `marks`: how to read
-them; `budgets` and `training`: what weights learned from; `origin`: protocol, runs, commits;
-`pictures`: those left out; `unscored`: why a measure has no number; `symbols` in titles; `failure`:
-of a method on pictures; `scenes` that pictures share; `joint`: methods that are compared as one;
-`study`: what else a study must say.
+them; `budgets` and `training`: what weights learned from; `generator`: methods that learned from
+pictures which were made like these; `weights`: how imported ones expect pictures, and whether they
+give what was printed; `origin`: protocol, runs, commits; `pictures`: those left out;
+`unscored`: why a measure has no number; `symbols` in titles; `failure`: of a method on pictures;
+`scenes` that pictures share; `joint`: methods that are compared as one; `study`: what else a study
+must say.
 """
 _SYMBOLS = (
     ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),
     ("‡", "noise_aware", "given the noise level, which the others are not"),
 )
+"""Symbol, fact of a card, and meaning: what keeps a method out of competition."""
+_ORIGIN_SYMBOLS = (
+    ("¶", "made_elsewhere", "pictures of others, read from files: not restored here, so not timed"),
+)
+"""The same of what does not."""
+_GENERATOR_SYMBOL = "§"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +73,74 @@ def title_symbols(card: MethodCard | None) -> str:
     return "".join(symbol for symbol, fact, _ in _SYMBOLS if getattr(card, fact, False))
 
 
+def origin_symbol(card: MethodCard | None) -> str:
+    """Return the symbol of pictures that others made, else nothing; `explain_symbols` says what it
+    means.
+    """
+    return "".join(symbol for symbol, fact, _ in _ORIGIN_SYMBOLS if getattr(card, fact, False))
+
+
 def explain_symbols(titles: Iterable[str]) -> list[str]:
     """Return what the symbols in titles of methods mean."""
     text = "".join(titles)
-    return [f"{symbol} {meaning}" for symbol, _, meaning in _SYMBOLS if symbol in text]
+    symbols = (*_SYMBOLS, *_ORIGIN_SYMBOLS)
+    return [f"{symbol} {meaning}" for symbol, _, meaning in symbols if symbol in text]
+
+
+def generator_symbol(card: MethodCard | None, generator: str) -> str:
+    """Return the symbol of a method that learned from the generator of the pictures, else nothing;
+    `generator_lines` says what it means.
+
+    Args:
+        card: of the method.
+        generator: of the data set, empty for none.
+    """
+    if card is None or generator not in card.generators:
+        return ""
+    return _GENERATOR_SYMBOL
+
+
+def generator_lines(cards: Mapping[str, MethodCard], generator: str) -> Iterator[str]:
+    """Yield the warning that methods learned from the generator of the pictures, if some did.
+
+    Args:
+        cards: method -> card.
+        generator: of the data set, empty for none.
+    """
+    methods = [name for name, card in cards.items() if generator_symbol(card, generator)]
+    if methods:
+        yield (
+            f"{_GENERATOR_SYMBOL} trained or tuned on this generator ({generator}), which favours "
+            f"them: {', '.join(methods)}."
+        )
+
+
+def control_label(card: MethodCard | None) -> str:
+    """Return whether imported weights give what was printed for them, in two words at most; empty
+    for other methods.
+    """
+    labels = ("reproduces", "differs", "not checked")
+    control = "" if card is None else card.control
+    return next((label for label in labels if control.startswith(label)), "")
+
+
+def weights_lines(cards: Mapping[str, MethodCard]) -> Iterator[str]:
+    """Yield how weights expect the pictures they are fed, whether they give what was printed for
+    them, and where they were applied in bfloat16: a line for each method with anything to say.
+
+    Args:
+        cards: method -> card.
+    """
+    for method, card in cards.items():
+        facts = []
+        if card.expects is not None:
+            facts.append(f"expect {card.expects.describe()}")
+        if card.control:
+            facts.append(f"printed numbers: {card.control}")
+        if card.precision != "32":
+            facts.append("applied in bfloat16, but for softmax and sums")
+        if facts:
+            yield f"Weights of {method}: {'; '.join(facts)}."
 
 
 def training_source(card: MethodCard | None) -> str:
@@ -75,8 +149,13 @@ def training_source(card: MethodCard | None) -> str:
     """
     if card is None:
         return ""
-    source = "unknown data" if card.trained_on is None else ", ".join(card.trained_on)
+    source = training_data(card)
     return f"{source} ({card.budget})" if source and card.budget else source
+
+
+def training_data(card: MethodCard) -> str:
+    """Return the data that a method's weights or constants were learned from; empty for none."""
+    return "unknown data" if card.trained_on is None else ", ".join(card.trained_on)
 
 
 def training_lines(sources: Mapping[str, str]) -> Iterator[str]:
@@ -97,6 +176,13 @@ def count_noun(number: int, singular: str, plural: str = "") -> str:
     if number == 1:
         return f"1 {singular}"
     return f"{number} {plural or singular + 's'}"
+
+
+def describe_pictures(pictures: int, scenes: int) -> str:
+    """Return how many pictures there are, and of how many scenes where some show the same one."""
+    if scenes == pictures:
+        return count_noun(pictures, "picture")
+    return f"{count_noun(pictures, 'picture')} of {count_noun(scenes, 'scene')}"
 
 
 def name_commit(state: Mapping[str, Any]) -> str:

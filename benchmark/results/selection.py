@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,7 @@ from benchmark.cells import Cell, combine_fingerprints
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.noise import Noise
 from benchmark.results import choices, notes
-from benchmark.results.notes import Note, count_noun
+from benchmark.results.notes import Note, count_noun, describe_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +41,13 @@ class CommonScores(NamedTuple):
 
     Attributes:
         pictures: their names, in order; none if there is no such picture.
+        scenes: picture -> the scene it shows, of these and maybe of others.
         values: column -> one row per picture, one column per method; no gaps.
         left_out: one note per reason why other pictures take no part, with their number.
     """
 
     pictures: list[str]
+    scenes: Mapping[str, str]
     values: Mapping[ScoreColumn, pd.DataFrame]
     left_out: tuple[Note, ...]
 
@@ -110,6 +112,15 @@ class Selection:
         first = self.rows.drop_duplicates("sample").sort_values("sample")
         return dict(zip(first["sample"], first["data"], strict=True))
 
+    def scenes(self) -> dict[str, str]:
+        """Return picture -> the scene it shows, in order."""
+        return read_scenes(self.rows)
+
+    def describe_pictures(self) -> str:
+        """Return how many pictures there are, and of how many scenes."""
+        scenes = self.scenes()
+        return describe_pictures(len(scenes), len(set(scenes.values())))
+
     def fingerprint(self) -> str:
         """Return the hex digest over the pictures; two tables with the same saw the same."""
         pictures = self.pictures()
@@ -118,6 +129,14 @@ class Selection:
     def method_cards(self) -> dict[str, MethodCard]:
         """Return the card of every method that has one."""
         return self.results.method_cards(self.rows)
+
+    @property
+    def generator(self) -> str:
+        """The generator of the pictures; empty for pictures that a camera took, and for the data
+        sets of older runs, which did not keep it.
+        """
+        card = self.results.dataset_cards.get(self.dataset)
+        return "" if card is None else card.generator
 
     def commits(self) -> list[str]:
         """Return the states of the suite that computed the cells."""
@@ -147,8 +166,8 @@ class Selection:
         return self.results.protocols[protocol].measures
 
     def card(self, column: ScoreColumn) -> MeasureCard:
-        """Return the card of a column's measure."""
-        return self.measures(column.protocol)[column.measure]
+        """Return the card of what methods are compared by in a column."""
+        return self.measures(column.protocol)[column.measure].in_comparisons()
 
     def column(
         self, protocol: str | None = None, track: str | None = None, measure: str | None = None
@@ -226,6 +245,30 @@ class Selection:
         texts = [notes.title_symbols(cards.get(member)) for member in self.members(method)]
         return "".join(dict.fromkeys("".join(texts)))
 
+    def title(self, method: str) -> str:
+        """Return a method with the symbols of what it was given, of what it learned from, and of
+        pictures that others made; with imported weights, whether they give what was printed for
+        them.
+        """
+        own_symbols = f"{self._generator_symbol(method)}{self._origin_symbol(method)}"
+        symbols = f"{self.symbols(method)}{own_symbols}"
+        cards = self.method_cards()
+        labels = {notes.control_label(cards.get(member)) for member in self.members(method)}
+        control = ", ".join(sorted(filter(None, labels)))
+        return f"{method}{symbols} ({control})" if control else f"{method}{symbols}"
+
+    def _origin_symbol(self, method: str) -> str:
+        cards = self.method_cards()
+        return max(notes.origin_symbol(cards.get(member)) for member in self.members(method))
+
+    def _generator_symbol(self, method: str) -> str:
+        cards = self.method_cards()
+        texts = [
+            notes.generator_symbol(cards.get(member), self.generator)
+            for member in self.members(method)
+        ]
+        return max(texts)
+
     def members(self, name: str) -> list[str]:
         """Return the methods that are compared under a name of `find_method`."""
         return [name] if name in self.methods() else name.split(_JOINT)
@@ -261,7 +304,7 @@ class Selection:
         pictures = sorted(common)
         omission_notes = tuple(self._explain_left_out(all_pictures - common, members))
         values = {column: table.loc[pictures] for column, table in tables.items()}
-        return CommonScores(pictures, values, omission_notes)
+        return CommonScores(pictures, self.scenes(), values, omission_notes)
 
     def _pictures_run(self, column: ScoreColumn, methods: Sequence[str]) -> set[str]:
         return set(self.only(track=column.track, methods=methods).rows["sample"])
@@ -271,6 +314,9 @@ class Selection:
         import pandas as pd
 
         scores = self.column_scores(column).pivot(index="sample", columns="method", values="value")
+        ideal = self.measures(column.protocol)[column.measure].ideal
+        if ideal is not None:
+            scores = (scores - ideal).abs()
         table = scores.reindex(columns=self._all_members(methods)).dropna()
         means = {name: table[self.members(name)].mean(axis=1) for name in methods}
         return pd.DataFrame(means, index=table.index)
@@ -310,23 +356,42 @@ class Selection:
         part = self.only(pictures=pictures, methods=members)
         cards = self.method_cards()
         sources = {name: notes.training_source(cards.get(name)) for name in members}
-        symbols = notes.explain_symbols(map(self.symbols, methods))
+        symbols = notes.explain_symbols(map(self.title, methods))
         commits = part.commits()
         data = (
-            f"Data: {self.dataset}, {count_noun(len(pictures), 'picture')}, fingerprint "
+            f"Data: {self.dataset}, {part.describe_pictures()}, fingerprint "
             f"{part.fingerprint()}; noise {self.level}; input track {', '.join(tracks)}."
         )
         description = [
             Note("data", data),
             Note("origin", f"Protocol: {', '.join(protocols)}."),
-            *_note_scenes(part.rows),
+            *note_scenes(part.scenes()),
             *(Note("symbols", f"{text}.") for text in symbols),
             *self._note_joint_methods(methods),
             *(Note("training", line) for line in notes.training_lines(sources)),
+            *self.generator_notes(members),
+            *self.weights_notes(members),
         ]
         if commits:
             description.append(Note("origin", f"Suite at commit {', '.join(commits)}."))
         return description
+
+    def generator_notes(self, methods: Iterable[str]) -> list[Note]:
+        """Return the warning that some of these methods learned from the generator of the pictures;
+        none if none did.
+        """
+        cards = self.method_cards()
+        chosen_cards = {name: cards[name] for name in methods if name in cards}
+        lines = notes.generator_lines(chosen_cards, self.generator)
+        return [Note("generator", line) for line in lines]
+
+    def weights_notes(self, methods: Iterable[str]) -> list[Note]:
+        """Return how imported weights of these methods expect pictures, and whether they give what
+        was printed for them.
+        """
+        cards = self.method_cards()
+        chosen_cards = {name: cards[name] for name in methods if name in cards}
+        return [Note("weights", line) for line in notes.weights_lines(chosen_cards)]
 
     def _note_joint_methods(self, methods: Sequence[str]) -> Iterator[Note]:
         for name in methods:
@@ -359,14 +424,20 @@ def _first_gap(
     )
 
 
-def _note_scenes(rows: pd.DataFrame) -> list[Note]:
-    pictures = rows.drop_duplicates("sample")
-    scenes = pictures["scene"].nunique()
-    if scenes in (0, len(pictures)):
+def read_scenes(rows: pd.DataFrame) -> dict[str, str]:
+    """Return picture -> the scene it shows, in order; one whose cells all failed is its own."""
+    cells = rows.dropna(subset="scene").drop_duplicates("sample")
+    scenes = dict(zip(cells["sample"], cells["scene"], strict=True))
+    return {picture: scenes.get(picture, picture) for picture in sorted(rows["sample"].unique())}
+
+
+def note_scenes(scenes: Mapping[str, str]) -> list[Note]:
+    """Return what a reader must know where pictures share scenes: picture -> scene."""
+    if len(set(scenes.values())) == len(scenes):
         return []
     text = (
-        f"They show {scenes} scenes; pictures of one scene are alike, which makes intervals and p "
-        "too sure."
+        "Pictures of one scene are alike, so a scene counts once, with the mean of its pictures: "
+        "means, intervals, tests, wins and n are of scenes."
     )
     return [Note("scenes", text)]
 

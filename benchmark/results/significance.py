@@ -2,8 +2,8 @@
 cannot tell from them.
 
 The best is the best mean. A method whose paired difference to it is not significant is marked like
-it: sign-flip test per picture, adjusted by Holm for the number of methods compared with the best,
-at 5 % two-sided. The second best are the same among the rest. Where the pictures are so few that no
+it: sign-flip test per scene, adjusted by Holm for the number of methods compared with the best,
+at 5 % two-sided. The second best are the same among the rest. Where the scenes are so few that no
 such test could show any difference, only the best and the second best mean are marked.
 """
 
@@ -16,7 +16,7 @@ from statistics import fmean
 from benchmark.stats import ALPHA, adjust_p_values, compare_paired_scores
 
 ScoresByMethod = Mapping[str, Mapping[str, float]]
-"""Method -> picture -> score; every method on the same pictures."""
+"""Method -> scene -> score, the mean of its pictures; every method on the same scenes."""
 
 
 class Mark(enum.StrEnum):
@@ -48,9 +48,9 @@ def explain_marks(columns: Iterable[tuple[int, int]]) -> list[str]:
     """Return what the marks of a table mean.
 
     Args:
-        columns: how many methods compete in each, and on how many pictures.
+        columns: how many methods compete in each, and on how many scenes.
     """
-    testable = {_is_testable(methods, pictures) for methods, pictures in columns if methods > 1}
+    testable = {_is_testable(methods, scenes) for methods, scenes in columns if methods > 1}
     legends = []
     if True in testable:
         legends.append(TESTED_LEGEND)
@@ -59,11 +59,11 @@ def explain_marks(columns: Iterable[tuple[int, int]]) -> list[str]:
     return legends
 
 
-def _is_testable(methods: int, pictures: int) -> bool:
-    """Return whether the least p that so many pictures can give, 2^(1 - n), outlasts Holm's
+def _is_testable(methods: int, scenes: int) -> bool:
+    """Return whether the least p that so many scenes can give, 2^(1 - n), outlasts Holm's
     adjustment.
     """
-    return (methods - 1) * 2.0 ** (1 - pictures) <= ALPHA
+    return (methods - 1) * 2.0 ** (1 - scenes) <= ALPHA
 
 
 def find_marks(scores: ScoresByMethod, *, higher_is_better: bool) -> dict[str, Mark]:
@@ -77,7 +77,7 @@ def find_marks(scores: ScoresByMethod, *, higher_is_better: bool) -> dict[str, M
         return {}
     testable = _is_testable(len(scores), min(map(len, scores.values())))
     best = _find_leaders(scores, higher_is_better, testable)
-    other_scores = {method: pictures for method, pictures in scores.items() if method not in best}
+    other_scores = {method: scenes for method, scenes in scores.items() if method not in best}
     second = _find_leaders(other_scores, higher_is_better, testable)
     return {**dict.fromkeys(best, Mark.best), **dict.fromkeys(second, Mark.second)}
 
@@ -89,7 +89,7 @@ def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, testable: bool
     if not scores:
         return []
     sign = 1 if higher_is_better else -1
-    means = {method: fmean(pictures.values()) for method, pictures in scores.items()}
+    means = {method: fmean(scenes.values()) for method, scenes in scores.items()}
     top = max(sorted(means), key=lambda method: sign * means[method])
     others = [method for method in scores if method != top]
     if not testable:
@@ -99,6 +99,4 @@ def _find_leaders(scores: ScoresByMethod, higher_is_better: bool, testable: bool
 
 
 def _p_of_difference(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    return compare_paired_scores(
-        [a[picture] for picture in a], [b[picture] for picture in a]
-    ).sign_flip
+    return compare_paired_scores([a[scene] for scene in a], [b[scene] for scene in a]).sign_flip

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.noise import Noise
 from benchmark.results import notes, significance
+from benchmark.results.missing_weights import (
+    explain_missing_weights,
+    find_methods_without_weights,
+)
 from benchmark.results.notes import Note
-from benchmark.results.selection import LEVEL_COLUMNS, Selection
+from benchmark.results.scene_means import average_scenes
+from benchmark.results.selection import LEVEL_COLUMNS, Selection, note_scenes
 from benchmark.results.significance import Mark
 from benchmark.stats import Interval, mean_interval
 
@@ -35,12 +40,14 @@ class Entry:
         note: why there is none.
         mark: whether it is among the best or the second best; see `significance`.
         scores: picture -> the score that entered the mean.
+        scene_scores: scene -> the mean of its pictures; the mean, interval and mark are of these.
     """
 
     interval: Interval | None
     note: str = ""
     mark: Mark | None = None
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scene_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def best(self) -> bool:
@@ -100,6 +107,8 @@ class Summary:
         learned_from: method -> what its weights or constants were learned from, empty for nothing;
             of those that restored anything, for a network that was skipped has no weights to speak
             of.
+        without_weights: learned methods that were skipped everywhere and have no weights. Tables
+            have one line for them all, in the notes, instead of a row each.
     """
 
     dataset: str
@@ -109,6 +118,12 @@ class Summary:
     rows: tuple[Row, ...]
     notes: tuple[Note, ...]
     learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    without_weights: tuple[str, ...] = ()
+
+    @property
+    def table_rows(self) -> tuple[Row, ...]:
+        """The rows that a table shows."""
+        return tuple(row for row in self.rows if row.method not in self.without_weights)
 
     @property
     def footnotes(self) -> tuple[str, ...]:
@@ -172,6 +187,8 @@ class _Summariser:
         self._protocol_card = selection.results.protocols[protocol]
         self._measures = self._protocol_card.measures
         self._cards = selection.method_cards()
+        self._scenes = selection.scenes()
+        self._without_weights = self._find_methods_without_weights()
         self._notes: list[Note] = []
         self._failures: dict[tuple[str, str], list[Noise]] = {}
 
@@ -188,7 +205,16 @@ class _Summariser:
             rows=tuple(rows),
             notes=tuple(self._all_notes(rows)),
             learned_from=self._training_sources(),
+            without_weights=self._without_weights,
         )
+
+    def _find_methods_without_weights(self) -> tuple[str, ...]:
+        columns = (self._selection.rows[name] for name in ("method", "status", "weights"))
+        cells = (
+            (method, status, weights if isinstance(weights, str) else None)
+            for method, status, weights in zip(*columns, strict=True)
+        )
+        return find_methods_without_weights(cells, self._cards)
 
     def _block_rows(self, level: Noise, block: pd.DataFrame) -> list[Row]:
         gap_reasons = {
@@ -250,7 +276,7 @@ class _Summariser:
         return Row(
             level=level,
             method=method,
-            title=method + notes.title_symbols(card),
+            title=self._selection.title(method),
             oracle=card is not None and card.oracle,
             entries=entries,
             noise_aware=card is not None and card.noise_aware,
@@ -264,7 +290,7 @@ class _Summariser:
         if not common or len(rows) != len(common):
             return Entry(None, "not scored")
         scores = dict(zip(rows["sample"], rows["value"].tolist(), strict=True))
-        return Entry(mean_interval(list(scores.values())), scores=scores)
+        return make_entry(scores, self._scenes)
 
     def _shorten_reason(self, reason: str) -> str:
         """Return what fits into a table, and note the whole reason."""
@@ -282,19 +308,26 @@ class _Summariser:
         selection = self._selection
         yield Note(
             "data",
-            f"Data: {selection.dataset}, {len(selection.pictures())} pictures, fingerprint "
+            f"Data: {selection.dataset}, {selection.describe_pictures()}, fingerprint "
             f"{selection.fingerprint()}; input track {self._track}.",
         )
+        yield from note_scenes(self._scenes)
         yield from _note_means(rows)
         yield from _note_marks(rows)
         yield from self._note_budgets()
         for line in notes.training_lines(self._training_sources()):
             yield Note("training", line)
+        yield from self._selection.generator_notes(row.method for row in rows)
+        yield from self._selection.weights_notes(row.method for row in rows)
         yield from self._note_origin()
         yield from self._notes
         for text in notes.explain_symbols(row.title for row in rows):
             yield Note("symbols", text)
+        if self._without_weights:
+            yield Note("weights", explain_missing_weights(self._without_weights))
         for (method, what), levels in sorted(self._failures.items()):
+            if method in self._without_weights:
+                continue
             text = f"{method}, noise {', '.join(map(str, levels))}: {what}"
             yield Note("failure", text, method, tuple(levels))
 
@@ -328,16 +361,42 @@ class _Summariser:
         return {name: notes.training_source(self._cards[name]) for name in names}
 
 
+def make_entry(scores: Mapping[str, float], scenes: Mapping[str, str]) -> Entry:
+    """Return the entry of a mean.
+
+    Args:
+        scores: picture -> its score, of one picture at least.
+        scenes: picture -> the scene it shows.
+    """
+    import pandas as pd
+
+    means = average_scenes(pd.Series(scores, dtype="float64"), scenes)
+    scene_scores = dict(zip(map(str, means.index), means.tolist(), strict=True))
+    interval = mean_interval(list(scene_scores.values()))
+    return Entry(interval, scores=scores, scene_scores=scene_scores)
+
+
 def mark_rows(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
     """Return the rows of one level with the best and the second best of each measure marked."""
     for key, card in measures.items():
         competitor_scores = {
-            row.method: row.entries[key].scores for row in rows if _competes(row, key)
+            row.method: _compared_scores(row.entries[key], card)
+            for row in rows
+            if _competes(row, key)
         }
-        marks = significance.find_marks(competitor_scores, higher_is_better=card.higher_is_better)
+        marks = significance.find_marks(
+            competitor_scores, higher_is_better=card.in_comparisons().higher_is_better
+        )
         for row in rows:
             row.entries[key] = dataclasses.replace(row.entries[key], mark=marks.get(row.method))
     return rows
+
+
+def _compared_scores(entry: Entry, card: MeasureCard) -> dict[str, float]:
+    """Return scene -> what methods are compared by; see `MeasureCard.in_comparisons`."""
+    if card.ideal is None:
+        return dict(entry.scene_scores)
+    return {scene: abs(score - card.ideal) for scene, score in entry.scene_scores.items()}
 
 
 def _competes(row: Row, key: str) -> bool:
@@ -352,7 +411,8 @@ def _note_means(rows: Sequence[Row]) -> Iterator[Note]:
         return
     texts = "; ".join(text for kind, text in _INTERVAL_KINDS.items() if kind in kinds)
     interval = f" [95 % interval: {texts}]" if texts else ""
-    yield Note("means", f"Mean over pictures{interval}.")
+    has_scenes = any(len(entry.scene_scores) != len(entry.scores) for entry in entries)
+    yield Note("means", f"Mean over {'scenes' if has_scenes else 'pictures'}{interval}.")
 
 
 def _note_marks(rows: Sequence[Row]) -> Iterator[Note]:
@@ -361,7 +421,7 @@ def _note_marks(rows: Sequence[Row]) -> Iterator[Note]:
     for row in rows:
         for key, entry in row.entries.items():
             if _competes(row, key):
-                columns.setdefault((row.level, key), []).append(len(entry.scores))
+                columns.setdefault((row.level, key), []).append(len(entry.scene_scores))
     sizes = ((len(counts), counts[0]) for counts in columns.values())
     for legend in significance.explain_marks(sizes):
         yield Note("marks", legend)

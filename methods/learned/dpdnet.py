@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmark.api import MethodCard, Observation
+from benchmark.api import ExpectedInputs, MethodCard, Precision
 from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned.method import Forward, Tile, TiledMethod
 
@@ -16,9 +13,9 @@ if TYPE_CHECKING:
 
 _PAPER = "Abuolaim and Brown, Defocus deblurring using dual-pixel data, ECCV 2020"
 _NOTES = (
-    "Re-implementation of the authors' Keras network. Its checkpoints take RGB; the authors' own "
-    "weights take BGR and are of another framework, so they cannot be imported. Initial weights "
-    "are drawn from a normal distribution."
+    "Re-implementation of the authors' Keras network. Checkpoints trained here take RGB; the "
+    "authors' own, which are imported, take BGR. Initial weights are drawn from a normal "
+    "distribution."
 )
 
 
@@ -33,21 +30,29 @@ class _DpdNet(TiledMethod):
 
     multiple = 16
     halo = 128
+    released_file = "FILE.hdf5"
 
-    def __init__(self, *, checkpoint: Checkpoint | None = None, tile: Tile = 2320) -> None:
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        tile: Tile = 2320,
+        precision: Precision = "32",
+    ) -> None:
         """Make the method.
 
         Args:
             checkpoint: the weights, None for none.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. The
                 result is the same.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
         """
-        super().__init__(checkpoint=checkpoint, tile=tile)
+        super().__init__(checkpoint=checkpoint, tile=tile, precision=precision)
 
     def build(self) -> nn.Module:
         from benchmark.methods.learned.networks.dpdnet import DpdNet
 
-        return DpdNet(channels=3 if self.card.inputs == "image" else 6)
+        return DpdNet(channels=3 * max(1, len(self.expects.views)))
 
     def compile_network(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks.dpdnet import DpdNet, replace_up_convs
@@ -70,6 +75,7 @@ class DpdNetD(_DpdNet):
     """DPDNet with the left and the right view as its input."""
 
     id = "dpdnet-d"
+    expects = ExpectedInputs(views=("left", "right"))
     card = MethodCard(
         title="DPDNet-D",
         family="learned",
@@ -78,7 +84,3 @@ class DpdNetD(_DpdNet):
         trained_on=None,
         notes=_NOTES,
     )
-
-    def select_inputs(self, observation: Observation) -> NDArray[np.float32]:
-        assert observation.views is not None
-        return np.concatenate(observation.views, axis=2)

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from benchmark.api import MethodCard, Mixture, Network, Observation
+from benchmark.api import MethodCard, Mixture, Network, Observation, Picture, Precision
 from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned.method import Forward, NetworkMethod, Padding
+from benchmark.optics.light import take_local_light
 
 if TYPE_CHECKING:
     from torch import nn
 
     from benchmark.methods.learned.networks.gkmnet import Filtering, GkmNet
+
+LIGHT_REACH = 16.0
+"""Standard deviation in pixels of the neighbourhood whose light results can keep."""
 
 OneToThree = Annotated[int, Ge(1), Le(3)]
 
@@ -33,9 +37,10 @@ class GkmNetMethod(NetworkMethod):
     defaults = MappingProxyType(
         {
             "variant": "paper", "scales": 3, "rounds": 1, "shared": True,
-            "memory": "conv-lstm", "kernels": "fixed", "head": "gkm",
+            "memory": "conv-lstm", "kernels": "fixed", "head": "gkm", "decoder": "transposed",
         }
     )  # fmt: skip
+    later_parameters = NetworkMethod.later_parameters | {"decoder", "light"}
     variants = MappingProxyType(
         {
             "ablations": (
@@ -46,10 +51,7 @@ class GkmNetMethod(NetworkMethod):
             )
         }
     )  # fmt: skip
-    weights_advice = (
-        "train them (`python -m benchmark train {id} --data FOLDER`), "
-        "import the authors' (`python -m benchmark import gkmnet-official FILE.pth`) or "
-    )
+    released_file = "FILE.pth"
     card = MethodCard(
         title="GKMNet",
         family="learned",
@@ -73,8 +75,11 @@ class GkmNetMethod(NetworkMethod):
         memory: Literal["conv-lstm", "convolution"] | None = None,
         kernels: Literal["fixed", "gaussian", "xavier"] | None = None,
         head: Literal["gkm", "sram"] | None = None,
+        decoder: Literal["transposed", "resized"] | None = None,
         bn: Literal["running", "batch"] | None = None,
         pad: Literal["reflect", "black"] = "reflect",
+        light: Literal["network", "input"] | None = None,
+        precision: Precision = "32",
     ) -> None:
         """Make the method. What is left out is as the checkpoint was trained, else as in the paper.
 
@@ -89,29 +94,44 @@ class GkmNetMethod(NetworkMethod):
                 Conv-LSTM").
             kernels: fixed Gaussians, or learned from Gaussians or from random ones ("Learned GCM").
             head: `gkm`, or `sram` for the attention module alone ("SRAM*").
+            decoder: how features are enlarged: by transposed convolutions, or resized, which weaves
+                no lattice into smooth regions.
             bn: normalise by running statistics, or by those of the picture itself, as the released
                 test program does (the default for `official`). Results then depend on the whole
                 picture.
+            light: whether results have the light that the network gives them, or around each pixel
+                that of the input (the default for `resized`). Trained on code values, a network
+                darkens what it cannot restore.
             pad: how a picture is continued to multiples of 16: reflected, or black and centred as
                 released.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
         """
         structure = {
             "variant": variant, "scales": scales, "rounds": rounds, "shared": shared,
-            "memory": memory, "kernels": kernels, "head": head,
+            "memory": memory, "kernels": kernels, "head": head, "decoder": decoder,
         }  # fmt: skip
-        super().__init__(checkpoint, structure)
+        super().__init__(checkpoint, structure, precision=precision)
         if bn is None:
             bn = "batch" if self.structure["variant"] == "official" else "running"
         self._batch_statistics = bn == "batch"
         self._black_padding = pad == "black"
+        if light is None:
+            light = "input" if self.structure["decoder"] == "resized" else "network"
+        self._keeps_light = light == "input"
         self._plain: GkmNet | None = None
+
+    def restore(self, observation: Observation) -> Picture:
+        restored = super().restore(observation)
+        if not self._keeps_light:
+            return restored
+        return take_local_light(restored, observation.image, LIGHT_REACH)
 
     def build(self) -> nn.Module:
         return self._build_network("dense")
 
     def build_trainable(self) -> nn.Module:
+        from benchmark.methods.learned.networks.fast.gkmnet_training import TrainableGkmNet
         from benchmark.methods.learned.networks.gkmnet import Form
-        from benchmark.methods.learned.networks.gkmnet_train import TrainableGkmNet
 
         return TrainableGkmNet(Form(**self.structure))  # type: ignore[arg-type]
 
@@ -123,11 +143,13 @@ class GkmNetMethod(NetworkMethod):
         return dataclasses.replace(dense, forms=forms)
 
     def compile_network(self, network: nn.Module, device: str) -> Forward:
-        from benchmark.methods.learned.networks import gkmnet, gkmnet_fast
+        from benchmark.methods.learned.networks import gkmnet
 
         assert isinstance(network, gkmnet.GkmNet)
         self._plain = network
-        return gkmnet_fast.make_fast_gkmnet(network, batch_statistics=self._batch_statistics)
+        if self._batch_statistics:
+            gkmnet.use_batch_statistics(network)
+        return super().compile_network(network, device)
 
     def choose_padding(self, height: int, width: int) -> Padding:
         padding = super().choose_padding(height, width)
@@ -151,7 +173,7 @@ class GkmNetMethod(NetworkMethod):
             return None
         network = self._plain
         forward = None if network is None else network.coefficients
-        beta = self.apply_padded(forward, observation.image)
+        beta = self.apply_padded(forward, self.encode_inputs(observation))
         assert network is not None
         return Mixture(network.form.bank.sigmas, np.ascontiguousarray(np.moveaxis(beta, 2, 0)))
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from benchmark import checkpoint_import, checkpoints
-from benchmark.api import Importer, ImporterCard
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from benchmark.api import ExpectedInputs, ImporterCard, PrintedScore
+from benchmark.checkpoint_import import UNVERIFIED_LAYOUT, WeightsImporter
 
 _BLOCKS = MappingProxyType(
     {
@@ -50,7 +45,14 @@ def _map_layer_names() -> Mapping[str, str]:
 _LAYERS = _map_layer_names()
 
 
-class GkmNetOfficial(Importer):
+def _expect_of_table_1(measure: str, value: float, tolerance: float) -> PrintedScore:
+    return PrintedScore(
+        dataset="dpd", protocol="gkmnet", measure=measure, value=value, tolerance=tolerance,
+        pictures=76, source="GKMNet paper (NeurIPS 2021), Table 1",
+    )  # fmt: skip
+
+
+class GkmNetOfficial(WeightsImporter):
     """The released GKMNet: 240 entries, 1,409,131 parameters."""
 
     card = ImporterCard(
@@ -61,26 +63,18 @@ class GkmNetOfficial(Importer):
         "(checkpoints/GKMNet_epoch2819.pth)",
         parameters=MappingProxyType({"variant": "official"}),
         trained_on=("DPD train", "DPD test (choice of the checkpoint)"),
+        expects=ExpectedInputs(order="rgb", bits=8, whole_picture=True),
+        expected=(
+            _expect_of_table_1("psnr", 25.47, 0.02),
+            _expect_of_table_1("ssim_g11", 0.789, 0.002),
+        ),
         notes="Selected on DPD test: the authors' training program validates on the DPD test set "
         "and keeps the best checkpoint. Neither it nor their test program ever leaves training "
         "mode, so every picture is normalised by its own statistics (bn=batch, the default for "
         "these weights); the stored running statistics (bn=running) mix training crops with "
-        "whole test pictures. The file was not at hand when its importer was written: names and "
-        "shapes of all entries are checked, its results were not compared with the authors' own.",
+        f"whole test pictures. {UNVERIFIED_LAYOUT}",
     )
 
-    def read(self, path: Path) -> Mapping[str, Tensor]:
-        import torch
-
-        from benchmark.methods.learned.networks.gkmnet import Form, GkmNet
-
-        with torch.device("meta"):
-            ours = GkmNet(Form("official")).state_dict()
-        entries = {_translate_name(name): tensor for name, tensor in ours.items()}
-        state = checkpoint_import.fit_entries(checkpoints.read_foreign(path), entries, path)
-        return {name: state[_translate_name(name)] for name in ours}
-
-
-def _translate_name(name: str) -> str:
-    layer, _, leaf = name.rpartition(".")
-    return f"{_LAYERS[layer]}.{leaf}"
+    def translate(self, name: str) -> str:
+        layer, _, leaf = name.rpartition(".")
+        return f"{_LAYERS[layer]}.{leaf}"

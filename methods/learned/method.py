@@ -5,6 +5,7 @@ pictures.
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,8 +17,20 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 
 from benchmark import checkpoints
-from benchmark.api import Method, MethodCard, Network, Observation, Picture, Scalar, UsageError
+from benchmark.api import (
+    ExpectedInputs,
+    Method,
+    MethodCard,
+    Network,
+    Observation,
+    Picture,
+    Precision,
+    Scalar,
+    UsageError,
+)
 from benchmark.checkpoints import Checkpoint
+from benchmark.methods.learned import expected_inputs
+from benchmark.precision import require_bf16
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,6 +38,10 @@ if TYPE_CHECKING:
 Forward = Callable[["Tensor"], "Tensor"]
 """N x C x H x W in, N x D x H x W out; H and W multiples of what the network asks for."""
 Tile = Annotated[int, Ge(0)]
+_PADDING_MODES: Mapping[str, Literal["reflect", "constant", "edge"]] = MappingProxyType(
+    {"reflect": "reflect", "zero": "constant", "edge": "edge"}
+)
+"""How weights expect padding -> the word of `numpy.pad` for it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +52,7 @@ class Padding:
 
     rows: tuple[int, int]
     columns: tuple[int, int]
-    mode: Literal["reflect", "constant"] = "reflect"
+    mode: Literal["reflect", "constant", "edge"] = "reflect"
 
     def __bool__(self) -> bool:
         return any((*self.rows, *self.columns))
@@ -51,30 +68,44 @@ class AppliedNetwork(ABC):
     Attributes:
         card: facts about it; a checkpoint's own replace them.
         id: its registered name, also the first part of its checkpoints' file names.
-        multiple: height and width are padded (by reflection) to multiples of this, and the padding
-            is cut off again.
+        multiple: height and width are padded (by reflection, unless the weights expect another way)
+            to multiples of this, and the padding is cut off again.
+        smallest: height and width are padded to this at least, a multiple of `multiple`.
         halo: pixels around a tile after which the rest of the picture no longer matters (a multiple
             of `multiple`); None if every output depends on the whole picture, which is then never
             cut into tiles.
+        expects: how weights expect the pictures they are fed, where their own card does not say it;
+            on an instance, how those it has expect them.
         defaults: the structure that is meant where neither the id nor the checkpoint says another.
-        weights_advice: ways to get weights for it other than a file that is at hand already; `{id}`
-            stands for its name.
+        importer_gap: why no importer makes weights for it that others have published; empty where
+            there is nothing to say.
+        released_file: what the weights that its importer ID-official reads are called, FILE.pth for
+            example; empty where there is none.
+        is_trainable: whether `train` takes it.
+        later_parameters: see `Method`; every network has the parameter `precision`, which came
+            later than most of them.
+        precision: what it computes in: `32`, or `bf16` for torch's autocast to bfloat16, under
+            which pictures come and go in single precision.
     """
 
     card: MethodCard
     id: ClassVar[str]
     multiple: ClassVar[int] = 1
+    smallest: ClassVar[int] = 1
     halo: ClassVar[int | None] = None
+    expects: ExpectedInputs = ExpectedInputs()
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
-    weights_advice: ClassVar[str] = (
-        "train them (`python -m benchmark train {id} --data FOLDER`) or "
-    )
+    importer_gap: ClassVar[str] = ""
+    released_file: ClassVar[str] = ""
+    is_trainable: ClassVar[bool] = False
+    later_parameters: ClassVar[frozenset[str]] = frozenset({"precision"})
 
     def __init__(
         self,
         checkpoint: Checkpoint | None = None,
         structure: Mapping[str, Scalar | None] | None = None,
         tile: int = 0,
+        precision: Precision = "32",
     ) -> None:
         """Make it; nothing is loaded but the checkpoint's card.
 
@@ -83,9 +114,11 @@ class AppliedNetwork(ABC):
             structure: what an id says of the network's structure; None values leave it to the
                 checkpoint.
             tile: side in pixels of the tiles that a picture is cut into, 0 for never; see `halo`.
+            precision: what it computes in; whether the processor has it, `prepare` asks.
 
         Raises:
-            UsageError: if `tile` is set for a network that sees the whole picture.
+            UsageError: if `tile` is set for a network that sees the whole picture, or weights that
+                expect that.
             DataError: if the checkpoint's file is damaged.
         """
         self._file = None if checkpoint is None else checkpoint.path
@@ -93,15 +126,19 @@ class AppliedNetwork(ABC):
         if checkpoint is not None:
             weights_structure = {**self.defaults, **checkpoint.card.parameters}
             self.card = _extend_card(self.card, checkpoint.card)
+            self.expects = checkpoint.card.expects or self.expects
         id_structure = {key: value for key, value in (structure or {}).items() if value is not None}
         full_structure = {**self.defaults, **weights_structure, **id_structure}
         self.structure: Mapping[str, Scalar] = MappingProxyType(full_structure)
         self._missing_weights = self._explain_missing_weights(checkpoint, weights_structure)
-        if tile and self.halo is None:
+        if tile and (self.halo is None or self.expects.whole_picture):
             raise UsageError(
-                f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture"
+                f"{self.id}:tile={tile}: every pixel of its output depends on the whole picture; "
+                "take tile=0"
             )
         self._tile = tile
+        self.precision = precision
+        self.card = dataclasses.replace(self.card, precision=precision)
         self._forward: Forward | None = None
 
     @classmethod
@@ -120,7 +157,7 @@ class AppliedNetwork(ABC):
 
         Gradients pass through it, and its entries are those of the plain form.
         """
-        from benchmark.methods.learned.networks import winograd
+        from benchmark.methods.learned.networks.fast import winograd
 
         return winograd.use_winograd_for_training(self.build())
 
@@ -131,16 +168,19 @@ class AppliedNetwork(ABC):
         The same results as the plain form, as fast as can be; the place for folding, layouts and
         compilation.
         """
-        import torch
+        from benchmark.methods.learned.networks.fast.forms import make_fast_form
 
-        return network.to(memory_format=torch.channels_last)
+        return make_fast_form(network, device, self.precision)
 
     def choose_padding(self, height: int, width: int) -> Padding:
         """Return how a picture is continued to the next multiples; `apply` cuts the same off again.
 
-        Reflected at bottom and right, unless a subclass says otherwise.
+        At bottom and right, as the weights expect it, unless a subclass says otherwise.
         """
-        return Padding((0, -height % self.multiple), (0, -width % self.multiple))
+        multiple = math.lcm(self.multiple, self.expects.multiple)
+        mode = _PADDING_MODES[self.expects.padding]
+        rows, columns = (max(-size % multiple, self.smallest - size) for size in (height, width))
+        return Padding((0, rows), (0, columns), mode)
 
     def skip(self, observation: Observation) -> str | None:
         """Return why the network cannot be applied, or None if it can."""
@@ -155,10 +195,13 @@ class AppliedNetwork(ABC):
         be restored.
 
         Raises:
+            UsageError: if it is to compute in bfloat16, and the device has no instructions for it.
             DataError: if the checkpoint does not fit the network, with every entry that does not.
         """
         if self._missing_weights is not None or self._file is None:
             return
+        if self.precision == "bf16":
+            require_bf16(self.id, device)
         network = self.build()
         weights = checkpoints.load_tensors(self._file)
         checkpoints.require_entries(weights, network.state_dict(), self._file)
@@ -168,7 +211,8 @@ class AppliedNetwork(ABC):
         self._device = device
 
     def apply(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network makes of H x W x C, as H x W x D.
+        """Return what the network makes of H x W x C, as H x W x D; both as its weights expect them
+        (see `encode_inputs`).
 
         Raises:
             UsageError: without weights, or before `prepare`.
@@ -178,14 +222,48 @@ class AppliedNetwork(ABC):
     def apply_padded(
         self, forward: Forward | None, inputs: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Return what a function makes of H x W x C, as H x W x D, padded and tiled as this network
-        asks.
+        """Return what a function makes of H x W x C, as H x W x D: turned, padded and tiled as this
+        network asks, and put back.
 
         Raises:
             UsageError: if there is no function: without weights, or before `prepare`.
         """
         if forward is None:
             raise UsageError(self._missing_weights or f"{self.id}: prepare() was not called")
+        if not expected_inputs.is_turned((inputs.shape[0], inputs.shape[1]), self.expects):
+            return self._apply_upright(forward, inputs)
+        turned = expected_inputs.turn_counter_clockwise(inputs)
+        output = self._apply_upright(forward, turned)
+        return np.ascontiguousarray(expected_inputs.turn_clockwise(output))
+
+    def network(self) -> Network:
+        """Return the network for counting parameters and operations; it needs no weights."""
+        picture_count = len(self.expects.views) or (1 if self.card.inputs == "image" else 2)
+
+        def shapes(height: int, width: int) -> tuple[tuple[int, ...], ...]:
+            if expected_inputs.is_turned((height, width), self.expects):
+                height, width = width, height
+            padding = self.choose_padding(height, width)
+            height += sum(padding.rows)
+            width += sum(padding.columns)
+            return ((1, 3 * picture_count, height, width),)
+
+        return Network(forms={"": self.build}, shapes=shapes)
+
+    def select_inputs(self, observation: Observation) -> NDArray[np.float32]:
+        """Return the pictures that the network is fed, H x W x C in [0, 1]; those that the weights
+        expect unless a subclass says otherwise.
+        """
+        return expected_inputs.join_views(observation, self.expects)
+
+    def encode_inputs(self, observation: Observation) -> NDArray[np.float32]:
+        """Return what `apply` takes, H x W x C: the selected pictures in the order and range that
+        the weights expect.
+        """
+        inputs = self.select_inputs(observation)
+        return expected_inputs.encode(inputs, self.expects, observation.order)
+
+    def _apply_upright(self, forward: Forward, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         height, width = inputs.shape[:2]
         padding = self.choose_padding(height, width)
         if padding:
@@ -195,30 +273,23 @@ class AppliedNetwork(ABC):
         left = padding.columns[0]
         return np.ascontiguousarray(output[top : top + height, left : left + width])
 
-    def network(self) -> Network:
-        """Return the network for counting parameters and operations; it needs no weights."""
-        channels = 3 if self.card.inputs == "image" else 6
-
-        def shapes(height: int, width: int) -> tuple[tuple[int, ...], ...]:
-            padding = self.choose_padding(height, width)
-            height += sum(padding.rows)
-            width += sum(padding.columns)
-            return ((1, channels, height, width),)
-
-        return Network(forms={"": self.build}, shapes=shapes)
-
     def _run(self, forward: Forward, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
-        from benchmark.methods.learned.networks.tiles import apply_in_tiles
+        from benchmark.methods.learned.networks.fast.tiles import Reach, apply_in_tiles
 
-        with torch.inference_mode():
+        in_bf16 = self.precision == "bf16"
+        device_type = torch.device(self._device).type
+        autocast = torch.autocast(device_type, torch.bfloat16, enabled=in_bf16)
+        with torch.inference_mode(), autocast:
             with warnings.catch_warnings():
                 # torch has no word for memory that is only read, and a copy may be large
                 warnings.filterwarnings("ignore", "The given NumPy array is not writable")
                 picture = torch.from_numpy(np.ascontiguousarray(inputs))
             batch = picture.permute(2, 0, 1)[None].to(self._device)
-            output = apply_in_tiles(forward, batch, self._tile, self.halo or 0, self.multiple)
+            reach = Reach(self.halo or 0, multiple=self.multiple)
+            output = apply_in_tiles(forward, [batch], self._tile, reach)
+            assert not isinstance(output, tuple)
             return output[0].permute(1, 2, 0).float().cpu().numpy()
 
     def _explain_missing_weights(
@@ -241,20 +312,31 @@ class AppliedNetwork(ABC):
         )
 
     def _explain_how_to_get_weights(self) -> str:
+        ways = []
+        if self.is_trainable:
+            ways.append(f"train them (`python -m benchmark train {self.id} --data FOLDER`)")
+        if self.released_file:
+            command = f"python -m benchmark import {self.id}-official {self.released_file}"
+            ways.append(f"import the authors' (`{command}`)")
         own_file = (
             f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
             f"({checkpoints.VARIABLE})"
         )
-        return self.weights_advice.format(id=self.id) + own_file
+        return f"{', '.join(ways)} or {own_file}" if ways else own_file
 
 
 def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> MethodCard:
     """Return a method's card with what that of its weights says."""
     notes = [text for text in (card.notes, weights_card.notes) if text]
+    expects = weights_card.expects or card.expects
+    needs_views = expects is not None and not {"left", "right"}.isdisjoint(expects.views)
     return dataclasses.replace(
         card,
+        inputs="views" if needs_views else card.inputs,
         trained_on=weights_card.trained_on,
         budget=_describe_training_length(weights_card.facts),
+        generators=checkpoints.list_generators(weights_card),
+        expects=expects,
         notes=" ".join(notes),
     )
 
@@ -290,32 +372,44 @@ def _parse_fact(value: object) -> float | None:
 class NetworkMethod(AppliedNetwork, Method):
     """A method that is one network and nothing else."""
 
-    def select_inputs(self, observation: Observation) -> NDArray[np.float32]:
-        """Return what the network is fed, H x W x C; the picture unless a subclass says
-        otherwise.
-        """
-        return observation.image
+    is_trainable = True
 
     def restore(self, observation: Observation) -> Picture:
-        return self.apply(self.select_inputs(observation))
+        output = self.apply(self.encode_inputs(observation))
+        return expected_inputs.decode(output, self.expects, observation.order)
+
+
+class UntiledMethod(NetworkMethod):
+    """A network that takes every picture whole and has no further parameters."""
+
+    def __init__(
+        self, *, checkpoint: Checkpoint | None = None, precision: Precision = "32"
+    ) -> None:
+        """Make the method.
+
+        Args:
+            checkpoint: the weights, None for none.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
+        """
+        super().__init__(checkpoint, precision=precision)
 
 
 class TiledMethod(NetworkMethod):
-    """A network of convolutions: large pictures may be cut into tiles, wide layers run by
-    Winograd's filtering.
-    """
+    """A network of convolutions, of which large pictures may be cut into tiles."""
 
-    def __init__(self, *, checkpoint: Checkpoint | None = None, tile: Tile = 0) -> None:
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        tile: Tile = 0,
+        precision: Precision = "32",
+    ) -> None:
         """Make the method.
 
         Args:
             checkpoint: the weights, None for none.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
                 are not exact.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
         """
-        super().__init__(checkpoint, tile=tile)
-
-    def compile_network(self, network: nn.Module, device: str) -> Forward:
-        from benchmark.methods.learned.networks.winograd import use_winograd_for_inference
-
-        return use_winograd_for_inference(network, device)
+        super().__init__(checkpoint, tile=tile, precision=precision)

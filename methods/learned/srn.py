@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_GAP = (
+    "no released weights fit: those of the authors are of another network, trained for motion "
+    "blur, and those of the port were never published"
+)
+
+
 class SrnMethod(TiledMethod):
     """Scale-recurrent network of Tao et al., in the form that GKMNet's paper compares with.
 
@@ -22,6 +28,7 @@ class SrnMethod(TiledMethod):
     id = "srn"
     multiple = 16
     halo = 256
+    importer_gap = _GAP
     card = MethodCard(
         title="SRN",
         family="learned",
@@ -33,7 +40,7 @@ class SrnMethod(TiledMethod):
         "ConvLSTM or one of 3x3, 4x4 deconvolutions, data in [0, 1], the blurred picture as the "
         "first previous result. Inferred: that the parameters and MACs which the paper prints "
         "mean this port. Unlike there, smaller scales are not rounded to 8 bits. The network "
-        "maps [0, 1] to [-1, 1] and back itself.",
+        f"maps [0, 1] to [-1, 1] and back itself. Weights of others: {_GAP}.",
     )
 
     def build(self) -> nn.Module:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from benchmark import checkpoints, console
 from benchmark.api import UsageError
+from benchmark.methods.learned.method import NetworkMethod
 from benchmark.methods.training import learner, pictures, recipes
+from benchmark.methods.training.camera_examples import CameraExamples
 from benchmark.methods.training.duplicates import (
     bundled_pictures,
     evaluated_pictures,
@@ -31,6 +34,7 @@ from benchmark.methods.training.job import (
     locate_files,
 )
 from benchmark.methods.training.recipes import Budget, Recipe, Unit
+from benchmark.methods.training.records import schedule_facts
 from benchmark.methods.training.trainer import train_network
 
 __all__ = ["Hardware", "job_from_options", "run_training"]
@@ -51,6 +55,7 @@ def job_from_options(
     tag: str | None = None,
     out: Path | None = None,
     root: Path = Path("data"),
+    validation: Path | None = None,
     seed: int = 0,
     budget: Mapping[str, float | None] | None = None,
     crop: int | None = None,
@@ -63,11 +68,12 @@ def job_from_options(
     """Return the job that the options of the command line mean; they are explained there.
 
     Args:
-        method, data, recipe, noise, tag, out, root, seed, crop, batch: see `python -m benchmark
-            train --help`.
+        method, data, recipe, noise, tag, out, root, validation, seed, crop, batch: see `python -m
+            benchmark train --help`.
         budget: unit -> amount; at most one of them is a number, none leaves the recipe's own.
         hardware: where it runs.
-        start: id of a checkpoint to start from.
+        start: id of a checkpoint to start from; one of the name that is trained goes on where it
+            was in its schedule.
         resume, force: as for `run_training`; what cannot be is told before the pictures are looked
             at.
 
@@ -81,21 +87,38 @@ def job_from_options(
         crop, batch, budget=budget_limit
     )
     noise_range = None if noise is None else parse_noise_range(noise)
-    tag = tag or _default_tag(data, noise_range)
+    tag = tag or _default_tag(data, full_recipe, noise_range)
     _require_honest_tag(tag, noise_range)
     files = locate_files(network, tag, out)
-    initial = None
-    if start is not None:
-        initial = find_initial_checkpoint(start, network)
-        _require_other_name(start, initial, files.name)
+    initial = _choose_initial_checkpoint(start, network, files.name, resume)
     hardware = learner.resolve_precision(full_recipe, hardware or Hardware())
     learner.require_hardware(full_recipe, hardware)
-    files.require(resume, force)
+    continued_checkpoint = None
+    if initial is not None and initial.continues:
+        continued_checkpoint = initial.path
+    files.require(resume, force, continued_checkpoint)
     views = network.card.inputs == "views"
     training_data = prepare_training_data(
-        data, root, full_recipe, views=views, noise=noise_range, seed=seed
+        data, root, full_recipe, views=views, noise=noise_range, seed=seed, validation=validation
     )
-    return Job(network, full_recipe, training_data, files, seed, hardware, initial=initial)
+    job = Job(network, full_recipe, training_data, files, seed, hardware, initial=initial)
+    if initial is not None and initial.continues:
+        _require_same_schedule(initial, job)
+    return job
+
+
+def _choose_initial_checkpoint(
+    start: str | None, network: NetworkMethod, name: str, resume: bool
+) -> InitialCheckpoint | None:
+    """Return the checkpoint that a training of the given name begins with, None for none."""
+    if start is None:
+        return None
+    initial = find_initial_checkpoint(start, network)
+    if initial.name != name:
+        return initial
+    if resume:  # it began so already; the file may hold later weights by now
+        return None
+    return dataclasses.replace(initial, continues=True)
 
 
 def _find_budget(amounts: Mapping[str, float | None]) -> Budget | None:
@@ -108,8 +131,13 @@ def _find_budget(amounts: Mapping[str, float | None]) -> Budget | None:
     return next(iter(budgets), None)
 
 
-def _default_tag(data: str, noise_range: NoiseRange | None) -> str:
-    tag = "dpd" if data == DPD else "sim"
+def _default_tag(data: str, recipe: Recipe, noise_range: NoiseRange | None) -> str:
+    if data == DPD:
+        tag = "dpd"
+    elif recipe.cameras:
+        tag = recipe.name
+    else:
+        tag = "sim"
     if noise_range is None:
         return tag
     return tag + checkpoints.NOISE_TRAINED
@@ -130,11 +158,16 @@ def _require_honest_tag(tag: str, noise_range: NoiseRange | None) -> None:
     )
 
 
-def _require_other_name(start: str, initial: InitialCheckpoint, name: str) -> None:
-    if initial.name == name:
-        raise UsageError(
-            f"--start {start}: would be hidden by its own successor {name}; choose another --tag"
-        )
+def _require_same_schedule(initial: InitialCheckpoint, job: Job) -> None:
+    """Raise UsageError if a checkpoint is of another training than the job that goes on with it."""
+    facts = initial.card.facts
+    for name, value in schedule_facts(job).items():
+        if facts.get(name) != value:
+            raise UsageError(
+                f"--start {initial.name}: cannot go on under its own name, because its {name} is "
+                f"{facts.get(name, 'not known')}, here {value}; give the options it was trained "
+                "with, or another --tag to begin a new training with its weights"
+            )
 
 
 def parse_noise_range(text: str) -> NoiseRange:
@@ -166,6 +199,7 @@ def prepare_training_data(
     views: bool,
     noise: NoiseRange | None,
     seed: int,
+    validation: Path | None = None,
 ) -> TrainingData:
     """Return training and held-out examples.
 
@@ -177,24 +211,60 @@ def prepare_training_data(
         views: whether the network takes dual-pixel views.
         noise: the range of noise levels that examples get, None for none.
         seed: of all that is random in an example.
+        validation: a folder of sharp pictures to hold out; None holds out one in ten of `data`.
 
     Raises:
-        UsageError: for noise out of its range.
+        UsageError: for noise out of its range, and for options that do not go together.
         DataError: pictures that are missing or damaged, or nearly those of a test.
     """
     crop = recipe.phases[-1].crop
     examples: Examples
     if data == DPD:
+        if validation is not None:
+            raise UsageError(f"--validation {validation}: DPD has a validation part of its own")
+        if recipe.cameras:
+            raise UsageError(
+                f"--recipe {recipe.name}: its cameras take simulated pictures, and DPD was taken "
+                "by a real one; use --recipe fast or paper"
+            )
         examples = DpdCrops(root, crop=crop, seed=seed, noise=noise, views=views)
         count = int(examples.card()["pictures"])
     else:
         folder = Path(data)
-        console.print_note(f"comparing the pictures in {folder} with those that are evaluated on")
-        evaluated_paths = [*evaluated_pictures(root, folder), *bundled_pictures()]
-        refuse_duplicates(pictures.list_pictures(folder), evaluated_paths)
-        examples = SimulatedExamples(folder, crop=crop, seed=seed, noise=noise, views=views)
+        if recipe.cameras:
+            _require_camera_data(recipe, views, noise)
+        _refuse_evaluated_pictures([folder] if validation is None else [folder, validation], root)
+        if recipe.cameras:
+            examples = CameraExamples(folder, crop=crop, seed=seed, validation=validation)
+        else:
+            examples = SimulatedExamples(
+                folder, crop=crop, seed=seed, noise=noise, views=views, validation=validation
+            )
         count = len(examples.sources)
     return TrainingData(examples.with_crop, count, held_out_examples(examples, HELD_OUT_EXAMPLES))
+
+
+def _refuse_evaluated_pictures(folders: Sequence[Path], root: Path) -> None:
+    """Raise DataError if a picture that is trained on, or chooses weights, is evaluated on."""
+    names = " and ".join(map(str, folders))
+    console.print_note(f"comparing the pictures in {names} with those that are evaluated on")
+    evaluated_paths = {path for folder in folders for path in evaluated_pictures(root, folder)}
+    paths = [path for folder in folders for path in pictures.list_pictures(folder)]
+    refuse_duplicates(paths, [*sorted(evaluated_paths), *bundled_pictures()])
+
+
+def _require_camera_data(recipe: Recipe, views: bool, noise: NoiseRange | None) -> None:
+    """Raise UsageError for what the cameras of a recipe do not make."""
+    if views:
+        raise UsageError(
+            f"--recipe {recipe.name}: its cameras make no dual-pixel views, and the network takes "
+            "nothing else; use --recipe fast"
+        )
+    if noise is not None:
+        raise UsageError(
+            f"--noise: the cameras of --recipe {recipe.name} have noise of their own; leave the "
+            "option out"
+        )
 
 
 def run_training(job: Job, resume: bool, force: bool) -> list[str]:

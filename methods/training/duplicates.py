@@ -6,13 +6,14 @@ coefficients of the discrete cosine transform of a 32 x 32 grey thumbnail, witho
 against their median), for the whole of it and for its middle, so that a copy that lost its border
 still agrees. Pictures whose hashes are close are aligned and correlated.
 
-The hashes of Kodak24 come with the suite, so that nobody trains on it for want of having it. There
+The hashes of Kodak24 come with the suite, so that nobody trains on it for want of having it, and so
+do those of the photographs that crops of `simulated` are from (`benchmark.datasets.bundled`). There
 they alone decide:
 
-* Copies of its 24 pictures (0.45 of the size, JPEG quality 30, gamma 0.7, mirrored) differ in at
-  most 8 of the 143 bits, crops that lost 4 % of their width and height in at most 26. Of crops that
-  lost 6 %, one in 24 is missed.
-* The 500 pictures of BSDS500 differ from them in at least 40.
+* Copies of Kodak's 24 pictures (0.45 of the size, JPEG quality 30, gamma 0.7, mirrored) differ in
+  at most 8 of the 143 bits, crops that lost 4 % of their width and height in at most 26. Of crops
+  that lost 6 %, one in 24 is missed.
+* The 500 pictures of BSDS500 differ from them in at least 40, and from the photographs in 42.
 
 Elsewhere the correlation decides: at least 0.988 for those copies and for crops that lost 10 %, at
 most 0.81 for the 1136 pairs in BSDS500 whose hashes are close. Crops that lost 15 % are missed more
@@ -20,7 +21,8 @@ often than found.
 
     python -m benchmark.methods.training.duplicates FOLDER > kodak24.csv
 
-makes the table again from a folder that holds the 24 pictures as 01.png to 24.png.
+makes the table again from a folder that holds the 24 pictures as 01.png to 24.png, and
+`photographs.csv` from one that holds the photographs under the names of their crops.
 """
 
 from __future__ import annotations
@@ -46,6 +48,11 @@ from benchmark.methods.training import pictures
 KODAK24 = Path(__file__).with_name("kodak24.csv")
 """Columns `picture` and `hash`: 143 bits in hexadecimal, three rows for each picture."""
 
+PHOTOGRAPHS = Path(__file__).with_name("photographs.csv")
+"""The same of the photographs that the bundled crops were cut from."""
+
+_CROPS = Path(__file__).parents[2] / "datasets" / "photographs"
+
 Bits = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
 """`_SIDE` x `_SIDE`; a picture's proportions are lost, as they are in its thumbnails."""
@@ -67,7 +74,8 @@ def refuse_duplicates(training: Sequence[Path], evaluated_paths: Sequence[Path])
     """Refuse training pictures that are nearly the same as one that methods are evaluated on.
 
     Copies count that were scaled, compressed, toned, turned, mirrored or cropped by some percent.
-    Kodak24 is always among the evaluated pictures.
+    Kodak24, and the photographs whose crops come with the suite, are always among the evaluated
+    pictures.
 
     Args:
         training: pictures to train on.
@@ -77,7 +85,7 @@ def refuse_duplicates(training: Sequence[Path], evaluated_paths: Sequence[Path])
         DataError: for the first training picture that is one of the others, naming both; or for a
             file that cannot be read.
     """
-    kodak = _read_kodak_hashes()
+    hashes_by_name = _read_hash_tables()
     greys = {path: _read_grey(path) for path in evaluated_paths}
     evaluated_hashes = np.concatenate(
         [np.zeros((0, _BITS), np.bool_), *(picture_hashes(grey) for grey in greys.values())]
@@ -85,9 +93,9 @@ def refuse_duplicates(training: Sequence[Path], evaluated_paths: Sequence[Path])
     for path in training:
         orientations = _all_orientations(_read_grey(path))
         hashes = np.stack([picture_hashes(grey) for grey in orientations])
-        for name, kodak_hashes in kodak.items():
-            if _count_differences(hashes, kodak_hashes).min() <= _ALIKE:
-                raise _duplicate_error(path, f"the picture {name} of Kodak24")
+        for name, evaluated in hashes_by_name.items():
+            if _count_differences(hashes, evaluated).min() <= _ALIKE:
+                raise _duplicate_error(path, name)
         differences = (
             _count_differences(hashes, evaluated_hashes)
             .min(axis=1)
@@ -134,13 +142,14 @@ def _lies_in_evaluated_part(folder: Path, root: Path) -> bool:
 
 
 def bundled_pictures() -> list[Path]:
-    """Return the photographs that come inside scikit-image, which `simulated` evaluates on by
-    default.
+    """Return the pictures that `simulated` evaluates on by default: those that come inside
+    scikit-image, and crops that come with the suite.
     """
     import skimage
 
-    folder = Path(skimage.__file__).parent / "data"
-    return [path for path in pictures.list_pictures(folder) if _is_readable(path)]
+    folders = (Path(skimage.__file__).parent / "data", _CROPS)
+    paths = [path for folder in folders for path in pictures.list_pictures(folder)]
+    return [path for path in paths if _is_readable(path)]
 
 
 def _walk_evaluated(root: Path) -> Iterator[Path]:
@@ -217,7 +226,7 @@ def _bits_to_signs(bits: Bits) -> NDArray[np.float32]:
 
 
 def _read_grey(path: Path) -> Grey:
-    grey = cv2.cvtColor(pictures.read_upright(path), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(pictures.read_upright(path, allow_transparent=True), cv2.COLOR_RGB2GRAY)
     return cast(Grey, cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
 
 
@@ -230,27 +239,41 @@ def _all_orientations(grey: Grey) -> list[Grey]:
     return orientations
 
 
-# The table of Kodak24
+# The tables of hashes
 # -------------------------------------------------------------------------------------------------
 
 
-def kodak_hash_table(folder: Path) -> str:
-    """Return the text of `KODAK24` for a folder of pictures, named NN.png after their numbers."""
+def make_hash_table(folder: Path) -> str:
+    """Return the text of `KODAK24` or `PHOTOGRAPHS` for a folder of pictures.
+
+    A picture goes by the name of its file; Kodak's NN.png is kodimNN.
+    """
     lines = ["picture,hash"]
     for path in pictures.list_pictures(folder):
+        name = f"kodim{path.stem}" if path.stem.isdecimal() else path.stem
         hashes = picture_hashes(_read_grey(path))
-        lines.extend(f"kodim{path.stem},{_bits_to_hex(bits)}" for bits in hashes)
+        lines.extend(f"{name},{_bits_to_hex(bits)}" for bits in hashes)
     return "\n".join([*lines, ""])
 
 
 @lru_cache(maxsize=1)
-def _read_kodak_hashes() -> dict[str, Bits]:
-    """Return the name of each picture of Kodak24 and its hashes."""
+def _read_hash_tables() -> dict[str, Bits]:
+    """Return what each picture of the tables is called in messages, and its hashes."""
+    kodak = {f"the picture {name} of Kodak24": bits for name, bits in _read_table(KODAK24)}
+    photographs = {
+        f"the photograph {name}, crops of which come with the suite": bits
+        for name, bits in _read_table(PHOTOGRAPHS)
+    }
+    return kodak | photographs
+
+
+def _read_table(path: Path) -> Iterator[tuple[str, Bits]]:
     hashes: dict[str, list[Bits]] = {}
-    with KODAK24.open(newline="") as table:
+    with path.open(newline="") as table:
         for row in csv.DictReader(table):
             hashes.setdefault(row["picture"], []).append(_bits_from_hex(row["hash"]))
-    return {name: np.stack(rows) for name, rows in hashes.items()}
+    for name, rows in hashes.items():
+        yield name, np.stack(rows)
 
 
 def _bits_to_hex(bits: Bits) -> str:
@@ -262,4 +285,4 @@ def _bits_from_hex(text: str) -> Bits:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(kodak_hash_table(Path(sys.argv[1])))
+    sys.stdout.write(make_hash_table(Path(sys.argv[1])))

@@ -14,7 +14,6 @@ rounded.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -22,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import cv2
 import numpy as np
@@ -34,6 +33,7 @@ from benchmark.methods.training.pictures import Pixels
 from benchmark.methods.training.scenes import Family
 from benchmark.noise import keyed_generator
 from benchmark.optics import light
+from benchmark.optics.scenes import GENERATOR
 from benchmark.registry import DATASETS, create
 
 DEFAULT_FAMILIES: tuple[Family, ...] = (
@@ -136,6 +136,80 @@ def _picture_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return keyed_generator(seed, -1 - epoch).permutation(count)
 
 
+# Folders of sharp pictures
+# --------------------------------------------------------------------------------------------------
+
+
+class FolderExamples(Examples):
+    """Crops of the sharp pictures of a folder. Held out are the pictures of another folder, or one
+    in ten of the same one (`pictures.split_held_out`).
+    """
+
+    def __init__(
+        self, folder: Path, *, crop: int, seed: int, validation: Path | None = None
+    ) -> None:
+        """Find the pictures.
+
+        Args:
+            folder: holds the sharp pictures, 8 or 16 bits; they are used as 8-bit sRGB, upright.
+            crop: side of the examples in pixels.
+            seed: of all choices.
+            validation: a folder of pictures to hold out; None holds out one in ten of `folder`.
+
+        Raises:
+            UsageError: for a crop that is too small.
+            DataError: for a folder that is missing or has too few pictures, a file that is no
+                picture or is smaller than a crop, and a picture that lies in both folders.
+        """
+        _check_crop(crop)
+        self._folder = folder
+        self._crop = crop
+        self._seed = seed
+        paths = pictures.list_pictures(folder)
+        if validation is None:
+            train, other = pictures.split_held_out(paths)
+            origin = "the first tenth in order of SHA-256"
+        else:
+            train = paths
+            other = pictures.list_pictures(validation)
+            origin = _name_folder(validation)
+            _refuse_common_pictures(train, other)
+        _require_larger_pictures([*train, *other], crop)
+        self._facts: dict[str, Scalar] = {
+            "pictures": f"{len(train)} to train on, {len(other)} held out ({origin})",
+            "fingerprint": pictures.fingerprint_pictures([*train, *other]),
+        }
+        self.sources: Sequence[Path] = train
+        self._other_sources: Sequence[Path] = other
+        self.trained_on = (_name_folder(folder),)
+        self.licence = f"that of the pictures in {_name_folder(folder)}"
+
+    def card(self) -> dict[str, Scalar]:
+        """Return the facts about the folder, by its name and contents."""
+        return {"folder": _name_folder(self._folder), **self._facts}
+
+    def with_crop(self, crop: int) -> Self:
+        _check_crop(crop)
+        _require_larger_pictures([*self.sources, *self._other_sources], crop)
+        others = copy.copy(self)
+        others._crop = crop
+        return others
+
+    def held_out(self) -> Self:
+        others = copy.copy(self)
+        others._seed = _VALIDATION_SEED
+        others._swap_sources()
+        return others
+
+    def _swap_sources(self) -> None:
+        self.sources, self._other_sources = self._other_sources, self.sources
+
+    def _picture(self, index: int) -> Pixels:
+        """Return the sharp picture that example `index` is of."""
+        number = picture_of_example(index, len(self.sources), self._seed)
+        return pictures.cached_picture(self.sources[number])
+
+
 # Simulated defocus
 # --------------------------------------------------------------------------------------------------
 
@@ -146,7 +220,6 @@ class SimulationSettings:
     `SimulatedExamples`.
     """
 
-    crop: int
     max_radius: float
     noise: tuple[float, float] | None
     jpeg: float
@@ -154,7 +227,6 @@ class SimulationSettings:
     psfs: tuple[Family, ...]
 
     def __post_init__(self) -> None:
-        _check_crop(self.crop)
         if not 0 < self.max_radius <= 50:
             raise UsageError(
                 f"max_radius={self.max_radius:g}: a largest radius lies above 0 and up to 50 px"
@@ -165,6 +237,11 @@ class SimulationSettings:
         unknown = [name for name in self.psfs if name not in scenes.FAMILIES]
         if unknown or not self.psfs:
             raise UsageError(f"psfs={self.psfs}: name one or more of {', '.join(scenes.FAMILIES)}")
+        if self.views and "lens" in self.psfs:
+            raise UsageError(
+                f"psfs={self.psfs}: lens has no half apertures, so no dual-pixel views; leave one "
+                "of the two out"
+            )
 
 
 def _check_crop(crop: int) -> None:
@@ -185,7 +262,7 @@ def _describe_noise(noise: tuple[float, float] | None) -> str:
     return "sigma {:g} to {:g}".format(*noise)
 
 
-class SimulatedExamples(Examples):
+class SimulatedExamples(FolderExamples):
     """Crops of sharp pictures, put out of focus. One in ten pictures of a folder is held out
     (`pictures.split_held_out`).
 
@@ -206,6 +283,7 @@ class SimulatedExamples(Examples):
         views: bool = False,
         psfs: tuple[Family, ...] = DEFAULT_FAMILIES,
         held_out: bool = False,
+        validation: Path | None = None,
     ) -> None:
         """Find the pictures.
 
@@ -223,29 +301,17 @@ class SimulatedExamples(Examples):
                 light.
             psfs: families of PSFs to draw from, one named more often is drawn more often.
             held_out: make examples of the pictures that are held out, not of those to train on.
+            validation: as for `FolderExamples`.
 
         Raises:
             UsageError: for a setting out of its range.
             DataError: for a folder that is missing or has fewer than two pictures, and a file that
                 is no picture or is smaller than a crop.
         """
-        self._settings = SimulationSettings(crop, max_radius, noise, jpeg, views, tuple(psfs))
-        self._folder = folder
-        self._seed = seed
-        paths = pictures.list_pictures(folder)
-        _require_larger_pictures(paths, crop)
-        train, other = pictures.split_held_out(paths)
-        self._facts: dict[str, Scalar] = {
-            "pictures": f"{len(train)} to train on, {len(other)} held out (the first tenth in "
-            f"order of SHA-256)",
-            "fingerprint": pictures.fingerprint_pictures(paths),
-        }
-        self.sources: Sequence[Path] = train
-        self._other_sources: Sequence[Path] = other
+        self._settings = SimulationSettings(max_radius, noise, jpeg, views, tuple(psfs))
+        super().__init__(folder, crop=crop, seed=seed, validation=validation)
         if held_out:
             self._swap_sources()
-        self.trained_on = (_name_folder(folder),)
-        self.licence = f"that of the pictures in {_name_folder(folder)}"
 
     def example(self, index: int) -> Example:
         """Return example `index`: a picture, a cut-out of it, an aperture, a scene, what the lens
@@ -253,52 +319,34 @@ class SimulatedExamples(Examples):
         """
         settings = self._settings
         random = keyed_generator(self._seed, index)
-        number = picture_of_example(index, len(self.sources), self._seed)
-        picture = pictures.cached_picture(self.sources[number])
         aperture = scenes.draw_aperture(settings.psfs, random)
         # The light of so much around a crop falls into it.
         margin = aperture.reach(settings.max_radius)
-        size = settings.crop + 2 * margin
-        sharp = cut_out(picture, size, random)
+        size = self._crop + 2 * margin
+        sharp = cut_out(self._picture(index), size, random)
         scene = scenes.invent_scene(size, settings.max_radius, random)
-        inner = np.s_[margin : margin + settings.crop, margin : margin + settings.crop]
+        inner = np.s_[margin : margin + self._crop, margin : margin + self._crop]
         shots = [shot[inner] for shot in _take_shots(sharp, scene, aperture, settings.views)]
         if random.random() < settings.jpeg:
             quality = int(random.integers(*_JPEG_QUALITY, endpoint=True))
             shots = [_compress(shot, quality) for shot in shots]
-        noisy = _add_noise([_to_unit(shot) for shot in shots], settings.noise, random)
-        return _example_of_shots(noisy, _to_unit(sharp[inner]))
+        noisy = _add_noise([to_unit(shot) for shot in shots], settings.noise, random)
+        return _example_of_shots(noisy, to_unit(sharp[inner]))
 
     def card(self) -> dict[str, Scalar]:
-        """Return the facts about the folder, by its name and contents, and all settings."""
+        """Return the facts about the folder and all settings."""
         settings = self._settings
         return {
-            "folder": _name_folder(self._folder),
-            **self._facts,
-            "generator": f"simulated defocus, version {self.version}",
+            **super().card(),
+            "generator": f"{GENERATOR}, version {self.version}",
             "seed": self._seed,
-            "crop": settings.crop,
+            "crop": self._crop,
             "largest radius": settings.max_radius,
             "PSFs": ", ".join(settings.psfs),
             "noise": _describe_noise(settings.noise),
             "JPEG": settings.jpeg,
             "views": settings.views,
         }
-
-    def with_crop(self, crop: int) -> SimulatedExamples:
-        _require_larger_pictures([*self.sources, *self._other_sources], crop)
-        others = copy.copy(self)
-        others._settings = dataclasses.replace(self._settings, crop=crop)
-        return others
-
-    def held_out(self) -> SimulatedExamples:
-        others = copy.copy(self)
-        others._seed = _VALIDATION_SEED
-        others._swap_sources()
-        return others
-
-    def _swap_sources(self) -> None:
-        self.sources, self._other_sources = self._other_sources, self.sources
 
 
 def _example_of_shots(shots: Sequence[Picture], sharp: Picture) -> Example:
@@ -307,6 +355,16 @@ def _example_of_shots(shots: Sequence[Picture], sharp: Picture) -> Example:
         return Example(shots[0], sharp)
     blurred, left, right = shots
     return Example(blurred, sharp, (left, right))
+
+
+def _refuse_common_pictures(train: Sequence[Path], held_out: Sequence[Path]) -> None:
+    train_digests = {pictures.picture_digest(path) for path in train}
+    for path in held_out:
+        if pictures.picture_digest(path) in train_digests:
+            raise DataError(
+                f"{path}: is trained on too, so it cannot validate; take it out of one of the two "
+                "folders"
+            )
 
 
 def _require_larger_pictures(paths: Sequence[Path], crop: int) -> None:
@@ -377,7 +435,8 @@ def _encode(linear: Picture) -> Pixels:
     return cast(Pixels, _CODE_OF_LINEAR[steps.astype(np.uint16)])
 
 
-def _to_unit(pixels: Pixels) -> Picture:
+def to_unit(pixels: Pixels) -> Picture:
+    """Return 8-bit pixels as float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32(255)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
@@ -67,11 +67,13 @@ class InitialCheckpoint:
         path: its file.
         digest: SHA-256 of the file.
         card: what it says of itself.
+        continues: whether the training goes on where these weights were in its schedule.
     """
 
     path: Path
     digest: str
     card: CheckpointCard
+    continues: bool = False
 
     @property
     def name(self) -> str:
@@ -105,6 +107,13 @@ class Job:
     initial: InitialCheckpoint | None = None
 
     @property
+    def continued_checkpoint(self) -> Path | None:
+        """The checkpoint that it goes on with under the same name, None if it does not."""
+        if self.initial is None or not self.initial.continues:
+            return None
+        return self.initial.path
+
+    @property
     def views(self) -> bool:
         """Whether the network is fed dual-pixel views."""
         return self.method.card.inputs == "views"
@@ -122,7 +131,7 @@ class Job:
             "precision": self.hardware.precision,
             "devices": self.hardware.devices,  # each normalises its own part of a batch
         }
-        if self.initial is not None:
+        if self.initial is not None and self.continued_checkpoint is None:
             job_facts["start"] = self.initial.digest
         return {**structure, **recipe, **data, **job_facts}
 
@@ -162,7 +171,19 @@ def create_network_method(text: str) -> NetworkMethod:
         )
     method, _ = create(METHODS, spec, checkpoint=None)
     assert isinstance(method, NetworkMethod)
+    _require_plain_inputs(text, method)
     return method
+
+
+def _require_plain_inputs(text: str, method: NetworkMethod) -> None:
+    """Raise UsageError for weights that expect pictures in another way than examples come."""
+    expects = method.expects
+    is_plain = expects.value_range == "[0, 1]" and expects.order != "bgr"
+    if not is_plain or expects.views not in ((), ("left", "right")):
+        raise UsageError(
+            f"{text}: weights that expect {expects.describe()} cannot be trained here; examples "
+            "are RGB in [0, 1], with the views left, right"
+        )
 
 
 def find_initial_checkpoint(text: str, method: NetworkMethod) -> InitialCheckpoint:
@@ -178,12 +199,13 @@ def find_initial_checkpoint(text: str, method: NetworkMethod) -> InitialCheckpoi
     initial, resolved_spec = create(METHODS, spec)
     if not _same_network(initial, method):
         raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
+    _require_plain_inputs(f"--start {text}", initial)
     checkpoint: checkpoints.Checkpoint = resolved_spec.arguments["checkpoint"]
     digest = checkpoints.hash_checkpoint(checkpoint.path)
     return InitialCheckpoint(checkpoint.path, digest, checkpoint.card)
 
 
-def _same_network(other: object, method: NetworkMethod) -> bool:
+def _same_network(other: object, method: NetworkMethod) -> TypeGuard[NetworkMethod]:
     return (
         isinstance(other, NetworkMethod)
         and other.id == method.id

@@ -13,6 +13,7 @@ from benchmark.methods.training.job import Hardware
 from benchmark.methods.training.recipes import Criterion, Recipe
 from benchmark.methods.training.step import take_step
 from benchmark.methods.training.validation import find_normalisations
+from benchmark.precision import multiplies_bf16
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -113,6 +114,7 @@ class Learner:
             criterion=criterion,
             rate=rate,
             coarse=self._recipe.coarse,
+            light=self._recipe.light,
             clip=self._recipe.clip,
             autocast=self._fabric.autocast(),
             backward=self._fabric.backward,
@@ -199,20 +201,6 @@ def resolve_precision(recipe: Recipe, hardware: Hardware) -> Hardware:
     if recipe.mixed and multiplies_bf16(gpu=_uses_gpu(hardware)):
         return dataclasses.replace(hardware, precision="bf16")
     return dataclasses.replace(hardware, precision="32")
-
-
-def multiplies_bf16(gpu: bool) -> bool:
-    """Return whether the processor here has instructions for bfloat16; elsewhere it is slower than
-    single precision.
-
-    An older torch does not tell of a CPU, which then counts as one without.
-    """
-    import torch
-
-    if gpu:
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def require_hardware(recipe: Recipe, hardware: Hardware) -> None:

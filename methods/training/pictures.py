@@ -121,14 +121,18 @@ def smaller_side(path: Path) -> int:
     return round(min(header.width, header.height) * scale)
 
 
-def read_upright(path: Path) -> Pixels:
+def read_upright(path: Path, *, allow_transparent: bool = False) -> Pixels:
     """Return a picture as 8 bits, turned as its EXIF orientation says, at most `LARGEST_SIDE`
     pixels on a side.
+
+    Args:
+        path: the file.
+        allow_transparent: whether pixels may be transparent; their stored colour counts.
 
     Raises:
         DataError: if the file is missing, damaged, or not a picture that `benchmark.imageio` reads.
     """
-    picture, _ = imageio.read(path)
+    picture, _ = imageio.read(path, allow_transparent=allow_transparent)
     scale = LARGEST_SIDE / max(picture.shape[:2])
     if scale < 1:
         height, width = (round(extent * scale) for extent in picture.shape[:2])

@@ -127,6 +127,7 @@ class Recipe:
         average: decay of the moving average of the weights, the one that is kept; 0 keeps the last
             weights.
         coarse: weight of the losses of all but the finest scale, which has 1.
+        light: weight of `step.light_loss` on the finest scale, beside the criterion.
         identity: whether training starts from a network that returns its input, where its form
             allows that, and DPDNet from one whose last rectifier is open; see `start_weights`.
         whitened: whether the first filters are those that whiten training pictures; see
@@ -135,6 +136,7 @@ class Recipe:
             single precision.
         frozen: progress from which on normalisation uses fixed statistics, measured anew at that
             moment, as it does when it restores; 1 for never.
+        cameras: whether simulated examples go through a camera; see `camera_examples`.
         validations: how often it is validated, evenly over its progress.
     """
 
@@ -146,11 +148,13 @@ class Recipe:
     clip: float | None = None
     average: float = 0.0
     coarse: float = 1.0
+    light: float = 0.0
     identity: bool = False
     whitened: bool = False
     mixed: bool = False
     frozen: Fraction = Fraction(1)
     validations: int = 60
+    cameras: bool = False
 
     def phase(self, progress: Fraction) -> Phase:
         """Return the phase at a progress in [0, 1]; each begins where the one before it ends."""
@@ -237,11 +241,27 @@ FAST = Recipe(
     frozen=Fraction(1, 2),
     validations=10,  # of 26 megapixels on a CPU, each more would take 1 % of the time
 )
-FAST_UNNORMALISED = FAST.with_changes(rate=2e-4)
+UNNORMALISED_RATE = 2e-4
 """For the rivals, which have no normalisation: at 1e-3 their first steps leave the range of
 pictures far behind.
 """
-NAMES = ("paper", "fast")
+PHOTO = dataclasses.replace(
+    FAST,
+    name="photo",
+    phases=(
+        Phase(5, 64, 1, "squared", 1e-3),
+        Phase(15, 128, 1, "squared", 1e-3),
+        Phase(55, 192, 1, "squared", 1e-3),
+        Phase(25, 256, 1, "squared", 1e-3),
+    ),
+    budget=Budget(1000, "megapixels"),
+    light=0.5,
+    frozen=Fraction(1, 10),
+    validations=100,
+    cameras=True,
+)
+"""For photographs from anywhere: `fast`, longer, on larger crops, as they hold larger blurs."""
+NAMES = ("paper", "fast", "photo")
 
 
 def find_recipe(name: str, method: str) -> Recipe:
@@ -254,6 +274,7 @@ def find_recipe(name: str, method: str) -> Recipe:
         raise UsageError(f"--recipe {name}: expected {' or '.join(NAMES)}")
     if name == "paper":
         return RIVALS.get(method, PAPER)
+    recipe = {"fast": FAST, "photo": PHOTO}[name]
     if method in RIVALS:
-        return FAST_UNNORMALISED
-    return FAST
+        return recipe.with_changes(rate=UNNORMALISED_RATE)
+    return recipe

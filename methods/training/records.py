@@ -17,12 +17,12 @@ from typing import NamedTuple
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from benchmark import console, provenance
-from benchmark.api import Scalar
-from benchmark.checkpoints import CheckpointCard
+from benchmark.api import DataError, Scalar
+from benchmark.checkpoints import CheckpointCard, list_generators
 from benchmark.methods.training.examples import Examples
-from benchmark.methods.training.job import Job
+from benchmark.methods.training.job import InitialCheckpoint, Job
 from benchmark.methods.training.recipes import Phase, Position, Recipe
-from benchmark.methods.training.training_files import write_training_file
+from benchmark.methods.training.training_files import TrainingFiles, write_training_file
 from benchmark.version import __version__
 
 # Curves
@@ -59,6 +59,26 @@ def write_curves_table(path: Path, curve: Sequence[CurvePoint]) -> None:
     write_training_file(path, text.getvalue().encode())
 
 
+def read_curves_table(path: Path) -> list[CurvePoint]:
+    """Return the curves of a table; raises DataError if the file is missing or is no such table."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            CurvePoint(
+                int(row["step"]),
+                int(row["pixels"]),
+                *(float(row[name]) for name in CurvePoint._fields[2:]),
+            )
+            for row in rows
+        ]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: no table of learning curves ({error}); expected the one that was written "
+            "beside the checkpoint"
+        ) from error
+
+
 def write_curves_figure(path: Path, curve: Sequence[CurvePoint], title: str) -> None:
     """Draw loss and gain against megapixels; raises DataError if the file cannot be written."""
     from matplotlib.figure import Figure
@@ -82,6 +102,9 @@ def write_curves_figure(path: Path, curve: Sequence[CurvePoint], title: str) -> 
 Origin = dict[str, str]
 """Facts that may differ between the sessions of a training: its commits, its machines."""
 
+GONE_ON = "went on from"
+"""The fact that a training lost its state and went on with its best weights."""
+
 
 def describe_origin(job: Job, device: str, before: Origin | None = None) -> Origin:
     """Return where this session runs, after where those before it ran.
@@ -89,16 +112,25 @@ def describe_origin(job: Job, device: str, before: Origin | None = None) -> Orig
     Args:
         job: the training.
         device: name of the device, empty for a CPU.
-        before: of the sessions before, None for none.
+        before: of the sessions before, None for none. A job that goes on with a checkpoint under
+            its own name has what the checkpoint's card says.
     """
     now = {"hardware": _describe_hardware(device, job.hardware.devices), "commit": _code_version()}
+    initial = job.initial
+    if initial is not None and initial.continues:
+        now[GONE_ON] = _describe_initial_weights(initial)
+        facts = initial.card.facts
+        before = {key: str(facts[key]) for key in now if key in facts}
     if before is None:
         return now
-    return {key: _append_session(before[key], value) for key, value in now.items()}
+    appended = {key: _append_session(before.get(key, ""), value) for key, value in now.items()}
+    return {**before, **appended}
 
 
 def _append_session(before: str, now: str) -> str:
     last = before.rpartition(", then ")[2]
+    if not before:
+        return now
     return before if last == now else f"{before}, then {now}"
 
 
@@ -139,8 +171,7 @@ def make_training_card(
     """
     examples = job.examples()
     facts: dict[str, Scalar] = {
-        "recipe": describe_recipe(job.recipe),
-        "budget": str(job.recipe.budget),
+        **schedule_facts(job),
         **_initial_facts(job),
         "steps": position.step,
         "megapixels": round(position.pixels / 1e6, 2),
@@ -149,15 +180,14 @@ def make_training_card(
         "waiting for data": f"{loading_seconds / max(position.seconds, 1e-9):.1%} of the time",
         "hardware": origin["hardware"],
         "precision": job.hardware.precision,
-        "seed": job.seed,
         "commit": origin["commit"],
+        **{key: origin[key] for key in (GONE_ON,) if key in origin},
         "validation": f"{input_psnr:.3f} dB blurred, {best.validation_psnr:.3f} dB restored, "
         f"on {len(job.data.held_out)} held-out examples",
         "validation gain in dB": round(best.validation_gain, 4),
         "selection": f"the best validation, at step {best.step}; the last step is not kept for "
         f"itself",
         "licence of the data": examples.licence,
-        **{f"data: {key}": value for key, value in examples.card().items()},
     }
     return CheckpointCard(
         method=job.method.id,
@@ -169,14 +199,52 @@ def make_training_card(
     )
 
 
-def _initial_facts(job: Job) -> dict[str, Scalar]:
-    """Return the fact of which weights a training began with, if they were not drawn."""
+def schedule_facts(job: Job) -> dict[str, Scalar]:
+    """Return the facts that must be the same for a training to go on in its schedule."""
+    return {
+        "recipe": describe_recipe(job.recipe),
+        "budget": str(job.recipe.budget),
+        "seed": job.seed,
+        **{f"data: {key}": value for key, value in job.examples().card().items()},
+    }
+
+
+def _initial_facts(job: Job) -> dict[str, str]:
+    """Return the facts about the weights that a training began with, if they were not drawn."""
     initial = job.initial
-    if initial is None:
+    if initial is None or initial.continues:
         return {}
+    facts = {"started from": _describe_initial_weights(initial)}
+    generators = list_generators(initial.card)
+    if generators:
+        facts["start: generators"] = "; ".join(generators)
+    return facts
+
+
+def _describe_initial_weights(initial: InitialCheckpoint) -> str:
     megapixels = initial.card.facts.get("megapixels", "an unknown number of")
-    fact = f"{initial.name} ({megapixels} megapixels), SHA-256 {initial.digest}"
-    return {"started from": fact}
+    return f"{initial.name} ({megapixels} megapixels), SHA-256 {initial.digest}"
+
+
+def read_position(initial: InitialCheckpoint) -> tuple[Position, list[CurvePoint]]:
+    """Return where a checkpoint's weights are in the schedule of their training, and the curves up
+    to there.
+
+    Raises:
+        DataError: if the card lacks a number, or the table of curves beside the file is missing or
+            does not reach so far.
+    """
+    facts = initial.card.facts
+    table = TrainingFiles(initial.path).table
+    try:
+        step = int(facts["steps"])
+        examples = int(facts["examples"])
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{initial.path}: its card does not say how far it is ({error})") from error
+    curve = [point for point in read_curves_table(table) if point.step <= step]
+    if not curve or curve[-1].step != step:
+        raise DataError(f"{table}: has no point at step {step}, where {initial.path.name} is")
+    return Position(step, examples, curve[-1].pixels, curve[-1].seconds), curve
 
 
 def _all_training_data(job: Job, examples: Examples) -> tuple[str, ...] | None:

@@ -7,7 +7,8 @@ continued under the nearer one. It differs where training can do with less:
 * Radii are rounded to `STEP`, and a map of many radii gets fewer layers.
 * Hidden light is that of the nearest pixel of a farther surface (there: a mean that grows inwards
   ring by ring).
-* Apertures can be vignetted (`cats-eye`) and generalised Gaussians have any exponent.
+* Apertures can be vignetted (`cats-eye`), generalised Gaussians have any exponent, and there are
+  ray-traced lenses (`lens`).
 
 `tests/methods/training/test_scenes.py` states how far the two renderers agree.
 """
@@ -28,10 +29,16 @@ from benchmark.api import Picture
 from benchmark.arrays import Plane
 from benchmark.optics import psf
 from benchmark.optics.psf import ApertureHalf
+from benchmark.optics.ray_traced import (
+    IMAGE_HEIGHTS,
+    TRAINING_LENSES,
+    TrainingLens,
+    ray_traced_kernel,
+)
 
 Labels = NDArray[np.uint8]
 PixelBox = tuple[slice, slice]
-Family = Literal["disk", "polygon", "gaussian", "generalised", "cats-eye"]
+Family = Literal["disk", "polygon", "gaussian", "generalised", "cats-eye", "lens"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 STEP = 0.125
@@ -47,6 +54,8 @@ _BLADES = (5, 6, 7, 8, 9)
 _SHAPES = (3.0, 4.0, 6.0, 10.0)  # between the Gaussian (2) and the disk
 _CUTS = (0.3, 0.6, 0.9)
 _ANGLES = 12
+LENSES = TRAINING_LENSES
+"""Designs of the family `lens`."""
 
 
 # Apertures
@@ -63,6 +72,7 @@ class Aperture:
         shape: exponent of the generalised Gaussian.
         cut: how far the two rims of a vignetted lens are apart, in radii, in [0, 2).
         angle: direction in which they are apart, radians.
+        design, height, turns: of a ray-traced lens; see `benchmark.optics.ray_traced`.
     """
 
     family: Family
@@ -70,6 +80,9 @@ class Aperture:
     shape: float = 4.0
     cut: float = 0.0
     angle: float = 0.0
+    design: TrainingLens = "summilux"
+    height: int = 1
+    turns: int = 0
 
     def kernel(self, radius: float, half: ApertureHalf | None = None) -> Plane:
         """Return the PSF of a signed radius in pixels, made for `cv2.filter2D`; see
@@ -93,6 +106,10 @@ def draw_aperture(families: tuple[Family, ...], random: np.random.Generator) -> 
         cut = float(random.choice(_CUTS))
         angle = math.pi * random.integers(_ANGLES) / _ANGLES
         return Aperture(family, cut=cut, angle=angle)
+    if family == "lens":
+        design = LENSES[random.integers(len(LENSES))]
+        height = int(random.choice(IMAGE_HEIGHTS))
+        return Aperture(family, design=design, height=height, turns=int(random.integers(4)))
     return Aperture(family)
 
 
@@ -100,7 +117,11 @@ def draw_aperture(families: tuple[Family, ...], random: np.random.Generator) -> 
 def _aperture_kernel(aperture: Aperture, radius: float, half: ApertureHalf | None) -> Plane:
     sigma = abs(radius) / 2
     if aperture.family == "cats-eye":
-        kernel = cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
+        kernel = psf.cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
+    elif aperture.family == "lens":
+        if half is not None:
+            raise ValueError("a ray-traced lens has no half apertures")
+        kernel = ray_traced_kernel(aperture.design, aperture.height, sigma, aperture.turns)
     else:
         kernel = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
@@ -110,35 +131,6 @@ def _aperture_kernel(aperture: Aperture, radius: float, half: ApertureHalf | Non
     taps: Plane = kernel.astype(np.float32, order="C")
     taps.flags.writeable = False
     return taps
-
-
-def cats_eye_kernel(
-    sigma: float, cut: float, angle: float, *, half: ApertureHalf | None = None
-) -> NDArray[np.float64]:
-    """Return the PSF of a lens vignetted by its barrel: what two equal disks have in common.
-
-    Args:
-        sigma: standard deviation in pixels >= 0, the root mean square over the two axes; 0 gives
-            the 1 x 1 delta.
-        cut: distance of the disks' centres in radii, in [0, 2); 0 gives the disk.
-        angle: direction of that distance, radians.
-        half: as for `benchmark.optics.psf.psf_kernel`.
-
-    Returns:
-        An odd square kernel that sums to 1, centred, integrated over pixels by sampling.
-    """
-    return psf.disk_overlap_kernel(sigma * _cats_eye_radius(cut), cut, angle, half=half)
-
-
-@lru_cache(maxsize=64)
-def _cats_eye_radius(cut: float) -> float:
-    """Return the disks' radius for which what they have in common has a mean squared deviation of 1
-    per axis.
-    """
-    along = np.linspace(0, 1 - cut / 2, 4001)
-    chord = np.sqrt(np.maximum(0, 1 - (along + cut / 2) ** 2))
-    variance = np.average((along**2 + chord**2 / 3) / 2, weights=chord)
-    return float(1 / math.sqrt(variance))
 
 
 # Scenes

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
+WINDOW = 32
+"""Pixels on a side of the windows over which `light_loss` averages."""
+
+
 class Diverged(BenchmarkError):
     """A loss or a gradient is not a finite number; the weights are as they were before the step."""
 
@@ -33,6 +37,7 @@ def take_step(
     criterion: Criterion,
     rate: float,
     coarse: float = 1.0,
+    light: float = 0.0,
     clip: float | None = None,
     autocast: AbstractContextManager[Any] | None = None,
     backward: Callable[[Tensor], Any] | None = None,
@@ -45,6 +50,7 @@ def take_step(
         blurred: N x C x H x W, as the network takes it.
         sharp: N x 3 x H x W.
         criterion, coarse: the loss; see `scales_loss`.
+        light: weight of `light_loss`, of the finest scale.
         rate: learning rate of this step.
         clip: largest norm of the gradient, None for any.
         autocast: the context in which the network computes in lower precision; by default none.
@@ -59,7 +65,10 @@ def take_step(
     optimiser.zero_grad(set_to_none=True)
     with autocast or nullcontext():
         outputs = restore_scales(network, blurred)
-    loss = scales_loss([scale.float() for scale in outputs], sharp, criterion, coarse)
+    scales = [scale.float() for scale in outputs]
+    loss = scales_loss(scales, sharp, criterion, coarse)
+    if light:
+        loss = loss + light * light_loss(scales[-1], sharp)
     compute_gradients = backward or torch.Tensor.backward
     compute_gradients(loss)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), clip or math.inf)
@@ -98,6 +107,29 @@ def ssim_loss(output: Tensor, sharp: Tensor) -> Tensor:
 
     similarity: Tensor = ssim(output, sharp, data_range=1.0, win_size=11, win_sigma=1.5)
     return 1 - similarity
+
+
+def light_loss(output: Tensor, sharp: Tensor) -> Tensor:
+    """Return the mean squared error of the mean linear light of windows of `WINDOW` pixels square.
+
+    What is beyond the last whole window is left out. A squared error in code values alone lets a
+    network darken what it cannot restore: the mean of several code values has less light than their
+    lights have on average.
+    """
+    import torch.nn.functional as F
+
+    error = _undo_srgb_curve(output) - _undo_srgb_curve(sharp)
+    window = min(WINDOW, *error.shape[-2:])
+    return F.avg_pool2d(error, window).square().mean()
+
+
+def _undo_srgb_curve(code: Tensor) -> Tensor:
+    """Return `benchmark.optics.light.to_linear` of code values; what is below 0 gives 0."""
+    import torch
+
+    code = code.clamp(min=0)
+    power = ((code.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(code <= 0.04045, code / 12.92, power)
 
 
 def scales_loss(

@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import checkpoints
-from benchmark.api import DataError
+from benchmark.api import DataError, UsageError
 from benchmark.checkpoint_import import fit_entries
 from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.training import records, training_files
@@ -70,13 +71,13 @@ def train_network(job: Job, resume: bool = False, force: bool = False) -> Traini
         force: begin anew where a training or a checkpoint of that name is.
 
     Raises:
-        UsageError: hardware that is not there, files that exist (without `force`), or a state of
-            another job.
+        UsageError: hardware that is not there, files that exist (without `force`), a state of
+            another job, or a checkpoint to go on with whose training is complete.
         DataError: examples that cannot be made, a state that cannot be read, files that cannot be
             written.
         Diverged: if the loss is no longer finite; the files are those of the last good state.
     """
-    job.files.require(resume, force)
+    job.files.require(resume, force, job.continued_checkpoint)
     state = _load_unfinished(job) if resume else None
     session = _TrainingSession(job, state)
     with session.lock():
@@ -136,6 +137,8 @@ class _TrainingSession:
         epoch_steps = max(1, self._job.data.pictures // recipe.phases[-1].batch)
         schedule = Schedule(recipe, epoch_steps, learner.rank, learner.world)
         self._start_time = time.monotonic() - self._position.seconds
+        if self._job.continued_checkpoint is not None:
+            self._take_over_checkpoint(self._job.continued_checkpoint, schedule)
         self._save_state()
         batches = load_batches(
             self._examples, schedule.batches(self._position, self._elapsed_seconds), learner.workers
@@ -172,12 +175,27 @@ class _TrainingSession:
     def _initialise_weights(self) -> None:
         """Begin with the weights of a checkpoint, or make the first filters whiten."""
         job = self._job
+        if job.initial is not None and job.initial.continues:
+            self._position, self._curve = records.read_position(job.initial)
         if job.initial is not None:
             tensors = checkpoints.load_tensors(job.initial.path)
             plain_form = job.method.build().state_dict()
             self._learner.load_weights(fit_entries(tensors, plain_form, job.initial.path))
         elif job.recipe.whitened:
             self._learner.whiten(self._examples.pictures(WHITENING_CROP, WHITENING_EXAMPLES))
+
+    def _take_over_checkpoint(self, checkpoint: Path, schedule: Schedule) -> None:
+        """Let the weights that the training goes on with be the best so far; raises UsageError if
+        none of its budget is left.
+        """
+        if schedule.phase(self._position) is None:
+            raise UsageError(
+                f"--start {self._files.name}: its training is complete "
+                f"({self._job.recipe.budget}); choose another --tag to begin a new one with its "
+                "weights"
+            )
+        if self._learner.first and checkpoint.resolve() != self._files.checkpoint.resolve():
+            training_files.write_training_file(self._files.checkpoint, checkpoint.read_bytes())
 
     def _elapsed_seconds(self) -> float:
         return time.monotonic() - self._start_time

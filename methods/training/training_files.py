@@ -57,8 +57,14 @@ class TrainingFiles:
         """Locked by the process that trains."""
         return self.checkpoint.with_name(f".{self.name}.lock")
 
-    def require(self, resume: bool, force: bool) -> None:
-        """Raise UsageError if what is there does not go with the options."""
+    def require(self, resume: bool, force: bool, start: Path | None = None) -> None:
+        """Raise UsageError if what is there does not go with the options.
+
+        Args:
+            resume, force: as for `trainer.train_network`.
+            start: a checkpoint under whose name the training goes on; it may be the one that is
+                there.
+        """
         if resume and force:
             raise UsageError(
                 "--resume and --force: go on with the unfinished training, or begin anew; give one"
@@ -73,7 +79,8 @@ class TrainingFiles:
                 f"{self.state}: an unfinished training; go on with --resume, or begin anew with "
                 "--force"
             )
-        if not (resume or force) and self.checkpoint.exists():
+        goes_on = start is not None and start.resolve() == self.checkpoint.resolve()
+        if not (resume or force or goes_on) and self.checkpoint.exists():
             raise UsageError(
                 f"{self.checkpoint} exists already; overwrite it with --force, or choose another "
                 "--tag"

@@ -46,7 +46,7 @@ import cv2
 import numpy as np
 
 from benchmark.api import Map, Picture
-from benchmark.arrays import Float32Array, Float64Array
+from benchmark.arrays import Float32Array, Float64Array, weigh_channels
 from benchmark.methods.two_stage import blur_posterior_spectra as spectra
 from benchmark.methods.two_stage.cosine import (
     cosine_transfer,
@@ -335,8 +335,8 @@ def _average_wiener_filters(
                 continue
             gain = (transfer / (power + ratio + MISMATCH * (1 - power))).astype(np.float32)
             weight = _interpolate_cells(cell_weight, image)
-            layer = invert_cosine_transform(spectrum * gain[..., None])
-            total += weight[..., None] * layer
+            layer = invert_cosine_transform(weigh_channels(spectrum, gain))
+            total += weigh_channels(layer, weight)
             total_weight += weight
     return total / total_weight[..., None]
 

@@ -17,6 +17,7 @@ from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy, wiener
 from benchmark.methods.two_stage.hyper_laplacian import Bins
 from benchmark.methods.two_stage.wiener import Psf
 from benchmark.optics.light import Light
+from benchmark.optics.scenes import GENERATOR
 
 DeconvolverName = Literal["hyper-laplacian", "richardson-lucy", "wiener"]
 ConstantsName = Literal["released", "tuned"]
@@ -86,7 +87,7 @@ class HyperLaplacian(Deconvolver):
     def describe(self, card: MethodCard) -> MethodCard:
         if self.constants == "tuned":
             note = "Krishnan and Fergus, constants chosen here with the true map"
-            return add_deconvolver_note(card, note, "BSDS500")
+            return add_deconvolver_note(card, note, "BSDS500", GENERATOR)
         note = "Krishnan and Fergus, as DMENet's authors released it"
         return add_deconvolver_note(card, note, "DPD test")
 
@@ -112,7 +113,7 @@ class RichardsonLucy(IterativeDeconvolver):
 
     def describe(self, card: MethodCard) -> MethodCard:
         note = "Richardson-Lucy, accelerated, stopped at the noise"
-        return add_deconvolver_note(card, note, "BSDS500")
+        return add_deconvolver_note(card, note, "BSDS500", GENERATOR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,18 +126,31 @@ class Wiener(Deconvolver):
         return wiener.deconvolve_wiener(image, blur_map, psf=self.psf, mismatch=self.mismatch)
 
     def describe(self, card: MethodCard) -> MethodCard:
-        return add_deconvolver_note(card, "layered Wiener filters", "BSDS500")
+        return add_deconvolver_note(card, "layered Wiener filters", "BSDS500", GENERATOR)
 
 
-def add_deconvolver_note(card: MethodCard, note: str, tuned_on: str) -> MethodCard:
-    """Return a card with a note on its deconvolver, and the data that its constants were chosen
-    on.
+def add_deconvolver_note(
+    card: MethodCard, note: str, tuned_on: str, generator: str = ""
+) -> MethodCard:
+    """Return a card with a note on its deconvolver, and the data that its constants were chosen on.
+
+    Args:
+        card: of the method.
+        note: what the deconvolver is.
+        tuned_on: the data.
+        generator: what put them out of focus; empty for a camera.
     """
     trained_on = card.trained_on
     if trained_on is not None and tuned_on not in trained_on:
         trained_on = (*trained_on, tuned_on)
+    generators = card.generators
+    if generator and generator not in generators:
+        generators = (*generators, generator)
     return dataclasses.replace(
-        card, trained_on=trained_on, notes=f"{card.notes} Deconvolver: {note}."
+        card,
+        trained_on=trained_on,
+        generators=generators,
+        notes=f"{card.notes} Deconvolver: {note}.",
     )
 
 

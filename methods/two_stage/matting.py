@@ -15,14 +15,18 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.api import Map, Picture
 from benchmark.arrays import Float64Array
 
 MAX_PIXELS = 180_000
-"""Above this size a shrunken copy is solved: the factors take about 400 numbers per pixel, here
-about 1 GB.
+"""Above this size a shrunken copy is solved: the factors take about 290 numbers per pixel, here
+about 0.8 GB.
 """
+
+_SMALLEST_DISSECTION = 6
+"""A shorter side, in pixels, is not parted."""
 
 
 def propagate_by_colour(
@@ -96,11 +100,33 @@ def _solve_matting(
     laplacian = cf_laplacian(np.pad(colours, (*padding, (0, 0)), mode="edge"))
     system = (laplacian + diags(padded_weight.ravel())).tocsc()
     system.sum_duplicates()
-    # Symmetric positive definite: diagonal pivots are safe, and this ordering halves time and
-    # memory.
-    factors = splu(
-        system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
     right_side = padded_weight * np.pad(values, padding)
-    dense: Float64Array = factors.solve(right_side.ravel()).reshape(right_side.shape)
+    order = _dissect_grid(np.arange(right_side.size).reshape(right_side.shape))
+    # Symmetric positive definite: diagonal pivots are safe.
+    factors = splu(
+        system[order][:, order],
+        permc_spec="NATURAL",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+    dense = np.empty_like(right_side)
+    dense.ravel()[order] = factors.solve(right_side.ravel()[order])
     return dense[:height, :width]
+
+
+def _dissect_grid(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the numbers of a grid's pixels in an order of elimination that fills in little.
+
+    Nested dissection (A. George, SIAM J. Numerical Analysis 10(2), 1973): two lines across the
+    longer side part the rest, because the Laplacian joins pixels up to two apart. Both parts come
+    first, each in such an order, and the lines last. Against the library's best ordering (minimum
+    degree) the factors take 0.7 of the memory and half the time.
+    """
+    if numbers.shape[0] < numbers.shape[1]:
+        numbers = numbers.T
+    middle = numbers.shape[0] // 2
+    if middle < _SMALLEST_DISSECTION // 2:
+        return numbers.ravel()
+    before = _dissect_grid(numbers[: middle - 1])
+    after = _dissect_grid(numbers[middle + 1 :])
+    return np.concatenate([before, after, numbers[middle - 1 : middle + 1].ravel()])

@@ -34,6 +34,7 @@ from benchmark.methods.two_stage.estimation import (
 from benchmark.methods.two_stage.hyper_laplacian import Bins
 from benchmark.methods.two_stage.wiener import Psf, SampledPsf
 from benchmark.optics.light import Light, srgb_from, srgb_to
+from benchmark.optics.scenes import GENERATOR
 
 Constructor = typing.TypeVar("Constructor", bound=Callable[..., None])
 
@@ -257,6 +258,7 @@ class BlurPosterior(TwoStage):
         paper="this suite; after ideas of Chakrabarti et al., CVPR 2010, and Zhu et al., TIP 2013",
         trained_on=("BSDS500",),
         reimplementation=False,
+        generators=(GENERATOR,),
         notes="A posterior over sigma at every pixel from the local spectrum, the mean of the "
         "Wiener filters under it, and Richardson-Lucy iterations from there. No network: mean "
         "and covariance of sharp local spectra were measured on BSDS500 train, five constants "

@@ -99,7 +99,7 @@ def _method_mixtures(
     data: FigureData, sample: Sample, reasons: list[str]
 ) -> Iterator[_NamedMixture]:
     """Yield the mixture of each method; why one that might have some has none goes to `reasons`."""
-    for estimate in live.estimate_mixtures(data.methods, sample, data.track, reasons):
+    for estimate in live.estimate_mixtures(data.registered_names(), sample, data.track, reasons):
         note = f"weights SHA-256 {estimate.weights}" if estimate.weights else "without weights"
         yield _NamedMixture(data.title(estimate.method), estimate.mixture, note)
 

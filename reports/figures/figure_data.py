@@ -15,8 +15,10 @@ from benchmark.noise import Noise
 from benchmark.reports import live
 from benchmark.reports.figures import style
 from benchmark.results import Results, choices, notes
+from benchmark.results.missing_weights import explain_missing_weights
 from benchmark.results.notes import note_texts
-from benchmark.results.selection import cell_of_row
+from benchmark.results.scene_means import average_scenes
+from benchmark.results.selection import cell_of_row, note_scenes
 from benchmark.results.summaries import Row, Summary
 
 if TYPE_CHECKING:
@@ -62,10 +64,12 @@ class ComparableScores(NamedTuple):
     Attributes:
         values: one row per picture that all methods have at all levels, a column for each (method,
             level); no gaps.
+        scene_means: one row per scene, the mean of its pictures; the same columns.
         notes: who is missing and why, and how many pictures were left out.
     """
 
     values: pd.DataFrame
+    scene_means: pd.DataFrame
     notes: tuple[str, ...]
 
 
@@ -79,7 +83,7 @@ class FigureData:
         methods: ids, `input` first, then families, oracles last.
         levels: noise levels, ascending.
         samples: ids of the pictures, in order.
-        measures: measure key -> card of the protocol.
+        measures: measure key -> card of what methods are compared by.
         looks: method -> how it is drawn; the same in all figures of these runs, whichever methods
             are shown.
     """
@@ -103,7 +107,7 @@ class FigureData:
         )
         full_summary = self._summarise()
         self.track = full_summary.track
-        self.measures = full_summary.measures
+        self.measures = {key: card.in_comparisons() for key, card in full_summary.measures.items()}
         ordered_methods = sorted(
             dict.fromkeys(row.method for row in full_summary.rows), key=lambda name: name != "input"
         )
@@ -115,13 +119,19 @@ class FigureData:
         self._selection = selection.only(track=self.track, methods=self.methods)
         self.samples = choices.choose_some("picture", options.samples, self._selection.pictures())
 
+    def registered_names(self) -> dict[str, str]:
+        """Return method -> the name that it is registered under."""
+        rows = self._selection.rows
+        names = dict(zip(rows["method"], rows["method_name"], strict=True))
+        return {method: str(names[method]) for method in self.methods}
+
     def title(self, method: str) -> str:
         """Return a method's name for labels, with the symbols that the caption explains."""
         return self._labels[method]
 
     def comparable(self, measure: str, levels: Collection[Noise]) -> ComparableScores:
-        """Return the scores of a measure over the pictures that all methods have at all of these
-        levels.
+        """Return the scores of a measure (of one with an ideal, the distance to it) over the
+        pictures that all methods have at all of these levels.
 
         A method that failed or was skipped on a picture takes no part at that level.
 
@@ -139,13 +149,17 @@ class FigureData:
             if row not in rows_without_scores
         }
         values = pd.DataFrame(scores).sort_index().dropna()
+        ideal = self._summary.measures[measure].ideal
+        if ideal is not None:
+            values = (values - ideal).abs()
         if values.empty:
             reason = " ".join(notes)
             raise Unavailable(reason or f"there is no picture that all methods have a {measure} of")
         picture_count = len(self._selection.pictures())
         if len(values) < picture_count:
             notes.append(f"Over the {len(values)} of {picture_count} pictures that all have.")
-        return ComparableScores(values, tuple(notes))
+        scene_means = average_scenes(values, self._selection.scenes())
+        return ComparableScores(values, scene_means, tuple(notes))
 
     def _explain_lacking(self, rows: Sequence[Row], measure: str) -> list[str]:
         """Return who has no scores at which level, by reason, with what the tables say of
@@ -163,9 +177,9 @@ class FigureData:
             notes.append(f"Without scores at noise {levels_text} ({reason}): {', '.join(names)}.")
         methods_without_scores = {row.method for row in rows}
         failures = [note for note in self._summary.notes if note.kind == "failure"]
-        return notes + [
-            f"{note.text}." for note in failures if note.method in methods_without_scores
-        ]
+        notes += [f"{note.text}." for note in failures if note.method in methods_without_scores]
+        without_weights = sorted(methods_without_scores & set(self._summary.without_weights))
+        return notes + ([explain_missing_weights(without_weights)] if without_weights else [])
 
     def outputs(self, level: Noise) -> dict[str, list[StoredOutput]]:
         """Return sample -> the outputs that the runs stored at a noise level, in the order of
@@ -208,8 +222,8 @@ class FigureData:
     def describe(
         self, samples: Collection[str], methods: Collection[str] | None = None
     ) -> list[str]:
-        """Return what every caption must say: data, n, fingerprint, track, protocol, training data,
-        commits, symbols.
+        """Return what every caption must say: data, pictures, fingerprint, track, protocol,
+        training data, commits, symbols.
 
         Args:
             samples: the pictures that the figure covers.
@@ -221,9 +235,12 @@ class FigureData:
         sources = {row.method: learned_from.get(row.method, "") for row in rows}
         origin = [note for note in self._summary.notes if note.kind == "origin"]
         return [
-            f"Data: {self.dataset}, n = {len(part.pictures())}, fingerprint {part.fingerprint()}; "
+            f"Data: {self.dataset}, {part.describe_pictures()}, fingerprint {part.fingerprint()}; "
             f"input track {self.track}.",
+            *note_texts(note_scenes(part.scenes())),
             *notes.training_lines(sources),
+            *note_texts(part.generator_notes(row.method for row in rows)),
+            *note_texts(part.weights_notes(row.method for row in rows)),
             *note_texts(origin),
             *(f"{text}." for text in notes.explain_symbols(row.title for row in rows)),
         ]

@@ -59,7 +59,7 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     card = data.measures[measure]
     level = data.levels[0]
     scores = data.comparable(measure, [level])
-    quality, label, explanation = _mean_quality(scores.values, card)
+    quality, label, explanation = _mean_quality(scores.scene_means, card)
     panels, missing = _cost_panels(record, trials, list(quality))
     if not panels:
         raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
@@ -74,7 +74,7 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     style.add_figure_legend(figure, handles)
     caption = [
         f"Quality on {data.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
-        "intervals of the mean over pictures. Line: the front, the best that can be had at a "
+        "intervals of the mean. Line: the front, the best that can be had at a "
         "cost, from means alone; hollow points do not compete. Costs are for a picture of "
         f"{record.size}, whatever the pictures that quality was measured on; MACs are those of a "
         "network's plain form.",
@@ -86,14 +86,16 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     return CaptionedFigure(figure, caption)
 
 
-def _mean_quality(scores: pd.DataFrame, card: MeasureCard) -> tuple[dict[str, Interval], str, str]:
+def _mean_quality(
+    scene_means: pd.DataFrame, card: MeasureCard
+) -> tuple[dict[str, Interval], str, str]:
     """Return the mean of each method, the label of the axis, and a sentence for the caption.
 
     Where the input is among the methods, it is the mean difference to it: its interval leaves out
-    how pictures differ.
+    how scenes differ.
     """
     name = tables.measure_heading(card)
-    columns = scores.droplevel(1, axis=1)
+    columns = scene_means.droplevel(1, axis=1)
     scores_by_method = {str(method): values for method, values in columns.items()}
     if "input" not in scores_by_method:
         means = {

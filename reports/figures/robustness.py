@@ -59,8 +59,8 @@ def draw_robustness_figure(data: FigureData) -> CaptionedFigure:
     handles, names = axes[0, 0].get_legend_handles_labels()
     style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
     caption = [
-        f"Quality against the noise level on {data.dataset}. Above: mean over pictures; below: "
-        "mean of how much each picture changed since the lowest level. Bars: 95 % intervals of "
+        f"Quality against the noise level on {data.dataset}. Above: means; below: mean changes "
+        "since the lowest level. Bars: 95 % intervals of "
         "these means; those above are mostly about how pictures differ, those below are paired. "
         "All means are over the same pictures. Points are set apart sideways so that bars can be "
         "seen.",
@@ -108,7 +108,7 @@ def _measure_panels(
         except Unavailable as error:
             reasons.append(f"{card.title} is not shown. {error}")
             continue
-        panels.append(_measure_panel(card, scores.values, levels))
+        panels.append(_measure_panel(card, scores.scene_means, levels))
         samples.update(map(str, scores.values.index))
         notes += scores.notes
     if not panels:
@@ -125,11 +125,11 @@ def _choose_one_per_metric(measures: Mapping[str, MeasureCard]) -> list[str]:
 
 
 def _measure_panel(
-    card: MeasureCard, values: pd.DataFrame, levels: Sequence[Noise]
+    card: MeasureCard, scene_means: pd.DataFrame, levels: Sequence[Noise]
 ) -> _MeasurePanel:
     quality: dict[str, dict[Noise, Interval]] = {}
     change: dict[str, dict[Noise, Interval]] = {}
-    for method, columns in values.T.groupby(level=0, sort=False):
+    for method, columns in scene_means.T.groupby(level=0, sort=False):
         scores = columns.droplevel(0).T
         own_levels = [level for level in levels if level in scores]
         quality[str(method)] = _level_means(scores, own_levels)

@@ -103,14 +103,30 @@ def _method_lines(card: MethodCard) -> dict[str, str]:
         "Title": card.title,
         "Family": card.family,
         "Paper": card.paper,
-        "Sees": "dual-pixel views" if card.inputs == "views" else "the picture",
+        "Pictures": "of others, read from files" if card.made_elsewhere else "",
+        "Sees": _describe_inputs(card),
         "Is also given": " and ".join(extras),
         "Trained or tuned on": trained_on,
+        "Generator of that data": ", ".join(card.generators),
         "Trained for": card.budget,
-        "Program": "re-implementation" if card.reimplementation else "the authors' own",
+        "Weights expect": card.expects.describe() if card.expects else "",
+        "Printed numbers": card.control,
+        "Program": _describe_program(card),
         "Licence": card.licence,
         "Notes": card.notes,
     }
+
+
+def _describe_inputs(card: MethodCard) -> str:
+    if card.made_elsewhere:
+        return ""
+    return "dual-pixel views" if card.inputs == "views" else "the picture"
+
+
+def _describe_program(card: MethodCard) -> str:
+    if card.made_elsewhere:
+        return ""
+    return "re-implementation" if card.reimplementation else "the authors' own"
 
 
 def _dataset_lines(card: DatasetCard) -> dict[str, str]:
@@ -120,6 +136,7 @@ def _dataset_lines(card: DatasetCard) -> dict[str, str]:
         "Licence": card.licence,
         "Source": card.source,
         "Targets": "all-in-focus pictures" if card.has_target else "none",
+        "Generator": card.generator,
         "Notes": card.notes,
     }
 

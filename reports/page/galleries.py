@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmark.api import UsageError
 from benchmark.noise import Noise
 from benchmark.results import Results
-from benchmark.results.selection import Selection
+from benchmark.results.selection import Selection, read_scenes
 from benchmark.results.summaries import Row, Summary
 from benchmark.run_layout import output_picture, target_picture_of
 
@@ -52,6 +52,7 @@ class Gallery:
         dataset, track, level: where they come from.
         methods: ids, in order.
         samples: sample id -> content fingerprint, in order.
+        scenes: sample id -> the scene it shows.
         targets: sample id -> where the picture of the target should be.
         outputs: (method, sample) -> what the runs hold.
     """
@@ -61,6 +62,7 @@ class Gallery:
     level: Noise
     methods: tuple[str, ...]
     samples: dict[str, str]
+    scenes: dict[str, str]
     targets: dict[str, RunPicture]
     outputs: dict[tuple[str, str], OutputPicture]
 
@@ -98,14 +100,14 @@ class Sheet:
     Attributes:
         summary: as the other formats print it.
         runs: numbers of the runs that its cells are from.
-        pictures: how many there are.
+        pictures: how many there are, and of how many scenes where that is another number.
         fingerprint: of their content.
         levels: one per noise level.
     """
 
     summary: Summary
     runs: tuple[int, ...]
-    pictures: int
+    pictures: str
     fingerprint: str
     levels: tuple[SheetLevel, ...]
 
@@ -163,6 +165,7 @@ def _build_gallery(part: pd.DataFrame) -> Gallery:
         level=rows[0]["noise"],
         methods=tuple(sorted({row["method"] for row in rows})),
         samples={row["sample"]: row["data"] for row in rows},
+        scenes=read_scenes(part),
         targets=targets,
         outputs={(row["method"], row["sample"]): _output_picture(row) for row in rows},
     )
@@ -189,17 +192,22 @@ def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int
         sheet_level = SheetLevel(
             level=level,
             gallery=galleries[summary.dataset, summary.track, level],
-            rows=tuple(row for row in summary.rows if row.level == level),
+            rows=tuple(row for row in summary.table_rows if row.level == level),
             scores=_values_by_cell(scored_rows[scored_rows["noise"] == level]),
         )
         levels.append(sheet_level)
     return Sheet(
         summary=summary,
         runs=tuple(sorted(relevant_rows["store"].unique().tolist())),
-        pictures=len(selection.pictures()),
+        pictures=_count_pictures(selection.scenes()),
         fingerprint=selection.fingerprint(),
         levels=tuple(levels),
     )
+
+
+def _count_pictures(scenes: Mapping[str, str]) -> str:
+    count = len(set(scenes.values()))
+    return str(len(scenes)) if count == len(scenes) else f"{len(scenes)} of {count} scenes"
 
 
 def _values_by_cell(scored: pd.DataFrame) -> dict[tuple[str, str, str], float]:

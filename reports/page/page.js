@@ -139,19 +139,20 @@
     [heads[1].textContent, heads[2].textContent] = [nameOf(method), nameOf(other)];
     const gaps = order.map((sample) => gapOf(method, other, sample)), greatest = Math.max(...gaps.map(Math.abs));
     const outside = order.filter((sample) => view.shared.includes(true) && !view.shared[sample]);
-    byId("verdict").textContent = verdict(gaps.filter((gap) => gap !== null), outside.length);
+    byId("verdict").textContent = verdict(outside.length);
     byId("none-kept").hidden = order.some((sample) => pathOf(method, sample));
     const lines = order.map((sample, i) => lineOf(sample, gaps[i], greatest, outside.includes(sample)));
     screens.list.querySelector("tbody").replaceChildren(...lines);
   }
 
-  function verdict(gaps, outside) {
+  function verdict(outside) { // a scene counts once, with the mean of its pictures, as in the tables
+    const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    const gapsOf = (scene) => scene.map((sample) => gapOf(state.method, other, sample)).filter((gap) => gap !== null);
+    const gaps = gallery.scenes.map(gapsOf).filter((own) => own.length).map(mean), { unit } = measure;
     if (!gaps.length) return "No picture has a score under both methods.";
-    const better = gaps.filter((gap) => (measure.higher ? gap > 0 : gap < 0)).length;
-    const equal = gaps.filter((gap) => gap === 0).length, worse = gaps.length - better - equal;
-    const mean = signed(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length) + (measure.unit && " " + measure.unit);
-    return `${nameOf(state.method)} is better than ${nameOf(other)} on ${better}, worse on ${worse} and equal on `
-      + `${equal} of ${gaps.length} pictures; mean difference ${mean}.`
+    const on = (sign) => gaps.filter((gap) => Math.sign(measure.higher ? gap : -gap) === sign).length;
+    return `${nameOf(state.method)} is better than ${nameOf(other)} on ${on(1)}, worse on ${on(-1)} and equal on `
+      + `${on(0)} of ${gaps.length} ${gallery.unit}; mean difference ${signed(mean(gaps))}${unit && " " + unit}.`
       + (outside ? ` The table's means leave out the ${outside} pictures in grey, which some methods lack.` : "");
   }
 

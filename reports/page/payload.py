@@ -29,8 +29,13 @@ def build_payload(page: PageContent, files: PageFiles, folder: str) -> dict[str,
 
 def _gallery_payload(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
     maps = files.maps.get((gallery.dataset, gallery.track), {})
+    scenes: dict[str, list[int]] = {}
+    for number, sample in enumerate(gallery.samples):
+        scenes.setdefault(gallery.scenes[sample], []).append(number)
     return {
         "methods": gallery.methods,
+        "unit": "pictures" if len(scenes) == len(gallery.samples) else "scenes",
+        "scenes": list(scenes.values()),
         "samples": [
             {
                 "name": sample,

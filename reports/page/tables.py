@@ -52,7 +52,7 @@ class PageLine:
         family: one of `FAMILIES`, or "" if the run kept no card.
         card: what there is to say about it, if the run keeps that.
         failure: what became of the pictures that did not end well, or "".
-        count: number of pictures that the means are over, or "–".
+        count: number of scenes that the means are over, or "–".
         figures: one per measure.
     """
 

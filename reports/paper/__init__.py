@@ -4,23 +4,35 @@ more runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmark.reports import grid
 from benchmark.reports.paper import cost
 from benchmark.reports.paper.cost import CostTable
-from benchmark.reports.paper.later import LaterTable
-from benchmark.reports.paper.layout import TABLES, Layout, choose_measured_dataset, list_lines
+from benchmark.reports.paper.later import build_later_tables
+from benchmark.reports.paper.layout import (
+    TABLES,
+    Layout,
+    choose_measured_dataset,
+    choose_protocols,
+    list_lines,
+)
 from benchmark.reports.paper.quality import QualityTable
-from benchmark.results import Results, choices
+from benchmark.reports.paper.training import build_training_tables
+from benchmark.results import Results
 from benchmark.results.summaries import Summary
 
-__all__ = ["LATER", "TABLES", "PaperTable", "build_paper_tables", "format_paper_tables"]
+__all__ = ["LATER", "TABLES", "TRAINING", "PaperTable", "build_paper_tables", "format_paper_tables"]
 
 LATER = "later"
 """The name of the table of what others printed later."""
+TRAINING = "training"
+"""The name of the table of methods by what they were trained and tested on."""
+_FURTHER_TABLES: Mapping[
+    str, Callable[[Results, str | None, Sequence[str]], Sequence[PaperTable]]
+] = {LATER: build_later_tables, TRAINING: build_training_tables}
 
 
 class PaperTable(Protocol):
@@ -46,7 +58,7 @@ def build_paper_tables(
 
     Args:
         results: the runs.
-        numbers: keys of `TABLES`, or LATER.
+        numbers: keys of `TABLES`, LATER or TRAINING.
         dataset: id of the data set that takes the place of the paper's; None for the paper's own,
             or the only one.
         protocols: to measure by; empty for `canonical`, or the first one where the runs were not
@@ -60,8 +72,8 @@ def build_paper_tables(
     folder = cost.find_cost_folder(results.paths, cost_folder)
     tables: list[PaperTable] = []
     for number in numbers:
-        if number == LATER:
-            tables.append(LaterTable())
+        if number in _FURTHER_TABLES:
+            tables += _FURTHER_TABLES[number](results, dataset, protocols)
             continue
         layout = TABLES[number]
         tables += _quality_tables(results, layout, dataset, protocols)
@@ -90,7 +102,7 @@ def _quality_tables(
     alone.
     """
     dataset_id = choose_measured_dataset(results, layout, dataset)
-    own_protocols = protocols or _usual_protocols(results)
+    own_protocols = choose_protocols(results, protocols)
     lines = list_lines(layout.number, results.methods_of(dataset_id))
     methods = {line.method for line in lines if line.method}
     summaries: list[Summary] = []
@@ -103,12 +115,6 @@ def _quality_tables(
             results, layout, dataset_id, own_protocols, bool(methods)
         )
         yield QualityTable(layout, None, reason)
-
-
-def _usual_protocols(results: Results) -> list[str]:
-    protocols = list(results.protocols)
-    preferred_protocol = choices.PREFERRED_PROTOCOL
-    return [preferred_protocol] if preferred_protocol in protocols else protocols[:1]
 
 
 def _explain_nothing_measured(

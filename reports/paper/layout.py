@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,3 +90,12 @@ def choose_measured_dataset(results: Results, layout: Layout, name_or_id: str | 
     if name_or_id or layout.dataset in datasets.values():
         return choices.choose_dataset(name_or_id or layout.dataset, datasets)
     return next(iter(datasets)) if len(datasets) == 1 else None
+
+
+def choose_protocols(results: Results, protocols: Sequence[str]) -> list[str]:
+    """Return the protocols to measure by: those wanted; else `canonical`, or the first one where
+    the runs were not scored under it.
+    """
+    names = list(results.protocols)
+    usual_names = [choices.PREFERRED_PROTOCOL] if choices.PREFERRED_PROTOCOL in names else names[:1]
+    return list(protocols) or usual_names

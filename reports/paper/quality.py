@@ -8,21 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.noise import Noise
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
+from benchmark.reports.paper.measured import PRINTED_MEASURES, UNMARKED, MeasuredHalf
 from benchmark.reports.published import PrintedNumber
 from benchmark.results.summaries import Entry, Row, Summary
 
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
-_PRINTED_MEASURES: dict[str, MeasureCard] = {
-    "psnr": MeasureCard(metric="psnr", quantity="PSNR", title="PSNR", unit="dB", digits=2),
-    "ssim": MeasureCard(metric="ssim", quantity="SSIM", title="SSIM"),
-    "lpips": MeasureCard(metric="lpips", quantity="LPIPS", title="LPIPS", higher_is_better=False),
-}
-_UNMARKED = "Published numbers carry no marks: there are no pictures behind them to test."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +33,6 @@ class _QualityLine:
         """Id of the method of ours that stands in the line; empty for none."""
         return self.line.method or ""
 
-    def entry(self, key: str | None) -> Entry:
-        """Return what was measured by the measure of this key, or why there is nothing."""
-        if self.line.method is None:
-            return Entry(None, "not run")
-        if key is None:
-            return Entry(None, "not in this protocol")
-        if self.row is None:
-            return Entry(None, "not run at this noise")
-        return self.row.entries[key]
-
-
-@dataclass(frozen=True, slots=True)
-class _MeasuredHalf:
-    """What was measured for a table, or why nothing was; a summary that may be missing."""
-
-    summary: Summary | None
-    gap_reason: str
-
-    @property
-    def dataset(self) -> str:
-        return self.summary.dataset if self.summary else ""
-
-    @property
-    def protocol(self) -> str:
-        return self.summary.protocol if self.summary else ""
-
-    @property
-    def track(self) -> str:
-        return self.summary.track if self.summary else ""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.summary.footnotes if self.summary else (self.gap_reason,)
-
-    def learned_from(self, method: str) -> str:
-        """Return what a method learned from; empty for nothing."""
-        return self.summary.learned_from.get(method, "") if self.summary else ""
-
-    def rows(self) -> dict[tuple[Noise, str], Row]:
-        """Return (level, method) -> row."""
-        rows = self.summary.rows if self.summary else ()
-        return {(row.level, row.method): row for row in rows}
-
-    def first_measure(self, metric: str) -> str | None:
-        """Return the first measure of a metric: `ssim_u7` for `ssim`; None for none."""
-        measures = self.summary.measures if self.summary else {}
-        return next((key for key, card in measures.items() if card.metric == metric), None)
-
-    def card(self, metric: str) -> MeasureCard:
-        """Return the card of that measure; else that of what is printed."""
-        key = self.first_measure(metric)
-        if key is None or self.summary is None:
-            return _PRINTED_MEASURES[metric]
-        return self.summary.measures[key]
-
 
 class QualityTable:
     """The quality half of one table."""
@@ -108,9 +47,9 @@ class QualityTable:
             gap_reason: why nothing was measured; empty if something was.
         """
         self._layout = layout
-        self._measured = _MeasuredHalf(summary, gap_reason)
+        self._measured = MeasuredHalf(summary, gap_reason)
         self._rows = self._measured.rows()
-        self._keys = {name: self._measured.first_measure(name) for name in _PRINTED_MEASURES}
+        self._keys = {name: self._measured.first_measure(name) for name in PRINTED_MEASURES}
         self._printed: dict[tuple[str, str, float, str], PrintedNumber] = {
             (number.model, number.training, number.noise, number.measure): number
             for number in published.read_printed_numbers()
@@ -150,7 +89,7 @@ class QualityTable:
             "dataset": self._measured.dataset,
             "protocol": self._measured.protocol,
             "track": self._measured.track,
-            **line.entry(key).as_record(),
+            **self._entry(line, key).as_record(),
         }
 
     def _lines(self) -> Iterator[_QualityLine]:
@@ -174,17 +113,20 @@ class QualityTable:
         title = line.row.title if line.row else line.method or "–"
         source = self._measured.learned_from(line.method)
         note = f"Weights or constants from {source}." if source else ""
-        entries = {name: line.entry(key) for name, key in self._keys.items()}
+        entries = {name: self._entry(line, key) for name, key in self._keys.items()}
         return (
             *map(TableCell, heads),
             TableCell(title, note=note),
-            *(self._printed_cell(line, name) for name in _PRINTED_MEASURES),
+            *(self._printed_cell(line, name) for name in PRINTED_MEASURES),
             *(
                 tables.format_cell(entry, self._measured.card(name))
                 for name, entry in entries.items()
             ),
-            TableCell(tables.count_pictures(entries.values())),
+            TableCell(tables.count_scenes(entries.values())),
         )
+
+    def _entry(self, line: _QualityLine, key: str | None) -> Entry:
+        return self._measured.entry(line.line.method, line.row, key)
 
     def _printed_number(self, line: _QualityLine, measure: str) -> PrintedNumber | None:
         if not line.line.first:
@@ -209,10 +151,8 @@ class QualityTable:
         paper_group = f"published, {_TITLES[self._layout.dataset]}"
         dataset = self._measured.dataset
         own_group = f"measured, {dataset}" if dataset else "measured"
-        printed_heads = [tables.measure_heading(card) for card in _PRINTED_MEASURES.values()]
-        own_heads = [
-            tables.measure_heading(self._measured.card(name)) for name in _PRINTED_MEASURES
-        ]
+        printed_heads = [tables.measure_heading(card) for card in PRINTED_MEASURES.values()]
+        own_heads = [tables.measure_heading(self._measured.card(name)) for name in PRINTED_MEASURES]
         return (
             *(TableColumn(label, label=True) for label in labels),
             *(TableColumn(head, paper_group) for head in printed_heads),
@@ -252,4 +192,4 @@ class QualityTable:
             if source.source == published.GKMNET_PAPER
         )
         source_note = f"Published: {source.reference}. {source.note}"
-        return (source_note, _UNMARKED, *self._measured.notes)
+        return (source_note, UNMARKED, *self._measured.notes)

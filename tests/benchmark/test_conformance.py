@@ -22,13 +22,15 @@ from benchmark.api import (
     Sample,
     UsageError,
 )
-from benchmark.registry import METHODS
+from benchmark.registry import METHODS, needs_parameters
 
 ROOT = Path(__file__).parents[2]
 
 
 LONG = ("attnet", "blur-posterior", "gkmnet", "jnb", "zhuo-sim")
-QUICK = sorted(set(METHODS.names()) - set(LONG))
+QUICK = [
+    name for name in METHODS.names() if name not in LONG and not needs_parameters(METHODS.get(name))
+]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,15 @@ class _SilentError(_Good):
         return observation.image.copy()
 
 
+class _MistypedParameter(_Good):
+    later_parameters = frozenset({"strenght"})
+
+    def __init__(self, *, strength: float = 1.0) -> None:
+        self._strength = strength
+
+
 BREAKS: dict[type[Method], str] = {
+    _MistypedParameter: "later parameters",
     _ShortHash: "Weights have a SHA-256",
     _Forgetful: "The same picture gives the same result",
     _Random: "global random state",

@@ -31,6 +31,9 @@ def test_every_step_is_a_row_in_the_order_of_the_plan(rows):
     steps = [row for row in step_rows if "step" in row]
     assert [row["step"] for row in steps] == [0, 1, 2, 3] * 4
     assert [row["sample"] for row in steps[::8]] == list(dataset.ids()[:2])
+    assert {(row["scene"], row["sample"]) for row in steps} == {
+        (name, name) for name in dataset.ids()[:2]
+    }
     assert {row["reason"] for row in step_rows if "reason" in row} == {"is no iteration"}
 
 
@@ -73,6 +76,21 @@ def test_a_method_that_stops_early_keeps_its_last_picture():
         ]
     )
     np.testing.assert_allclose(report.mean_curves(frame)["psnr"], [25, 25.5, 26])
+
+
+def test_a_scene_counts_once_with_the_mean_of_its_pictures():
+    base = {"dataset": "d", "noise": 0.0, "method": "m", "status": "ok", "scene": "s"}
+    values = {"a": (20.0, 26.0), "b": (30.0, 31.0), "c": (40.0, 41.0)}
+    frame = report.convergence_frame(
+        {**base, "sample": name, "step": step, "psnr": psnr, "residual": psnr / 10}
+        | ({"scene": None} if name == "c" else {})
+        for name, psnrs in values.items()
+        for step, psnr in enumerate(psnrs)
+    )
+    curves = report.mean_curves(frame)
+    np.testing.assert_allclose(curves["psnr"], [(25 + 40) / 2, (28.5 + 41) / 2])
+    np.testing.assert_allclose(curves["residual"], [3.25, 3.475])
+    assert curves["n"].tolist() == [2, 2], "scenes"
 
 
 def test_nothing_to_show_is_said(tmp_path: Path):

@@ -119,19 +119,22 @@ def test_grey_is_repeated(tmp_path: Path, array: np.ndarray, suffix: str) -> Non
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("array", [RGB8, RGB16], ids=["8", "16"])
-def test_alpha_is_dropped_and_does_not_touch_the_colours(
+def test_transparent_pixels_are_read_only_where_allowed(
     tmp_path: Path, array: np.ndarray, suffix: str
 ) -> None:
     transparent = np.dstack([array, np.zeros_like(array[..., 0])])
     options = {"photometric": "rgb", "extrasamples": ["unassalpha"]} if suffix == ".tif" else {}
-    picture, depth = imageio.read(save(tmp_path / f"a{suffix}", transparent, **options))
+    path = save(tmp_path / f"a{suffix}", transparent, **options)
+    with pytest.raises(DataError, match="has transparent pixels"):
+        imageio.read(path)
+    picture, depth = imageio.read(path, allow_transparent=True)
     np.testing.assert_array_equal(levels(picture, depth), array)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P"])
 def test_other_png_kinds_agree_with_pillow(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(RGB8).convert(mode)
-    image.save(tmp_path / "a.png", **({"transparency": 3} if mode == "P" else {}))
+    image.save(tmp_path / "a.png")
     picture, depth = imageio.read(tmp_path / "a.png")
     assert depth == 8
     expected = image.convert("L").convert("RGB") if mode == "LA" else image.convert("RGB")
@@ -523,11 +526,11 @@ def huge_jpeg(path: Path) -> None:
 
 BAD_FILES = {
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "text": (lambda path: path.write_text("<html>404 not found</html>"), "is not a PNG"),
-    "folder": (lambda path: path.mkdir(), "cannot be read"),
+    "text": (lambda path: path.write_text("<html>404 not found</html>"), "is not a picture"),
+    "folder": (lambda path: path.mkdir(), "is not a file"),
     "float tiff": (
         lambda path: tifffile.imwrite(path, np.zeros((4, 4), np.float32)),
-        "32-bit samples",
+        "floating-point numbers",
     ),
     "signed tiff": (
         lambda path: tifffile.imwrite(path, np.zeros((4, 4, 3), np.int16), photometric="rgb"),
@@ -539,7 +542,9 @@ BAD_FILES = {
     ),
     "pages": (pages, "2 TIFF pages"),
     "cmyk": (lambda path: Image.fromarray(RGB8).convert("CMYK").save(path, "JPEG"), "CMYK"),
-    "gif": (lambda path: Image.fromarray(RGB8).save(path, "GIF"), "is not a PNG"),
+    "gif": (lambda path: Image.fromarray(RGB8).save(path, "GIF"), "is not a picture"),
+    "pipe": (lambda path: os.mkfifo(path), "is not a file"),
+    "sparse": (lambda path: os.truncate(save(path, RGB8), 10**11), "100000000000 bytes"),
     "huge png": (huge_png, "100000x100000"),
     "huge jpeg": (huge_jpeg, "a.png"),
 }

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark import plan
-from benchmark.api import UsageError
+from benchmark.api import MethodCard, PicturePairs, PlannedPictures, UsageError
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, PROTOCOLS
+from tests.methods.random_weights import draw
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -75,6 +78,20 @@ def test_all_is_every_default_once_and_oracle_names_variants() -> None:
     assert {m.card.family for m in plan.select_methods(["classical"])} == {"classical"}
 
 
+def test_groups_name_the_weights_for_photographs_beside_the_preferred_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    for tag in ("other", "photo"):
+        draw(tmp_path, "gkmnet:decoder=resized", tag)
+    for group in ("all", "learned"):
+        labels = [method.id.label for method in plan.select_methods([group])]
+        names = [label.partition(":")[0] for label in labels if label.startswith("gkmnet")]
+        assert names == ["gkmnet.sim", "gkmnet.photo"]
+    (method,) = plan.select_methods(["gkmnet"])
+    assert method.id.label == "gkmnet.sim"
+
+
 def test_a_group_leaves_out_what_cannot_be_built_and_says_so() -> None:
     class Broken(METHODS.get("echo")):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -92,6 +109,81 @@ def test_a_group_leaves_out_what_cannot_be_built_and_says_so() -> None:
 def test_groups_take_no_parameters() -> None:
     with pytest.raises(UsageError, match="takes no parameters"):
         plan.select_methods(["all:map=oracle"])
+
+
+class Named(METHODS.get("input")):  # type: ignore[misc]
+    """The input under a name of the user's choice."""
+
+    location_parameters = frozenset({"name", "content"})
+
+    def __init__(self, *, name: str, content: str = "") -> None:
+        self._content = content
+
+    @classmethod
+    def label_of(cls, parameters: Mapping[str, Any]) -> str:
+        return str(parameters["name"])
+
+    def weights_hash(self) -> str:
+        return self._content
+
+
+def test_a_name_of_two_methods_is_refused() -> None:
+    with METHODS.temporarily({"named": Named}):
+        (method,) = plan.select_methods(["named:name=A,content=1", "named:name=A,content=1"])
+        assert method.id.label == "A"
+        with pytest.raises(UsageError, match="two different methods are called 'A'"):
+            plan.select_methods(["named:name=A,content=1", "named:name=A,content=2"])
+        methods = plan.select_methods(["named:name=A,content=1", "named:name=B,content=1"])
+        assert [method.id.label for method in methods] == ["A", "B"]
+
+
+class LookedUp(METHODS.get("input")):  # type: ignore[misc]
+    """Files that answer for the samples of a run; their names are all that there is of them."""
+
+    card = MethodCard(title="Looked up", family="baseline", made_elsewhere=True)
+
+    def __init__(self, *, folder: str = "", pairs: PicturePairs | None = None) -> None:
+        self._pairs = pairs
+
+    def pair_pictures(self, pictures: PlannedPictures) -> PicturePairs:
+        files = {sample: f"{sample} {sizes}" for sample, sizes in pictures.sizes.items()}
+        return PicturePairs(files=dict.fromkeys(pictures.sigmas, files), remarks=("by size",))
+
+    def weights_hash(self) -> str:
+        return repr(self._pairs)
+
+
+def test_pictures_made_elsewhere_are_paired_with_the_samples_before_a_run(tmp_path: Path) -> None:
+    data = plan.select_dataset("tiny", tmp_path, limit=1)
+    remarks: list[str] = []
+    with METHODS.temporarily({"looked-up": LookedUp}):
+        chosen = plan.select_methods(["input,looked-up"])
+        tracks, noises = [Track("u8"), Track("u8", "crop", 5)], [Noise(), Noise(2.0, seed=1)]
+        same, paired = plan.pair_methods(chosen, data, tracks, noises, remarks.append)
+        with pytest.raises(UsageError, match="'pairs'"):
+            plan.select_methods(["looked-up:pairs=x"])
+    height, width = data.dataset.load("picture 0").image.shape[:2]
+    sizes = {"u8": (height, width), "u8-crop5": (height - height % 5, width - width % 5)}
+    files = {"picture 0": f"picture 0 {sizes}"}
+    pairs = PicturePairs(files={0.0: files, 2.0: files}, remarks=("by size",))
+    assert same == chosen[0]
+    assert paired.id.arguments["pairs"] == pairs and paired.weights == repr(pairs)
+    assert remarks == ["looked-up: by size"]
+
+
+def test_only_pictures_made_elsewhere_are_told_their_sample(tmp_path: Path) -> None:
+    sample = plan.select_dataset("tiny", tmp_path).dataset.load("picture 0")
+    blind = sample.observe(METHODS.get("input").card, 2.0)
+    looked_up = sample.observe(LookedUp.card, 2.0)
+    assert (blind.sample, blind.noise_sigma) == (None, None)
+    assert (looked_up.sample, looked_up.noise_sigma) == ("picture 0", 2.0)
+
+
+def test_groups_leave_out_quietly_what_its_name_alone_does_not_build() -> None:
+    messages: list[str] = []
+    with METHODS.temporarily({"named": Named}):
+        names = [method.id.name for method in plan.select_methods(["all"], messages.append)]
+    assert "named" not in names and not messages
 
 
 def test_cells_are_sample_major_and_levels_canonical(tmp_path: Path) -> None:

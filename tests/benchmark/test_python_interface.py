@@ -151,12 +151,38 @@ def test_two_sizes_are_refused() -> None:
         benchmark.evaluate(output[:-1], target)
 
 
+def test_harm_is_evaluated_against_the_input() -> None:
+    target, output = _pictures((80, 80))
+    image = np.clip(target, 0.2, 0.8)
+    in_focus = np.zeros((80, 80), bool)
+    in_focus[:, :50] = True
+    scores = benchmark.evaluate(output, target, "harm", image=image, in_focus=in_focus)
+    expected = benchmark.evaluate(output[:, :50], image[:, :50])["psnr"]
+    assert scores["keep"] == pytest.approx(expected)
+    assert np.isnan(benchmark.evaluate(output, target, "harm")["keep"])
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        {"image": np.zeros((8, 7, 3), np.float32)},
+        {"in_focus": np.zeros((8, 7), bool)},
+        {"in_focus": np.zeros((8, 9))},
+    ],
+)
+def test_references_of_another_size_or_kind_are_refused(references: dict[str, np.ndarray]) -> None:
+    target, output = _pictures((8, 9))
+    with pytest.raises(UsageError, match="size"):
+        benchmark.evaluate(output, target, "harm", **references)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """A run of two methods over the embedded pictures, made from Python."""
     out = tmp_path_factory.mktemp("run")
     methods = ["input", "unsharp"]
-    return benchmark.run(methods, "simulated:size=48", noise=[0, 2], jobs=1, out=out, root=out)
+    data = "simulated:set=five,size=48"
+    return benchmark.run(methods, data, noise=[0, 2], jobs=1, out=out, root=out)
 
 
 def test_a_run_returns_its_results(results: Results) -> None:
@@ -168,7 +194,7 @@ def test_a_run_returns_its_results(results: Results) -> None:
 
 
 def test_a_run_scores_as_evaluate_does(results: Results, tmp_path: Path) -> None:
-    data = benchmark.load_dataset("simulated:size=48")
+    data = benchmark.load_dataset("simulated:set=five,size=48")
     method = benchmark.load_method("unsharp")
     scores = results.scores()
     for sample_id in data.ids():

@@ -3,14 +3,15 @@ from __future__ import annotations
 import pickle
 import sys
 import types
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from annotated_types import Le
 
-from benchmark.api import DataError, Method, UsageError
+from benchmark.api import DataError, Method, MethodCard, Observation, Picture, UsageError
 from benchmark.checkpoints import Checkpoint, CheckpointCatalogue
 from benchmark.registry import (
     DATASETS,
@@ -23,6 +24,8 @@ from benchmark.registry import (
     load_plugin,
     resolve_id,
 )
+from benchmark.spec import Spec
+from tests.methods.random_weights import draw
 
 
 @pytest.fixture
@@ -98,6 +101,72 @@ def test_ids_that_mean_the_same_are_one(toys: Path, text: str) -> None:
     resolved = create(METHODS, text)[1]
     assert resolved.label == "echo"
     assert resolved.parameters_json() == '{"gain": 1.0, "map": "estimate"}'
+
+
+def test_a_later_parameter_is_part_of_the_identity_where_it_is_set(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METHODS.get("echo"), "later_parameters", frozenset({"gain", "unknown"}))
+    plain = create(METHODS, "echo")[1]
+    assert (plain.label, plain.parameters_json()) == ("echo", '{"map": "estimate"}')
+    louder = create(METHODS, "echo:gain=2")[1]
+    assert louder.label == "echo:gain=2.0"
+    assert louder.parameters_json() == '{"gain": 2.0, "map": "estimate"}'
+
+
+class Elsewhere(Method):
+    """Its one file lies where the user says, and is called as the user says."""
+
+    card = MethodCard(title="Elsewhere", family="baseline")
+    location_parameters = frozenset({"path", "name"})
+
+    def __init__(self, *, path: Path, name: str = "", gain: float = 1.0) -> None:
+        self.path = path
+
+    @classmethod
+    def label_of(cls, parameters: Mapping[str, Any]) -> str:
+        return parameters["name"] or parameters["path"].stem
+
+    def restore(self, observation: Observation) -> Picture:
+        return observation.image
+
+
+def test_where_files_lie_is_no_identity_and_the_name_is(toys: Path) -> None:
+    with METHODS.temporarily({"elsewhere": Elsewhere}):
+        plain = create(METHODS, "elsewhere:path=a/first.toml")[1]
+        moved = create(METHODS, "elsewhere:path=c/first.toml")[1]
+        named = create(METHODS, "elsewhere:path=b/second.toml,name=Ours (v2)")[1]
+        louder = create(METHODS, "elsewhere:path=a/first.toml,gain=2")[1]
+    assert (plain.label, named.label, louder.label) == ("first", "Ours (v2)", "first")
+    assert plain.parameters_json() == moved.parameters_json() == '{"gain": 1.0, "name": "first"}'
+    assert named.parameters_json() == '{"gain": 1.0, "name": "Ours (v2)"}'
+    assert louder.parameters_json() == '{"gain": 2.0, "name": "first"}'
+
+
+@pytest.mark.parametrize(
+    "label", ["input", "all", "unsharp.x", "a+b", "-x", "_x", " x", "a\tb", "a=b"]
+)
+def test_a_label_that_means_something_else_or_cannot_be_typed_is_refused(
+    toys: Path, label: str
+) -> None:
+    spec = Spec("elsewhere", None, {"path": "a", "name": label})
+    with (
+        METHODS.temporarily({"elsewhere": Elsewhere}),
+        pytest.raises(UsageError, match=r"is no name for a table|give another name="),
+    ):
+        create(METHODS, spec)
+
+
+def test_a_later_parameter_that_comes_with_the_weights_is_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    draw(tmp_path, "gkmnet:decoder=resized", "mine")
+    for text in ("gkmnet.mine", "gkmnet.mine:decoder=resized"):
+        assert create(METHODS, text)[1].label == "gkmnet.mine"
+    assert create(METHODS, "gkmnet.mine:decoder=transposed")[1].label == (
+        "gkmnet.mine:decoder=transposed"
+    )
 
 
 @pytest.mark.parametrize(

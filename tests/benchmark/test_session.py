@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmark.store import Store
+from benchmark.results import read_results
+from benchmark.store import FILE_NAME, Store
 
 PLUGIN = """
 from benchmark.api import Metric, MetricCard
@@ -72,3 +74,54 @@ def test_failed_scores_are_told_by_run_and_by_score(plugin: Path, tmp_path: Path
         ("mae", "ok"),
         ("psnr", "ok"),
     }
+
+
+@pytest.mark.parametrize(
+    ("methods", "line"),
+    [
+        ("input,srn,attnet", "  Without weights: attnet, srn (python -m benchmark train ID "),
+        ("input,srn", "  skipped: srn (1): no weights: train them (`python -m benchmark train srn"),
+    ],
+)
+def test_several_methods_without_weights_are_one_line(
+    tmp_path: Path, methods: str, line: str
+) -> None:
+    words = ["--methods", methods, "--dataset", "simulated:size=32", "--limit", "1"]
+    run = call(tmp_path, "run", *words, "--protocol", "restormer")
+    assert run.returncode == 0, run.stderr
+    above_table = run.stdout.partition("median time")[0]
+    assert [text for text in above_table.splitlines() if "weights" in text] == [
+        text for text in above_table.splitlines() if text.startswith(line)
+    ]
+    assert line in above_table and "│ srn" not in run.stdout
+
+
+@pytest.mark.slow
+def test_a_run_of_an_earlier_release_is_told_scored_and_continued(tmp_path: Path) -> None:
+    """What it calls `simulated` is `simulated:set=five` today, with the same fingerprints."""
+    words = [
+        "--methods",
+        "input",
+        "--dataset",
+        "simulated:set=five",
+        "--limit",
+        "1",
+        "--out",
+        "old",
+    ]
+    assert call(tmp_path, "run", *words).returncode == 0
+    database = sqlite3.connect(tmp_path / "old" / FILE_NAME)
+    database.execute("UPDATE cells SET dataset = 'simulated'")
+    database.execute("UPDATE cards SET name = 'simulated' WHERE kind = 'dataset'")
+    database.execute("PRAGMA user_version = 2")
+    database.commit()
+    database.close()
+    [summary] = read_results(tmp_path / "old").summaries()
+    assert summary.footnotes[0].startswith("Data: simulated:set=five, 1 picture, fingerprint ")
+    scoring = call(tmp_path, "score", "old", "--protocol", "restormer")
+    assert scoring.returncode == 0, scoring.stderr
+    assert "1 cells, 1 already done" in call(tmp_path, "run", *words).stderr
+    with Store(tmp_path / "old") as store:
+        scores = [row for row in store.rows("scores") if row["measure"] == "psnr"]
+    assert {row["protocol"] for row in scores} == {"canonical", "restormer"}
+    assert all(row["value"] for row in scores)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.api import UsageError
+from benchmark.api import DatasetCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
 from benchmark.store import FILE_NAME, Store
@@ -126,6 +126,33 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(UsageError, match="schema 99"):
         Store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ("simulated", "simulated:set=five"),
+        ("simulated:psf=gkm,size=64", "simulated:set=five,psf=gkm,size=64"),
+        ("simulated:source=/pictures, mine,seed=7", "simulated:source=/pictures, mine,seed=7"),
+        ("rtf", "rtf"),
+    ],
+)
+def test_a_store_of_version_2_calls_data_sets_by_their_names_of_today(
+    tmp_path: Path, earlier: str, now: str
+) -> None:
+    cell = dataclasses.replace(CELL, dataset=earlier, dataset_name=earlier.partition(":")[0])
+    card = DatasetCard(title="t", paper="", licence="", source="", layout="")
+    with Store(tmp_path, create=True) as store:
+        store.put(store.start_run({}), cell, GOOD, RULERS)
+        store.put_cards({earlier: card})
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute("PRAGMA user_version=2")
+    db.close()
+    for _ in range(2):  # it is brought up to date once, and opens again
+        with Store(tmp_path) as store:
+            [(stored, _)] = store.cells()
+            assert (stored.dataset, stored.key) == (now, cell.key)
+            assert list(store.cards(DatasetCard)) == [now]
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:

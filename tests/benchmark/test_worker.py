@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from benchmark.api import (
 )
 from benchmark.cells import Outcome, Task
 from benchmark.metrics.tracks import Track
-from benchmark.noise import Noise
+from benchmark.noise import Noise, add_noise
 from benchmark.registry import DATASETS, METHODS
 from benchmark.worker import RunSettings
 
@@ -48,6 +49,38 @@ class TwoViews(Dataset):
         return "ramps, first version"
 
 
+class HalfInFocus(Dataset):
+    """Texture whose left half is in focus by its map; no target."""
+
+    card = DatasetCard(title="Half", paper="", licence="none", source="here", layout="none")
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def ids(self) -> list[str]:
+        return ["texture"]
+
+    def load(self, sample_id: str) -> Sample:
+        image = np.random.default_rng(0).random((64, 80, 3), dtype=np.float32)
+        blur_map = np.full((64, 80), 3, np.float32)
+        blur_map[:, :40] = 0
+        return Sample(sample_id, image=image, blur_map=blur_map)
+
+    def fingerprint(self, sample_id: str) -> str:
+        return "texture, first version"
+
+
+class Brighten(Method):
+    """Adds 0.1 to the left half of what it is shown and 0.3 to the right."""
+
+    card = MethodCard(title="Brighten", family="baseline")
+
+    def restore(self, observation: Observation) -> Picture:
+        step = np.full(observation.image.shape[1], 0.1, np.float32)
+        step[40:] = 0.3
+        return observation.image + step[None, :, None]
+
+
 class Difference(Method):
     """Returns the left view less the right one, so that nothing can stand for anything else."""
 
@@ -72,17 +105,22 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunSet
     monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
     settings = RunSettings(tmp_path, tmp_path, device="cpu")
     with (
-        METHODS.temporarily({"difference": Difference, "exits": Exits}),
-        DATASETS.temporarily({"two-views": TwoViews}),
+        METHODS.temporarily({"difference": Difference, "exits": Exits, "brighten": Brighten}),
+        DATASETS.temporarily({"two-views": TwoViews, "half-in-focus": HalfInFocus}),
     ):
         worker.start_worker(settings)
         yield settings
         worker.start_worker(settings)
 
 
-def task_of(method: str, settings: RunSettings, noise: Noise = Noise()) -> Task:  # noqa: B008
+def task_of(
+    method: str,
+    settings: RunSettings,
+    noise: Noise = Noise(),  # noqa: B008
+    dataset: str = "two-views",
+) -> Task:
     methods = plan.select_methods([method])
-    data = plan.select_dataset("two-views", settings.root)
+    data = plan.select_dataset(dataset, settings.root)
     (task,) = plan.plan_tasks(methods, data, [Track("u16")], [noise])
     return task
 
@@ -132,3 +170,31 @@ def test_a_picture_that_changed_since_it_was_planned_is_refused(
 def test_a_method_that_exits_fails_in_its_own_cell(settings: RunSettings) -> None:
     outcome = worker.do_task(task_of("exits", settings))
     assert (outcome.status, outcome.reason) == ("failed", "SystemExit: 0")
+
+
+@pytest.mark.parametrize("noise", [Noise(), Noise(sigma=5.0)])
+def test_harm_is_measured_against_what_the_method_was_shown_and_again_from_the_store(
+    settings: RunSettings, noise: Noise
+) -> None:
+    task = task_of("brighten", settings, noise, "half-in-focus")
+    task = dataclasses.replace(task, protocols=("harm",))
+    outcome = worker.do_task(task)
+    scores = {score.key: score for score in outcome.scores["harm"]}
+    # Both are clamped, which takes from the step of 0.1 where the picture is nearly white.
+    noisy_sample = add_noise(HalfInFocus(settings.root).load("texture"), noise, "half-in-focus")
+    shown = noisy_sample.image[:, :40]
+    step = np.clip(shown.astype(np.float64) + 0.1, 0, 1) - np.clip(shown, 0, 1)
+    assert scores["keep"].value == pytest.approx(-10 * np.log10(np.mean(step**2)), abs=1e-4)
+    assert scores["unchanged"].value == 0
+    rescored = worker.do_task(dataclasses.replace(task, output=outcome.output))
+    assert rescored.scores == outcome.scores
+
+
+def test_the_input_keeps_all_that_it_was_shown(settings: RunSettings) -> None:
+    task = task_of("input", settings, Noise(sigma=5.0), "half-in-focus")
+    outcome = worker.do_task(dataclasses.replace(task, protocols=("harm",)))
+    values = {score.key: score.value for score in outcome.scores["harm"]}
+    assert values == {
+        "keep": 100, "light": 1, "lattice": 0, "lattice_2": 0, "lattice_4": 0, "lattice_8": 0,
+        "unchanged": 1,
+    }  # fmt: skip

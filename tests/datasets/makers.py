@@ -11,10 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from scipy.io import savemat
 
 from benchmark.datasets import dpd as dpd_adapter
+from benchmark.datasets import lfdof as lfdof_adapter
 
 Size = tuple[int, int]
 
@@ -41,6 +43,15 @@ def texture(seed: int, size: Size = (48, 40)) -> np.ndarray:
 
 def blurred(picture: np.ndarray, sigma: float = 1.2) -> np.ndarray:
     return ndimage.gaussian_filter(picture, (sigma, sigma, 0), mode="reflect")
+
+
+def tag_orientation(path: Path, orientation: int) -> None:
+    """Write a picture again with an EXIF orientation."""
+    with Image.open(path) as picture:
+        exif = picture.getexif()
+        exif[274] = orientation
+        tags = {"tiffinfo": {274: orientation}} if path.suffix == ".tif" else {"exif": exif}
+        picture.save(path, **tags)
 
 
 def save(path: Path, picture: np.ndarray, bit_depth: int = 8) -> Path:
@@ -174,6 +185,51 @@ def realdof(
     return root
 
 
+def lfdof_names() -> list[str]:
+    """Official names of the test pictures, read from the table itself."""
+    with Path(lfdof_adapter.__file__).with_name("lfdof_test.csv").open(newline="") as table:
+        return [
+            f"{row['scene']}_{aperture}_{focus:02d}"
+            for row in csv.DictReader(table)
+            for aperture in ("ap1", "ap2", "ap3")
+            for focus in range(int(row[aperture]))
+        ]
+
+
+def lfdof(
+    root: Path,
+    base: str = "LFDOF/test_data",
+    *,
+    names: Iterable[str] | None = None,
+    bit_depth: int = 8,
+    size: Size = (1008, 688),
+) -> Path:
+    """LFDOF: the official test pictures unless `names` are given. Where there are many, they share
+    their bytes.
+    """
+    all_names = lfdof_names() if names is None else list(names)
+    few_names = all_names[:4]
+    for seed, name in enumerate(all_names):
+        scene = name.rpartition("_ap")[0]
+        image = root / base / "input" / scene / f"{name}.png"
+        target = root / base / "ground_truth" / f"{scene}.png"
+        if name in few_names:
+            save(image, coarse_texture(seed, size), bit_depth)
+            save(target, coarse_texture(1000 + int(scene[-4:]), size), bit_depth)
+            first_image = image
+        for path in (image, target):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.hardlink_to(first_image)
+    return root
+
+
+def coarse_texture(seed: int, size: Size) -> np.ndarray:
+    """A picture of squares, which is written faster than a texture."""
+    squares = texture(seed, (size[0] // 16, size[1] // 16))
+    return squares.repeat(16, axis=0).repeat(16, axis=1)
+
+
 def pixel4(
     root: Path,
     *,
@@ -227,3 +283,36 @@ def folder(
         for role in roles:
             save(root / role / f"p{seed}{suffix}", sharp if role == "target" else blurred(sharp))
     return root
+
+
+def scenes(root: Path, *, roles: Iterable[str] = ("input", "target"), count: int = 2) -> Path:
+    """Any pictures of two scenes, `a` and `b`, each with `count` in a folder of its own."""
+    for seed, scene in enumerate(("a", "b")):
+        for index in range(count):
+            sharp = texture(10 * seed + index)
+            for role in roles:
+                picture = sharp if role == "target" else blurred(sharp)
+                save(root / role / scene / f"p{index}.png", picture)
+    return root
+
+
+def real_mff(root: Path, count: int = 11) -> Path:
+    """Real-MFF in its authors' layout: 001_A.png and 001_B.png at two focus settings, 001_F.png all
+    in focus.
+    """
+    for number in range(1, count + 1):
+        for name, mark in (("imageA", "A"), ("imageB", "B"), ("Fusion", "F")):
+            save(root / "Real-MFF" / name / f"{number:03d}_{mark}.png", texture(number))
+    return root / "Real-MFF"
+
+
+def real_bokeh(root: Path) -> Path:
+    """The test part of RealBokeh in its authors' layout: six pictures of three scenes."""
+    base = root / "RealBokeh_3MP" / "test"
+    for scene, stops in ((1000, ("2.0", "3.2", "16")), (1001, ("2.0", "20.0")), (10, ("2.0",))):
+        save(base / "in" / f"{scene}_f22.JPG", texture(scene))
+        for stop in stops:
+            save(base / "gt" / str(scene) / f"{scene}_f{stop}.JPG", blurred(texture(scene)))
+        (base / "metadata").mkdir(exist_ok=True)
+        (base / "metadata" / f"{scene}.json").write_text("{}")
+    return base

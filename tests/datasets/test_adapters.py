@@ -26,11 +26,20 @@ SETS: dict[str, tuple[str, Make]] = {
     "rtf files": ("rtf:noise=files", lambda root: makers.rtf(root, count=2)),
     "cuhk_bd": ("cuhk_bd", lambda root: makers.cuhk_bd(root, count=2)),
     "realdof": ("realdof", lambda root: makers.realdof(root, count=2)),
+    "lfdof": (
+        "lfdof:partial=true",
+        lambda root: makers.lfdof(root, names=makers.lfdof_names()[14:16]),
+    ),
     "pixel4": ("pixel4", lambda root: makers.pixel4(root, scenes=2)),
     "folder": (
         "folder:path={root}",
         lambda root: makers.folder(root, roles=("input", "target", "left", "right")),
     ),
+    "folder of views": (
+        "folder:path={root},views=true",
+        lambda root: makers.folder(root, roles=("target", "left", "right")),
+    ),
+    "folder of scenes": ("folder:path={root},nested=true", lambda root: makers.scenes(root)),
 }
 
 
@@ -100,7 +109,7 @@ def test_the_card_of_this_copy_says_how_many_were_found(tmp_path: Path, name: st
     assert dataset.card.has_target == (dataset.load(dataset.ids()[0]).target is not None)
 
 
-COUNTS = {"cuhk_bd": 704, "dpd": 76, "pixel4": 17, "realdof": 50, "rtf": 22}
+COUNTS = {"cuhk_bd": 704, "dpd": 76, "lfdof": 725, "pixel4": 17, "realdof": 50, "rtf": 22}
 """How many samples the complete set has; the others have as many as their folder."""
 
 

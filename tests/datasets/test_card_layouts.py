@@ -14,6 +14,7 @@ from benchmark.datasets.cuhk_bd import CuhkBd
 from benchmark.datasets.dpd import Dpd
 from benchmark.datasets.folder import Folder
 from benchmark.datasets.layout import FileDataset
+from benchmark.datasets.lfdof import Lfdof
 from benchmark.datasets.pixel4 import Pixel4
 from benchmark.datasets.realdof import RealDof
 from benchmark.datasets.rtf import Rtf
@@ -36,6 +37,7 @@ class Layout(NamedTuple):
 def layouts() -> list[Layout]:
     return [
         *realdof_layouts(),
+        *lfdof_layouts(),
         *dpd_layouts(),
         *rtf_layouts(),
         *cuhk_layouts(),
@@ -56,6 +58,21 @@ def realdof_layouts() -> list[Layout]:
         Layout(RealDof, {"image": f"{source}/01.png", "target": f"{target}/01.png"}, RealDof)
         for source, target in folders
     ]
+
+
+def lfdof_layouts() -> list[Layout]:
+    return [
+        lfdof_layout(f"{place}{split}_data", split)
+        for place, split in itertools.product(("LFDOF/", ""), ("train", "test"))
+    ]
+
+
+def lfdof_layout(base: str, split: str) -> Layout:
+    files = {
+        "image": f"{base}/input/IMG_1567/IMG_1567_ap1_00.png",
+        "target": f"{base}/ground_truth/IMG_1567.png",
+    }
+    return Layout(Lfdof, files, lambda root: Lfdof(root, split=split, partial=True))
 
 
 def dpd_layouts() -> list[Layout]:
@@ -155,6 +172,15 @@ def folder_layouts() -> list[Layout]:
             image | views,
             image | target | views,
         )
+    ] + [
+        Layout(Folder, files, lambda root: Folder(root, path=root / "DIR", nested=True))
+        for files in (
+            {"image": "DIR/SCENE/a.png"},
+            {"image": "DIR/input/SCENE/a.png", "target": "DIR/target/SCENE/a.png"},
+            {"image": "DIR/input/SCENE/a.png", "target": "DIR/target/SCENE.png"},
+            {"image": "DIR/input/SCENE/a.png", "target": "DIR/target/SCENE_f22.png"},
+            {"image": "DIR/SCENE/input/a.png", "target": "DIR/SCENE/target/a.png"},
+        )
     ]
 
 
@@ -181,13 +207,14 @@ def open_simulated(root: Path) -> FileDataset:
 def write_file(path: Path, role: str, kind: type[FileDataset]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     side = 64 if kind is Pixel4 and role == "target" else 96
+    size = (1008, 688) if kind is Lfdof else (side, side)
     if path.suffix == ".mat":
         savemat(path, {"blurMap": np.ones((side, side))})
     elif path.suffix == ".npy":
         np.save(path, np.full((48, 3, 3), 1 / 9))
     else:
         bit_depth = 16 if kind in (Dpd, Pixel4) else 8
-        makers.save(path, makers.texture(len(role), (side, side)), bit_depth)
+        makers.save(path, makers.texture(len(role), size), bit_depth)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from skimage.metrics import peak_signal_noise_ratio
 
+import benchmark
 from benchmark.api import DataError
 from benchmark.datasets.cuhk_bd import CuhkBd
 from tests.datasets import makers
@@ -87,3 +89,21 @@ def test_the_published_masks_mark_the_blurred_part_in_white(data_root: Path) -> 
         )
         sharper.append(laplacian[~sample.mask].mean() > laplacian[sample.mask].mean())
     assert np.mean(sharper) > 0.9
+
+
+def test_a_run_measures_what_is_kept_where_the_mask_is_in_focus(tmp_path: Path) -> None:
+    data = CuhkBd(makers.cuhk_bd(tmp_path, size=(80, 72)))
+    results = benchmark.run(
+        "unsharp", "cuhk_bd", protocol="harm", root=tmp_path, out=tmp_path / "run", jobs=1
+    )
+    scores = results.scores().set_index(["measure", "sample"])["value"]
+    method = benchmark.load_method("unsharp")
+    for sample in map(data.load, data.ids()):
+        in_focus = ~sample.mask
+        output = method.restore(sample.image).clip(0, 1).astype(np.float64)
+        expected = peak_signal_noise_ratio(
+            sample.image[in_focus].astype(np.float64), output[in_focus], data_range=1.0
+        )
+        assert scores["keep", sample.id] == pytest.approx(expected, abs=1e-4)
+        assert scores["light", sample.id] == pytest.approx(1, abs=0.05)
+    assert scores.notna().all()

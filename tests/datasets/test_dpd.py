@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.api import DataError
 from benchmark.datasets.dpd import Dpd
-from benchmark.datasets.layout import natural_key
+from benchmark.files import natural_key
 from tests.datasets import makers
 
 NAMES = makers.dpd_names("test")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from benchmark.api import DataError
 from benchmark.datasets import layout
 from benchmark.datasets.folder import Folder
+from benchmark.files import natural_key
+from benchmark.registry import DATASETS, create
 from tests.datasets import makers
 
 
@@ -24,7 +26,7 @@ def touch(folder: Path, *names: str) -> list[Path]:
 @given(st.lists(st.integers(0, 10**6), unique=True))
 def test_numbers_in_names_are_ordered_as_numbers(numbers: list[int]) -> None:
     paths = [Path(f"image{number}.png") for number in numbers]
-    ordered = sorted(paths, key=layout.natural_key)
+    ordered = sorted(paths, key=natural_key)
     assert [int(path.stem[5:]) for path in ordered] == sorted(numbers)
 
 
@@ -32,7 +34,7 @@ def test_numbers_in_names_are_ordered_as_numbers(numbers: list[int]) -> None:
 def test_the_order_is_total_whatever_the_names(names: list[str]) -> None:
     paths = [Path(name) for name in names if Path(name).name == name]
     backward = paths[::-1]
-    assert sorted(paths, key=layout.natural_key) == sorted(backward, key=layout.natural_key)
+    assert sorted(paths, key=natural_key) == sorted(backward, key=natural_key)
 
 
 def test_only_pictures_are_listed(tmp_path: Path) -> None:
@@ -149,3 +151,16 @@ def test_ids_are_stems_unless_they_clash() -> None:
         "b.jpg",
         "b.png",
     ]
+
+
+def test_the_size_of_a_picture_is_that_of_what_is_loaded(tmp_path: Path) -> None:
+    """From the header where the file is the picture, else by loading it."""
+    for name in ("dpd", "rtf"):
+        getattr(makers, name)(tmp_path / name)
+    for dataset in (
+        create(DATASETS, "dpd", root=tmp_path / "dpd")[0],
+        create(DATASETS, "rtf", root=tmp_path / "rtf")[0],
+        create(DATASETS, "simulated:size=48,scale=0.5", root=tmp_path)[0],
+    ):
+        sample = dataset.ids()[0]
+        assert dataset.picture_size(sample) == dataset.load(sample).image.shape[:2]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,17 +16,20 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from benchmark import imageio
 from benchmark.api import DataError, Sample, UsageError
 from benchmark.conformance import check_dataset
+from benchmark.datasets.bundled import bundled_photographs
 from benchmark.datasets.simulated import Simulated
 from benchmark.optics import gkm, light
 from benchmark.optics import psf as kernels
 from benchmark.registry import DATASETS, create
 
 NOWHERE = Path("there is no data root")
+FIVE = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
 
 
 def write(path: Path, size: tuple[int, int] = (48, 56), seed: int = 0) -> Path:
@@ -72,13 +76,66 @@ def digest(sample: Sample) -> str:
 
 
 def test_default_pictures_need_no_data():
+    assert Simulated(NOWHERE).load("peaks-2").image.shape == (256, 256, 3)
     data = Simulated(NOWHERE, size=64)
-    assert list(data.ids()) == ["astronaut", "chelsea", "coffee", "motorcycle_left", "rocket"]
-    for name in data.ids():
-        sample = data.load(name)
+    assert len(data.ids()) == 24 and data.ids()[:5] == FIVE
+    samples = [data.load(name) for name in data.ids()]
+    for sample in samples:
         assert sample.image.shape == sample.target.shape == (64, 64, 3)
-        assert sample.meta["map"] == ("measured" if name == "motorcycle_left" else "invented")
+        assert sample.meta["map"] == ("measured" if sample.id == "motorcycle_left" else "invented")
         assert np.abs(sample.image - sample.target).mean() > 0.001
+    assert len({sample.target.tobytes() for sample in samples}) == 24
+
+
+def test_pictures_of_one_photograph_show_one_scene():
+    data = Simulated(NOWHERE, size=32)
+    scenes = {name: data.load(name).scene for name in data.ids()}
+    assert len(set(scenes.values())) == 17
+    assert [name for name, scene in scenes.items() if scene == "brook"] == ["brook-1", "brook-2"]
+    assert all(scenes[name] == name for name in FIVE)
+
+
+def test_set_five_shows_whole_photographs_of_scikit_image():
+    data = Simulated(NOWHERE, set="five")
+    assert data.ids() == FIVE
+    assert data.load("rocket").image.shape == (427, 640, 3)
+    cut = Simulated(NOWHERE, set="five", size=256)
+    default = Simulated(NOWHERE)
+    for name in FIVE:
+        assert cut.fingerprint(name) == default.fingerprint(name) != data.fingerprint(name)
+
+
+def test_a_set_beside_a_source_is_refused(folder):
+    with pytest.raises(UsageError, match=r"set=five is of the pictures.*drop one of the two"):
+        Simulated(NOWHERE, source=folder, set="five")
+    with pytest.raises(UsageError, match="parameter set"):
+        create(DATASETS, "simulated:set=six", root=NOWHERE)
+
+
+def test_every_bundled_crop_is_named_in_the_notice():
+    crops = bundled_photographs("all").keys() - set(FIVE)
+    folder = bundled_photographs("all")["flower"].path.parent
+    assert {f"{name}.jpg" for name in crops} | {"NOTICE.md"} == {
+        path.name for path in folder.iterdir()
+    }
+    notice = (folder / "NOTICE.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in notice.splitlines() if line.startswith("| `")]
+    for fields in (4, 3):  # who made it, under which licence; what was changed
+        named = [row[0] for row in rows if len(row) == fields]
+        assert sorted(re.findall(r"`(.+?)`", " ".join(named))) == sorted(crops)
+    assert all(re.search("CC BY|public domain", row[3]) for row in rows if len(row) == 4)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_200_000
+
+
+def test_bundled_crops_keep_their_colours_at_full_resolution():
+    """All but Matplotlib's, which was cropped as it is; none lost sharpness to quantisation."""
+    for name, (path, _) in bundled_photographs("all").items():
+        if name in FIVE or name == "hopper":
+            continue
+        with Image.open(path) as picture:
+            assert picture.size == (256, 256)
+            assert {(h, v) for _, h, v, _ in picture.layer} == {(1, 1)}, name
+            assert np.mean(picture.quantization[0]) < 12, name
 
 
 def test_it_keeps_the_contract(folder):
@@ -94,7 +151,7 @@ def test_it_is_registered_and_takes_its_parameters_as_text(folder):
     assert (sample.bit_depth, sample.image.shape) == (16, (40, 40, 3))
     assert sample.views is not None
     assert resolved.parameters["bits"] == 16
-    for wrong in ("bits=12", "psf=airy", "max_radius=0", "size=3", "seed=-1"):
+    for wrong in ("bits=12", "psf=airy", "max_radius=-1", "size=3", "seed=-1", "jpeg=0", "iso=1"):
         with pytest.raises(UsageError, match=f"parameter {wrong[:4]}"):
             create(DATASETS, f"simulated:{wrong}", root=NOWHERE)
 
@@ -276,6 +333,76 @@ def test_meta_says_how_it_was_made(folder):
     assert dict(load(folder, "Scene", psf="gaussian", max_radius=5.0).meta) == expected
 
 
+# Cameras
+# --------------------------------------------------------------------------------------------------
+
+
+def test_one_step_leaves_the_target_alone_but_a_curve_s_rounding(folder):
+    sharp, _ = imageio.read(folder / "loose.png")
+    for options in ({"iso": 800.0}, {"jpeg": 70}, {"grain": 3.0}, {"light": "srgb"}):
+        sample = load(folder, **options)
+        np.testing.assert_array_equal(sample.target, sharp)
+        assert np.abs(sample.image - load(folder).image).mean() > 1e-3
+    np.testing.assert_allclose(load(folder, tone="smoothstep").target, sharp, atol=1e-6)
+
+
+def test_in_focus_a_camera_s_picture_is_its_target_but_for_noise_and_jpeg(folder):
+    for options in ({"camera": "phone"}, {"camera": "raw"}, {"tone": "filmic"}, {"light": "srgb"}):
+        sample = load(folder, max_radius=0.0, **options)
+        assert (sample.blur_map == 0).all()
+        assert np.abs(sample.image - sample.target).mean() < 0.04
+    scene = load(folder, "Scene", max_radius=0.0)
+    assert (scene.blur_map == 0).all() and (scene.image == scene.target).all()
+
+
+def test_blur_of_code_values_is_a_convolution_of_them(folder):
+    write_depth(folder / "Scene" / "disp1.png", np.repeat([[20], [60]], 24, axis=0).astype(np.uint8)
+                .repeat(56, axis=1))  # fmt: skip
+    sample = load(folder, "Scene", light="srgb", max_radius=3.0, bits=16)
+    kernel = kernels.disk_kernel(3.0)
+    blurred = np.stack([ndimage.convolve(sample.target[..., c], kernel) for c in range(3)], axis=-1)
+    expected = np.where(sample.blur_map[..., None] > 0, blurred, sample.target)
+    far_from_edge = np.abs(np.arange(48) - 23.5) > 6
+    np.testing.assert_allclose(sample.image[far_from_edge], expected[far_from_edge], atol=2e-5)
+
+
+def test_scale_enlarges_the_picture_its_target_and_its_blur(folder):
+    plain, large, small = (load(folder, scale=scale) for scale in (None, 2.0, 0.5))
+    assert large.image.shape == large.target.shape == (96, 112, 3)
+    assert small.image.shape == small.target.shape == (24, 28, 3)
+    assert large.blur_map.max() == pytest.approx(2 * plain.blur_map.max(), rel=0.02)
+    np.testing.assert_allclose(
+        small.blur_map, plain.blur_map.reshape(24, 2, 28, 2).mean(axis=(1, 3)) / 2, rtol=1e-5
+    )
+
+
+def test_a_camera_is_in_the_facts_where_one_is_set(folder):
+    assert dict(load(folder, camera="phone", jpeg=70, light="srgb").meta) == {
+        "psf": "disk", "max_radius": 8.0, "light": "srgb", "camera": "phone", "jpeg": 70,
+        "source": "loose.png", "map": "invented",
+    }  # fmt: skip
+
+
+def test_settings_that_change_nothing_are_refused(folder):
+    with pytest.raises(UsageError, match="drop views"):
+        load(folder, views=True, camera="phone")
+    for options in ({"psf": "pentax-da"}, {"colour_shift": 1.0}, {"light": "srgb"}):
+        with pytest.raises(UsageError, match="drop"):
+            load(folder, views=True, **options)
+    with pytest.raises(UsageError, match="colour_shift"):
+        load(folder, psf="gkm", colour_shift=1.0)
+    for chroma in ("4:2:0", "4:4:4"):
+        with pytest.raises(UsageError, match="jpeg=QUALITY"):
+            load(folder, chroma=chroma, camera="raw")
+    with pytest.raises(UsageError, match="leaves everything in focus"):
+        load(folder, max_radius=0, colour_shift=2.0)
+
+
+def test_a_step_set_to_what_the_camera_has_is_the_camera(folder):
+    plain = Simulated(NOWHERE, source=folder, camera="raw")
+    assert plain._recipe == Simulated(NOWHERE, source=folder, camera="raw", iso=400)._recipe
+
+
 # Determinism and identity
 # ---------------------------------------------------------------------------------------------
 
@@ -288,6 +415,22 @@ OPTIONS = [
     {"views": True},
     {"bits": 16},
     {"size": 40},
+    {"light": "srgb"},
+    {"psf": "cats-eye"},
+    {"psf": "summilux"},
+    {"psf": "pentax-q"},
+    {"colour_shift": 0.5},
+    {"camera": "phone"},
+    {"camera": "slr"},
+    {"camera": "raw"},
+    {"camera": "phone", "seed": 2},
+    {"camera": "phone", "iso": 1600.0},
+    {"iso": 400.0},
+    {"tone": "smoothstep"},
+    {"grain": 2.0},
+    {"jpeg": 80},
+    {"jpeg": 80, "chroma": "4:4:4"},
+    {"scale": 2.0},
 ]
 
 

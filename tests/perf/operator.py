@@ -9,11 +9,10 @@ the peak of a fresh process that does nothing else rises by, from the kernel's a
 
 from __future__ import annotations
 
-import subprocess
+import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import cv2
@@ -23,9 +22,8 @@ from scipy.ndimage import correlate1d
 from benchmark.arrays import Float32Array
 from benchmark.optics import gkm
 from benchmark.optics.varying import VaryingBlur, kernel_ladder
+from tests.perf.processes import THREADS, measure_alone, read_memory, say
 
-THREADS = 2
-ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 1120, 1680
 PICTURE_BYTES = HEIGHT * WIDTH * 3 * 4
 ROUNDS = 3
@@ -43,10 +41,7 @@ def main() -> None:
 
 def report_memory() -> None:
     for operator in ("blur", "adjoint"):
-        command = [sys.executable, "-m", "tests.perf.operator", operator]
-        extra = int(
-            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        )
+        extra = measure_alone("tests.perf.operator", operator)["extra"]
         say(
             f"gkm.{operator}, peak memory beyond its arguments: {extra / PICTURE_BYTES:.1f} "
             "pictures (target < 6)"
@@ -64,6 +59,7 @@ def report_gkm() -> None:
             "mapped": lambda: gkm.blur_picture(x, sparse, bank),
             "dense": dense_convolution(x, beta, bank),
             "scipy": lambda: with_scipy(x, beta, bank),
+            "kernels": lambda: filter_by_kernels(x, bank),
         }
     )
     say(f"gkm at {WIDTH} x {HEIGHT} x 3, K = 21, all coefficients in use, {THREADS} threads")
@@ -74,6 +70,11 @@ def report_gkm() -> None:
             f"(target 2.5); scipy's separable one (one thread, as it is) {results['scipy']:.2f} s, "
             f"{results['scipy'] / results[name]:.1f} times (target 5)"
         )
+    say(
+        f"  the kernels alone, cv2.sepFilter2D of the whole picture by each: "
+        f"{results['kernels']:.3f} s, {results['kernels'] / results['blur']:.1f} times as long as "
+        "blur, weights and sum included"
+    )
     say(f"  blur by the two kernels that a pixel's sigma mixes: {results['mapped']:.3f} s")
 
 
@@ -131,11 +132,6 @@ def report_varying(height: int, width: int) -> None:
     )
 
 
-def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def timed(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Return the median wall time of each candidate in seconds, over rounds that take them
     in turn.
@@ -147,7 +143,7 @@ def timed(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
             run()
             if round_ > 0:
                 times[name].append(time.perf_counter() - started)
-    return {name: median(found) for name, found in times.items()}
+    return {name: median(seconds) for name, seconds in times.items()}
 
 
 def example(bank: gkm.Bank) -> tuple[Float32Array, Float32Array]:
@@ -199,11 +195,17 @@ def dense_convolution(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Ca
             [(torch.nn.functional.conv2d(plane, kernels)[0] * weights).sum(0) for plane in planes]
         )
 
-    found = run().permute(1, 2, 0).numpy()  # type: ignore[attr-defined]
+    output = run().permute(1, 2, 0).numpy()  # type: ignore[attr-defined]
     np.testing.assert_allclose(
-        found, gkm.blur_picture(x, beta, bank), atol=1e-4
+        output, gkm.blur_picture(x, beta, bank), atol=1e-4
     )  # the same thing is being timed
     return run
+
+
+def filter_by_kernels(x: Float32Array, bank: gkm.Bank) -> None:
+    """Filter a picture by each kernel of the bank; nothing is weighted or added."""
+    for taps in bank.taps:
+        cv2.sepFilter2D(x, cv2.CV_32F, taps, taps, borderType=gkm.BORDER)
 
 
 def with_scipy(x: Float32Array, beta: Float32Array, bank: gkm.Bank) -> Float32Array:
@@ -236,23 +238,14 @@ def measure_memory(operator: str) -> int:
     run(
         x[:300, :300].copy(), beta[:, :300, :300].copy(), bank
     )  # what is loaded on first use is not the operator's
-    before = from_status("VmRSS")
+    before = read_memory("VmRSS")
     result = run(x, beta, bank)
     assert result.shape == x.shape
-    return from_status("VmHWM") - before
-
-
-def from_status(name: str) -> int:
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith(f"{name}:")
-    )
-    return 1024 * int(line.split()[1])
+    return read_memory("VmHWM") - before
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        say(str(measure_memory(sys.argv[1])))
+        say(json.dumps({"extra": measure_memory(sys.argv[1])}))
     else:
         main()

@@ -26,16 +26,20 @@ from torch import Tensor, nn
 
 from benchmark import imageio
 from benchmark.methods.learned.gkmnet import GkmNetMethod
-from benchmark.methods.training import learner, start_weights
+from benchmark.methods.training import start_weights
+from benchmark.methods.training.camera_examples import CameraExamples
 from benchmark.methods.training.examples import SimulatedExamples
 from benchmark.methods.training.loader import NetworkExamples, load_batches
 from benchmark.methods.training.step import take_step
+from benchmark.precision import multiplies_bf16
 from benchmark.registry import METHODS, create
 
 THREADS = 2
 CROP, BATCH = 128, 2
 ROUNDS = 7
 DATA_STEPS, DATA_ROUNDS = 20, 3
+EXAMPLE_CROP = 192
+EXAMPLES = 60
 Step = Callable[[Tensor, Tensor], float]
 
 
@@ -43,7 +47,7 @@ def main() -> None:
     """Measure and print."""
     torch.set_num_threads(THREADS)
     blurred, sharp = torch.rand(2, BATCH, 3, CROP, CROP)
-    mixed = learner.multiplies_bf16(gpu=False)
+    mixed = multiplies_bf16(gpu=False)
     forms = {"straightforward": straightforward()}
     if mixed:
         forms["in single precision"] = shipped(mixed=False)
@@ -68,6 +72,7 @@ def main() -> None:
         say(f"    {taken['straightforward'] / each:.2f} times as fast as the straightforward one")
     say("  target for the shipped step: 1.8")
     report_data(forms["shipped"])
+    report_examples(forms["shipped"])
 
 
 def straightforward() -> Step:
@@ -98,7 +103,7 @@ def trained(
     start_weights.begin_as_identity(network)
     network.to(memory_format=kept)
     adam = torch.optim.Adam(network.parameters(), fused=fused)
-    network.train_network()
+    network.train()
 
     def take(blurred: Tensor, sharp: Tensor) -> float:
         fed = [part.to(memory_format=kept) for part in (blurred, sharp)]
@@ -113,10 +118,7 @@ def report_data(take: Step) -> None:
     network.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number in range(4):
-            picture = np.random.default_rng(number).random((32, 48, 3), np.float32)
-            imageio.write(folder / f"{number}.png", cv2.resize(picture, (480, 320)), 8)
+        folder = write_pictures(Path(name))
         feed = NetworkExamples(partial(examples, folder), views=False)
         alone, beside = [], []
         places = ([(CROP, BATCH * batch + one) for one in range(BATCH)] for batch in count())
@@ -131,6 +133,44 @@ def report_data(take: Step) -> None:
         f"  with crops made by a process beside it a step takes {busy:.3f} s, on a batch that is "
         f"there {quiet:.3f} s: the network keeps {quiet / busy:.1%} of the time (target 95 %)"
     )
+
+
+def report_examples(take: Step) -> None:
+    """Print seconds a megapixel of making examples and of the network, each on one thread."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    blurred, sharp = torch.rand(2, 1, 3, EXAMPLE_CROP, EXAMPLE_CROP)
+    take(blurred, sharp)
+    megapixels = EXAMPLE_CROP**2 / 1e6
+    network = median(seconds_of(partial(take, blurred, sharp)) for _ in range(ROUNDS)) / megapixels
+    side = EXAMPLE_CROP
+    say(f"one thread, crops of {side}x{side}: the network {network:.1f} s a megapixel")
+    with tempfile.TemporaryDirectory() as name:
+        folder = write_pictures(Path(name))
+        for kind in (SimulatedExamples, CameraExamples):
+            crops = kind(folder, crop=EXAMPLE_CROP, seed=0)
+            crops.example(0)
+            seconds = sum(seconds_of(partial(crops.example, index)) for index in range(EXAMPLES))
+            each = seconds / EXAMPLES / megapixels
+            say(
+                f"  {kind.__name__}: {each:.2f} s a megapixel, {each / network:.0%} of the network "
+                "(target: less than it)"
+            )
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def write_pictures(folder: Path) -> Path:
+    """Write four pictures of 480 x 320 pixels into a folder, and return it."""
+    for number in range(4):
+        picture = np.random.default_rng(number).random((32, 48, 3), np.float32)
+        imageio.write(folder / f"{number}.png", cv2.resize(picture, (480, 320)), 8)
+    return folder
 
 
 def examples(folder: Path, crop: int) -> SimulatedExamples:

@@ -104,6 +104,29 @@ def test_the_verdict_is_one_plain_sentence_whatever_the_order(run: Store) -> Non
     assert ask(run, "a", "b").verdict == ask(run, "b", "a").verdict == expected
 
 
+def test_where_neither_end_is_best_the_distance_to_the_ideal_decides(tmp_path: Path) -> None:
+    ratio = MeasureCard(metric="light", quantity="light", title="light", ideal=1.0, digits=2)
+    card = ProtocolCard(title="Quick", tracks=("u8",), measures={"light": ratio})
+    store = Store(tmp_path / "light", create=True)
+    store.put_cards({"quick": card})
+    store.start_run({"git": {"commit": "c" * 40, "dirty": False}})
+    ratios = {"darker": 0.98 + 0 * UP, "bright": 1.1 + UP / 100}
+    for name, values in ratios.items():
+        store.put_cards({name: MethodCard(title=name, family="classical")})
+        for index, value in enumerate(values):
+            outcome = Outcome("ok", scores={"quick": [score("light", float(value))]})
+            store.put(1, cell(name, f"p{index:02}"), outcome, {("quick", "light"): "1"})
+    answer = ask(store, "bright", "darker")
+    assert answer.verdict.startswith("darker is better than bright by 0.08")
+    assert "8 wins, 0 losses (light, distance from 1, protocol quick)" in answer.verdict
+    (summary,) = results_of(store).summaries()
+    marks = {row.method: row.entries["light"].mark for row in summary.rows}
+    assert marks == {"darker": "best", "bright": "second"}
+    assert summary.measures["light"].arrow == "→ 1"
+    means = {row.method: row.entries["light"].interval for row in summary.rows}
+    assert means["darker"] is not None and means["darker"].mean == pytest.approx(0.98)
+
+
 def test_lower_may_be_better(run: Store) -> None:
     fill(run, {"a": BASE + UP, "b": BASE})
     assert ask(run, "b", "a", measure="mae").verdict == (
@@ -232,7 +255,7 @@ def test_pictures_of_one_scene_are_pointed_out(run: Store) -> None:
             what = cell(name, f"p{index:02}", dataset="scenes")
             run.put(1, what, scored(float(value), scene=f"scene {index // 4}"), RULERS)
     assert any(
-        "They show 2 scenes" in note
+        "8 pictures of 2 scenes" in note
         for note in ask(run, "a", "b", dataset="scenes").grids[0].footnotes
     )
 
@@ -455,9 +478,9 @@ def test_ranks_claim_no_more_than_the_tests(run: Store) -> None:
     )
 
 
-def test_ranks_need_two_pictures(run: Store) -> None:
+def test_ranks_need_two_scenes(run: Store) -> None:
     fill(run, {"a": BASE[:1], "b": BASE[:1], "c": BASE[:1]})
-    with pytest.raises(UsageError, match="ranks need two pictures"):
+    with pytest.raises(UsageError, match="ranks need pictures of two scenes"):
         ask(run)
 
 

@@ -64,7 +64,13 @@ def test_every_table_of_the_paper_is_complete() -> None:
 
 
 def test_what_cannot_be_read_is_empty_and_says_so() -> None:
-    empty = [number for number in published.read_printed_numbers() if not number.value]
+    all_empty = [number for number in published.read_printed_numbers() if not number.value]
+    others = [number for number in all_empty if number.source != GKMNET_PAPER]
+    assert [(number.model, number.measure) for number in others] == [
+        *(("INIKNet", "psnr"), ("INIKNet", "ssim"), ("NAFNet", "psnr"))
+    ]
+    assert all("could not be read" in number.note for number in others)
+    empty = [number for number in all_empty if number.source == GKMNET_PAPER]
     assert {(number.table, number.training) for number in empty} == {("2", "noise"), ("3", "noise")}
     assert all("illegible" in number.note for number in empty) and len(empty) == 2 * 36 - 2
     assert values("2", "SRN", "noise", 1) == ["24.61", "", "0.316"]
@@ -95,6 +101,41 @@ def test_later_sources_are_there_with_how_they_measured() -> None:
     assert found["ViTDeblur README", "Input", "dpd", "", "psnr", ""] == "23.890"
     assert found["GRL README", "Restormer", "dpd", "outdoor", "ssim", ""] == "0.743"
     assert found["DRBNet issue 7", "DRBNet", "dpd", "", "psnr", "8-bit"] == "24.94"
+    border = "16 px of the border left out"
+    assert found["uhdd (2026)", "Restormer", "dpd", "", "psnr", border] == "26.04"
+    lakdnet = "LaKDNet (trained on LFDOF)"
+    assert found["LaKDNet README", lakdnet, "lfdof", "", "psnr", ""] == "31.87"
+
+
+def test_every_model_with_methods_is_printed_or_a_variant_of_one_that_is() -> None:
+    printed = {number.model for number in published.read_printed_numbers()}
+    models = published.read_printed_models()
+    assert {model.model for model in models} - printed == {"KPAC (dual-pixel)"}
+    registered = {parse_id(name).name for model in models for name in model.methods.split()}
+    planned = {"restormer", "ifan", "drbnet", "kpac", "lakdnet"}
+    expected = planned | {f"{name}-d" for name in planned} | {"nrknet", "iniknet", "nafnet"}
+    assert registered - set(METHODS.names()) <= expected
+
+
+@pytest.mark.parametrize(
+    ("method", "title", "model"),
+    [
+        ("gkmnet.sim", "GKMNet", "GKMNet"),
+        ("gkmnet.sim:scales=1", "GKMNet", None),
+        ("gkmnet.sim-noise", "GKMNet", None),
+        ("restormer-d.official", "Restormer", "Restormer (dual-pixel)"),
+        ("lakdnet.official", "LaKDNet", "LaKDNet (17.7 M)"),
+        ("lakdnet.official:size=l", "LaKDNet", "LaKDNet (38.4 M)"),
+        ("lakdnet.lfdof-dpd", "LaKDNet", "LaKDNet (trained on LFDOF and DPD)"),
+        ("SFNet", "Pictures of others", "SFNet"),
+        ("theirs", "sfnet", "SFNet"),
+        ("theirs", "FocalNet", None),
+    ],
+)
+def test_a_method_stands_for_one_printed_model(method: str, title: str, model: str | None) -> None:
+    models = published.read_printed_models()
+    printed = ["GKMNet", "Restormer", "Restormer (dual-pixel)", "SFNet"]
+    assert published.find_printed_model(method, title, models, printed) == model
 
 
 def test_every_row_of_the_paper_has_methods_and_every_method_is_registered() -> None:
@@ -182,13 +223,14 @@ def test_files_that_are_no_such_files_are_refused(folder: Path) -> None:
         ("quality", published.read_printed_numbers),
         ("sources", published.read_published_sources),
         ("rows", published.read_paper_rows),
+        ("models", published.read_printed_models),
     ):
         path = folder / f"{name}.csv"
         text = path.read_text(encoding="utf-8")
         path.write_text(text + text.splitlines()[1] + "\n", encoding="utf-8")
         with pytest.raises(DataError, match=f"{name}.csv: .* twice"):
             read(folder)
-        path.write_text(text.splitlines()[0] + "\na,b\n", encoding="utf-8")
+        path.write_text(text.splitlines()[0] + "\na\n", encoding="utf-8")
         with pytest.raises(DataError, match=f"{name}.csv, line 2: .*expected the columns"):
             read(folder)
         path.write_bytes(text.encode() + b"\xff\xfe")

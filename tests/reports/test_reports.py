@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.api import MethodCard, UsageError
+from benchmark.api import DatasetCard, MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
 from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
@@ -444,6 +444,45 @@ def test_what_was_trained_says_how_long() -> None:
     assert training_source(nothing) == training_source(None) == ""
 
 
+def put_generator_cards(store: Store, generator: str) -> None:
+    """Say that the pictures of the store are from a generator that one method learned from."""
+    card = DatasetCard(title="D", paper="", licence="", source="", layout="", generator=generator)
+    store.put_cards({"d_a%ta": card})
+    better = MethodCard(title="better", family="learned", generators=("my camera", "toy scenes"))
+    store.put_cards({"better": better})
+
+
+def test_who_learned_from_the_generator_of_the_pictures_is_marked_and_competes(
+    store: Store,
+) -> None:
+    put_generator_cards(store, "toy scenes")
+    [summary] = results_of(store).summaries()
+    titles = {row.method: row.title for row in summary.rows}
+    assert titles["better"] == "better§" and titles["input"] == "input"
+    warning = "§ trained or tuned on this generator (toy scenes), which favours them: better."
+    assert summary.footnotes.count(warning) == 1
+    assert row(summary, "better").entries["psnr"].best
+    selection = results_of(store).select(noise="0")
+    assert "better" in selection.competitors(selection.column())[0]
+    assert selection.title("better+truth:map=oracle") == "better+truth:map=oracle†§"
+    for form, symbol in (("markdown", "better§"), ("latex", "better\\S{}"), ("html", "better§")):
+        text = tables.format_summaries([summary], form)  # type: ignore[arg-type]
+        assert symbol in text and "trained or tuned on this generator (toy scenes)" in text
+
+
+@pytest.mark.parametrize("generator", ["", "other scenes"])
+def test_pictures_of_no_generator_or_another_one_mark_nobody(store: Store, generator: str) -> None:
+    put_generator_cards(store, generator)
+    [summary] = results_of(store).summaries()
+    assert not any("§" in text for text in [*summary.footnotes, *(r.title for r in summary.rows)])
+
+
+def test_cards_of_older_runs_name_no_generator() -> None:
+    method = card_from_json('{"title": "x", "family": "learned"}', MethodCard)
+    facts = '{"title": "x", "paper": "", "licence": "", "source": "", "layout": ""}'
+    assert (method.generators, card_from_json(facts, DatasetCard).generator) == ((), "")
+
+
 def test_a_protocol_that_was_not_used_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="not scored under canonical"):
         results_of(store).summaries(["canonical"])
@@ -499,3 +538,49 @@ def test_latex_compiles(store: Store, tmp_path: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+# Methods without weights
+# --------------------------------------------------------------------------------------------------
+
+NETWORKS = ("dpdnet-s", "srn", "attnet.mine", "gone")
+"""The last is of a plug-in that is not there any more."""
+
+
+def skip_networks(store: Store, run: int, *methods: str, weights: str | None = None) -> None:
+    """Learned methods that restored nothing, as `run --methods all` leaves them."""
+    store.put_cards({name: MethodCard(title=name, family="learned") for name in methods})
+    for name in methods:
+        for sample in SAMPLES:
+            outcome = Outcome("skipped", reason=f"no weights of {name}")
+            put(store, run, cell(name, sample, weights=weights), outcome)
+
+
+def test_methods_without_weights_are_one_line_and_no_rows(store: Store) -> None:
+    skip_networks(store, store.start_run({}), *NETWORKS)
+    [summary] = results_of(store).summaries()
+    assert summary.without_weights == tuple(sorted(NETWORKS))
+    markdown = tables.format_summaries([summary], "markdown")
+    assert [line for line in markdown.splitlines() if "dpdnet-s" in line] == [
+        "- Without weights: attnet.mine, srn (python -m benchmark train ID --data FOLDER); "
+        "dpdnet-s (python -m benchmark import ID-official FILE); gone. ID is the method."
+    ]
+    assert "no weights of" not in markdown and "skipped" not in markdown
+    numbers = tables.format_summaries([summary], "csv")
+    assert len(re.findall(r",srn,.*,skipped$", numbers, re.MULTILINE)) == 2, "a row per measure"
+
+
+def test_what_is_skipped_for_another_reason_keeps_its_row(store: Store) -> None:
+    """Weights that are there, a picture that was restored, a true map that is missing."""
+    run = store.start_run({})
+    skip_networks(store, run, "attnet", "dmenet:map=oracle")
+    skip_networks(store, run, "srn", weights="abc")
+    store.put_cards(
+        {"dmenet:map=oracle": MethodCard(title="DMENet", family="learned", oracle=True)}
+    )
+    put(store, run, cell("attnet", "one", sigma=2.0), scored(20.0))
+    [summary] = results_of(store).summaries()
+    assert summary.without_weights == ()
+    texts = [line[1].text for line in tables.summary_to_grid(summary).lines]
+    assert {"srn", "attnet", "dmenet:map=oracle†"} <= set(texts)
+    assert any("no weights of attnet" in note for note in summary.footnotes)

@@ -40,6 +40,7 @@ Memory = Literal["conv-lstm", "convolution"]
 Kernels = Literal["fixed", "gaussian", "xavier"]
 Head = Literal["gkm", "sram"]
 Border = Literal["symmetric", "constant", "reflect"]
+Decoder = Literal["transposed", "resized"]
 Filtering = Literal["dense", "separable", "banded"]
 
 WIDTHS = (32, 64, 128)
@@ -64,6 +65,10 @@ class Form:
             initialisation.
         head: `gkm`, or `sram` for row "SRAM*": no GCM, a 1 x 1 convolution and a sigmoid make the
             picture.
+        decoder: how features are enlarged. `transposed`: by transposed convolutions of size and
+            stride 2, as released. Each place of a lattice of 2 pixels has filters of its own then,
+            and what they make shows as a lattice in smooth regions. `resized`, this suite's own:
+            bilinearly, and the features of the full size join the enlarged ones.
     """
 
     variant: Variant = "paper"
@@ -73,6 +78,7 @@ class Form:
     memory: Memory = "conv-lstm"
     kernels: Kernels = "fixed"
     head: Head = "gkm"
+    decoder: Decoder = "transposed"
 
     @property
     def bank(self) -> Bank:
@@ -306,6 +312,23 @@ class AttentionGate(nn.Module):
         return gate.sigmoid()
 
 
+def use_batch_statistics(network: nn.Module) -> None:
+    """Let a network normalise by the statistics of the very picture, as the released test program
+    does; in place.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            # Without running statistics BatchNorm falls back on the batch's.
+            module.running_mean = None
+            module.running_var = None
+
+
+def uses_batch_statistics(network: nn.Module) -> bool:
+    """Return whether `use_batch_statistics` was applied to a network."""
+    norms = (module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    return any(norm.running_mean is None for norm in norms)
+
+
 class TripletAttention(nn.Module):
     """Misra et al., WACV 2021: a picture times the mean of three gates, over columns, rows and
     channels.
@@ -341,12 +364,26 @@ class Residual(nn.Module):
         return y + F.relu(branch)
 
 
+class Enlargement(nn.Module):
+    """A 1 x 1 convolution, then twice the size (`blocks.double_size`)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1)
+        self.out_channels = outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return double_size(self.conv(x))
+
+
 class Block(nn.Module):
     """A convolution that changes width or size, two residual ones, and attention; the first block
     is bare of BN.
     """
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, normalise: bool = True) -> None:
+    def __init__(
+        self, conv: nn.Conv2d | nn.ConvTranspose2d | Enlargement, normalise: bool = True
+    ) -> None:
         super().__init__()
         self.conv = conv
         self.bn = nn.BatchNorm2d(conv.out_channels) if normalise else None
@@ -408,11 +445,12 @@ class Sram(nn.Module):
         self.encoder1 = Block(nn.Conv2d(full, half, 3, stride=2, padding=1))
         self.encoder2 = Block(nn.Conv2d(half, quarter, 3, stride=2, padding=1))
         self.bottleneck = Block(nn.Conv2d(quarter, quarter, 3, padding=1))
-        self.decoder1 = Block(nn.ConvTranspose2d(quarter, half, 2, stride=2))
-        self.decoder2 = Block(nn.ConvTranspose2d(half, full, 2, stride=2))
+        self.decoder1 = Block(_make_enlargement(form.decoder, quarter, half))
+        self.decoder2 = Block(_make_enlargement(form.decoder, half, full))
         self.down = nn.AvgPool2d(2)
         self.memory = _make_memory(form)
-        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.resized = form.decoder == "resized"
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear" if self.resized else "nearest")
         self.detail = nn.Sequential(
             nn.Conv2d(full, form.gates, 3, padding=1), nn.BatchNorm2d(form.gates), nn.ReLU()
         )
@@ -421,15 +459,26 @@ class Sram(nn.Module):
         self.slope = 1.0 if form.variant == "paper" else 0.5  # 2 sigmoid(u) - 1 = tanh(u / 2)
 
     def forward(self, y: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState | None]:
-        half = self.encoder1(self.entrance(y))
+        full = self.entrance(y)
+        half = self.encoder1(full)
         quarter = self.encoder2(half)
         quarter = self.bottleneck(quarter) + quarter
         half = self.decoder1(quarter) + half
         features = self.decoder2(half)
+        if self.resized:
+            features = features + full
         smooth, state = self.memory(self.down(features), state)
         smooth = self.up(smooth)
         logits = smooth * self.detail(features) + smooth
         return torch.tanh(self.slope * logits), state
+
+
+def _make_enlargement(
+    decoder: Decoder, inputs: int, outputs: int
+) -> nn.ConvTranspose2d | Enlargement:
+    if decoder == "resized":
+        return Enlargement(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
 
 
 def _make_memory(form: Form) -> ConvLstm | MemorylessConvolution:

@@ -211,7 +211,7 @@ def test_datasets_shows_what_is_found_and_missing(tmp_path: Path) -> None:
 def test_doctor() -> None:
     process = call("doctor")
     assert process.returncode == 0
-    for word in ("machine:", "torch", "device:", "metric lpips:", "simulated: 5 pictures"):
+    for word in ("machine:", "torch", "device:", "metric lpips:", "simulated: 24 pictures"):
         assert word in process.stdout
 
 
@@ -285,6 +285,8 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
         "--table",
         "later",
         "--table",
+        "training",
+        "--table",
         "4",
         "--format",
         "latex",
@@ -292,8 +294,10 @@ def test_report_writes_the_tables_that_are_named_to_a_file(
         str(out),
     )
     assert process.returncode == 0 and process.stdout == ""
-    captions = re.findall(r"caption\{(Table \d \(\w+\)|Quality)", out.read_text(encoding="utf-8"))
-    assert captions == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
+    pattern = r"caption\{(Table \d \(\w+\)|Quality|Methods)"
+    captions = re.findall(pattern, out.read_text(encoding="utf-8"))
+    assert captions[:3] == ["Table 4 (quality)", "Table 4 (cost)", "Quality"]
+    assert set(captions[3:]) == {"Methods"}
 
 
 @pytest.mark.slow
@@ -312,7 +316,7 @@ def test_compare_answers_in_a_sentence(two_runs: tuple[str, str]) -> None:
     process = call("compare", "unsharp", "inptu", *two_runs)
     assert process.returncode == 2 and "Did you mean 'input'?" in process.stderr
     process = call("compare", "--all", *two_runs)
-    assert process.returncode == 0 and "5 pictures" in process.stdout
+    assert process.returncode == 0 and "24 pictures of 17 scenes" in process.stdout
 
 
 def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None:
@@ -343,6 +347,15 @@ def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: st
     output, bit_depth = imageio.read(file)[:2]
     assert bit_depth == depth and file.suffix == suffix and "my photo é" in file.name
     np.testing.assert_array_equal(output, picture)
+
+
+def test_deblur_takes_the_weights_for_photographs_by_default(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).random((40, 56, 3)).astype(np.float32)
+    imageio.write(tmp_path / "a.png", picture, 8)
+    process = call("deblur", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"))
+    assert process.returncode == 0, process.stderr
+    [file] = (tmp_path / "out").iterdir()
+    assert file.name.startswith("a-gkmnet.photo")
 
 
 def test_deblur_refuses_methods_that_need_the_truth(tmp_path: Path) -> None:

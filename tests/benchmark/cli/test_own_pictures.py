@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from benchmark import imageio
-from benchmark.api import Map, Picture
+from benchmark.api import DataError, Map, Picture, UsageError
 from benchmark.cli import own_pictures
 from benchmark.optics import depth_of_field, scenes
+from benchmark.optics.camera import CAMERAS, read_scene_light, take_reference
+from benchmark.optics.lens import Lens
 
 FOCUS = 0.25
 MAX_RADIUS = 3.0
@@ -19,7 +21,7 @@ MAX_RADIUS = 3.0
 def simulate(folder: Path, depth: Path | None, seed: int = 0) -> tuple[Picture, Map]:
     """Return the picture and the blur map that are written."""
     paths = own_pictures.simulate_defocus(
-        folder / "sharp.png", "disk", depth, MAX_RADIUS, FOCUS, seed, folder / "out"
+        folder / "sharp.png", Lens(), "none", depth, MAX_RADIUS, FOCUS, seed, folder / "out"
     )
     picture, blur_map = paths
     return imageio.read(picture)[0], np.load(blur_map)
@@ -58,3 +60,51 @@ def test_without_a_depth_map_the_seed_makes_the_scene(tmp_path: Path, sharp: Pic
         np.testing.assert_allclose(blurred, expected, atol=1 / 255)
         maps.append(blur_map)
     assert not np.array_equal(maps[0], maps[1])
+
+
+def test_a_camera_takes_the_picture_and_its_target(tmp_path: Path, sharp: Picture) -> None:
+    paths = own_pictures.simulate_defocus(
+        tmp_path / "sharp.png", Lens("cats-eye"), "phone", None, 3.0, 0.5, 0, tmp_path / "out"
+    )
+    picture, target, blur_map = paths
+    assert [path.name for path in (picture, target, blur_map)] == [
+        "sharp-cats-eye-phone.png",
+        "sharp-target-phone.png",
+        "sharp-blur-map.npy",
+    ]
+    phone = CAMERAS["phone"]
+    expected = take_reference(read_scene_light(sharp, phone), phone)
+    np.testing.assert_allclose(imageio.read(target)[0], expected, atol=0.51 / 255)
+    assert imageio.read(picture)[0].std() < imageio.read(target)[0].std()
+
+
+def test_unknown_lenses_and_cameras_are_named(tmp_path: Path, sharp: Picture) -> None:
+    with pytest.raises(UsageError, match=r"--psf airy: expected one of disk,.*pentax-q"):
+        own_pictures.make_lens("airy", 0.0)
+    with pytest.raises(UsageError, match=r"--colour-shift 1: .*one radius"):
+        own_pictures.make_lens("gkm", 1.0)
+    paths = own_pictures.simulate_defocus(
+        tmp_path / "sharp.png", Lens(), "leica", None, 3.0, 0.5, 0, tmp_path / "out"
+    )
+    with pytest.raises(UsageError, match=r"--camera leica: expected one of none, phone, slr, raw"):
+        list(paths)
+
+
+def test_a_picture_too_small_for_a_mosaic_is_named(tmp_path: Path) -> None:
+    imageio.write(tmp_path / "tiny.png", np.zeros((4, 4, 3), np.float32), 8)
+    paths = own_pictures.simulate_defocus(
+        tmp_path / "tiny.png", Lens(), "phone", None, 3.0, 0.5, 0, tmp_path / "out"
+    )
+    with pytest.raises(DataError, match=r"tiny\.png: a mosaic has at least 5 x 5 pixels"):
+        list(paths)
+
+
+def test_a_radius_of_0_leaves_the_picture_as_it_is(tmp_path: Path, sharp: Picture) -> None:
+    np.save(tmp_path / "depth.npy", np.linspace(1, 2, 720, dtype=np.float32).reshape(24, 30))
+    for depth in (None, tmp_path / "depth.npy"):
+        paths = own_pictures.simulate_defocus(
+            tmp_path / "sharp.png", Lens(), "none", depth, 0.0, FOCUS, 0, tmp_path / "out"
+        )
+        picture, blur_map = paths
+        np.testing.assert_array_equal(imageio.read(picture)[0], sharp)
+        assert not np.load(blur_map).any()

@@ -19,7 +19,8 @@ from scipy import ndimage
 
 from benchmark.arrays import Plane
 from benchmark.optics import gkm, light, psf
-from benchmark.optics.depth_of_field import render_depth_of_field
+from benchmark.optics.depth_of_field import render_depth_of_field, render_light
+from benchmark.optics.lens import FieldPosition, Lens
 
 RED, BLUE = np.float32([0.9, 0.1, 0.05]), np.float32([0.05, 0.2, 0.8])
 
@@ -371,3 +372,77 @@ BAD_CALLS = [
 def test_refuses_what_does_not_fit(radius, options, message):
     with pytest.raises(ValueError, match=message):
         render_depth_of_field(noise(8, 9), radius, **options)
+
+
+# Lenses that differ over the field and in colour
+# --------------------------------------------------------------------------------------------------
+
+VARYING = ["cats-eye", "summilux", "pentax-q"]
+
+
+def box_before_wall(height: int, width: int, near: float, far: float) -> Plane:
+    radius = np.full((height, width), far, np.float32)
+    radius[height // 4 : height // 2, width // 3 : width // 3 + 15] = near
+    return radius
+
+
+def test_rendering_node_by_node_is_rendering_at_once(monkeypatch):
+    x = noise(70, 53)
+    radius = box_before_wall(70, 53, -3.0, 4.0)
+    expected = render_light(x, radius, Lens("disk"))
+    monkeypatch.setattr(Lens, "varies_over_field", property(lambda lens: True))
+    np.testing.assert_allclose(render_light(x, radius, Lens("disk")), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", VARYING)
+@pytest.mark.parametrize("shape", [(60, 41), (3, 2), (1, 1)])
+def test_every_lens_keeps_a_constant_picture(family, shape):
+    x = np.full((*shape, 3), (0.2, 0.5, 0.9), np.float32)
+    radius = np.full(shape, 3.0, np.float32)
+    lens = Lens(family, colour_shift=0.4)
+    np.testing.assert_allclose(render_light(x, radius, lens), x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", VARYING)
+@pytest.mark.parametrize("radius", [4.0, -4.0])
+def test_at_a_node_the_kernel_is_that_of_its_place(family, radius):
+    x = noise(81, 65)
+    lens = Lens(family)
+    picture = render_light(x, np.full((81, 65), radius, np.float32), lens)
+    for row, column in ((0, 0), (20, 48), (40, 32), (60, 16)):
+        half_diagonal = math.hypot(81, 65) / 2
+        at = FieldPosition((column - 32) / half_diagonal, (row - 40) / half_diagonal)
+        kernel = lens.kernel(abs(radius), at=at)
+        expected = convolved(x, kernel if radius > 0 else kernel[::-1, ::-1])[row, column]
+        np.testing.assert_allclose(picture[row, column], expected, atol=1e-5)
+
+
+def test_between_nodes_pictures_are_mixed_bilinearly():
+    x = noise(81, 65)
+    lens = Lens("cats-eye")
+    picture = render_light(x, np.full((81, 65), 5.0, np.float32), lens)
+    row, column = 25, 36  # a quarter of the way from node to node on both axes
+    half_diagonal = math.hypot(81, 65) / 2
+    expected = np.zeros(3)
+    for node_row, row_weight in ((20, 0.75), (40, 0.25)):
+        for node_column, column_weight in ((32, 0.75), (48, 0.25)):
+            at = FieldPosition((node_column - 32) / half_diagonal, (node_row - 40) / half_diagonal)
+            mean = convolved(x, lens.kernel(5.0, at=at))[row, column]
+            expected += row_weight * column_weight * mean
+    np.testing.assert_allclose(picture[row, column], expected, atol=1e-5)
+
+
+def test_colours_have_radii_of_their_own():
+    x = noise(60, 50)
+    radius = box_before_wall(60, 50, -2.0, 3.0)
+    picture = render_light(x, radius, Lens("disk", colour_shift=0.5))
+    for channel, shift in enumerate((-0.5, 0.0, 0.5)):
+        alone = render_light(x, radius + np.float32(shift), Lens("disk"))
+        np.testing.assert_allclose(picture[..., channel], alone[..., channel], atol=2e-6)
+
+
+def test_lenses_without_halves_have_no_views():
+    flat = np.zeros((8, 8), np.float32)
+    for family in ("gkm", "summilux"):
+        with pytest.raises(ValueError, match="half"):
+            render_light(noise(8, 8), flat, Lens(family), half="left")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage.color import rgb2xyz, xyz2rgb
 
 from benchmark.optics import light
@@ -69,3 +70,33 @@ def test_a_light_is_reached_and_left_again():
     np.testing.assert_array_equal(light.srgb_from("linear", codes), light.to_srgb(codes))
     assert light.srgb_to("srgb", codes) is codes
     assert light.srgb_from("srgb", codes) is codes
+
+
+def test_local_light_of_the_reference_is_taken() -> None:
+    random = np.random.default_rng(0)
+    reference = random.uniform(0.2, 0.9, (60, 70, 3)).astype(np.float32)
+    darker = light.to_srgb(light.to_linear(reference) * np.float32([0.9, 0.95, 1.05]))
+    assert np.allclose(light.take_local_light(darker, reference, 16.0), reference, atol=2e-3)
+
+
+def test_local_light_is_the_ratio_of_gaussian_means() -> None:
+    """Against SciPy, which continues a picture in the same way."""
+    random = np.random.default_rng(1)
+    picture, reference = random.uniform(0, 1, (2, 50, 40, 3)).astype(np.float32)
+    means = [
+        ndimage.gaussian_filter(light.to_linear(codes).astype(float), (5, 5, 0), truncate=4.5)
+        for codes in (picture, reference)
+    ]
+    expected = light.to_linear(picture) * (means[1] + 1e-3) / (means[0] + 1e-3)
+    result = light.to_linear(light.take_local_light(picture, reference, 5.0))
+    assert np.abs(result - expected).max() < 2e-3
+
+
+def test_a_picture_has_its_own_local_light() -> None:
+    picture = np.random.default_rng(2).random((40, 40, 3), np.float32)
+    assert np.allclose(light.take_local_light(picture, picture, 16.0), picture, atol=1e-5)
+
+
+def test_black_stays_black() -> None:
+    black = np.zeros((20, 20, 3), np.float32)
+    assert not light.take_local_light(black, black + np.float32(0.5), 4.0).any()

@@ -244,3 +244,31 @@ def test_the_shape_belongs_to_the_generalised_family():
         for shape in (0.5, 1.0, 2.0, 4.0, 50.0)
     ]
     assert peaks == sorted(peaks, reverse=True)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 1.3, 4.0])
+def test_the_cats_eye_without_a_cut_is_the_disk(sigma):
+    np.testing.assert_allclose(
+        psf.cats_eye_kernel(sigma, 0.0, 0.3), psf.disk_kernel(2 * sigma), atol=4e-3 / sigma**2
+    )
+
+
+@given(st.floats(2.5, 6.0), st.floats(0.0, 1.5), st.floats(0.0, math.pi))
+@settings(max_examples=30, deadline=None)
+def test_the_cats_eye_has_its_second_moment_and_centre(sigma, cut, angle):
+    kernel = psf.cats_eye_kernel(sigma, cut, angle)
+    reach = len(kernel) // 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    assert kernel.sum() == pytest.approx(1)
+    assert (kernel * x).sum() == pytest.approx(0, abs=1e-9)
+    assert (kernel * (x**2 + y**2)).sum() / 2 == pytest.approx(sigma**2 + 1 / 12, rel=0.01)
+    along = (kernel * (x * math.cos(angle) + y * math.sin(angle)) ** 2).sum()
+    across = (kernel * (y * math.cos(angle) - x * math.sin(angle)) ** 2).sum()
+    assert along <= across * 1.01
+    if cut > 0.3:
+        assert along < 0.9 * across
+
+
+def test_the_cats_eye_that_fits_into_a_pixel_is_a_delta():
+    for half in (None, "left"):
+        np.testing.assert_array_equal(psf.cats_eye_kernel(0.1, 0.6, 1.0, half=half), [[1.0]])

@@ -96,6 +96,19 @@ def test_an_export_without_cards_falls_back_on_what_is_registered(
     assert results.protocols["ours"].measures["psnr"].title == "psnr"
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_export_of_an_earlier_release_calls_data_sets_by_their_names_of_today(
+    store: Store, tmp_path: Path, suffix: str
+) -> None:
+    frame = export_scores(store).assign(dataset="simulated", dataset_name="simulated")
+    write_export(frame, tmp_path / f"new{suffix}")
+    write_export(frame.drop(columns="schema"), tmp_path / f"old{suffix}")
+    assert read_results(tmp_path / f"new{suffix}").select_dataset().dataset == "simulated"
+    old = read_results(tmp_path / f"old{suffix}")
+    assert old.select_dataset("simulated").dataset == "simulated:set=five"
+    assert "schema" not in old.rows
+
+
 def test_a_file_that_is_no_export_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("x,y\n1,2\n")
     with pytest.raises(UsageError, match=r"other\.csv: not exported scores, it lacks"):

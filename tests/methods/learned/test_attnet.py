@@ -17,9 +17,9 @@ from benchmark import conformance
 from benchmark.api import Observation
 from benchmark.methods.learned.attnet import AttNetMethod
 from benchmark.methods.learned.networks.attnet import AttentiveBlock, AttNet, PixelGate, merge_skip
+from benchmark.methods.learned.networks.fast.tiles import Reach, apply_in_tiles
+from benchmark.methods.learned.networks.fast.winograd import WinogradConv2d
 from benchmark.methods.learned.networks.srn import build_srn_pyramid
-from benchmark.methods.learned.networks.tiles import apply_in_tiles
-from benchmark.methods.learned.networks.winograd import WinogradConv2d
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
@@ -190,5 +190,7 @@ def test_seams_at_drawn_weights_are_as_small_as_said(network: AttNet) -> None:
     halo = AttNetMethod.halo
     assert halo is not None
     with torch.inference_mode():
-        error = (apply_in_tiles(quick, x, 416, halo, 16) - quick(x)).abs().max()
+        output = apply_in_tiles(quick, [x], 416, Reach(halo, multiple=16))
+        assert isinstance(output, Tensor)
+        error = (output - quick(x)).abs().max()
     assert 0 < error < 1e-4

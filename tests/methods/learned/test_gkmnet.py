@@ -2,7 +2,7 @@
 second computations.
 
 Whole networks are compared in `test_gkmnet_weights.py` (the released one) and
-`test_gkmnet_fast.py` (the fast form).
+`fast/test_fast_gkmnet.py` (the fast form).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmark import checkpoints, conformance, plan
 from benchmark.api import DataError, Observation, Scalar, UsageError
 from benchmark.arrays import Float64Array
 from benchmark.cli import listing
-from benchmark.methods.learned.gkmnet import GkmNetMethod
+from benchmark.methods.learned.gkmnet import LIGHT_REACH, GkmNetMethod
 from benchmark.methods.learned.networks.blocks import double_size
 from benchmark.methods.learned.networks.gkmnet import (
     ConvLstm,
@@ -45,6 +45,7 @@ from benchmark.methods.learned.networks.gkmnet import (
     halve_in_8_bits,
 )
 from benchmark.optics import gkm
+from benchmark.optics.light import take_local_light, to_linear
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
 
@@ -99,6 +100,11 @@ def test_parameters_of_the_paper() -> None:
     assert (
         _count(_meta(Form("paper"))) == 1_384_923 + second_convolution + two_more_mixes == 1_401_603
     )
+
+
+def test_a_resized_decoder_has_one_filter_for_all_four_places() -> None:
+    transposed = _count(_meta(Form()))
+    assert _count(_meta(Form(decoder="resized"))) == transposed - 3 * (128 * 64 + 64 * 32)
 
 
 # Released and paper's form; Tables 4 and 5 print millions. The prints are those of the released
@@ -665,7 +671,7 @@ def test_without_weights_it_is_skipped_with_the_reason() -> None:
     assert bare.weights_hash() is None
     with pytest.raises(UsageError, match="no weights"):
         bare.restore(_observation())
-    with pytest.raises(UsageError, match="gkmnet has no checkpoints"):
+    with pytest.raises(UsageError, match="bring the authors' file"):
         create(METHODS, "gkmnet.official")
     assert [result for result in conformance.check_method("gkmnet") if not result.passes] == []
 
@@ -876,3 +882,22 @@ def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     for words_said in ("0 failed", "1 skipped", "no weights: train them"):
         assert words_said in process.stdout
+
+
+def test_results_have_the_light_of_the_input_where_the_decoder_resizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
+    draw(tmp_path, "gkmnet:decoder=resized")
+    smooth = np.linspace(0.3, 0.7, 64 * 64 * 3, dtype=np.float32).reshape(64, 64, 3)
+    observation = Observation(smooth)
+    pictures = {}
+    for text in ("gkmnet.drawn", "gkmnet.drawn:light=input", "gkmnet.drawn:light=network"):
+        method = create(METHODS, text)[0]
+        method.prepare("cpu")
+        pictures[text] = method.restore(observation)
+    kept, asked, plain = pictures.values()
+    assert np.array_equal(kept, asked)
+    assert np.array_equal(kept, take_local_light(plain, smooth, LIGHT_REACH))
+    assert abs(to_linear(kept).mean() / to_linear(smooth).mean() - 1) < 0.01
+    assert not np.allclose(plain, kept, atol=1e-3)

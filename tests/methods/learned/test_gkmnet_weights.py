@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +283,7 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
         f"imported: 240 entries, 1,409,131 parameters, from {file}",
         f"written: {result.path}",
         "next: python -m benchmark run --methods gkmnet.official --dataset simulated",
+        "check: python -m benchmark control gkmnet.official --data DIR",
     ]
     card = checkpoints.read_card(result.path)
     assert (
@@ -296,7 +297,7 @@ def test_import_writes_a_checkpoint_with_its_card(file: Path, folder: Path) -> N
         and str(file.parent) not in card.source
     )
     assert card.trained_on is not None and any("DPD test" in data for data in card.trained_on)
-    for word in ("Selected on DPD test", "bn=batch", "not at hand"):
+    for word in ("Selected on DPD test", "bn=batch", "not verified against a released file"):
         assert word in card.notes
     assert card.notes in result.path.with_suffix(".md").read_text(encoding="utf-8")
 
@@ -336,6 +337,103 @@ def test_the_file_may_come_from_data_parallel_training_or_as_safetensors(
     )
 
 
+def _count_layers(state: State) -> State:
+    """Return a state dict as it is saved after a profiler has run."""
+    counted = dict(state)
+    for layer in ("", "in_block.", "APU."):
+        for leaf in ("total_ops", "total_params"):
+            counted[layer + leaf] = torch.zeros(1, dtype=torch.float64)
+    return counted
+
+
+def _prefix_all(state: State, prefix: str) -> State:
+    return {prefix + name: value for name, value in state.items()}
+
+
+def _make_parallel(state: State) -> State:
+    """Return a state dict of data-parallel training, in which the profiler's total has no
+    prefix.
+    """
+    return {f"module.{name}" if "." in name else name: value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {"state_dict": state, "epoch": 1},
+        lambda state: {"params": _prefix_all(state, "module.")},
+        lambda state: {"params_ema": state, "optimizer": {"lr": [1e-4]}},
+        _count_layers,
+        lambda state: _make_parallel(_count_layers(state)),
+        lambda state: _prefix_all(state, "module.module."),
+        lambda state: _prefix_all(state, "module.Network.net."),
+        lambda state: {name: value.half() for name, value in state.items()}
+        | {name: value for name, value in state.items() if not value.is_floating_point()},
+    ],
+    ids=[
+        "wrapped", "params", "averaged", "counted", "counted parallel", "parallel twice",
+        "another prefix", "half precision",
+    ],
+)  # fmt: skip
+def test_however_it_was_saved_it_is_the_same(
+    change: Callable[[State], object], tmp_path: Path, folder: Path
+) -> None:
+    state = released()
+    is_half = change(state).keys() == state.keys()  # type: ignore[attr-defined]
+    path = checkpoint_import.import_checkpoint(
+        "gkmnet-official", _save(tmp_path, change(state))
+    ).path
+    imported = checkpoints.load_tensors(path)
+    name_of = GkmNetOfficial().translate
+    assert len(imported) == 240
+    for name, value in imported.items():
+        expected = state[name_of(name)]
+        if is_half and expected.is_floating_point():
+            expected = expected.half().float()
+        assert torch.equal(value, expected), name
+
+
+def test_what_a_profiler_counted_is_said_to_be_left_out(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _save(tmp_path, _make_parallel(_count_layers(released())))
+    checkpoint_import.import_checkpoint("gkmnet-official", path)
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: left out 6 entries, counters of a profiler: total_ops ..."
+    ]
+
+
+def test_one_stray_name_hides_no_prefix(tmp_path: Path, folder: Path) -> None:
+    """All is named as in the file."""
+    state = _prefix_all(released(), "module.")
+    del state["module.APU.conv.conv.0.bias"]
+    state["step"] = torch.zeros(1)
+    text = _refuse(_save(tmp_path, state), folder)
+    assert text.splitlines()[1:] == [
+        "  missing: module.APU.conv.conv.0.bias",
+        "  not expected: step",
+    ]
+
+
+class WithTrainingPart(GkmNetOfficial):
+    """A release that holds a part which is needed for training only."""
+
+    foreign_parts = ("reblur.*",)
+
+
+def test_a_declared_part_is_left_out_wherever_it_stands(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ("reblur.0.weight", "module.reblur.0.weight", "module.net.reblur.0.weight")
+    state = _prefix_all(released(), "module.net.") | {name: torch.ones(1) for name in parts}
+    with IMPORTERS.temporarily({"with-part": WithTrainingPart}):
+        checkpoint_import.import_checkpoint("with-part", _save(tmp_path, state))
+        assert "left out 3 entries, foreign parts: reblur.0.weight" in capsys.readouterr().err
+        state["other.reblur.0.weight"] = torch.ones(1)
+        with pytest.raises(DataError, match=r"not expected: other\.reblur\.0\.weight"):
+            checkpoint_import.import_checkpoint("with-part", _save(tmp_path, state), force=True)
+
+
 def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> None:
     folder.mkdir()
     there = folder / "gkmnet.official.safetensors"
@@ -350,7 +448,7 @@ def test_a_checkpoint_is_overwritten_by_force_only(file: Path, folder: Path) -> 
 def test_the_checkpoint_goes_where_it_is_told(file: Path, folder: Path, tmp_path: Path) -> None:
     result = checkpoint_import.import_checkpoint("gkmnet-official", file, tmp_path)
     assert result.path == tmp_path / "gkmnet.official.safetensors"
-    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in result.lines()[-1], (
+    assert f"next: {checkpoints.VARIABLE}={tmp_path} python" in result.lines()[-2], (
         "there it is not looked for"
     )
     named = checkpoint_import.import_checkpoint(
@@ -493,7 +591,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, folder: Path) -> None:
         ([torch.ones(2)], "holds a list"),
         (torch.ones(2), "holds a Tensor"),
         ({}, "not a state dict"),
-        ({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, "'state_dict' is a dict"),
+        ({"state_dict": {"a": 3}, "epoch": 3}, "'a' is a int"),
         ({3: torch.ones(2)}, "entry 3"),
     ],
 )
@@ -623,7 +721,7 @@ def test_what_does_not_fit_the_network_is_never_written(tmp_path: Path, folder: 
 
 
 def _list_kind(kind: str) -> str:
-    console = Console(width=400, file=io.StringIO())
+    console = Console(width=800, file=io.StringIO())
     console.print(listing.make_topic_table(kind))
     return console.file.getvalue()  # type: ignore[attr-defined]
 

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.signal import correlate
 from scipy.special import expit
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark import conformance
 from benchmark.api import Observation
 from benchmark.methods.learned.networks.blocks import make_deconv
+from benchmark.methods.learned.networks.fast.tiles import Reach, apply_in_tiles
+from benchmark.methods.learned.networks.fast.winograd import WinogradConv2d
 from benchmark.methods.learned.networks.srn import (
     BottleneckMemory,
     ResidualBlock,
     Srn,
     build_srn_pyramid,
 )
-from benchmark.methods.learned.networks.tiles import apply_in_tiles
-from benchmark.methods.learned.networks.winograd import WinogradConv2d
 from benchmark.methods.learned.srn import SrnMethod
 from benchmark.registry import METHODS, create
 from tests.methods.random_weights import draw
@@ -207,5 +207,7 @@ def test_seams_at_drawn_weights_are_as_small_as_said(network: Srn) -> None:
     halo = SrnMethod.halo
     assert halo is not None
     with torch.inference_mode():
-        error = (apply_in_tiles(quick, x, 416, halo, 16) - quick(x)).abs().max()
+        output = apply_in_tiles(quick, [x], 416, Reach(halo, multiple=16))
+        assert isinstance(output, Tensor)
+        error = (output - quick(x)).abs().max()
     assert 0 < error < 1e-4

@@ -9,12 +9,14 @@ import re
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 import skimage.data
 
 from benchmark import imageio
 from benchmark.api import DataError
+from benchmark.datasets.bundled import bundled_photographs
 from benchmark.methods.training import duplicates
 from benchmark.methods.training.duplicates import (
     bundled_pictures,
@@ -153,19 +155,34 @@ def test_the_table_of_kodak24_is_complete():
 
 
 def test_a_picture_in_the_table_is_refused_without_its_original(tmp_path, monkeypatch, evaluated):
-    (tmp_path / "table.csv").write_text(duplicates.kodak_hash_table(evaluated[0].parent))
+    table = duplicates.make_hash_table(evaluated[0].parent)
+    (tmp_path / "table.csv").write_text(table.replace("coffee", "kodim25"))
     monkeypatch.setattr(duplicates, "KODAK24", tmp_path / "table.csv")
-    duplicates._read_kodak_hashes.cache_clear()
+    duplicates._read_hash_tables.cache_clear()
     try:
         for guise in ("half the size", "mirrored", "border lost", "paler"):
             copy = save(tmp_path / "copy.png", np.clip(GUISES[guise](photograph("coffee")), 0, 1))
-            with pytest.raises(DataError, match="the picture kodimcoffee of Kodak24"):
+            with pytest.raises(DataError, match="the picture kodim25 of Kodak24"):
                 refuse_duplicates([copy], [])
         refuse_duplicates(
             [save(tmp_path / "other.png", photograph("camera")[..., None].repeat(3, 2))], []
         )
     finally:
-        duplicates._read_kodak_hashes.cache_clear()
+        duplicates._read_hash_tables.cache_clear()
+
+
+def test_the_table_of_photographs_has_those_of_the_bundled_crops():
+    with duplicates.PHOTOGRAPHS.open(newline="") as table:
+        names = [row["picture"] for row in csv.DictReader(table)]
+    crops = bundled_photographs("all").keys() - bundled_photographs("five").keys()
+    assert sorted(names) == sorted(3 * list({crop.split("-")[0] for crop in crops}))
+
+
+def test_a_photograph_whose_crops_are_bundled_is_refused_whole(tmp_path):
+    whole = imageio.read(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")[0]
+    copy = save(tmp_path / "copy.png", resized(whole, 0.5)[:, ::-1])
+    with pytest.raises(DataError, match="the photograph hopper, crops of which come with the"):
+        refuse_duplicates([copy], [])
 
 
 def test_photographs_that_are_not_kodaks_pass_its_table(evaluated):
@@ -179,7 +196,7 @@ def test_kodak24_itself_is_refused_and_bsds500_is_not(data_root, tmp_path):
     train = sorted((data_root / "BSDS500" / "train").glob("*.jpg"))
     if len(kodak) != 24 or not train:
         pytest.skip("kodak24 or BSDS500/train is not there")
-    assert duplicates.kodak_hash_table(data_root / "kodak24") == duplicates.KODAK24.read_text()
+    assert duplicates.make_hash_table(data_root / "kodak24") == duplicates.KODAK24.read_text()
     for path in kodak:
         with pytest.raises(DataError, match=r"of Kodak24"):
             refuse_duplicates([path], [])
@@ -259,16 +276,14 @@ def test_links_to_folders_and_pictures_are_followed_once(tmp_path):
     assert sorted(path.name for path in found) == ["a.png", "b.png"]
 
 
-def test_the_photographs_of_the_default_data_set_are_refused(tmp_path):
+def test_the_pictures_of_the_default_data_set_are_refused(tmp_path):
     bundled = bundled_pictures()
-    assert {"astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"} <= {
-        path.name for path in bundled
-    }
-    copy = tmp_path / "copy.png"
-    chosen = next(path for path in bundled if path.name == "coffee.png")
-    save(copy, imageio.read(chosen)[0][:, ::-1])
-    with pytest.raises(DataError, match=r"copy.png: is nearly the same picture as .*coffee.png"):
-        refuse_duplicates([copy], bundled)
+    assert {picture.path for picture in bundled_photographs("all").values()} <= set(bundled)
+    for name in ("coffee.png", "china-2.jpg", "sundial.jpg"):
+        [path] = [path for path in bundled if path.name == name]
+        copy = save(tmp_path / "copy.png", imageio.read(path)[0][:, ::-1])
+        with pytest.raises(DataError, match=rf"copy.png: is nearly the same picture as .*{name}"):
+            refuse_duplicates([copy], bundled)
 
 
 def test_a_root_in_a_training_folder_is_searched_all_the_same(tmp_path):

@@ -26,15 +26,17 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_entries_are_rounded_unless_that_loses_them() -> None:
     weights = {
-        "usual": torch.tensor([1.0, -0.3333]),
-        "large": torch.tensor([1.0, 70000.0]),
-        "small": torch.tensor([1.0, 1e-9]),
+        "usual": torch.tensor([1.0, -0.3333] * half_precision.SMALL_ENTRY),
+        "large": torch.tensor([1.0, 70000.0] * half_precision.SMALL_ENTRY),
+        "small": torch.tensor([1.0, 1e-9] * half_precision.SMALL_ENTRY),
+        "few": torch.tensor([1.0, -0.3333]),
         "count": torch.tensor(3),
     }
     rounded = half_precision.round_weights(weights)
     assert rounded["usual"].dtype == torch.float16
     assert torch.equal(rounded["large"], weights["large"])
     assert rounded["small"].dtype == torch.float16  # far below what the other value is known to
+    assert torch.equal(rounded["few"], weights["few"])
     assert rounded["count"].dtype == torch.int64
 
 

@@ -150,7 +150,9 @@ def test_arrays_are_kept_up_to_a_number_of_bytes():
 def test_a_remembered_picture_is_decoded_once_until_its_file_changes(tmp_path, monkeypatch):
     reads = []
     read = imageio.read
-    monkeypatch.setattr(imageio, "read", lambda path: (reads.append(path), read(path))[1])
+    monkeypatch.setattr(
+        imageio, "read", lambda path, **options: (reads.append(path), read(path, **options))[1]
+    )
     path = save(tmp_path / "a.png", texture(0))
     first = pictures.cached_picture(path)
     np.testing.assert_array_equal(pictures.cached_picture(path), first)

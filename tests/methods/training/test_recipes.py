@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark import checkpoints
 from benchmark.api import UsageError
-from benchmark.methods.training import recipes, start_weights
+from benchmark.methods.training import recipes, records, start_weights
 from benchmark.methods.training.job import create_network_method
 from benchmark.methods.training.loader import Schedule
 from benchmark.methods.training.recipes import (
@@ -87,6 +88,12 @@ def test_fast_warms_up_and_ends_at_nought() -> None:
     assert rates[1] == pytest.approx(1e-3, rel=0.01)
     assert rates[2] == pytest.approx(5e-4)
     assert rates[3] == 0
+
+
+def test_the_weights_for_photographs_can_go_on_in_their_recipe() -> None:
+    facts = checkpoints.read_card(checkpoints.SHIPPED_FOLDER / "gkmnet.photo.safetensors").facts
+    assert facts["recipe"] == records.describe_recipe(recipes.PHOTO)
+    assert facts["budget"] == str(recipes.PHOTO.budget)
 
 
 def test_fast_is_for_every_method_and_slower_without_normalisation() -> None:

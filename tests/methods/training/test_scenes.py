@@ -67,7 +67,7 @@ def test_one_plane_is_a_plain_convolution(aperture, half, radius):
     x = texture(64)
     sigma = abs(radius) / 2
     if aperture.family == "cats-eye":
-        kernel = scenes.cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
+        kernel = psf.cats_eye_kernel(sigma, aperture.cut, aperture.angle, half=half)
     else:
         kernel = psf.psf_kernel(
             aperture.family, sigma, blades=aperture.blades, shape=aperture.shape, half=half
@@ -232,34 +232,6 @@ def test_the_background_moves_left_in_the_left_view_and_the_foreground_right(rad
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sigma", [0.4, 1.3, 4.0])
-def test_the_cats_eye_without_a_cut_is_the_disk(sigma):
-    np.testing.assert_allclose(
-        scenes.cats_eye_kernel(sigma, 0.0, 0.3), psf.disk_kernel(2 * sigma), atol=4e-3 / sigma**2
-    )
-
-
-@given(st.floats(2.5, 6.0), st.floats(0.0, 1.5), st.floats(0.0, math.pi))
-@settings(max_examples=30)
-def test_the_cats_eye_has_its_second_moment_and_centre(sigma, cut, angle):
-    kernel = scenes.cats_eye_kernel(sigma, cut, angle)
-    reach = len(kernel) // 2
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    assert kernel.sum() == pytest.approx(1)
-    assert (kernel * x).sum() == pytest.approx(0, abs=1e-9)
-    assert (kernel * (x**2 + y**2)).sum() / 2 == pytest.approx(sigma**2 + 1 / 12, rel=0.01)
-    along = (kernel * (x * math.cos(angle) + y * math.sin(angle)) ** 2).sum()
-    across = (kernel * (y * math.cos(angle) - x * math.sin(angle)) ** 2).sum()
-    assert along <= across * 1.01
-    if cut > 0.3:
-        assert along < 0.9 * across
-
-
-def test_the_cats_eye_that_fits_into_a_pixel_is_a_delta():
-    for half in (None, "left"):
-        np.testing.assert_array_equal(scenes.cats_eye_kernel(0.1, 0.6, 1.0, half=half), [[1.0]])
-
-
 def test_a_family_that_is_named_more_often_is_drawn_more_often():
     random = np.random.default_rng(0)
     drawn = [
@@ -275,7 +247,7 @@ def test_apertures_of_a_family_differ_as_far_as_it_has_parameters(family):
     random = np.random.default_rng(1)
     drawn = {scenes.draw_aperture((family,), random) for _ in range(60)}
     assert {aperture.family for aperture in drawn} == {family}
-    assert (len(drawn) > 3) == (family in {"polygon", "generalised", "cats-eye"})
+    assert (len(drawn) > 3) == (family in {"polygon", "generalised", "cats-eye", "lens"})
 
 
 # Scenes

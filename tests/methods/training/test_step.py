@@ -16,6 +16,7 @@ from benchmark.methods.learned.networks.gkmnet import GkmNet
 from benchmark.methods.learned.networks.srn import build_srn_pyramid
 from benchmark.methods.training import step
 from benchmark.methods.training.step import Diverged, restore_scales, take_step
+from benchmark.optics.light import to_linear
 
 
 def pictures(seed: int = 0, size: int = 32) -> tuple[Tensor, Tensor]:
@@ -56,6 +57,45 @@ def test_ssim_is_that_of_skimage() -> None:
 def test_ssim_of_equal_pictures_is_no_loss() -> None:
     made, _ = pictures()
     assert step.ssim_loss(made, made).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_light_is_that_of_the_imaging_model() -> None:
+    output, sharp = (picture.double() for picture in pictures(size=64))
+    light_error = to_linear(output.numpy()) - to_linear(sharp.numpy())
+    windows = light_error.reshape(2, 3, 2, 32, 2, 32).mean(axis=(3, 5))
+    assert step.light_loss(output, sharp).item() == pytest.approx(
+        np.square(windows).mean(), rel=1e-5
+    )
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_light_of_plain_pictures_is_that_of_their_codes(output: float, sharp: float) -> None:
+    plain = torch.ones((1, 3, 40, 40), dtype=torch.float64)
+    lights = to_linear(np.array([output, sharp]))
+    expected = float(lights[0] - lights[1]) ** 2
+    assert step.light_loss(output * plain, sharp * plain).item() == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_what_is_darker_than_black_has_no_light_and_no_steep_gradient() -> None:
+    output = torch.full((1, 3, 32, 32), -0.5, requires_grad=True)
+    loss = step.light_loss(output, torch.zeros(1, 3, 32, 32))
+    loss.backward()
+    assert loss.item() == 0
+    assert output.grad is not None
+    assert torch.isfinite(output.grad).all()
+
+
+def test_light_adds_to_the_loss_of_the_finest_scale() -> None:
+    network = Linear(0.5)
+    picture = pictures(size=64)[1]
+    optimiser = torch.optim.SGD(network.parameters(), lr=0)
+    with torch.no_grad():
+        output = network(picture)
+    expected = step.squared_loss(output, picture) + 3 * step.light_loss(output, picture)
+    loss = take_step(network, optimiser, picture, picture, criterion="squared", rate=0, light=3)
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_scales_are_weighted_and_summed() -> None:

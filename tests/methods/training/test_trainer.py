@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -41,6 +41,7 @@ from benchmark.methods.training.recipes import Budget, Phase
 from benchmark.methods.training.records import CurvePoint, remaining_time
 from benchmark.methods.training.step import Diverged
 from benchmark.methods.training.trainer import halve_precision, train_network
+from benchmark.methods.training.training_files import TrainingFiles
 from benchmark.methods.training.validation import Validation, pooled_psnr
 from benchmark.registry import METHODS, create
 from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
@@ -794,25 +795,6 @@ def test_bfloat16_is_for_recipes_and_processors_that_are_for_it(
         assert made == Hardware("cpu", 2, settled)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("told", "multiplies"),
-    [
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True}, True),
-        ({"avx512_bf16": True, "amx_bf16": False}, True),
-        ({"avx512_bf16": False, "amx_bf16": True}, True),
-        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, False),
-    ],
-)
-def test_a_processor_tells_whether_it_multiplies_bfloat16(
-    told: dict[str, bool], multiplies: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
-    assert learners.multiplies_bf16(gpu=False) is multiplies
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not learners.multiplies_bf16(gpu=False), "an older torch does not tell"
-
-
 def test_a_budget_in_minutes_ends(tmp_path: Path) -> None:
     job = toy_job(tmp_path)
     trained = train_network(
@@ -922,13 +904,22 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
     [
         (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
         (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
+        (
+            ("tiny", "--data", "dpd", "--recipe", "photo"),
+            "--recipe photo: its cameras take simulated pictures",
+        ),
+        (
+            ("tiny-views", "--data", "x", "--recipe", "photo"),
+            "--recipe photo: its cameras make no dual-pixel views",
+        ),
+        (
+            ("tiny", "--data", "x", "--recipe", "photo", "--noise", "1,2", "--tag", "a-noise"),
+            "have noise of their own",
+        ),
+        (("tiny", "--data", "dpd", "--validation", "x"), "DPD has a validation part of its own"),
         (("tiny", "--data", "x", "--noise", "a,b"), "--noise a,b: expected LEAST,MOST"),
         (("tiny", "--data", "x", "--noise", "0"), "--noise 0: is no noise"),
         (("tiny", "--data", "x", "--resume"), "does not exist, so there is no unfinished training"),
-        (
-            ("gkmnet", "--data", "x", "--start", "gkmnet.sim"),
-            "--start gkmnet.sim: would be hidden by its own successor",
-        ),
         (("tiny", "--data", "x", "--devices", "3"), "--devices 3: a batch of 1 cannot be shared"),
         (
             ("tiny", "--data", "x", "--steps", "5", "--minutes", "1"),
@@ -1018,6 +1009,19 @@ def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path
         command.job_from_options("tiny", str(folder), root=tmp_path / "data")
 
 
+def test_a_picture_of_the_tests_never_chooses_weights(folder: Path, tmp_path: Path) -> None:
+    tested = tmp_path / "data" / "some set"
+    tested.mkdir(parents=True)
+    picture = imageio.read(folder / "1.png")[0]
+    imageio.write(tested / "copy.png", picture, 8)
+    validation = tmp_path / "chosen on"
+    validation.mkdir()
+    imageio.write(validation / "a.png", picture, 8)
+    (folder / "1.png").unlink()
+    with pytest.raises(DataError, match=r"a.png: is nearly the same picture as .*copy.png"):
+        command.job_from_options("tiny", str(folder), root=tmp_path / "data", validation=validation)
+
+
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
         command.job_from_options("tiny", str(tmp_path))
@@ -1037,6 +1041,9 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
 ) -> None:
     monkeypatch.setenv(checkpoints.VARIABLE, str(done.files.checkpoint.parent))
     initial = jobs.find_initial_checkpoint("tiny.toy", done.method)
+    facts = {**initial.card.facts, "data: generator": "scenes, version 3"}
+    of_scenes = initial.card.model_copy(update={"facts": facts})
+    initial = dataclasses.replace(initial, card=of_scenes)
     still = dataclasses.replace(
         RECIPE.with_changes(rate=1e-12, budget=Budget(2, "steps")), frozen=Fraction(1)
     )
@@ -1049,6 +1056,7 @@ def test_a_training_starts_from_the_weights_it_is_told_to(
     )
     card = checkpoints.read_card(job.files.checkpoint)
     assert str(card.facts["started from"]).startswith("tiny.toy (0.18 megapixels), SHA-256 ")
+    assert checkpoints.list_generators(card) == ("scenes",)
     assert card.trained_on == ("noise",)
 
 
@@ -1086,3 +1094,111 @@ def test_what_the_first_weights_saw_is_on_the_card(done: Job, tmp_path: Path) ->
         )
         train_network(job, force=True)
         assert checkpoints.read_card(job.files.checkpoint).trained_on == said
+
+
+def checkpoint_without_state(folder: Path) -> InitialCheckpoint:
+    """Return the best checkpoint of a training that was stopped; its state is gone."""
+    job = stopped(folder)
+    job.files.state.unlink()
+    return dataclasses.replace(initial_from(job.files.checkpoint), continues=True)
+
+
+def test_without_its_state_a_training_goes_on_at_the_same_point_of_the_schedule(
+    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initial = checkpoint_without_state(tmp_path / "lost")
+    step = int(initial.card.facts["steps"])
+    rows_before = records.read_curves_table(TrainingFiles(initial.path).table)
+    job = toy_job(tmp_path / "again", initial=initial)
+    steps: list[int] = []
+    learn = Learner.learn
+
+    def record_step(self: Learner, *arguments: Any) -> float:
+        steps.append(arguments[-1])
+        return learn(self, *arguments)
+
+    monkeypatch.setattr(Learner, "learn", record_step)
+    train_network(job)
+    rows = records.read_curves_table(job.files.table)
+    last = records.read_curves_table(done.files.table)[-1]
+    assert steps == list(range(step, last.step))
+    assert [row[:2] for row in rows[: len(rows_before)]] == [row[:2] for row in rows_before]
+    assert rows[-1][:2] == last[:2]
+    facts = checkpoints.read_card(job.files.checkpoint).facts
+    assert str(facts["went on from"]).startswith("tiny.toy (")
+    assert "started from" not in facts
+    assert facts["examples"] == checkpoints.read_card(done.files.checkpoint).facts["examples"]
+
+
+def test_it_goes_on_in_the_folder_of_its_weights(tmp_path: Path) -> None:
+    initial = checkpoint_without_state(tmp_path)
+    with pytest.raises(UsageError, match="exists already"):
+        train_network(toy_job(tmp_path))
+    train_network(toy_job(tmp_path, initial=initial))
+    facts = checkpoints.read_card(initial.path).facts
+    assert str(facts["went on from"]).startswith("tiny.toy (")
+
+
+def test_without_better_weights_those_it_went_on_with_stay_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initial = checkpoint_without_state(tmp_path / "lost")
+    job = toy_job(tmp_path / "again", initial=initial)
+    monkeypatch.setattr(Validation, "psnr", lambda self, network: 0.0)
+    with pytest.raises(Diverged):
+        train_network(toy_job(tmp_path / "again", bad=33, initial=initial))
+    train_network(dataclasses.replace(job, initial=None), resume=True)
+    ours = weights(job)
+    theirs = checkpoints.load_tensors(initial.path)
+    assert all(torch.equal(ours[name].float(), theirs[name].half().float()) for name in theirs)
+
+
+def test_a_training_that_is_complete_does_not_go_on(done: Job, tmp_path: Path) -> None:
+    initial = dataclasses.replace(initial_from(done.files.checkpoint), continues=True)
+    with pytest.raises(UsageError, match=r"its training is complete \(12 steps\)"):
+        train_network(toy_job(tmp_path, initial=initial))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_what_went_on_from_its_checkpoint_is_resumed_without_it(tmp_path: Path) -> None:
+    initial = checkpoint_without_state(tmp_path / "lost")
+    job = toy_job(tmp_path / "again", initial=initial)
+    with pytest.raises(Diverged):
+        train_network(toy_job(tmp_path / "again", bad=33, initial=initial))
+    train_network(dataclasses.replace(job, initial=None), resume=True)
+    facts = checkpoints.read_card(job.files.checkpoint).facts
+    assert str(facts["went on from"]).startswith("tiny.toy (")
+
+
+def test_it_does_not_go_on_without_its_curves(tmp_path: Path) -> None:
+    initial = checkpoint_without_state(tmp_path / "lost")
+    table = TrainingFiles(initial.path).table
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    with pytest.raises(DataError, match="has no point at step"):
+        train_network(toy_job(tmp_path / "again", initial=initial))
+    table.unlink()
+    with pytest.raises(DataError, match="no table of learning curves"):
+        train_network(toy_job(tmp_path / "again", initial=initial))
+
+
+def test_a_checkpoint_goes_on_under_its_own_name_with_its_own_options_only(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path / "first"))
+    words = (
+        "tiny",
+        "--data",
+        folder,
+        "--steps",
+        4,
+        "--crop",
+        64,
+        "--workers",
+        0,
+        "--device",
+        "cpu",
+    )
+    assert asked(*words)[0] == 0
+    code, output = asked(*words, "--seed", 5, "--start", "tiny.sim", "--out", tmp_path / "second")
+    assert code != 0
+    assert "cannot go on under its own name, because its seed is 0, here 5" in output

@@ -86,7 +86,6 @@ class Tiny(NetworkMethod):
 
     id = "tiny"
     multiple = 2
-    weights_advice = "train it"
     card = MethodCard(title="Tiny", family="learned", trained_on=None)
     defaults = {"width": 8, "plain": False}  # noqa: RUF012
 

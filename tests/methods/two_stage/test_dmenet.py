@@ -108,10 +108,16 @@ def _count(*modules: nn.Module) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
-def test_parameters_are_those_of_the_authors_program() -> None:
+def _count_gains(module: nn.Module) -> int:
+    return _count(*(norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d))) // 2
+
+
+def test_parameters_are_those_of_the_authors_program_and_gains() -> None:
     with torch.device("meta"):
         whole = dmenet.Supervised()
     network = whole.network
+    assert _count(network) - _count_gains(network) == 25_349_025
+    assert _count(whole) - _count_gains(whole) == 26_939_819
     assert _count(network.encoder) == 20_024_384
     assert _count(network.decoder, network.blocks, network.head) == 5_327_489
     assert _count(whole.heads) == 1_591_311
@@ -212,7 +218,9 @@ def test_the_form_that_runs_is_the_plain_one(plain: dmenet.DmeNet) -> None:
     made = DmeNetEstimator().compile_network(copy.deepcopy(plain), "cpu")
     assert isinstance(made, dmenet.DmeNet)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in made.modules())
-    assert made.encoder[0][2].weight.is_contiguous(memory_format=torch.channels_last)
+    for layer in made.modules():
+        if isinstance(layer, nn.Conv2d):
+            assert layer.weight.is_contiguous(memory_format=torch.channels_last)
     picture = _batch(_picture(64, 80, seed=3))
     with torch.inference_mode():
         torch.testing.assert_close(made(picture), plain(picture), rtol=0, atol=1e-5)
@@ -343,7 +351,8 @@ def _prepared(text: str) -> DmeNetMethod:
 
 
 def test_its_options_are_those_of_the_other_pipelines() -> None:
-    assert describe_parameters(DmeNetMethod) == describe_parameters(Pipeline) | {"tile": "int = 0"}
+    own_options = {"tile": "int = 0", "precision": "32|bf16 = 32"}
+    assert describe_parameters(DmeNetMethod) == describe_parameters(Pipeline) | own_options
 
 
 @pytest.mark.parametrize(
@@ -381,9 +390,8 @@ def test_it_keeps_the_contract_without_weights(text: str) -> None:
 def test_it_keeps_the_contract_with_weights() -> None:
     results = list(conformance.check_method("dmenet.drawn"))
     assert [result for result in results if not result.passes] == []
-    assert (
-        sum("does not apply" in result.detail for result in results) == 3
-    )  # no variants, no mixture, no oracle
+    # It has no variants, no mixture and no oracle map.
+    assert sum("does not apply" in result.detail for result in results) == 3
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -168,8 +169,9 @@ def test_the_energy_falls(alpha: float, weight: float) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_taper_against_its_definition() -> None:
-    planes, psf = np.moveaxis(_picture((31, 26)), 2, 0), psf_kernel("disk", 1.5)
+@pytest.mark.parametrize("family", ["disk", "gaussian"])
+def test_taper_against_its_definition(family: Literal["disk", "gaussian"]) -> None:
+    planes, psf = np.moveaxis(_picture((31, 26)), 2, 0), psf_kernel(family, 1.5)
     expected = planes.astype(np.float64)
     kept = 1.0
     for axis, size in ((1, 31), (0, 26)):
@@ -182,8 +184,19 @@ def test_taper_against_its_definition() -> None:
         blurred = np.stack([convolve(plane, psf, mode="wrap") for plane in expected])
         expected = kept * expected + (1 - kept) * blurred
     tapered = hl.taper_border(planes, psf)
-    np.testing.assert_allclose(tapered, expected, atol=1e-5)
-    np.testing.assert_allclose(tapered[:, 8:-8, 8:-8], planes[:, 8:-8, 8:-8], atol=1e-6)
+    np.testing.assert_allclose(tapered, expected, atol=1e-6)
+    inside = np.s_[:, len(psf) : -len(psf), len(psf) : -len(psf)]
+    np.testing.assert_allclose(tapered[inside], planes[inside], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(31, 26), (24, 45)])
+def test_the_transfer_is_the_transform_of_the_kernel(shape: tuple[int, int]) -> None:
+    psf = psf_kernel("disk", 2.2)
+    around_origin = np.zeros(shape)
+    around_origin[: len(psf), : len(psf)] = psf
+    around_origin = np.roll(around_origin, (-(len(psf) // 2), -(len(psf) // 2)), axis=(0, 1))
+    expected = np.fft.rfft2(around_origin)
+    np.testing.assert_allclose(hl._periodic_transfer(psf, shape), expected, atol=1e-6)
 
 
 # Bins and boxes

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from benchmark.arrays import Float64Array
-from benchmark.methods.two_stage.matting import propagate_by_colour
+from benchmark.methods.two_stage.matting import _dissect_grid, propagate_by_colour
 
 
 def _levin(colours: Float64Array, epsilon: float = 1e-7) -> Float64Array:
@@ -34,9 +34,10 @@ def _scene(
     return guide, known
 
 
+@pytest.mark.parametrize("shape", [(9, 11), (26, 19), (5, 40)])
 @pytest.mark.parametrize("strength", [0.001, 1.0])
-def test_against_a_dense_solve(strength: float) -> None:
-    guide, known = _scene()
+def test_against_a_dense_solve(strength: float, shape: tuple[int, int]) -> None:
+    guide, known = _scene(shape=shape)
     weight = strength * np.isfinite(known).ravel()
     system = _levin(guide.astype(np.float64)) + np.diag(weight)
     expected = np.linalg.solve(system, weight * np.nan_to_num(known).ravel()).reshape(known.shape)
@@ -120,3 +121,19 @@ def test_sizes_must_agree() -> None:
     guide, known = _scene()
     with pytest.raises(ValueError, match="size of the guide"):
         propagate_by_colour(guide, known[:-1], 0.001)
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (3, 3), (40, 31), (7, 64)])
+def test_an_order_of_elimination_has_every_pixel_once(shape: tuple[int, int]) -> None:
+    numbers = np.arange(shape[0] * shape[1])
+    order = _dissect_grid(numbers.reshape(shape))
+    np.testing.assert_array_equal(np.sort(order), numbers)
+
+
+def test_what_two_lines_part_is_not_joined() -> None:
+    order = _dissect_grid(np.arange(20 * 12).reshape(20, 12))
+    rows = order // 12
+    before, after, lines = rows[: 9 * 12], rows[9 * 12 : 18 * 12], rows[18 * 12 :]
+    assert set(before) == set(range(9))
+    assert set(after) == set(range(11, 20))
+    assert set(lines) == {9, 10}

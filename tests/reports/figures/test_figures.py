@@ -97,13 +97,14 @@ class Run:
         value: float | None,
         sigma: float = 0.0,
         output: str | None = None,
+        scene: str | None = None,
     ) -> None:
         reason = "no target" if value is None else None
         scores = [score("psnr", value, reason), score("mae", value and 1 / value, reason)]
         self.store.put(
             self.number,
             self.cell(method, sample, sigma),
-            Outcome("ok", output=output, scores={"quick": scores}),
+            Outcome("ok", scene=scene, output=output, scores={"quick": scores}),
             RULERS,
         )
 
@@ -225,6 +226,18 @@ def test_runs_are_read_as_one(noisy: Run, tmp_path: Path) -> None:
     assert any("From 2 runs" in line for line in both.describe(SAMPLES))
 
 
+def test_figures_of_a_measure_with_an_ideal_show_the_distance_to_it(noisy: Run) -> None:
+    card = describe_protocol(PROTOCOLS.get("quick"))
+    ratio = dataclasses.replace(card.measures["psnr"], title="ratio", ideal=21.0)
+    measures = {**card.measures, "psnr": ratio}
+    noisy.store.put_cards({"quick": dataclasses.replace(card, measures=measures)})
+    data = source(noisy)
+    assert data.measures["psnr"].title == "ratio, distance from 21"
+    values = data.comparable("psnr", [Noise()]).values
+    assert values["sharp", Noise()].tolist() == pytest.approx([2, 3, 4])
+    assert values["input", Noise()].tolist() == pytest.approx([1, 0, 1])
+
+
 def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
     assert source(noisy, methods=["sharp"]).looks == source(noisy).looks
     assert source(noisy, methods=["sharp", "input"]).methods == ["input", "sharp"]
@@ -233,7 +246,7 @@ def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
 def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
     whole = " ".join(source(noisy).describe(SAMPLES))
     for fact in (
-        f"Data: {DATASET}, n = 3, fingerprint ",
+        f"Data: {DATASET}, 3 pictures, fingerprint ",
         "track u8",
         "Protocol: quick (two quick metrics)",
         "a" * 12,
@@ -241,7 +254,7 @@ def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
         assert fact in whole
     assert "† given the true blur map" in whole
     part = source(noisy).describe(SAMPLES[:1])[0]
-    assert "n = 1" in part and part.split("fingerprint")[1] != whole.split("fingerprint")[1]
+    assert "1 picture," in part and part.split("fingerprint")[1] != whole.split("fingerprint")[1]
 
 
 def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
@@ -280,6 +293,16 @@ def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
     assert any(text.startswith("† given the true blur map") for text in source())
     assert not any("†" in text for text in source(methods=["input", "sharp"]))
     assert any("Suite at commit aaaaaaaaaaaa." in text for text in source(methods=["input"]))
+
+
+def test_a_caption_warns_of_a_method_that_learned_from_the_generator(noisy: Run) -> None:
+    noisy.store.put_cards({DATASET: dataclasses.replace(noisy.adapter.card, generator="toys")})
+    sharp = MethodCard(title="sharp", family="learned", generators=("toys",))
+    noisy.store.put_cards({"sharp": sharp})
+    data = source(noisy)
+    warning = "§ trained or tuned on this generator (toys), which favours them: sharp."
+    assert data.describe(SAMPLES).count(warning) == 1
+    assert warning not in data.describe(SAMPLES, methods=["input"])
 
 
 def test_labels_differ_and_keep_the_marks_that_captions_explain() -> None:
@@ -342,6 +365,22 @@ def test_robustness_shows_means_and_paired_changes(noisy: Run) -> None:
     assert [axes.get_ylabel().split(" (")[0] for axes in figure.axes] == ["PSNR", "MAE ↓"] + [
         "change since noise 0"
     ] * 2
+
+
+def test_figures_average_the_pictures_of_a_scene_first(run: Run) -> None:
+    scores = {"input": (20.0, 23.0, 25.0), "sharp": (21.0, 25.0, 28.0)}
+    for method, values in scores.items():
+        for sigma in (0.0, 2.0):
+            for sample, scene, value in zip(SAMPLES, "aab", values, strict=True):
+                run.put(method, sample, value - sigma * value / 20, sigma, scene=scene)
+    made = robustness.draw_robustness_figure(source(run))
+    means = np.array([(21 + 25) / 2, 28.0])
+    assert lines(made.figure, 0)["sharp"][1] == pytest.approx([means.mean(), 0.9 * means.mean()])
+    assert lines(made.figure, 2)["sharp"][1][1] == pytest.approx(-0.1 * means.mean())
+    scene_means = source(run).comparable("psnr", [Noise()]).scene_means
+    assert scene_means["input"].to_numpy().ravel().tolist() == [21.5, 25.0]
+    assert "3 pictures of 2 scenes" in " ".join(made.caption)
+    assert "a scene counts once" in " ".join(made.caption)
 
 
 def test_robustness_compares_the_pictures_all_have_at_all_levels(noisy: Run) -> None:
@@ -466,6 +505,14 @@ def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
 def test_pareto_without_the_input_shows_means(noisy: Run, cost: Path) -> None:
     made = pareto.draw_pareto_figure(source(noisy, cost=cost, methods=["sharp", "blurry"]))
     assert lines(made.figure, 0)["sharp"][1] == [pytest.approx(24.0)]
+
+
+def test_pareto_averages_the_pictures_of_a_scene_first(run: Run, cost: Path) -> None:
+    for method, values in {"input": (20.0, 23.0, 25.0), "sharp": (21.0, 25.0, 30.0)}.items():
+        for sample, scene, value in zip(SAMPLES, "aab", values, strict=True):
+            run.put(method, sample, value, scene=scene)
+    made = pareto.draw_pareto_figure(source(run, cost=cost))
+    assert lines(made.figure, 0)["sharp"][1] == [pytest.approx(((1 + 2) / 2 + 5) / 2)]
 
 
 def test_there_is_no_front_of_oracles(noisy: Run, cost: Path) -> None:
@@ -825,7 +872,10 @@ def test_the_true_model_stands_beside_the_network(
     run = Run(tmp_path / "gkm", "simulated:psf=gkm,size=32")
     adapter = create(DATASETS, run.dataset, root=tmp_path)[0]
     cell = run.cell("gkmnet.drawn", "coffee")
-    cell = dataclasses.replace(cell, dataset_name="simulated", data=adapter.fingerprint("coffee"))
+    fingerprint = adapter.fingerprint("coffee")
+    cell = dataclasses.replace(
+        cell, method_name="gkmnet", dataset_name="simulated", data=fingerprint
+    )
     run.store.put(
         1,
         cell,

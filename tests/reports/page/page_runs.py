@@ -40,7 +40,13 @@ class Ramps(Dataset):
     """Samples whose true sigma rises from 0 at the left to 4 px at the right."""
 
     card = DatasetCard(
-        title="Ramps", paper="", licence="none", source="made up", layout="none", notes="<i>&</i>"
+        title="Ramps",
+        paper="",
+        licence="none",
+        source="made up",
+        layout="none",
+        generator="other scenes",
+        notes="<i>&</i>",
     )
 
     def __init__(self, root: Path, *, maps: bool = True) -> None:
@@ -92,6 +98,7 @@ def keep(
     level: float | None,
     psnr: float | None,
     reason: str | None = None,
+    scene: str | None = None,
 ) -> None:
     """Put a cell that went well, with a picture of a grey level (None: not kept) and its target."""
     output = output_file(what) if level is not None else None
@@ -101,7 +108,7 @@ def keep(
             imageio.write(store.folder / path, grey(tone), 8)
     mae = None if psnr is None else 1 / psnr
     scores = {"quick": [score("psnr", psnr, reason), score("mae", mae, reason)]}
-    store.put(run, what, Outcome("ok", output=output, scores=scores), RULERS)
+    store.put(run, what, Outcome("ok", scene=scene, output=output, scores=scores), RULERS)
 
 
 def make(
@@ -110,6 +117,7 @@ def make(
     pictures: bool = True,
     methods: Sequence[str] = tuple(GREY),
     broken: bool = True,
+    scenes: Sequence[str | None] = (None,) * len(SAMPLES),
 ) -> Store:
     """Return a run of methods on four pictures at two noise levels, each picture adding its number
     to the PSNR.
@@ -119,6 +127,7 @@ def make(
         pictures: whether they are kept.
         methods: of `GREY`.
         broken: add a method that skipped every picture.
+        scenes: what each picture shows; None for one of its own.
     """
     store = Store(folder, create=True)
     store.put_cards({name: _card(name) for name in methods})
@@ -131,9 +140,9 @@ def make(
                 # `better` gains 2 dB on average, most on the last picture, and loses on the first
                 gain = (number - 1.5) * 2 if name == "better" else 0
                 level = GREY[name] if pictures else None
-                keep(
-                    store, run, cell(name, sample, sigma), level, PSNR[name] + number - sigma + gain
-                )
+                psnr = PSNR[name] + number - sigma + gain
+                what = cell(name, sample, sigma)
+                keep(store, run, what, level, psnr, scene=scenes[number])
             if broken:
                 store.put(
                     run, cell("broken", sample, sigma), Outcome("skipped", reason=REASON), RULERS
@@ -149,6 +158,7 @@ def _card(name: str) -> MethodCard:
         family=families.get(name, "classical"),  # type: ignore[arg-type]
         oracle="oracle" in name,
         trained_on=trained_on.get(name, ()),
+        generators=("toy scenes",) if name == "better" else (),
         licence="MIT <licence>",
         notes=HOSTILE_METHOD if name == HOSTILE_METHOD else "plain",
     )

@@ -152,6 +152,8 @@ def test_cards_say_what_methods_were_trained_on(parsed: Parsed) -> None:
         "Trained or tuned on BSDS500, DPD train",
         "Trained or tuned on unknown",
         "Trained or tuned on nothing",
+        "Generator of that data toy scenes",
+        "Generator other scenes",
     ):
         assert told in text
     assert "Is also given the true blur map" in text

@@ -484,6 +484,22 @@ def test_a_run_without_pictures_has_lists_but_nothing_to_open(
     assert opened.trouble == []
 
 
+@pytest.mark.slow
+def test_pictures_of_one_scene_count_once(browser: Browser, tmp_path: Path, toys: Path) -> None:
+    with make(tmp_path / "run", scenes=("shared", "shared", None, None)) as store:
+        made = comparison.write_comparison_page(results_of(store), tmp_path / "page")
+    opened = Opened(browser)
+    opened.page.goto(made.as_uri())
+    assert opened.page.get_by_text("4 of 3 scenes", exact=True).count() == 1
+    open_list(opened.page)
+    assert opened.page.locator("#verdict").inner_text() == (
+        "better is better than input on 2, worse on 0 and equal on 1 of 3 scenes; "
+        "mean difference +2.67 dB."
+    )
+    opened.context.close()
+    assert opened.trouble == []
+
+
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "has_touch": True,

@@ -188,10 +188,10 @@ def test_gaps_say_why(runs: Runs) -> None:
         texts(table, "EBDB")["measured PSNR (dB) ↑"] == "not run"
         and texts(table, "EBDB")["measured n"] == "–"
     )
-    assert texts(table, "SRN")["measured PSNR (dB) ↑"] == "skipped"
-    assert any(
-        "srn, noise 0: skipped on 12 of 12 pictures (no weights)" in note for note in table.notes
-    )
+    assert texts(table, "SRN")["measured PSNR (dB) ↑"] == "no weights"
+    assert [note for note in table.notes if note.startswith("Without weights")] == [
+        "Without weights: srn (python -m benchmark train ID --data FOLDER). ID is the method."
+    ]
     assert texts(table, "–")["published PSNR (dB) ↑"] == "not printed"
     assert (
         texts(quality(runs, "2"), "GKMNet", noise="1", method="gkmnet.sim")["measured SSIM u7 ↑"]
@@ -497,7 +497,9 @@ def test_the_cost_pass_asked_for_or_kept_with_a_run_is_found_first(tmp_path: Pat
 
 
 def everything(runs: Runs) -> list[paper.PaperTable]:
-    return paper.build_paper_tables(results_of(*runs.stores), [*TABLES, paper.LATER])
+    return paper.build_paper_tables(
+        results_of(*runs.stores), [*TABLES, paper.LATER, paper.TRAINING]
+    )
 
 
 def test_every_table_in_every_format_is_the_same_each_time(runs: Runs) -> None:
@@ -527,7 +529,7 @@ def test_lines_are_named_by_the_columns_before_the_numbers(runs: Runs) -> None:
         if grouped:
             assert labels + grouped == [column.title for column in columns]
         else:
-            assert labels == ["source", "model", "data", "pictures"]
+            assert not grouped and labels
 
 
 def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
@@ -568,17 +570,184 @@ def test_csv_holds_numbers_published_apart_from_measured(runs: Runs) -> None:
     )
 
 
-def test_later_prints_are_grouped_by_source_and_never_called_measured(runs: Runs) -> None:
-    [table] = paper.build_paper_tables(results_of(*runs.stores), [paper.LATER])
-    shown = table.grid()
-    assert len({group[0][0].text for group in shown.groups}) == len(shown.groups) > 5
-    ours = [
-        [cell.text for cell in line]
-        for line in shown.lines
-        if line[1].text == "DRBNet" and "issue" in line[0].text
+def later(runs: Runs, **options: object) -> grid.Grid:
+    [table] = paper.build_paper_tables(results_of(*runs.stores), [paper.LATER], **options)  # type: ignore[arg-type]
+    return table.grid()
+
+
+def later_lines(table: grid.Grid, model: str, data: str = "dpd") -> list[dict[str, str]]:
+    """The lines of a model: head -> text."""
+    heads = [f"{column.group} {column.title}".strip() for column in table.columns]
+    lines = [dict(zip(heads, (cell.text for cell in line), strict=True)) for line in table.lines]
+    return [line for line in lines if (line["data"], line["model"]) == (data, model)]
+
+
+def test_later_prints_are_grouped_by_data_set_and_never_called_measured(runs: Runs) -> None:
+    table = later(runs)
+    parts = ["dpd", "realdof", "lfdof", "dpd indoor", "dpd outdoor", "rtf"]
+    assert [group[0][0].text for group in table.groups] == parts
+    lines = [
+        line for line in later_lines(table, "DRBNet") if line["printed by"] == "DRBNet issue 7"
     ]
-    assert [line[4] for line in ours] == ["24.94", "24.98"], "8 and 16 bits are two lines"
-    assert "Nothing here was measured by this suite" in shown.footnotes[0]
+    assert [line["published PSNR (dB) ↑"] for line in lines] == ["24.94", "24.98"], "8 and 16 bits"
+    own_texts = {
+        cell.text
+        for line in table.lines
+        for cell, column in zip(line, table.columns, strict=True)
+        if column.group == "measured" or column.title == "measured as"
+    }
+    assert own_texts == {"–"}
+    assert table.caption.endswith("; nothing was measured.")
+
+
+def test_what_was_measured_stands_beside_the_first_print_of_its_model(runs: Runs) -> None:
+    runs.add({"input": 20.0, "gkmnet.official": 24.0, "gkmnet.sim": 23.0, "unsharp": 22.0})
+    runs.add({"input": 30.0}, dataset="realdof")
+    table = later(runs)
+    assert "as measured on dpd, realdof (protocol dpdnet, track u16-resize-bgr)" in table.caption
+    first, *others = later_lines(table, "GKMNet")
+    assert (first["printed by"], first["published PSNR (dB) ↑"]) == ("ViTDeblur README", "25.468")
+    assert first["measured as"] == "gkmnet.official" and first["measured n"] == str(PICTURES)
+    assert first["measured PSNR (dB) ↑"].startswith("29.50 [")
+    assert first["measured LPIPS ↓"] == "not in this protocol"
+    assert [line["printed by"] for line in others] == ["Papers with Code", "GKMNet issue 3", "″"]
+    assert [line["measured as"] for line in others] == ["″", "″", "gkmnet.sim"]
+    [line] = later_lines(table, "Input", "realdof")[:1]
+    assert (line["published PSNR (dB) ↑"], line["measured as"]) == ("22.333", "input")
+    assert line["measured PSNR (dB) ↑"].startswith("35.50 [")
+    assert {line["measured as"] for line in later_lines(table, "Restormer")} == {"–"}
+    assert {line["measured as"] for line in later_lines(table, "GKMNet", "lfdof")} == {"–"}
+    assert not later_lines(table, "unsharp"), "no model that others print"
+
+
+def test_networks_of_later_releases_fill_their_rows_by_themselves(runs: Runs) -> None:
+    networks = {
+        "restormer.official": "Restormer",
+        "restormer-d.official": "Restormer (dual-pixel)",
+        "ifan.official": "IFAN",
+        "ifan-d.official": "IFAN (dual-pixel)",
+        "nrknet.official": "NRKNet",
+        "drbnet.official": "DRBNet",
+        "drbnet-d": "DRBNet (dual-pixel)",
+        "nafnet.mine": "NAFNet",
+        "kpac.official": "KPAC",
+        "kpac-d.official": "KPAC (dual-pixel)",
+        "iniknet.official": "INIKNet",
+        "lakdnet.official": "LaKDNet (17.7 M)",
+        "lakdnet-d.official": "LaKDNet (17.7 M, dual-pixel)",
+    }
+    runs.add({name: 20.0 + index for index, name in enumerate(networks)})
+    table = later(runs)
+    for method, model in networks.items():
+        assert later_lines(table, model)[0]["measured as"] == method
+    [line] = later_lines(table, "KPAC (dual-pixel)")
+    assert line["printed by"] == "not printed"
+    assert later_lines(table, "INIKNet")[0]["published LPIPS ↓"] == "0.186"
+
+
+def test_pictures_and_plug_ins_stand_for_the_model_of_their_name(runs: Runs) -> None:
+    store = runs.add({"GRL-B": 26.0, "own": 25.0, "dpdnet-d.sim-noise": 20.0})
+    store.put_cards({"own": MethodCard(title="AIFNet", family="learned", trained_on=())})
+    store.put_cards({"dpdnet-d.sim-noise": MethodCard(title="DPDNet-D", family="learned")})
+    table = later(runs)
+    assert later_lines(table, "GRL-B")[0]["measured as"] == "GRL-B"
+    assert later_lines(table, "AIFNet")[0]["measured as"] == "own"
+    assert {line["measured as"] for line in later_lines(table, "DPDNet-D")} == {"–"}
+
+
+def test_methods_without_weights_are_one_line_under_later_prints(runs: Runs) -> None:
+    runs.add({"input": 20.0})
+    runs.add(["srn", "dpdnet-s", "gkmnet"], status="skipped")
+    table = later(runs)
+    assert {line["measured as"] for line in later_lines(table, "DPDNet-S")} == {"–"}
+    assert [note for note in table.notes if note.startswith("Without weights")] == [
+        "Without weights: dpdnet-s, gkmnet (python -m benchmark import ID-official FILE). ID is "
+        "the method."
+    ]
+
+
+def test_another_data_set_takes_the_place_of_all_that_are_printed(runs: Runs) -> None:
+    runs.add({"input": 20.0}, dataset="simulated:size=64")
+    assert "nothing was measured" in later(runs).caption
+    table = later(runs, dataset="simulated:size=64")
+    assert "on simulated:size=64, which takes the place of them all" in table.caption
+    for data in ("dpd", "lfdof"):
+        assert later_lines(table, "Input", data)[0]["measured as"] == "input"
+    runs.add({"input": 25.0})
+    table = later(runs, dataset="dpd")
+    assert later_lines(table, "Input", "dpd")[0]["measured as"] == "input"
+    assert later_lines(table, "Input", "lfdof")[0]["measured as"] == "–"
+
+
+def test_what_could_not_be_read_says_so(runs: Runs) -> None:
+    table = later(runs)
+    [line] = later_lines(table, "NAFNet")
+    assert line["published PSNR (dB) ↑"] == "not read"
+    assert any("could not be read with certainty; not guessed" in note for note in table.notes)
+
+
+def test_csv_keeps_printed_and_measured_numbers_of_later_sources(runs: Runs) -> None:
+    runs.add({"input": 20.0, "gkmnet.official": 24.0})
+    tables = paper.build_paper_tables(results_of(*runs.stores), [paper.LATER])
+    text = paper.format_paper_tables(tables, "csv")
+    frame = pd.read_csv(io.StringIO(text), keep_default_na=False, dtype=str)
+    theirs = frame.query("source == 'LaKDNet README' and dataset == 'lfdof' and measure == 'psnr'")
+    assert theirs["value"].to_list() == ["31.87"] and theirs["mean"].to_list() == [""]
+    ours = frame.query("table == 'later' and method == 'gkmnet.official' and measure == 'psnr'")
+    assert ours["mean"].to_list() == ["29.5"] and ours["value"].to_list() == [""]
+
+
+# What was trained on what
+# --------------------------------------------------------------------------------------------------
+
+
+def training(runs: Runs, **options: object) -> list[grid.Grid]:
+    tables = paper.build_paper_tables(results_of(*runs.stores), [paper.TRAINING], **options)  # type: ignore[arg-type]
+    return [table.grid() for table in tables]
+
+
+def test_methods_by_what_they_were_trained_and_tested_on(runs: Runs) -> None:
+    scores = {"input": 20.0, "jnb": 21.0, "gkmnet.sim": 24.0, "gkmnet.sim-noise": 23.0}
+    runs.add(scores)
+    runs.add({"input": 30.0, "gkmnet.sim": 31.0}, dataset="realdof")
+    runs.add(["srn"], status="skipped")
+    psnr, ssim = training(runs)
+    assert "PSNR (protocol dpdnet, track u16-resize-bgr)" in psnr.caption
+    assert "SSIM u7 (" in ssim.caption, "the protocol has no LPIPS"
+    assert [column.group for column in psnr.columns] == ["", "", "dpd", "realdof"]
+    lines = [[cell.text.partition(" [")[0] for cell in line] for line in psnr.lines]
+    assert lines == [
+        ["gkmnet.sim", "simulated: BSDS500", "29.50", "36.50"],
+        ["gkmnet.sim-noise", "simulated: BSDS500", "28.50", "not run"],
+        ["input", "nothing", "25.50", "35.50"],
+        ["jnb", "BSDS500", "26.50", "not run"],
+    ]
+    assert [len(group) for group in psnr.groups] == [2, 1, 1], "a group per network"
+    assert sum(note.startswith("Without weights: srn") for note in psnr.notes) == 1
+    assert any("dpd, 12 pictures" in note for note in psnr.notes)
+
+
+def test_a_training_table_of_one_data_set_and_of_nothing(runs: Runs) -> None:
+    runs.add([])
+    [table] = training(runs)
+    assert table.caption.endswith("nothing was measured.") and not list(table.lines)
+    runs.add({"input": 20.0})
+    runs.add({"input": 30.0}, dataset="realdof")
+    table, _ = training(runs, dataset="realdof")
+    assert [column.group for column in table.columns] == ["", "", "realdof"]
+    with pytest.raises(UsageError, match="not scored under canonical"):
+        training(runs, protocols=["canonical"])
+
+
+def test_csv_of_the_training_table_holds_every_measure(runs: Runs) -> None:
+    runs.add({"input": 20.0, "gkmnet.sim": 24.0})
+    tables = paper.build_paper_tables(results_of(*runs.stores), [paper.TRAINING])
+    frame = pd.read_csv(io.StringIO(paper.format_paper_tables(tables, "csv")))
+    assert list(frame["measure"]) == ["psnr", "psnr", "ssim_u7", "ssim_u7"]
+    [line] = frame.query("method == 'gkmnet.sim' and measure == 'psnr'").to_dict("records")
+    assert (line["learned from"], line["dataset"], line["mean"]) == (
+        *("simulated: BSDS500", "dpd", 29.5),
+    )
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

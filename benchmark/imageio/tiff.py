@@ -1,0 +1,183 @@
+"""TIFF with 8 or 16 bits per channel, or float32 where asked: read and written by tifffile, whose
+decompressors are those of imagecodecs.
+
+tifffile fills what a strip or tile lacks with zeros and drops what it has too much. So each one is
+decompressed first and must hold exactly its part of the picture; nothing larger is ever made.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+
+from benchmark.imageio.display_tags import ORIENTATION, DisplayTags, choose_display_tags
+from benchmark.imageio.levels import Header, PixelLevels, UnsuitableFile
+
+MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_ICC_PROFILE = 34675
+_FILL_ORDER = 266
+_MOST_PAGES = 16
+"""Pages that are looked at; in a file whose directories point at themselves they never end."""
+_NUMBER_FORMATS = {
+    (tifffile.SAMPLEFORMAT.UINT, 8),
+    (tifffile.SAMPLEFORMAT.UINT, 16),
+    (tifffile.SAMPLEFORMAT.IEEEFP, 32),
+}
+_COLOURS = {tifffile.PHOTOMETRIC.MINISBLACK: 1, tifffile.PHOTOMETRIC.RGB: 3}
+_ALPHA = (tifffile.EXTRASAMPLE.UNASSALPHA, tifffile.EXTRASAMPLE.ASSOCALPHA)
+_COMPRESSIONS = (
+    tifffile.COMPRESSION.NONE,
+    tifffile.COMPRESSION.LZW,
+    tifffile.COMPRESSION.PACKBITS,
+    tifffile.COMPRESSION.ADOBE_DEFLATE,
+    tifffile.COMPRESSION.DEFLATE,
+    tifffile.COMPRESSION.ZSTD,
+    tifffile.COMPRESSION.LZMA,
+)
+_LOGGER = logging.getLogger("tifffile")
+_PREDICTORS = (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.HORIZONTAL)
+
+
+class _Complaints(logging.Handler):
+    """What tifffile says in one thread of the damage that it passes over."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _refuse_what_is_passed_over() -> Iterator[None]:
+    """Raise UnsuitableFile at the end of the block if tifffile had to say anything inside."""
+    complaints = _Complaints()
+    _LOGGER.addHandler(complaints)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(complaints)
+    if complaints.messages:
+        raise UnsuitableFile(f"is damaged ({complaints.messages[0]})")
+
+
+@contextmanager
+def _open_page(file: BinaryIO) -> Iterator[tifffile.TiffPage]:
+    with _refuse_what_is_passed_over(), tifffile.TiffFile(file) as tiff:
+        all_pages = itertools.islice(tiff.pages, _MOST_PAGES)
+        whole_pages = [page for page in all_pages if isinstance(page, tifffile.TiffPage)]
+        pages = [page for page in whole_pages if not page.is_reduced]
+        if len(pages) != 1:
+            raise UnsuitableFile(f"holds {len(pages)} TIFF pages, not one picture")
+        yield pages[0]
+
+
+def parse_tiff_header(file: BinaryIO) -> Header:
+    """Return what the one page says.
+
+    Raises:
+        UnsuitableFile: several pages, or a kind of picture that is not read exactly.
+    """
+    with _open_page(file) as page:
+        if (page.sampleformat, page.bitspersample) not in _NUMBER_FORMATS:
+            raise UnsuitableFile(
+                f"holds {page.bitspersample}-bit samples of TIFF format {page.sampleformat}"
+            )
+        if page.photometric not in _COLOURS:
+            name = tifffile.PHOTOMETRIC(page.photometric).name
+            raise UnsuitableFile(f"is a TIFF in {name}, not in grey or RGB")
+        extra = page.samplesperpixel - _COLOURS[tifffile.PHOTOMETRIC(page.photometric)]
+        if extra not in (0, 1) or (extra == 1 and page.extrasamples[0] not in _ALPHA):
+            raise UnsuitableFile(f"holds {extra} channels beside its colours, which are no alpha")
+        _require_known_storage(page)
+        return Header(
+            "TIFF", page.imagewidth, page.imagelength, page.samplesperpixel, page.bitspersample
+        )
+
+
+def _require_known_storage(page: tifffile.TiffPage) -> None:
+    """Raise UnsuitableFile unless the page is compressed in a way that is read exactly."""
+    if page.compression not in _COMPRESSIONS:
+        name = tifffile.COMPRESSION(page.compression).name
+        raise UnsuitableFile(f"is a TIFF with {name} compression")
+    if page.predictor not in _PREDICTORS:
+        raise UnsuitableFile(f"is a TIFF with predictor {page.predictor}")
+    if page.tags.valueof(_FILL_ORDER, 1) != 1:
+        raise UnsuitableFile("is a TIFF whose bits are stored in reverse order")
+
+
+def decode_tiff(data: bytes) -> PixelLevels:
+    """Return the levels of the one page.
+
+    Raises:
+        UnsuitableFile: if a strip or tile does not hold its part of the picture.
+    """
+    with _open_page(io.BytesIO(data)) as page:
+        _check_segments(page, data)
+        levels: PixelLevels = page.asarray()
+        return np.moveaxis(levels, 0, -1) if page.axes == "SYX" else levels
+
+
+def _check_segments(page: tifffile.TiffPage, data: bytes) -> None:
+    spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    sizes = _list_segment_sizes(page)
+    # One strip that is longer than the picture is common where nothing is compressed.
+    if len(spans) != len(sizes):
+        raise UnsuitableFile(f"holds {len(spans)} strips or tiles, but needs {len(sizes)}")
+    is_compressed = page.compression != tifffile.COMPRESSION.NONE
+    for (offset, count), size in zip(spans, sizes, strict=True):
+        if count <= 0 or offset + count > len(data) or (count < size and not is_compressed):
+            raise UnsuitableFile("is truncated")
+        if is_compressed:
+            decompress = tifffile.TIFF.DECOMPRESSORS[page.compression]
+            # One byte more than needed shows that there are too many.
+            content = decompress(data[offset : offset + count], out=size + 1)
+            if len(content) != size:
+                raise UnsuitableFile("is damaged (a strip or tile has not the size of its part)")
+
+
+def _list_segment_sizes(page: tifffile.TiffPage) -> list[int]:
+    """Return how many bytes each strip or tile holds when it is not compressed, in their order."""
+    is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+    planes = page.samplesperpixel if is_planar else 1
+    pixel_bytes = page.bitspersample // 8 * page.samplesperpixel // planes
+    if page.is_tiled:
+        rows = -(-page.imagelength // page.tilelength)
+        columns = -(-page.imagewidth // page.tilewidth)
+        return [page.tilelength * page.tilewidth * pixel_bytes] * (rows * columns * planes)
+    strip_rows = min(page.rowsperstrip, page.imagelength)
+    starts = range(0, page.imagelength, strip_rows)
+    heights = [min(strip_rows, page.imagelength - start) for start in starts]
+    return [height * page.imagewidth * pixel_bytes for height in heights] * planes
+
+
+def read_tiff_tags(file: BinaryIO) -> DisplayTags:
+    """Return orientation and profile."""
+    with _open_page(file) as page:
+        return choose_display_tags(page.tags.valueof(ORIENTATION), page.tags.valueof(_ICC_PROFILE))
+
+
+def encode_tiff(levels: PixelLevels, tags: DisplayTags) -> bytes:
+    """Return H x W x 3 RGB levels as a TIFF file, not compressed."""
+    buffer = io.BytesIO()
+    orientation = [(ORIENTATION, "H", 1, tags.orientation, True)]
+    tifffile.imwrite(
+        buffer,
+        levels,
+        photometric="rgb",
+        iccprofile=tags.icc_profile,
+        extratags=orientation,
+        metadata=None,
+    )
+    return buffer.getvalue()
