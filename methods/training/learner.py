@@ -138,7 +138,13 @@ class Learner:
         them from now on. Nothing else changes: dropout goes on.
         """
         calibrate(self._plain)
-        self._fix_statistics()
+        self.fix_statistics()
+
+    def fix_statistics(self) -> None:
+        """Let the network normalise by the statistics that it has from now on."""
+        self.frozen = True
+        for module in find_normalisations(self._plain):
+            module.eval()
 
     def wait(self) -> None:
         """Wait until all processes are here."""
@@ -161,12 +167,7 @@ class Learner:
         self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         if state["frozen"]:
-            self._fix_statistics()
-
-    def _fix_statistics(self) -> None:
-        self.frozen = True
-        for module in find_normalisations(self._plain):
-            module.eval()
+            self.fix_statistics()
 
     def _to_device(self, batch: Tensor) -> Tensor:
         import torch

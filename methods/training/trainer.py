@@ -185,8 +185,8 @@ class _TrainingSession:
             self._learner.whiten(self._examples.pictures(WHITENING_CROP, WHITENING_EXAMPLES))
 
     def _take_over_checkpoint(self, checkpoint: Path, schedule: Schedule) -> None:
-        """Let the weights that the training goes on with be the best so far; raises UsageError if
-        none of its budget is left.
+        """Let the weights that the training goes on with be the best so far, and their statistics
+        those that it froze, if it had; raises UsageError if none of its budget is left.
         """
         if schedule.phase(self._position) is None:
             raise UsageError(
@@ -194,6 +194,8 @@ class _TrainingSession:
                 f"({self._job.recipe.budget}); choose another --tag to begin a new one with its "
                 "weights"
             )
+        if schedule.progress(self._position) > self._job.recipe.frozen:
+            self._learner.fix_statistics()  # later weights go with these and with no others
         if self._learner.first and checkpoint.resolve() != self._files.checkpoint.resolve():
             training_files.write_training_file(self._files.checkpoint, checkpoint.read_bytes())
 

@@ -149,7 +149,7 @@ def apply_one_by_one(layers: Callable[[Tensor], Tensor], batch: Tensor) -> Tenso
     """Return what layers that take one picture make of each of a batch, N x C x H x W."""
     if len(batch) == 1:
         return layers(batch)  # without a copy
-    return torch.cat([layers(picture) for picture in batch.split(1)])
+    return torch.cat([layers(picture[None]) for picture in batch])
 
 
 def _measure_output(source: Tensor, reach: Reach) -> tuple[int, int]:
