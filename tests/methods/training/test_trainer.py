@@ -1130,6 +1130,33 @@ def test_without_its_state_a_training_goes_on_at_the_same_point_of_the_schedule(
     assert facts["examples"] == checkpoints.read_card(done.files.checkpoint).facts["examples"]
 
 
+@pytest.mark.parametrize("frozen", [Fraction(1, 12), Fraction(1)])
+def test_without_its_state_a_training_goes_on_with_the_statistics_it_froze(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: Fraction
+) -> None:
+    recipe = dataclasses.replace(RECIPE, frozen=frozen)
+    with pytest.raises(Diverged):
+        train_network(dataclasses.replace(toy_job(tmp_path / "lost", bad=21), recipe=recipe))
+    lost = dataclasses.replace(toy_job(tmp_path / "lost"), recipe=recipe)
+    initial = dataclasses.replace(initial_from(lost.files.checkpoint), continues=True)
+    mean = "normal.running_mean"
+    frozen_mean = weights(lost)[mean].clone()
+    means: list[torch.Tensor] = []
+    learn = Learner.learn
+
+    def record_mean(self: Learner, *arguments: Any) -> float:
+        loss = learn(self, *arguments)
+        means.append(self.state()["network"][mean].clone())
+        return loss
+
+    monkeypatch.setattr(Learner, "learn", record_mean)
+    job = toy_job(tmp_path / "again", initial=initial)
+    train_network(dataclasses.replace(job, recipe=recipe))
+    unchanged = [torch.equal(value, frozen_mean) for value in means]
+    assert len(unchanged) > 2
+    assert all(unchanged) if frozen < 1 else not any(unchanged)
+
+
 def test_it_goes_on_in_the_folder_of_its_weights(tmp_path: Path) -> None:
     initial = checkpoint_without_state(tmp_path)
     with pytest.raises(UsageError, match="exists already"):
