@@ -481,6 +481,12 @@ class Method(ABC):
         finite, not clamped.
         """
 
+    def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
+        """Return what a user should know of the picture that was just restored, one line each;
+        commands print it. It may take time, as it is never timed.
+        """
+        return ()
+
     def skip(self, observation: Observation) -> str | None:
         """Return why this observation cannot be restored, or None if it can. Not a failure; tables
         print the reason.

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -110,6 +110,10 @@ class PreparedMethod:
         with around or contextlib.nullcontext():
             output = self.method.restore(observation)
         return validate_restoration(output, observation)
+
+    def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
+        """Return what the method says of a picture it has just restored, one line each."""
+        return [one_line(text) for text in self.method.list_remarks(observation, output)]
 
     def estimate_blur(
         self,

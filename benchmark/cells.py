@@ -135,6 +135,7 @@ class Outcome:
         scene: the sample's scene, for clustered statistics.
         output: path of the stored output relative to the run's folder, or None if it was not kept.
         scores: protocol id -> scores.
+        remarks: what the method says of the picture, for the user; never stored.
     """
 
     status: Status
@@ -144,6 +145,7 @@ class Outcome:
     scene: str | None = None
     output: str | None = None
     scores: Mapping[str, Sequence[Score]] = dataclasses.field(default_factory=dict)
+    remarks: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

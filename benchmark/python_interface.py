@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,6 +80,9 @@ class LoadedMethod:
         Raises:
             UsageError: if an input is missing that the method needs, or is not a picture; or if the
                 method has no weights.
+
+        Warns:
+            UserWarning: where the method has a remark, such as how much its tiles show.
         """
         from benchmark.apply import Skip, copy_observation
 
@@ -90,9 +94,12 @@ class LoadedMethod:
             noise_sigma=_known_noise(self.card, noise_sigma),
         )
         try:
-            return self._prepared.restore(copy_observation(observation))
+            output = self._prepared.restore(copy_observation(observation))
         except Skip as skip:
             raise UsageError(f"{self.id}: {skip.reason}") from skip
+        for remark in self._prepared.list_remarks(observation, output):
+            warnings.warn(f"{self.id}: {remark}", stacklevel=2)
+        return output
 
 
 def load_method(

@@ -149,7 +149,12 @@ class Session:
             timeout=timeout,
         )
         outcomes = console.track_progress(stream, len(tasks), label)
-        return sum(_report_failure(task, outcome) for task, outcome in outcomes)
+        failure_count = 0
+        for task, outcome in outcomes:
+            for remark in outcome.remarks:
+                console.print_note(f"{_name_cell(task)}: {remark}")
+            failure_count += _report_failure(task, outcome)
+        return failure_count
 
     def report_cells(self, cells: Sequence[Cell]) -> int:
         """Print how many of the plan's cells are ok, failed and skipped, and why; return how many
@@ -221,6 +226,9 @@ def _report_failure(task: Task, outcome: Outcome) -> bool:
     """
     if outcome.status not in ("failed", "timeout"):
         return False
-    cell_name = f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"
-    console.print_note(f"{outcome.status}: {cell_name}: {outcome.reason}")
+    console.print_note(f"{outcome.status}: {_name_cell(task)}: {outcome.reason}")
     return True
+
+
+def _name_cell(task: Task) -> str:
+    return f"{task.cell.method} on {task.cell.sample}, noise {task.cell.noise.sigma:g}"

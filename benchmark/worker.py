@@ -142,6 +142,7 @@ def _restore_cell(task: Task) -> Outcome:
         scene=sample.scene,
         output=output_path,
         scores=_score_output(task, output, sample, track),
+        remarks=method.list_remarks(observation, picture),
     )
 
 

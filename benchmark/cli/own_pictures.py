@@ -66,8 +66,10 @@ def deblur_pictures(
     out.mkdir(parents=True, exist_ok=True)
     for source, target in zip(images, targets, strict=True):
         picture, bit_depth = imageio.read(source)
+        observation = Observation(picture, bit_depth=bit_depth)
         try:
-            result = prepared_method.restore(Observation(picture, bit_depth=bit_depth))
+            result = prepared_method.restore(observation)
+            remarks = prepared_method.list_remarks(observation, result)
         except Skip as skip:
             raise UsageError(f"{method_id.label} cannot restore {source}: {skip.reason}") from skip
         except BenchmarkError:
@@ -76,6 +78,8 @@ def deblur_pictures(
             reason = describe_error(error)
             raise DataError(f"{method_id.label} failed on {source}: {reason}") from error
         imageio.write(target, result, bit_depth, like=source)
+        for remark in remarks:
+            console.print_note(f"{source}: {remark}")
         yield source, target
 
 

@@ -30,6 +30,7 @@ class _DpdNet(TiledMethod):
 
     multiple = 16
     halo = 128
+    has_exact_tiles = True
     released_file = "FILE.hdf5"
 
     def __init__(

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -30,6 +30,8 @@ from benchmark.api import (
 )
 from benchmark.checkpoints import Checkpoint
 from benchmark.methods.learned import expected_inputs
+from benchmark.metrics.psnr import Psnr
+from benchmark.metrics.seams import restore_on_moved_grid
 from benchmark.precision import require_bf16
 
 if TYPE_CHECKING:
@@ -395,7 +397,16 @@ class UntiledMethod(NetworkMethod):
 
 
 class TiledMethod(NetworkMethod):
-    """A network of convolutions, of which large pictures may be cut into tiles."""
+    """A network of convolutions, of which large pictures may be cut into tiles.
+
+    Attributes:
+        has_exact_tiles: whether nothing depends on pixels more than `halo` away. Where something
+            does, the first picture that is cut is restored once more, on another grid of tiles, to
+            say how much they show.
+    """
+
+    has_exact_tiles: ClassVar[bool] = False
+    _has_measured_seams = False
 
     def __init__(
         self,
@@ -413,3 +424,28 @@ class TiledMethod(NetworkMethod):
             precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
         """
         super().__init__(checkpoint, tile=tile, precision=precision)
+
+    def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
+        height, width = observation.image.shape[:2]
+        is_cut = 0 < self._tile < max(height, width)
+        if self.has_exact_tiles or self._has_measured_seams or not is_cut:
+            return ()
+        self._has_measured_seams = True
+        seams = self._describe_seams(observation, output)
+        return [f"tiles of {self._tile} pixels are not exact: {seams}"]
+
+    def _describe_seams(self, observation: Observation, output: Picture) -> str:
+        """Say how far a result is from that on a grid of tiles that is moved by half a tile."""
+        inputs = self.encode_inputs(observation)
+        margin = self.halo or 0
+        # by whole steps of the network, as its result depends on how a picture lies on them
+        half = math.ceil(self._tile / 2 / self.multiple) * self.multiple
+        if min(inputs.shape[:2]) <= max(margin, half):
+            return "by how much was not measured, as the picture is too small to move them"
+        moved = restore_on_moved_grid(self.apply, inputs, 2 * half)
+        moved_output = expected_inputs.decode(moved, self.expects, observation.order)
+        psnr = Psnr()(output[margin:, margin:], moved_output[margin:, margin:])
+        return (
+            f"on a grid moved by {half} pixels they give a picture with a PSNR of {psnr:.1f} dB "
+            "to this one (measured on the first picture that is cut)"
+        )

@@ -45,6 +45,16 @@ def test_a_method_restores_as_its_class_does(levels: np.ndarray) -> None:
     assert np.array_equal(output, method.restore(levels))
 
 
+def test_what_a_method_remarks_is_a_warning(
+    levels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = benchmark.load_method("unsharp:amount=2.0")
+    kind = METHODS.get("unsharp")
+    monkeypatch.setattr(kind, "list_remarks", lambda self, observation, output: ["halos"])
+    with pytest.warns(UserWarning, match=r"unsharp:amount=2.0: halos"):
+        method.restore(levels)
+
+
 @pytest.mark.parametrize(("dtype", "suffix"), [(np.uint8, ".png"), (np.uint16, ".tif")])
 def test_integer_arrays_are_read_as_their_files_are(
     dtype: type, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

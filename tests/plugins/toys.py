@@ -45,6 +45,14 @@ class Echo(Method):
         return observation.image * np.float32(self.gain)
 
 
+@METHODS.register("remark")
+class Remark(Echo):
+    """The same, with something to say about it."""
+
+    def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
+        return [f"scaled by {self.gain:g}"]
+
+
 @METHODS.register("misbehave")
 class Misbehave(Method):
     """Fails in a chosen way on the sample whose id is in the picture's mean...

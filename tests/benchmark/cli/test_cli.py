@@ -349,6 +349,20 @@ def test_deblur_keeps_size_depth_and_name(tmp_path: Path, depth: int, suffix: st
     np.testing.assert_array_equal(output, picture)
 
 
+def test_what_a_method_remarks_is_printed(tmp_path: Path) -> None:
+    plugin = ("--plugin", str(ROOT / "tests" / "plugins" / "toys.py"))
+    imageio.write(tmp_path / "a.png", np.zeros((20, 20, 3), np.float32), 8)
+    process = call(
+        "deblur", str(tmp_path / "a.png"), "--method", "remark", "--out", str(tmp_path), *plugin
+    )
+    assert process.returncode == 0 and "a.png: scaled by 1" in process.stderr.replace("\n", "")
+    process = call(
+        "run", "--methods", "remark:gain=0.5", "--dataset", "tiny", "--out", str(tmp_path), *plugin
+    )
+    assert process.returncode == 0, process.stderr
+    assert "remark:gain=0.5 on picture 1, noise 0: scaled by 0.5" in process.stderr
+
+
 def test_deblur_takes_the_weights_for_photographs_by_default(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).random((40, 56, 3)).astype(np.float32)
     imageio.write(tmp_path / "a.png", picture, 8)

@@ -72,6 +72,13 @@ def test_rivals_get_the_same_data_but_their_own_losses(name: str) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["restormer", "nrknet", "a-plug-in"])
+def test_the_recipe_of_authors_is_not_made_up(name: str) -> None:
+    with pytest.raises(UsageError, match=f"known for gkmnet, srn, .* and not for {name}; train"):
+        find_recipe("paper", name)
+    assert find_recipe("fast", name).rate(Fraction(1, 50)) == pytest.approx(2e-4, rel=0.01)
+
+
 def test_dpdnets_rate_is_halved_after_three_tenths() -> None:
     made = find_recipe("paper", "dpdnet-d")
     rates = [made.rate(Fraction(epoch, 200)) for epoch in (0, 59, 60, 119, 120, 179, 180, 199)]
@@ -103,7 +110,7 @@ def test_fast_is_for_every_method_and_slower_without_normalisation() -> None:
 
 @given(st.fractions(0, 1))
 def test_rates_stay_within_the_phases_own(progress: Fraction) -> None:
-    for made in (PAPER, FAST, *recipes.RIVALS.values()):
+    for made in (FAST, *recipes.PAPER_RECIPES.values()):
         assert 0 <= made.rate(progress) <= made.phase(progress).rate
 
 
