@@ -265,9 +265,10 @@ def _check_variants(subject: _MethodUnderTest) -> None:
 def _check_later_parameters(subject: _MethodUnderTest) -> None:
     """What it declares as later parameters, or as those of locations, are parameters."""
     kind = subject.kind
+    own_declarations = vars(kind)  # what a class inherits, it need not take
     declarations = {
-        "later_parameters": kind.later_parameters,
-        "location_parameters": kind.location_parameters,
+        name: own_declarations.get(name, frozenset())
+        for name in ("later_parameters", "location_parameters")
     }
     if not any(declarations.values()):
         raise Skip("no later parameters")

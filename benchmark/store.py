@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.api import UsageError
+from benchmark.api import DataError, UsageError
 from benchmark.cells import Cell, Outcome, Score, ScoreStatus, StoredCell
 from benchmark.noise import Noise
 from benchmark.spec import parse_id
@@ -117,12 +118,18 @@ metric weights.
 class Store:
     """The results of one run folder. Use as a context manager."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Open the store of `folder`, making it if `create`.
+    def __init__(self, folder: Path, *, create: bool = False, read_only: bool = False) -> None:
+        """Open the store of `folder`.
+
+        Args:
+            folder: of the run.
+            create: make the store where there is none.
+            read_only: nothing will be written, so the folder may be one that cannot be.
 
         Raises:
             UsageError: if there is none, it is not a store, or it was written by another schema
                 version.
+            DataError: if it cannot be written, or cannot be read without.
         """
         self.folder = folder
         self._advice = "use another --out" if create else "restore it, or name another run"
@@ -133,14 +140,21 @@ class Store:
             )
         if create:
             folder.mkdir(parents=True, exist_ok=True)
+        self._file: tuple[int, int] | None = None
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            if read_only and not os.access(folder, os.W_OK):
+                self._db = _read_into_memory(path)
+            else:
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
             self._db.row_factory = sqlite3.Row
             self._open()
+            self._file = None if read_only else _identify_file(path)
         except sqlite3.DatabaseError as error:
-            raise UsageError(
-                f"{path}: not a readable run store ({error}); {self._advice}"
-            ) from error
+            if _is_damaged(error):
+                raise UsageError(
+                    f"{path}: not a readable run store ({error}); {self._advice}"
+                ) from error
+            raise DataError(explain_store_error(error, path)) from error
 
     def _open(self) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -167,9 +181,24 @@ class Store:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:  # commits, or rolls back on an error
-            yield
+        self._require_file()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._db:  # commits, or rolls back on an error
+                yield
+        except sqlite3.DatabaseError as error:
+            raise DataError(explain_store_error(error, self.folder / FILE_NAME)) from error
+
+    def _require_file(self) -> None:
+        """Raise DataError if the file was moved or deleted: SQLite would go on writing into what
+        nobody can open any more.
+        """
+        path = self.folder / FILE_NAME
+        if self._file is not None and _identify_file(path) != self._file:
+            raise DataError(
+                f"{path}: was moved or deleted while it was in use; what was finished until then "
+                "is where it was moved to. Put it back, and the same command does the rest"
+            )
 
     def __enter__(self) -> Store:
         return self
@@ -180,15 +209,17 @@ class Store:
     def start_run(self, provenance: Mapping[str, Any]) -> int:
         """Record the start of a command; return its number."""
         row = (_utc_now(), json.dumps(provenance, sort_keys=True))
-        number = self._db.execute(
-            "INSERT INTO runs (started, provenance) VALUES (?, ?)", row
-        ).lastrowid
+        with self._transaction():
+            number = self._db.execute(
+                "INSERT INTO runs (started, provenance) VALUES (?, ?)", row
+            ).lastrowid
         assert number is not None
         return number
 
     def finish_run(self, number: int) -> None:
         """Record the end of a command; for information only."""
-        self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_utc_now(), number))
+        with self._transaction():
+            self._db.execute("UPDATE runs SET finished = ? WHERE id = ?", (_utc_now(), number))
 
     def put_cards(self, cards: Mapping[str, AnyCard]) -> None:
         """Write what tables must say about methods, data sets and protocols, so that reports need
@@ -286,6 +317,53 @@ class Store:
         """Return a whole table as dictionaries, for frames and exports."""
         query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"  # noqa: S608
         return [dict(row) for row in self._db.execute(query)]
+
+
+def explain_store_error(error: sqlite3.DatabaseError, path: Path | None = None) -> str:
+    """Return in one line what is wrong with a store, and what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the details
+    name = path or "the run store"
+    goes_on = "what was finished is kept, and the same command does the rest"
+    if code == sqlite3.SQLITE_FULL:
+        return f"{name}: the disk is full; make room: {goes_on}"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"{name}: another command is writing it; wait until that has ended: {goes_on}"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+        return f"{name}: cannot be written ({error}); check the folder and the disk: {goes_on}"
+    return f"{name}: is damaged ({error}); restore it, or use another --out"
+
+
+def _is_damaged(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _identify_file(path: Path) -> tuple[int, int] | None:
+    """Return what stays the same while a file is the same one, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _read_into_memory(path: Path) -> sqlite3.Connection:
+    """Return a copy of a store that lies where nothing can be written.
+
+    Raises:
+        DataError: if there are results beside the file that only a writer could bring into it.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise DataError(
+            f"{path}: the last command on it was not ended, and the folder cannot be written to "
+            "end it; copy the folder to where it can"
+        )
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    unlocked = f"{path.absolute().as_uri()}?immutable=1"
+    with contextlib.closing(sqlite3.connect(unlocked, uri=True)) as file:
+        file.backup(memory)
+    return memory
 
 
 def update_dataset_id(dataset: str) -> str:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
 import sqlite3
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from benchmark import console
 from benchmark.api import BenchmarkError
+from benchmark.store import explain_store_error
 from benchmark.version import __version__
 
 app = typer.Typer(
@@ -27,24 +33,104 @@ app = typer.Typer(
 
 def app_main() -> None:
     """Run the application; turn errors that a user can mend into one line and their exit code."""
+    _open_missing_streams()
+    signals = _stop_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             encoding="utf-8"
         )  # tables hold arrows, also where the locale has none
-    try:
-        app()
-    except BenchmarkError as error:
-        console.print_error(str(error))
-        sys.exit(error.exit_code)
-    except sqlite3.DatabaseError as error:
-        console.print_error(f"the run store is damaged ({error}); restore it, or use another")
-        sys.exit(2)
-    except OSError as error:  # a folder that cannot be written, a full disk: the reason says enough
-        console.print_error(
-            f"{error.filename or 'input or output'}: {error.strerror or error}; check the path and "
-            "the disk"
-        )
-        sys.exit(2)
+    outputs = LastingStream(sys.stdout), LastingStream(sys.stderr)
+    with contextlib.redirect_stdout(outputs[0]), contextlib.redirect_stderr(outputs[1]):
+        try:
+            app()
+        except BenchmarkError as error:
+            console.print_error(str(error))
+            sys.exit(error.exit_code)
+        except sqlite3.DatabaseError as error:
+            console.print_error(explain_store_error(error))
+            sys.exit(2)
+        except OSError as error:  # a folder that cannot be written: the reason says enough
+            console.print_error(
+                f"{error.filename or 'input or output'}: {error.strerror or error}; check the path "
+                "and the disk"
+            )
+            sys.exit(2)
+        except SystemExit as end:
+            if end.code != _INTERRUPTED:
+                raise
+            number = signals[0] if signals else signal.SIGINT
+            console.print_note(f"ended by {signal.Signals(number).name}")
+            sys.exit(128 + number)
+
+
+_INTERRUPTED = 130
+"""Exit code that Typer gives Ctrl-C."""
+
+
+def _open_missing_streams() -> None:
+    """Put something in the place of standard streams that are closed, or the next file that is
+    opened becomes one of them, and is printed into.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115 (for good)
+
+
+def _stop_on_signals() -> list[int]:
+    """Let the signals that end a program end it as Ctrl-C does, unless they are ignored (`nohup`);
+    return the list that receives them.
+    """
+    numbers: list[int] = []
+    own_pid = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != own_pid:  # a fork ends as it would without this
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        numbers.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
+    return numbers
+
+
+class LastingStream:
+    """A text stream that goes on, into nothing, when whoever reads it is gone (`| head`): the work
+    is not done for its messages.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and return how many characters."""
+        with self._outlive_reader():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._outlive_reader():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _outlive_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @app.callback()

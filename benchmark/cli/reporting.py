@@ -215,7 +215,7 @@ def export_command(
     from benchmark.store import Store
 
     check_suffix(out)
-    with Store(run) as store:
+    with Store(run, read_only=True) as store:
         frame = export_scores(store)
     write_export(frame, out)
     console.print_note(f"{len(frame)} rows -> {out}")

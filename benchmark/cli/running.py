@@ -141,7 +141,7 @@ def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None
     from benchmark.results import results_of
     from benchmark.store import Store
 
-    with Store(folder) as store:
+    with Store(folder, read_only=True) as store:
         all_summaries = results_of(store).summaries()
         picture = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in all_summaries:

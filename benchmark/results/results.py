@@ -62,7 +62,7 @@ def results_of(*stores: Store) -> Results:
 def _read_run(path: Path) -> RunRecord:
     if path.suffix in EXPORT_SUFFIXES and not path.is_dir():
         return read_export(path)
-    with Store(path) as store:
+    with Store(path, read_only=True) as store:
         return read_store(store)
 
 

@@ -118,9 +118,20 @@ def held_out_examples(examples: Examples, count: int) -> Sequence[Example]:
 
     They do not depend on the seed of the training; the first ones are of different pictures, as far
     as there are so many.
+
+    Raises:
+        DataError: for pictures that are damaged, or where blur changes none of the examples, as
+            they are of one colour: then nothing can be restored in them.
     """
     held_out = examples.held_out()
-    return [held_out.example(index) for index in range(count)]
+    held_out_list = [held_out.example(index) for index in range(count)]
+    if all(np.array_equal(example.blurred, example.sharp) for example in held_out_list):
+        names = ", ".join(str(path) for path in held_out.sources[:3]) or "the validation part"
+        raise DataError(
+            f"{names}: held out to validate on, and blur changes nothing there: pictures of one "
+            "colour; take them out, or name others with --validation FOLDER"
+        )
+    return held_out_list
 
 
 def picture_of_example(index: int, count: int, seed: int) -> int:

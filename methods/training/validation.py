@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.methods.training.loader import NetworkExamples, NetworkPair, network_pair
 from benchmark.methods.training.recipes import Phase
+from benchmark.metrics.psnr import PSNR_CAP
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,16 +102,18 @@ def find_normalisations(network: nn.Module) -> list[nn.Module]:
 
 
 def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
-    """Return the PSNR in dB of the mean squared error over all pixels of all pairs, which differ
-    somewhere.
+    """Return the PSNR in dB of the mean squared error over all pixels of all pairs, at most that of
+    the metric.
 
     A mean of the pairs' own PSNR would be one of the examples that are sharp already, of 100 dB and
     60 dB a little off.
     """
     errors = [np.square(np.subtract(image, sharp, dtype=np.float64)) for image, sharp in pairs]
     total = sum(error.sum() for error in errors)
+    if total == 0:
+        return PSNR_CAP
     count = sum(error.size for error in errors)
-    return -10 * math.log10(total / count)
+    return min(PSNR_CAP, -10 * math.log10(total / count))
 
 
 def _cut_to_multiple(pair: NetworkPair, multiple: int) -> NetworkPair:

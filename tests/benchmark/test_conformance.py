@@ -142,6 +142,11 @@ class _MistypedParameter(_Good):
         self._strength = strength
 
 
+class _WithoutInheritedParameter(_MistypedParameter):
+    def __init__(self) -> None:
+        super().__init__()
+
+
 BREAKS: dict[type[Method], str] = {
     _MistypedParameter: "later parameters",
     _ShortHash: "Weights have a SHA-256",
@@ -168,6 +173,7 @@ def failures_of(kind: type[Method]) -> list[conformance.CheckResult]:
 
 def test_a_method_that_keeps_the_contract_passes() -> None:
     assert failures_of(_Good) == []
+    assert failures_of(_WithoutInheritedParameter) == []
 
 
 @pytest.mark.parametrize("kind", BREAKS)

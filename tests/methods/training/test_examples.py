@@ -186,6 +186,19 @@ def test_validation_is_fixed_and_of_held_out_pictures(folder, monkeypatch):
     assert set(read) == set(held)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_held_out_pictures_in_which_nothing_can_be_restored_are_named(
+    folder: Path, tmp_path: Path, value: float
+) -> None:
+    save(tmp_path / "blank.png", np.full((96, 80, 3), value, np.float32))
+    examples = SimulatedExamples(folder, crop=20, seed=0, validation=tmp_path)
+    with pytest.raises(DataError, match=r"blank\.png: held out .* take them out, or name others"):
+        held_out_examples(examples, 4)
+    save(tmp_path / "photo.png", ndimage.zoom(texture(99, (24, 20)), (4, 4, 1), order=1).clip(0, 1))
+    examples = SimulatedExamples(folder, crop=20, seed=0, validation=tmp_path)
+    assert len(held_out_examples(examples, 4)) == 4
+
+
 @pytest.mark.parametrize("options", VARIANTS)
 def test_held_out_examples_keep_every_setting(folder, options):
     examples = SimulatedExamples(folder, crop=22, seed=4, max_radius=3.0, **options)

@@ -43,6 +43,7 @@ from benchmark.methods.training.step import Diverged
 from benchmark.methods.training.trainer import halve_precision, train_network
 from benchmark.methods.training.training_files import TrainingFiles
 from benchmark.methods.training.validation import Validation, pooled_psnr
+from benchmark.metrics.psnr import PSNR_CAP
 from benchmark.registry import METHODS, create
 from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
 
@@ -685,6 +686,7 @@ def test_pooled_psnr_is_that_of_the_mean_squared_error() -> None:
     pairs = [tuple(rng.random((2, 3, 5, 5), np.float32)) for _ in range(3)]
     mse = np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in pairs])
     assert pooled_psnr(pairs) == pytest.approx(-10 * np.log10(mse))
+    assert pooled_psnr([(pairs[0][0], pairs[0][0])]) == PSNR_CAP
 
 
 # Hardware
