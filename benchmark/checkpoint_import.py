@@ -96,7 +96,7 @@ def import_checkpoint(
     network = _build_meta_network(card)
     tensors = importer.read(source)
     checkpoints.require_entries(tensors, network.state_dict(), source)
-    checkpoints.save_checkpoint(path, tensors, _make_card(card, source))
+    checkpoints.save_checkpoint(path, tensors, _make_checkpoint_card(card, source))
     parameter_count = sum(parameter.numel() for parameter in network.parameters())
     return ImportReport(source, path, len(tensors), parameter_count, bool(card.expected))
 
@@ -383,7 +383,7 @@ def _build_meta_network(card: ImporterCard) -> Any:
         return next(iter(network.forms.values()))()
 
 
-def _make_card(card: ImporterCard, source: Path) -> checkpoints.CheckpointCard:
+def _make_checkpoint_card(card: ImporterCard, source: Path) -> checkpoints.CheckpointCard:
     digest = checkpoints.hash_checkpoint(source)
     return checkpoints.CheckpointCard(
         method=card.method,

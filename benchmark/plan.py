@@ -32,8 +32,8 @@ from benchmark.registry import (
     describe_parameters,
     list_checkpoints,
     needs_parameters,
-    plugin_hash,
 )
+from benchmark.source_digest import digest_source, fingerprint_sample
 from benchmark.spec import ResolvedId, Spec, parse_ids
 
 _PRECISION = "precision"
@@ -174,9 +174,9 @@ def _plan_method(spec: Spec, catalogue: CheckpointCatalogue, precision: Precisio
     spec = choose_precision(spec, precision)
     method, resolved_id = create(METHODS, spec, catalogue=catalogue)
     version = type(method).version
-    source_digest = plugin_hash(type(method))
-    if source_digest is not None:
-        version += f"+{source_digest}"
+    digest = digest_source(type(method))
+    if digest is not None:
+        version += f"+{digest}"
     card = _add_control(method.card, resolved_id)
     return PlannedMethod(resolved_id, card, version, method.weights_hash())
 
@@ -264,7 +264,7 @@ def select_dataset(
     # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
     # lock.
     fingerprints = Parallel(n_jobs=-1, prefer="threads")(
-        delayed(dataset.fingerprint)(sample) for sample in samples
+        delayed(fingerprint_sample)(dataset, sample) for sample in samples
     )
     return PlannedDataset(resolved_id, dataset, dict(zip(samples, fingerprints, strict=True)))
 

@@ -42,6 +42,7 @@ from benchmark.checkpoints import (
     read_training_commands,
 )
 from benchmark.metrics.protocols import Protocol
+from benchmark.source_digest import list_imports
 from benchmark.spec import ResolvedId, Spec, parse_id, suggest_name
 
 T = TypeVar("T")
@@ -57,10 +58,11 @@ GROUPS = ("all", "classical", "learned", "oracle", "ablations")
 
 @dataclass(frozen=True, slots=True)
 class _Registration:
-    """Where a name comes from, and how to get what it names."""
+    """Where a name comes from, how to get what it names, and whether the suite has it itself."""
 
     origin: str
     load: Callable[[], object]
+    is_shipped: bool = False
 
 
 class Registry(Generic[T]):
@@ -128,6 +130,10 @@ class Registry(Generic[T]):
         """
         return self._find_registration(name).origin
 
+    def is_shipped(self, name: str) -> bool:
+        """Return whether `name` is part of the suite, and not of a plug-in."""
+        return self._find_registration(name).is_shipped
+
     def problems(self) -> dict[str, str]:
         """Return name -> reason for every plug-in that cannot be loaded or whose name is taken
         twice.
@@ -189,7 +195,10 @@ class Registry(Generic[T]):
             self._is_scanned = True
             for point in metadata.entry_points(group=self._group):
                 package = point.dist.name if point.dist else "unknown package"
-                registration = _Registration(f"{package}: {point.value}", point.load)
+                is_shipped = point.value.startswith("benchmark.")
+                registration = _Registration(
+                    f"{package}: {point.value}", point.load, is_shipped=is_shipped
+                )
                 self._add_registration(point.name, registration)
 
     def _check_name(self, name: str, item: T) -> None:
@@ -590,18 +599,6 @@ def load_plugin(path: Path) -> None:
         raise UsageError(f"--plugin {path} fails: {_name_error(error)}") from error
 
 
-def plugin_hash(kind: type) -> str | None:
-    """Return a digest of the `--plugin` file that defines a class, None for a class of an installed
-    package.
-
-    It goes into the identity of results: who edits a file while trying a method forgets to raise
-    its version.
-    """
-    if not kind.__module__.startswith(_PLUGIN_MODULE_PREFIX):
-        return None
-    return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()[:12]
-
-
 def _find_old_import(path: Path) -> str | None:
     """Return a module that a plug-in file imports by the path it had before everything became one
     package, or None.
@@ -612,23 +609,13 @@ def _find_old_import(path: Path) -> str | None:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):  # running the file says what is wrong with it
         return None
-    for module in _list_imports(tree):
+    for module in list_imports(tree):
         parts = module.split(".")
         if parts[0] in _OLD_PACKAGES and module != "datasets":
             location = Path(__file__).parent.joinpath(*parts)
             if location.is_dir() or location.with_suffix(".py").is_file():
                 return module
     return None
-
-
-def _list_imports(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules that `import` and `from` statements name; `from a import b` as a.b, a."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            yield node.module
 
 
 def _describe_unknown(kind: str, name: str, names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TypeVar
 from benchmark import worker
 from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
-from benchmark.registry import create_metric
+from benchmark.registry import PROTOCOLS, create_metric
+from benchmark.source_digest import digest_source
 from benchmark.store import Store
 from benchmark.worker import RunSettings
 from benchmark.worker_pool import Failure, WorkerPool
@@ -28,9 +30,23 @@ def describe_rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], 
     for name, protocol in protocols.items():
         for measure in protocol.measures:
             metric = create_metric(measure.metric)
-            parts = (protocol.version, type(metric).version, metric.weights_hash() or "-")
+            metric_version = _add_digest(type(metric).version, digest_source(type(metric)))
+            protocol_version = _add_digest(protocol.version, _digest_protocol(name, protocol))
+            parts = (protocol_version, metric_version, metric.weights_hash() or "-")
             rulers[name, measure.key] = "/".join(parts)
     return rulers
+
+
+def _add_digest(version: str, digest: str | None) -> str:
+    return version if digest is None else f"{version}+{digest}"
+
+
+def _digest_protocol(name: str, protocol: Protocol) -> str | None:
+    """Return a digest of what a protocol from outside says, None for what ships."""
+    if PROTOCOLS.is_shipped(name):
+        return None
+    rules = repr((protocol.tracks, protocol.measures, sorted(protocol.slices.items())))
+    return hashlib.sha256(rules.encode()).hexdigest()[:12]
 
 
 def select_missing_tasks(

@@ -30,6 +30,7 @@ from benchmark.registry import (
     load_plugin,
 )
 from benchmark.run_layout import output_file, output_picture, target_picture
+from benchmark.source_digest import fingerprint_sample
 from benchmark.spec import ResolvedId
 
 
@@ -229,7 +230,7 @@ def _load_cached_sample(
     settings: RunSettings, id_: ResolvedId | str, sample: str, fingerprint: str
 ) -> Sample:
     dataset = _build_cached_dataset(settings, id_)
-    if dataset.fingerprint(sample) != fingerprint:
+    if fingerprint_sample(dataset, sample) != fingerprint:
         label = id_ if isinstance(id_, str) else id_.label
         raise DataError(
             f"{label}: {sample} is not what it was when this was planned; run the command again"

@@ -122,7 +122,7 @@ class Program(Method):
         self._facts = read_toml_file(self._path, _ProgramFile, f"expected for example\n{_EXAMPLE}")
         placeholders = set(_find_placeholders(self._facts.command))
         self._roles = [role for role in _PICTURES if role in placeholders]
-        self.card = _make_card(self.card, self._facts, placeholders)
+        self.card = _make_program_card(self.card, self._facts, placeholders)
 
     @classmethod
     def label_of(cls, parameters: Mapping[str, Any]) -> str:
@@ -258,7 +258,7 @@ def _ask_version(command: tuple[str, ...], file: Path) -> str:
         ) from error
 
 
-def _make_card(card: MethodCard, facts: _ProgramFile, placeholders: set[str]) -> MethodCard:
+def _make_program_card(card: MethodCard, facts: _ProgramFile, placeholders: set[str]) -> MethodCard:
     trained_on = facts.trained_on
     if trained_on is None and facts.family != "learned":
         trained_on = []

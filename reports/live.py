@@ -28,6 +28,7 @@ from benchmark.api import (
 from benchmark.apply import Skip, describe_error, prepare_method
 from benchmark.metrics.tracks import Track
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create, list_checkpoint_files
+from benchmark.source_digest import fingerprint_sample
 
 
 def open_dataset(dataset: str, root: Path) -> Dataset:
@@ -63,7 +64,7 @@ def read_sample(
     Raises:
         Unavailable: if it is no longer what it was.
     """
-    if adapter.fingerprint(sample) != fingerprint:
+    if fingerprint_sample(adapter, sample) != fingerprint:
         raise Unavailable(f"{dataset}: {sample} is not what it was when it was run; run again")
     return Track.parse(track).read(adapter.load(sample))
 
@@ -87,7 +88,7 @@ def read_true_maps(
     geometry = Track.parse(track)
     for name in names:
         sample = adapter.load(name)
-        if sample.blur_map is None or adapter.fingerprint(name) != fingerprints[name]:
+        if sample.blur_map is None or fingerprint_sample(adapter, name) != fingerprints[name]:
             continue
         observation = Observation(sample.image, blur_map=sample.blur_map)
         fitted = geometry.fit(observation).blur_map

@@ -92,12 +92,12 @@ def compress_jpeg(code: Picture, quality: int, chroma: ChromaSampling) -> Pictur
         quality: 1 to 100 (libjpeg's scale).
         chroma: its resolution.
     """
-    file = encode_jpeg(round_to_bytes(code), quality, chroma)
+    file = encode_camera_jpeg(round_to_bytes(code), quality, chroma)
     bgr = cast(NDArray[np.uint8], cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR))
     return bgr[..., ::-1].astype(np.float32) / np.float32(255)
 
 
-def encode_jpeg(pixels: NDArray[np.uint8], quality: int, chroma: ChromaSampling) -> bytes:
+def encode_camera_jpeg(pixels: NDArray[np.uint8], quality: int, chroma: ChromaSampling) -> bytes:
     """Return a JPEG file of 8-bit RGB pixels (H x W x 3).
 
     Raises:

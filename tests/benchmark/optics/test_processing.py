@@ -106,7 +106,7 @@ def test_bytes_are_rounded_and_clipped():
 
 @pytest.mark.parametrize(("chroma", "sampling"), [("4:4:4", 0), ("4:2:0", 2)])
 def test_a_jpeg_has_the_chroma_in_its_header(chroma, sampling):
-    file = processing.encode_jpeg(processing.round_to_bytes(photograph()), 80, chroma)
+    file = processing.encode_camera_jpeg(processing.round_to_bytes(photograph()), 80, chroma)
     with Image.open(io.BytesIO(file)) as picture:
         assert JpegImagePlugin.get_sampling(picture) == sampling
         assert picture.format == "JPEG" and picture.size == (64, 64)

@@ -23,6 +23,7 @@ from benchmark.methods.learned.networks.fast.tiles import (
     choose_tile,
     map_tiles,
 )
+from benchmark.methods.learned.networks.pixel_unet import GatedFeed
 from benchmark.methods.learned.networks.restormer import (
     SMALLEST_LENGTH,
     ChannelAttention,
@@ -53,11 +54,9 @@ class SweptTransformerBlock(nn.Module):
             block = self.block
             value = self._expand(part, slice(2 * self._width, 3 * self._width))
             part = part + multiply_pixels(value, projection)
-            result: Tensor = part + block.feed(block.feed_norm(part))
-            return result
+            return apply_gated_feed(block.feed, block.feed_norm(part)).add_(part)
 
-        hidden = self.block.feed.expand.out_channels
-        tile = choose_tile(hidden)
+        tile = max(choose_tile(self.block.feed.project.in_channels), 48)
         return cast(Tensor, apply_in_tiles(finish_block, [x], tile, _TWO_FILTERS, in_parallel=True))
 
     def _weigh_values(self, x: Tensor) -> Tensor:
@@ -69,7 +68,7 @@ class SweptTransformerBlock(nn.Module):
         width = self._width // self._heads
         products = torch.zeros(self._heads, width, width, dtype=torch.float64)
         squares = torch.zeros(2, self._heads, width, dtype=torch.float64)
-        tile = choose_tile(2 * self._width)
+        tile = max(choose_tile(2 * self._width), 48)
         for _, _, sums in map_tiles(expand, [x], tile, _FILTER, self._sum_products):
             products += sums[0]
             squares += sums[1]
@@ -87,12 +86,28 @@ class SweptTransformerBlock(nn.Module):
         """
         pixels = outputs[0].float().permute(0, 2, 3, 1)
         rows = pixels.reshape(-1, 2, self._heads, self._width // self._heads)
-        query, key = rows.permute(1, 2, 3, 0)
-        return query @ key.mT, rows.square().sum(0)
+        # A product for each head takes the rows where they lie; one for all would copy them.
+        heads = zip(rows[:, 0].unbind(1), rows[:, 1].unbind(1), strict=True)
+        products = torch.stack([query.T @ key for query, key in heads])
+        return products, rows.square().sum(0)
 
     def _expand(self, x: Tensor, channels: slice) -> Tensor:
         """Return some of the queries, keys and values of the attention."""
-        attention: ChannelAttention = self.block.attention
-        x = multiply_pixels(self.block.attention_norm(x), attention.expand.weight[channels])
-        weight = attention.local.weight[channels]
-        return F.conv2d(x, weight, padding=1, groups=len(weight))
+        return _expand_channels(self.block.attention, self.block.attention_norm(x), channels)
+
+
+def apply_gated_feed(feed: GatedFeed, x: Tensor) -> Tensor:
+    """Return what the layer does, each half in memory of its own: halves of one piece would be
+    copied.
+    """
+    hidden = feed.project.in_channels
+    gate = F.gelu(_expand_channels(feed, x, slice(0, hidden)))
+    gate *= _expand_channels(feed, x, slice(hidden, 2 * hidden))
+    return multiply_pixels(gate, feed.project.weight)
+
+
+def _expand_channels(layers: ChannelAttention | GatedFeed, x: Tensor, channels: slice) -> Tensor:
+    """Return some channels of what `expand` and `local` make of a picture's features."""
+    weight = layers.local.weight[channels]
+    x = multiply_pixels(x, layers.expand.weight[channels])
+    return F.conv2d(x, weight, padding=1, groups=len(weight))
