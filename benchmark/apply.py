@@ -112,8 +112,13 @@ class PreparedMethod:
         return validate_restoration(output, observation)
 
     def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
-        """Return what the method says of a picture it has just restored, one line each."""
-        return [one_line(text) for text in self.method.list_remarks(observation, output)]
+        """Return what the method says of a picture it has just restored, one line each; what goes
+        wrong with that is a remark too, as the picture is there.
+        """
+        try:
+            return [one_line(text) for text in self.method.list_remarks(observation, output)]
+        except Exception as error:
+            return [f"its remarks failed: {describe_error(error)}"]
 
     def estimate_blur(
         self,

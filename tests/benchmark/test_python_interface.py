@@ -53,6 +53,9 @@ def test_what_a_method_remarks_is_a_warning(
     monkeypatch.setattr(kind, "list_remarks", lambda self, observation, output: ["halos"])
     with pytest.warns(UserWarning, match=r"unsharp:amount=2.0: halos"):
         method.restore(levels)
+    monkeypatch.setattr(kind, "list_remarks", lambda self, observation, output: 1 / 0)
+    with pytest.warns(UserWarning, match="its remarks failed: ZeroDivisionError"):
+        assert method.restore(levels).shape == levels.shape
 
 
 @pytest.mark.parametrize(("dtype", "suffix"), [(np.uint8, ".png"), (np.uint16, ".tif")])
