@@ -80,8 +80,7 @@ def _rank(name: str) -> tuple[int, int]:
     """Return by what the network's entries are sorted into the order of the list; entries of equal
     rank keep theirs.
     """
-    part, _, rest = name.partition(".")
-    if part not in ("up", "join"):
+    part, level, *_ = name.split(".")
+    if part != "levels":
         return 0, 0
-    level = int(rest.partition(".")[0])
-    return 1, -2 * level + (part == "join")
+    return 1, -int(level)

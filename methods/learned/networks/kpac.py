@@ -32,9 +32,7 @@ class Kpac(nn.Module):
         encoder: features at full size, a half, a quarter and (three levels) an eighth.
         blocks: at the smallest size, each on what the one before gives.
         merge: of the blocks' input with what each gives.
-        up: to each larger size, from full size on.
-        join: of what was enlarged with the encoder's features, from full size on; the first gives
-            the correction.
+        levels: to each larger size, from full size on; the first gives the correction.
     """
 
     def __init__(self, levels: int = 3, channels: int = 3) -> None:
@@ -52,15 +50,9 @@ class Kpac(nn.Module):
         self.merge = nn.Sequential(
             _make_conv((1 + _BLOCKS) * _DEEP, _DEEP), _make_conv(_DEEP, _DEEP)
         )
-        self.up = nn.ModuleList(
-            nn.Sequential(
-                nn.ConvTranspose2d(below, width, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE)
-            )
-            for width, below in itertools.pairwise(widths)
-        )
-        self.join = nn.ModuleList(
-            _make_conv(2 * width, width) if level else nn.Conv2d(2 * width, 3, 5, padding=2)
-            for level, width in enumerate(widths[:-1])
+        self.levels = nn.ModuleList(
+            SkipLevel(below, width, corrects=level == 0)
+            for level, (width, below) in enumerate(itertools.pairwise(widths))
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,9 +67,29 @@ class Kpac(nn.Module):
         for block in self.blocks:
             features.append(block(features[-1]))
         x = self.merge(torch.cat(features, 1))
-        for level in reversed(range(len(skips))):
-            x = self.join[level](torch.cat([self.up[level](x), skips[level]], 1))
+        for level, skip in zip(reversed(self.levels), reversed(skips), strict=True):
+            x = level(x, skip)
         return (x + picture + 1) / 2
+
+
+class SkipLevel(nn.Module):
+    """Features, N x D x H x W, and the encoder's of twice the size, N x C x 2H x 2W -> N x C x 2H x
+    2W, or the correction, N x 3 x 2H x 2W.
+    """
+
+    def __init__(self, below: int, width: int, corrects: bool) -> None:
+        """Make the layers, from `below` channels to `width`, or to the correction."""
+        super().__init__()
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(below, width, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE)
+        )
+        self.join = (
+            nn.Conv2d(2 * width, 3, 5, padding=2) if corrects else _make_conv(2 * width, width)
+        )
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        features: Tensor = self.join(torch.cat([self.up(x), skip], 1))
+        return features
 
 
 class KernelSharingBlock(nn.Module):

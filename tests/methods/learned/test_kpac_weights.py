@@ -54,7 +54,9 @@ def list_layers(levels: int, channels: int) -> list[tuple[str, Shape]]:
     deepest = conv("c4", "encoder.3.0.1", 3, 3, 96, 96) + conv(
         "c4_2", "encoder.3.1.0", 3, 3, 96, 96
     )
-    first_up = conv("d0", "up.2.0", 4, 4, 96, 96) + conv("d0_2", "join.2.0", 3, 3, 192, 96)
+    first_up = conv("d0", "levels.2.up.0", 4, 4, 96, 96) + conv(
+        "d0_2", "levels.2.join.0", 3, 3, 192, 96
+    )
     return [
         *conv("c0", "encoder.0.0.0", 5, 5, channels, 48),
         *conv("c0_2", "encoder.0.1.0", 3, 3, 48, 48),
@@ -68,10 +70,10 @@ def list_layers(levels: int, channels: int) -> list[tuple[str, Shape]]:
         *conv("cm_1", "merge.0.0", 3, 3, 288, 96),
         *conv("cm_2", "merge.1.0", 3, 3, 96, 96),
         *(first_up if levels == 3 else []),
-        *conv("d1", "up.1.0", 4, 4, 48, 96),
-        *conv("d1_2", "join.1.0", 3, 3, 96, 48),
-        *conv("d2", "up.0.0", 4, 4, 48, 48),
-        *conv("d2_2", "join.0", 5, 5, 96, 3),
+        *conv("d1", "levels.1.up.0", 4, 4, 48, 96),
+        *conv("d1_2", "levels.1.join.0", 3, 3, 96, 48),
+        *conv("d2", "levels.0.up.0", 4, 4, 48, 48),
+        *conv("d2_2", "levels.0.join", 5, 5, 96, 3),
     ]
 
 
