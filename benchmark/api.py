@@ -483,7 +483,7 @@ class Method(ABC):
 
     def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
         """Return what a user should know of the picture that was just restored, one line each;
-        commands print it. It may take time, as it is never timed.
+        commands print it. It is not part of the seconds of a picture, but of a cell's time-out.
         """
         return ()
 

@@ -117,7 +117,7 @@ class PreparedMethod:
         """
         try:
             return [one_line(text) for text in self.method.list_remarks(observation, output)]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return [f"its remarks failed: {describe_error(error)}"]
 
     def estimate_blur(

@@ -4,11 +4,14 @@ terminal.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TextIO, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -50,6 +53,48 @@ def print_error(message: str) -> None:
 def print_note(message: str) -> None:
     """Print a line that is not part of a result."""
     err.print(escape(message), highlight=False)
+
+
+@contextlib.contextmanager
+def outlive_readers() -> Iterator[None]:
+    """Let what is printed inside go nowhere once nobody reads it any more."""
+    outputs = LastingStream(sys.stdout), LastingStream(sys.stderr)
+    with contextlib.redirect_stdout(outputs[0]), contextlib.redirect_stderr(outputs[1]):
+        yield
+
+
+class LastingStream:
+    """A text stream that goes on, into nothing, when whoever reads it is gone (`| head`): the work
+    is not done for its messages.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and return how many characters."""
+        with self._outlive_reader():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._outlive_reader():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _outlive_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe, a terminal
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def track_progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:

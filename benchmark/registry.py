@@ -42,7 +42,7 @@ from benchmark.checkpoints import (
     read_training_commands,
 )
 from benchmark.metrics.protocols import Protocol
-from benchmark.source_digest import list_imports
+from benchmark.source_digest import digest_module, list_imports
 from benchmark.spec import ResolvedId, Spec, parse_id, suggest_name
 
 T = TypeVar("T")
@@ -576,7 +576,7 @@ def load_plugin(path: Path) -> None:
         UsageError: if the file is missing or fails; a clash of names is named.
     """
     path = path.resolve()
-    name = _PLUGIN_MODULE_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:12]
+    name = _name_plugin_module(path)
     if name in sys.modules:
         return
     loader_spec = importlib.util.spec_from_file_location(name, path)
@@ -597,6 +597,16 @@ def load_plugin(path: Path) -> None:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"--plugin {path} fails: {_name_error(error)}") from error
+    digest_module(name)
+
+
+def digest_plugin(path: Path) -> str | None:
+    """Return the digest of a plug-in file, and of what it imports from its folder, as loaded."""
+    return digest_module(_name_plugin_module(path.resolve()))
+
+
+def _name_plugin_module(path: Path) -> str:
+    return _PLUGIN_MODULE_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:12]
 
 
 def _find_old_import(path: Path) -> str | None:
@@ -665,6 +675,7 @@ __all__ = [
     "create",
     "create_metric",
     "describe_parameters",
+    "digest_plugin",
     "list_checkpoint_files",
     "list_checkpoints",
     "load_plugin",

@@ -14,7 +14,7 @@ from typing import TypeVar
 from benchmark import worker
 from benchmark.cells import Cell, Outcome, StoredCell, Task
 from benchmark.metrics.protocols import Protocol
-from benchmark.registry import PROTOCOLS, create_metric
+from benchmark.registry import PROTOCOLS, create_metric, digest_plugin
 from benchmark.source_digest import digest_source
 from benchmark.store import Store
 from benchmark.worker import RunSettings
@@ -180,7 +180,11 @@ def map_in_processes(
     Raises:
         WorkerStartError: workers cannot start, for example as a plug-in fails there.
     """
-    settings = dataclasses.replace(settings, threads=max(1, count_cores() // jobs))
+    settings = dataclasses.replace(
+        settings,
+        threads=max(1, count_cores() // jobs),
+        plugin_digests=tuple(digest_plugin(path) for path in settings.plugins),
+    )
     with WorkerPool(functools.partial(worker.start_worker, settings), jobs) as pool:
         yield from pool.map(work, tasks, timeout, kind=lambda task: task.cell.method)
 

@@ -26,7 +26,7 @@ def digest_source(kind: type) -> str | None:
     """Return a digest of the source that a class from outside depends on, None for what ships and
     for a class without a file.
     """
-    return _digest_module(kind.__module__)
+    return digest_module(kind.__module__)
 
 
 def fingerprint_sample(dataset: Dataset, sample: str) -> str:
@@ -39,13 +39,14 @@ def fingerprint_sample(dataset: Dataset, sample: str) -> str:
 
 
 @functools.cache  # what runs is what was there when it was loaded
-def _digest_module(name: str) -> str | None:
+def digest_module(name: str) -> str | None:
+    """Return the same for a loaded module, by its name."""
     if name.partition(".")[0] == _SUITE:
         return None
     file_name = getattr(sys.modules.get(name), "__file__", None)
     if file_name is None:
         return None
-    file = Path(file_name).resolve()
+    file = Path(file_name).absolute()
     folder, package = _find_import_folder(name, file)
     content = hashlib.sha256(file.read_bytes())
     for path in sorted(_list_imported_files(file, folder, package) - {file}):
@@ -115,5 +116,5 @@ def _find_files(folder: Path, module: str) -> list[Path]:
     for part in module.split("."):
         path = path / part
         candidates = (path / "__init__.py", path.with_suffix(".py"))
-        files += [candidate.resolve() for candidate in candidates if candidate.is_file()]
-    return [file for file in files if file.is_relative_to(folder)]
+        files += [candidate for candidate in candidates if candidate.is_file()]
+    return files

@@ -124,12 +124,12 @@ class Store:
         Args:
             folder: of the run.
             create: make the store where there is none.
-            read_only: nothing will be written, so the folder may be one that cannot be.
+            read_only: no result will be written, so the folder may be one that cannot be.
 
         Raises:
             UsageError: if there is none, it is not a store, or it was written by another schema
                 version.
-            DataError: if it cannot be written, or cannot be read without.
+            DataError: if it cannot be written, or (`read_only`) not be read where it lies.
         """
         self.folder = folder
         self._advice = "use another --out" if create else "restore it, or name another run"
@@ -196,8 +196,8 @@ class Store:
         path = self.folder / FILE_NAME
         if self._file is not None and _identify_file(path) != self._file:
             raise DataError(
-                f"{path}: was moved or deleted while it was in use; what was finished until then "
-                "is where it was moved to. Put it back, and the same command does the rest"
+                f"{path}: was moved or deleted while it was in use. If it was moved, put it back, "
+                "and the same command does the rest; if not, the command begins anew"
             )
 
     def __enter__(self) -> Store:
@@ -321,21 +321,25 @@ class Store:
 
 def explain_store_error(error: sqlite3.DatabaseError, path: Path | None = None) -> str:
     """Return in one line what is wrong with a store, and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the details
     name = path or "the run store"
     goes_on = "what was finished is kept, and the same command does the rest"
+    if _is_damaged(error):
+        return f"{name}: is damaged ({error}); restore it, or name another run"
+    code = _find_code(error)
     if code == sqlite3.SQLITE_FULL:
         return f"{name}: the disk is full; make room: {goes_on}"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"{name}: another command is writing it; wait until that has ended: {goes_on}"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-        return f"{name}: cannot be written ({error}); check the folder and the disk: {goes_on}"
-    return f"{name}: is damaged ({error}); restore it, or use another --out"
+    return f"{name}: cannot be read or written ({error}); check the folder and the disk: {goes_on}"
 
 
 def _is_damaged(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+    return _find_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _find_code(error: sqlite3.DatabaseError) -> int:
+    """Return the kind of an error without its details, 0 where it has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _identify_file(path: Path) -> tuple[int, int] | None:
@@ -351,19 +355,26 @@ def _read_into_memory(path: Path) -> sqlite3.Connection:
     """Return a copy of a store that lies where nothing can be written.
 
     Raises:
-        DataError: if there are results beside the file that only a writer could bring into it.
+        DataError: if there are results beside the file that only who may write can read.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        raise DataError(
-            f"{path}: the last command on it was not ended, and the folder cannot be written to "
-            "end it; copy the folder to where it can"
-        )
     memory = sqlite3.connect(":memory:", isolation_level=None)
-    unlocked = f"{path.absolute().as_uri()}?immutable=1"
-    with contextlib.closing(sqlite3.connect(unlocked, uri=True)) as file:
-        file.backup(memory)
+    address = path.absolute().as_uri()
+    try:
+        _copy_store(f"{address}?mode=ro", memory)
+    except sqlite3.OperationalError as error:  # it needs a file beside it, if only to lock
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise DataError(
+                f"{path}: is in use or was not ended, and the folder cannot be written; wait until "
+                "the command on it has ended, or copy the folder to where it can be written"
+            ) from error
+        _copy_store(f"{address}?immutable=1", memory)
     return memory
+
+
+def _copy_store(address: str, memory: sqlite3.Connection) -> None:
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as file:
+        file.backup(memory)
 
 
 def update_dataset_id(dataset: str) -> str:

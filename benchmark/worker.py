@@ -27,6 +27,7 @@ from benchmark.registry import (
     build_plugin,
     create,
     create_metric,
+    digest_plugin,
     load_plugin,
 )
 from benchmark.run_layout import output_file, output_picture, target_picture
@@ -42,6 +43,7 @@ class RunSettings:
         folder: the run's folder; outputs and pictures go below it.
         root: the data root.
         plugins: plug-in files to load before anything is looked up.
+        plugin_digests: what they were when the command loaded them; none where nobody asked.
         device: "auto", "cpu" or "cuda".
         save: keep outputs (unclamped float32) and pictures for people.
         rerun: run a method again when its stored output cannot be read (`score` never runs one).
@@ -57,6 +59,7 @@ class RunSettings:
     rerun: bool = True
     threads: int = 1
     lpips_trunk: Path | None = None
+    plugin_digests: tuple[str | None, ...] = ()
 
 
 _settings: RunSettings | None = None
@@ -68,10 +71,22 @@ def start_worker(settings: RunSettings) -> None:
     _settings = settings
     _limit_threads(settings.threads)
     set_trunk_file(settings.lpips_trunk)
-    for path in settings.plugins:
-        load_plugin(path)
+    _load_plugins(settings)
     for cache in (_build_cached_dataset, _load_cached_sample, _prepare_cached_method):
         cache.cache_clear()
+
+
+def _load_plugins(settings: RunSettings) -> None:
+    """Load the plug-ins; raises DataError if one is not what the command has loaded."""
+    for path in settings.plugins:
+        load_plugin(path)
+    digests = tuple(digest_plugin(path) for path in settings.plugins)
+    for path, now, before in zip(settings.plugins, digests, settings.plugin_digests, strict=False):
+        if now != before:
+            raise DataError(
+                f"--plugin {path}: it, or a file that it imports, was edited while the command "
+                "runs; run the command again"
+            )
 
 
 def _limit_threads(threads: int) -> None:

@@ -30,6 +30,7 @@ import psutil
 
 from benchmark.api import BenchmarkError
 from benchmark.apply import describe_error
+from benchmark.console import outlive_readers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -435,6 +436,11 @@ def _serve(connection: Connection, start: Callable[[], None]) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with outlive_readers():
+        _do_jobs(connection, start)
+
+
+def _do_jobs(connection: Connection, start: Callable[[], None]) -> None:
     own_pid = os.getpid()
     try:
         start()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
 
@@ -39,8 +36,7 @@ def app_main() -> None:
         sys.stdout.reconfigure(
             encoding="utf-8"
         )  # tables hold arrows, also where the locale has none
-    outputs = LastingStream(sys.stdout), LastingStream(sys.stderr)
-    with contextlib.redirect_stdout(outputs[0]), contextlib.redirect_stderr(outputs[1]):
+    with console.outlive_readers():
         try:
             app()
         except BenchmarkError as error:
@@ -71,13 +67,15 @@ def _open_missing_streams() -> None:
     """Put something in the place of standard streams that are closed, or the next file that is
     opened becomes one of them, and is printed into.
     """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so this one
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so this one
+            os.set_inheritable(nowhere, True)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115 (for good)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _stop_on_signals() -> list[int]:
@@ -99,38 +97,6 @@ def _stop_on_signals() -> list[int]:
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, stop)
     return numbers
-
-
-class LastingStream:
-    """A text stream that goes on, into nothing, when whoever reads it is gone (`| head`): the work
-    is not done for its messages.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write a text, and return how many characters."""
-        with self._outlive_reader():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        with self._outlive_reader():
-            self._stream.flush()
-
-    @contextlib.contextmanager
-    def _outlive_reader(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 @app.callback()

@@ -69,7 +69,6 @@ def deblur_pictures(
         observation = Observation(picture, bit_depth=bit_depth)
         try:
             result = prepared_method.restore(observation)
-            remarks = prepared_method.list_remarks(observation, result)
         except Skip as skip:
             raise UsageError(f"{method_id.label} cannot restore {source}: {skip.reason}") from skip
         except BenchmarkError:
@@ -78,7 +77,7 @@ def deblur_pictures(
             reason = describe_error(error)
             raise DataError(f"{method_id.label} failed on {source}: {reason}") from error
         imageio.write(target, result, bit_depth, like=source)
-        for remark in remarks:
+        for remark in prepared_method.list_remarks(observation, result):
             console.print_note(f"{source}: {remark}")
         yield source, target
 

@@ -446,6 +446,6 @@ class TiledMethod(NetworkMethod):
         moved_output = expected_inputs.decode(moved, self.expects, observation.order)
         psnr = Psnr()(output[margin:, margin:], moved_output[margin:, margin:])
         return (
-            f"on a grid moved by {half} pixels they give a picture with a PSNR of {psnr:.1f} dB "
-            "to this one (measured on the first picture that is cut)"
+            "on another grid of tiles, about half a tile away, the picture has a PSNR of "
+            f"{psnr:.1f} dB to this one (measured on the first that a process cuts)"
         )

@@ -289,6 +289,7 @@ def _find_paper_recipe(method: str) -> Recipe:
     if method in PAPER_RECIPES:
         return PAPER_RECIPES[method]
     raise UsageError(
-        f"--recipe paper: it is known for {', '.join(PAPER_RECIPES)}, and not for {method}; train "
-        f"with the suite's own, for example `train {method} --recipe fast --data FOLDER`"
+        f"--recipe paper: GKMNet's paper has one for {', '.join(PAPER_RECIPES)}, and what trained "
+        f"{method} is not known here; take the suite's own: `train {method} --recipe fast --data "
+        "FOLDER`"
     )

@@ -162,7 +162,7 @@ def forget_package() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "digested"]:
         del sys.modules[name]
     importlib.invalidate_caches()
-    source_digest._digest_module.cache_clear()
+    source_digest.digest_module.cache_clear()
 
 
 def digest_of_net() -> str | None:
@@ -186,6 +186,43 @@ def test_a_package_counts_as_far_as_it_is_imported(name: str, counts: bool, pack
     file.write_text(file.read_text() + "\n# changed\n")
     assert before is not None and len(before) == 12
     assert (digest_of_net() != before) == counts
+
+
+def test_a_linked_neighbour_counts(package: Path, tmp_path: Path) -> None:
+    target = tmp_path / "linked.py"
+    shutil.move(package / "constants.py", target)
+    (package / "constants.py").symlink_to(target)
+    before = digest_of_net()
+    target.write_text("y = 2\n")
+    assert digest_of_net() != before
+
+
+def test_a_plugin_that_is_edited_while_a_command_runs_is_noticed(
+    tmp_path: Path, pictures: Path
+) -> None:
+    """It changes itself when the command loads it, so workers load something else."""
+    plugin = tmp_path / "ruler.py"
+    edit = (
+        "import multiprocessing, pathlib\n"
+        "if multiprocessing.parent_process() is None:\n"
+        "    from benchmark.api import Dataset\n"
+        "    import atexit, benchmark.runner as runner\n"
+        "    count = runner.count_cores\n"
+        "    def edit_and_count():\n"
+        "        file = pathlib.Path(__file__)\n"
+        "        file.write_text(file.read_text() + '# edited')\n"
+        "        return count()\n"
+        "    runner.count_cores = edit_and_count\n"
+    )
+    plugin.write_text(RULER.format(imports=edit, factor=1.0, border=4))
+    process = call(
+        *("run", "--methods", "input", "--plugin", str(plugin), "--protocol", "bordered"),
+        *("--dataset", f"folder:path={pictures}", "--out", str(tmp_path / "out"), "--jobs", "1"),
+    )
+    message = " ".join(process.stderr.split())
+    assert process.returncode == 1, process.stderr
+    assert "was edited while the command runs; run the command again" in message
+    assert "Traceback" not in message
 
 
 def test_where_a_package_lies_does_not_count(

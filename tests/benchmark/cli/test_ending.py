@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
@@ -17,6 +18,7 @@ import pytest
 
 from benchmark import store as stores
 from benchmark.api import DataError
+from benchmark.console import LastingStream
 from benchmark.store import FILE_NAME, Store, explain_store_error
 
 ROOT = Path(__file__).parents[3]
@@ -105,10 +107,43 @@ def test_a_run_that_nobody_reads_is_done_all_the_same(streams: str, tmp_path: Pa
     assert "echo" in (tmp_path / "report.md").read_text()
 
 
+def test_workers_find_all_streams_open_where_they_were_closed(tmp_path: Path) -> None:
+    """Else their first file becomes one of them, and what libraries print goes into it."""
+    report = tmp_path / "streams.txt"
+    plugin = tmp_path / "streams.py"
+    plugin.write_text(
+        "import multiprocessing, os, pathlib\n"
+        "if multiprocessing.parent_process() is not None:\n"
+        "    names = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+        f"    pathlib.Path({str(report)!r}).write_text(' '.join(names))\n"
+    )
+    words = f"--methods echo --dataset tiny --protocol quick --out {tmp_path / 'out'} --jobs 1"
+    plugins = f"{' '.join(PLUGIN)} --plugin {plugin}"
+    process = run_in_shell(f"{PYTHON} run {words} {plugins} <&- >&- 2>&-")
+    assert process.returncode == 0
+    assert report.read_text().split() == ["/dev/null"] * 3
+
+
 def test_a_listing_that_nobody_reads_to_its_end_is_no_error() -> None:
     process = run_in_shell(f"{PYTHON} list methods | head -n 2")
     assert process.returncode == 0 and process.stderr == ""
     assert len(process.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO])
+def test_a_stream_outlives_its_reader(number: int, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+
+        class Gone:
+            def write(self, text: str) -> None:
+                raise OSError(number, "gone")
+
+            def fileno(self) -> int:
+                return file.fileno()
+
+        assert LastingStream(Gone()).write("text") == 4  # type: ignore[arg-type]
+        file.write("text")
+    assert (tmp_path / "log").read_text() == ""
 
 
 def make_store(folder: Path) -> Path:
@@ -178,6 +213,14 @@ def read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store in a folder that SQLite must not write into."""
     make_store(tmp_path)
     monkeypatch.setattr(stores.os, "access", lambda path, mode: False)
+    connect = sqlite3.connect
+
+    def refuse_locks(address: object, **options: object) -> sqlite3.Connection:
+        if str(address).endswith("mode=ro"):
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(address, **options)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(stores.sqlite3, "connect", refuse_locks)
     return tmp_path
 
 
@@ -201,7 +244,26 @@ def test_an_early_store_on_read_only_media_is_read(read_only_folder: Path) -> No
     assert file.read_bytes() == content
 
 
+def test_a_run_of_somebody_else_is_read_while_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tmp_path, create=True) as running:
+        running.start_run({"commit": "c"})
+        monkeypatch.setattr(stores.os, "access", lambda path, mode: False)
+        with Store(tmp_path, read_only=True) as store:
+            assert len(store.rows("runs")) == 1
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL, 0])
+def test_only_a_damaged_store_is_called_damaged(code: int) -> None:
+    error = sqlite3.OperationalError("reason")
+    error.sqlite_errorcode = code
+    assert "damaged" not in explain_store_error(error)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    assert "damaged" in explain_store_error(error)
+
+
 def test_results_that_only_a_writer_could_save_are_not_left_out(read_only_folder: Path) -> None:
     (read_only_folder / f"{FILE_NAME}-wal").write_bytes(b"something")
-    with pytest.raises(DataError, match="copy the folder to where it can"):
+    with pytest.raises(DataError, match="is in use or was not ended"):
         Store(read_only_folder, read_only=True)

@@ -77,8 +77,9 @@ def test_seams_are_measured_on_a_moved_grid(tmp_path: Path) -> None:
     values = [np.tile(part[:, None, None] / 1000, (1, 1, 3)) for part in (rows, moved_rows)]
     [remark] = list_remarks(make_method(RowCountMethod, TILE, tmp_path), draw_observation(96))
     assert remark == (
-        "tiles of 32 pixels are not exact: on a grid moved by 16 pixels they give a picture with a "
-        f"PSNR of {Psnr()(*values):.1f} dB to this one (measured on the first picture that is cut)"
+        "tiles of 32 pixels are not exact: on another grid of tiles, about half a tile away, the "
+        f"picture has a PSNR of {Psnr()(*values):.1f} dB to this one (measured on the first that a "
+        "process cuts)"
     )
 
 

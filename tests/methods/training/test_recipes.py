@@ -74,7 +74,9 @@ def test_rivals_get_the_same_data_but_their_own_losses(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["restormer", "nrknet", "a-plug-in"])
 def test_the_recipe_of_authors_is_not_made_up(name: str) -> None:
-    with pytest.raises(UsageError, match=f"known for gkmnet, srn, .* and not for {name}; train"):
+    with pytest.raises(
+        UsageError, match=f"has one for gkmnet, .* what trained {name} is not known"
+    ):
         find_recipe("paper", name)
     assert find_recipe("fast", name).rate(Fraction(1, 50)) == pytest.approx(2e-4, rel=0.01)
 
