@@ -13,7 +13,6 @@ import typer
 
 from benchmark import console
 from benchmark.api import BenchmarkError
-from benchmark.store import explain_store_error
 from benchmark.version import __version__
 
 app = typer.Typer(
@@ -43,6 +42,8 @@ def app_main() -> None:
             console.print_error(str(error))
             sys.exit(error.exit_code)
         except sqlite3.DatabaseError as error:
+            from benchmark.store import explain_store_error
+
             console.print_error(explain_store_error(error))
             sys.exit(2)
         except OSError as error:  # a folder that cannot be written: the reason says enough

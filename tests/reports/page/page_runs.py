@@ -16,6 +16,7 @@ from benchmark.cells import Cell, Outcome
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, PROTOCOLS
 from benchmark.run_layout import output_file, output_picture, target_picture
+from benchmark.source_digest import digest_source
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
 from tests.reports.scores import score
@@ -84,11 +85,16 @@ def cell(method: str, sample: str, sigma: float = 0.0, **changes: object) -> Cel
         "page-ramps",
         "page-ramps",
         sample,
-        f"f-{sample}",
+        identify_sample(sample),
         "u8",
         Noise(sigma),
     )
     return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def identify_sample(sample: str) -> str:
+    """Return the fingerprint of a sample of the data set `page-ramps` that runs store."""
+    return f"f-{sample}+{digest_source(Ramps)}"
 
 
 def keep(

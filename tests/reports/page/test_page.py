@@ -37,6 +37,7 @@ from tests.reports.page.page_runs import (
     SAMPLES,
     SIZE,
     cell,
+    identify_sample,
     keep,
     make,
 )
@@ -319,14 +320,16 @@ def test_pictures_outside_the_mean_are_told_apart(tmp_path: Path, toys: Path) ->
         keep(store, store.start_run({}), cell("late", "two"), 0.5, 21.0)
         page.write_comparison_page(results_of(store), tmp_path / "page")
     content = read(tmp_path / "page").content()
-    names = [sample["name"] for sample in content["galleries"][0]["samples"]]
-    assert [
-        name for name, shared in zip(names, content["views"][0]["shared"], strict=True) if shared
-    ] == ["two"]
-    late = content["galleries"][0]["methods"].index("late")
-    assert [one is None for one in content["galleries"][0]["cells"][late]] == [
-        name != "two" for name in names
-    ]
+    number, gallery = next(
+        (number, gallery)
+        for number, gallery in enumerate(content["galleries"])
+        if "late" in gallery["methods"]
+    )
+    names = [sample["name"] for sample in gallery["samples"]]
+    view = next(view for view in content["views"] if view["gallery"] == number)
+    assert [name for name, shared in zip(names, view["shared"], strict=True) if shared] == ["two"]
+    cells = gallery["cells"][gallery["methods"].index("late")]
+    assert [one is None for one in cells] == [name != "two" for name in names]
 
 
 def test_scores_of_an_older_ruler_are_not_listed(tmp_path: Path, toys: Path) -> None:
@@ -416,7 +419,8 @@ def test_without_a_true_blur_map_none_is_shown(
 
 @pytest.mark.parametrize("track", ["u8-crop32", "u8-pad16-black", "u8-pad16-reflect-bgr"])
 def test_blur_maps_have_the_geometry_of_the_outputs(tmp_path: Path, toys: Path, track: str) -> None:
-    made = pictures.write_map_overlays("page-ramps", track, {"one": "f-one"}, tmp_path, tmp_path)
+    fingerprints = {"one": identify_sample("one")}
+    made = pictures.write_map_overlays("page-ramps", track, fingerprints, tmp_path, tmp_path)
     drawn = cv2.imread(str(tmp_path / made["one"].path))
     sizes = {"u8-crop32": (64, 96), "u8-pad16-black": (80, 128), "u8-pad16-reflect-bgr": SIZE}
     assert drawn is not None and drawn.shape[:2] == sizes[track]
