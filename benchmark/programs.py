@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from pathlib import Path
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _MESSAGE = 200
 """Letters of a program's last message that a reason holds."""
+_private_folders: set[str] = set()
+"""Of this process, while they are in use."""
 
 
 class ProgramFailure(Exception):
@@ -27,7 +30,19 @@ class ProgramFailure(Exception):
 def make_private_folder() -> Iterator[Path]:
     """Make a folder that nobody else may read, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="defocus-bench-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+        _private_folders.add(folder)
+        try:
+            yield Path(folder)
+        finally:
+            _private_folders.discard(folder)
+
+
+def remove_private_folders() -> None:
+    """Remove those that are in use, for a process that ends at once; a supervisor knows its own
+    only once it runs.
+    """
+    for folder in list(_private_folders):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_program(

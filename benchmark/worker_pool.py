@@ -31,6 +31,7 @@ import psutil
 from benchmark.api import BenchmarkError
 from benchmark.apply import describe_error
 from benchmark.console import outlive_readers
+from benchmark.programs import remove_private_folders
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -474,4 +475,5 @@ def _end_with_parent() -> None:
         for process in _find_marked({os.environ.get(_MARK, "")}):
             with contextlib.suppress(psutil.Error):
                 process.terminate()
+        remove_private_folders()
         os._exit(1)

@@ -20,7 +20,7 @@ import benchmark
 from benchmark import imageio, plan
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.methods.program import Program
-from benchmark.programs import ProgramFailure
+from benchmark.programs import ProgramFailure, make_private_folder, remove_private_folders
 from benchmark.registry import METHODS, create
 from benchmark.supervisor import MARK
 
@@ -384,6 +384,16 @@ def test_a_run_that_is_killed_takes_its_programs_along(tmp_path: Path, number: i
         assert len(list_leftovers()) >= 3
         run.send_signal(number)
     wait_for_no_leftovers()
+
+
+def test_private_folders_in_use_can_be_removed_at_once() -> None:
+    with make_private_folder() as folder, make_private_folder() as other:
+        (folder / "input.png").write_bytes(b"")
+        remove_private_folders()
+        assert not folder.exists() and not other.exists()
+    with make_private_folder() as folder:
+        assert folder.exists()
+    assert not folder.exists()
 
 
 def test_groups_leave_it_out_without_a_word() -> None:
