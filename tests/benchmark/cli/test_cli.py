@@ -235,8 +235,6 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
             "simulated:size=64",
             "--protocol",
             "dpdnet",
-            "--limit",
-            "6",
             "--jobs",
             "1",
             "--out",
