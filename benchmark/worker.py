@@ -71,12 +71,12 @@ def start_worker(settings: RunSettings) -> None:
     _settings = settings
     _limit_threads(settings.threads)
     set_trunk_file(settings.lpips_trunk)
-    _load_plugins(settings)
+    _load_same_plugins(settings)
     for cache in (_build_cached_dataset, _load_cached_sample, _prepare_cached_method):
         cache.cache_clear()
 
 
-def _load_plugins(settings: RunSettings) -> None:
+def _load_same_plugins(settings: RunSettings) -> None:
     """Load the plug-ins; raises DataError if one is not what the command has loaded."""
     for path in settings.plugins:
         load_plugin(path)
