@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint docs perf clean
+.PHONY: demo test test-all lint docs perf measured clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m benchmark run --methods all --dataset simulated
@@ -36,8 +36,13 @@ else
 	$(BIN)/python -m tests.perf.restoration
 	$(BIN)/python -m tests.perf.networks
 	$(BIN)/python -m tests.perf.training
+	$(BIN)/python -m tests.perf.scoring
 	$(BIN)/python -m tests.perf.bookkeeping
 endif
+
+# Measure again what lies in results/measured and compare; hours, resumable. make measured ARGUMENTS="--only demo"
+measured: $(VENV)/.installed-test
+	$(BIN)/python -m tests.measured $(ARGUMENTS)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'

@@ -17,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 from benchmark.version import __version__
 
 if TYPE_CHECKING:
-    from benchmark.python_interface import evaluate, load_dataset, load_method, run
+    from benchmark.python_interface import evaluate, load_dataset, load_method, run, verify
     from benchmark.results import read_results
 
-__all__ = ["__version__", "evaluate", "load_dataset", "load_method", "read_results", "run"]
+__all__ = [
+    "__version__",
+    "evaluate",
+    "load_dataset",
+    "load_method",
+    "read_results",
+    "run",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

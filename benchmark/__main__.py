@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line."""
-    from benchmark.cli import app_main
-
+    try:
+        from benchmark.cli import app_main
+    except KeyboardInterrupt:  # so early that nothing has begun
+        sys.exit(130)
     app_main()
 
 

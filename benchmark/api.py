@@ -187,13 +187,13 @@ class Sample:
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
 
     def observe(self, card: MethodCard, noise_sigma: float = 0.0) -> Observation:
-        """Return what a method with this card may see; the true map only for oracles, the noise
-        only if asked for, the id only for pictures made elsewhere.
+        """Return what a method with this card may see; views only where it takes them, the true
+        map only for oracles, the noise only if asked for, the id only for pictures made elsewhere.
         """
         knows_noise = card.noise_aware or card.made_elsewhere
         return Observation(
             image=self.image,
-            views=self.views,
+            views=self.views if card.inputs == "views" else None,
             bit_depth=self.bit_depth,
             blur_map=self.blur_map if card.oracle else None,
             noise_sigma=noise_sigma if knows_noise else None,
@@ -284,6 +284,8 @@ class MethodCard:
             unknown.
         budget: how long the weights were trained, for comparisons: the amount, then after a comma
             what else matters; empty if that is not known.
+        hours: how many hours that took, on the machine that the weights' own card names; None if
+            that is not known.
         licence: licence of code and weights.
         reimplementation: True if not the authors' own program.
         oracle: it is given the true blur map; tables mark it and never rank it as blind.
@@ -308,6 +310,7 @@ class MethodCard:
     inputs: Literal["image", "views"] = "image"
     trained_on: tuple[str, ...] | None = ()
     budget: str = ""
+    hours: float | None = None
     licence: str = "Apache-2.0"
     reimplementation: bool = True
     oracle: bool = False
@@ -653,6 +656,7 @@ class DatasetCard:
         generator: name of the model of scenes, lens and camera that makes its pictures; empty for
             pictures that a camera took. What learned from the same generator is marked in tables.
         notes: anything a reader of its scores must know (tone curves, registration, conversions).
+        remarks: `Dataset.remarks` of the copy that was run; runs fill it in.
     """
 
     title: str
@@ -664,6 +668,7 @@ class DatasetCard:
     has_target: bool = True
     generator: str = ""
     notes: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Dataset(ABC):
@@ -716,10 +721,13 @@ class Dataset(ABC):
         return {}
 
 
-MetricReference = Literal["target", "input", "target or input"]
+MetricReference = Literal["target", "input", "target or input", "nothing"]
 """What a metric compares outputs with; `target or input` is the input where there is no target."""
-MetricPart = Literal["all", "in focus"]
+BlurPart = Literal["sharp quarter", "middle half", "blurred quarter"]
+"""The pixels of a picture, from the least blurred to the most."""
+MetricPart = Literal["all", "in focus"] | BlurPart
 """The pixels that a metric looks at."""
+METRIC_PARTS: tuple[str, ...] = ("all", "in focus", *get_args(BlurPart))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -733,11 +741,20 @@ class MetricCard:
         paper: the paper or library that defines it.
         digits: decimals that a table prints.
         reference: what outputs are compared with: the target, or the input as the method saw it,
-            noise included.
-        part: `in focus` for a metric of pixels whose places do not matter: it gets those that are
-            in focus as a picture one pixel wide.
+            noise included. A metric of `nothing` looks at the output alone, and gets it twice.
+        part: all but `all` is for a metric of pixels whose places do not matter: it gets those that
+            are in focus, or so blurred, as a picture one pixel wide.
+        tile: side in pixels of the square tiles that a metric of a part by blur is given instead,
+            one after the other, where places matter; the tiles' blur decides, and their mean is the
+            score. 0 for pixels.
+        gain: the score is what the metric returns for the output less what it returns for the
+            input, so it must return more for what is better. The reference is the target.
         ideal: the best value, where neither end is best (1 for a ratio); methods are then compared
             by their distance to it, and `higher_is_better` has no meaning. None for most.
+        limits: least and largest value that there can be for pictures on [0, 1], within which
+            tables keep the bounds of intervals; None for no limit.
+        warning: why the number says nothing of quality by itself; empty for most. A measure with a
+            warning is printed with it, and is neither ranked nor marked.
     """
 
     title: str
@@ -747,16 +764,31 @@ class MetricCard:
     digits: int = 3
     reference: MetricReference = "target"
     part: MetricPart = "all"
+    tile: int = 0
+    gain: bool = False
     ideal: float | None = None
+    limits: tuple[float | None, float | None] = (None, None)
+    warning: str = ""
 
     def __post_init__(self) -> None:
-        for field_name, choices in (("reference", MetricReference), ("part", MetricPart)):
-            value = getattr(self, field_name)
-            if value not in get_args(choices):
-                raise ValueError(
-                    f"metric {self.title!r}: {field_name} is one of {', '.join(get_args(choices))}"
-                    f", not {value!r}"
-                )
+        self._check_choice("reference", get_args(MetricReference))
+        self._check_choice("part", METRIC_PARTS)
+        if self.tile and not self.is_by_blur:
+            raise ValueError(f"metric {self.title!r}: only a part by blur is cut into tiles")
+        if self.gain and self.reference != "target":
+            raise ValueError(f"metric {self.title!r}: a gain is measured against the target")
+
+    def _check_choice(self, field_name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, field_name)
+        if value not in choices:
+            raise ValueError(
+                f"metric {self.title!r}: {field_name} is one of {', '.join(choices)}, not {value!r}"
+            )
+
+    @property
+    def is_by_blur(self) -> bool:
+        """Whether the part is chosen by how blurred it is."""
+        return self.part in get_args(BlurPart)
 
 
 class Metric(ABC):

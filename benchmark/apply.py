@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from benchmark.api import (
     Iterate,
     Map,
     Method,
+    MethodCard,
     Mixture,
     Observation,
     Picture,
@@ -35,6 +37,18 @@ NO_MAP = "makes no map"
 NO_MIXTURE = "mixes no Gaussian kernels"
 NO_ITERATION = "is no iteration"
 _LONGEST_REASON = 300
+_PIXELS_OF_SCALE = 100_000
+"""At most about so many are looked at to tell the scale of a picture."""
+_LEAST_PLAUSIBLE = -0.25
+_LARGEST_PLAUSIBLE = 2.0
+"""Restored pictures leave [0, 1] where they ring, and seldom by so much."""
+_SCALES = {
+    "0 to 1": (1.0, 0.0, ""),
+    "0 to 255": (255.0, 0.0, "divide by 255"),
+    "0 to 65535": (65535.0, 0.0, "divide by 65535"),
+    "-1 to 1": (2.0, -1.0, "return (x + 1) / 2"),
+}
+"""Scale -> factor and offset that bring a picture on 0 to 1 to it, and what undoes that."""
 
 
 class Skip(Exception):
@@ -112,13 +126,19 @@ class PreparedMethod:
         return validate_restoration(output, observation)
 
     def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
-        """Return what the method says of a picture it has just restored, one line each; what goes
-        wrong with that is a remark too, as the picture is there.
+        """Return what there is to say of a picture that was just restored, one line each: that it
+        is on another scale, and what the method says; what goes wrong with that is a remark too, as
+        the picture is there.
         """
+        remarks = []
+        other_scale = explain_other_scale(observation.image, output)
+        if other_scale is not None:
+            remarks.append(other_scale)
         try:
-            return [one_line(text) for text in self.method.list_remarks(observation, output)]
+            remarks += [one_line(text) for text in self.method.list_remarks(observation, output)]
         except (Exception, SystemExit) as error:
-            return [f"its remarks failed: {describe_error(error)}"]
+            remarks.append(f"its remarks failed: {describe_error(error)}")
+        return remarks
 
     def estimate_blur(
         self,
@@ -154,9 +174,13 @@ class PreparedMethod:
 
 def prepare_method(method: Method, device: str) -> PreparedMethod:
     """Prepare a method on a device ("auto", "cpu" or "cuda"); raises whatever the method raises."""
-    uses_network = method.card.family == "learned" and not method.card.made_elsewhere
-    method.prepare(resolve_device(device, uses_network))
+    method.prepare(resolve_device(device, uses_network(method.card)))
     return PreparedMethod(method)
+
+
+def uses_network(card: MethodCard) -> bool:
+    """Return whether a method computes with a network, so that it can use a GPU."""
+    return card.family == "learned" and not card.made_elsewhere
 
 
 def prepare_for_user(method: Method, label: str, device: str) -> PreparedMethod:
@@ -171,13 +195,13 @@ def prepare_for_user(method: Method, label: str, device: str) -> PreparedMethod:
         raise UsageError(f"{label} cannot be prepared: {describe_error(error)}") from error
 
 
-def resolve_device(device: str, uses_network: bool) -> str:
+def resolve_device(device: str, needs_network: bool) -> str:
     """Return "cpu" or "cuda" for a method; only learned methods pay for asking torch.
 
     Raises:
         ValueError: if "cuda" is demanded and there is none.
     """
-    if not uses_network or device == "cpu":
+    if not needs_network or device == "cpu":
         return "cpu"
     import torch
 
@@ -228,6 +252,35 @@ def validate_restoration(output: object, observation: Observation) -> Picture:
             f"the method returned {picture.shape}, its input was {observation.image.shape}"
         )
     return picture
+
+
+def explain_other_scale(image: Picture, output: Picture) -> str | None:
+    """Return in one line that an output is on another scale than its input, which is on 0 to 1, and
+    what to do; None if it is not.
+
+    An output is on another scale if it leaves [0, 1] by far, and is much nearer to the input on
+    that scale. It is scored as it is.
+
+    Args:
+        image: what the method saw, H x W x 3.
+        output: what it returned, of that shape.
+    """
+    step = max(1, math.isqrt(image.shape[0] * image.shape[1] // _PIXELS_OF_SCALE))
+    before = image[::step, ::step].astype(np.float64)
+    after = output[::step, ::step].astype(np.float64)
+    distances = {
+        name: float(np.abs(after - (factor * before + offset)).mean())
+        for name, (factor, offset, _) in _SCALES.items()
+    }
+    scale = min(distances, key=lambda name: distances[name])
+    is_plausible = after.min() >= _LEAST_PLAUSIBLE and after.max() <= _LARGEST_PLAUSIBLE
+    is_clear = distances[scale] < distances["0 to 1"] / 2
+    if is_plausible or not is_clear:
+        return None
+    return (
+        f"its values look like those of a picture on {scale}, not 0 to 1 (they are "
+        f"{after.min():.3g} to {after.max():.3g}); it must {_SCALES[scale][2]}"
+    )
 
 
 def validate_blur_map(output: object, observation: Observation) -> Map:

@@ -8,6 +8,7 @@ contract is broken; no `assert`, because `python -O` would leave it out.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -15,11 +16,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import Dataset, MethodCard, Observation, Picture
+from benchmark.api import Dataset, MethodCard, Observation, Picture, UsageError
 from benchmark.apply import (
     PreparedMethod,
     Skip,
     describe_error,
+    explain_other_scale,
     missing_input,
     one_line,
     prepare_for_user,
@@ -33,6 +35,8 @@ from benchmark.registry import (
     resolve_id,
 )
 from benchmark.spec import ResolvedId, parse_ids
+from benchmark.worker import RunSettings, start_worker
+from benchmark.worker_pool import Failure, WorkerPool
 
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
 
@@ -69,13 +73,53 @@ def check_method(method: str | ResolvedId, device: str = "cpu") -> Iterator[Chec
     yield from (_run_check(check, subject) for check in _METHOD_CHECKS)
 
 
+def check_method_apart(method_id: ResolvedId, settings: RunSettings) -> Iterator[CheckResult]:
+    """Run the same checks in a process of their own, so that a method that ends it (a crash,
+    `os._exit`) fails the check that it did so in, and the others go on in another process.
+
+    Args:
+        method_id: of the method.
+        settings: plug-ins, device and threads of the process.
+
+    Raises:
+        UsageError: if the method cannot be prepared, or ends the process meanwhile.
+        WorkerStartError: if there can be no such process.
+    """
+    start = functools.partial(start_worker, settings)
+    with WorkerPool(start, 1, tries=1) as pool:
+        for _, refusal in pool.map(_prepare_subject, [(method_id, settings.device)]):
+            if isinstance(refusal, Failure):
+                raise UsageError(f"{method_id.label} cannot be prepared: {refusal.reason}")
+            if refusal is not None:
+                raise refusal
+        questions = [(method_id, settings.device, n) for n in range(len(_METHOD_CHECKS))]
+        for (_, _, number), answer in pool.map(_answer_question, questions):
+            if isinstance(answer, Failure):
+                yield CheckResult(_name_check(_METHOD_CHECKS[number]), False, answer.reason)
+            else:
+                yield answer
+
+
+def _prepare_subject(question: tuple[ResolvedId, str]) -> UsageError | None:
+    try:
+        _build_cached_subject(*question)
+    except UsageError as error:
+        return error
+    return None
+
+
+def _answer_question(question: tuple[ResolvedId, str, int]) -> CheckResult:
+    method_id, device, number = question
+    return _run_check(_METHOD_CHECKS[number], _build_cached_subject(method_id, device))
+
+
 def check_dataset(dataset: Dataset) -> Iterator[CheckResult]:
     """Run every check on a data set (its first two samples are loaded)."""
     yield from (_run_check(check, dataset) for check in _DATASET_CHECKS)
 
 
 def _run_check(check: Callable[..., None], subject: object) -> CheckResult:
-    name = (check.__doc__ or check.__name__).strip().rstrip(".")
+    name = _name_check(check)
     try:
         check(subject)
     except Skip as skip:
@@ -85,6 +129,10 @@ def _run_check(check: Callable[..., None], subject: object) -> CheckResult:
     except Exception as error:
         return CheckResult(name, False, describe_error(error))
     return CheckResult(name, True)
+
+
+def _name_check(check: Callable[..., None]) -> str:
+    return " ".join((check.__doc__ or check.__name__).split()).rstrip(".")
 
 
 class _MethodUnderTest:
@@ -125,6 +173,11 @@ class _MethodUnderTest:
         return (prepared_method or self.prepared).restore(self.observe(image))
 
 
+@functools.lru_cache(maxsize=1)
+def _build_cached_subject(method_id: ResolvedId, device: str) -> _MethodUnderTest:
+    return _MethodUnderTest(method_id, device)
+
+
 def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:
     """Return a picture with edges, shading and texture, in [0, 1]."""
     y, x = np.mgrid[:height, :width]
@@ -154,6 +207,13 @@ def _check_output_size(subject: _MethodUnderTest) -> None:
     """Pictures of any size come back float32, finite, in the same size."""
     for height, width in ((48, 64), (37, 53), (64, 17)):
         subject.restore(_make_test_picture(height, width))
+
+
+def _check_scale(subject: _MethodUnderTest) -> None:
+    """Values are on the scale of the input, 0 to 1."""
+    picture = _make_test_picture().astype(np.float32)
+    other_scale = explain_other_scale(picture, subject.restore(picture))
+    _require(other_scale is None, other_scale or "")
 
 
 def _check_input_untouched(subject: _MethodUnderTest) -> None:
@@ -283,6 +343,7 @@ _METHOD_CHECKS: tuple[Callable[[_MethodUnderTest], None], ...] = (
     _check_variants,
     _check_later_parameters,
     _check_output_size,
+    _check_scale,
     _check_input_untouched,
     _check_repeatable,
     _check_rebuild,

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import sys
+import textwrap
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, TypeVar
@@ -29,8 +32,28 @@ T = TypeVar("T")
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
+_COLUMNS = 80
+"""Of the narrowest terminal that the main screens are made for."""
 _PLAIN_LINE_EVERY = 10.0
 """Seconds between progress lines when the output is not a terminal."""
+
+
+def make_printable(text: str) -> str:
+    """Return a text in which escapes stand for what would steer a terminal or cannot be encoded;
+    lines stay lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        ascii(character)[1:-1] if _steers_terminal(character) else character for character in text
+    )
+
+
+def _steers_terminal(character: str) -> bool:
+    """Return whether it is a control character, a sign that turns the direction of writing, or half
+    of a character.
+    """
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in "\n\t"
 
 
 def wide_console() -> Console:
@@ -40,25 +63,48 @@ def wide_console() -> Console:
     return out if out.is_terminal else Console(width=200)
 
 
+def table_console() -> Console:
+    """Return a console for tables that fit 80 columns: a pipe or a log gets just these."""
+    return out if out.is_terminal else Console(width=_COLUMNS)
+
+
 def print_line(text: object) -> None:
     """Print a line of a result as it is: no markup is read, no number coloured."""
-    out.print(str(text), highlight=False, markup=False)
+    out.print(make_printable(str(text)), highlight=False, markup=False)
+
+
+def print_paragraph(text: str) -> None:
+    """Print a text in lines of at most 80 columns, or of the terminal if that is narrower; no id,
+    path or command is cut.
+    """
+    lines = [
+        textwrap.fill(
+            line, min(_COLUMNS, out.width), subsequent_indent="  ",
+            break_long_words=False, break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    ]  # fmt: skip
+    print_line("\n".join(lines))
 
 
 def print_error(message: str) -> None:
     """Print an error for a person."""
-    err.print(f"[bold red]error:[/] {escape(message)}", highlight=False)
+    err.print(f"[bold red]error:[/] {escape(make_printable(message))}", highlight=False)
 
 
 def print_note(message: str) -> None:
     """Print a line that is not part of a result."""
-    err.print(escape(message), highlight=False)
+    err.print(escape(make_printable(message)), highlight=False)
 
 
 @contextlib.contextmanager
-def outlive_readers() -> Iterator[None]:
-    """Let what is printed inside go nowhere once nobody reads it any more."""
-    outputs = LastingStream(sys.stdout), LastingStream(sys.stderr)
+def outlive_readers(limit: int | None = None) -> Iterator[None]:
+    """Let what is printed inside go nowhere once nobody reads it any more.
+
+    Args:
+        limit: characters that each stream takes; what is more goes nowhere either. None for all.
+    """
+    outputs = LastingStream(sys.stdout, limit), LastingStream(sys.stderr, limit)
     with contextlib.redirect_stdout(outputs[0]), contextlib.redirect_stderr(outputs[1]):
         yield
 
@@ -68,13 +114,20 @@ class LastingStream:
     is not done for its messages.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, limit: int | None = None) -> None:
+        """Go on writing to `stream`; at most `limit` characters, None for all."""
         self._stream = stream
+        self._limit = limit
+        self._left = math.inf if limit is None else limit
 
     def write(self, text: str) -> int:
         """Write a text, and return how many characters."""
+        if self._left < 0:
+            return len(text)
+        self._left -= len(text)
+        line = f"\n(more than {self._limit} characters were printed; the rest is left out)\n"
         with self._outlive_reader():
-            self._stream.write(text)
+            self._stream.write(text if self._left >= 0 else line)
         return len(text)
 
     def flush(self) -> None:

@@ -25,6 +25,7 @@ from benchmark.api import (
 )
 from benchmark.checkpoints import Checkpoint
 from benchmark.control_records import Answer, Verdict
+from benchmark.engines.local import LocalEngine
 from benchmark.metrics.protocols import Protocol
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, PROTOCOLS, build_plugin, create
@@ -150,7 +151,7 @@ def _measure(
             depth=_choose_depth(protocol, expects),
             data=settings.data,
             out=folder / file_name(f"{dataset}-{protocol.id}"),
-            jobs=settings.jobs,
+            engine=LocalEngine(settings.jobs),
             device=settings.device,
             plugins=settings.plugins,
         )

@@ -13,11 +13,21 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Picture, Sample
+
+NoiseOnViews = Literal["same", "physical"]
+"""What sigma is of where there are dual-pixel views: of every picture that a method may be given,
+the two views and the combined one, as papers are read most naturally; or of the combined one alone,
+which is the mean of the views, so that each view has sigma * sqrt(2), as sensors do it.
+"""
+SAME: Final = "same"
+PHYSICAL: Final = "physical"
+"""What every version before the choice did."""
 
 _CLIPPED = "clipped"
 _ROUNDED = "rounded to 8 bits"
@@ -38,16 +48,23 @@ class Noise:
         clip: clip the noisy picture to [0, 1].
         round8: round the noisy picture to 8 bits (this clips too).
         seed: key of the noise field.
+        on_views: what sigma is of where a method takes dual-pixel views; empty where nobody said,
+            which is `same`, and for cells of methods that take none. It is no part of the level:
+            the combined picture is the same under both.
     """
 
     sigma: float = 0.0
     clip: bool = False
     round8: bool = False
     seed: int = 0
+    on_views: NoiseOnViews | Literal[""] = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
             raise ValueError(f"noise sigma must be a finite number >= 0, got {self.sigma}")
+        if self.on_views not in ("", *get_args(NoiseOnViews)):
+            choices = " or ".join(get_args(NoiseOnViews))
+            raise ValueError(f"noise on views is {choices}, not {self.on_views!r}")
 
     def __str__(self) -> str:
         return " ".join([f"{self.sigma:g}", *self._options()])
@@ -74,6 +91,13 @@ class Noise:
         if self.sigma == 0:
             return Noise()
         return dataclasses.replace(self, clip=self.clip and not self.round8)
+
+    def of_inputs(self, inputs: Literal["image", "views"]) -> Noise:
+        """Return canonical noise as it is for a method with these inputs: what it does to views is
+        said for those that take them alone.
+        """
+        on_views = (self.on_views or SAME) if inputs == "views" and self.sigma else ""
+        return dataclasses.replace(self, on_views=on_views)
 
 
 def parse_noise(text: str) -> Noise:
@@ -128,8 +152,10 @@ def standard_normal_field(
 def add_noise(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -> Sample:
     """Return `sample` with noise on its image and views; target and maps are untouched.
 
-    A combined dual-pixel picture is the mean of its views, so the views get independent fields of
-    sigma * sqrt(2) and the image their mean, which has standard deviation sigma.
+    Dual-pixel views get independent fields, of sigma or (`physical`) of sigma * sqrt(2). The image
+    gets the mean of two such fields of sigma * sqrt(2), which has sigma, under either reading: so
+    it is the mean of the views under `physical`, and what a method sees that takes no views does
+    not depend on the reading.
     """
     if noise.sigma == 0:
         return sample
@@ -148,10 +174,12 @@ def add_noise(sample: Sample, noise: Noise, dataset: str, repetition: int = 0) -
     finish = _make_finisher(noise)
     if sample.views is None:
         return dataclasses.replace(sample, image=finish(sample.image + scale * draw("image")))
-    left, right = (math.sqrt(2) * draw(part) for part in ("left", "right"))
+    fields = [draw(part) for part in ("left", "right")]
+    wide_fields = [math.sqrt(2) * field for field in fields]
+    left, right = wide_fields if noise.on_views == PHYSICAL else fields
     return dataclasses.replace(
         sample,
-        image=finish(sample.image + scale * (left + right) / 2),
+        image=finish(sample.image + scale * (wide_fields[0] + wide_fields[1]) / 2),
         views=(finish(sample.views[0] + scale * left), finish(sample.views[1] + scale * right)),
     )
 

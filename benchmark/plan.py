@@ -18,10 +18,15 @@ from benchmark.api import (
     UsageError,
 )
 from benchmark.cells import Cell, Task, combine_fingerprints
-from benchmark.checkpoints import PHOTOGRAPH_TAG, Checkpoint, CheckpointCatalogue
+from benchmark.checkpoints import (
+    NOISE_TRAINED,
+    PHOTOGRAPH_TAG,
+    Checkpoint,
+    CheckpointCatalogue,
+)
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
-from benchmark.noise import Noise
+from benchmark.noise import SAME, Noise
 from benchmark.precision import require_bf16
 from benchmark.registry import (
     DATASETS,
@@ -33,11 +38,12 @@ from benchmark.registry import (
     list_checkpoints,
     needs_parameters,
 )
-from benchmark.source_digest import digest_source, fingerprint_sample
+from benchmark.source_digest import add_digests, fingerprint_sample
 from benchmark.spec import ResolvedId, Spec, parse_ids
 
 _PRECISION = "precision"
 """The parameter of methods that can compute in several."""
+_FINGERPRINT_BATCHES = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -173,10 +179,7 @@ def require_precisions(methods: Iterable[PlannedMethod], device: str) -> None:
 def _plan_method(spec: Spec, catalogue: CheckpointCatalogue, precision: Precision) -> PlannedMethod:
     spec = choose_precision(spec, precision)
     method, resolved_id = create(METHODS, spec, catalogue=catalogue)
-    version = type(method).version
-    digest = digest_source(type(method))
-    if digest is not None:
-        version += f"+{digest}"
+    version = add_digests(type(method).version, type(method), resolved_id.arguments)
     card = _add_control(method.card, resolved_id)
     return PlannedMethod(resolved_id, card, version, method.weights_hash())
 
@@ -201,8 +204,12 @@ def _plan_group(
     members: list[PlannedMethod] = []
     for name in METHODS.names():
         try:
-            specs = _list_group_members(group.name, name, METHODS.get(name), catalogue)
-            members += [_plan_method(spec, catalogue, precision) for spec in specs]
+            kind = METHODS.get(name)
+            specs = _list_group_members(group.name, name, kind)
+            own_members = [_plan_method(spec, catalogue, precision) for spec in specs]
+            members += own_members
+            for spec in _list_companions(group.name, kind, own_members, catalogue):
+                members.append(_plan_method(spec, catalogue, precision))
         except UsageError as error:
             note(f"left out of {group.name!r}: {error}")
     if not members:
@@ -213,20 +220,54 @@ def _plan_group(
     return members
 
 
-def _list_group_members(
-    group: str, name: str, kind: type[Method], catalogue: CheckpointCatalogue
-) -> list[Spec]:
+def _list_group_members(group: str, name: str, kind: type[Method]) -> list[Spec]:
     if needs_parameters(kind):
         return []
     if group == "all" or kind.card.family == group:
-        members_with_weights = [Spec(name)]
-        if PHOTOGRAPH_TAG in list_checkpoints(kind, name, catalogue):
-            members_with_weights.append(Spec(name, PHOTOGRAPH_TAG))
-        return members_with_weights
+        return [Spec(name)]
     members: list[Spec] = []
     for text in kind.variants.get(group, ()):
         members += parse_ids([f"{name}:{text}"])
     return members
+
+
+def _list_companions(
+    group: str,
+    kind: type[Method],
+    members: Sequence[PlannedMethod],
+    catalogue: CheckpointCatalogue,
+) -> list[Spec]:
+    """Return further weights of a method that a group needs beside its members.
+
+    Beside the default weights these are their noise-trained form, which is a row of tables with
+    noise, and those for photographs; beside ablations, the whole network of their own family and
+    budget, without which nothing can be said of them.
+    """
+    if not members:
+        return []
+    name = members[0].id.name
+    tags = list_checkpoints(kind, name, catalogue)
+    if group in kind.variants:
+        families = {_find_family(member.id.checkpoint, tags) for member in members}
+        return [Spec(name, tag) for tag in sorted(filter(None, families))]
+    if group == "all" or kind.card.family == group:
+        companions = (f"{members[0].id.checkpoint}{NOISE_TRAINED}", PHOTOGRAPH_TAG)
+        return [Spec(name, tag) for tag in companions if tag in tags]
+    return []
+
+
+def _find_family(tag: str | None, tags: Iterable[str]) -> str | None:
+    """Return the weights that an ablation was trained beside: `sim-26-0` of `sim-26-0-sram`; None
+    for none. Budget and seed follow a name as numbers: `sim-26-0-sram` is no ablation of `sim`.
+    """
+    if tag is None:
+        return None
+    families = [
+        other
+        for other in tags
+        if tag.startswith(f"{other}-") and not tag.removeprefix(f"{other}-")[0].isdigit()
+    ]
+    return max(families, key=len, default=None)
 
 
 def select_dataset(
@@ -262,8 +303,9 @@ def select_dataset(
                 "file"
             )
     # Threads, because it is reading and hashing gigabytes of files, both outside the interpreter's
-    # lock.
-    fingerprints = Parallel(n_jobs=-1, prefer="threads")(
+    # lock. Many at a time where there are very many, or handing them out takes longest.
+    batch_size = max(1, len(samples) // _FINGERPRINT_BATCHES)
+    fingerprints = Parallel(n_jobs=-1, prefer="threads", batch_size=batch_size)(
         delayed(fingerprint_sample)(dataset, sample) for sample in samples
     )
     return PlannedDataset(resolved_id, dataset, dict(zip(samples, fingerprints, strict=True)))
@@ -363,13 +405,30 @@ def plan_tasks(
     samples to compare. Nothing says yet what of them is done, and which protocols apply.
     """
     track_ids = sorted({track.id for track in tracks})
-    levels = dict.fromkeys(noise.canonical() for noise in noises)
+    templates = [
+        (method, method.id.parameters_json(), track, noise.of_inputs(method.card.inputs))
+        for track, noise, method in itertools.product(track_ids, _list_levels(noises), methods)
+    ]
     tasks: list[Task] = []
     for sample in data.fingerprints:
-        for track, noise, method in itertools.product(track_ids, levels, methods):
-            cell = _make_cell(method, data, sample, track, noise)
+        for method, parameters, track, noise in templates:
+            cell = _make_cell(method, parameters, data, sample, track, noise)
             tasks.append(Task(cell, method.id, data.id))
     return tasks
+
+
+def _list_levels(noises: Iterable[Noise]) -> list[Noise]:
+    """Return the noise levels in canonical form, each once, all with one reading of what sigma is
+    of where there are views: tables have one row for a method at a level.
+    """
+    levels = [noise.canonical() for noise in noises]
+    readings = {level.on_views or SAME for level in levels if level.sigma}
+    if len(readings) > 1:
+        raise UsageError(
+            f"noise on views: {' and '.join(sorted(readings))} in one run; choose one of them"
+        )
+    reading = readings.pop() if readings else SAME
+    return list(dict.fromkeys(dataclasses.replace(level, on_views=reading) for level in levels))
 
 
 def list_cells(
@@ -383,13 +442,18 @@ def list_cells(
 
 
 def _make_cell(
-    method: PlannedMethod, data: PlannedDataset, sample: str, track: str, noise: Noise
+    method: PlannedMethod,
+    parameters: str,
+    data: PlannedDataset,
+    sample: str,
+    track: str,
+    noise: Noise,
 ) -> Cell:
     return Cell(
         method=method.id.label,
         method_name=method.id.name,
         checkpoint=method.id.checkpoint,
-        parameters=method.id.parameters_json(),
+        parameters=parameters,
         method_version=method.version,
         weights=method.weights,
         dataset=data.id.label,

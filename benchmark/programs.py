@@ -5,13 +5,16 @@ start.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +46,26 @@ def remove_private_folders() -> None:
     """
     for folder in list(_private_folders):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_with_parent(clean_up: Callable[[], None] | None = None) -> None:
+    """Let this process end as soon as the one that started it has ended, however that came: nobody
+    would take its results, and what it has started would go on.
+
+    Args:
+        clean_up: called just before the end, in a thread.
+    """
+    threading.Thread(target=_wait_for_parent, args=(clean_up,), daemon=True).start()
+
+
+def _wait_for_parent(clean_up: Callable[[], None] | None) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    if clean_up is not None:
+        clean_up()
+    os._exit(1)
 
 
 def run_program(

@@ -12,7 +12,8 @@ import functools
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,17 @@ from benchmark.api import (
     Sample,
     UsageError,
 )
+from benchmark.files import DATA_VARIABLE
 
 if TYPE_CHECKING:
     from benchmark.apply import PreparedMethod
+    from benchmark.engines import Engine
+    from benchmark.metrics.blur_order import BlurOrder
     from benchmark.metrics.protocols import Protocol
     from benchmark.metrics.tracks import Track
-    from benchmark.noise import Noise
+    from benchmark.noise import Noise, NoiseOnViews
     from benchmark.results import Results
+    from benchmark.verification import Verification
 
 _LARGEST = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _LARGEST_PLAUSIBLE = 10.0
@@ -157,6 +162,7 @@ def evaluate(
     dataset: str = "",
     image: ArrayLike | None = None,
     in_focus: ArrayLike | None = None,
+    blur_map: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Return every measure of a protocol for one result; NaN, with a line that says why, where a
     measure is not available.
@@ -173,6 +179,8 @@ def evaluate(
         dataset: name of the data set, for protocols that score only a part of its pictures.
         image: the picture that was restored, for measures that compare with it (`harm`).
         in_focus: H x W, true where that picture is in focus, for measures that look only there.
+        blur_map: H x W, greater where that picture is more blurred, in any unit, for measures by
+            blur (`by-blur`); None to have it estimated from `image`, which is said.
 
     Raises:
         UsageError: unknown protocol or track, or pictures of different sizes.
@@ -193,10 +201,13 @@ def evaluate(
         create_metric,
         image=framed_image,
         in_focus=framed_mask,
+        find_blur=_plan_blur_order(blur_map, framed_image, size, input_track),
     )
     for score in scores:
         if score.value is None:
             console.print_note(f"{score.key}: {score.reason}")
+    for basis in dict.fromkeys(score.basis for score in scores if score.basis):
+        console.print_note(f"sharp and blurred by {basis}")
     return {score.key: float("nan") if score.value is None else score.value for score in scores}
 
 
@@ -221,17 +232,42 @@ def _frame_mask(mask: ArrayLike, size: tuple[int, ...], track: Track) -> Mask:
     return track.frame_mask(pixels)
 
 
+def _plan_blur_order(
+    blur_map: ArrayLike | None, image: Picture | None, size: tuple[int, ...], track: Track
+) -> Callable[[], BlurOrder] | None:
+    """Return what says, once asked, which pixels are more blurred than which; None if nothing
+    can.
+    """
+    from benchmark.metrics.blur_order import ESTIMATE, BlurOrder
+    from benchmark.registry import estimate_blur
+
+    if blur_map is not None:
+        values = np.asarray(blur_map)
+        if values.dtype.kind not in "fiu" or values.shape != size:
+            raise UsageError(
+                f"blur_map: expected numbers of the output's size {size}, got {values.dtype} "
+                f"{values.shape}"
+            )
+        order = BlurOrder(track.frame_map(values.astype(np.float32)), "the blur map that was given")
+        return lambda: order
+    if image is None:
+        return None
+    return functools.cache(lambda: BlurOrder(estimate_blur(image), ESTIMATE))
+
+
 def run(
     methods: str | Sequence[str],
     dataset: str,
     *,
     noise: float | Noise | Sequence[float | Noise] = 0.0,
+    noise_on_views: NoiseOnViews = "same",
     protocol: str | Sequence[str] = "canonical",
     track: str | None = None,
     root: str | Path | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
     jobs: int = 0,
+    engine: Engine | None = None,
     timeout: float | None = None,
     device: str = "auto",
     precision: Precision = "32",
@@ -249,18 +285,26 @@ def run(
         methods: ids and groups, as a list or a comma list.
         dataset: id of the data set.
         noise: sigmas on the 0-255 scale, or `benchmark.noise.Noise` objects.
+        noise_on_views: where methods take dual-pixel views, `same`: sigma on each view, or
+            `physical`: sigma * sqrt(2), so that their mean has sigma; for levels that do not say it
+            themselves.
         protocol: ids of the protocols that outputs are scored under.
         track: reading depth, "u8" or "u16"; None for each protocol's own.
         root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
         out: the run folder; by default `results/runs/DATASET`.
+        engine: where the cells are done, for example
+            `benchmark.engines.dask_engine.DaskEngine("tcp://host:8786")`; None for `jobs` processes
+            of this machine.
         limit, jobs, timeout, device, precision, save_images, plugins, lpips_trunk: as the command's
             options.
 
     Raises:
         UsageError: unknown ids, parameters or files.
         DataError: missing or damaged data.
-        WorkerStartError: a plug-in fails in worker processes only; what was finished is kept.
+        WorkerStartError: a plug-in fails in worker processes only, or Dask's scheduler has ended;
+            what was finished is kept.
     """
+    from benchmark.engines.local import LocalEngine
     from benchmark.results import read_results
     from benchmark.running import RunRequest, run_methods
 
@@ -268,13 +312,13 @@ def run(
     request = RunRequest(
         methods=_require_importable(_as_tuple(methods)),
         dataset=dataset,
-        noises=_noise_levels(noise),
+        noises=_noise_levels(noise, noise_on_views),
         protocols=_look_up_protocols(protocol),
         depth=track,
         data=_data_root(root),
         out=None if out is None else Path(out),
         limit=limit,
-        jobs=jobs,
+        engine=engine or LocalEngine(jobs),
         timeout=timeout,
         device=device,
         precision=precision,
@@ -284,6 +328,64 @@ def run(
     )
     with _main_module_hidden():
         return read_results(run_methods(request).folder)
+
+
+def verify(
+    run: str | Path,
+    *,
+    cells: int | None = 20,
+    restore: int = 0,
+    seed: int = 0,
+    tolerance: float = 1e-4,
+    set_aside: bool = False,
+    root: str | Path | None = None,
+    jobs: int = 0,
+    timeout: float | None = None,
+    device: str = "auto",
+    plugins: Sequence[str | Path] = (),
+    lpips_trunk: str | Path | None = None,
+) -> Verification:
+    """Check that the outputs of a run are what was written, and that its scores come out again.
+
+    It is `python -m benchmark verify`. `agrees` of the result says whether all is well, and printed
+    it says what was checked, and what differs. No score is changed.
+
+    Args:
+        run: the run folder, or a bundle, of which files and scores are checked.
+        cells: how many outputs to score again, drawn at random; None for all.
+        restore: how many cells to restore again, drawn at random.
+        seed: of what is drawn.
+        tolerance: how far what is computed again may be off: of pixels, as a part of their range;
+            of scores, as a part of the score, or of 1 where that is larger.
+        set_aside: rename damaged outputs, so that `run` makes them again.
+        root: the folder that holds the data sets; by default BENCHMARK_DATA, or `data`.
+        jobs, timeout, device, plugins, lpips_trunk: as the command's options.
+
+    Raises:
+        UsageError: there is no run, a number below 0, or an unknown file.
+        DataError: the run cannot be read.
+        WorkerStartError: worker processes cannot start.
+    """
+    from benchmark.engines.local import LocalEngine
+    from benchmark.verification import VerifyRequest, verify_run
+
+    _load_plugins(plugins)
+    request = VerifyRequest(
+        run=Path(run),
+        cells=cells,
+        restore=restore,
+        seed=seed,
+        tolerance=tolerance,
+        set_aside=set_aside,
+        data=_data_root(root),
+        engine=LocalEngine(jobs),
+        timeout=timeout,
+        device=device,
+        plugins=tuple(map(Path, plugins)),
+        lpips_trunk=_choose_trunk(lpips_trunk),
+    )
+    with _main_module_hidden():
+        return verify_run(request)
 
 
 def as_float_picture(array: ArrayLike, name: str) -> Picture:
@@ -378,12 +480,21 @@ def _as_noise(level: float | Noise) -> Noise:
     return level if isinstance(level, Noise) else Noise(float(level))
 
 
-def _noise_levels(levels: float | Noise | Sequence[float | Noise]) -> tuple[Noise, ...]:
+def _noise_levels(
+    levels: float | Noise | Sequence[float | Noise], on_views: NoiseOnViews
+) -> tuple[Noise, ...]:
+    from benchmark.noise import Noise
+
     sequence = levels if isinstance(levels, Sequence) else [levels]
     try:
-        return tuple(map(_as_noise, sequence))
+        noises = tuple(map(_as_noise, sequence))
     except (TypeError, ValueError) as error:
         raise UsageError(f"noise={levels!r}: expected numbers >= 0 ({error})") from error
+    try:
+        default = Noise(on_views=on_views).on_views
+    except ValueError as error:
+        raise UsageError(f"noise_on_views={on_views!r}: {error}") from error
+    return tuple(replace(noise, on_views=noise.on_views or default) for noise in noises)
 
 
 def _require_importable(methods: tuple[str, ...]) -> tuple[str, ...]:
@@ -425,4 +536,4 @@ def _load_plugins(plugins: Sequence[str | Path]) -> None:
 
 
 def _data_root(root: str | Path | None) -> Path:
-    return Path(root or os.environ.get("BENCHMARK_DATA") or "data")
+    return Path(root or os.environ.get(DATA_VARIABLE) or "data")

@@ -30,9 +30,12 @@ from benchmark.api import (
     DataError,
     Dataset,
     Importer,
+    Map,
     Method,
     MethodCard,
     Metric,
+    Observation,
+    Picture,
     UsageError,
 )
 from benchmark.checkpoints import (
@@ -41,6 +44,7 @@ from benchmark.checkpoints import (
     CheckpointCatalogue,
     read_training_commands,
 )
+from benchmark.metrics.blur_order import ESTIMATOR
 from benchmark.metrics.protocols import Protocol
 from benchmark.source_digest import digest_module, list_imports
 from benchmark.spec import ResolvedId, Spec, parse_id, suggest_name
@@ -354,6 +358,20 @@ def create_metric(text: str) -> Metric:
     metric.
     """
     return create(METRICS, text)[0]
+
+
+def estimate_blur(image: Picture) -> Map:
+    """Return the blur map of a picture, H x W, by the method that orders pixels for measures by
+    blur; they are handed this function, so that they never import a method.
+    """
+    blur_map = create(METHODS, ESTIMATOR)[0].estimate_blur(Observation(image))
+    assert blur_map is not None, f"{ESTIMATOR} estimates blur maps"
+    return blur_map
+
+
+def describe_estimator() -> str:
+    """Return what the maps of `estimate_blur` depend on."""
+    return f"{ESTIMATOR} {METHODS.get(ESTIMATOR).version}"
 
 
 def list_checkpoints(

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
+
+from benchmark.api import DataError
 
 if TYPE_CHECKING:
     from benchmark.cells import Cell
@@ -38,6 +40,21 @@ def output_file(cell: Cell) -> str:
 def output_picture(output: str) -> str:
     """Return the 8-bit picture that belongs to an output."""
     return output.replace("outputs/", "pictures/", 1).removesuffix(".npy") + ".png"
+
+
+def path_in_run(run: Path, path: str) -> Path:
+    """Return where a file of a run lies, by the path that its store names.
+
+    Raises:
+        DataError: if that leads out of the run's folder.
+    """
+    steps = PureWindowsPath(path)  # it knows the separators of all systems
+    if steps.drive or steps.root or ".." in steps.parts:
+        raise DataError(
+            f"{run}: the store names a picture outside the run ({path!r}); it was not written by "
+            "`run`"
+        )
+    return run / path
 
 
 def target_picture(cell: Cell) -> str:

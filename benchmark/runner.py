@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
-import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from benchmark import worker
 from benchmark.cells import Cell, Outcome, StoredCell, Task
+from benchmark.engines import Engine
 from benchmark.metrics.protocols import Protocol
-from benchmark.registry import PROTOCOLS, create_metric, digest_plugin
-from benchmark.source_digest import digest_source
+from benchmark.registry import METRICS, PROTOCOLS, create, create_metric, describe_estimator
+from benchmark.source_digest import add_digests
 from benchmark.store import Store
 from benchmark.worker import RunSettings
-from benchmark.worker_pool import Failure, WorkerPool
-
-_MAX_DEFAULT_JOBS = 4
-Result = TypeVar("Result")
+from benchmark.worker_pool import Failure
 
 
 def describe_rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], str]:
@@ -29,24 +25,25 @@ def describe_rulers(protocols: Mapping[str, Protocol]) -> dict[tuple[str, str], 
     rulers: dict[tuple[str, str], str] = {}
     for name, protocol in protocols.items():
         for measure in protocol.measures:
-            metric = create_metric(measure.metric)
-            metric_version = _add_digest(type(metric).version, digest_source(type(metric)))
-            protocol_version = _add_digest(protocol.version, _digest_protocol(name, protocol))
+            metric, metric_id = create(METRICS, measure.metric)
+            metric_version = add_digests(type(metric).version, type(metric), metric_id.arguments)
+            if metric.card.is_by_blur:
+                metric_version += f"+{describe_estimator()}"
+            protocol_version = _add_protocol_digest(name, protocol)
             parts = (protocol_version, metric_version, metric.weights_hash() or "-")
             rulers[name, measure.key] = "/".join(parts)
     return rulers
 
 
-def _add_digest(version: str, digest: str | None) -> str:
-    return version if digest is None else f"{version}+{digest}"
-
-
-def _digest_protocol(name: str, protocol: Protocol) -> str | None:
-    """Return a digest of what a protocol from outside says, None for what ships."""
+def _add_protocol_digest(name: str, protocol: Protocol) -> str:
+    """Return the version of a protocol; of one from outside, with a digest of what it says, and of
+    the source of its class if that is its own.
+    """
     if PROTOCOLS.is_shipped(name):
-        return None
+        return protocol.version
     rules = repr((protocol.tracks, protocol.measures, sorted(protocol.slices.items())))
-    return hashlib.sha256(rules.encode()).hexdigest()[:12]
+    digest = hashlib.sha256(rules.encode()).hexdigest()[:12]
+    return add_digests(f"{protocol.version}+{digest}", type(protocol), {})
 
 
 def select_missing_tasks(
@@ -70,9 +67,8 @@ def select_missing_tasks(
     missing_tasks: list[Task] = []
     for task in tasks:
         names = tuple(p.id for p in protocols.values() if applies(task.cell, p))
-        task = dataclasses.replace(task, protocols=names)
         stored_cell = stored_cells.get(task.cell.key)
-        missing_task = _reduce_to_missing(task, stored_cell, rulers, store.folder, keep)
+        missing_task = _reduce_to_missing(task, names, stored_cell, rulers, store.folder, keep)
         if missing_task is not None:
             missing_tasks.append(missing_task)
     return missing_tasks
@@ -94,25 +90,29 @@ def _list_required_rulers(protocol: Protocol) -> dict[tuple[str, str], str | Non
 
 def _reduce_to_missing(
     task: Task,
+    protocols: tuple[str, ...],
     stored_cell: StoredCell | None,
     rulers: Mapping[str, Mapping[tuple[str, str], str | None]],
     folder: Path,
     keep: bool,
 ) -> Task | None:
-    """Return what of a task is left to do, None if nothing is."""
+    """Return what of a task, scored under protocols, is left to do; None if nothing is."""
     if stored_cell is None or stored_cell.status in ("failed", "timeout"):
-        return task
+        return dataclasses.replace(task, protocols=protocols)
     if stored_cell.status == "skipped":
         return None
     output = stored_cell.output
     if output and not (folder / output).is_file():
         output = None
     if keep and not output:
-        return task
-    names = tuple(name for name in task.protocols if not _has_scores(stored_cell, rulers[name]))
+        return dataclasses.replace(task, protocols=protocols)
+    names = tuple(name for name in protocols if not _has_scores(stored_cell, rulers[name]))
     if not names:
         return None
-    return dataclasses.replace(task, protocols=names, output=output or None)
+    if not output:
+        return dataclasses.replace(task, protocols=names)
+    digest = stored_cell.output_digest
+    return dataclasses.replace(task, protocols=names, output=output, output_digest=digest)
 
 
 def _has_scores(stored_cell: StoredCell, rulers: Mapping[tuple[str, str], str | None]) -> bool:
@@ -133,73 +133,50 @@ def run_tasks(
     number: int,
     protocols: Mapping[str, Protocol],
     *,
-    jobs: int = 1,
+    engine: Engine,
     timeout: float | None = None,
 ) -> Iterator[tuple[Task, Outcome]]:
     """Do the tasks and store each outcome; yield them as they come, for the progress display.
 
     Args:
         number: the run they belong to.
-        jobs: worker processes. The cores are shared out among them.
+        engine: where they are done.
         timeout: seconds a cell may take, loading and preparing its method included.
     """
     rulers = describe_rulers(protocols)
-    stream = map_in_processes(worker.do_task, tasks, settings, jobs=jobs, timeout=timeout)
+    records = RunRecords(store, number)
+    stream = engine.map(worker.do_task, tasks, settings, timeout=timeout)
     with contextlib.closing(stream) as results:
         for task, result in results:
             if isinstance(result, Failure):
                 outcome = Outcome(result.status, result.reason, result.traceback)
             else:
                 outcome = result
-            if task.output is None:
-                store.put(number, task.cell, outcome, rulers)
-            elif outcome.status == "ok":
-                store.put_scores(number, task.cell.key, outcome.scores, rulers)
+            run = records.find_run(outcome.origin)
+            if outcome.rescored:
+                store.put_scores(run, task.cell.key, outcome.scores, rulers)
+            elif task.output is None or outcome.status == "ok":
+                store.put(run, task.cell, outcome, rulers, asked_by=number)
             yield task, outcome
 
 
-def map_in_processes(
-    work: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    settings: RunSettings,
-    *,
-    jobs: int,
-    timeout: float | None = None,
-) -> Generator[tuple[Task, Result | Failure]]:
-    """Do some work on each task in worker processes and yield the results as they come.
-
-    A task whose worker dies is tried once more, after those of other methods.
-
-    Args:
-        work: a function of a module, called with one task.
-        tasks: they and the results travel between processes.
-        settings: every worker is started with them.
-        jobs: worker processes. The cores are shared out among them.
-        timeout: seconds a task may take; its worker is ended, also inside a compiled library.
-
-    Raises:
-        WorkerStartError: workers cannot start, for example as a plug-in fails there.
+class RunRecords:
+    """The numbers that results are stored under: of the command, and one for each other environment
+    in which it was computed.
     """
-    settings = dataclasses.replace(
-        settings,
-        threads=max(1, count_cores() // jobs),
-        plugin_digests=tuple(digest_plugin(path) for path in settings.plugins),
-    )
-    with WorkerPool(functools.partial(worker.start_worker, settings), jobs) as pool:
-        yield from pool.map(work, tasks, timeout, kind=lambda task: task.cell.method)
 
+    def __init__(self, store: Store, number: int) -> None:
+        """Begin with a command's own number."""
+        self._store = store
+        self._number = number
+        self._numbers: dict[str | None, int] = {None: number}
 
-def count_cores() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def count_workers(jobs: int, tasks: int) -> int:
-    """Return how many worker processes to start: what was asked for, 0 for one per core, four at
-    most.
-    """
-    if not jobs:
-        jobs = min(count_cores(), _MAX_DEFAULT_JOBS)
-    return min(jobs, max(1, tasks))
+    def find_run(self, origin: str | None) -> int:
+        """Return the number for results of an origin (see `Outcome`), recorded if it is new."""
+        if origin is not None and origin not in self._numbers:
+            commands = {
+                row["id"]: json.loads(row["provenance"]) for row in self._store.rows("runs")
+            }
+            facts = {**commands[self._number], "environment": json.loads(origin)}
+            self._numbers[origin] = self._store.start_run(facts)
+        return self._numbers[origin]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmark import console, plan, provenance
+from benchmark import console, plan, provenance, runner
 from benchmark.api import Precision
+from benchmark.cells import Task, digest_place
+from benchmark.engines import Engine
+from benchmark.engines.local import LocalEngine
+from benchmark.forecast import describe_forecast, forecast_run
 from benchmark.metrics.protocols import Protocol
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.registry import create_metric
 from benchmark.run_layout import default_results_folder
 from benchmark.session import Session
+from benchmark.store import FILE_NAME as STORE_NAME
+from benchmark.store import Store
 from benchmark.worker import RunSettings
 
 
@@ -31,7 +38,7 @@ class RunRequest:
         data: the folder that holds the data sets.
         out: the run folder; None for `results/runs/DATASET`.
         limit: only the first pictures; None for all.
-        jobs: worker processes; 0 for one per core, four at most.
+        engine: where it is done.
         timeout: seconds that a picture may take; None for any.
         device: "auto", "cpu" or "cuda".
         precision: what the networks compute in, where their ids do not say it.
@@ -48,7 +55,7 @@ class RunRequest:
     data: Path = Path("data")
     out: Path | None = None
     limit: int | None = None
-    jobs: int = 0
+    engine: Engine = dataclasses.field(default_factory=LocalEngine)
     timeout: float | None = None
     device: str = "auto"
     precision: Precision = "32"
@@ -65,13 +72,34 @@ class FinishedRun:
         folder: the run folder.
         dataset: canonical id of the data set.
         methods: canonical ids of the methods, in the order they were named.
+        noises: the noise levels.
         failures: cells that failed or took too long, and scores that failed.
     """
 
     folder: Path
     dataset: str
     methods: tuple[str, ...]
+    noises: tuple[Noise, ...]
     failures: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _PlannedRun:
+    """A request with everything it names looked up.
+
+    Attributes:
+        methods: with their weights for this data set.
+        dataset: with the chosen pictures.
+        tracks: of each protocol.
+        tasks: every cell of the plan.
+        settings: for the workers.
+    """
+
+    methods: list[plan.PlannedMethod]
+    dataset: plan.PlannedDataset
+    tracks: Mapping[str, Track]
+    tasks: list[Task]
+    settings: RunSettings
 
 
 def run_methods(request: RunRequest) -> FinishedRun:
@@ -83,6 +111,53 @@ def run_methods(request: RunRequest) -> FinishedRun:
         DataError: missing or damaged data.
         WorkerStartError: worker processes cannot start.
     """
+    planned_run = _plan_run(request)
+    methods = planned_run.methods
+    facts = provenance.collect_provenance(**_collect_facts(request, planned_run))
+    with Session(planned_run.settings, request.protocols, facts) as session:
+        session.begin()
+        session.put_cards(methods, planned_run.dataset)
+        missing_tasks = session.select_missing(planned_run.tasks, planned_run.tracks)
+        failures = session.do_tasks(
+            missing_tasks, engine=request.engine, timeout=request.timeout, label="restoring"
+        )
+        failures = max(failures, session.report_cells([task.cell for task in planned_run.tasks]))
+        labels = tuple(method.id.label for method in methods)
+        levels = tuple(
+            dict.fromkeys(noise.canonical().of_inputs("image") for noise in request.noises)
+        )
+        dataset = planned_run.dataset.id.label
+        return FinishedRun(session.store.folder, dataset, labels, levels, failures)
+
+
+def describe_run(request: RunRequest) -> list[str]:
+    """Return in lines what `run_methods` would do, and what it would cost; nothing is written.
+
+    Raises:
+        UsageError, DataError: as `run_methods`, or if the run folder cannot be read.
+    """
+    planned_run = _plan_run(request)
+    settings = planned_run.settings
+    with contextlib.ExitStack() as resources:
+        store = None
+        missing_tasks = planned_run.tasks
+        if (settings.folder / STORE_NAME).exists():
+            store = resources.enter_context(Store(settings.folder, read_only=True))
+            missing_tasks = runner.select_missing_tasks(
+                planned_run.tasks,
+                store,
+                request.protocols,
+                lambda cell, protocol: planned_run.tracks[protocol.id].id == cell.track,
+                keep=settings.save,
+            )
+        forecast = forecast_run(
+            planned_run.tasks, missing_tasks, planned_run.dataset, store, settings.folder
+        )
+    facts = request.engine.describe_processes(missing_tasks, settings)
+    return describe_forecast(forecast, settings.folder, facts.get("workers"), save=settings.save)
+
+
+def _plan_run(request: RunRequest) -> _PlannedRun:
     methods = plan.select_methods(request.methods, console.print_note, request.precision)
     plan.require_precisions(methods, request.device)
     tracks = plan.select_tracks(list(request.protocols.values()), request.depth)
@@ -100,24 +175,25 @@ def run_methods(request: RunRequest) -> FinishedRun:
         request.save,
         lpips_trunk=request.lpips_trunk,
     )
-    facts = {
-        "data": {dataset.id.label: dataset.fingerprint()},
-        "weights": {method.id.label: method.weights for method in methods if method.weights},
+    return _PlannedRun(methods, dataset, tracks, tasks, settings)
+
+
+def _collect_facts(request: RunRequest, planned_run: _PlannedRun) -> dict[str, object]:
+    """Return what the provenance of a run says beside the environment."""
+    dataset = planned_run.dataset
+    label = dataset.id.label
+    place = digest_place(dataset.id)
+    weights = {method.id.label: method.weights for method in planned_run.methods if method.weights}
+    return {
+        "data": {label: dataset.fingerprint()},
+        "places": {label: place} if place else {},
+        "limited": {label: len(dataset.fingerprints) < len(dataset.dataset.ids())},
+        "weights": weights,
         "metric_weights": hash_metric_weights(request.protocols.values()),
         "plugins": provenance.hash_files(request.plugins),
         "device": request.device,
-        "jobs": request.jobs or "one per core, four at most",
+        **request.engine.describe(),
     }
-    with Session(settings, request.protocols, provenance.collect_provenance(**facts)) as session:
-        session.begin()
-        session.put_cards(methods, dataset)
-        missing_tasks = session.select_missing(tasks, tracks)
-        failures = session.do_tasks(
-            missing_tasks, jobs=request.jobs, timeout=request.timeout, label="restoring"
-        )
-        failures = max(failures, session.report_cells([task.cell for task in tasks]))
-        labels = tuple(method.id.label for method in methods)
-        return FinishedRun(session.store.folder, dataset.id.label, labels, failures)
 
 
 def warn_of_other_depth(methods: Iterable[plan.PlannedMethod], tracks: Iterable[Track]) -> None:

@@ -2,8 +2,8 @@
 
 Who edits a plug-in while trying it forgets to raise its version. So results of a class from outside
 depend on its source too: on the file that defines it, and on every file that this imports from its
-own folder (a `--plugin` file) or its own package (an installed one). What ships has a version, and
-no digest.
+own folder (a `--plugin` file) or its own package (an installed one); those of a method or a metric
+also on the content of the files that its parameters name. What ships has a version, and no digest.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmark.api import Dataset
+from benchmark.api import DataError, Dataset
+from benchmark.files import hash_file
 
 _LENGTH = 12
 """Hex digits of a digest."""
@@ -27,6 +28,38 @@ def digest_source(kind: type) -> str | None:
     for a class without a file.
     """
     return digest_module(kind.__module__)
+
+
+def add_digests(version: str, kind: type, arguments: Mapping[str, object]) -> str:
+    """Return the version of a method or metric, with what its results depend on beside it if it is
+    from outside: its source, and the files that its parameters name.
+
+    Args:
+        version: that it declares.
+        kind: its class.
+        arguments: of its constructor; a `Path` to a file names one. What a class declares as
+            `location_parameters` is left out: such files enter by `weights_hash`.
+
+    Raises:
+        DataError: a file that cannot be read.
+    """
+    digest = digest_source(kind)
+    if digest is None:
+        return version
+    location_parameters: frozenset[str] = getattr(kind, "location_parameters", frozenset())
+    files = {
+        name: value
+        for name, value in arguments.items()
+        if name not in location_parameters and isinstance(value, Path) and value.is_file()
+    }
+    return "+".join([version, digest, *(_digest_content(files[name]) for name in sorted(files))])
+
+
+def _digest_content(path: Path) -> str:
+    try:
+        return hash_file(path)[:_LENGTH]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def fingerprint_sample(dataset: Dataset, sample: str) -> str:
@@ -53,6 +86,11 @@ def digest_module(name: str) -> str | None:
         content.update(f"\n{path.relative_to(folder).as_posix()}\n".encode())
         content.update(path.read_bytes())
     return content.hexdigest()[:_LENGTH]
+
+
+def list_plugin_files(path: Path) -> list[Path]:
+    """Return a plug-in file and those beside it that it imports, as `digest_module` counts them."""
+    return sorted(_list_imported_files(path, path.parent, None))
 
 
 def _find_import_folder(name: str, file: Path) -> tuple[Path, str | None]:

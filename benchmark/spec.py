@@ -59,8 +59,14 @@ def parse_id(text: str) -> Spec:
     commas.
 
     Raises:
-        UsageError: if the name is empty, or a parameter has no key or comes twice.
+        UsageError: if the text cannot be printed, the name is empty, or a parameter has no key or
+            comes twice.
     """
+    if not text.strip().isprintable():  # it is stored, and stands in tables
+        raise UsageError(
+            f"{text!a} holds signs that cannot be printed; rename the file or folder, or name "
+            "a link to it"
+        )
     head, _, body = text.strip().partition(":")
     name, _, checkpoint = head.partition(".")
     if not name:

@@ -1,4 +1,4 @@
-"""Runs, cells, scores and cards in one SQLite file.
+"""Runs, cells, scores, cards and results of studies in one SQLite file.
 
 Only the parent process writes, one transaction per finished cell, in WAL mode with
 `synchronous=NORMAL`: a process killed at any moment loses at most the cells in flight. After a
@@ -14,24 +14,42 @@ import dataclasses
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from benchmark.api import DataError, UsageError
-from benchmark.cells import Cell, Outcome, Score, ScoreStatus, StoredCell
+from benchmark.api import DataError, MethodCard, UsageError
+from benchmark.cells import (
+    Cell,
+    Outcome,
+    Score,
+    ScoreStatus,
+    StoredCell,
+    StoredScore,
+    StudyResult,
+)
 from benchmark.noise import Noise
 from benchmark.spec import parse_id
 from benchmark.stored_cards import CARD_KINDS, AnyCard, CardT, card_from_json, card_to_json
 
 FILE_NAME = "run.sqlite"
-SCHEMA_VERSION = 3
+_PATIENCE = 60.0
+"""Seconds to wait for another command that writes."""
+SCHEMA_VERSION = 7
 """2: scores have a status. 3: `simulated` without a source is called by the set that it showed in
-versions 1 and 2. A store of an earlier version is brought up to it when it is opened.
+versions 1 and 2. 4: a cell belongs to every data set that it was asked for in. 5: cells have
+the digest of their output. 6: noisy cells of methods that take dual-pixel views say what sigma is
+of (`noise.NoiseOnViews`). 7: scores by blur say what the blur was known by. A store of an earlier
+version is brought up to it when it is opened.
 """
 
-_SCHEMA = """
+_REQUESTS = """
+CREATE TABLE IF NOT EXISTS requests (
+    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE,
+    dataset TEXT NOT NULL, asked INTEGER NOT NULL, PRIMARY KEY (cell, dataset)) WITHOUT ROWID;
+"""
+_SCHEMA = f"""
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, provenance TEXT NOT NULL);
 CREATE TABLE cards (
@@ -44,13 +62,21 @@ CREATE TABLE cells (
     track TEXT NOT NULL, sigma REAL NOT NULL, clip INTEGER NOT NULL, round8 INTEGER NOT NULL,
     seed INTEGER NOT NULL, precision TEXT NOT NULL,
     status TEXT NOT NULL, reason TEXT, traceback TEXT, seconds REAL, scene TEXT, output TEXT,
-    finished TEXT NOT NULL, asked INTEGER NOT NULL);
+    finished TEXT NOT NULL, asked INTEGER NOT NULL, output_digest TEXT,
+    on_views TEXT NOT NULL DEFAULT '');
 CREATE TABLE scores (
     cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE,
     protocol TEXT NOT NULL, measure TEXT NOT NULL, value REAL, reason TEXT, ruler TEXT NOT NULL,
     scored_by INTEGER NOT NULL REFERENCES runs (id), status TEXT NOT NULL DEFAULT 'ok',
-    PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
+    basis TEXT, PRIMARY KEY (cell, protocol, measure)) WITHOUT ROWID;
+{_REQUESTS}"""
+_STUDY_RESULTS = """
+CREATE TABLE IF NOT EXISTS study_results (
+    key TEXT PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), study TEXT NOT NULL,
+    facts TEXT NOT NULL, status TEXT NOT NULL, reason TEXT, traceback TEXT, content TEXT NOT NULL,
+    finished TEXT NOT NULL)
 """
+"""Results of studies: a table by itself, which stores of every version get when they are opened."""
 _FROM_VERSION_1 = """
 ALTER TABLE scores ADD COLUMN status TEXT NOT NULL DEFAULT 'ok';
 UPDATE scores SET status = CASE
@@ -64,7 +90,27 @@ _FROM_VERSION_2 = """
 UPDATE cells SET dataset = update_dataset_id(dataset);
 UPDATE cards SET name = update_dataset_id(name) WHERE kind = 'dataset';
 """
-_MIGRATIONS = {1: _FROM_VERSION_1, 2: _FROM_VERSION_2}
+_FROM_VERSION_3 = f"""{_REQUESTS}
+INSERT OR IGNORE INTO requests SELECT key, dataset, asked FROM cells;
+"""  # noqa: S608
+_FROM_VERSION_4 = "ALTER TABLE cells ADD COLUMN output_digest TEXT"
+_FROM_VERSION_5 = """
+ALTER TABLE cells ADD COLUMN on_views TEXT NOT NULL DEFAULT '';
+UPDATE cells SET on_views = 'physical' WHERE sigma > 0 AND method IN (
+    SELECT name FROM cards WHERE kind = 'method' AND takes_views(card));
+"""
+"""Before there was a choice, views had sigma * sqrt(2). The keys of these cells stay as they
+are.
+"""
+_FROM_VERSION_6 = "ALTER TABLE scores ADD COLUMN basis TEXT"
+_MIGRATIONS = {
+    1: _FROM_VERSION_1,
+    2: _FROM_VERSION_2,
+    3: _FROM_VERSION_3,
+    4: _FROM_VERSION_4,
+    5: _FROM_VERSION_5,
+    6: _FROM_VERSION_6,
+}
 """Version -> what brings a store of it up to the next one."""
 _CELL_COLUMNS = [
     "method",
@@ -82,10 +128,10 @@ _CELL_COLUMNS = [
     "clip",
     "round8",
     "seed",
+    "on_views",
     "precision",
 ]
-
-
+_NOISE_COLUMNS = {field.name for field in dataclasses.fields(Noise)}
 _PUT_COLUMNS = [
     "key",
     "run",
@@ -98,6 +144,7 @@ _PUT_COLUMNS = [
     "output",
     "finished",
     "asked",
+    "output_digest",
 ]
 _SCORE_COLUMNS = [
     "cell",
@@ -108,11 +155,43 @@ _SCORE_COLUMNS = [
     "ruler",
     "scored_by",
     "status",
+    "basis",
+]
+_STUDY_COLUMNS = [
+    "key",
+    "run",
+    "study",
+    "facts",
+    "status",
+    "reason",
+    "traceback",
+    "content",
+    "finished",
 ]
 Rulers = Mapping[tuple[str, str], str]
 """(protocol, measure) -> text that changes whenever its scores may: protocol and metric versions,
 metric weights.
 """
+
+
+class CellEnding(NamedTuple):
+    """How a cell ended, as the columns of the same names say."""
+
+    key: str
+    method: str
+    status: str
+    reason: str | None
+    weights: str | None
+    seconds: float | None
+
+
+class FailedScore(NamedTuple):
+    """A score that failed: the key of its cell, protocol, measure and reason."""
+
+    cell: str
+    protocol: str
+    measure: str
+    reason: str | None
 
 
 class Store:
@@ -140,14 +219,18 @@ class Store:
             )
         if create:
             folder.mkdir(parents=True, exist_ok=True)
+        elif path.stat().st_size == 0:
+            raise UsageError(f"{path}: is empty, so its results are lost; {self._advice}")
         self._file: tuple[int, int] | None = None
         try:
-            if read_only and not os.access(folder, os.W_OK):
+            reads_copy = read_only and not _can_be_read_in_place(path)
+            if reads_copy:
                 self._db = _read_into_memory(path)
             else:
-                self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
             self._db.row_factory = sqlite3.Row
-            self._open()
+            if reads_copy or not read_only:
+                self._open()
             self._file = None if read_only else _identify_file(path)
         except sqlite3.DatabaseError as error:
             if _is_damaged(error):
@@ -161,6 +244,7 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA foreign_keys=ON")
         self._db.create_function("update_dataset_id", 1, update_dataset_id, deterministic=True)
+        self._db.create_function("takes_views", 1, _takes_views, deterministic=True)
         with self._transaction():
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
@@ -173,6 +257,7 @@ class Store:
                     f"{self.folder / FILE_NAME}: schema {version}, but this version reads "
                     f"{SCHEMA_VERSION}; {self._advice}"
                 )
+            self._db.execute(_STUDY_RESULTS)
 
     def _change_schema(self, statements: str) -> None:
         for statement in statements.split(";"):
@@ -216,6 +301,14 @@ class Store:
         assert number is not None
         return number
 
+    def add_facts(self, number: int, facts: Mapping[str, Any]) -> None:
+        """Add to the provenance of a command what was not known when it started."""
+        with self._transaction():
+            query = "SELECT provenance FROM runs WHERE id = ?"
+            provenance = json.loads(self._db.execute(query, (number,)).fetchone()[0])
+            text = json.dumps(provenance | dict(facts), sort_keys=True)
+            self._db.execute("UPDATE runs SET provenance = ? WHERE id = ?", (text, number))
+
     def finish_run(self, number: int) -> None:
         """Record the end of a command; for information only."""
         with self._transaction():
@@ -235,15 +328,29 @@ class Store:
     def cards(self, kind: type[CardT]) -> dict[str, CardT]:
         """Return id -> card of one kind; raises UsageError for a card that cannot be read."""
         query = "SELECT name, card FROM cards WHERE kind = ?"
-        rows = self._db.execute(query, (CARD_KINDS[kind],))
+        rows = self._select(query, CARD_KINDS[kind])
         return {row["name"]: card_from_json(row["card"], kind) for row in rows}
 
-    def put(self, run: int, cell: Cell, outcome: Outcome, rulers: Rulers) -> None:
+    def put(
+        self,
+        run: int,
+        cell: Cell,
+        outcome: Outcome,
+        rulers: Rulers,
+        *,
+        asked_by: int | None = None,
+    ) -> None:
         """Write a finished cell and its scores in one transaction.
 
         It takes the place of an earlier outcome, except that a failure never replaces a success:
         what was computed once is not lost when it is tried again (for a further protocol, say) and
         fails.
+
+        Args:
+            run: number of the command, or of the environment in which it was computed for it.
+            cell, outcome: what was finished, and what came of it.
+            rulers: as `runner.describe_rulers` gives them.
+            asked_by: number of the command, where `run` is another.
         """
         outcome_values = (
             outcome.status,
@@ -253,10 +360,13 @@ class Store:
             _to_unicode(outcome.scene),
             outcome.output,
         )
-        values = (cell.key, run, *_cell_to_row(cell), *outcome_values, _utc_now(), run)
+        ending = (_utc_now(), asked_by or run, outcome.output_digest)
+        key = cell.key
+        values = (key, run, *_cell_to_row(cell), *outcome_values, *ending)
         with self._transaction():
-            self._db.execute(_format_upsert("cells", _PUT_COLUMNS), values)
-            self._insert_scores(cell.key, outcome.scores, rulers, run)
+            self._db.execute(_PUT_CELL, values)
+            self._db.execute(_PUT_REQUEST, (key, cell.dataset, asked_by or run))
+            self._insert_scores(key, outcome.scores, rulers, run)
 
     def put_scores(
         self, run: int, key: str, scores: Mapping[str, Sequence[Score]], rulers: Rulers
@@ -272,37 +382,101 @@ class Store:
             for score in values:
                 ruler = rulers[protocol, score.key]
                 reason = _to_unicode(score.reason)
-                row = (key, protocol, score.key, score.value, reason, ruler, run, score.status)
+                facts = (score.value, reason, ruler, run, score.status, score.basis)
+                row = (key, protocol, score.key, *facts)
                 # What was measured where the metric was available is not lost where it is not.
-                verb = "IGNORE" if score.status == "unavailable" else "REPLACE"
-                columns = ", ".join(_SCORE_COLUMNS)
-                marks = ", ".join("?" * len(_SCORE_COLUMNS))
-                insert = f"INSERT OR {verb} INTO scores ({columns}) VALUES ({marks})"  # noqa: S608
-                self._db.execute(insert, row)
+                self._db.execute(_ADD_SCORE if score.status == "unavailable" else _PUT_SCORE, row)
 
-    def note_request(self, run: int, cells: Iterable[Cell]) -> None:
+    def put_study_result(self, run: int, study: str, result: StudyResult) -> None:
+        """Write what a study measured on an item; a failure never replaces a success."""
+        values = (
+            result.key,
+            run,
+            study,
+            json.dumps(result.facts),
+            result.status,
+            _to_unicode(result.reason),
+            _to_unicode(result.traceback),
+            json.dumps(result.values),
+            _utc_now(),
+        )
+        with self._transaction():
+            self._db.execute(_format_upsert("study_results", _STUDY_COLUMNS), values)
+
+    def study_results(self, study: str) -> dict[str, StudyResult]:
+        """Return key -> what the store holds of a study, in the order in which items came first."""
+        results: dict[str, StudyResult] = {}
+        query = "SELECT * FROM study_results WHERE study = ? ORDER BY rowid"
+        for row in self._select(query, study):
+            results[row["key"]] = StudyResult(
+                row["key"],
+                json.loads(row["facts"]),
+                row["status"],
+                row["reason"],
+                row["traceback"],
+                json.loads(row["content"]),
+            )
+        return results
+
+    def note_request(self, run: int, cells: Sequence[Cell]) -> None:
         """Note that a command asked for these cells, under these ids: tables show what was asked
         for last.
 
-        Cells that are done already keep their results; a cell that is found under another id (a
-        data set that moved, a parameter that changes no pixel) is shown under the new one.
+        Cells that are done already keep their results. One that was asked for in several data sets
+        (a folder, and another with some of its pictures) belongs to each of them. One that is found
+        under another id of its method (a parameter that changes no pixel) is shown under the new
+        one.
         """
-        rows = [(run, cell.method, cell.dataset, cell.key) for cell in cells]
+        rows = ((cell.key, cell.method, cell.dataset) for cell in cells)
         with self._transaction():
-            self._db.executemany(
-                "UPDATE cells SET asked = ?, method = ?, dataset = ? WHERE key = ?", rows
-            )
+            self._db.execute(_CREATE_REQUESTED)
+            self._db.executemany("INSERT OR REPLACE INTO requested VALUES (?, ?, ?)", rows)
+            self._db.execute(_NOTE_LABELS, (run,))
+            self._db.execute(_NOTE_REQUESTS, (run,))
+            self._db.execute("DROP TABLE requested")
 
     def stored_cells(self) -> dict[str, StoredCell]:
         """Return key -> what the store holds of it, for every cell."""
-        scores: dict[str, dict[tuple[str, str], tuple[str, ScoreStatus]]] = {}
-        query = "SELECT cell, protocol, measure, ruler, status FROM scores"
-        for key, protocol, measure, ruler, status in self._db.execute(query):
-            scores.setdefault(key, {})[protocol, measure] = (ruler, status)
-        stored_cells: dict[str, StoredCell] = {}
-        for key, status, output in self._db.execute("SELECT key, status, output FROM cells"):
-            stored_cells[key] = StoredCell(status, output, scores.get(key, {}))
-        return stored_cells
+        rulers = self._read_rulers()
+        query = "SELECT key, status, output, output_digest FROM cells"
+        return {
+            key: StoredCell(status, output, digest, rulers.get(key, {}))
+            for key, status, output, digest in self._select_tuples(query)
+        }
+
+    def _read_rulers(self) -> dict[str, Mapping[tuple[str, str], tuple[str, ScoreStatus]]]:
+        """Return key -> (protocol, measure) -> (ruler, status). Most cells are scored alike, and
+        share one mapping.
+        """
+        query = (
+            "SELECT cell, json_group_array(json_array(protocol, measure, ruler, status)) "
+            "FROM scores GROUP BY cell"
+        )
+        text_of_cell = dict(self._select_tuples(query))
+        rulers_of_text = {
+            text: {
+                (protocol, measure): (ruler, status)
+                for protocol, measure, ruler, status in json.loads(text)
+            }
+            for text in set(text_of_cell.values())
+        }
+        return {cell: rulers_of_text[text] for cell, text in text_of_cell.items()}
+
+    def stored_scores(self, key: str) -> list[StoredScore]:
+        """Return the scores of one cell, by protocol and measure."""
+        query = (
+            "SELECT protocol, measure, value, status, ruler, scored_by FROM scores WHERE cell = ? "
+            "ORDER BY protocol, measure"
+        )
+        return [StoredScore(*row) for row in self._select(query, key)]
+
+    def list_deciding_commands(self) -> list[Mapping[str, Any]]:
+        """Return the provenance of every command that made a cell or a score of the run."""
+        query = (
+            "SELECT provenance FROM runs WHERE id IN (SELECT run FROM cells) "
+            "OR id IN (SELECT scored_by FROM scores) ORDER BY id"
+        )
+        return [json.loads(row[0]) for row in self._select(query)]
 
     def cells(self) -> Iterator[tuple[Cell, StoredCell]]:
         """Yield every cell with what the store holds of it, in the order of data set, sample,
@@ -310,13 +484,63 @@ class Store:
         """
         stored_cells = self.stored_cells()
         query = "SELECT * FROM cells ORDER BY dataset, sample, track, sigma, method, key"
-        for row in self._db.execute(query):
+        for row in self._select(query):
             yield _cell_from_row(row), stored_cells[row["key"]]
 
-    def rows(self, table: Literal["runs", "cells", "scores"]) -> list[dict[str, Any]]:
-        """Return a whole table as dictionaries, for frames and exports."""
-        query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"  # noqa: S608
-        return [dict(row) for row in self._db.execute(query)]
+    def outputs(self) -> Iterator[tuple[Cell, str]]:
+        """Yield every cell that is ok and whose output was kept, with the output's path, in the
+        same order.
+        """
+        query = (
+            "SELECT * FROM cells WHERE status = 'ok' AND output IS NOT NULL "
+            "ORDER BY dataset, sample, track, sigma, method, key"
+        )
+        for row in self._select(query):
+            yield _cell_from_row(row), row["output"]
+
+    def cell_endings(self) -> Iterator[CellEnding]:
+        """Yield how every cell ended, in the order of keys."""
+        query = "SELECT key, method, status, reason, weights, seconds FROM cells ORDER BY key"
+        for row in self._select_tuples(query):
+            yield CellEnding(*row)
+
+    def failed_scores(self) -> Iterator[FailedScore]:
+        """Yield every score that failed, by cell, protocol and measure."""
+        query = (
+            "SELECT cell, protocol, measure, reason FROM scores WHERE status = 'failed' "
+            "ORDER BY cell, protocol, measure"
+        )
+        for row in self._select(query):
+            yield FailedScore(*row)
+
+    def rows(self, table: Literal["runs", "cells", "requests", "scores"]) -> list[dict[str, Any]]:
+        """Return a whole table as dictionaries."""
+        columns, rows = self.read_table(table)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def read_table(
+        self, table: Literal["runs", "cells", "requests", "scores"]
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the names of a table's columns, and its rows, for frames and exports."""
+        columns = [row["name"] for row in self._select(f"PRAGMA table_info({table})")]
+        rows = self._select_tuples(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608
+        return columns, list(rows)
+
+    def _select(self, query: str, *values: str) -> Iterator[sqlite3.Row]:
+        """Yield the rows of a query; raises DataError if they cannot be read."""
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            raise DataError(explain_store_error(error, self.folder / FILE_NAME)) from error
+
+    def _select_tuples(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Return the same as bare tuples, which takes half the time where there are very many."""
+        cursor = self._db.cursor()
+        cursor.row_factory = None
+        try:
+            yield from cursor.execute(query)
+        except sqlite3.DatabaseError as error:
+            raise DataError(explain_store_error(error, self.folder / FILE_NAME)) from error
 
 
 def explain_store_error(error: sqlite3.DatabaseError, path: Path | None = None) -> str:
@@ -349,6 +573,17 @@ def _identify_file(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _can_be_read_in_place(path: Path) -> bool:
+    """Return whether a store can be read where it lies, and is of this version: reading must
+    neither change it nor wait for who writes it.
+    """
+    if not (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)):
+        return False
+    with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE)) as database:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+    return bool(version == SCHEMA_VERSION)
 
 
 def _read_into_memory(path: Path) -> sqlite3.Connection:
@@ -388,6 +623,17 @@ def update_dataset_id(dataset: str) -> str:
     return str(dataclasses.replace(spec, parameters={"set": "five", **spec.parameters}))
 
 
+def _takes_views(card: str) -> bool:
+    """Return whether the card of a method, as a store has it, says that it takes views."""
+    return card_from_json(card, MethodCard).inputs == "views"
+
+
+def _format_insert(verb: str) -> str:
+    marks = ", ".join("?" * len(_SCORE_COLUMNS))
+    columns = ", ".join(_SCORE_COLUMNS)
+    return f"INSERT OR {verb} INTO scores ({columns}) VALUES ({marks})"  # noqa: S608
+
+
 def _format_upsert(table: str, columns: Sequence[str]) -> str:
     marks = ", ".join("?" * len(columns))
     assignments = ", ".join(f"{name} = excluded.{name}" for name in columns)
@@ -399,16 +645,18 @@ def _format_upsert(table: str, columns: Sequence[str]) -> str:
 
 
 def _cell_to_row(cell: Cell) -> list[Any]:
-    flat = dataclasses.asdict(cell) | dataclasses.asdict(cell.noise)
-    return [flat[name] for name in _CELL_COLUMNS]
+    return [getattr(cell.noise if name in _NOISE_COLUMNS else cell, name) for name in _CELL_COLUMNS]
 
 
 def _cell_from_row(row: sqlite3.Row) -> Cell:
     noise = Noise(
-        sigma=row["sigma"], clip=bool(row["clip"]), round8=bool(row["round8"]), seed=row["seed"]
+        sigma=row["sigma"],
+        clip=bool(row["clip"]),
+        round8=bool(row["round8"]),
+        seed=row["seed"],
+        on_views=row["on_views"],
     )
-    noise_columns = {field.name for field in dataclasses.fields(Noise)}
-    facts = {name: row[name] for name in _CELL_COLUMNS if name not in noise_columns}
+    facts = {name: row[name] for name in _CELL_COLUMNS if name not in _NOISE_COLUMNS}
     return Cell(**facts, noise=noise)
 
 
@@ -423,3 +671,21 @@ def _to_unicode(text: str | None) -> str | None:
 
 def _utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+_PUT_CELL = _format_upsert("cells", _PUT_COLUMNS)
+_PUT_REQUEST = "INSERT OR REPLACE INTO requests VALUES (?, ?, ?)"
+_CREATE_REQUESTED = (
+    "CREATE TEMP TABLE requested (cell TEXT PRIMARY KEY, method TEXT, dataset TEXT) WITHOUT ROWID"
+)
+_NOTE_LABELS = """
+UPDATE cells SET asked = ?, (method, dataset) =
+    (SELECT method, dataset FROM requested WHERE cell = key)
+    WHERE key IN (SELECT cell FROM requested)
+"""
+_NOTE_REQUESTS = """
+INSERT OR REPLACE INTO requests
+    SELECT key, requested.dataset, ? FROM cells JOIN requested ON cell = key
+"""
+_PUT_SCORE = _format_insert("REPLACE")
+_ADD_SCORE = _format_insert("IGNORE")

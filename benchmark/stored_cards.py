@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from benchmark.api import DatasetCard, MethodCard, MetricCard, UsageError
 from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
 from benchmark.metrics.protocols import Measure, Protocol
-from benchmark.registry import create_metric
+from benchmark.registry import METRICS, create_metric
 
 AnyCard = MethodCard | DatasetCard | ProtocolCard
 CardT = TypeVar("CardT", MethodCard, DatasetCard, ProtocolCard)
@@ -55,7 +55,7 @@ def _describe_measure(measure: Measure, other_titles: set[str]) -> MeasureCard:
         title += measure.key.removeprefix(name).replace("_", " ")
     return MeasureCard(
         metric=name,
-        quantity=class_card.title,
+        quantity=title if card.is_by_blur else class_card.title,
         title=title,
         unit=card.unit,
         higher_is_better=card.higher_is_better,
@@ -63,6 +63,8 @@ def _describe_measure(measure: Measure, other_titles: set[str]) -> MeasureCard:
         paper=card.paper,
         version=type(metric).version,
         ideal=card.ideal,
+        limits=card.limits,
+        warning=card.warning,
     )
 
 
@@ -95,4 +97,15 @@ def _complete_measure(facts: dict[str, Any]) -> dict[str, Any]:
     Titles of theirs begin with the quantity: "SSIM u7", "PSNR rounded".
     """
     quantity = str(facts["title"]).split()[0]
-    return {"metric": quantity.lower(), "quantity": quantity} | facts
+    complete = {"metric": quantity.lower(), "quantity": quantity} | facts
+    return {"limits": _find_limits(complete["metric"])} | complete
+
+
+def _find_limits(metric: str) -> tuple[float | None, float | None]:
+    """Return what the scores of a metric can be, as far as it is registered here."""
+    if metric not in METRICS.names():
+        return None, None
+    try:
+        return METRICS.get(metric).card.limits
+    except UsageError:  # a plug-in that does not load
+        return None, None

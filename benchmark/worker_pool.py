@@ -19,7 +19,7 @@ import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -31,7 +31,7 @@ import psutil
 from benchmark.api import BenchmarkError
 from benchmark.apply import describe_error
 from benchmark.console import outlive_readers
-from benchmark.programs import remove_private_folders
+from benchmark.programs import end_with_parent, remove_private_folders
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,6 +45,14 @@ _STARTS = 3
 _START_SECONDS = 600.0
 _POLL_SECONDS = 1.0
 """How long the death of a worker may go unseen where a child holds its pipes open."""
+_PRINTED_CHARACTERS = 100_000
+"""What the methods of a worker may print, on each stream: more would fill a terminal, or a disk."""
+_QUICK_SECONDS = 0.05
+"""A worker whose last job took less is handed the next one beforehand, so that it does not wait for
+it. After a slow one it is not: the next may be better off with another worker.
+"""
+_LARGEST_BEFOREHAND = 4096
+"""Bytes of a job that is handed over beforehand: a pipe holds so many until they are read."""
 _environment_lock = threading.Lock()
 
 
@@ -71,17 +79,28 @@ class WorkerPool:
     At the end, and when an item takes too long, a worker is ended with all that it has started.
     """
 
-    def __init__(self, start: Callable[[], None], jobs: int, *, tries: int = 2) -> None:
+    def __init__(
+        self,
+        start: Callable[[], None],
+        jobs: int,
+        *,
+        tries: int = 2,
+        environments: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         """Prepare for work; no process is started yet.
 
         Args:
             start: called first in every worker; a function of a module, or a partial of one.
             jobs: how many workers there may be at a time (>= 1).
             tries: how often an item is tried whose worker dies.
+            environments: one for each worker there may be: variables that no other worker has, for
+                example the GPU it uses.
         """
         self._start = start
         self._jobs = jobs
         self._tries = tries
+        self._is_closed = False
+        self._free_environments = deque(environments)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
         self._start_error: WorkerStartError | None = None
@@ -96,7 +115,8 @@ class WorkerPool:
         self.close()
 
     def close(self) -> None:
-        """End all workers, whatever they are doing."""
+        """End all workers, whatever they are doing; no further ones are started."""
+        self._is_closed = True
         atexit.unregister(self.close)
         _end_workers(self._workers)
         self._workers.clear()
@@ -118,7 +138,8 @@ class WorkerPool:
                 then left to the end, so that no others wait for new workers again and again.
 
         Raises:
-            WorkerStartError: `start` raises, or workers die before they are ready.
+            WorkerStartError: `start` raises, workers die before they are ready, or the pool was
+                closed meanwhile.
         """
         waiting = _Queue([_Job(work, item, kind(item)) for item in items])
         left = len(waiting)
@@ -134,14 +155,30 @@ class WorkerPool:
 
     def _hand_out(self, waiting: _Queue, timeout: float | None) -> None:
         for worker in self._workers:
-            if waiting and worker.is_ready and worker.job is None:
-                worker.take(waiting.take_first(), timeout)
+            if waiting and worker.is_ready and not worker.jobs:
+                job = waiting.take_first()
+                worker.take(job, job.pack(), timeout)
+        for worker in self._workers:
+            if len(waiting) > self._jobs and worker.is_quick and len(worker.jobs) == 1:
+                self._hand_out_beforehand(worker, waiting, timeout)
         starting = sum(not worker.is_ready for worker in self._workers)
         vacancies = self._jobs - len(self._workers)
         for _ in range(min(vacancies, len(waiting) - starting)):
-            worker = _Worker(self._start)
+            if self._is_closed:
+                raise WorkerStartError("the worker processes were ended")
+            environment = self._free_environments.popleft() if self._free_environments else {}
+            worker = _Worker(self._start, environment)
             self._workers.append(worker)  # first, so that Ctrl-C at this moment leaves no process
             worker.launch()
+
+    @staticmethod
+    def _hand_out_beforehand(worker: _Worker, waiting: _Queue, timeout: float | None) -> None:
+        job = waiting.take_first()
+        content = job.pack()
+        if len(content) <= _LARGEST_BEFOREHAND:
+            worker.take(job, content, timeout)
+        else:
+            waiting.give_back([job])
 
     def _collect(self, waiting: _Queue, timeout: float | None) -> list[_Answer]:
         """Wait until something happens and return the answers that came of it."""
@@ -169,13 +206,13 @@ class WorkerPool:
         has_ended = worker.process.exitcode is not None
         reply = worker.receive()
         if reply is not None and worker.is_ready:
-            return [(worker.finish_job().item, _unpickle_reply(reply))]
+            return [(worker.finish_job(timeout).item, _unpickle_reply(reply))]
         if reply is not None:
             self._accept_start(worker, reply)
         elif has_ended or worker.is_lost:
             return self._replace_dead(worker, waiting)
         elif worker.deadline <= time.monotonic():
-            return self._stop_late(worker, timeout)
+            return self._stop_late(worker, waiting, timeout)
         return []
 
     def _accept_start(self, worker: _Worker, reply: bytes) -> None:
@@ -188,8 +225,7 @@ class WorkerPool:
         self._failed_starts = 0
 
     def _replace_dead(self, worker: _Worker, waiting: _Queue) -> list[_Answer]:
-        job = worker.job
-        self._remove(worker)
+        job = self._remove(worker, waiting)
         if not worker.is_ready:
             self._count_failed_start(f"they died ({worker.end})")
         if job is None:
@@ -201,9 +237,8 @@ class WorkerPool:
         again = ", also when it was tried again" if job.deaths > 1 else ""
         return [(job.item, Failure("failed", f"its worker process died ({worker.end}){again}"))]
 
-    def _stop_late(self, worker: _Worker, timeout: float | None) -> list[_Answer]:
-        job = worker.job
-        self._remove(worker)
+    def _stop_late(self, worker: _Worker, waiting: _Queue, timeout: float | None) -> list[_Answer]:
+        job = self._remove(worker, waiting)
         if job is None:
             self._count_failed_start(f"they took longer than {_START_SECONDS:g} s")
             return []
@@ -214,9 +249,17 @@ class WorkerPool:
         if self._failed_starts >= _STARTS * self._jobs:
             self._start_error = WorkerStartError(_explain_start(reason))
 
-    def _remove(self, worker: _Worker) -> None:
+    def _remove(self, worker: _Worker, waiting: _Queue) -> _Job[Any] | None:
+        """End a worker and return what it was doing; what it had beforehand waits again."""
+        job = worker.jobs.popleft() if worker.jobs else None
+        waiting.give_back(worker.jobs)
+        if self._is_closed:
+            return job  # which has ended them all
         self._workers.remove(worker)
         _end_workers([worker])
+        if worker.environment:
+            self._free_environments.append(worker.environment)
+        return job
 
 
 def _explain_start(reason: str) -> str:
@@ -247,6 +290,10 @@ class _Job(Generic[Item]):
     kind: Hashable
     deaths: int = 0
 
+    def pack(self) -> bytes:
+        """Return what a worker is sent."""
+        return pickle.dumps((self.work, self.item), pickle.HIGHEST_PROTOCOL)
+
 
 class _Queue:
     """The jobs that no worker has."""
@@ -263,6 +310,12 @@ class _Queue:
         """Remove the next job and return it."""
         return self._jobs.popleft() if self._jobs else self._last_jobs.popleft()
 
+    def give_back(self, jobs: Iterable[_Job[Any]]) -> None:
+        """Put jobs in front that no worker has begun."""
+        for job in reversed(list(jobs)):
+            is_deadly = job.kind in self._deadly_kinds
+            (self._last_jobs if is_deadly else self._jobs).appendleft(job)
+
     def put_back(self, job: _Job[Any]) -> None:
         """Put a job at the end that a worker died over, behind all of its kind."""
         if job.kind not in self._deadly_kinds:
@@ -276,19 +329,24 @@ class _Worker:
     """One process and the pipe to it.
 
     Attributes:
+        environment: variables that the process has beside those of this one.
         is_ready: it has said that it can take a job.
         is_lost: its end of the pipe is closed.
-        job: what it is doing.
-        deadline: when that, or its start, has taken too long; a time of `time.monotonic`.
+        jobs: what it is doing, and behind that what it was handed beforehand.
+        is_quick: its last job took little time.
+        deadline: when the first job, or its start, has taken too long; a time of `time.monotonic`.
         end: how it ended; empty before.
     """
 
-    def __init__(self, start: Callable[[], None]) -> None:
+    def __init__(self, start: Callable[[], None], environment: Mapping[str, str]) -> None:
+        self.environment = environment
         self.mark = uuid.uuid4().hex
         self.is_ready = False
         self.is_lost = False
-        self.job: _Job[Any] | None = None
+        self.is_quick = False
+        self.jobs: deque[_Job[Any]] = deque()
         self.deadline = time.monotonic() + _START_SECONDS
+        self._begin = math.nan
         self.end = ""
         # fork is unsafe once a library has started threads
         context = multiprocessing.get_context("spawn")
@@ -297,26 +355,29 @@ class _Worker:
 
     def launch(self) -> None:
         """Start the process."""
-        with _prepare_environment(self.mark):
+        with _prepare_environment({**self.environment, _MARK: self.mark}), _allow_children():
             self.process.start()
         self._worker_end.close()
 
-    def take(self, job: _Job[Any], timeout: float | None) -> None:
-        """Hand a job to the process. That it has died meanwhile is seen later."""
-        self.job = job
-        content = pickle.dumps((job.work, job.item), pickle.HIGHEST_PROTOCOL)
+    def take(self, job: _Job[Any], content: bytes, timeout: float | None) -> None:
+        """Hand a job, packed, to the process. That it has died meanwhile is seen later."""
         with contextlib.suppress(OSError):
             self.connection.send_bytes(content)
-        if timeout is not None:
-            self.deadline = time.monotonic() + timeout
+        self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._start_clock(timeout)
 
-    def finish_job(self) -> _Job[Any]:
-        """Return the job, which is answered, and be free for another."""
-        job = self.job
-        assert job is not None
-        self.job = None
-        self.deadline = math.inf
+    def finish_job(self, timeout: float | None) -> _Job[Any]:
+        """Return the first job, which is answered, and be free for another."""
+        job = self.jobs.popleft()
+        self.is_quick = time.monotonic() - self._begin < _QUICK_SECONDS
+        self._start_clock(timeout)
         return job
+
+    def _start_clock(self, timeout: float | None) -> None:
+        """Note that the first job begins, if there is one."""
+        self._begin = time.monotonic()
+        self.deadline = self._begin + timeout if self.jobs and timeout is not None else math.inf
 
     def receive(self) -> bytes | None:
         """Return what the process has sent, None where there is nothing."""
@@ -330,25 +391,41 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _prepare_environment(mark: str) -> Iterator[None]:
-    """Let a process that is started meanwhile bear a mark, and be deaf to Ctrl-C from the start.
+def _prepare_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let a process that is started meanwhile have some variables, and be deaf to Ctrl-C from the
+    start.
 
     Ctrl-C reaches all processes of a terminal; the one that the user started ends the others.
     """
     resource_tracker.ensure_running()  # or the first worker starts it, and it bears the mark
     with _environment_lock:
-        mark_before = os.environ.get(_MARK)
-        os.environ[_MARK] = mark
+        variables_before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
         signals_before = _block_interrupts()
         try:
             yield
         finally:
-            if mark_before is None:
-                del os.environ[_MARK]
-            else:
-                os.environ[_MARK] = mark_before
+            for name, value in variables_before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
             if signals_before is not None:
                 signal.pthread_sigmask(signal.SIG_SETMASK, signals_before)
+
+
+@contextlib.contextmanager
+def _allow_children() -> Iterator[None]:
+    """Let this process start others also where it is a daemon, as a worker of Dask is: those that
+    are started here end with it by themselves.
+    """
+    facts: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    was_daemon = facts.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if was_daemon is not None:
+            facts["daemon"] = was_daemon
 
 
 def _block_interrupts() -> set[int] | None:
@@ -436,8 +513,8 @@ def _serve(connection: Connection, start: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with outlive_readers():
+    end_with_parent(_remove_leftovers)
+    with outlive_readers(_PRINTED_CHARACTERS):
         _do_jobs(connection, start)
 
 
@@ -465,15 +542,9 @@ def _do_job(content: bytes) -> bytes:
         return pickle.dumps(_describe_failure(error))
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that came: nobody would
-    take its results, and what it has started would go on.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        for process in _find_marked({os.environ.get(_MARK, "")}):
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
-        remove_private_folders()
-        os._exit(1)
+def _remove_leftovers() -> None:
+    """End what this process has started, and remove the folders of programs."""
+    for process in _find_marked({os.environ.get(_MARK, "")}):
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    remove_private_folders()

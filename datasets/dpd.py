@@ -19,6 +19,7 @@ from benchmark.api import DataError, DatasetCard, Scalar
 from benchmark.datasets.layout import (
     FileDataset,
     build_entries,
+    describe_positions,
     find_folder,
     index_by_key,
     list_files,
@@ -114,6 +115,8 @@ class Dpd(FileDataset):
             targets = _pair_by_official_names(sources, targets, official, split)
         else:
             targets = pair_files(sources, targets)
+        pairs = list(zip(sources, targets, strict=True))
+        remarks = [] if has_official_names else describe_positions("target", pairs)
         columns = {"image": sources, "target": targets}
         for side in ("left", "right"):
             if side in folders:
@@ -122,7 +125,9 @@ class Dpd(FileDataset):
             raise _wrong_count_error(folders["image"], sources, official, split)
         order = list(official) if has_official_names else [source.stem for source in sources]
         settings = _read_settings(folders["image"], order, len(official)) if split == "test" else {}
-        super().__init__(build_entries(columns, settings), bit_depth=16, count=len(official))
+        super().__init__(
+            build_entries(columns, settings), bit_depth=16, count=len(official), remarks=remarks
+        )
 
 
 def _read_official_split(split: DpdSplit) -> dict[str, str]:

@@ -45,7 +45,8 @@ class EvalCodes(EvaluationSet):
             "Code values are blurred, not light, so highlights fade. Half of the pictures, by lot, "
             "have Gaussian PSFs, the others rings of a mirror lens; meta['psf'] says which. Sizes "
             "change smoothly; nothing hides anything. No code is shared with training, but "
-            "gkmnet.photo also saw Gaussians blurred in code values (8 % of its examples)."
+            "gkmnet.photo also saw Gaussians blurred in code values (8 % of its examples, at the "
+            "end 16 %)."
         ),
     )
 

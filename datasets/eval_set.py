@@ -24,6 +24,7 @@ from benchmark.api import DataError, DatasetCard, Map, Picture, Sample, Scalar
 from benchmark.datasets.bundled import SharpPicture, bundled_photographs
 from benchmark.datasets.eval_pinholes import SAMPLES_PER_PIXEL
 from benchmark.datasets.layout import FileDataset, SampleFiles, list_files, sample_ids
+from benchmark.left_out import list_left_out_folders
 from benchmark.noise import keyed_generator
 
 LAYOUT = "DIR/*   sharp pictures, of `size` pixels or more on the shorter side"
@@ -85,7 +86,13 @@ class EvaluationSet(FileDataset):
             "size": size,
             "seed": seed,
         }
-        super().__init__(entries, parameters=parameters)
+        remarks = []
+        if source is not None:
+            paths = [picture.path for picture in pictures.values()]
+            remarks = list_left_out_folders(source.expanduser().resolve(), paths)
+        super().__init__(
+            entries, parameters=parameters, remarks=remarks, comes_with_suite=source is None
+        )
         for picture in pictures.values():
             _require_size(picture.path, size)
 

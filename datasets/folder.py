@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.api import DatasetCard, Picture
-from benchmark.datasets.folder_reader import FolderPairing, FolderReader, list_left_out
+from benchmark.datasets.folder_reader import FolderPairing, FolderReader
 from benchmark.datasets.layout import FileDataset, SampleFiles
 from benchmark.optics.light import to_linear, to_srgb
 
@@ -62,16 +61,13 @@ class Folder(FileDataset):
 
         Raises:
             DataError: if there are no pictures, a sub-folder that is asked for is missing, files
-                are unpaired or of unequal size, or `nested` meets a format that is not read.
+                are unpaired, of unequal size, or of another orientation or colour space than their
+                partners, or `nested` meets a format that is not read.
         """
         reader = FolderReader(self.card, input, target, pair, needs_views=views)
         folder = path.expanduser()
         entries = reader.read_nested(folder) if nested else reader.read_flat(folder)
-        super().__init__(entries)
-        self.remarks = [*list_left_out(entries.values()), *reader.describe_positions(entries)]
-        if self.remarks:
-            notes = f"{self.card.notes} Of this copy: {'; '.join(self.remarks)}."
-            self.card = replace(self.card, notes=notes)
+        super().__init__(entries, remarks=reader.list_remarks(folder, entries))
 
     def read_pictures(self, entry: SampleFiles) -> tuple[dict[str, Picture], dict[str, int]]:
         """Return the pictures and their bits per channel, by role; the image is the mean of the

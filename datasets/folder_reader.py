@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -11,13 +12,22 @@ from benchmark.api import DataError, DatasetCard
 from benchmark.datasets.layout import (
     SampleFiles,
     build_entries,
+    describe_positions,
     find_folder,
     list_files,
     missing_dataset_error,
+    names_agree,
     number_in_name,
     pair_files,
 )
-from benchmark.files import natural_key
+from benchmark.files import PICTURE_SUFFIXES
+from benchmark.left_out import (
+    UNREADABLE_SUFFIXES,
+    describe_left_out,
+    holds_pictures,
+    iterate_folders,
+    list_folders,
+)
 
 FolderPairing = Literal["auto", "name", "order", "number"]
 
@@ -25,13 +35,6 @@ _INPUT, _TARGET = "input", "target"
 _VIEWS = ("left", "right")
 _ROLES = ("image", *_VIEWS, "target")
 """In the order in which they lead: samples are called by the first that is there."""
-_UNREADABLE_SUFFIXES = (
-    ".arw", ".avif", ".cr2", ".dng", ".exr", ".gif", ".hdr", ".heic", ".jp2", ".jxl", ".nef",
-)  # fmt: skip
-"""Formats of pictures that the suite does not read."""
-
-_MOST_NAMES = 5
-"""Names of files in one remark."""
 _SceneFiles = dict[str, list[Path]]
 """Scene -> its pictures; a scene is called by its path, and "" is the folder of all scenes."""
 
@@ -124,7 +127,7 @@ class FolderReader:
         leading_names = [self.input, *(_VIEWS if self.needs_views else ())]
         if find_folder(folder, *leading_names):
             return []
-        folders = _list_folders(folder)
+        folders = list_folders(folder)
         scenes = [path for path in folders if find_folder(path, *leading_names)]
         if not scenes and find_folder(folder, self.target):
             raise missing_dataset_error(
@@ -161,26 +164,83 @@ class FolderReader:
                     columns[scene][role] = self._pair(images, partners)
         return columns
 
-    def describe_positions(self, entries: Mapping[str, SampleFiles]) -> list[str]:
+    # Remarks
+
+    def list_remarks(self, folder: Path, entries: Mapping[str, SampleFiles]) -> list[str]:
+        """Return what of a folder takes no part, and what was assumed of its files, a line each.
+
+        Args:
+            folder: what was read.
+            entries: sample id -> its files.
+        """
+        return [*self._list_left_out(folder, entries), *self._list_positions(entries)]
+
+    def _list_left_out(self, folder: Path, entries: Mapping[str, SampleFiles]) -> list[str]:
+        files = {path for entry in entries.values() for path in entry.files.values()}
+        file_folders = {path.parent for path in files}
+        parents = {parent for path in file_folders for parent in path.parents}
+        folders_in_use = file_folders | parents
+        reasons: dict[str, list[Path]] = {}
+        outside: list[Path] = []
+        for place in file_folders | {path for path in parents if path.is_relative_to(folder)}:
+            unused_folders = [
+                path
+                for path in list_folders(place)
+                if path not in folders_in_use and holds_pictures(path)
+            ]
+            reasons.setdefault(self._explain_folders(place, folder), []).extend(unused_folders)
+            if place not in file_folders:
+                outside += list_files(place, (*PICTURE_SUFFIXES, *UNREADABLE_SUFFIXES))
+        lines = [
+            describe_left_out(file_folders, reason, paths, counts=True)
+            for reason, paths in sorted(reasons.items())
+            if paths
+        ]
+        if outside:
+            lines.append(
+                describe_left_out(file_folders, "beside the folders that are read", outside)
+            )
+        return [*lines, *self._point_to_target(folder, entries)]
+
+    def _explain_folders(self, place: Path, folder: Path) -> str:
+        """Return why sub-folders of a place take no part."""
+        if find_folder(place, self.input, *_VIEWS):
+            names = dict.fromkeys((self.input, self.target, *_VIEWS))
+            return f"not called {', '.join(names)} (input= and target= give other names)"
+        if place == folder:
+            return f"in sub-folders (nested=true reads scenes; pairs need a folder {self.input})"
+        return "in sub-folders (nested=true reads scenes)"
+
+    def _point_to_target(self, folder: Path, entries: Mapping[str, SampleFiles]) -> list[str]:
+        """Return a line if targets lie beside the folder that was named."""
+        has_target = any("target" in entry.files for entry in entries.values())
+        parent = folder.absolute().parent
+        target = find_folder(parent, self.target)
+        if has_target or target is None or find_folder(parent, self.input, *_VIEWS) is None:
+            return []
+        if target.resolve() == folder.resolve():
+            return []
+        return [f"no targets, but {target} lies beside it; path={parent} reads pairs"]
+
+    def _list_positions(self, entries: Mapping[str, SampleFiles]) -> list[str]:
         """Return a line for each role whose files were paired by their position without being
-        asked for, as no two names agree.
+        asked for, as no two names of a scene agree.
         """
         if self.pair != "auto":
             return []
         remarks = []
         for role in _ROLES:
-            pairs = [(_leading_file(entry), entry.files.get(role)) for entry in entries.values()]
-            files = [(image, partner) for image, partner in pairs if partner not in (None, image)]
-            partners = {partner for _, partner in files}
-            agree = any(
-                partner is not None and image.stem == partner.stem for image, partner in files
-            )
-            if len(partners) == len(files) > 0 and not agree:
-                first, last = files[0], files[-1]
-                remarks.append(
-                    f"no names agree, so {role}s are paired by position: {_name_pair(*first)} "
-                    f"... {_name_pair(*last)}; if that is wrong, use pair=number or rename them"
-                )
+            pairs_by_scene: dict[str, list[tuple[Path, Path]]] = {}
+            for entry in entries.values():
+                image = _leading_file(entry)
+                partner = entry.files.get(role, image)
+                if partner != image and not _is_for_scene(partner, entry.scene):
+                    pairs_by_scene.setdefault(entry.scene, []).append((image, partner))
+            scenes = [pairs for pairs in pairs_by_scene.values() if not names_agree(pairs)]
+            remarks += [
+                f"{line}; if that is wrong, use pair=number or rename them"
+                for line in describe_positions(role, list(chain.from_iterable(scenes)))
+            ]
         return remarks
 
 
@@ -189,61 +249,27 @@ def _leading_file(entry: SampleFiles) -> Path:
     return next(entry.files[role] for role in _ROLES if role in entry.files)
 
 
-def _name_pair(image: Path, partner: Path | None) -> str:
-    return f"{image.name} with {partner.name if partner else 'nothing'}"
+def _is_for_scene(path: Path, scene: str) -> bool:
+    """Return whether a target stands for a whole scene: it lies where the scene's folder would."""
+    name = scene.rpartition("/")[2]
+    is_named_so = _is_called(path, name) or _begins_with(path, name)
+    return bool(name) and is_named_so and path.parent.name != name
 
 
-def list_left_out(entries: Iterable[SampleFiles]) -> list[str]:
-    """Return what lies beside the pictures of samples and takes no part: pictures of formats that
-    are not read, and sub-folders with pictures. A line for each folder.
-    """
-    files = {path for entry in entries for path in entry.pictures.values()}
-    folders_in_use = {parent for path in files for parent in path.parents}
-    remarks = []
-    for folder in sorted({path.parent for path in files}, key=natural_key):
-        scenes = [path for path in _list_folders(folder) if path not in folders_in_use]
-        names = {
-            "of formats that are not read": [p.name for p in folder.iterdir() if _is_unreadable(p)],
-            "read as scenes by nested=true": [p.name for p in scenes if _list_scene_files(p)],
-        }
-        remarks += [
-            f"left out of {folder}, {reason}: {_join_some(names[reason])}"
-            for reason in names
-            if names[reason]
-        ]
-    return remarks
-
-
-def _join_some(names: Sequence[str]) -> str:
-    """Return the first names of many, and how many more there are."""
-    first_names = ", ".join(sorted(names)[:_MOST_NAMES])
-    further_count = len(names) - _MOST_NAMES
-    return f"{first_names} and {further_count} more" if further_count > 0 else first_names
-
-
-def _is_unreadable(path: Path) -> bool:
-    return path.suffix.lower() in _UNREADABLE_SUFFIXES and not path.name.startswith(".")
-
-
-def _list_folders(folder: Path) -> list[Path]:
-    """Return the sub-folders in natural order; hidden ones do not count."""
-    folders = [path for path in folder.iterdir() if path.is_dir()]
-    return sorted((path for path in folders if path.name[0] != "."), key=natural_key)
-
-
-def _list_scene_files(folder: Path, scene: str = "") -> _SceneFiles:
+def _list_scene_files(folder: Path) -> _SceneFiles:
     """Return the pictures of a folder and of all folders below it."""
-    files = list_files(folder)
-    scenes = {scene: files} if files else {}
-    for path in _list_folders(folder):
-        scenes |= _list_scene_files(path, f"{scene}/{path.name}".lstrip("/"))
-    return scenes
+    files = {place: list_files(place) for place in iterate_folders(folder)}
+    return {
+        place.relative_to(folder).as_posix().removeprefix("."): pictures
+        for place, pictures in files.items()
+        if pictures
+    }
 
 
 def _refuse_unreadable(folders: Iterable[Path]) -> None:
     """Raise DataError for pictures that would be left out because of their format."""
-    files = (path for folder in folders for path in folder.rglob("*"))
-    pictures = sorted(path for path in files if path.suffix.lower() in _UNREADABLE_SUFFIXES)
+    places = chain.from_iterable(iterate_folders(folder) for folder in folders)
+    pictures = [path for place in places for path in list_files(place, UNREADABLE_SUFFIXES)]
     if pictures:
         raise DataError(
             f"{pictures[0]}: is of a format that is not read, the first of {len(pictures)} such "

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError, Dataset, DatasetCard, Picture, Sample, Scalar, UsageError
-from benchmark.files import PICTURE_SUFFIXES, hash_file, natural_key
+from benchmark.files import PICTURE_SUFFIXES, hash_file, natural_key, require_printable_name
+from benchmark.left_out import list_left_out_files
 from benchmark.spec import suggest_name
 
 PICTURE_ROLES = ("image", "target", "left", "right", "mask")
@@ -66,6 +67,8 @@ class FileDataset(Dataset):
         bit_depth: int | None = None,
         size: PixelSize | None = None,
         count: int | None = None,
+        remarks: Sequence[str] = (),
+        comes_with_suite: bool = False,
     ) -> None:
         """Check the headers of all files.
 
@@ -77,10 +80,12 @@ class FileDataset(Dataset):
                 decides.
             size: size that every picture is promised to have, or None if the file decides.
             count: samples in the complete set, where it depends on a parameter.
+            remarks: what the adapter left out or assumed.
+            comes_with_suite: whether the card knows the files, so that nothing of them is told.
 
         Raises:
             DataError: if there are no entries, or a file is missing, unsuitable, of another size or
-                bit depth.
+                bit depth, or the pictures of a sample differ in orientation or colour space.
         """
         if not entries:
             raise DataError(f"{self.card.title}: no pictures found. Expected\n{self.card.layout}")
@@ -88,12 +93,18 @@ class FileDataset(Dataset):
         self._parameters = dict(parameters or {})
         self._bit_depth = bit_depth
         self._picture_size = size
-        self._annotate_card(count or self.card.count)
         self._mixed_depths: dict[str, dict[str, int]] = {}
+        self._colour_spaces: dict[Path, str] = {}
         for sample_id, entry in entries.items():
             depths = self._check_headers(entry)
             if depths.get("target", depths.get("image")) != depths.get("image"):
                 self._mixed_depths[sample_id] = depths
+        self.remarks = list(remarks)
+        if not comes_with_suite:
+            files = {path for entry in entries.values() for path in entry.files.values()}
+            self.remarks += list_left_out_files(files)
+            self.remarks += _describe_colours(self._colour_spaces)
+        self._annotate_card(count or self.card.count)
 
     def ids(self) -> Sequence[str]:
         """Return the sample ids in natural order."""
@@ -192,7 +203,7 @@ class FileDataset(Dataset):
         bit_depth = {role: header.bit_depth for role, header in headers.items()}
         self._check_depth(entry, bit_depth)
         sizes = {role: (header.width, header.height) for role, header in headers.items()}
-        _check_same_orientation(entry)
+        self._colour_spaces |= _check_display_tags(entry)
         self.check_sizes(entry, sizes)
         return bit_depth
 
@@ -207,14 +218,16 @@ class FileDataset(Dataset):
 
     def _annotate_card(self, count: int | None) -> None:
         of_all = f" of {count}" if count else ""
-        completeness = f"{len(self._entries)}{of_all} samples found."
+        facts = f"{len(self._entries)}{of_all} samples found."
+        if self.remarks:
+            facts += f" Of this copy: {'; '.join(self.remarks)}."
         has_target = all("target" in entry.files for entry in self._entries.values())
         # The class's card describes the set, the instance's this copy of it.
         self.card = replace(
             self.card,
             count=count,
             has_target=has_target,
-            notes=f"{self.card.notes} {completeness}".strip(),
+            notes=f"{self.card.notes} {facts}".strip(),
         )
 
 
@@ -224,11 +237,19 @@ class FileDataset(Dataset):
 
 def list_files(folder: Path, suffixes: Iterable[str] = PICTURE_SUFFIXES) -> list[Path]:
     """Return the files of a folder with one of `suffixes` (in any case), in natural order; hidden
-    ones do not count.
+    ones do not count. Links that lead nowhere and pipes do: whoever reads them refuses them.
+
+    Raises:
+        DataError: if the folder cannot be listed, or one of the names cannot be printed.
     """
     lower_suffixes = set(suffixes)
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in lower_suffixes]
-    files = [path for path in paths if not path.name.startswith(".") and path.is_file()]
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in lower_suffixes]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror})") from error
+    files = [path for path in paths if not path.name.startswith(".") and not path.is_dir()]
+    for path in files:
+        require_printable_name(path)
     return sorted(files, key=natural_key)
 
 
@@ -358,6 +379,37 @@ def _pair_by_key(images: Sequence[Path], partners: Sequence[Path], key: PairingK
     return [partner_of_key[key(path)] for path in images]
 
 
+def describe_positions(role: str, pairs: Sequence[tuple[Path, Path]]) -> list[str]:
+    """Return a line if files were paired by their positions, as no two of them have one name.
+
+    Args:
+        role: of the partners.
+        pairs: images with their partners, in their order.
+    """
+    if not pairs or names_agree(pairs):
+        return []
+    line = (
+        f"no names agree, so {role}s are paired by position: {_name_pair(pairs[0])} ... "
+        f"{_name_pair(pairs[-1])}"
+    )
+    for pair in pairs:
+        numbers = [re.findall(r"\d+", path.stem) for path in pair]
+        if all(numbers) and int(numbers[0][-1]) != int(numbers[1][-1]):
+            line += f"; the numbers in the names differ, first in {_name_pair(pair)}"
+            break
+    return [line]
+
+
+def names_agree(pairs: Iterable[tuple[Path, Path]]) -> bool:
+    """Return whether any two files that were paired have one name without suffix."""
+    return any(image.stem == partner.stem for image, partner in pairs)
+
+
+def _name_pair(pair: tuple[Path, Path]) -> str:
+    image, partner = pair
+    return f"{image.name} with {partner.name}"
+
+
 def index_by_key(paths: Sequence[Path], key: PairingKey = file_stem) -> dict[object, Path]:
     """Return key -> file; raises DataError if two files have the same key."""
     path_of_key: dict[object, Path] = {}
@@ -393,19 +445,44 @@ def check_same_size(
         )
 
 
-def _check_same_orientation(entry: SampleFiles) -> None:
-    """Raise DataError if a viewer would turn one picture of a sample and not another: their pixels
-    do not lie over each other then.
+def _check_display_tags(entry: SampleFiles) -> dict[Path, str]:
+    """Return file -> its colour space, of the pictures of a sample except its mask.
+
+    Raises:
+        DataError: if a viewer would turn one picture and not another, as their pixels do not lie
+            over each other then, or if the same numbers mean other colours in one than in another.
     """
-    paths = list(entry.pictures.values())
-    orientations = [imageio.read_display_tags(path).orientation for path in paths]
-    for path, orientation in zip(paths, orientations, strict=True):
-        if orientation != orientations[0]:
+    tags = {role: imageio.read_display_tags(path) for role, path in entry.pictures.items()}
+    reference = next(iter(tags))
+    for role, own_tags in tags.items():
+        if own_tags.orientation != tags[reference].orientation:
             raise DataError(
-                f"{path}: is to be shown by EXIF orientation {orientation}, but {paths[0]} by "
-                f"{orientations[0]}: pixels are used as stored, and these do not fit. Turn the "
-                "pixels of both upright and save them again"
+                f"{entry.files[role]}: is to be shown by EXIF orientation {own_tags.orientation}, "
+                f"but {entry.files[reference]} by {tags[reference].orientation}: pixels are used "
+                "as stored, and these do not fit. Turn the pixels of both upright and save them "
+                "again"
             )
+    colour_spaces = {role: tags[role].colour_space for role in tags if role != "mask"}
+    for role, colour_space in colour_spaces.items():
+        if colour_space != colour_spaces[reference]:
+            raise DataError(
+                f"{entry.files[role]}: has the colours of {colour_space}, but "
+                f"{entry.files[reference]} those of {colour_spaces[reference]}: numbers are used "
+                "as stored, and these do not mean the same. Convert both to sRGB and save them "
+                "again"
+            )
+    return {entry.files[role]: colour_space for role, colour_space in colour_spaces.items()}
+
+
+def _describe_colours(colour_spaces: Mapping[Path, str]) -> list[str]:
+    """Return a line for each colour space that is not sRGB."""
+    counts = Counter(colour_spaces.values())
+    return [
+        f"{count} of {len(colour_spaces)} pictures have the colours of {colour_space}; numbers are "
+        "used as stored, as if they were sRGB"
+        for colour_space, count in counts.most_common()
+        if colour_space != imageio.SRGB
+    ]
 
 
 def _size_text(size: PixelSize) -> str:

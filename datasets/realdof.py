@@ -11,6 +11,7 @@ from benchmark.api import DatasetCard
 from benchmark.datasets.layout import (
     FileDataset,
     build_entries,
+    describe_positions,
     find_folder,
     list_files,
     missing_dataset_error,
@@ -51,7 +52,11 @@ class RealDof(FileDataset):
         source, target = self._find_pair(root)
         images = list_files(source)
         targets = pair_files(images, list_files(target))
-        super().__init__(build_entries({"image": images, "target": targets}))
+        pairs = list(zip(images, targets, strict=True))
+        super().__init__(
+            build_entries({"image": images, "target": targets}),
+            remarks=describe_positions("target", pairs),
+        )
 
     def _find_pair(self, root: Path) -> tuple[Path, Path]:
         """Return the folders of the first layout of which both are there."""

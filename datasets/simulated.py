@@ -30,6 +30,7 @@ from benchmark.datasets.bundled import (
 )
 from benchmark.datasets.layout import FileDataset, SampleFiles, sample_ids
 from benchmark.files import PICTURE_SUFFIXES, natural_key
+from benchmark.left_out import list_left_out_folders
 from benchmark.noise import keyed_generator
 from benchmark.optics import processing, scenes
 from benchmark.optics.camera import (
@@ -122,7 +123,8 @@ class Simulated(FileDataset):
             "and compression of the sharp picture are blurred with it, so blurred regions are "
             "cleaner than a camera's. psf=gkm renders the forward model of GKMNet itself, without "
             "occlusion; methods built on that model have an advantage on it. A scene of the tables "
-            "is a photograph: two pictures of one photograph count once."
+            "is a photograph: two pictures of one photograph count once. Numbers are taken as "
+            "sRGB; of the pictures that come with the suite, rocket has a profile of Adobe RGB."
         ),
     )
 
@@ -185,7 +187,16 @@ class Simulated(FileDataset):
         facts: dict[str, Scalar] = {"psf": psf, "max_radius": float(max_radius)}
         facts |= _unusual_facts(self._recipe, {"camera": camera, **steps})
         entries = {name: _photograph_entry(picture, facts) for name, picture in pictures.items()}
-        super().__init__(entries, parameters=self._recipe.parameters())
+        remarks = []
+        if source is not None:
+            paths = [picture.path for picture in pictures.values()]
+            remarks = list_left_out_folders(source.expanduser().resolve(), paths)
+        super().__init__(
+            entries,
+            parameters=self._recipe.parameters(),
+            remarks=remarks,
+            comes_with_suite=source is None,
+        )
 
     def load(self, sample_id: str) -> Sample:
         """Return the rendered picture, with the sharp one as target, and the true blur map."""

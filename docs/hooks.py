@@ -41,4 +41,10 @@ def describe_commands() -> str:
     context = typer.Context(command, info_name="python -m benchmark")
     text = get_docs_for_click(obj=command, ctx=context, name="python -m benchmark")
     commands = text.partition("\n## ")[2]
+    commands = re.sub(r"\x08?\n?Examples:\n((?:  .+\n?)+)", _format_examples, commands)
     return "\n## " + commands.replace("`python -m benchmark ", "`")
+
+
+def _format_examples(match: re.Match[str]) -> str:
+    lines = "\n".join(f"$ {line.strip()}" for line in match[1].splitlines())
+    return f"**Examples**:\n\n```console\n{lines}\n```\n"

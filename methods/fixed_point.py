@@ -160,7 +160,7 @@ class GkmIteration(IterativeDeconvolver):
 class FixedPoint(TwoStage):
     """Eq. (6) of the GKMNet paper under an estimated blur map, or the true one."""
 
-    version = "2"
+    version = "3"
     card = MethodCard(
         title="GKM fixed point",
         family="classical",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Literal
 
 from benchmark import imageio
 from benchmark.api import DataError, PlannedPictures
-from benchmark.files import PICTURE_SUFFIXES, hash_file, natural_key
+from benchmark.files import PICTURE_SUFFIXES, hash_file, natural_key, require_printable_name
 
 FilePairing = Literal["name", "order"]
 
@@ -97,6 +98,8 @@ def _list_picture_files(root: Path, folder: Path, level_folders: Iterable[str] =
                 "pictures alone"
             )
         pictures += [place / name for name in names if _is_picture(place / name)]
+    for path in pictures:
+        require_printable_name(path)
     paths = [path.relative_to(root) for path in pictures]
     return [path.as_posix() for path in sorted(paths, key=_natural_path_key)]
 
@@ -112,16 +115,16 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
             raise DataError(f"{place}: is a folder that was listed already; remove the link to it")
         real_places.add(real_place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            require_printable_name(Path(place, name))
         yield Path(place), folders, names
 
 
 def _is_picture(path: Path) -> bool:
-    """Return whether a path is called like a picture; a link that leads nowhere is kept, to be
-    named among the damaged files.
+    """Return whether a path is called like a picture; links that lead nowhere and pipes are kept,
+    to be named among the damaged files.
     """
-    if path.name.startswith(".") or path.suffix.lower() not in PICTURE_SUFFIXES:
-        return False
-    return path.is_file() or path.is_symlink()
+    return not path.name.startswith(".") and path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _natural_path_key(path: Path) -> list[object]:
@@ -136,7 +139,10 @@ def hash_pictures(folder: Path, files: Iterable[str]) -> dict[str, str]:
     for file in files:
         path = folder / file
         try:
-            if path.stat().st_size > _MAX_BYTES:
+            facts = path.stat()
+            if not stat.S_ISREG(facts.st_mode):
+                raise DataError(f"{path}: is not a file; restore or remove it")
+            if facts.st_size > _MAX_BYTES:
                 raise DataError(f"{path}: is too large for a picture; restore or remove it")
             digests[file] = hash_file(path)
         except OSError as error:
@@ -318,27 +324,43 @@ def check_match(match: FileMatch, pictures: PlannedPictures, problems: ProblemLi
 def check_pictures(
     folder: Path, match: FileMatch, pictures: PlannedPictures, problems: ProblemList
 ) -> None:
-    """Add files that cannot be read, have another size than their sample, or another bit depth or
-    other channels than most. All of them are decoded, so that no run breaks off for one.
+    """Add files that cannot be read, have another size than their sample, or another bit depth,
+    other channels, another orientation or other colours than most. All of them are decoded, so that
+    no run breaks off for one. What all of them say and is not looked at becomes an assumption.
     """
     depths: dict[str, str] = {}
     colours: dict[str, str] = {}
+    orientations: dict[str, str] = {}
+    colour_spaces: dict[str, str] = {}
     for sample, files in match.files.items():
         for file in files:
             try:
                 header = imageio.read_header(folder / file)
+                tags = imageio.read_display_tags(folder / file)
                 imageio.read(folder / file)
             except DataError as error:
                 problems.add("damaged", str(error))
                 continue
             depths[file] = f"{header.bit_depth} bits"
             colours[file] = "grey" if header.channels < 3 else "colour"
+            orientations[file] = f"EXIF orientation {tags.orientation}"
+            colour_spaces[file] = f"the colours of {tags.colour_space}"
             for line in _explain_sizes(
                 (header.height, header.width), pictures.sizes.get(sample, {})
             ):
                 problems.add("another size", f"{file}: {line}")
     _check_alike(depths, "another bit depth", problems)
     _check_alike(colours, "grey or colour unlike the others", problems)
+    _check_alike(orientations, "another orientation", problems)
+    _check_alike(colour_spaces, "another colour space", problems)
+    for facts, usual_fact in (
+        (orientations, "EXIF orientation 1"),
+        (colour_spaces, f"the colours of {imageio.SRGB}"),
+    ):
+        unusual_facts = set(facts.values()) - {usual_fact}
+        match.assumptions += [
+            f"the pictures have {fact}; they are used as stored" for fact in sorted(unusual_facts)
+        ]
 
 
 def _check_alike(facts: Mapping[str, str], kind: str, problems: ProblemList) -> None:

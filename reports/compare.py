@@ -1,14 +1,14 @@
 """Is a method better than another? The answer in one sentence, then the tables behind it.
 
-Two methods are compared picture by picture under every measure of a protocol; more are ranked, and
-compared in pairs. Only pictures that all of them have take part.
+Two methods are compared picture by picture under every measure of a protocol. Of more, each is
+compared with the best under one measure, as the marks of `report` are. Only pictures that all of
+them have take part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,7 @@ from benchmark.reports import grid, paired_tests
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.tables import measure_heading
 from benchmark.results import Results
+from benchmark.results.bundles import is_bundle
 from benchmark.results.comparison import (
     PairedCase,
     PairedTest,
@@ -25,17 +26,21 @@ from benchmark.results.comparison import (
     name_compared_column,
     require_common_scores,
     run_family_tests,
+    run_test,
 )
 from benchmark.results.exports import EXPORT_SUFFIXES
-from benchmark.results.notes import Note, count_noun, note_texts
+from benchmark.results.notes import Note, count_noun, note_texts, training_amount
 from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import CommonScores, ScoreColumn, Selection
-from benchmark.results.significance import Mark
-from benchmark.stats import ALPHA, MethodRanks, mean_interval, rank_methods
+from benchmark.results.summaries import name_interval_kinds
+from benchmark.stats import ALPHA, count_scenes_to_show, mean_interval, rank_methods
 from benchmark.store import FILE_NAME
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_DECIMALS = 12
+"""Means that are equal to so many are equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +124,8 @@ class _Comparison:
 
 
 def split_names(names: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Part what was named on a command line into methods and runs: run folders and exported files.
+    """Part what was named on a command line into methods and runs: run folders, bundles and
+    exported files.
 
     A name is a run if one is there, or if it looks like a path.
     """
@@ -130,7 +136,8 @@ def split_names(names: Sequence[str]) -> tuple[list[str], list[Path]]:
 def _names_a_run(name: str) -> bool:
     path = Path(name)
     is_export = path.suffix in EXPORT_SUFFIXES and path.is_file()
-    return is_export or (path / FILE_NAME).is_file() or "/" in name.partition(":")[0]
+    is_folder = (path / FILE_NAME).is_file() or is_bundle(path)
+    return is_export or is_folder or "/" in name.partition(":")[0]
 
 
 def answer_question(results: Results, question: Question) -> Answer:
@@ -148,6 +155,9 @@ def answer_question(results: Results, question: Question) -> Answer:
     column = selection.column(question.protocol, question.track, question.measure)
     comparison = _Comparison(selection, column)
     methods, exclusion_notes = _choose_methods(comparison, question.methods)
+    gaps: Mapping[str, int] = {}
+    if question.methods is None:
+        methods, gaps = _leave_out_incomplete(comparison, methods)
     if len(methods) < 2:
         method_list = ", ".join(methods) or "none"
         available = ", ".join(selection.methods())
@@ -155,9 +165,12 @@ def answer_question(results: Results, question: Question) -> Answer:
             f"{comparison.name}: a comparison needs two methods, not {method_list}; the runs hold "
             f"{available}"
         )
-    if len(methods) == 2:
-        return _compare_two(comparison, methods, exclusion_notes)
-    return _compare_many(comparison, methods, exclusion_notes)
+    compare_methods = _compare_two if len(methods) == 2 else _compare_many
+    answer = compare_methods(comparison, methods, exclusion_notes)
+    if not gaps:
+        return answer
+    gap_texts = [f"{name} ({count_noun(count, 'picture')} missing)" for name, count in gaps.items()]
+    return replace(answer, verdict=f"{answer.verdict} Left out: {', '.join(gap_texts)}.")
 
 
 def _choose_methods(
@@ -168,6 +181,21 @@ def _choose_methods(
         return comparison.selection.competitors(comparison.column)
     methods = [comparison.selection.find_method(name) for name in names]
     return list(dict.fromkeys(methods)), []
+
+
+def _leave_out_incomplete(
+    comparison: _Comparison, methods: Sequence[str]
+) -> tuple[list[str], dict[str, int]]:
+    """Return the methods that have a score of every picture, and how many the others lack; all of
+    them where fewer than two are complete.
+    """
+    scores = comparison.selection.column_scores(comparison.column)
+    counts = scores[scores["method"].isin(list(methods))].groupby("method")["sample"].nunique()
+    run = comparison.selection.only(track=comparison.column.track, methods=methods)
+    pictures = run.rows["sample"].nunique()
+    gaps = {name: pictures - int(counts[name]) for name in methods if counts[name] < pictures}
+    complete_methods = [name for name in methods if name not in gaps]
+    return (complete_methods, gaps) if len(complete_methods) >= 2 else (list(methods), {})
 
 
 def format_answer(
@@ -196,7 +224,7 @@ def _compare_two(
     a, b = methods
     common = require_common_scores(comparison.selection, comparison.column, methods)
     cases, missing = _collect_cases(comparison, methods)
-    tests = run_family_tests(cases)
+    tests = [run_test(case) for case in cases]
     [test] = [test for test in tests if test.column == comparison.column]
     first, second = comparison.titles(methods)
     difference = f"{first} − {second}"
@@ -206,7 +234,7 @@ def _compare_two(
         f"{first} against {second}, {comparison.name}",
         (TableColumn("measure", label=True), *map(TableColumn, heads)),
         (tuple(_measure_line(test) for test in tests),),
-        (*paired_tests.explain_tests(tests, "measures"), *missing, *notes),
+        (*paired_tests.explain_tests(tests), *missing, *notes),
     )
     scores = test.scores.assign(difference=test.scores[a] - test.scores[b])
     scores_best_first = scores.sort_values(
@@ -235,6 +263,9 @@ def _collect_cases(
     for key in comparison.selection.measures(comparison.column.protocol):
         column = comparison.column._replace(measure=key)
         card = comparison.selection.card(column)
+        if card.warning:
+            missing.append(f"{card.title} is not compared: {card.warning}")
+            continue
         common = comparison.selection.common_scores({column: methods})
         if common.pictures:
             cases.append(PairedCase(column, card, common.values[column], common.scenes))
@@ -250,19 +281,21 @@ def _measure_line(test: PairedTest) -> grid.TableLine:
 
 
 def _state_verdict(comparison: _Comparison, test: PairedTest) -> str:
-    """Return one sentence; a difference counts as shown by the sign-flip test of this measure
-    alone.
-    """
+    """Return one sentence; p of this measure decides."""
     difference = test.difference
     a, b = comparison.titles(test.methods)
     if difference.ties == difference.n:
         return f"{a} and {b} score the same on {test.pictures} {comparison.in_brackets}."
-    evidence = f"on {test.pictures}, {_name_p(difference.sign_flip)}"
     wins, losses = difference.wins, difference.losses
-    if difference.sign_flip > ALPHA:
+    if not paired_tests.can_show(difference.n):
+        claim = f"{a} − {b} is {_format_difference(test, 1)} on {test.pictures}"
+        wins_text = _format_wins(wins, losses, difference.ties)
+        return f"{claim}; {wins_text}; {_explain_too_few(test)} {comparison.in_brackets}."
+    evidence = f"on {test.pictures}, {_name_p(test.p)}"
+    if not test.is_significant:
         wins_text = _format_wins(wins, losses, difference.ties)
         claim = f"no difference shown: {a} − {b} is {_format_difference(test, 1)} {evidence}"
-        return f"{claim}; {wins_text}; {_explain_power(test)} {comparison.in_brackets}."
+        return f"{claim}; {wins_text}{_explain_detectable(test)} {comparison.in_brackets}."
     amount = _format_difference(test, 1 if difference.mean > 0 else -1)
     if test.first_is_better:
         claim = f"{a} is better than {b} by {amount} {evidence}"
@@ -289,14 +322,20 @@ def _format_difference(test: PairedTest, sign: Literal[1, -1]) -> str:
     return f"{text} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
-def _explain_power(test: PairedTest) -> str:
-    """Return what the pictures could have shown."""
-    least = paired_tests.smallest_detectable(test.difference)
+def _explain_too_few(test: PairedTest) -> str:
+    return (
+        f"too few to test: {count_noun(test.difference.n, test.unit)} can show no difference at "
+        f"{100 * ALPHA:g} %, {count_scenes_to_show(1)} can"
+    )
+
+
+def _explain_detectable(test: PairedTest) -> str:
+    """Return what the pictures could have shown, after a semicolon; nothing where unknown."""
+    least = test.difference.detectable
     if least is None:
-        p = paired_tests.format_p(paired_tests.least_p(test.difference.n))
-        return f"so few {test.unit}s cannot show any at {100 * ALPHA:g} %, as no p is less than {p}"
+        return ""
     digits = paired_tests.difference_digits(test)
-    return f"{test.pictures} could have shown {least:.{digits}f}{_spaced_unit(test.card)}"
+    return f"; {test.pictures} could have shown {least:.{digits}f}{_spaced_unit(test.card)}"
 
 
 # Many methods
@@ -309,35 +348,27 @@ def _compare_many(
     common = require_common_scores(comparison.selection, comparison.column, methods)
     values = common.values[comparison.column]
     scene_means = average_scenes(values, common.scenes)
-    if len(scene_means) < 2:
-        reasons = " ".join(note_texts(common.left_out))
-        raise UsageError(
-            f"{comparison.selection.dataset}: ranks need pictures of two scenes that all have. "
-            f"{reasons}"
-        )
-    test = rank_methods(scene_means.to_numpy(), higher_is_better=comparison.card.higher_is_better)
-    ranked = sorted(zip(methods, test.mean_ranks, strict=True), key=lambda pair: pair[::-1])
-    ranks = dict(ranked)
-    values = values[list(ranks)]
-    pairs = combinations(ranks, 2)
+    best_first = _sort_by_mean(scene_means, comparison.card)
+    best = best_first[0]
     tests = run_family_tests(
         [
-            PairedCase(comparison.column, comparison.card, values[list(pair)], common.scenes)
-            for pair in pairs
+            PairedCase(comparison.column, comparison.card, values[[best, other]], common.scenes)
+            for other in best_first[1:]
         ]
     )
-    notes = comparison.notes(exclusion_notes, common, list(ranks))
+    notes = comparison.notes(exclusion_notes, common, best_first)
+    values = values[best_first]
     spread = values.max(axis=1) - values.min(axis=1)
     widest_first = values.loc[spread.sort_values(ascending=False, kind="stable").index]
     order = (
         "From the picture on which the methods differ most to the one on which they differ least."
     )
-    titles = comparison.titles(ranks)
+    titles = comparison.titles(best_first)
     return Answer(
-        verdict=_state_ranking(comparison, ranks, test, tests),
+        verdict=_state_ranking(comparison, tests),
         grids=(
-            _rank_table(comparison, scene_means, ranks, test, tests[0].unit, notes),
-            _pair_table(comparison, tests, notes),
+            _rank_table(comparison, scene_means[best_first], tests[0].unit, notes),
+            _best_table(comparison, tests, notes),
         ),
         pictures=_picture_table(comparison, titles, widest_first, (order, *notes)),
         numbers=family_to_frame(comparison.selection, tests),
@@ -345,90 +376,114 @@ def _compare_many(
     )
 
 
-def _state_ranking(
-    comparison: _Comparison,
-    ranks: Mapping[str, float],
-    test: MethodRanks,
-    pairs: Sequence[PairedTest],
-) -> str:
-    """Return one sentence; what the method of the best mean rank is better than is told by the
-    tests in pairs.
+def _sort_by_mean(scene_means: pd.DataFrame, card: MeasureCard) -> list[str]:
+    """Return the methods, the best mean first; equal means by name."""
+    means = scene_means.mean().round(_DECIMALS).sort_index()
+    best_first = means.sort_values(ascending=not card.higher_is_better, kind="stable")
+    return [str(name) for name in best_first.index]
+
+
+def _state_ranking(comparison: _Comparison, tests: Sequence[PairedTest]) -> str:
+    """Return one sentence: which methods share the best mean, and what it is better than, by the
+    tests of all others against it.
     """
-    evidence = f"on {pairs[0].pictures} (Friedman, {_name_p(test.p)})"
-    if test.p > ALPHA:
-        return f"no difference shown between {test.k} methods {evidence} {comparison.in_brackets}."
-    first = next(iter(ranks))
-    others = [pair for pair in pairs if pair.methods[0] == first]
-    undecided = [pair.methods[1] for pair in others if not _is_first_shown_better(pair)]
-    if len(undecided) == len(others):
-        inferior_methods = "none of the others"
-    elif undecided:
-        inferior_methods = f"every other one but {', '.join(comparison.titles(undecided))}"
-    else:
-        inferior_methods = "every other one"
-    rank = (
-        f"{comparison.title(first)} has the best mean rank of {test.k} methods, "
-        f"{ranks[first]:.2f}, {evidence}"
+    best = tests[0].methods[0]
+    means = tests[0].scene_scores[best]
+    equals = [test.methods[1] for test in tests if abs(test.difference.mean) < 10**-_DECIMALS]
+    sharers = comparison.titles([best, *equals])
+    verb = "share" if equals else "has"
+    digits = comparison.card.digits
+    amount = f"{means.mean():.{digits}f}{_spaced_unit(comparison.card)}"
+    claim = (
+        f"{_join_names(sharers)} {verb} the best mean of {len(tests) + 1} methods, {amount}, on "
+        f"{tests[0].pictures}"
     )
-    return f"{rank}; in paired tests it is better than {inferior_methods} {comparison.in_brackets}."
+    return f"{claim}; {_state_tests(comparison, tests, equals)} {comparison.in_brackets}."
 
 
-def _is_first_shown_better(test: PairedTest) -> bool:
-    """Return whether the first method is shown to be better than the second."""
-    return test.is_significant and test.first_is_better
+def _state_tests(
+    comparison: _Comparison, tests: Sequence[PairedTest], equals: Sequence[str]
+) -> str:
+    """Return what the best is shown to be better than."""
+    n = tests[0].difference.n
+    needed = count_scenes_to_show(len(tests))
+    if n < needed:
+        return (
+            f"too few to test: {count_noun(n, tests[0].unit)} can show no difference between "
+            f"{len(tests) + 1} methods at {100 * ALPHA:g} %, {needed} can"
+        )
+    inferior = [test.methods[1] for test in tests if test.is_significant]
+    others = [test.methods[1] for test in tests if test.methods[1] not in equals]
+    undecided = [name for name in others if name not in inferior]
+    if not inferior:
+        return "no difference to any other is shown"
+    if not undecided:
+        return "every other one is shown to be worse"
+    return (
+        f"shown to be worse: {', '.join(comparison.titles(inferior))}; not to be told from it: "
+        f"{', '.join(comparison.titles(undecided))}"
+    )
+
+
+def _join_names(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _rank_table(
-    comparison: _Comparison,
-    scene_means: pd.DataFrame,
-    ranks: Mapping[str, float],
-    test: MethodRanks,
-    unit: str,
-    notes: Sequence[str],
+    comparison: _Comparison, scene_means: pd.DataFrame, unit: str, notes: Sequence[str]
 ) -> Grid:
-    intervals = {name: mean_interval(scene_means[name].to_numpy()) for name in ranks}
-    kinds = paired_tests.name_interval_kinds(intervals.values())
-    best = min(ranks.values())
-    lines = []
-    for name, rank in ranks.items():
-        is_near = rank - best <= test.critical_difference
-        mean = paired_tests.format_interval(intervals[name], comparison.card.digits)
-        rank_cell = TableCell(f"{rank:.2f}", Mark.near_best if is_near else None)
-        lines.append((TableCell(comparison.title(name)), rank_cell, TableCell(mean)))
+    card = comparison.card
+    ranks = rank_methods(scene_means.to_numpy(), higher_is_better=card.higher_is_better)
+    intervals = {
+        str(name): mean_interval(scores.to_numpy(), limits=card.limits)
+        for name, scores in scene_means.items()
+    }
+    cards = comparison.selection.method_cards()
+    amounts = {name: training_amount(cards.get(name)) for name in intervals}
+    has_amounts = len(set(filter(None, amounts.values()))) > 1
+    lines = [
+        (
+            TableCell(comparison.title(name)),
+            *([TableCell(amounts[name] or "–")] if has_amounts else []),
+            TableCell(paired_tests.format_interval(interval, card.digits)),
+            TableCell(f"{rank:.2f}"),
+        )
+        for (name, interval), rank in zip(intervals.items(), ranks, strict=True)
+    ]
     return Grid(
-        f"{test.k} methods ranked, {comparison.name}",
+        f"{len(lines)} methods, {comparison.name}",
         (
             TableColumn("method", label=True),
+            *([TableColumn("trained for", label=True)] if has_amounts else []),
+            TableColumn(measure_heading(card)),
             TableColumn("mean rank"),
-            TableColumn(measure_heading(comparison.card)),
         ),
         (tuple(lines),),
         (
-            f"Mean over {unit}s{kinds}; rank 1 is the best on a {unit}.",
-            f"Friedman: chi-squared {test.statistic:.2f}, {_name_p(test.p)}. Critical difference "
-            f"of mean ranks {test.critical_difference:.2f} (Nemenyi, 5 %); bold: the best, and "
-            "those within it. Ranks ignore how large differences are, so tests in pairs may show "
-            "more.",
+            f"Mean over {unit}s{name_interval_kinds(intervals.values())}; rank 1 is the best on a "
+            f"{unit}. The interval is of a mean, whose {unit}s are easier and harder: it does not "
+            "tell methods apart, the differences do.",
             *notes,
         ),
     )
 
 
-def _pair_table(comparison: _Comparison, tests: Sequence[PairedTest], notes: Sequence[str]) -> Grid:
+def _best_table(comparison: _Comparison, tests: Sequence[PairedTest], notes: Sequence[str]) -> Grid:
     lines = []
     for test in tests:
         names = (*comparison.titles(test.methods), str(test.difference.n))
-        lines.append((*map(TableCell, names), *paired_tests.format_test(test)))
-    heads = ("n", "a − b", *paired_tests.TEST_HEADS)
+        lines.append((*map(TableCell, names), *paired_tests.format_test(test, in_family=True)))
+    heads = ("n", "best − other", *paired_tests.FAMILY_HEADS)
     return Grid(
-        f"Differences in pairs, {comparison.name}",
+        f"Differences from the best, {comparison.name}",
         (
-            TableColumn("a", label=True),
-            TableColumn("b", label=True),
+            TableColumn("best", label=True),
+            TableColumn("other", label=True),
             *map(TableColumn, heads),
         ),
         (tuple(lines),),
-        (*paired_tests.explain_tests(tests, "pairs"), *notes),
+        (*paired_tests.explain_tests(tests, in_family=True), *notes),
     )
 
 

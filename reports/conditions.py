@@ -1,4 +1,4 @@
-"""The conditions study as a table and numbers; `benchmark.conditions` measures it."""
+"""The conditions study as a table and numbers; `benchmark.studies.conditions` measures it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from benchmark.conditions import Condition, ConditionRun
 from benchmark.files import replace_file
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.metrics.psnr import PSNR_CAP
 from benchmark.reports import grid, tables
+from benchmark.reports.figures.choice import MethodChoice, choose_methods
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.results import Results
 from benchmark.results.notes import Note, NoteKind
-from benchmark.results.summaries import Entry, Row, Summary, make_entry, mark_rows
+from benchmark.results.significance import INPUT, MARKS_LEGEND, Ranking
+from benchmark.results.summaries import Entry, Row, Summary, make_difference_entry, mark_rows
 from benchmark.spec import parse_id
+from benchmark.studies.conditions import Condition, ConditionRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PROTOCOLS: Final = ("canonical", "harm")
 """What a study is scored under."""
-INPUT: Final = "input"
 
 GAIN: Final = MeasureCard(metric="psnr", quantity="PSNR", title="gain", unit="dB", digits=2)
 _HARM_MEASURES: Final = ("keep", "light", "lattice")
@@ -32,7 +34,6 @@ _UNDEFINED: Final = "not defined"
 
 _SHARED_NOTES: Final[tuple[NoteKind, ...]] = (
     "means",
-    "marks",
     "budgets",
     "training",
     "generator",
@@ -53,6 +54,8 @@ class ConditionResult:
         rows: a row per method, in the order they were named, with the entries psnr, gain, keep,
             light and lattice.
         measures: measure key -> card.
+        rankings: measure key -> what its marks rest on.
+        amounts: method -> how much its weights were trained on, empty for none.
         fingerprint: of the pictures.
         notes: what a reader must know.
         commits: states of the suite that restored the pictures.
@@ -62,6 +65,8 @@ class ConditionResult:
     settings: str
     rows: tuple[Row, ...]
     measures: Mapping[str, MeasureCard]
+    rankings: Mapping[str, Ranking]
+    amounts: Mapping[str, str]
     fingerprint: str
     notes: tuple[Note, ...]
     commits: tuple[str, ...]
@@ -86,12 +91,14 @@ def _collect_condition(results: Results, condition_run: ConditionRun) -> Conditi
         "gain": GAIN,
         **{key: harm.measures[key] for key in _HARM_MEASURES},
     }
-    mark_rows([row for row in rows if row.method != INPUT], measures)
+    rankings = mark_rows([row for row in rows if row.method != INPUT], measures)
     return ConditionResult(
         condition_run.condition,
         _list_settings(condition_run.dataset),
         tuple(rows),
         measures,
+        rankings,
+        quality.amounts,
         selection.fingerprint(),
         (*quality.notes, *harm.notes),
         tuple(selection.only(methods=condition_run.methods).commits()),
@@ -131,7 +138,7 @@ def _gain_entry(psnr: Entry, input_psnr: Entry, scenes: Mapping[str, str]) -> En
     if not input_psnr.scores or min(input_psnr.scores.values()) >= PSNR_CAP:
         return Entry(None, _UNDEFINED)
     gains = {picture: psnr.scores[picture] - score for picture, score in input_psnr.scores.items()}
-    return make_entry(gains, scenes)
+    return make_difference_entry(gains, scenes)
 
 
 # Table
@@ -141,30 +148,59 @@ def _gain_entry(psnr: Entry, input_psnr: Entry, scenes: Mapping[str, str]) -> En
 def conditions_grid(condition_results: Sequence[ConditionResult]) -> Grid:
     """Return the table: a line per condition and method, conditions apart from each other."""
     measures = condition_results[0].measures
+    amounts: dict[str, str] = {}
+    for result in condition_results:
+        amounts |= result.amounts
+    has_amounts = len(set(filter(None, amounts.values()))) > 1
     return Grid(
         caption="Conditions: gain and harm",
         columns=(
             TableColumn("condition", label=True),
             TableColumn("method", label=True),
+            *([TableColumn("trained for", label=True)] if has_amounts else []),
             TableColumn("n"),
             *(TableColumn(tables.measure_heading(card)) for card in measures.values()),
         ),
         groups=tuple(
-            tuple(_row_line(result, row) for row in result.rows) for result in condition_results
+            tuple(_row_line(result, row, amounts if has_amounts else {}) for row in result.rows)
+            for result in condition_results
         ),
         footnotes=(
             *_EXPLANATION,
+            MARKS_LEGEND,
+            _explain_gain_ranks(condition_results),
             *_list_notes(condition_results),
+            *choose_drawn_methods(condition_results).notes,
             f"Suite at commit {_list_commits(condition_results)}.",
         ),
     )
 
 
-def _row_line(result: ConditionResult, row: Row) -> grid.TableLine:
+def choose_drawn_methods(condition_results: Sequence[ConditionResult]) -> MethodChoice:
+    """Return which methods the figure draws: few enough to be told apart, the best by their mean
+    gain over the conditions.
+    """
+    gains: dict[str, list[float]] = {}
+    unranked = set()
+    for row in itertools.chain.from_iterable(result.rows for result in condition_results):
+        interval = row.entries["gain"].interval
+        gains.setdefault(row.method, []).extend([interval.mean] if interval else [])
+        if row.oracle or row.noise_aware:
+            unranked.add(row.method)
+
+    def order(method: str) -> tuple[bool, bool, float]:
+        own_gains = gains[method]
+        return not own_gains, method in unranked, -fmean(own_gains) if own_gains else 0.0
+
+    return choose_methods([*gains], sorted(gains, key=order), "mean gain over the conditions")
+
+
+def _row_line(result: ConditionResult, row: Row, amounts: Mapping[str, str]) -> grid.TableLine:
     psnr = row.entries["psnr"].interval
     return (
         TableCell(result.condition.name),
         TableCell(row.title),
+        *([TableCell(amounts.get(row.method) or "–")] if amounts else []),
         TableCell(tables.count_scenes(row.entries.values())),
         TableCell(row.entries["psnr"].note if psnr is None else f"{psnr.mean:.2f}"),
         *(
@@ -172,6 +208,21 @@ def _row_line(result: ConditionResult, row: Row) -> grid.TableLine:
             for key, card in result.measures.items()
             if key != "psnr"
         ),
+    )
+
+
+def _explain_gain_ranks(condition_results: Iterable[ConditionResult]) -> str:
+    """Return how many methods cannot be told from the best gain, and what could have been shown."""
+    texts = []
+    for result in condition_results:
+        ranking = result.rankings.get("gain")
+        if ranking is not None and ranking.is_testable:
+            count = f"{len(ranking.like_best)} of {ranking.compared - 1}"
+            power = "" if ranking.detectable is None else f" ({ranking.detectable:.2f} dB)"
+            texts.append(f"{result.condition.name} {count}{power}")
+    return (
+        "Not to be told from the best gain (and the true difference to it that so many scenes show "
+        f"with a power of 80 %, the median over the methods): {', '.join(texts) or 'not tested'}."
     )
 
 
@@ -259,6 +310,7 @@ def write_conditions_report(
         with replace_file(folder / name) as file:
             file.write(text.encode())
     with style.use_paper_style():
-        figure = figures.draw_conditions(condition_results)
+        methods = choose_drawn_methods(condition_results).methods
+        figure = figures.draw_conditions(condition_results, methods)
         figure_files = style.save_figure(figure, folder, "conditions")
     return [*(folder / name for name in contents), *figure_files]

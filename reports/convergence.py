@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reports import grid
+from benchmark.reports.figures.choice import MethodChoice, choose_methods
 from benchmark.reports.grid import Grid
-from benchmark.results.notes import this_suite
+from benchmark.results.notes import this_suite, view_noise_lines
 from benchmark.results.scene_means import average_scenes
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ _PICTURE_KEY = ["dataset", "noise", "sample"]
 
 
 def convergence_frame(rows: Iterable[StepRow]) -> pd.DataFrame:
-    """Return the rows of `benchmark.convergence.follow_methods` as a frame."""
+    """Return the rows of `benchmark.studies.convergence.follow_methods` as a frame."""
     import pandas as pd
 
     steps = pd.DataFrame(list(rows))
-    for name in ("scene", "step", "psnr", "residual", "reason", "contraction", "damping"):
+    columns = ("scene", "step", "psnr", "residual", "reason", "contraction", "damping", "on_views")
+    for name in columns:
         if name not in steps:
             steps[name] = None
     return steps.assign(scene=steps["scene"].fillna(steps["sample"]))
@@ -121,7 +123,15 @@ def list_refusals(steps: pd.DataFrame) -> list[str]:
 
 def convergence_grid(steps: pd.DataFrame) -> Grid:
     """Return the summary as a table."""
-    notes = [*_EXPLANATION, *list_refusals(steps), f"Measured by {this_suite()}."]
+    rows = steps[steps["reason"].isna()].dropna(subset="on_views")
+    readings = {str(name): max(part["on_views"]) for name, part in rows.groupby("method")}
+    notes = [
+        *_EXPLANATION,
+        *choose_drawn_methods(steps).notes,
+        *list_refusals(steps),
+        *view_noise_lines(readings),
+        f"Measured by {this_suite()}.",
+    ]
     texts = summarise_convergence(steps).map(_format_value)
     caption = "Gain after each step" if len(texts) else "Nothing to show"
     return grid.grid_from_frame(caption, texts, CURVE_KEY, notes)
@@ -131,18 +141,36 @@ def _format_value(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def choose_drawn_methods(steps: pd.DataFrame) -> MethodChoice:
+    """Return which methods the figure draws: few enough to be told apart, the best by their gain
+    after the last step.
+    """
+    means = mean_curves(steps)
+    last = means.groupby(CURVE_KEY, sort=False).last()["gain"]
+    gains = last.groupby("method", sort=False).mean()
+    ranking = gains.sort_values(ascending=False, kind="stable")
+    return choose_methods([*gains.index], [*ranking.index], "gain after the last step")
+
+
 def write_convergence_report(steps: pd.DataFrame, folder: Path) -> list[Path]:
     """Write `convergence.csv` (every step), `convergence.md` and the figure (PNG and PDF); return
     what was written.
     """
+    from benchmark.reports.figures import style
+    from benchmark.reports.figures.convergence import draw_convergence
+
     folder.mkdir(parents=True, exist_ok=True)
     csv_path = folder / "convergence.csv"
     steps.to_csv(csv_path, index=False)
     table = convergence_grid(steps)
     markdown_path = folder / "convergence.md"
     markdown_path.write_text(grid.format_grids([table], "markdown"), encoding="utf-8")
-    figures = _write_convergence_figure(mean_curves(steps), folder) if table.groups else []
-    return [csv_path, markdown_path, *figures]
+    if not table.groups:
+        return [csv_path, markdown_path]
+    with style.use_paper_style():
+        figure = draw_convergence(mean_curves(steps), choose_drawn_methods(steps).methods)
+        figure_files = style.save_figure(figure, folder, "convergence")
+    return [csv_path, markdown_path, *figure_files]
 
 
 _EXPLANATION = (
@@ -152,36 +180,3 @@ _EXPLANATION = (
     "over the pictures; the plain iteration converges well below 1 and diverges well above; "
     "within about 0.02 of 1 the estimate decides nothing.",
 )
-
-
-def _write_convergence_figure(means: pd.DataFrame, folder: Path) -> list[Path]:
-    from matplotlib.figure import Figure
-
-    panels = list(means.groupby(["dataset", "noise"], sort=False))
-    figure = Figure(figsize=(4.2 * len(panels) + 1, 7), layout="constrained")
-    axes = figure.subplots(2, len(panels), squeeze=False, sharex="col", sharey="row")
-    for column, ((dataset, noise), panel) in enumerate(panels):
-        gain_axes = axes[0, column]
-        residual_axes = axes[1, column]
-        for number, (method, curve) in enumerate(panel.groupby("method", sort=False)):
-            marker = _MARKERS[number % len(_MARKERS)]
-            residual = (255 * curve["residual"]).clip(lower=_FLOOR)
-            look = {"marker": marker, "markersize": 3, "label": method}
-            gain_axes.plot(curve["step"], curve["gain"], **look)
-            residual_axes.semilogy(curve["step"], residual, **look)
-        count = int(panel["n"].iloc[0])
-        gain_axes.set_title(f"{dataset}\nnoise {noise:g}, n = {count}", fontsize=9)
-        gain_axes.axhline(0, color="black", linewidth=0.8)
-        residual_axes.set_xlabel("steps")
-    axes[0, 0].set_ylabel("PSNR gain over the start (dB)")
-    axes[1, 0].set_ylabel("residual x 255, in the light of the method")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", fontsize=8)
-    paths = [folder / f"convergence.{suffix}" for suffix in ("png", "pdf")]
-    for path in paths:
-        figure.savefig(path, dpi=130)
-    return paths
-
-
-_MARKERS = "osD^vP*X"
-_FLOOR = 1e-4  # a residual of 0 has no place on a logarithmic axis

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.cost.counting import NetworkCount
-from benchmark.cost.measurement import CostRecord, MethodCounts
-from benchmark.cost.published import PUBLISHED_SIZE, QUANTITY_UNITS, PublishedCost
-from benchmark.cost.timing import TimingSubject, Trial
 from benchmark.files import replace_file
 from benchmark.reports import grid, tables
 from benchmark.reports.grid import Grid
+from benchmark.studies.cost.counting import NetworkCount
+from benchmark.studies.cost.measurement import CostRecord, MethodCounts
+from benchmark.studies.cost.published import PUBLISHED_SIZE, QUANTITY_UNITS, PublishedCost
+from benchmark.studies.cost.timing import TimingSubject, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def build_cost_tables(record: CostRecord, trials: Sequence[Trial]) -> list[CostR
     """Return the tables of a cost pass: costs always, the others where there is something to show.
 
     Args:
-        record, trials: as `benchmark.cost.measurement.read_cost_pass` gives them.
+        record, trials: as `benchmark.studies.cost.measurement.read_cost_pass` gives them.
     """
     tables_of_pass = [
         _cost_table(record, trials),
@@ -90,7 +90,7 @@ def write_cost_tables(
 
     Args:
         cost_tables: as `build_cost_tables` gives them.
-        folder: that of `benchmark.cost.measurement.measure_costs`.
+        folder: that of `benchmark.studies.cost.measurement.measure_costs`.
         form: `markdown` writes `cost.md` and `latex` `cost.tex`; `csv` writes the numbers, one file
             a table.
     """

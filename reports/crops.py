@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import imageio
-from benchmark.api import Picture
+from benchmark.api import Picture, UsageError
 from benchmark.cells import Cell
-from benchmark.run_layout import output_picture, target_picture
+from benchmark.run_layout import output_picture, path_in_run, target_picture
 
 _BLOCKS: Final = 4
 """A window is judged by _BLOCKS x _BLOCKS blocks of its pixels."""
@@ -37,6 +37,21 @@ class CropWindow(NamedTuple):
     def cut(self, picture: Picture) -> Picture:
         """Return that part of a picture."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def parse_box(text: str) -> CropWindow:
+    """Return the window that `x,y,w,h` means: left, top, width and height in pixels.
+
+    Raises:
+        UsageError: anything but four whole numbers, none negative, width and height at least 1.
+    """
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--box {text}: expected four whole numbers x,y,w,h, e.g. 40,60,80,80")
+    left, top, width, height = (int(part) for part in parts)
+    if width == 0 or height == 0:
+        raise UsageError(f"--box {text}: width and height must be at least 1")
+    return CropWindow(top, left, height, width)
 
 
 class SamplePictures(NamedTuple):
@@ -67,11 +82,14 @@ def read_sample_pictures(outputs: Sequence[tuple[Path, Cell, str]]) -> SamplePic
     Args:
         outputs: folder of the run, cell and path of the output in the folder, for each method in
             turn.
+
+    Raises:
+        DataError: a picture that is damaged, or lies outside its run.
     """
     pictures: dict[str, Picture] = {}
     target = None
     for folder, cell, output in outputs:
-        path = folder / output_picture(output)
+        path = path_in_run(folder, output_picture(output))
         if path.is_file():
             pictures[cell.method] = imageio.read(path)[0]
         target_path = folder / target_picture(cell)

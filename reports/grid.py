@@ -28,7 +28,6 @@ _EMPHASIS: Mapping[Mark, Literal["strong", "light"]] = {
     Mark.best: "strong",
     Mark.second: "light",
     Mark.significant: "strong",
-    Mark.near_best: "strong",
 }
 """How marked cells look: `strong` is bold and `light` italic, in every format."""
 
@@ -329,17 +328,23 @@ def _html_templates() -> jinja2.Environment:
 # --------------------------------------------------------------------------------------------------
 
 
-def grid_to_terminal(grid: Grid) -> Table:
+def grid_to_terminal(grid: Grid, compact: bool = False) -> Table:
     """Return a table for the terminal, with a line between groups; `Grid.notes` are left to the
-    caller.
+    caller. A compact one has no lines between its columns and leaves its caption to the caller too.
     """
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(grid.caption), title_justify="left")
+    table = Table(title=None if compact else escape(grid.caption), title_justify="left")
+    if compact:
+        table.box = box.SIMPLE
+        table.padding = (0, 0)
+        table.show_edge = table.pad_edge = False
     for column in grid.columns:
         heading = escape(_column_heading(column, "\n"))
-        table.add_column(heading, justify=column.side, overflow="fold")
+        no_wrap = compact and not column.label
+        table.add_column(heading, justify=column.side, overflow="fold", no_wrap=no_wrap)
     marks = {"strong": "[bold]{}[/bold]", "light": "[italic]{}[/italic]"}
     for group in grid.groups:
         for line in group:

@@ -6,7 +6,8 @@ that failed on one of them gets no mean but a footnote.
 
 from __future__ import annotations
 
-import dataclasses
+import csv
+import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark import imageio, map_scores, noise
+from benchmark import imageio, noise
 from benchmark.api import Map, Sample
-from benchmark.files import replace_file
-from benchmark.map_scores import ESTIMATE_CONSTANT, NO_MAP, MapRow
+from benchmark.files import replace_file, write_bytes
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
@@ -30,20 +30,30 @@ from benchmark.results import notes as result_notes
 from benchmark.results.notes import Note, describe_pictures, this_suite
 from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import note_scenes, read_scenes
-from benchmark.results.significance import Mark
-from benchmark.results.summaries import Entry, Row, Summary, make_entry
+from benchmark.results.significance import explain_marks
+from benchmark.results.summaries import (
+    Entry,
+    Row,
+    Summary,
+    make_entry,
+    mark_rows,
+    name_interval_kinds,
+)
+from benchmark.stats import Limits
+from benchmark.studies.map_scores import ESTIMATE_CONSTANT
+from benchmark.studies.maps import MAP_COLUMNS, MAPS_CSV, NO_MAP, MapRow, read_map_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LEVEL = ["noise", "clip", "round8", "seed"]
 _TEXTS = ("pearson_reason", "auc_reason", "traceback")
-_FIRST_NUMBER = map_scores.MAP_COLUMNS.index("columns_dropped")
-_NUMBERS = [column for column in map_scores.MAP_COLUMNS[_FIRST_NUMBER:] if column not in _TEXTS]
+_FIRST_NUMBER = MAP_COLUMNS.index("columns_dropped")
+_NUMBERS = [column for column in MAP_COLUMNS[_FIRST_NUMBER:] if column not in _TEXTS]
 
 
 def _measure_card(
-    title: str, unit: str = "", *, higher: bool = False, digits: int = 3
+    title: str, limits: Limits, unit: str = "", *, higher: bool = False, digits: int = 3
 ) -> MeasureCard:
     return MeasureCard(
         metric=title,
@@ -52,23 +62,25 @@ def _measure_card(
         unit=unit,
         higher_is_better=higher,
         digits=digits,
+        limits=limits,
     )
 
 
+_ERROR_LIMITS: Final = (0, None)
 _MAP_MEASURES: Final = {
-    "mae_px": _measure_card("MAE", "px"),
-    "rmse_px": _measure_card("RMSE", "px"),
-    "absolute_bias_px": _measure_card("absolute bias", "px"),
-    "pearson": _measure_card("Pearson r", higher=True),
+    "mae_px": _measure_card("MAE", _ERROR_LIMITS, "px"),
+    "rmse_px": _measure_card("RMSE", _ERROR_LIMITS, "px"),
+    "absolute_bias_px": _measure_card("absolute bias", _ERROR_LIMITS, "px"),
+    "pearson": _measure_card("Pearson r", (-1, 1), higher=True),
 }
 _MASK_MEASURES: Final = {
-    "auc": _measure_card("ROC AUC", higher=True),
-    "f03": _measure_card("best F0.3", higher=True),
-    "f1": _measure_card("best F1", higher=True),
+    "auc": _measure_card("ROC AUC", (0, 1), higher=True),
+    "f03": _measure_card("best F0.3", (0, 1), higher=True),
+    "f1": _measure_card("best F1", (0, 1), higher=True),
 }
 _BIN_MEASURES: Final = {
-    column: _measure_card(f"MAE at {column.removeprefix('mae_px ')}", "px")
-    for column in map_scores.MAP_COLUMNS
+    column: _measure_card(f"MAE at {column.removeprefix('mae_px ')}", _ERROR_LIMITS, "px")
+    for column in MAP_COLUMNS
     if column.startswith("mae_px ")
 }
 
@@ -91,10 +103,11 @@ def write_map_report(
     *,
     form: tables.Format = "markdown",
 ) -> MapReport:
-    """Write the tables and the picture strip of `map_scores.score_maps` into its folder.
+    """Write the tables and the picture strip of `benchmark.studies.maps.score_maps` into its
+    folder.
 
     Args:
-        rows: what `map_scores.score_maps` returned.
+        rows: what `benchmark.studies.maps.score_maps` returned.
         methods, data: what it was given.
         folder: the folder it was given; the strip reads the maps there.
         form: `markdown` writes `maps.md`, `latex` `maps.tex`, `csv` `summary.csv` (`maps.csv` has
@@ -106,6 +119,20 @@ def write_map_report(
         file.write(tables.format_summaries(map_summaries, form).encode())
     strip = write_map_strip(rows, data, folder, folder / "maps.png")
     return MapReport(map_summaries, table, strip)
+
+
+def write_map_rows(rows: Sequence[MapRow], folder: Path) -> Path:
+    """Write `maps.csv`: the rows of a command, and after them those of earlier ones that the folder
+    holds; return the file.
+    """
+    keys = {row["key"] for row in rows}
+    earlier_rows = [row for row in read_map_rows(folder) if row["key"] not in keys]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, MAP_COLUMNS)
+    writer.writeheader()
+    writer.writerows([*rows, *earlier_rows])
+    write_bytes(folder / MAPS_CSV, text.getvalue().encode())
+    return folder / MAPS_CSV
 
 
 # Tables
@@ -174,9 +201,16 @@ class _MapTables:
             level_rows = [
                 self._row(level, method, block, measures, notes) for method in self._methods
             ]
-            rows += _mark_best(level_rows, measures)
+            rankings = mark_rows(level_rows, measures)
+            notes += explain_marks(rankings, measures)
+            rows += level_rows
         track = str(self._frame["track"].iloc[0])
-        every_note = tuple(dict.fromkeys([*self._provenance(), *own_footnotes, *notes]))
+        intervals = [
+            entry.interval for row in rows for entry in row.entries.values() if entry.interval
+        ]
+        kinds = name_interval_kinds(intervals)
+        means_note = f"Mean{kinds}. Methods that saw the truth do not compete."
+        every_note = tuple(dict.fromkeys([*self._provenance(), means_note, *own_footnotes, *notes]))
         notes_of_table = tuple(Note("study", text) for text in every_note)
         return Summary(
             self._data.id.label, title, track, dict(measures), tuple(rows), notes_of_table
@@ -260,7 +294,10 @@ class _MapTables:
         failures = own_rows[own_rows["status"] != "ok"]
         if failures.empty:
             label = f"{name}, noise {level}"
-            entries = {key: _mean_entry(own_rows, key, label, notes) for key in measures}
+            entries = {
+                key: _mean_entry(own_rows, key, card, label, notes)
+                for key, card in measures.items()
+            }
         elif (own_rows["reason"] == NO_MAP).all():
             entries = dict.fromkeys(measures, Entry(None, NO_MAP))
         else:
@@ -285,8 +322,6 @@ class _MapTables:
         return [
             f"Data: {data.id.label}, {pictures}, fingerprint {data.fingerprint()}; {this_suite()}.",
             *result_notes.note_texts(note_scenes(scenes)),
-            "Mean [95 % interval: Student's below 30, where it covers better, BCa bootstrap from "
-            "30 to 1000]; bold: best mean among the methods that saw no truth, not tested.",
         ]
 
     def facts(self) -> list[str]:
@@ -304,8 +339,14 @@ class _MapTables:
         cards = {method.id.label: method.card for method in self._methods}
         facts += result_notes.generator_lines(cards, self._data.dataset.card.generator)
         facts += result_notes.weights_lines(cards)
+        facts += result_notes.view_noise_lines(self._view_noise())
         facts += self._crop_notes()
         return facts
+
+    def _view_noise(self) -> dict[str, str]:
+        """Return method -> what sigma is of where it was given noisy dual-pixel views."""
+        rows = self._frame[self._frame["status"] == "ok"].dropna(subset="on_views")
+        return {str(name): max(part["on_views"]) for name, part in rows.groupby("method")}
 
     def _crop_notes(self) -> Iterator[str]:
         cropped_rows = self._frame[self._frame["columns_dropped"] > 0]
@@ -317,7 +358,9 @@ class _MapTables:
             )
 
 
-def _mean_entry(rows: pd.DataFrame, key: str, label: str, notes: list[str]) -> Entry:
+def _mean_entry(
+    rows: pd.DataFrame, key: str, card: MeasureCard, label: str, notes: list[str]
+) -> Entry:
     constant = rows["pearson_reason"] == ESTIMATE_CONSTANT
     if key == "pearson" and constant.any():
         notes.append(
@@ -326,32 +369,14 @@ def _mean_entry(rows: pd.DataFrame, key: str, label: str, notes: list[str]) -> E
         return Entry(None, "undefined")
     values = rows[["sample", key]].dropna()
     scores = dict(zip(values["sample"], values[key].tolist(), strict=True))
-    return make_entry(scores, read_scenes(rows)) if scores else Entry(None, "not available")
+    if not scores:
+        return Entry(None, "not available")
+    return make_entry(scores, read_scenes(rows), card.limits)
 
 
 def _mean_over_scenes(rows: pd.DataFrame, column: str) -> float:
     scores = rows.set_index("sample")[column].dropna()
     return float(average_scenes(scores, read_scenes(rows)).mean())
-
-
-def _mark_best(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
-    """Mark the best mean of each measure among the methods that saw no truth."""
-    for key, card in measures.items():
-        means = []
-        for row in rows:
-            interval = row.entries[key].interval
-            if interval is not None and not row.oracle:
-                means.append(interval.mean)
-        if not means:
-            continue
-        best_mean = max(means) if card.higher_is_better else min(means)
-        for row in rows:
-            entry = row.entries[key]
-            is_best = (
-                not row.oracle and entry.interval is not None and entry.interval.mean == best_mean
-            )
-            row.entries[key] = dataclasses.replace(entry, mark=Mark.best if is_best else None)
-    return rows
 
 
 # The strip

@@ -51,9 +51,7 @@ def write_overview(store: Store, path: Path, dataset: str | None = None) -> Path
 def _first_outputs(store: Store, dataset: str | None) -> list[list[tuple[Cell, str]]]:
     """Return (cell, output) of the first data set (or the one named), by sample."""
     outputs = [
-        (cell, outcome.output)
-        for cell, outcome in store.cells()
-        if outcome.status == "ok" and outcome.output and dataset in (None, cell.dataset)
+        (cell, output) for cell, output in store.outputs() if dataset in (None, cell.dataset)
     ]
     if not outputs:
         return []

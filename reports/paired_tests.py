@@ -8,23 +8,30 @@ from collections.abc import Iterable, Sequence
 from benchmark.reports.grid import TableCell
 from benchmark.results.comparison import PairedTest
 from benchmark.results.significance import Mark
-from benchmark.stats import ALPHA, Interval, PairedComparison
+from benchmark.results.summaries import name_interval_kinds
+from benchmark.stats import (
+    ALPHA,
+    FEWEST_FOR_BOOTSTRAP,
+    Interval,
+    count_scenes_to_show,
+    least_p,
+)
 
-TEST_HEADS = ("wins–losses", "p", "p (Holm)", "p (Wilcoxon)", "could show")
+TEST_HEADS = ("wins–losses", "p", "could show")
 """Titles of the columns of `format_test` after the difference."""
+FAMILY_HEADS = ("wins–losses", "p", "p (Holm)", "could show")
+"""The same for tests that are a family."""
 _MOST_DIGITS = 6
-_INTERVAL_KINDS = {
-    "bootstrap": "BCa bootstrap",
-    "t": "Student's, which covers better below 30 pictures",
-}
 
 
-def format_test(test: PairedTest) -> list[TableCell]:
-    """Return the difference, marked where it is shown, and the columns of `TEST_HEADS`."""
+def format_test(test: PairedTest, *, in_family: bool = False) -> list[TableCell]:
+    """Return the difference, marked where it is shown, and the columns of `TEST_HEADS`, or of
+    `FAMILY_HEADS`.
+    """
     difference = test.difference
     digits = difference_digits(test)
-    least = smallest_detectable(difference)
-    p_values = (difference.sign_flip, test.adjusted_p, difference.wilcoxon)
+    p_values = (test.p, test.adjusted_p) if in_family else (test.p,)
+    least = difference.detectable
     return [
         TableCell(
             format_interval(difference.interval, digits),
@@ -36,35 +43,43 @@ def format_test(test: PairedTest) -> list[TableCell]:
     ]
 
 
-def explain_tests(family: Sequence[PairedTest], kind: str) -> list[str]:
-    """Return what the columns of `format_test` are, for a family of tests (`kind`: "measures",
-    "pairs").
-    """
-    kinds = name_interval_kinds(test.difference.interval for test in family)
-    unit = "scene" if any(test.unit == "scene" for test in family) else "picture"
-    return [
+def explain_tests(tests: Sequence[PairedTest], *, in_family: bool = False) -> list[str]:
+    """Return what the columns of `format_test` are."""
+    unit = "scene" if any(test.unit == "scene" for test in tests) else "picture"
+    kinds = name_interval_kinds(test.difference.interval for test in tests)
+    family = (
+        f"p (Holm): adjusted for the {len(tests)} comparisons with the best; bold: it is at most "
+        f"{100 * ALPHA:g} %."
+        if in_family
+        else f"Bold: p is at most {100 * ALPHA:g} %. Each measure is a question of its own, so p "
+        "is not adjusted for their number."
+    )
+    notes = [
         f"Difference: mean over {unit}s{kinds}.",
-        f"p: of that mean, sign-flip test, two-sided; p (Holm): adjusted for the {len(family)} "
-        f"{kind}; bold: at most {100 * ALPHA:g} %. Could show: the least true difference that a "
-        f"paired t-test on as many such {unit}s shows with a power of 80 %.",
+        f"p: of that mean, two-sided; {name_tests(test.difference.n for test in tests)}. {family} "
+        f"Could show: the least true difference that as many {unit}s show with a power of 80 %, if "
+        "differences are normally distributed.",
     ]
+    if any(not can_show(test.difference.n) for test in tests):
+        notes.append(
+            f"Fewer than {count_scenes_to_show(1)} {unit}s show nothing at {100 * ALPHA:g} %. "
+            "Their interval takes differences to be normally distributed, which so few cannot tell."
+        )
+    return notes
 
 
-def name_interval_kinds(intervals: Iterable[Interval]) -> str:
-    """Return in brackets which intervals these are; empty if none has bounds."""
-    kinds = {interval.kind for interval in intervals}
-    texts = [text for kind, text in _INTERVAL_KINDS.items() if kind in kinds]
-    return f" [95 % interval: {'; '.join(texts)}]" if texts else ""
+def name_tests(sizes: Iterable[int]) -> str:
+    """Return which tests decide, given how many scenes there are in each."""
+    names = {
+        "all sign flips" if n < FEWEST_FOR_BOOTSTRAP else "studentised bootstrap, equal tails"
+        for n in sizes
+    }
+    return ", or ".join(sorted(names))
 
 
-def least_p(n: int) -> float:
-    """Return the least p that a sign-flip test on n scenes can give."""
-    return 2.0 ** (1 - n)
-
-
-def smallest_detectable(difference: PairedComparison) -> float | None:
-    """Return the detectable difference; None also where so few scenes can show nothing."""
-    return difference.detectable if least_p(difference.n) <= ALPHA else None
+def can_show(n: int) -> bool:
+    """Return whether n scenes can show a difference."""
+    return least_p(n) <= ALPHA
 
 
 def format_p(p: float) -> str:

@@ -1,20 +1,21 @@
-"""The PSF study as findings, tables and figures; `benchmark.psf_study` measures it."""
+"""The PSF study as findings, tables and figures; `benchmark.studies.psf` measures it."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmark.api import DataError, UsageError
 from benchmark.files import replace_file
 from benchmark.optics import psf_fit
-from benchmark.psf_study import (
+from benchmark.reports import grid
+from benchmark.reports.grid import Grid
+from benchmark.results.notes import this_suite
+from benchmark.studies.psf import (
     DISK,
-    FITS_FILE,
     FREE,
     GAUSSIAN,
     GENERALISED,
@@ -24,20 +25,14 @@ from benchmark.psf_study import (
     PsfModel,
     PsfStudy,
 )
-from benchmark.reports import grid
-from benchmark.reports.grid import Grid
-from benchmark.results.notes import this_suite
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
+FITS_FILE: Final = "psf_fits.csv"
+"""File with every fit, in the folder of a study."""
 TABLE_SIGMAS: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 _LABEL_COLUMNS: Final = ("aperture", "PSFs", "model")
-_FIGURE_METADATA: Final[Mapping[str, dict[str, Any]]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None},
-}
 
 
 def write_psf_study(folder: Path, study: PsfStudy) -> list[Path]:
@@ -47,30 +42,45 @@ def write_psf_study(folder: Path, study: PsfStudy) -> list[Path]:
     Raises:
         DataError: if the folder cannot be written to.
     """
-    from benchmark.reports.figures import psf
+    from benchmark.reports.figures import psf, style
 
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
         FITS_FILE: study.rows.to_csv(index=False).encode(),
         "psf_study.md": psf_study_markdown(study).encode(),
         "psf_study.tex": psf_study_latex(study).encode(),
-        **_encode_figure("psf_errors", psf.draw_psf_errors(study.rows)),
-        **_encode_figure("psf_kernels", psf.draw_psf_examples(study.examples)),
     }
     for name, content in contents.items():
         with replace_file(folder / name) as file:
             file.write(content)
-    return [folder / name for name in contents]
+    files = [folder / name for name in contents]
+    with style.use_paper_style():
+        files += style.save_figure(psf.draw_psf_errors(study.rows), folder, "psf_errors")
+        files += style.save_figure(psf.draw_psf_examples(study.examples), folder, "psf_kernels")
+    return files
 
 
-def _encode_figure(name: str, figure: Figure) -> dict[str, bytes]:
-    """Return file name -> content of a figure, without dates."""
-    contents = {}
-    for suffix, metadata in _FIGURE_METADATA.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=metadata)
-        contents[f"{name}.{suffix}"] = buffer.getvalue()
-    return contents
+def read_psf_fits(folder: Path) -> pd.DataFrame:
+    """Return the rows of the study that was written into a folder (see `PsfStudy`).
+
+    Raises:
+        UsageError: if there is none.
+        DataError: if the file is damaged.
+    """
+    import pandas as pd
+
+    path = folder / FITS_FILE
+    if not path.is_file():
+        raise UsageError(
+            f"{folder}: no PSF study here (no {FITS_FILE}); make one with `python -m benchmark psf`"
+        )
+    try:
+        rows = pd.read_csv(path, dtype={"group": str, "name": str})
+        return rows.astype({"sigma": float, "l2": float})
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: damaged ({error}); make it again with `python -m benchmark psf`"
+        ) from error
 
 
 # Findings

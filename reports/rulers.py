@@ -117,10 +117,12 @@ def _group_columns(selection: Selection, reference_track: str) -> dict[str, list
 
 
 def _all_columns(selection: Selection) -> Iterator[ScoreColumn]:
+    """Yield the columns that rank methods."""
     for protocol in selection.protocols():
         for track in selection.tracks(protocol):
-            for measure in selection.measures(protocol):
-                yield ScoreColumn(protocol, track, measure)
+            for measure, card in selection.measures(protocol).items():
+                if not card.warning:
+                    yield ScoreColumn(protocol, track, measure)
 
 
 class _RulerMeans(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -38,11 +38,12 @@ def summary_to_grid(summary: Summary) -> Grid:
         columns=(
             TableColumn("noise", label=True),
             TableColumn("method", label=True),
+            *amount_columns(summary),
             TableColumn("n"),
             *(TableColumn(measure_heading(card)) for card in summary.measures.values()),
         ),
         groups=tuple(
-            tuple(_summary_line(row, summary.measures) for row in rows)
+            tuple(_summary_line(row, summary) for row in rows)
             for _, rows in groupby(summary.table_rows, key=lambda row: row.level)
         ),
         footnotes=summary.footnotes,
@@ -51,7 +52,7 @@ def summary_to_grid(summary: Summary) -> Grid:
 
 def measure_heading(card: MeasureCard) -> str:
     """Return the title of a measure's column: name, unit, and an arrow to the better end."""
-    return f"{card.title}{card.unit_in_brackets} {card.arrow}"
+    return f"{card.title}{card.unit_in_brackets} {card.arrow}".rstrip()
 
 
 def count_scenes(entries: Iterable[Entry]) -> str:
@@ -69,13 +70,28 @@ def format_cell(entry: Entry, card: MeasureCard) -> TableCell:
     return TableCell(_format_entry(entry, card.digits), entry.mark)
 
 
-def _summary_line(row: Row, measures: Mapping[str, MeasureCard]) -> grid.TableLine:
+def amount_columns(summary: Summary | None) -> list[TableColumn]:
+    """Return the column that says how much weights were trained on, where that differs."""
+    has_column = summary is not None and summary.has_unequal_budgets
+    return [TableColumn("trained for", label=True)] if has_column else []
+
+
+def amount_cells(summary: Summary | None, method: str) -> list[TableCell]:
+    """Return the cell of a method in that column."""
+    if summary is None or not summary.has_unequal_budgets:
+        return []
+    return [TableCell(summary.amounts.get(method, "") or "–")]
+
+
+def _summary_line(row: Row, summary: Summary) -> grid.TableLine:
     heads = (
         TableCell(str(row.level)),
         TableCell(row.title),
+        *amount_cells(summary, row.method),
         TableCell(count_scenes(row.entries.values())),
     )
-    return (*heads, *(format_cell(row.entries[key], card) for key, card in measures.items()))
+    cells = (format_cell(row.entries[key], card) for key, card in summary.measures.items())
+    return (*heads, *cells)
 
 
 def _format_entry(entry: Entry, digits: int) -> str:

@@ -42,3 +42,13 @@ def data_root() -> Path:
     if not value:
         pytest.skip("BENCHMARK_DATA is not set: no real data here")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def references_root(data_root: Path) -> Path:
+    """The folder of arrays that programs of others made of real data, or a skip with the reason."""
+    default = data_root.resolve().parent / "references"
+    root = Path(os.environ.get("BENCHMARK_REFERENCES", default))
+    if not root.is_dir():
+        pytest.skip(f"no arrays of other programs in {root} (BENCHMARK_REFERENCES)")
+    return root

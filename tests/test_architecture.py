@@ -20,6 +20,7 @@ OPEN_TO_DATASETS = (
     "datasets",
     "files",
     "imageio",
+    "left_out",
     "metrics",
     "noise",
     "optics",
@@ -32,6 +33,7 @@ TOOLS = {
     "benchmark.arrays",
     "benchmark.files",
     "benchmark.imageio",
+    "benchmark.left_out",
     "benchmark.noise",
     "benchmark.spec",
 }

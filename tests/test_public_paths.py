@@ -18,7 +18,7 @@ DOCUMENTS = [
     *sorted((ROOT / "examples").rglob("*.py")),
 ]
 PROMISED = {
-    "benchmark": ("evaluate", "load_dataset", "load_method", "read_results", "run"),
+    "benchmark": ("evaluate", "load_dataset", "load_method", "read_results", "run", "verify"),
     "benchmark.api": (
         "BenchmarkError",
         "DataError",

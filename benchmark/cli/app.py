@@ -7,21 +7,27 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from benchmark import console
 from benchmark.api import BenchmarkError
+from benchmark.cli.help import SCRIPT, CommandGroup, name_program
 from benchmark.version import __version__
 
+_PROGRAM = name_program()
 app = typer.Typer(
-    name="python -m benchmark",
+    name=_PROGRAM,
+    cls=CommandGroup,
     no_args_is_help=True,
+    rich_markup_mode=None,  # its narrow columns cut ids at 80 columns
+    add_completion=_PROGRAM == SCRIPT,  # else it would be that of every `python`
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Which defocus deblurring method is better, on which data, by how much - and can I trust "
-    "the number? Start with: python -m benchmark run --methods all --dataset simulated",
+    f"the number? Start with: {_PROGRAM} run --methods all --dataset simulated",
     epilog="Exit codes: 0 everything went well, 1 some cells or checks failed, 2 bad usage or "
     "data.",
 )
@@ -30,7 +36,8 @@ app = typer.Typer(
 def app_main() -> None:
     """Run the application; turn errors that a user can mend into one line and their exit code."""
     _open_missing_streams()
-    signals = _stop_on_signals()
+    signals = _SignalHandler()
+    signals.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             encoding="utf-8"
@@ -53,15 +60,19 @@ def app_main() -> None:
             )
             sys.exit(2)
         except SystemExit as end:
-            if end.code != _INTERRUPTED:
+            if end.code != _INTERRUPTED or signals.first is None:
                 raise
-            number = signals[0] if signals else signal.SIGINT
+            number = signals.first
+            signals.retire()
             console.print_note(f"ended by {signal.Signals(number).name}")
             sys.exit(128 + number)
 
 
 _INTERRUPTED = 130
 """Exit code that Typer gives Ctrl-C."""
+_ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_ENDING_SECONDS = 10.0
+"""How long a command that was stopped may take to put its work away."""
 
 
 def _open_missing_streams() -> None:
@@ -79,33 +90,68 @@ def _open_missing_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _stop_on_signals() -> list[int]:
-    """Let the signals that end a program end it as Ctrl-C does, unless they are ignored (`nohup`);
-    return the list that receives them.
-    """
-    numbers: list[int] = []
-    own_pid = os.getpid()
+class _SignalHandler:
+    """Lets the signals that end a program end it as Ctrl-C does.
 
-    def stop(number: int, frame: object) -> None:
-        if os.getpid() != own_pid:  # a fork ends as it would without this
+    The first one stops the work. Those that follow while it is being put away, which takes seconds
+    at most, change nothing: who presses Ctrl-C twice leaves no process and no file behind either.
+    One that comes later ends the command on the spot.
+
+    Attributes:
+        first: the number of the first one; None before it.
+    """
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self._own_pid = os.getpid()
+        self._first_time = 0.0
+
+    def install(self) -> None:
+        """Take the place of what Python does on them, unless they are ignored (`nohup`)."""
+        for number in _list_ending_signals():
+            handler = signal.getsignal(number)
+            is_usual = handler in (signal.SIG_DFL, signal.default_int_handler)
+            if is_usual or isinstance(handler, _SignalHandler):
+                signal.signal(number, self)
+
+    def retire(self) -> None:
+        """Let later ones change nothing: everything is put away. Python itself would go back to
+        ending on them while it ends, with another exit code.
+        """
+        for number in _list_ending_signals():
+            signal.signal(number, signal.SIG_IGN)
+
+    def __call__(self, number: int, frame: object) -> None:
+        """Take a signal."""
+        if os.getpid() != self._own_pid:  # a fork ends as it would without this
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        numbers.append(number)
-        raise KeyboardInterrupt
+        elif self.first is None:
+            self.first = number
+            self._first_time = time.monotonic()
+            raise KeyboardInterrupt
+        elif time.monotonic() - self._first_time > _ENDING_SECONDS:
+            os._exit(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, stop)
-    return numbers
+
+def _list_ending_signals() -> list[signal.Signals]:
+    """Return the signals that end a program, as far as the system has them."""
+    return [signal.Signals[name] for name in _ENDING_SIGNALS if hasattr(signal, name)]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        console.out.print(__version__, highlight=False)
+        raise typer.Exit
 
 
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        console.out.print(__version__, highlight=False)
-        raise typer.Exit
+    pass

@@ -16,10 +16,13 @@ from benchmark.cli.options import (
     DataOption,
     DeviceChoice,
     DeviceOption,
+    JobsOption,
     PluginsOption,
     PrecisionChoice,
     PrecisionOption,
+    TimeoutOption,
     TrunkOption,
+    check_device,
     prepare,
 )
 
@@ -49,6 +52,33 @@ DatasetToCheckOption = Annotated[
 ]
 
 
+RunOrBundleArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote, or a bundle.")
+]
+RescoreOption = Annotated[
+    int | None,
+    typer.Option("--cells", min=0, help="Outputs to score again, drawn at random; default: 20."),
+]
+RescoreAllOption = Annotated[bool, typer.Option("--all", help="Score all outputs again.")]
+RestoreOption = Annotated[
+    int, typer.Option("--restore", min=0, help="Cells to restore again, drawn at random.")
+]
+DrawSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn.")]
+ToleranceOption = Annotated[
+    float,
+    typer.Option(
+        "--tolerance",
+        min=0,
+        help="How far what is computed again may be off: a part of the pixels' range, or of a "
+        "score (of 1, if that is larger).",
+    ),
+]
+SetAsideOption = Annotated[
+    bool,
+    typer.Option("--set-aside", help="Rename damaged outputs, so that `run` makes them again."),
+]
+
+
 @app.command(name="list", rich_help_panel=PANEL)
 def list_command(kind: TopicArgument, plugin: PluginsOption = None) -> None:
     """List what is registered, or which checkpoints there are.
@@ -72,6 +102,56 @@ def datasets_command(data: DataOption = Path("data"), plugin: PluginsOption = No
         console.out.print(line, highlight=False)
 
 
+@app.command(name="verify", rich_help_panel=PANEL)
+def verify_command(
+    run: RunOrBundleArgument,
+    cells: RescoreOption = None,
+    all_cells: RescoreAllOption = False,
+    restore: RestoreOption = 0,
+    seed: DrawSeedOption = 0,
+    tolerance: ToleranceOption = 1e-4,
+    set_aside: SetAsideOption = False,
+    lpips_trunk: TrunkOption = None,
+    data: DataOption = Path("data"),
+    jobs: JobsOption = 0,
+    timeout: TimeoutOption = None,
+    device: DeviceOption = DeviceChoice.auto,
+    plugin: PluginsOption = None,
+) -> None:
+    """Check that the outputs of a run are what was written, and its scores come out again.
+
+    Every output is read. Scores are computed again for some of them or all. No score is changed.
+    Of a bundle, files are held against their digests, and scores against what they can be.
+    """
+    if all_cells and cells is not None:
+        raise UsageError("--cells and --all: name one of them")
+    prepare(plugin, lpips_trunk)
+    check_device(device)
+    from benchmark.engines.local import LocalEngine
+    from benchmark.verification import DEFAULT_CELLS, VerifyRequest, verify_run
+
+    if cells is None and not all_cells:
+        cells = DEFAULT_CELLS
+    verification = verify_run(
+        VerifyRequest(
+            run=run,
+            cells=cells,
+            restore=restore,
+            seed=seed,
+            tolerance=tolerance,
+            set_aside=set_aside,
+            data=data,
+            engine=LocalEngine(jobs),
+            timeout=timeout,
+            device=device.value,
+            plugins=tuple(plugin or []),
+            lpips_trunk=lpips_trunk,
+        )
+    )
+    console.print_line(verification)
+    raise typer.Exit(0 if verification.agrees else 1)
+
+
 @app.command(name="check", rich_help_panel=PANEL)
 def check_command(
     methods: MethodsToCheckOption = None,
@@ -84,13 +164,19 @@ def check_command(
     """Check that a method or a data set keeps the contract; for authors of plug-ins."""
     prepare(plugin, None)
     from benchmark import conformance, plan
+    from benchmark.engines.local import count_threads
+    from benchmark.worker import RunSettings
 
     if not methods and dataset is None:
         raise UsageError("name what to check: --methods ID or --dataset NAME")
     suites: dict[str, Iterable[CheckResult]] = {}
     if methods:
-        for method in plan.select_methods(methods, console.print_note, precision.value):
-            suites[method.id.label] = conformance.check_method(method.id, device.value)
+        plugins = tuple(plugin or [])
+        settings = RunSettings(Path(), data, plugins, device.value, threads=count_threads(1))
+        planned_methods = plan.select_methods(methods, console.print_note, precision.value)
+        plan.require_precisions(planned_methods, device.value)
+        for method in planned_methods:
+            suites[method.id.label] = conformance.check_method_apart(method.id, settings)
     if dataset is not None:
         selection = plan.select_dataset(dataset, data, 2, console.print_note)
         suites[selection.id.label] = conformance.check_dataset(selection.dataset)

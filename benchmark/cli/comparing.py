@@ -80,12 +80,15 @@ PictureScoresOption = Annotated[
     typer.Option("--pictures", help="Add the scores of every picture (with csv: these alone)."),
 ]
 ComparisonFormatOption = Annotated[
-    ComparisonFormat, typer.Option("--format", help="How to show it.")
+    ComparisonFormat | None,
+    typer.Option("--format", help="How to show it; default: by the ending of --out, or terminal."),
 ]
 ComparisonFileOption = Annotated[
     Path | None,
-    typer.Option("--out", help="File to write, for markdown and csv; default: standard output."),
+    typer.Option("--out", help="File to write: .md or .csv; default: standard output."),
 ]
+_FORMATS = {".md": ComparisonFormat.markdown, ".csv": ComparisonFormat.csv}
+"""Ending of a file -> what is written into it."""
 
 
 @app.command(name="compare", rich_help_panel=PANEL)
@@ -98,13 +101,14 @@ def compare_command(
     measure: MeasureOption = None,
     track: OneTrackOption = None,
     pictures: PictureScoresOption = False,
-    form: ComparisonFormatOption = ComparisonFormat.terminal,
+    form: ComparisonFormatOption = None,
     out: ComparisonFileOption = None,
 ) -> None:
     """Say whether a method is better than another, and how sure that is; or rank several."""
     from benchmark.reports import compare as comparison
     from benchmark.results import read_results
 
+    form = _choose_format(form, out)
     methods, runs = comparison.split_names(names or [])
     if every and methods:
         raise UsageError(f"--all compares every method; leave out {', '.join(methods)}, or --all")
@@ -129,6 +133,22 @@ def compare_command(
     else:
         style: Literal["csv", "markdown"] = "csv" if form is ComparisonFormat.csv else "markdown"
         emit_text(comparison.format_answer(answer, style, pictures=pictures), out)
+
+
+def _choose_format(form: ComparisonFormat | None, out: Path | None) -> ComparisonFormat:
+    """Return how to show a comparison.
+
+    Raises:
+        UsageError: for a file whose ending says nothing, and for a file of what a terminal shows.
+    """
+    if out is None:
+        return form or ComparisonFormat.terminal
+    if form is ComparisonFormat.terminal:
+        raise UsageError(f"--out {out}: leave --format terminal out, or --out")
+    form = form or _FORMATS.get(out.suffix)
+    if form is None:
+        raise UsageError(f"--out {out}: use .md or .csv, or say --format markdown or csv")
+    return form
 
 
 def _print_answer(answer: Answer, pictures: bool) -> None:
@@ -188,7 +208,10 @@ FigureProtocolOption = Annotated[
 ]
 FigureMethodsOption = Annotated[
     list[str] | None,
-    typer.Option("--methods", help="Only these of the runs, comma-separated or repeated."),
+    typer.Option(
+        "--methods",
+        help="Ids of the runs, comma-separated or repeated; default: the six best by gain.",
+    ),
 ]
 SampleOption = Annotated[
     list[str] | None,
@@ -199,6 +222,18 @@ FigureCostFolderOption = Annotated[
     typer.Option("--cost", help="Folder that `cost` wrote; default: one that is found."),
 ]
 FigurePsfFolderOption = Annotated[Path, typer.Option("--psf", help="Folder that `psf` wrote.")]
+BoxOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X,Y,W,H",
+        help="Left, top, width and height of what crops show, in pixels; repeatable; default: "
+        "where defocus shows most.",
+    ),
+]
+CropsFolderOption = Annotated[
+    Path | None, typer.Option("--crops", help="Folder to write the single crops into as well.")
+]
 FigureFolderOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for the figures; default: RUN/figures.")
 ]
@@ -212,14 +247,20 @@ def figures_command(
     protocol: FigureProtocolOption = None,
     methods: FigureMethodsOption = None,
     sample: SampleOption = None,
+    box: BoxOption = None,
+    crops: CropsFolderOption = None,
     cost: FigureCostFolderOption = None,
     psf: FigurePsfFolderOption = Path("results/psf"),
     data: DataOption = Path("data"),
     out: FigureFolderOption = None,
     plugin: PluginsOption = None,
 ) -> None:
-    """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why."""
+    """Draw figures from runs, as PDF and PNG with captions. One that cannot be made says why.
+
+    Bundles and exported files hold no pictures; a figure of pictures needs the run folder.
+    """
     prepare(plugin, None)
+    from benchmark.reports.crops import parse_box
     from benchmark.reports.figures import figure_set
     from benchmark.reports.figures.figure_data import FigureOptions
     from benchmark.results import read_results
@@ -228,10 +269,15 @@ def figures_command(
     ids = []
     if methods:
         ids = [str(spec) for spec in parse_ids(methods)]
-    options = FigureOptions(dataset, protocol, ids, sample or [], data, cost, psf)
+    boxes = [parse_box(text) for text in box or []]
+    options = FigureOptions(
+        dataset, protocol, ids, sample or [], data, cost, psf, boxes=boxes, crops=crops
+    )
     folder = out or folder_beside(folders[-1], "figures")
     results = read_results(*folders)
     outcomes = figure_set.write_figures(results, folder, split_comma_lists(figure), options)
-    for outcome in outcomes:
-        console.print_line(outcome)
-    raise typer.Exit(0 if any(outcome.files for outcome in outcomes) else 1)
+    for line in figure_set.describe_outcomes(outcomes):
+        console.print_line(line)
+    if any(outcome.files for outcome in outcomes):
+        raise typer.Exit(0)
+    raise typer.Exit(2 if any(outcome.lacks_pictures for outcome in outcomes) else 1)

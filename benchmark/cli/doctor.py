@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from benchmark import provenance
 from benchmark.api import BenchmarkError
-from benchmark.cli.listing import describe_datasets
+from benchmark.cli.listing import describe_datasets, describe_weights
 from benchmark.registry import DATASETS, IMPORTERS, METHODS, METRICS, PROTOCOLS, create_metric
 
 
@@ -37,6 +37,8 @@ def diagnose(root: Path) -> Iterator[str]:
     for registry in (METHODS, DATASETS, METRICS, PROTOCOLS, IMPORTERS):
         for name, problem in registry.problems().items():
             yield f"[red]{registry.kind} {escape(name)}: {escape(problem)}[/]"
+    yield "weights of methods that learned:"
+    yield from describe_weights()
     yield f"data root {escape(str(root))}:"
     yield from describe_datasets(root)
 

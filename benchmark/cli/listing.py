@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from benchmark import checkpoints
 from benchmark.api import DataError, UsageError
+from benchmark.apply import uses_network
+from benchmark.cli.help import name_program
 from benchmark.registry import (
     DATASETS,
     IMPORTERS,
@@ -22,6 +25,11 @@ from benchmark.registry import (
     describe_parameters,
     list_checkpoint_files,
 )
+from benchmark.results.missing_weights import find_weights_command
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_UNCOMMITTED = "with changes"
+"""What a card says of a working tree that differed from its commit."""
 
 # Tables of what is registered
 # --------------------------------------------------------------------------------------------------
@@ -67,7 +75,9 @@ def _make_table(*columns: str) -> Table:
 
 
 def _make_checkpoint_table() -> Table:
-    table = _make_table("id", "parameters", "trained on", "generator", "expects", "size", "file")
+    table = _make_table(
+        "id", "parameters", "trained on", "trained at", "generator", "expects", "size", "file"
+    )
     problems = METHODS.problems()
     catalogue = checkpoints.CheckpointCatalogue.of_user()
     for name in METHODS.names():
@@ -79,23 +89,25 @@ def _make_checkpoint_table() -> Table:
         folders = (
             f"searched: {checkpoints.user_folder()}; {checkpoints.VARIABLE} names another folder"
         )
-        table.add_row("none", "", "", "", "", "", escape(folders))
+        table.add_row("none", "", "", "", "", "", "", escape(folders))
     return table
 
 
 def _describe_checkpoint(path: Path) -> Sequence[str]:
-    """Return parameters, training data, generators of them, how pictures are expected, and size; a
-    file that cannot be read says why instead.
+    """Return parameters, training data, the commit that trained, generators of the data, how
+    pictures are expected, and size; a file that cannot be read says why instead.
     """
     try:
         card = checkpoints.read_card(path)
     except DataError as error:
-        return f"[red]{escape(str(error))}[/]", "", "", "", ""
+        return f"[red]{escape(str(error))}[/]", "", "", "", "", ""
     parameters = "\n".join(f"{key}={value}" for key, value in card.parameters.items())
     megabytes = path.stat().st_size / 1e6
     generators = ", ".join(checkpoints.list_generators(card))
     training_data = _describe_training(card)
-    facts = (parameters, training_data, generators, _describe_expectation(card))
+    facts = (
+        parameters, training_data, _describe_commit(card), generators, _describe_expectation(card)
+    )  # fmt: skip
     return [*map(escape, facts), f"{megabytes:.2f} MB"]
 
 
@@ -103,6 +115,15 @@ def _describe_training(card: Any) -> str:
     if card.trained_on is None:
         return "unknown"
     return ", ".join(card.trained_on) or "nothing"
+
+
+def _describe_commit(card: Any) -> str:
+    """Return at which commits the suite trained, and whether that can be done again."""
+    text = str(card.facts.get("commit", ""))
+    commits = ", ".join(commit[:8] for commit in _COMMIT.findall(text))
+    if _UNCOMMITTED in text:
+        return f"{commits} and code that was not committed: cannot be trained again exactly"
+    return commits
 
 
 def _describe_expectation(card: Any) -> str:
@@ -140,6 +161,8 @@ def _describe_metric(kind: Any) -> Sequence[str]:
     better = "higher" if card.higher_is_better else "lower"
     if card.ideal is not None:
         better = f"closer to {card.ideal:g}"
+    if card.warning:
+        better = "neither"
     reason = kind().unavailable()
     state = f"not available: {reason}" if reason else "available"
     return card.title, card.unit, better, _list_parameters(kind), state
@@ -188,6 +211,36 @@ _TABLE_LAYOUTS = {
         _describe_importer,
     ),
 }
+
+
+# Weights
+# --------------------------------------------------------------------------------------------------
+
+
+def describe_weights() -> Iterator[str]:
+    """Yield, for each method that learned, which weights are here, or the command that gets some
+    and where the authors' lie.
+    """
+    catalogue = checkpoints.CheckpointCatalogue.of_user()
+    problems = METHODS.problems()
+    for name in METHODS.names():
+        if name not in problems and uses_network(METHODS.get(name).card):
+            tags = list_checkpoint_files(name, catalogue)
+            yield _list_tags(name, tags) if tags else _explain_absence(name)
+
+
+def _list_tags(name: str, tags: Iterable[str]) -> str:
+    return f"[green]{escape(name)}[/]: {escape(', '.join(tags))}"
+
+
+def _explain_absence(name: str) -> str:
+    command = find_weights_command(name)
+    advice = f" - {name_program()} {command}" if command else ""
+    line = f"[yellow]{escape(name)}[/]: no weights{escape(advice)}"
+    importer = command.split()[1] if command.startswith("import ") else ""
+    if importer:
+        line += f"\n{escape(_indent_lines(f'FILE: {IMPORTERS.get(importer).card.source}'))}"
+    return line
 
 
 # Data sets

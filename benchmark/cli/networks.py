@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark import console
+from benchmark.api import UsageError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
     DataOption,
@@ -24,6 +25,9 @@ from benchmark.cli.options import (
     prepare,
 )
 from benchmark.run_layout import default_results_folder
+
+if TYPE_CHECKING:
+    from benchmark.methods.training.search import SearchResult
 
 PANEL = "Networks"
 
@@ -185,6 +189,22 @@ CropOption = Annotated[
 BatchOption = Annotated[
     int | None, typer.Option("--batch", help="Crops in a step in place of the recipe's.")
 ]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--rate", help="Adam's learning rate throughout in place of the recipe's."),
+]
+SearchOption = Annotated[
+    bool,
+    typer.Option(
+        "--search",
+        help="Only try learning rates, each in a training of its own of --megapixels (6.5), and "
+        "say which is best on the held-out pictures. Writes METHOD.TAG.rates.csv.",
+    ),
+]
+RatesOption = Annotated[
+    str | None,
+    typer.Option("--rates", help="Learning rates for --search; default: 1e-4,3e-4,1e-3,3e-3."),
+]
 DevicesOption = Annotated[
     int,
     typer.Option(
@@ -227,6 +247,9 @@ def train_command(
     minutes: MinutesOption = None,
     crop: CropOption = None,
     batch: BatchOption = None,
+    rate: RateOption = None,
+    search: SearchOption = False,
+    rates: RatesOption = None,
     device: DeviceOption = DeviceChoice.auto,
     devices: DevicesOption = 1,
     precision: TrainingPrecisionOption = TrainingPrecisionChoice.auto,
@@ -234,7 +257,7 @@ def train_command(
     root: DataRootOption = Path("data"),
     plugin: PluginsOption = None,
 ) -> None:
-    """Train a network on simulated defocus or on DPD.
+    """Train a network on simulated defocus or on DPD, or search its learning rate.
 
     Writes METHOD.TAG.safetensors with its card and its curves.
     """
@@ -242,26 +265,57 @@ def train_command(
     check_device(device)
     from benchmark.methods.training import command
 
-    job = command.job_from_options(
-        method,
-        data,
-        recipe=recipe,
-        noise=noise,
-        tag=tag,
-        out=out,
-        root=root,
-        validation=validation,
-        seed=seed,
-        budget={"megapixels": megapixels, "steps": steps, "minutes": minutes},
-        crop=crop,
-        batch=batch,
-        hardware=command.Hardware(device.value, devices, precision.value, workers),
-        start=start,
-        resume=resume,
-        force=force,
-    )
+    options: dict[str, Any] = {
+        "recipe": recipe,
+        "noise": noise,
+        "tag": tag,
+        "out": out,
+        "root": root,
+        "validation": validation,
+        "seed": seed,
+        "budget": {"megapixels": megapixels, "steps": steps, "minutes": minutes},
+        "crop": crop,
+        "batch": batch,
+        "rate": rate,
+        "hardware": command.Hardware(device.value, devices, precision.value, workers),
+        "start": start,
+        "resume": resume,
+        "force": force,
+    }
+    if search:
+        _print_search(command.search_from_options(method, data, rates=rates, **options))
+        return
+    if rates is not None:
+        raise UsageError("--rates: belongs to --search; name one learning rate by --rate")
+    job = command.job_from_options(method, data, **options)
     for line in command.run_training(job, resume, force):
         console.print_line(line)
+
+
+def _print_search(result: SearchResult) -> None:
+    from benchmark.methods.training.search import format_rate
+    from benchmark.reports import grid
+
+    heads = ("rate", "gain on held-out pictures (dB)", "megapixels", "hours", "seed", "precision")
+    lines = []
+    for trial in result.trials:
+        gain = trial.validation_gain
+        lines.append(
+            (
+                format_rate(trial.rate),
+                "diverged" if gain is None else f"{gain:+.3f}",
+                f"{trial.megapixels:g}",
+                f"{trial.hours:g}",
+                str(trial.seed),
+                trial.precision,
+            )
+        )
+    table = grid.grid_from_texts(
+        "Learning rates tried", [grid.TableColumn(head) for head in heads], lines
+    )
+    console.wide_console().print(grid.grid_to_terminal(table))
+    console.print_line(result.advise())
+    console.print_line(f"written: {result.table}")
 
 
 # Costs
@@ -310,9 +364,9 @@ def cost_command(
     prepare(plugin, None)
     check_device(device)
     from benchmark import plan
-    from benchmark.cost import measurement
     from benchmark.reports import cost as report
     from benchmark.reports import grid
+    from benchmark.studies.cost import measurement
 
     picture_size = measurement.parse_picture_size(size)
     folder = out or default_results_folder(str(picture_size), "cost")

@@ -11,6 +11,7 @@ import typer
 from benchmark.api import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.engines import Engine
     from benchmark.metrics.protocols import Protocol
     from benchmark.noise import Noise
     from benchmark.worker import RunSettings
@@ -29,6 +30,20 @@ class DeviceChoice(enum.StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+class EngineChoice(enum.StrEnum):
+    """Where the work is done."""
+
+    local = "local"
+    dask = "dask"
+
+
+class NoiseOnViewsChoice(enum.StrEnum):
+    """What sigma of the noise is of where there are dual-pixel views."""
+
+    same = "same"
+    physical = "physical"
 
 
 class PrecisionChoice(enum.StrEnum):
@@ -100,6 +115,14 @@ NoiseClipOption = Annotated[
 NoiseRound8Option = Annotated[
     bool, typer.Option("--noise-round8", help="Round noisy pictures to 8 bits.")
 ]
+NoiseOnViewsOption = Annotated[
+    NoiseOnViewsChoice,
+    typer.Option(
+        "--noise-on-views",
+        help="Where methods take dual-pixel views: sigma on each view (same), or sigma x sqrt 2, "
+        "so that their mean has sigma (physical).",
+    ),
+]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
@@ -115,6 +138,65 @@ SeedOption = Annotated[
 JobsOption = Annotated[
     int, typer.Option("--jobs", min=0, help="Worker processes; 0 takes one per core, four at most.")
 ]
+EngineOption = Annotated[
+    EngineChoice,
+    typer.Option("--engine", help="Where the work is done: on this machine, or by Dask's workers."),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="Dask's scheduler, for example tcp://host:8786."),
+]
+SchedulerFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scheduler-file", help="The file that `dask scheduler --scheduler-file` wrote, instead."
+    ),
+]
+AllowMixedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mixed",
+        help="Let Dask's workers have other versions of the suite or of libraries; results record "
+        "it.",
+    ),
+]
+
+
+def make_engine(
+    jobs: int,
+    engine: EngineChoice,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    allow_mixed: bool,
+) -> Engine:
+    """Return where the work is done.
+
+    Raises:
+        UsageError: options that do not fit together, or Dask is not installed.
+    """
+    from benchmark.engines.local import LocalEngine
+
+    if engine is EngineChoice.local:
+        if scheduler or scheduler_file or allow_mixed:
+            raise UsageError(
+                "--scheduler, --scheduler-file and --allow-mixed are for --engine dask"
+            )
+        return LocalEngine(jobs)
+    if jobs:
+        raise UsageError("--jobs is for --engine local; Dask's workers say how many there are")
+    location = scheduler or scheduler_file
+    if location is None or (scheduler and scheduler_file):
+        raise UsageError(
+            "--engine dask needs one of --scheduler ADDRESS and --scheduler-file FILE; "
+            "`dask scheduler` starts a scheduler and prints its address"
+        )
+    try:
+        from benchmark.engines.dask_engine import DaskEngine
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--engine dask needs {error.name}; install it: pip install 'defocus-bench[dask]'"
+        ) from error
+    return DaskEngine(location, allow_mixed)
 
 
 def prepare(plugin: list[Path] | None, lpips_trunk: Path | None) -> None:
@@ -141,7 +223,7 @@ def check_device(device: DeviceChoice) -> None:
         from benchmark.apply import resolve_device
 
         try:
-            resolve_device("cuda", uses_network=True)
+            resolve_device("cuda", needs_network=True)
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -164,7 +246,14 @@ def look_up_protocols(texts: list[str]) -> dict[str, Protocol]:
     return {name: PROTOCOLS.get(name) for name in split_comma_lists(texts)}
 
 
-def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[Noise]:
+def parse_noise_levels(
+    text: str,
+    on_views: NoiseOnViewsChoice,
+    seed: int,
+    *,
+    clip: bool = False,
+    round8: bool = False,
+) -> list[Noise]:
     """Return the noise levels of a comma list of sigmas on the 0-255 scale.
 
     Raises:
@@ -175,7 +264,7 @@ def parse_noise_levels(text: str, clip: bool, round8: bool, seed: int) -> list[N
     levels = []
     for level in split_comma_lists([text]):
         try:
-            levels.append(Noise(float(level), clip, round8, seed))
+            levels.append(Noise(float(level), clip, round8, seed, on_views.value))
         except ValueError as error:
             raise UsageError(
                 f"--noise {text}: expected numbers >= 0 on the 0-255 scale, e.g. 0,1,2.55, not "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from benchmark import console
+from benchmark.api import UsageError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
     DeviceChoice,
@@ -18,6 +20,7 @@ from benchmark.cli.options import (
     check_device,
     prepare,
 )
+from benchmark.spec import parse_ids
 
 PANEL = "Your own pictures"
 
@@ -25,12 +28,17 @@ PANEL = "Your own pictures"
 PhotographsArgument = Annotated[
     list[Path],
     typer.Argument(
-        metavar="IMAGE...", help="Pictures of any size; PNG, TIFF and PPM also with 16 bits."
+        metavar="IMAGE...",
+        help="Pictures of any size, or folders of them; PNG, TIFF and PPM also with 16 bits.",
     ),
 ]
-OneMethodOption = Annotated[
-    str,
-    typer.Option("--method", help="Id of the method; the default is trained for photographs."),
+PictureMethodsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--methods",
+        "--method",
+        help="Ids, comma-separated or repeated; the default is trained for photographs.",
+    ),
 ]
 PictureFolderOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 
@@ -38,19 +46,27 @@ PictureFolderOption = Annotated[Path, typer.Option("--out", help="Folder for the
 @app.command(name="deblur", rich_help_panel=PANEL)
 def deblur_command(
     images: PhotographsArgument,
-    method: OneMethodOption = "gkmnet.photo",
+    methods: PictureMethodsOption = ["gkmnet.photo"],  # noqa: B006 (typer copies defaults)
     out: PictureFolderOption = Path("deblurred"),
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.single,
     plugin: PluginsOption = None,
 ) -> None:
-    """Restore your own photographs; bit depth and orientation are kept."""
+    """Restore your own photographs.
+
+    Format, bit depth, orientation, colour profile, grey and transparency stay as they are; EXIF
+    too, but of TIFF.
+    """
     prepare(plugin, None)
     check_device(device)
     from benchmark.cli import own_pictures
 
-    results = own_pictures.deblur_pictures(images, method, out, device.value, precision.value)
-    for source, target in console.track_progress(results, total=len(images), label="restoring"):
+    pictures = own_pictures.list_pictures(images)
+    results = own_pictures.deblur_pictures(
+        pictures, methods, out, device.value, precision.value, plugins=tuple(plugin or [])
+    )
+    total = len(pictures) * len(parse_ids(methods))
+    for source, target in console.track_progress(results, total=total, label="restoring"):
         console.print_line(f"{source} -> {target}")
 
 
@@ -79,6 +95,14 @@ DepthFileOption = Annotated[
 MaxRadiusOption = Annotated[
     float, typer.Option(min=0, max=50, help="Largest PSF radius in pixels; 0: all in focus.")
 ]
+RadiusOption = Annotated[
+    float | None,
+    typer.Option(min=0, max=50, help="The same PSF radius everywhere, in pixels, instead."),
+]
+KernelFileOption = Annotated[
+    Path | None,
+    typer.Option(help="One kernel everywhere, instead of a lens: a grey picture, .npy or .mat."),
+]
 FocusOption = Annotated[
     float,
     typer.Option(min=0, max=1, help="With --depth: what is in focus, 0 nearest, 1 farthest."),
@@ -86,14 +110,21 @@ FocusOption = Annotated[
 SceneSeedOption = Annotated[int, typer.Option(min=0, help="Seed of the invented depth.")]
 
 
+_OPTIONS_OF_LENSES = ("psf", "colour_shift")
+_OPTIONS_OF_DEPTH = ("depth", "max_radius", "focus")
+
+
 @app.command(name="simulate", rich_help_panel=PANEL)
 def simulate_command(
+    context: typer.Context,
     image: SharpPictureArgument,
     psf: PsfOption = "disk",
     colour_shift: ColourShiftOption = 0.0,
     camera: CameraOption = "none",
     depth: DepthFileOption = None,
     max_radius: MaxRadiusOption = 8.0,
+    radius: RadiusOption = None,
+    kernel: KernelFileOption = None,
     focus: FocusOption = 0.5,
     seed: SceneSeedOption = 0,
     out: PictureFolderOption = Path("simulated"),
@@ -101,7 +132,27 @@ def simulate_command(
     """Defocus your own picture with the imaging model; writes the picture and its true blur map."""
     from benchmark.cli import own_pictures
 
-    lens = own_pictures.make_lens(psf, colour_shift)
-    paths = own_pictures.simulate_defocus(image, lens, camera, depth, max_radius, focus, seed, out)
-    for path in paths:
+    if kernel is not None:
+        _refuse_options(context, "--kernel", (*_OPTIONS_OF_LENSES, "radius", *_OPTIONS_OF_DEPTH))
+    if radius is not None:
+        _refuse_options(context, "--radius", _OPTIONS_OF_DEPTH)
+    defocus: own_pictures.LensDefocus | own_pictures.KernelDefocus
+    if kernel is None:
+        lens = own_pictures.make_lens(psf, colour_shift)
+        defocus = own_pictures.LensDefocus(lens, depth, max_radius, focus, radius)
+    else:
+        defocus = own_pictures.KernelDefocus(kernel)
+    for path in own_pictures.simulate_defocus(image, defocus, camera, seed, out):
         console.print_line(path)
+
+
+def _refuse_options(context: typer.Context, cause: str, names: Sequence[str]) -> None:
+    """Raise UsageError if options were given that another one leaves without effect."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{cause} blurs the whole picture alike, so {option} would change nothing; leave "
+                "out one of the two"
+            )

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark import console
 from benchmark.cli.app import app
+from benchmark.cli.help import name_program
 from benchmark.cli.options import (
+    AllowMixedOption,
     DataOption,
     DatasetOption,
     DepthChoice,
     DeviceChoice,
     DeviceOption,
+    EngineChoice,
+    EngineOption,
     JobsOption,
     LimitOption,
     MethodsOption,
     NoiseClipOption,
+    NoiseOnViewsChoice,
+    NoiseOnViewsOption,
     NoiseOption,
     NoiseRound8Option,
     PluginsOption,
@@ -28,15 +36,23 @@ from benchmark.cli.options import (
     ProtocolsOption,
     RunArgument,
     RunFolderOption,
+    SchedulerFileOption,
+    SchedulerOption,
     SeedOption,
     TimeoutOption,
     TrunkOption,
     check_device,
     look_up_protocols,
+    make_engine,
     make_settings,
     parse_noise_levels,
     prepare,
 )
+
+if TYPE_CHECKING:
+    from benchmark.reports.ranked import TableOptions
+    from benchmark.results.summaries import Summary
+    from benchmark.running import FinishedRun
 
 PANEL = "Measure"
 
@@ -53,6 +69,14 @@ SaveImagesOption = Annotated[
 ]
 
 
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say how many cells, how much disk and how long, and do nothing."
+    ),
+]
+
+
 @app.command(name="run", rich_help_panel=PANEL)
 def run_command(
     methods: MethodsOption,
@@ -60,6 +84,7 @@ def run_command(
     noise: NoiseOption = "0",
     noise_clip: NoiseClipOption = False,
     noise_round8: NoiseRound8Option = False,
+    noise_on_views: NoiseOnViewsOption = NoiseOnViewsChoice.same,
     track: TrackOption = None,
     protocol: ProtocolsOption = ["canonical"],  # noqa: B006 (typer copies defaults)
     timeout: TimeoutOption = None,
@@ -68,9 +93,14 @@ def run_command(
     out: RunFolderOption = None,
     limit: LimitOption = None,
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.single,
     save_images: SaveImagesOption = True,
+    dry_run: DryRunOption = False,
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
@@ -80,29 +110,33 @@ def run_command(
     """
     prepare(plugin, lpips_trunk)
     check_device(device)
-    from benchmark.running import RunRequest, run_methods
+    from benchmark.running import RunRequest, describe_run, run_methods
 
     protocols = look_up_protocols(protocol)
-    run = run_methods(
-        RunRequest(
-            methods=tuple(methods),
-            dataset=dataset,
-            noises=tuple(parse_noise_levels(noise, noise_clip, noise_round8, seed)),
-            protocols=protocols,
-            depth=track,
-            data=data,
-            out=out,
-            limit=limit,
-            jobs=jobs,
-            timeout=timeout,
-            device=device.value,
-            precision=precision.value,
-            save=save_images,
-            plugins=tuple(plugin or []),
-            lpips_trunk=lpips_trunk,
-        )
+    noises = parse_noise_levels(noise, noise_on_views, seed, clip=noise_clip, round8=noise_round8)
+    request = RunRequest(
+        methods=tuple(methods),
+        dataset=dataset,
+        noises=tuple(noises),
+        protocols=protocols,
+        depth=track,
+        data=data,
+        out=out,
+        limit=limit,
+        engine=make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed),
+        timeout=timeout,
+        device=device.value,
+        precision=precision.value,
+        save=save_images,
+        plugins=tuple(plugin or []),
+        lpips_trunk=lpips_trunk,
     )
-    _print_tables(run.folder, list(protocols), run.dataset)
+    if dry_run:
+        for line in describe_run(request):
+            console.print_paragraph(line)
+        return
+    run = run_methods(request)
+    _print_tables(run.folder, list(protocols), run)
     raise typer.Exit(1 if run.failures else 0)
 
 
@@ -113,6 +147,10 @@ def score_command(
     lpips_trunk: TrunkOption = None,
     data: DataOption = Path("data"),
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     plugin: PluginsOption = None,
 ) -> None:
     """Score the saved outputs of a run under further protocols, without running any method."""
@@ -128,29 +166,78 @@ def score_command(
     with Session(settings, protocols, facts, create=False) as session:
         tasks = session.select_unscored()
         session.begin()
-        failures = session.do_tasks(tasks, jobs=jobs, timeout=None, label="scoring")
+        failures = session.do_tasks(
+            tasks,
+            engine=make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed),
+            timeout=None,
+            label="scoring",
+        )
         failures += session.lost_outputs
-        failures += session.report_failed_scores([task.cell for task in tasks])
+        failures += session.report_failed_scores({task.cell.key for task in tasks})
         _print_tables(run, list(protocols))
     raise typer.Exit(1 if failures else 0)
 
 
-def _print_tables(folder: Path, protocols: list[str], dataset: str | None = None) -> None:
+def _print_tables(folder: Path, protocols: list[str], run: FinishedRun | None = None) -> None:
     """Print the tables that a command asked for; write the report of the whole run beside it."""
-    from benchmark.reports import overview, tables
+    from benchmark.reports import overview, ranked, tables
     from benchmark.results import results_of
     from benchmark.store import Store
 
+    dataset = run.dataset if run else None
+    options = ranked.TableOptions(
+        methods=run.methods if run else None,
+        levels=run.noises if run else None,
+        is_plain=not console.out.is_terminal,
+    )
     with Store(folder, read_only=True) as store:
         all_summaries = results_of(store).summaries()
         picture = overview.write_overview(store, folder / "overview.png", dataset)
     for summary in all_summaries:
         if summary.protocol in protocols and dataset in (None, summary.dataset):
-            console.wide_console().print(tables.summary_to_terminal(summary))
-            for line in summary.footnotes:
-                console.print_line(line)
+            _print_summary(summary, options, all_summaries)
+    if run is not None:
+        _name_other_results(all_summaries, run)
+    place = shlex.quote(str(folder))
     report = folder / "report.md"
-    report.write_text(tables.format_summaries(all_summaries, "markdown"), encoding="utf-8")
-    console.print_line(f"\nreport: {report}")
+    texts = (
+        ranked.format_ranked_summaries(all_summaries, "markdown"),
+        tables.format_summaries(all_summaries, "markdown"),
+    )
+    report.write_text("\n".join(texts), encoding="utf-8")
+    console.print_line(f"\nreport: {report}, with every measure and its interval")
     if picture is not None:
         console.print_line(f"pictures: {picture}, all of them in {folder / 'pictures'}")
+        console.print_line(f"Look:    {name_program()} report {place} --format html")
+    if run is not None and len(pair := ranked.name_leaders(all_summaries, options)) > 1:
+        console.print_line(f"Compare: {name_program()} compare {shlex.join(pair)} {place}")
+
+
+def _print_summary(
+    summary: Summary, options: TableOptions, all_summaries: Sequence[Summary]
+) -> None:
+    from benchmark.reports import grid, ranked
+
+    for table in ranked.summary_to_ranked_grids(summary, options, all_summaries):
+        console.print_line(f"\n{table.caption}\n")
+        console.table_console().print(grid.grid_to_terminal(table, compact=True))
+        console.print_line("")
+        for text in table.notes:
+            console.print_paragraph(text)
+
+
+def _name_other_results(summaries: Sequence[Summary], run: FinishedRun) -> None:
+    """Say what else lies in the folder, and is in no table above."""
+    methods = sorted({row.method for summary in summaries for row in summary.rows})
+    others = {
+        "methods": [method for method in methods if method not in run.methods],
+        "data sets": sorted({summary.dataset for summary in summaries} - {run.dataset}),
+        "noise levels": [
+            str(level)
+            for level in dict.fromkeys(level for summary in summaries for level in summary.levels())
+            if level not in run.noises
+        ],
+    }
+    texts = [f"{kind} {', '.join(names)}" for kind, names in others.items() if names]
+    if texts:
+        console.print_paragraph(f"Also in {run.folder}, and in its report: {'; '.join(texts)}.")

@@ -12,24 +12,32 @@ from benchmark import console
 from benchmark.api import DataError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
+    AllowMixedOption,
     DataOption,
     DatasetOption,
     DepthChoice,
     DeviceChoice,
     DeviceOption,
+    EngineChoice,
+    EngineOption,
     FormatOption,
     JobsOption,
     LimitOption,
     MethodsOption,
     NoiseClipOption,
+    NoiseOnViewsChoice,
+    NoiseOnViewsOption,
     NoiseOption,
     NoiseRound8Option,
     PluginsOption,
+    SchedulerFileOption,
+    SchedulerOption,
     SeedOption,
     TableFormat,
     TimeoutOption,
     check_device,
     look_up_protocols,
+    make_engine,
     make_settings,
     parse_noise_levels,
     prepare,
@@ -60,12 +68,17 @@ def maps_command(
     noise: NoiseOption = "0",
     noise_clip: NoiseClipOption = False,
     noise_round8: NoiseRound8Option = False,
+    noise_on_views: NoiseOnViewsOption = NoiseOnViewsChoice.same,
     track: TrackOption = DepthChoice.u8,
     timeout: TimeoutOption = None,
     data: DataOption = Path("data"),
     out: MapsFolderOption = None,
     limit: LimitOption = None,
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     device: DeviceOption = DeviceChoice.auto,
     seed: SeedOption = 0,
     form: FormatOption = TableFormat.markdown,
@@ -74,24 +87,31 @@ def maps_command(
     """Score the blur maps themselves, against true maps or masks, and show them."""
     prepare(plugin, None)
     check_device(device)
-    from benchmark import map_scores, plan
+    from benchmark import plan
     from benchmark.reports import maps, tables
+    from benchmark.studies.maps import score_maps
 
     method_plan = plan.select_restoring_methods(methods, console.print_note)
     plan.require_precisions(method_plan, device.value)
     selection = plan.select_dataset(dataset, data, limit, console.print_note)
-    noises = parse_noise_levels(noise, noise_clip, noise_round8, seed)
+    noises = parse_noise_levels(noise, noise_on_views, seed, clip=noise_clip, round8=noise_round8)
     folder = out or default_results_folder(selection.id.label, "maps")
     settings = make_settings(folder, data, plugin, device, save=False)
-    rows = map_scores.score_maps(
-        method_plan, selection, noises, settings, depth=track.value, jobs=jobs, timeout=timeout
+    rows = score_maps(
+        method_plan,
+        selection,
+        noises,
+        settings,
+        engine=make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed),
+        depth=track.value,
+        timeout=timeout,
     )
     report = maps.write_map_report(rows, method_plan, selection, folder, form=form.value)
     for summary in report.summaries:
         console.wide_console().print(tables.summary_to_terminal(summary))
         for line in summary.footnotes:
             console.print_line(line)
-    every_map = folder / map_scores.MAPS_CSV
+    every_map = maps.write_map_rows(rows, folder)
     console.print_line(f"\ntables: {report.table}, every map: {every_map}")
     if report.strip is not None:
         console.print_line(f"pictures: {report.strip}")
@@ -112,29 +132,37 @@ def convergence_command(
     methods: MethodsOption,
     dataset: DatasetsOption,
     noise: NoiseOption = "0",
+    noise_on_views: NoiseOnViewsOption = NoiseOnViewsChoice.same,
     limit: LimitOption = None,
     data: DataOption = Path("data"),
     out: ConvergenceFolderOption = Path("results/convergence"),
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
 ) -> None:
     """Follow iterative methods step by step: quality and residual against iterations."""
     prepare(plugin, None)
-    from benchmark import convergence as study
     from benchmark import plan
     from benchmark.reports import convergence as report
     from benchmark.reports import grid
-    from benchmark.runner import count_workers
+    from benchmark.studies import convergence as study
 
     method_plan = plan.select_restoring_methods(methods, console.print_note)
     selections = [plan.select_dataset(text, data, limit, console.print_note) for text in dataset]
     selections = list({selection.id.label: selection for selection in selections}.values())
     settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
-    noises = parse_noise_levels(noise, False, False, seed)
-    pictures = sum(len(selection.fingerprints) for selection in selections)
-    jobs = count_workers(jobs, len(method_plan) * len(noises) * pictures)
-    rows = study.follow_methods(method_plan, selections, noises, settings, jobs=jobs)
+    noises = parse_noise_levels(noise, noise_on_views, seed)
+    rows = study.follow_methods(
+        method_plan,
+        selections,
+        noises,
+        settings,
+        engine=make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed),
+    )
     frame = report.convergence_frame(rows)
     files = report.write_convergence_report(frame, out)
     console.wide_console().print(grid.grid_to_terminal(report.convergence_grid(frame)))
@@ -161,17 +189,22 @@ def psf_command(
     data: DataOption = Path("data"),
     out: PsfStudyFolderOption = Path("results/psf"),
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     plugin: PluginsOption = None,
 ) -> None:
     """Fit kernel models to apertures and to measured PSFs."""
     prepare(plugin, None)
-    from benchmark.psf_study import run_psf_study
     from benchmark.reports import psf_study
-    from benchmark.runner import count_workers
+    from benchmark.studies.psf import run_psf_study
 
     psfs = _load_calibrated_psfs(dataset, data)
+    settings = make_settings(out, data, plugin, DeviceChoice.cpu, save=False)
+    chosen_engine = make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed)
     try:
-        study = run_psf_study(psfs or None, jobs=count_workers(jobs, 1_000_000))
+        study = run_psf_study(psfs or None, settings, engine=chosen_engine)
     except ValueError as error:
         raise DataError(f"{dataset}: a calibrated PSF cannot be fitted: {error}") from error
     for line in psf_study.psf_findings(study):
@@ -242,6 +275,10 @@ def conditions_command(
     data: DataOption = Path("data"),
     out: ConditionsFolderOption = Path("results/conditions"),
     jobs: JobsOption = 0,
+    engine: EngineOption = EngineChoice.local,
+    scheduler: SchedulerOption = None,
+    scheduler_file: SchedulerFileOption = None,
+    allow_mixed: AllowMixedOption = False,
     device: DeviceOption = DeviceChoice.auto,
     save_images: KeepImagesOption = False,
     plugin: PluginsOption = None,
@@ -249,21 +286,22 @@ def conditions_command(
     """Measure gain and harm on pictures taken in other ways than those of the training."""
     prepare(plugin, None)
     check_device(device)
-    from benchmark import conditions as study
     from benchmark.reports import conditions as report
     from benchmark.reports import grid
     from benchmark.results import read_results
+    from benchmark.results.significance import INPUT
     from benchmark.running import RunRequest
+    from benchmark.studies import conditions as study
 
     request = RunRequest(
-        methods=(report.INPUT, *methods),
+        methods=(INPUT, *methods),
         dataset="",
         noises=(),
         protocols=look_up_protocols(list(report.PROTOCOLS)),
         data=data,
         out=out,
         limit=limit,
-        jobs=jobs,
+        engine=make_engine(jobs, engine, scheduler, scheduler_file, allow_mixed),
         timeout=timeout,
         device=device.value,
         save=save_images,

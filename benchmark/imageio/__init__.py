@@ -6,7 +6,8 @@ kinds:
 
 * Pixels are read *as stored*. EXIF orientation, ICC profile and gamma chunks change nothing, so
   that a benchmark sees the numbers in the file. A person's photograph keeps its looks because
-  `write(..., like=source)` copies orientation and ICC profile of the source to the output instead.
+  `write(..., like=source)` copies orientation, ICC profile and EXIF of the source to the
+  output instead; a grey picture stays grey, and transparent pixels stay so.
 * The bit depth of the file survives. Most readers silently turn a 16-bit RGB PNG into 8 bits
   (Pillow, and OpenCV with its default flags); here a decoder that returns another depth than the
   header declares is an error.
@@ -21,6 +22,7 @@ Writing goes by suffix and is atomic.
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,21 +37,25 @@ from numpy.typing import NDArray
 from benchmark.api import BenchmarkError, DataError, Picture, UsageError, as_picture
 from benchmark.files import replace_file
 from benchmark.imageio import bmp, jpeg, pillow, png, pnm, tiff
-from benchmark.imageio.display_tags import DisplayTags
+from benchmark.imageio.display_tags import SRGB, DisplayTags
 from benchmark.imageio.levels import (
     MAX_PIXELS,
+    DecoderRow,
     Header,
     PixelLevels,
     UnsuitableFile,
     check_levels,
     check_size,
     convert_to_rgb,
+    read_alpha,
 )
+from benchmark.imageio.opencv import decode_with_opencv
 
 _EXPECTED = "expected a PNG, TIFF, PPM or PGM with 8 or 16 bits per channel, or a JPEG, BMP or WebP"
 _LARGEST_FILE = 16 * MAX_PIXELS
 """Bytes; no picture of the largest size needs more."""
 _LONGEST_MAGIC = 12
+_SUFFIXES_WITH_ALPHA = {".png", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ _FORMATS: Final = (
     _Format(
         lambda start: start.startswith(bmp.MAGIC),
         bmp.parse_bmp_header,
-        pillow.decode_with_pillow,
+        bmp.decode_bmp,
         None,
     ),
     _Format(
@@ -100,6 +106,12 @@ _FORMATS: Final = (
         pillow.read_image_tags,
     ),
     _Format(lambda start: start.startswith(pnm.MAGICS), pnm.parse_pnm_header, pnm.decode_pnm, None),
+    _Format(
+        lambda start: start.startswith(pnm.PFM_MAGICS),
+        pnm.parse_pfm_header,
+        decode_with_opencv,
+        None,
+    ),
 )
 
 
@@ -121,8 +133,8 @@ def read(
 
     Args:
         path: the file.
-        allow_float: whether a TIFF of float32 is read too, as 32 bits and as it is: it may leave
-            [0, 1], as a restored picture does.
+        allow_float: whether a TIFF or PFM of float32 is read too, as 32 bits and as it is: it may
+            leave [0, 1], as a restored picture does.
         allow_transparent: whether pixels may be transparent; their stored colour counts, as in a
             mask.
 
@@ -132,15 +144,36 @@ def read(
     """
     with _name_file_in_errors(path), _open_picture(path) as file:
         header = _parse_header(file, allow_float)
-        data = file.read()
-        levels = _recognise_format(data).decode(data)
-        check_levels(levels, header)
-        return convert_to_rgb(levels, allow_transparent), header.bit_depth
+        return convert_to_rgb(_decode(file, header), allow_transparent), header.bit_depth
+
+
+def list_decoders() -> tuple[DecoderRow, ...]:
+    """Return the table of what is read; everything else is refused."""
+    return (
+        *png.DECODERS,
+        *tiff.DECODERS,
+        *jpeg.DECODERS,
+        *bmp.DECODERS,
+        *pillow.WEBP_DECODERS,
+        *pnm.DECODERS,
+    )
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file begins like a picture of a format that is read, whatever it is
+    called.
+    """
+    try:
+        with _open_picture(path) as file:
+            _recognise_format(file.read(_LONGEST_MAGIC))
+    except (OSError, UnsuitableFile):
+        return False
+    return True
 
 
 def read_display_tags(path: Path) -> DisplayTags:
-    """Return orientation and ICC profile of a picture file; raises DataError as `read_header`
-    does.
+    """Return orientation, ICC profile, colour space and EXIF of a picture file; raises
+    DataError as `read_header` does.
     """
     with _name_file_in_errors(path), _open_picture(path) as file:
         _parse_header(file, allow_float=True)
@@ -162,22 +195,52 @@ def write(
             a whole or not at all.
         picture: H x W x 3 float32 RGB.
         bit_depth: 8 or 16.
-        like: a picture file whose orientation and ICC profile the output takes over; no other
-            metadata is copied.
+        like: a picture file of the same size whose orientation, ICC profile, EXIF (not in TIFF)
+            and transparency the output takes over; no other metadata is copied. If it is
+            grey, the output is the mean of the three channels. Grey with transparency becomes RGB.
         quality: JPEG quality, 1 to 100; JPEGs are written without chroma subsampling.
 
     Raises:
-        UsageError: if suffix, bit depth and quality do not fit together.
+        UsageError: if suffix, bit depth, quality and transparency do not fit together.
         DataError: if the file cannot be written, or `like` cannot be read.
         ValueError: if `picture` is not a finite H x W x 3 float32 array.
     """
     encode = _choose_encoder(path, bit_depth, quality)
+    planes = as_picture(picture)
+    tags = DisplayTags()
+    if like is not None:
+        planes = _take_over_channels(planes, like)
+        tags = read_display_tags(like).fit_channels(planes.shape[2])
+    if planes.shape[2] == 4 and path.suffix.lower() not in _SUFFIXES_WITH_ALPHA:
+        raise UsageError(f"{path}: cannot hold the transparency of {like}; use .png or .tif")
     top = 2**bit_depth - 1
-    levels = np.rint(np.clip(as_picture(picture), 0, 1).astype(np.float64) * top)
-    tags = read_display_tags(like) if like else DisplayTags()
+    levels = np.rint(np.clip(planes, 0, 1).astype(np.float64) * top)
     data = encode(levels.astype(np.uint8 if bit_depth == 8 else np.uint16), tags)
     with replace_file(path) as file:
         file.write(data)
+
+
+def _take_over_channels(picture: Picture, like: Path) -> NDArray[np.float32]:
+    """Return a picture as H x W x 1 where a file is grey, as H x W x 4 where it has transparent
+    pixels, else as it is.
+    """
+    with _name_file_in_errors(like), _open_picture(like) as file:
+        header = _parse_header(file, allow_float=True)
+        if header.channels == 3:
+            return picture
+        levels = _decode(file, header).reshape(header.height, header.width, -1)
+    alpha = read_alpha(levels)
+    is_grey = levels.shape[2] <= 2
+    planes = picture.mean(axis=2, keepdims=True) if is_grey else picture
+    if alpha is None:
+        return planes
+    if alpha.shape != picture.shape[:2]:
+        raise UsageError(
+            f"{like}: is {alpha.shape[1]}x{alpha.shape[0]}, the picture that is to take over its "
+            f"transparency {picture.shape[1]}x{picture.shape[0]}"
+        )
+    colour = np.broadcast_to(planes, picture.shape)
+    return np.concatenate([colour, alpha[..., None]], axis=2)
 
 
 def write_float_tiff(path: Path, picture: Picture) -> None:
@@ -192,20 +255,60 @@ def write_float_tiff(path: Path, picture: Picture) -> None:
         file.write(data)
 
 
-def read_array(path: Path) -> NDArray[np.float32]:
+def digest_array(array: NDArray[np.float32]) -> str:
+    """Return a hex digest of an array's shape and numbers, the same on every machine and however a
+    file holds them.
+    """
+    content = np.ascontiguousarray(array, dtype="<f4")
+    digest = hashlib.blake2b(f"{content.dtype.str}{array.shape}".encode(), digest_size=16)
+    digest.update(content.ravel().data)
+    return digest.hexdigest()
+
+
+def read_array(path: Path, digest: str | None = None) -> NDArray[np.float32]:
     """Return a float32 array written by `write_array`.
 
+    Args:
+        path: the file.
+        digest: what `digest_array` gave when it was written; None where nobody kept it.
+
     Raises:
-        DataError: if the file is missing, damaged, or holds anything but one float32 array.
+        DataError: if the file is missing, damaged, holds anything but one float32 array, or has
+            another digest.
     """
+    array = _read_any_array(path)
+    if digest is not None and digest_array(array) != digest:
+        raise DataError(
+            f"{path}: does not hold the numbers that were written into it; delete it and run the "
+            "command that made it again"
+        )
+    return array
+
+
+def _read_any_array(path: Path) -> NDArray[np.float32]:
     with _name_file_in_errors(
         path, "expected a .npy file of float32; run the command that made it again"
     ):
-        # Mapping first compares the header's shape with the file's size before any memory is taken.
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(content, np.ndarray) or content.dtype != np.float32:
-            raise UnsuitableFile(f"holds {getattr(content, 'dtype', 'an archive')}")
-        return np.array(content)
+        return np.array(_map_array(path))
+
+
+def is_array_file(path: Path) -> bool:
+    """Return whether a file is one of `write_array` by its header and its size; its values are not
+    read.
+    """
+    try:
+        _map_array(path)
+    except Exception:  # numpy raises anything on damaged bytes
+        return False
+    return True
+
+
+def _map_array(path: Path) -> NDArray[np.float32]:
+    # Mapping compares the header's shape with the file's size before any memory is taken.
+    content = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(content, np.ndarray) or content.dtype != np.float32:
+        raise UnsuitableFile(f"holds {getattr(content, 'dtype', 'an archive')}")
+    return content
 
 
 def write_array(path: Path, array: NDArray[np.float32]) -> None:
@@ -269,6 +372,25 @@ def _parse_header(file: BinaryIO, allow_float: bool) -> Header:
     return header
 
 
+def _decode(file: BinaryIO, header: Header) -> PixelLevels:
+    """Return the levels of an open file, which must be what its header declares."""
+    data = file.read()
+    levels = _recognise_format(data).decode(data)
+    check_levels(levels, header)
+    return levels
+
+
+def choose_suffix(path: Path, bit_depth: int) -> str:
+    """Return the suffix of a path if a picture of this depth can be written under it, else
+    .png.
+    """
+    try:
+        _choose_encoder(path, bit_depth, quality=95)
+    except UsageError:
+        return ".png"
+    return path.suffix
+
+
 def _choose_encoder(
     path: Path, bit_depth: int, quality: int
 ) -> Callable[[PixelLevels, DisplayTags], bytes]:
@@ -282,7 +404,7 @@ def _choose_encoder(
     if suffix in {".tif", ".tiff"}:
         return tiff.encode_tiff
     if suffix == ".ppm":
-        return lambda levels, _: pnm.encode_ppm(levels)
+        return lambda levels, _: pnm.encode_pnm(levels)
     if suffix in {".jpg", ".jpeg"} and bit_depth == 8:
         return partial(jpeg.encode_jpeg, quality=quality)
     raise UsageError(
@@ -292,8 +414,13 @@ def _choose_encoder(
 
 __all__ = [
     "MAX_PIXELS",
+    "SRGB",
     "DisplayTags",
     "Header",
+    "choose_suffix",
+    "digest_array",
+    "is_picture",
+    "list_decoders",
     "read",
     "read_array",
     "read_display_tags",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -19,7 +20,7 @@ from PIL import Image
 
 from benchmark.imageio import pillow
 from benchmark.imageio.display_tags import DisplayTags, encode_exif
-from benchmark.imageio.levels import Header, PixelLevels, UnsuitableFile
+from benchmark.imageio.levels import DecoderRow, Header, PixelLevels, UnsuitableFile
 
 MAGIC = b"\xff\xd8\xff"
 _END = 0xD9
@@ -27,8 +28,20 @@ _SCAN = 0xDA
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _RESTARTS = range(0xD0, 0xD8)
+_NEXT_MARKER = re.compile(rb"\xff(?!\x00)")
+"""0xff00 stands for a byte of compressed data."""
+_MOST_SEGMENTS = 2**20
+_MOST_SCANS = 128
+"""Encoders write ten or so; each takes the time of a pass over the whole picture."""
 _NOISE = bytes(1 + 37 * step % 251 for step in range(64))
 """Compressed data of no meaning; without a marker."""
+
+
+_STORAGE = "Huffman codes, any sampling of colours, with or without restarts"
+DECODERS = tuple(
+    DecoderRow("JPEG", kind, "grey, YCbCr, RGB", (8,), _STORAGE, "EXIF", "Pillow", "OpenCV")
+    for kind in ("baseline", "progressive")
+)
 
 
 class _Segment(NamedTuple):
@@ -56,11 +69,15 @@ def decode_jpeg(data: bytes) -> PixelLevels:
     Raises:
         UnsuitableFile: of a kind that is not read exactly, or with missing data.
     """
-    segments = list(_iterate_segments(data))
+    segments = list(itertools.islice(_iterate_segments(data), _MOST_SEGMENTS + 1))
+    scan_count = sum(segment.marker == _SCAN for segment in segments)
+    if len(segments) > _MOST_SEGMENTS or scan_count > _MOST_SCANS:
+        raise UnsuitableFile(f"holds {scan_count} scans, more than any picture")
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1 or frames[0].marker > _PROGRESSIVE:
         kinds = ", ".join(f"SOF{frame.marker - _BASELINE}" for frame in frames) or "none"
         raise UnsuitableFile(f"is a JPEG of kind {kinds}; baseline and progressive are read")
+    _require_restarts_in_order(segments)
     if frames[0].marker == _PROGRESSIVE:
         _require_whole_coefficients(segments, components=frames[0].parameters[5])
     levels = pillow.decode_with_pillow(data)
@@ -86,19 +103,31 @@ def _iterate_segments(data: bytes) -> Iterator[_Segment]:
         parameters = b""
         if marker not in (_END, *_RESTARTS):
             (size,) = struct.unpack(">H", data[at : at + 2])
+            if size < 2:
+                raise UnsuitableFile("is damaged (a JPEG segment without length)")
             parameters = data[at + 2 : at + size]
-            at += max(size, 2)
+            at += size
         if marker in (_SCAN, *_RESTARTS):
             at = _find_data_end(data, at)
         yield _Segment(marker, parameters, at)
 
 
 def _find_data_end(data: bytes, start: int) -> int:
-    """Return the index of the first marker behind compressed data; 0xff00 stands for a byte."""
-    at = data.find(b"\xff", start)
-    while at >= 0 and data[at + 1 : at + 2] == b"\x00":
-        at = data.find(b"\xff", at + 2)
-    return len(data) if at < 0 else at
+    """Return the index of the first marker behind compressed data."""
+    marker = _NEXT_MARKER.search(data, start)
+    return marker.start() if marker else len(data)
+
+
+def _require_restarts_in_order(segments: list[_Segment]) -> None:
+    """Raise UnsuitableFile if a restart is missing or doubled: they are numbered in each scan."""
+    number = 0
+    for segment in segments:
+        if segment.marker in _RESTARTS:
+            if segment.marker != _RESTARTS[number % len(_RESTARTS)]:
+                raise UnsuitableFile("is damaged (a piece of its compressed data is missing)")
+            number += 1
+        elif segment.marker == _SCAN:
+            number = 0
 
 
 def _require_whole_coefficients(segments: list[_Segment], components: int) -> None:
@@ -142,11 +171,17 @@ def _extend_compressed_data(data: bytes, segments: list[_Segment]) -> bytes:
 
 
 def encode_jpeg(levels: PixelLevels, tags: DisplayTags, quality: int) -> bytes:
-    """Return H x W x 3 RGB levels of 8 bits as a JPEG file without chroma subsampling."""
+    """Return levels of 8 bits as a JPEG file without chroma subsampling: H x W x 1 grey, or
+    H x W x 3 RGB.
+    """
     buffer = io.BytesIO()
-    exif = encode_exif(tags) if tags.orientation != 1 else b""
-    image = Image.fromarray(levels)
+    image = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
     image.save(
-        buffer, "JPEG", quality=quality, subsampling=0, exif=exif, icc_profile=tags.icc_profile
+        buffer,
+        "JPEG",
+        quality=quality,
+        subsampling=0,
+        exif=encode_exif(tags),
+        icc_profile=tags.icc_profile,
     )
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.api import Picture
 
-PictureFormat = Literal["PNG", "JPEG", "TIFF", "BMP", "WebP", "PNM"]
+PictureFormat = Literal["PNG", "JPEG", "TIFF", "BMP", "WebP", "PNM", "PFM"]
 PixelLevels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 """H x W or H x W x C as stored: 1 channel is grey, 3 are RGB; a further one is alpha."""
 MAX_PIXELS: Final = 178_956_970
@@ -38,6 +38,33 @@ class Header:
     height: int
     channels: int
     bit_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderRow:
+    """A row of the table of what is read.
+
+    Attributes:
+        format: of the file.
+        kind: of pictures in this format.
+        colours: what a pixel holds.
+        bits: per channel.
+        storage: how the pixels may lie in the file.
+        orientation: where the file says how it is to be shown; no pixel is turned.
+        library: what decodes it.
+        second_library: what decodes it to the same pixels in the tests.
+        asked_for: whether it is read only where the caller allows it.
+    """
+
+    format: PictureFormat
+    kind: str
+    colours: str
+    bits: tuple[int, ...]
+    storage: str
+    orientation: Literal["EXIF", "TIFF tag", "none"]
+    library: str
+    second_library: str
+    asked_for: bool = False
 
 
 def check_size(header: Header) -> None:
@@ -68,10 +95,23 @@ def convert_to_rgb(levels: PixelLevels, allow_transparent: bool) -> Picture:
             lies behind.
     """
     planes = levels.reshape(*levels.shape[:2], -1)
-    channels = planes.shape[2]
     top = np.float32(_LARGEST_LEVELS[levels.dtype.itemsize])
-    has_alpha = channels in (2, 4)
-    if has_alpha and not allow_transparent and not (planes[..., -1] == top).all():
+    if not allow_transparent and read_alpha(planes) is not None:
         raise UnsuitableFile("has transparent pixels, whose colour depends on what lies behind")
-    colour = planes[..., :3] if channels >= 3 else np.repeat(planes[..., :1], 3, axis=2)
+    colour = planes[..., :3] if planes.shape[2] >= 3 else np.repeat(planes[..., :1], 3, axis=2)
     return colour.astype(np.float32, order="C") / top
+
+
+def read_alpha(planes: PixelLevels) -> NDArray[np.float32] | None:
+    """Return the opacity of each pixel, H x W in [0, 1]; None if all are opaque.
+
+    Args:
+        planes: H x W x C levels; with 2 or 4 channels the last is alpha.
+    """
+    if planes.shape[2] not in (2, 4):
+        return None
+    alpha = planes[..., -1]
+    top = np.float32(_LARGEST_LEVELS[alpha.dtype.itemsize])
+    if (alpha == top).all():
+        return None
+    return alpha.astype(np.float32) / top

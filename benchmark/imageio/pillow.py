@@ -11,10 +11,28 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from benchmark.imageio.display_tags import ORIENTATION, DisplayTags, choose_display_tags
-from benchmark.imageio.levels import Header, PictureFormat, PixelLevels, UnsuitableFile
+from benchmark.imageio.display_tags import (
+    DisplayTags,
+    choose_display_tags,
+    copy_exif,
+    read_exif_colours,
+    read_orientation,
+)
+from benchmark.imageio.levels import (
+    DecoderRow,
+    Header,
+    PictureFormat,
+    PixelLevels,
+    UnsuitableFile,
+)
 
 _CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 4}
+
+
+WEBP_DECODERS = tuple(
+    DecoderRow("WebP", kind, "RGB, opaque alpha", (8,), "one picture", "EXIF", "Pillow", "OpenCV")
+    for kind in ("lossless", "lossy")
+)
 
 
 @contextmanager
@@ -51,6 +69,12 @@ def decode_with_pillow(data: bytes) -> PixelLevels:
 
 
 def read_image_tags(file: BinaryIO) -> DisplayTags:
-    """Return orientation and profile."""
+    """Return orientation, profile and colours."""
     with open_image(file) as image:
-        return choose_display_tags(image.getexif().get(ORIENTATION), image.info.get("icc_profile"))
+        exif = image.getexif()
+        return choose_display_tags(
+            read_orientation(exif),
+            image.info.get("icc_profile"),
+            read_exif_colours(exif),
+            copy_exif(image.info.get("exif", b"")),
+        )

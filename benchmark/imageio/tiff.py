@@ -18,11 +18,24 @@ from typing import BinaryIO
 import numpy as np
 import tifffile
 
-from benchmark.imageio.display_tags import ORIENTATION, DisplayTags, choose_display_tags
-from benchmark.imageio.levels import Header, PixelLevels, UnsuitableFile
+from benchmark.imageio.display_tags import (
+    ORIENTATION,
+    SRGB,
+    DisplayTags,
+    choose_display_tags,
+)
+from benchmark.imageio.levels import (
+    MAX_PIXELS,
+    DecoderRow,
+    Header,
+    PixelLevels,
+    UnsuitableFile,
+)
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ICC_PROFILE = 34675
+_COLOUR_TAGS = {301: "a transfer function", 318: "a white point", 319: "primary colours"}
+"""Tags by which a file says what its colours are; few programs write them."""
 _FILL_ORDER = 266
 _MOST_PAGES = 16
 """Pages that are looked at; in a file whose directories point at themselves they never end."""
@@ -33,17 +46,32 @@ _NUMBER_FORMATS = {
 }
 _COLOURS = {tifffile.PHOTOMETRIC.MINISBLACK: 1, tifffile.PHOTOMETRIC.RGB: 3}
 _ALPHA = (tifffile.EXTRASAMPLE.UNASSALPHA, tifffile.EXTRASAMPLE.ASSOCALPHA)
-_COMPRESSIONS = (
-    tifffile.COMPRESSION.NONE,
-    tifffile.COMPRESSION.LZW,
-    tifffile.COMPRESSION.PACKBITS,
-    tifffile.COMPRESSION.ADOBE_DEFLATE,
-    tifffile.COMPRESSION.DEFLATE,
-    tifffile.COMPRESSION.ZSTD,
-    tifffile.COMPRESSION.LZMA,
-)
+_COMPRESSIONS = {
+    tifffile.COMPRESSION.NONE: "not compressed",
+    tifffile.COMPRESSION.LZW: "LZW",
+    tifffile.COMPRESSION.PACKBITS: "PackBits",
+    tifffile.COMPRESSION.ADOBE_DEFLATE: "Deflate",
+    tifffile.COMPRESSION.DEFLATE: "Deflate",
+    tifffile.COMPRESSION.ZSTD: "Zstandard",
+    tifffile.COMPRESSION.LZMA: "LZMA",
+}
+"""What is read, with names for a person."""
 _LOGGER = logging.getLogger("tifffile")
 _PREDICTORS = (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.HORIZONTAL)
+
+
+_LAYOUT = "by pixels or by planes, strips or tiles, either byte order, BigTIFF"
+_STORAGE = f"{_LAYOUT}; {', '.join(dict.fromkeys(_COMPRESSIONS.values()))}"
+DECODERS = tuple(
+    DecoderRow(
+        "TIFF", kind, "grey, RGB, opaque alpha", bits, f"{_STORAGE}; {predictors}", "TIFF tag",
+        "tifffile", "libtiff of imagecodecs", asked_for,
+    )
+    for kind, bits, predictors, asked_for in (
+        ("integers", (8, 16), "horizontal predictor or none", False),
+        ("float", (32,), "no predictor", True),
+    )
+)  # fmt: skip
 
 
 class _Complaints(logging.Handler):
@@ -111,7 +139,8 @@ def _require_known_storage(page: tifffile.TiffPage) -> None:
     if page.compression not in _COMPRESSIONS:
         name = tifffile.COMPRESSION(page.compression).name
         raise UnsuitableFile(f"is a TIFF with {name} compression")
-    if page.predictor not in _PREDICTORS:
+    is_float = page.bitspersample == 32
+    if page.predictor not in _PREDICTORS[: 1 if is_float else None]:
         raise UnsuitableFile(f"is a TIFF with predictor {page.predictor}")
     if page.tags.valueof(_FILL_ORDER, 1) != 1:
         raise UnsuitableFile("is a TIFF whose bits are stored in reverse order")
@@ -131,7 +160,9 @@ def decode_tiff(data: bytes) -> PixelLevels:
 
 def _check_segments(page: tifffile.TiffPage, data: bytes) -> None:
     spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    sizes = _list_segment_sizes(page)
+    if page.is_tiled and page.tilelength * page.tilewidth > MAX_PIXELS:
+        raise UnsuitableFile(f"has tiles of {page.tilewidth}x{page.tilelength} px")
+    sizes = _list_segment_sizes(page, most=len(spans) + 1)
     # One strip that is longer than the picture is common where nothing is compressed.
     if len(spans) != len(sizes):
         raise UnsuitableFile(f"holds {len(spans)} strips or tiles, but needs {len(sizes)}")
@@ -147,35 +178,50 @@ def _check_segments(page: tifffile.TiffPage, data: bytes) -> None:
                 raise UnsuitableFile("is damaged (a strip or tile has not the size of its part)")
 
 
-def _list_segment_sizes(page: tifffile.TiffPage) -> list[int]:
-    """Return how many bytes each strip or tile holds when it is not compressed, in their order."""
+def _list_segment_sizes(page: tifffile.TiffPage, most: int) -> list[int]:
+    """Return how many bytes each strip or tile holds when it is not compressed, in their order.
+
+    Args:
+        page: the picture.
+        most: sizes at most, as tiles of one pixel would be very many.
+    """
     is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
     planes = page.samplesperpixel if is_planar else 1
     pixel_bytes = page.bitspersample // 8 * page.samplesperpixel // planes
     if page.is_tiled:
         rows = -(-page.imagelength // page.tilelength)
         columns = -(-page.imagewidth // page.tilewidth)
-        return [page.tilelength * page.tilewidth * pixel_bytes] * (rows * columns * planes)
+        count = min(rows * columns * planes, most)
+        return [page.tilelength * page.tilewidth * pixel_bytes] * count
     strip_rows = min(page.rowsperstrip, page.imagelength)
     starts = range(0, page.imagelength, strip_rows)
-    heights = [min(strip_rows, page.imagelength - start) for start in starts]
+    heights = [min(strip_rows, page.imagelength - start) for start in starts[:most]]
     return [height * page.imagewidth * pixel_bytes for height in heights] * planes
 
 
 def read_tiff_tags(file: BinaryIO) -> DisplayTags:
-    """Return orientation and profile."""
+    """Return orientation, profile and colours."""
     with _open_page(file) as page:
-        return choose_display_tags(page.tags.valueof(ORIENTATION), page.tags.valueof(_ICC_PROFILE))
+        names = [name for number, name in _COLOUR_TAGS.items() if number in page.tags]
+        return choose_display_tags(
+            page.tags.valueof(ORIENTATION),
+            page.tags.valueof(_ICC_PROFILE),
+            f"{' and '.join(names)} in TIFF tags" if names else SRGB,
+        )
 
 
 def encode_tiff(levels: PixelLevels, tags: DisplayTags) -> bytes:
-    """Return H x W x 3 RGB levels as a TIFF file, not compressed."""
+    """Return levels as a TIFF file, not compressed: H x W x 1 grey, H x W x 3 RGB, or H x W x 4
+    with alpha. Of EXIF it holds the orientation only.
+    """
     buffer = io.BytesIO()
     orientation = [(ORIENTATION, "H", 1, tags.orientation, True)]
+    channels = levels.shape[2]
     tifffile.imwrite(
         buffer,
-        levels,
-        photometric="rgb",
+        levels[..., 0] if channels == 1 else levels,
+        photometric="minisblack" if channels == 1 else "rgb",
+        extrasamples=["unassalpha"] if channels == 4 else None,
         iccprofile=tags.icc_profile,
         extratags=orientation,
         metadata=None,

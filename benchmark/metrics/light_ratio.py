@@ -24,6 +24,7 @@ class LightRatio(Metric):
         digits=3,
         reference="target or input",
         ideal=1.0,
+        limits=(0, None),
     )
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:

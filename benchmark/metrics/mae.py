@@ -18,7 +18,11 @@ class Mae(Metric):
     """
 
     card = MetricCard(
-        title="MAE", higher_is_better=False, paper="mean absolute error, [0, 1] scale", digits=4
+        title="MAE",
+        higher_is_better=False,
+        paper="mean absolute error, [0, 1] scale",
+        digits=4,
+        limits=(0, 1),
     )
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:

@@ -21,6 +21,9 @@ class MeasureCard:
         paper: the paper or library that defines the metric.
         version: of the metric; empty in runs of releases that did not keep it.
         ideal: the best value where neither end is best, else None.
+        limits: least and largest value of the measure; None for no limit.
+        warning: why the number says nothing of quality by itself; a measure that has one is neither
+            ranked nor marked.
     """
 
     metric: str
@@ -32,10 +35,22 @@ class MeasureCard:
     paper: str = ""
     version: str = ""
     ideal: float | None = None
+    limits: tuple[float | None, float | None] = (None, None)
+    warning: str = ""
+
+    @property
+    def difference_limits(self) -> tuple[float | None, float | None]:
+        """Least and largest difference of two scores; None for no limit."""
+        least, largest = self.limits
+        if least is None or largest is None:
+            return None, None
+        return least - largest, largest - least
 
     @property
     def arrow(self) -> str:
-        """Where the better scores are: "↑", "↓", or "→" and the ideal."""
+        """Where the better scores are: "↑", "↓", or "→" and the ideal; empty where nowhere."""
+        if self.warning:
+            return ""
         if self.ideal is not None:
             return f"→ {self.ideal:g}"
         return "↑" if self.higher_is_better else "↓"
@@ -43,6 +58,8 @@ class MeasureCard:
     @property
     def direction(self) -> str:
         """The same in words."""
+        if self.warning:
+            return "ranks nothing"
         if self.ideal is not None:
             return f"closer to {self.ideal:g} is better"
         return "higher is better" if self.higher_is_better else "lower is better"
@@ -58,6 +75,7 @@ class MeasureCard:
             title=f"{self.title}, distance from {self.ideal:g}",
             higher_is_better=False,
             ideal=None,
+            limits=(0, None),
         )
 
     @property

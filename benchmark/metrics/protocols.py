@@ -10,22 +10,34 @@ The protocols themselves are data, in `published_protocols`.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import Mask, Metric, MetricPart, MetricReference, Picture, Unavailable
+from benchmark.api import (
+    BlurPart,
+    Mask,
+    Metric,
+    MetricPart,
+    MetricReference,
+    Picture,
+    Unavailable,
+)
 from benchmark.cells import Score
+from benchmark.metrics.blur_order import BlurOrder, select_part, select_tiles
 from benchmark.metrics.tracks import Track
 
 LEAST_IN_FOCUS = 0.01
 """Share of a picture below which a score of its part in focus says nothing."""
 
 ScoringPair = tuple[NDArray[np.floating], NDArray[np.floating]]
+EarlierScores = dict[tuple[str, bool, bool, int | None, int | None], Score]
+"""Metric, whether clamped, whether rounded, and the part that counts -> score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,10 @@ class Protocol:
     def uses_input(self, metrics: Callable[[str], Metric]) -> bool:
         """Return whether some measure looks at more than output and target."""
         cards = (metrics(measure.metric).card for measure in self.measures)
-        return any(card.reference != "target" or card.part != "all" for card in cards)
+        return any(
+            card.reference not in ("target", "nothing") or card.part != "all" or card.gain
+            for card in cards
+        )
 
     def score(
         self,
@@ -94,6 +109,8 @@ class Protocol:
         *,
         image: Picture | None = None,
         in_focus: Mask | None = None,
+        find_blur: Callable[[], BlurOrder] | None = None,
+        earlier_scores: EarlierScores | None = None,
     ) -> list[Score]:
         """Return one score per measure.
 
@@ -106,28 +123,62 @@ class Protocol:
                 compare with it.
             in_focus: H x W, True where it is in focus (`benchmark.metrics.focus`); None where that
                 is not known.
+            find_blur: returns which pixels are more blurred than which (`order_by_blur`), in
+                scoring geometry; asked only for measures of parts by blur.
+            earlier_scores: of these very pictures, by other protocols; what they measured too is
+                taken from there, and what is new is added.
 
         Raises:
             ValueError: if they differ in height, width or channels; a picture that does not fit a
                 metric is a reason instead.
         """
-        pictures = _ScoredPictures(output, target, image, in_focus)
+        part = slice(*self.slices.get(dataset, (None, None)))
+        pictures = _ScoredPictures(output, target, image, in_focus, find_blur, part)
         pictures.check_geometry()
-        pictures = pictures.crop(slice(*self.slices.get(dataset, (None, None))))
-        make_pair = functools.cache(pictures.make_pair)
-        return [
-            _score_measure(measure, metrics(measure.metric), make_pair) for measure in self.measures
-        ]
+        make_pairs = functools.cache(pictures.make_pairs)
+        known_scores: EarlierScores = {} if earlier_scores is None else earlier_scores
+        scores = []
+        for measure in self.measures:
+            key = (measure.metric, measure.clamp, measure.round8, part.start, part.stop)
+            if key not in known_scores:
+                metric = metrics(measure.metric)
+                known_scores[key] = _score_measure(measure, metric, make_pairs)
+            scores.append(dataclasses.replace(known_scores[key], key=measure.key))
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What a metric compares, and how."""
+
+    clamp: bool
+    round8: bool
+    reference: MetricReference
+    part: MetricPart
+    tile: int
+    is_of_input: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """What a metric is called with: once, or once for each tile; and what chose the part."""
+
+    pairs: Sequence[ScoringPair]
+    basis: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ScoredPictures:
-    """An output and what it is compared with, as `Protocol.score` gets them."""
+    """An output and what it is compared with, as `Protocol.score` gets them; `crop` is what counts
+    of them on both axes.
+    """
 
     output: Picture
     target: Picture | None
     image: Picture | None
     in_focus: Mask | None
+    find_blur: Callable[[], BlurOrder] | None
+    crop: slice
 
     def check_geometry(self) -> None:
         for name, reference in (("target", self.target), ("input", self.image)):
@@ -137,72 +188,80 @@ class _ScoredPictures:
                     "scoring geometry"
                 )
 
-    def crop(self, part: slice) -> _ScoredPictures:
-        return _ScoredPictures(
-            self.output[part, part],
-            None if self.target is None else self.target[part, part],
-            None if self.image is None else self.image[part, part],
-            None if self.in_focus is None else self.in_focus[part, part],
+    def make_pairs(self, comparison: _Comparison) -> _Pairs:
+        """Return what a metric compares; raises ValueError where there is nothing to compare."""
+        pair = self._make_pair(comparison)
+        part = comparison.part
+        if part == "all":
+            return _Pairs([pair])
+        if part == "in focus":
+            return _Pairs([self._gather_in_focus(pair)])
+        return self._cut_by_blur(pair, part, comparison.tile)
+
+    def _make_pair(self, comparison: _Comparison) -> ScoringPair:
+        picture = self._require_input() if comparison.is_of_input else self.output
+        reference_picture = self._choose_reference(comparison.reference)
+        # Targets lie in [0, 1]; a noisy input leaves it, where a clamped output cannot follow.
+        clamp_reference = comparison.clamp and reference_picture is not self.target
+        return (
+            self._prepare_picture(picture, comparison.clamp, comparison.round8),
+            self._prepare_picture(reference_picture, clamp_reference, comparison.round8),
         )
 
-    def make_pair(
-        self, clamp: bool, round8: bool, reference: MetricReference, part: MetricPart
-    ) -> ScoringPair:
-        """Return what a metric compares; raises ValueError where there is nothing to compare."""
-        reference_picture = self._choose_reference(reference)
-        # Targets lie in [0, 1]; a noisy input leaves it, where a clamped output cannot follow.
-        clamp_reference = clamp and reference_picture is self.image
-        pair = (
-            _prepare_picture(self.output, clamp, round8),
-            _prepare_picture(reference_picture, clamp_reference, round8),
-        )
-        if part == "all":
-            return pair
-        return _gather_pixels(pair, self.in_focus)
+    def _prepare_picture(self, picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
+        part = picture[self.crop, self.crop]
+        if clamp:
+            part = np.clip(part, 0, 1)
+        if not round8:
+            return part
+        # The product stays in float32, as in the released scripts: their ties are ours.
+        rounded: NDArray[np.float64] = np.rint(part * np.float32(255)).astype(np.float64) / 255
+        return rounded
 
     def _choose_reference(self, reference: MetricReference) -> Picture:
+        if reference == "nothing":
+            return self.output
         if self.target is not None and reference != "input":
             return self.target
         if reference == "target":
             raise ValueError("no target")
+        return self._require_input()
+
+    def _require_input(self) -> Picture:
         if self.image is None:
             raise ValueError("no input to compare with")
         return self.image
 
+    def _gather_in_focus(self, pair: ScoringPair) -> ScoringPair:
+        if self.in_focus is None:
+            raise ValueError("no blur map and no mask say what is in focus")
+        mask = self.in_focus[self.crop, self.crop]
+        if mask.mean() < LEAST_IN_FOCUS:
+            raise ValueError(f"less than {LEAST_IN_FOCUS:.0%} of the picture is in focus")
+        return _gather_pixels(pair, mask)
 
-def _gather_pixels(pair: ScoringPair, mask: Mask | None) -> ScoringPair:
+    def _cut_by_blur(self, pair: ScoringPair, part: BlurPart, tile: int) -> _Pairs:
+        if self.find_blur is None:
+            raise ValueError("nothing says which pixels are more blurred than others")
+        order = self.find_blur()
+        values = order.values[self.crop, self.crop]
+        if not tile:
+            return _Pairs([_gather_pixels(pair, select_part(values, part))], order.basis)
+        tiles = select_tiles(values, part, tile)
+        return _Pairs([(pair[0][place], pair[1][place]) for place in tiles], order.basis)
+
+
+def _gather_pixels(pair: ScoringPair, mask: Mask) -> ScoringPair:
     """Return the pixels of the mask as pictures one pixel wide."""
-    if mask is None:
-        raise ValueError("no blur map and no mask say what is in focus")
-    if mask.mean() < LEAST_IN_FOCUS:
-        raise ValueError(f"less than {LEAST_IN_FOCUS:.0%} of the picture is in focus")
     output, reference = pair
     return output[mask][:, None], reference[mask][:, None]
 
 
-def _prepare_picture(picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
-    if clamp:
-        picture = np.clip(picture, 0, 1)
-    if not round8:
-        return picture
-    # The product stays in float32, as in the released scripts: their ties are ours.
-    rounded: NDArray[np.float64] = np.rint(picture * np.float32(255)).astype(np.float64) / 255
-    return rounded
-
-
 def _score_measure(
-    measure: Measure, metric: Metric, make_pair: Callable[..., ScoringPair]
+    measure: Measure, metric: Metric, make_pairs: Callable[[_Comparison], _Pairs]
 ) -> Score:
-    card = metric.card
     try:
-        pair = make_pair(measure.clamp, measure.round8, card.reference, card.part)
-    except ValueError as error:
-        return Score(measure.key, None, str(error), "skipped")
-    reason = metric.unavailable()
-    if reason is not None:
-        return Score(measure.key, None, f"not available: {reason}", "unavailable")
-    try:
-        value = float(metric(*pair))
+        return _compute_score(measure, metric, make_pairs)
     except Unavailable as error:
         return Score(measure.key, None, f"not available: {error}", "unavailable")
     except ValueError as error:
@@ -210,6 +269,27 @@ def _score_measure(
     except Exception as error:
         # A metric that breaks must not take the method's other scores with it.
         return Score(measure.key, None, f"failed: {type(error).__name__}: {error}", "failed")
+
+
+def _compute_score(
+    measure: Measure, metric: Metric, make_pairs: Callable[[_Comparison], _Pairs]
+) -> Score:
+    card = metric.card
+    comparison = _Comparison(measure.clamp, measure.round8, card.reference, card.part, card.tile)
+    output_pairs = make_pairs(comparison)
+    input_pairs = None
+    if card.gain:
+        input_pairs = make_pairs(dataclasses.replace(comparison, is_of_input=True)).pairs
+    reason = metric.unavailable()
+    if reason is not None:
+        raise Unavailable(reason)
+    value = _average(metric, output_pairs.pairs)
+    if input_pairs is not None:
+        value -= _average(metric, input_pairs)
     if not math.isfinite(value):
         return Score(measure.key, None, f"{measure.metric} returned {value}", "failed")
-    return Score(measure.key, value)
+    return Score(measure.key, value, basis=output_pairs.basis)
+
+
+def _average(metric: Metric, pairs: Sequence[ScoringPair]) -> float:
+    return math.fsum(float(metric(*pair)) for pair in pairs) / len(pairs)

@@ -62,6 +62,63 @@ HARM = Protocol(
     ),
 )
 
+BY_BLUR = Protocol(
+    id="by-blur",
+    title="Gain by blur",
+    source=(
+        "This benchmark's own, to stand beside canonical: where a method gains, and with what "
+        "harm. Gains over the input in the sharp quarter of the pixels, the middle half and the "
+        "blurred quarter: PSNR, and LPIPS on tiles of 256 px. keep_sharp: PSNR against the input "
+        "over the sharp quarter. Pixels are ordered by the true blur map, else by the disparity of "
+        "the dual-pixel views, else by the blur map that ebdb estimates from the input without "
+        "noise; tables say which. Outputs and inputs are clamped."
+    ),
+    version="1",
+    tracks=(Track("u8"), Track("u16")),
+    measures=(
+        Measure("psnr_sharp", "psnr-gain:part=sharp", clamp=True, round8=False),
+        Measure("psnr_middle", "psnr-gain:part=middle", clamp=True, round8=False),
+        Measure("psnr_blurred", "psnr-gain:part=blurred", clamp=True, round8=False),
+        Measure("lpips_sharp", "lpips-gain:part=sharp", clamp=True, round8=False),
+        Measure("lpips_middle", "lpips-gain:part=middle", clamp=True, round8=False),
+        Measure("lpips_blurred", "lpips-gain:part=blurred", clamp=True, round8=False),
+        Measure("keep_sharp", "keep:part=sharp", clamp=True, round8=False),
+    ),
+)
+
+ALIGNED = Protocol(
+    id="aligned",
+    title="Aligned",
+    source=(
+        "This benchmark's own, to stand beside canonical on real pairs, whose two exposures do not "
+        "quite lie over each other. psnr_aligned: each tile of the output (at most 512 px) is "
+        "moved by up to 2 px to where it fits the target best; 3 px at the border of the picture "
+        "do not count. shift: how far tiles were moved in the mean. psnr is that of canonical. "
+        "Outputs are clamped."
+    ),
+    version="1",
+    tracks=(Track("u8"), Track("u16")),
+    measures=(
+        Measure("psnr_aligned", "psnr-aligned", clamp=True, round8=False),
+        _PSNR,
+        Measure("shift", "shift", clamp=True, round8=False),
+    ),
+)
+
+NO_REFERENCE = Protocol(
+    id="no-reference",
+    title="Without a target",
+    source=(
+        "This benchmark's own, for photographs without targets: scikit-image's blur_effect (Crete "
+        "et al. 2007) of the clamped output. It says how blurred a picture looks, not how good it "
+        "is, and ranks nothing. NIQE and PIQE are left out: no maintained package provides them "
+        "under a free licence."
+    ),
+    version="1",
+    tracks=(Track("u8"), Track("u16")),
+    measures=(Measure("blur_effect", "blur-effect", clamp=True, round8=False),),
+)
+
 GKMNET = Protocol(
     id="gkmnet",
     title="GKMNet (NeurIPS 2021)",

@@ -175,6 +175,16 @@ class Track:
         whole: Mask = self._resize(mask.astype(np.float32)) == 1
         return whole
 
+    def frame_map(self, values: Map) -> Map:
+        """Return a map of native size in the scoring geometry, NaN where the track adds pixels and
+        where a value enters that is NaN; numbers stay as they are, also where pixels are resized.
+        """
+        if self.size == "pad-reflect":
+            return values
+        is_known = ~np.isnan(values)
+        framed_values = self._resize(np.where(is_known, values, np.float32(0)))
+        return np.where(self.frame_mask(is_known), framed_values, np.float32(np.nan))
+
     def fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return height and width of what a method sees of a picture of this height and width."""
         height, width = size

@@ -25,6 +25,7 @@ class Unchanged(Metric):
         paper="PSNR against the input above 50 dB",
         digits=2,
         reference="input",
+        limits=(0, 1),
     )
 
     def __call__(self, output: NDArray[np.floating], target: NDArray[np.floating]) -> float:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import imageio
 from benchmark.api import DataError, Picture
 from benchmark.arrays import Plane
 from benchmark.optics.depth_of_field import JUMP
@@ -37,8 +38,8 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
     means unknown.
 
     Args:
-        path: a grey picture of 8, 16 or 32 bits (PNG, TIFF, PFM ...; of a colour picture the first
-            channel counts), a `.npy`, or an `.npz`, whose first array counts.
+        path: a grey picture that `benchmark.imageio` reads, in 8 or 16 bits or in floating point
+            (TIFF, PFM); a `.npy`; or an `.npz`, whose first array counts.
         size_of: the picture that the map must fit.
 
     Raises:
@@ -52,8 +53,9 @@ def read_depth(path: Path, *, size_of: Picture | None = None) -> Plane:
             else _read_depth_picture(path)
         )
     except Exception as error:  # decoders raise anything on damaged bytes
+        reason = str(error).removeprefix(f"{path}: ").partition("; expected")[0]
         raise DataError(
-            f"{path}: cannot be read as a depth map: {error}; expected a grey picture or .npy"
+            f"{path}: cannot be read as a depth map: {reason}; expected a grey picture or .npy"
         ) from error
     if values.ndim != 2 or values.dtype.kind not in "uif":
         raise DataError(
@@ -80,12 +82,14 @@ def _read_depth_array(path: Path) -> NDArray[Any]:
 
 
 def _read_depth_picture(path: Path) -> NDArray[Any]:
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("it is no picture, or a damaged one")
-    if pixels.ndim == 2:
-        return pixels
-    return pixels[..., 0]
+    picture, bit_depth = imageio.read(path, allow_float=True, allow_transparent=True)
+    if not all(np.array_equal(picture[..., 0], picture[..., k], equal_nan=True) for k in (1, 2)):
+        raise ValueError("it is in colour")
+    values = picture[..., 0]
+    if bit_depth == 32:
+        return values
+    levels: NDArray[np.float64] = np.rint(values.astype(np.float64) * (2**bit_depth - 1))
+    return levels
 
 
 def radius_from_depth(

@@ -16,7 +16,7 @@ from benchmark.stats import (
     Interval,
     PairedComparison,
     adjust_p_values,
-    compare_paired_scores,
+    compare,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class PairedTest:
         scores: one row per picture, one column for either method.
         scene_scores: one row per scene, the mean of its pictures; what is tested.
         difference: the first against the second: mean, interval, p, wins and losses.
-        adjusted_p: p of the sign-flip test, adjusted for the family of tests by Holm.
+        adjusted_p: p, adjusted for the family of tests by Holm.
+        family_size: number of tests in the family.
     """
 
     column: ScoreColumn
@@ -41,6 +42,7 @@ class PairedTest:
     scene_scores: pd.DataFrame
     difference: PairedComparison
     adjusted_p: float
+    family_size: int = 1
 
     @property
     def methods(self) -> tuple[str, str]:
@@ -65,8 +67,8 @@ class PairedTest:
 
     @property
     def p(self) -> float:
-        """P of the sign-flip test, two-sided, not adjusted."""
-        return self.difference.sign_flip
+        """P of `benchmark.stats.compare`, two-sided, not adjusted."""
+        return self.difference.p
 
     @property
     def is_significant(self) -> bool:
@@ -111,9 +113,9 @@ class PairedTest:
             "wins": difference.wins,
             "losses": difference.losses,
             "ties": difference.ties,
-            "p": difference.sign_flip,
+            "p": difference.p,
             "p_holm": self.adjusted_p,
-            "p_wilcoxon": difference.wilcoxon,
+            "family": self.family_size,
             "detectable": difference.detectable,
         }
 
@@ -133,16 +135,28 @@ class PairedCase(NamedTuple):
     scenes: Mapping[str, str]
 
 
+def run_test(case: PairedCase) -> PairedTest:
+    """Return the test of two methods under one measure, a family of its own."""
+    [test] = run_family_tests([case])
+    return test
+
+
 def run_family_tests(cases: Sequence[PairedCase]) -> list[PairedTest]:
-    """Return the tests of a family, given its measures and scores; the unit is a scene."""
+    """Return the tests of a family: the comparisons with one method under one measure. The unit is
+    a scene.
+    """
     scene_scores = [average_scenes(case.scores, case.scenes) for case in cases]
     differences = [
-        compare_paired_scores(*scores.to_numpy().T, higher_is_better=case.card.higher_is_better)
+        compare(
+            *scores.to_numpy().T,
+            higher_is_better=case.card.higher_is_better,
+            limits=case.card.difference_limits,
+        )
         for case, scores in zip(cases, scene_scores, strict=True)
     ]
-    adjusted = adjust_p_values([difference.sign_flip for difference in differences])
+    adjusted = adjust_p_values([difference.p for difference in differences])
     return [
-        PairedTest(case.column, case.card, case.scores, means, difference, p)
+        PairedTest(case.column, case.card, case.scores, means, difference, p, len(cases))
         for case, means, difference, p in zip(
             cases, scene_scores, differences, adjusted, strict=True
         )
@@ -166,22 +180,26 @@ def compare_methods(selection: Selection, column: ScoreColumn, a: str, b: str) -
         a, b: ids, or several joined by `+`; see `Selection.find_method`.
 
     Raises:
-        UsageError: a method that was not run, one named twice, or no picture that both have.
+        UsageError: a measure that ranks nothing, a method that was not run, one named twice, or no
+            picture that both have.
     """
     methods = [selection.find_method(a), selection.find_method(b)]
     if methods[0] == methods[1]:
         raise UsageError(f"a comparison needs two methods, not {a} twice")
     common = require_common_scores(selection, column, methods)
     case = PairedCase(column, selection.card(column), common.values[column], common.scenes)
-    return run_family_tests([case])[0]
+    return run_test(case)
 
 
 def require_common_scores(
     selection: Selection, column: ScoreColumn, methods: Sequence[str]
 ) -> CommonScores:
-    """Return the scores to compare; raises UsageError if there is no picture that all methods
-    have.
+    """Return the scores to compare; raises UsageError for a measure that ranks nothing, and if
+    there is no picture that all methods have.
     """
+    card = selection.card(column)
+    if card.warning:
+        raise UsageError(f"{card.title} cannot compare methods: {card.warning}")
     common = selection.common_scores({column: methods})
     if not common.pictures:
         reasons = " ".join(note.text for note in common.left_out)

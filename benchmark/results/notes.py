@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from benchmark import provenance
 from benchmark.api import MethodCard
-from benchmark.noise import Noise
+from benchmark.noise import PHYSICAL, SAME, Noise
 from benchmark.version import __version__
 
 NoteKind = Literal[
@@ -28,6 +28,8 @@ NoteKind = Literal[
     "scenes",
     "joint",
     "study",
+    "views",
+    "parts",
 ]
 """What a note is about: `data`: pictures and their fingerprint; `means` and `marks`: how to read
 them; `budgets` and `training`: what weights learned from; `generator`: methods that learned from
@@ -35,7 +37,8 @@ pictures which were made like these; `weights`: how imported ones expect picture
 give what was printed; `origin`: protocol, runs, commits; `pictures`: those left out;
 `unscored`: why a measure has no number; `symbols` in titles; `failure`: of a method on pictures;
 `scenes` that pictures share; `joint`: methods that are compared as one; `study`: what else a study
-must say.
+must say; `views`: what sigma of the noise is of where methods take dual-pixel views; `parts`: what
+told sharp pixels from blurred ones.
 """
 _SYMBOLS = (
     ("†", "oracle", "given the true blur map: an upper bound, not a competitor"),
@@ -47,6 +50,10 @@ _ORIGIN_SYMBOLS = (
 )
 """The same of what does not."""
 _GENERATOR_SYMBOL = "§"
+_VIEW_NOISE: Mapping[str, str] = {
+    SAME: "sigma on each view, and on the picture",
+    PHYSICAL: "sigma x sqrt(2) on each view, so that their mean, the picture, has sigma",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,18 @@ def weights_lines(cards: Mapping[str, MethodCard]) -> Iterator[str]:
             yield f"Weights of {method}: {'; '.join(facts)}."
 
 
+def view_noise_lines(readings: Mapping[str, str]) -> Iterator[str]:
+    """Yield what sigma is of for methods that were given noisy dual-pixel views.
+
+    Args:
+        readings: method -> `noise.NoiseOnViews`; empty for one that was given none.
+    """
+    for reading, meaning in _VIEW_NOISE.items():
+        methods = [method for method, own_reading in readings.items() if own_reading == reading]
+        if methods:
+            yield f"Noise on dual-pixel views ({reading}): {meaning}: {', '.join(methods)}."
+
+
 def training_source(card: MethodCard | None) -> str:
     """Return what a method's weights or constants were learned from, and how long; empty for
     nothing.
@@ -151,6 +170,13 @@ def training_source(card: MethodCard | None) -> str:
         return ""
     source = training_data(card)
     return f"{source} ({card.budget})" if source and card.budget else source
+
+
+def training_amount(card: MethodCard | None) -> str:
+    """Return how much a method's weights were trained on ("26 megapixels"); empty where that is not
+    known or there are none.
+    """
+    return "" if card is None else card.budget.partition(",")[0]
 
 
 def training_data(card: MethodCard) -> str:

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api import DatasetCard, MethodCard, UsageError
+from benchmark.cells import digest_place
 from benchmark.metrics.protocol_cards import ProtocolCard
 from benchmark.noise import Noise
+from benchmark.registry import DATASETS, resolve_id
 from benchmark.results import choices, notes, summaries
+from benchmark.results.bundles import is_bundle, read_bundle
 from benchmark.results.comparison import PairedTest, compare_methods
 from benchmark.results.exports import EXPORT_SUFFIXES, read_export
 from benchmark.results.run_record import RunRecord, read_store
 from benchmark.results.selection import LEVEL_COLUMNS, Selection
 from benchmark.results.summaries import Summary
+from benchmark.results.united_datasets import merge_requests, unite_datasets
 from benchmark.store import Store
 
 if TYPE_CHECKING:
@@ -43,15 +47,17 @@ _TIDY_COLUMNS = [
 
 
 def read_results(*paths: str | Path) -> Results:
-    """Return the results in run folders and exported files (`.parquet`, `.csv`), read as one.
+    """Return the results in run folders, bundles and exported files (`.parquet`, `.csv`), read as
+    one.
 
     Args:
         paths: of what several hold, the last one's counts.
 
     Raises:
         UsageError: there is no run there, or it cannot be read.
+        DataError: a bundle that is not whole, or changed since it was written.
     """
-    return Results([_read_run(Path(path)) for path in dict.fromkeys(paths)])
+    return Results([read_record(Path(path)) for path in dict.fromkeys(paths)])
 
 
 def results_of(*stores: Store) -> Results:
@@ -59,9 +65,12 @@ def results_of(*stores: Store) -> Results:
     return Results([read_store(store) for store in stores])
 
 
-def _read_run(path: Path) -> RunRecord:
+def read_record(path: Path) -> RunRecord:
+    """Return what a run folder, a bundle or an exported file holds; raises as `read_results`."""
     if path.suffix in EXPORT_SUFFIXES and not path.is_dir():
         return read_export(path)
+    if is_bundle(path):
+        return read_bundle(path).record
     with Store(path, read_only=True) as store:
         return read_store(store)
 
@@ -108,7 +117,7 @@ class Results:
         Raises:
             UsageError: as `summaries`.
         """
-        dataset_id = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        dataset_id = None if dataset is None else self.find_dataset(dataset)
         return summaries.summaries_to_frame(self.summaries(protocols, dataset_id))
 
     def compare(
@@ -145,7 +154,7 @@ class Results:
     @cached_property
     def all_rows(self) -> pd.DataFrame:
         """One row per stored score, with every column of its cell; a cell without scores has one
-        row.
+        row. A cell of several data sets has them for each.
 
         The column `store` counts the runs from 0. The numbers of commands (`run`, `asked`,
         `scored_by`) go on from one run to the next, so that a later run counts as later.
@@ -153,6 +162,16 @@ class Results:
         Raises:
             UsageError: if the runs hold no cells.
         """
+        stored_rows = self._stored_rows
+        if stored_rows is None:
+            paths = ", ".join(str(run.path) for run in self.runs)
+            raise UsageError(f"{paths}: the run holds no cells yet; start it with `run`")
+        rows = merge_requests(stored_rows, self._shown_ids)
+        return rows if len(self.runs) == 1 else _drop_repeated(rows)
+
+    @cached_property
+    def _stored_rows(self) -> pd.DataFrame | None:
+        """The rows as the runs hold them, with the columns of `all_rows`; None without cells."""
         import pandas as pd
 
         parts = []
@@ -161,83 +180,158 @@ class Results:
                 numbers = {name: run.scores[name] + start for name in ("run", "asked", "scored_by")}
                 parts.append(run.scores.assign(store=number, **numbers))
         if not parts:
-            paths = ", ".join(str(run.path) for run in self.runs)
-            raise UsageError(f"{paths}: the run holds no cells yet; start it with `run`")
+            return None
         merged = pd.concat(parts, ignore_index=True)
-        if "score_status" not in merged:
-            merged["score_status"] = None
-        return merged if len(self.runs) == 1 else _drop_repeated(merged)
+        for name in ("score_status", "basis"):  # which exports of older releases lack
+            if name not in merged:
+                merged[name] = None
+        return merged
+
+    @cached_property
+    def _shown_ids(self) -> dict[str, str]:
+        """Id of a data set in a run -> the id that tables show; see `unite_datasets`."""
+        if self._stored_rows is None:
+            return {}
+        return unite_datasets(self._stored_rows, self._places, self._limited)
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Id of a data set -> digest of where it lay when it was run last, where that was kept."""
+        places: dict[str, str] = {}
+        for run in self.runs:
+            for _, command in sorted(run.commands.items()):
+                places |= command.provenance.get("places", {})
+        return places
+
+    @cached_property
+    def _limited(self) -> set[str]:
+        """Ids of the data sets of which the command that ran them last took some pictures only."""
+        limited: dict[str, bool] = {}
+        for run in self.runs:
+            for _, command in sorted(run.commands.items()):
+                limited |= command.provenance.get("limited", {})
+        return {dataset for dataset, is_limited in limited.items() if is_limited}
 
     def _session_offsets(self) -> list[int]:
         """Return what is added to the numbers of each run's commands."""
-        counts = [max(run.commands, default=0) for run in self.runs]
+        counts = [run.last_command for run in self.runs]
         return list(accumulate([0, *counts]))[: len(self.runs)]
 
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The rows of what commands asked for last, with two columns more: `noise`, the level, and
         `newest`, whether the score is by the ruler that its measure was last scored with there; a
-        column of a table has only one.
+        column of a table has only one. Nor do two readings of noise on dual-pixel views share one:
+        the one that was asked for last on a data set counts.
 
         Raises:
             UsageError: if the runs hold no cells.
         """
         import pandas as pd
 
-        rows = current_rows(self.all_rows).reset_index(drop=True)
-        levels = rows[LEVEL_COLUMNS].itertuples(index=False)
-        noise = [
-            Noise(sigma, bool(clip), bool(round8), seed) for sigma, clip, round8, seed in levels
-        ]
+        rows = self._rows_of_every_reading
+        rows = rows[is_of_last_reading(rows)].reset_index(drop=True)
+        noise_of_level: dict[tuple[float, int, int, int], Noise] = {}
+        noise: list[Noise] = []
+        for level in zip(*(rows[name].tolist() for name in LEVEL_COLUMNS), strict=True):
+            if level not in noise_of_level:
+                sigma, clip, round8, seed = level
+                noise_of_level[level] = Noise(sigma, bool(clip), bool(round8), seed)
+            noise.append(noise_of_level[level])
         return rows.assign(noise=pd.Series(noise, dtype=object), newest=_is_newest(rows))
+
+    @cached_property
+    def _rows_of_every_reading(self) -> pd.DataFrame:
+        return current_rows(self.all_rows)
+
+    def methods_of_other_reading(self, dataset: str) -> dict[str, list[str]]:
+        """Return the methods that take dual-pixel views, with those noise levels at which their
+        cells on a data set are all of another reading than the one that counts there, by reading.
+        """
+        rows = self._rows_of_every_reading
+        rows = rows[(rows["dataset"] == dataset) & (rows["on_views"] != "")]
+        is_of_last = is_of_last_reading(rows)
+        keys = ["method", *LEVEL_COLUMNS]
+        columns = rows.set_index(keys).index
+        others = rows[~is_of_last & ~columns.isin(columns[is_of_last])]
+        names: dict[str, list[str]] = {}
+        for (reading, method), part in others.groupby(["on_views", "method"]):
+            levels = part[LEVEL_COLUMNS].drop_duplicates().sort_values(LEVEL_COLUMNS)
+            noise = ", ".join(
+                str(Noise(sigma, bool(clip), bool(round8), seed))
+                for sigma, clip, round8, seed in levels.itertuples(index=False)
+            )
+            names.setdefault(str(reading), []).append(f"{method} (noise {noise})")
+        return names
 
     @property
     def paths(self) -> list[Path]:
-        """The run folders and exported files."""
+        """The run folders, bundles and exported files."""
         return [run.path for run in self.runs]
 
     @property
     def datasets(self) -> dict[str, str]:
-        """Id -> registered name of the data sets that the runs hold cells of, by id."""
-        names: dict[str, str] = {}
-        for run in self.runs:
-            if not run.scores.empty:
-                names |= dict(zip(run.scores["dataset"], run.scores["dataset_name"], strict=True))
-        return dict(sorted(names.items()))
+        """Id -> registered name of the data sets that the runs hold cells of, by id; those that are
+        one go by the id that was asked for last.
+        """
+        if self._stored_rows is None:
+            return {}
+        ids = self._stored_rows[["dataset", "dataset_name"]].drop_duplicates()
+        stored_names = dict(zip(ids["dataset"], ids["dataset_name"], strict=True))
+        shown_ids = sorted(set(self._shown_ids.values()))
+        return {dataset: stored_names[dataset] for dataset in shown_ids}
+
+    def find_dataset(self, name_or_id: str) -> str:
+        """Return the id under which tables show a data set, from its registered name, or any id
+        that it was run under, or one with another path to the same folder.
+
+        Raises:
+            UsageError: there is no such data set, or several of its name.
+        """
+        if name_or_id in self._shown_ids:
+            return self._shown_ids[name_or_id]
+        place = _find_place(name_or_id)
+        for dataset, shown_id in self._shown_ids.items():
+            if place is not None and self._places.get(dataset) == place:
+                return shown_id
+        return choices.choose_dataset(name_or_id, self.datasets)
 
     def methods_of(self, dataset: str | None) -> set[str]:
         """Return the ids of the methods that some run holds cells of on a data set."""
-        methods: set[str] = set()
-        for run in self.runs:
-            if not run.scores.empty:
-                methods |= set(run.scores.loc[run.scores["dataset"] == dataset, "method"])
-        return methods
+        if self._stored_rows is None:
+            return set()
+        shown_ids = self._stored_rows["dataset"].map(self._shown_ids)
+        return set(self._stored_rows.loc[shown_ids == dataset, "method"].unique())
 
     @property
     def protocols(self) -> dict[str, ProtocolCard]:
-        """Cards of the protocols, of each the one that the last run has."""
-        return {name: card for run in self.runs for name, card in run.protocols.items()}
+        """Cards of the protocols, of each the one that the last run has; `canonical` first."""
+        cards = {name: card for run in self.runs for name, card in run.protocols.items()}
+        return dict(sorted(cards.items(), key=lambda item: item[0] != choices.PREFERRED_PROTOCOL))
 
     @property
     def dataset_cards(self) -> dict[str, DatasetCard]:
         """Cards of the data sets, of each the one that the last run has."""
-        return {name: card for run in self.runs for name, card in run.datasets.items()}
+        cards = {name: card for run in self.runs for name, card in run.datasets.items()}
+        return {
+            name: card for name, card in cards.items() if self._shown_ids.get(name, name) == name
+        }
 
     def method_cards(self, rows: pd.DataFrame) -> dict[str, MethodCard]:
         """Return the card of every method of some rows, from the run that its cells are from."""
         cards: dict[str, MethodCard] = {}
         for number, run in enumerate(self.runs):
-            methods = set(rows.loc[rows["store"] == number, "method"])
+            methods = set(rows.loc[rows["store"] == number, "method"].unique())
             cards |= {name: card for name, card in run.methods.items() if name in methods}
         return cards
 
     def commits(self, rows: pd.DataFrame) -> list[str]:
         """Return the states of the suite that computed the cells of some rows."""
-        numbers = set(rows["run"])
+        numbers = set(rows["run"].unique())
         states = [
-            provenance.get("git")
+            command.provenance.get("git")
             for run, start in zip(self.runs, self._session_offsets(), strict=True)
-            for number, provenance in sorted(run.commands.items())
+            for number, command in sorted(run.commands.items())
             if number + start in numbers
         ]
         return list(dict.fromkeys(notes.name_commit(state) for state in states if state))
@@ -261,7 +355,7 @@ class Results:
     def select_dataset(self, dataset: str | None = None) -> Selection:
         """Return one data set at all noise levels; arguments and errors as of `select`."""
         rows = self.rows
-        choice = None if dataset is None else choices.choose_dataset(dataset, self.datasets)
+        choice = None if dataset is None else self.find_dataset(dataset)
         name = choices.choose_one("data set", choice, sorted(rows["dataset"].unique()), "--dataset")
         return Selection(self, name, rows[rows["dataset"] == name])
 
@@ -286,7 +380,7 @@ class Results:
         """
         rows = self.rows
         if dataset is not None:
-            rows = rows[rows["dataset"] == dataset]
+            rows = rows[rows["dataset"] == self._shown_ids.get(dataset, dataset)]
         cards = self.protocols
         missing_protocols = [name for name in protocols if name not in cards]
         if missing_protocols:
@@ -306,6 +400,14 @@ class Results:
         return result
 
 
+def _find_place(text: str) -> str | None:
+    """Return the digest of the place that an id of a data set names; None for none, or no such."""
+    try:
+        return digest_place(resolve_id(DATASETS, text, root=Path()))
+    except UsageError:
+        return None
+
+
 def current_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of what commands asked for last: one content per sample, one version per
     method and data set.
@@ -323,6 +425,15 @@ def current_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.merge(latest, on=version_columns)
 
 
+def is_of_last_reading(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows are of the reading of noise on dual-pixel views that was asked for last on
+    their data set, or of cells that do not depend on it.
+    """
+    dependent_rows = rows[rows["on_views"] != ""].sort_values("asked", kind="stable")
+    last_readings = dependent_rows.groupby("dataset")["on_views"].last()
+    return (rows["on_views"] == "") | (rows["on_views"] == rows["dataset"].map(last_readings))
+
+
 def _is_newest(rows: pd.DataFrame) -> pd.Series[bool]:
     ordered = rows.sort_values("scored_by", kind="stable")
     column_keys = ["dataset", "track", "protocol", "measure"]
@@ -334,7 +445,7 @@ def _drop_repeated(rows: pd.DataFrame) -> pd.DataFrame:
     """Return every score once, from the last run that has it; as in a store, a failure never hides
     a success.
     """
-    succeeded = rows.groupby("key")["status"].transform(lambda status: (status == "ok").any())
-    counted = rows[(rows["status"] == "ok") | ~succeeded]
+    is_ok = rows["status"] == "ok"
+    counted = rows[is_ok | ~rows["key"].isin(rows.loc[is_ok, "key"])]
     keys = ["dataset", "method", "key", "protocol", "measure"]
     return counted.drop_duplicates(keys, keep="last")

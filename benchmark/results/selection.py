@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import MethodCard, UsageError
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from benchmark.results.results import Results
 
 LEVEL_COLUMNS = ["sigma", "clip", "round8", "seed"]
-"""The columns that make a noise level."""
+"""The columns that make a noise level. What sigma is of where there are dual-pixel views is none of
+it: a table holds one reading, and says which.
+"""
 _JOINT = "+"
 _SCORE_KEYS = ["method", "sample"]
 
@@ -110,7 +112,7 @@ class Selection:
     def pictures(self) -> dict[str, str]:
         """Return picture -> content fingerprint, in order."""
         first = self.rows.drop_duplicates("sample").sort_values("sample")
-        return dict(zip(first["sample"], first["data"], strict=True))
+        return dict(zip(first["sample"].to_numpy(), first["data"].to_numpy(), strict=True))
 
     def scenes(self) -> dict[str, str]:
         """Return picture -> the scene it shows, in order."""
@@ -138,6 +140,11 @@ class Selection:
         card = self.results.dataset_cards.get(self.dataset)
         return "" if card is None else card.generator
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the data set left out or assumed of its files when it was run last."""
+        card = self.results.dataset_cards.get(self.dataset)
+        return () if card is None else card.remarks
+
     def commits(self) -> list[str]:
         """Return the states of the suite that computed the cells."""
         return self.results.commits(self.rows)
@@ -154,7 +161,7 @@ class Selection:
         """Return the input tracks that something scored under a protocol came through, the
         protocol's own first.
         """
-        tracks_with_scores = set(self.rows.loc[self.rows["protocol"] == protocol, "track"])
+        tracks_with_scores = set(self.rows.loc[self.rows["protocol"] == protocol, "track"].unique())
         return [
             track
             for track in self.results.protocols[protocol].tracks
@@ -366,6 +373,7 @@ class Selection:
             Note("data", data),
             Note("origin", f"Protocol: {', '.join(protocols)}."),
             *note_scenes(part.scenes()),
+            *part.view_noise_notes(members),
             *(Note("symbols", f"{text}.") for text in symbols),
             *self._note_joint_methods(methods),
             *(Note("training", line) for line in notes.training_lines(sources)),
@@ -384,6 +392,22 @@ class Selection:
         chosen_cards = {name: cards[name] for name in methods if name in cards}
         lines = notes.generator_lines(chosen_cards, self.generator)
         return [Note("generator", line) for line in lines]
+
+    def view_noise_notes(self, methods: Iterable[str]) -> list[Note]:
+        """Return what sigma is of where some of these methods were given noisy dual-pixel views,
+        and which methods are left out because it was something else for them.
+        """
+        rows = self.rows[(self.rows["on_views"] != "") & (self.rows["status"] == "ok")]
+        readings = dict(zip(rows["method"], rows["on_views"], strict=True))
+        lines = list(notes.view_noise_lines({name: readings.get(name, "") for name in methods}))
+        for reading, names in self.results.methods_of_other_reading(self.dataset).items():
+            lines.append(
+                f"Left out with noise, because sigma on their dual-pixel views was another "
+                f"({reading}): {', '.join(names)}; run them again, or all with "
+                f"--noise-on-views {reading}."
+            )
+        levels = tuple(level for level in self.levels() if level.sigma)
+        return [Note("views", line, levels=levels) for line in lines]
 
     def weights_notes(self, methods: Iterable[str]) -> list[Note]:
         """Return how imported weights of these methods expect pictures, and whether they give what
@@ -427,8 +451,9 @@ def _first_gap(
 def read_scenes(rows: pd.DataFrame) -> dict[str, str]:
     """Return picture -> the scene it shows, in order; one whose cells all failed is its own."""
     cells = rows.dropna(subset="scene").drop_duplicates("sample")
-    scenes = dict(zip(cells["sample"], cells["scene"], strict=True))
-    return {picture: scenes.get(picture, picture) for picture in sorted(rows["sample"].unique())}
+    scenes = dict(zip(cells["sample"].to_numpy(), cells["scene"].to_numpy(), strict=True))
+    pictures = sorted(rows["sample"].drop_duplicates().to_numpy())
+    return {picture: scenes.get(picture, picture) for picture in pictures}
 
 
 def note_scenes(scenes: Mapping[str, str]) -> list[Note]:
@@ -460,7 +485,8 @@ def _explain_gap(rows: pd.DataFrame | None, column: ScoreColumn) -> str:
 
 def cell_of_row(row: Mapping[Any, Any]) -> Cell:
     """Return the cell that a row of `Results.rows` is of."""
-    facts = {field.name: row[field.name] for field in fields(Cell)}
+    facts = {field.name: row[field.name] for field in fields(Cell) if field.init}
+    facts["noise"] = replace(facts["noise"], on_views=row["on_views"])
     return Cell(**{name: _none_if_missing(value) for name, value in facts.items()})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.metrics.protocol_cards import MeasureCard
@@ -16,19 +16,27 @@ from benchmark.results.missing_weights import (
 from benchmark.results.notes import Note
 from benchmark.results.scene_means import average_scenes
 from benchmark.results.selection import LEVEL_COLUMNS, Selection, note_scenes
-from benchmark.results.significance import Mark
-from benchmark.stats import Interval, mean_interval
+from benchmark.results.significance import Mark, Ranking
+from benchmark.stats import (
+    NO_LIMITS,
+    Interval,
+    IntervalKind,
+    Limits,
+    difference_interval,
+    mean_interval,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FAMILIES = ("baseline", "classical", "learned")
 """The order of lines."""
-_INTERVAL_KINDS = {
-    "bootstrap": "BCa bootstrap",
-    "t": "Student's, which covers better below 30 pictures, and above 1000 agrees with the "
-    "bootstrap",
+INTERVAL_KINDS: Mapping[IntervalKind, str] = {
+    "bootstrap": "studentised bootstrap",
+    "sign flips": "sign flips",
+    "t": "Student's",
 }
+"""What intervals are called beside tables."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,6 +117,8 @@ class Summary:
             of.
         without_weights: learned methods that were skipped everywhere and have no weights. Tables
             have one line for them all, in the notes, instead of a row each.
+        amounts: method -> how much its weights were trained on, empty for none; of those in
+            `learned_from`.
     """
 
     dataset: str
@@ -119,6 +129,12 @@ class Summary:
     notes: tuple[Note, ...]
     learned_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
     without_weights: tuple[str, ...] = ()
+    amounts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def has_unequal_budgets(self) -> bool:
+        """Whether weights that were trained for different times stand beside each other."""
+        return len(set(filter(None, self.amounts.values()))) > 1
 
     @property
     def table_rows(self) -> tuple[Row, ...]:
@@ -189,6 +205,7 @@ class _Summariser:
         self._cards = selection.method_cards()
         self._scenes = selection.scenes()
         self._without_weights = self._find_methods_without_weights()
+        self._rankings: dict[Noise, dict[str, Ranking]] = {}
         self._notes: list[Note] = []
         self._failures: dict[tuple[str, str], list[Noise]] = {}
 
@@ -206,13 +223,14 @@ class _Summariser:
             notes=tuple(self._all_notes(rows)),
             learned_from=self._training_sources(),
             without_weights=self._without_weights,
+            amounts=self._training_amounts(),
         )
 
     def _find_methods_without_weights(self) -> tuple[str, ...]:
-        columns = (self._selection.rows[name] for name in ("method", "status", "weights"))
+        rows = self._selection.rows[["method", "status", "weights"]].drop_duplicates()
         cells = (
             (method, status, weights if isinstance(weights, str) else None)
-            for method, status, weights in zip(*columns, strict=True)
+            for method, status, weights in rows.itertuples(index=False)
         )
         return find_methods_without_weights(cells, self._cards)
 
@@ -226,7 +244,9 @@ class _Summariser:
             self._build_row(level, name, gap_reason, common, block)
             for name, gap_reason in gap_reasons.items()
         ]
-        return mark_rows(sorted(rows, key=self._row_order), self._measures)
+        rows.sort(key=self._row_order)
+        self._rankings[level] = mark_rows(rows, self._measures)
+        return rows
 
     def _explain_gaps(self, level: Noise, method: str, block: pd.DataFrame) -> str:
         """Return why a method gets no mean: pictures that failed or were skipped; empty if none.
@@ -248,10 +268,10 @@ class _Summariser:
         """Return the pictures that every complete method has, and note it when that is not all of
         them.
         """
-        all_pictures = set(block["sample"])
+        all_pictures = set(block["sample"].to_numpy())
         common = set(all_pictures)
         for name in methods:
-            common &= set(block.loc[block["method"] == name, "sample"])
+            common &= set(block.loc[block["method"] == name, "sample"].to_numpy())
         if methods and common != all_pictures:
             text = (
                 f"noise {level}: means over the {len(common)} of {len(all_pictures)} pictures all "
@@ -271,7 +291,7 @@ class _Summariser:
                 (method_rows["protocol"] == self._protocol) & (method_rows["measure"] == key)
             ]
             entries[key] = (
-                Entry(None, gap_reason) if gap_reason else self._build_entry(rows, common)
+                Entry(None, gap_reason) if gap_reason else self._build_entry(key, rows, common)
             )
         return Row(
             level=level,
@@ -282,15 +302,15 @@ class _Summariser:
             noise_aware=card is not None and card.noise_aware,
         )
 
-    def _build_entry(self, rows: pd.DataFrame, common: set[str]) -> Entry:
+    def _build_entry(self, key: str, rows: pd.DataFrame, common: set[str]) -> Entry:
         rows = rows[rows["newest"]]
         reasons = rows["reason"].dropna()
         if not reasons.empty:
             return Entry(None, self._shorten_reason(str(reasons.iloc[0])))
         if not common or len(rows) != len(common):
             return Entry(None, "not scored")
-        scores = dict(zip(rows["sample"], rows["value"].tolist(), strict=True))
-        return make_entry(scores, self._scenes)
+        scores = dict(zip(rows["sample"].to_numpy(), rows["value"].tolist(), strict=True))
+        return make_entry(scores, self._scenes, self._measures[key].limits)
 
     def _shorten_reason(self, reason: str) -> str:
         """Return what fits into a table, and note the whole reason."""
@@ -308,12 +328,17 @@ class _Summariser:
         selection = self._selection
         yield Note(
             "data",
-            f"Data: {selection.dataset}, {selection.describe_pictures()}, fingerprint "
+            f"Data: {selection.dataset}, {self._describe_pictures()}, fingerprint "
             f"{selection.fingerprint()}; input track {self._track}.",
         )
+        for remark in selection.remarks():
+            yield Note("data", f"Of this copy of the data: {remark}.")
         yield from note_scenes(self._scenes)
+        yield from self._selection.view_noise_notes(row.method for row in rows)
         yield from _note_means(rows)
-        yield from _note_marks(rows)
+        yield from self._note_marks(rows)
+        yield from self._note_parts()
+        yield from self._note_warnings()
         yield from self._note_budgets()
         for line in notes.training_lines(self._training_sources()):
             yield Note("training", line)
@@ -331,6 +356,37 @@ class _Summariser:
             text = f"{method}, noise {', '.join(map(str, levels))}: {what}"
             yield Note("failure", text, method, tuple(levels))
 
+    def _note_marks(self, rows: Sequence[Row]) -> Iterator[Note]:
+        """Yield what the marks mean, and who takes no part."""
+        for level, rankings in self._rankings.items():
+            start = f"Noise {level}: " if len(self._rankings) > 1 else ""
+            for text in significance.explain_marks(rankings, self._measures):
+                yield Note("marks", text if text == significance.MARKS_LEGEND else start + text)
+        if any(row.oracle or row.noise_aware for row in rows):
+            text = "Methods that are given the true blur map or the noise level do not compete."
+            yield Note("marks", text)
+
+    def _note_parts(self) -> Iterator[Note]:
+        """Yield what told sharp pixels from blurred ones, where measures are by blur."""
+        rows = self._selection.rows
+        scores = rows[(rows["protocol"] == self._protocol) & rows["newest"]]
+        bases = scores[["sample", "basis"]].dropna().drop_duplicates()
+        counts = bases["basis"].value_counts()
+        if len(counts) == 1:
+            yield Note("parts", f"Sharp and blurred: by {counts.index[0]}.")
+        elif len(counts):
+            texts = (f"by {basis} ({count} pictures)" for basis, count in counts.items())
+            yield Note("parts", f"Sharp and blurred: {', '.join(texts)}.")
+
+    def _note_warnings(self) -> Iterator[Note]:
+        """Yield why measures are neither ranked nor marked."""
+        for card in self._measures.values():
+            if card.warning:
+                yield Note("marks", f"{card.title} is not ranked: {card.warning}")
+
+    def _describe_pictures(self) -> str:
+        return notes.describe_pictures(len(self._scenes), len(set(self._scenes.values())))
+
     def _note_origin(self) -> Iterator[Note]:
         yield Note("origin", f"Protocol: {self._protocol} ({self._protocol_card.title}).")
         count = self._selection.rows["store"].nunique()
@@ -345,54 +401,85 @@ class _Summariser:
         """Yield a warning where weights that were trained for different times stand beside each
         other.
         """
-        cards = [self._cards[name] for name, source in self._training_sources().items() if source]
-        amounts = sorted({card.budget.partition(",")[0] for card in cards if card.budget})
+        amounts = sorted(set(filter(None, self._training_amounts().values())))
         if len(amounts) > 1:
             text = (
                 f"Weights were trained for different times ({', '.join(amounts)}), which the marks "
-                "do not weigh."
+                "do not weigh; the line of each method says for which."
             )
             yield Note("budgets", text)
 
+    def _training_amounts(self) -> dict[str, str]:
+        return {name: notes.training_amount(self._cards[name]) for name in self._training_sources()}
+
     def _training_sources(self) -> dict[str, str]:
         rows = self._selection.rows
-        methods_with_outputs = set(rows.loc[rows["status"] == "ok", "method"])
+        methods_with_outputs = set(rows.loc[rows["status"] == "ok", "method"].unique())
         names = sorted(methods_with_outputs & set(self._cards))
         return {name: notes.training_source(self._cards[name]) for name in names}
 
 
-def make_entry(scores: Mapping[str, float], scenes: Mapping[str, str]) -> Entry:
+def make_entry(
+    scores: Mapping[str, float], scenes: Mapping[str, str], limits: Limits = NO_LIMITS
+) -> Entry:
     """Return the entry of a mean.
 
     Args:
         scores: picture -> its score, of one picture at least.
         scenes: picture -> the scene it shows.
+        limits: what a score can be.
     """
-    import pandas as pd
-
-    means = average_scenes(pd.Series(scores, dtype="float64"), scenes)
-    scene_scores = dict(zip(map(str, means.index), means.tolist(), strict=True))
-    interval = mean_interval(list(scene_scores.values()))
+    scene_scores = _average_scene_scores(scores, scenes)
+    interval = mean_interval(list(scene_scores.values()), limits=limits)
     return Entry(interval, scores=scores, scene_scores=scene_scores)
 
 
-def mark_rows(rows: list[Row], measures: Mapping[str, MeasureCard]) -> list[Row]:
-    """Return the rows of one level with the best and the second best of each measure marked."""
+def make_difference_entry(differences: Mapping[str, float], scenes: Mapping[str, str]) -> Entry:
+    """Return the entry of a mean of paired differences, picture -> difference; its interval agrees
+    with the test of them.
+    """
+    scene_scores = _average_scene_scores(differences, scenes)
+    interval = difference_interval(list(scene_scores.values()))
+    return Entry(interval, scores=differences, scene_scores=scene_scores)
+
+
+def _average_scene_scores(
+    scores: Mapping[str, float], scenes: Mapping[str, str]
+) -> dict[str, float]:
+    scene_scores = {scenes[picture]: score for picture, score in scores.items()}
+    if len(scene_scores) == len(scores):
+        return scene_scores
+    import pandas as pd
+
+    means = average_scenes(pd.Series(scores, dtype="float64"), scenes)
+    return dict(zip(map(str, means.index), means.tolist(), strict=True))
+
+
+def mark_rows(rows: Sequence[Row], measures: Mapping[str, MeasureCard]) -> dict[str, Ranking]:
+    """Mark the best and the second best of each measure in the rows of one level, and return
+    measure key -> what the marks rest on, where two methods compete.
+    """
+    rankings: dict[str, Ranking] = {}
     for key, card in measures.items():
+        if card.warning:
+            continue
         competitor_scores = {
-            row.method: _compared_scores(row.entries[key], card)
+            row.method: select_compared_scores(row.entries[key], card)
             for row in rows
             if _competes(row, key)
         }
-        marks = significance.find_marks(
+        ranking = significance.rank_column(
             competitor_scores, higher_is_better=card.in_comparisons().higher_is_better
         )
+        if ranking is not None:
+            rankings[key] = ranking
+        marks = ranking.marks if ranking is not None else {}
         for row in rows:
             row.entries[key] = dataclasses.replace(row.entries[key], mark=marks.get(row.method))
-    return rows
+    return rankings
 
 
-def _compared_scores(entry: Entry, card: MeasureCard) -> dict[str, float]:
+def select_compared_scores(entry: Entry, card: MeasureCard) -> dict[str, float]:
     """Return scene -> what methods are compared by; see `MeasureCard.in_comparisons`."""
     if card.ideal is None:
         return dict(entry.scene_scores)
@@ -406,25 +493,16 @@ def _competes(row: Row, key: str) -> bool:
 def _note_means(rows: Sequence[Row]) -> Iterator[Note]:
     """Yield what the means and their intervals are."""
     entries = [entry for row in rows for entry in row.entries.values()]
-    kinds = {entry.interval.kind for entry in entries if entry.interval}
-    if not kinds:
+    intervals = [entry.interval for entry in entries if entry.interval]
+    if not intervals:
         return
-    texts = "; ".join(text for kind, text in _INTERVAL_KINDS.items() if kind in kinds)
-    interval = f" [95 % interval: {texts}]" if texts else ""
     has_scenes = any(len(entry.scene_scores) != len(entry.scores) for entry in entries)
-    yield Note("means", f"Mean over {'scenes' if has_scenes else 'pictures'}{interval}.")
+    unit = "scenes" if has_scenes else "pictures"
+    yield Note("means", f"Mean over {unit}{name_interval_kinds(intervals)}.")
 
 
-def _note_marks(rows: Sequence[Row]) -> Iterator[Note]:
-    """Yield what the marks mean, and who takes no part."""
-    columns: dict[tuple[Noise, str], list[int]] = {}
-    for row in rows:
-        for key, entry in row.entries.items():
-            if _competes(row, key):
-                columns.setdefault((row.level, key), []).append(len(entry.scene_scores))
-    sizes = ((len(counts), counts[0]) for counts in columns.values())
-    for legend in significance.explain_marks(sizes):
-        yield Note("marks", legend)
-    if any(row.oracle or row.noise_aware for row in rows):
-        text = "Methods that are given the true blur map or the noise level do not compete."
-        yield Note("marks", text)
+def name_interval_kinds(intervals: Iterable[Interval]) -> str:
+    """Return in brackets which intervals these are; empty if none has bounds."""
+    kinds = {interval.kind for interval in intervals}
+    texts = [text for kind, text in INTERVAL_KINDS.items() if kind in kinds]
+    return f" [95 % interval: {', '.join(texts)}]" if texts else ""

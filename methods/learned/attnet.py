@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.api import MethodCard
-from benchmark.methods.learned.method import TiledMethod
+from benchmark.api import MethodCard, Precision
+from benchmark.checkpoints import Checkpoint
+from benchmark.methods.learned.method import Tile, TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +38,23 @@ class AttNetMethod(TiledMethod):
         "million parameters; 3517 G operations as the tool thop counts them), a correction added "
         "to the picture, data in [0, 1]. Its scores say nothing about AttNet's.",
     )
+
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        tile: Tile = 0,
+        precision: Precision = "32",
+    ) -> None:
+        """Make the method.
+
+        Args:
+            checkpoint: the weights, None for none.
+            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
+                are not exact.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
+        """
+        super().__init__(checkpoint, tile=tile, precision=precision)
 
     def build(self) -> nn.Module:
         from benchmark.methods.learned.networks.attnet import AttNet

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from benchmark.api import ExpectedInputs, MethodCard, Precision
 from benchmark.checkpoints import Checkpoint
-from benchmark.methods.learned.method import Forward, Tile, TiledMethod
+from benchmark.methods.learned.method import (
+    Forward,
+    NetworkMethod,
+    OutputForm,
+    Tile,
+    TiledMethod,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +22,8 @@ _PAPER = "Abuolaim and Brown, Defocus deblurring using dual-pixel data, ECCV 202
 _NOTES = (
     "Re-implementation of the authors' Keras network. Checkpoints trained here take RGB; the "
     "authors' own, which are imported, take BGR. Initial weights are drawn from a normal "
-    "distribution."
+    "distribution. Nobody published output=added, which is for comparisons of networks that start "
+    "alike."
 )
 
 
@@ -31,12 +39,15 @@ class _DpdNet(TiledMethod):
     multiple = 16
     halo = 128
     has_exact_tiles = True
+    defaults = MappingProxyType({"output": "published"})
+    later_parameters = NetworkMethod.later_parameters | {"output"}
     released_file = "FILE.hdf5"
 
     def __init__(
         self,
         *,
         checkpoint: Checkpoint | None = None,
+        output: OutputForm | None = None,
         tile: Tile = 2320,
         precision: Precision = "32",
     ) -> None:
@@ -44,16 +55,19 @@ class _DpdNet(TiledMethod):
 
         Args:
             checkpoint: the weights, None for none.
+            output: the picture, as `published`, or what is `added` to the picture, of two views to
+                their mean; left out, as the checkpoint was trained.
             tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. The
                 result is the same.
             precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
         """
-        super().__init__(checkpoint=checkpoint, tile=tile, precision=precision)
+        super().__init__(checkpoint, {"output": output}, tile, precision)
 
     def build(self) -> nn.Module:
         from benchmark.methods.learned.networks.dpdnet import DpdNet
 
-        return DpdNet(channels=3 * max(1, len(self.expects.views)))
+        channels = 3 * max(1, len(self.expects.views))
+        return DpdNet(channels, adds=self.structure["output"] == "added")
 
     def compile_network(self, network: nn.Module, device: str) -> Forward:
         from benchmark.methods.learned.networks.dpdnet import DpdNet, replace_up_convs

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from benchmark.api import MethodCard, Mixture, Network, Observation, Picture, Precision
+from benchmark.api import (
+    MethodCard,
+    Mixture,
+    Network,
+    Observation,
+    Picture,
+    Precision,
+    UsageError,
+)
 from benchmark.checkpoints import Checkpoint
-from benchmark.methods.learned.method import Forward, NetworkMethod, Padding
+from benchmark.methods.learned.method import Forward, NetworkMethod, OutputForm, Padding
 from benchmark.optics.light import take_local_light
 
 if TYPE_CHECKING:
@@ -38,9 +46,10 @@ class GkmNetMethod(NetworkMethod):
         {
             "variant": "paper", "scales": 3, "rounds": 1, "shared": True,
             "memory": "conv-lstm", "kernels": "fixed", "head": "gkm", "decoder": "transposed",
+            "output": "published",
         }
     )  # fmt: skip
-    later_parameters = NetworkMethod.later_parameters | {"decoder", "light"}
+    later_parameters = NetworkMethod.later_parameters | {"decoder", "light", "output"}
     variants = MappingProxyType(
         {
             "ablations": (
@@ -76,6 +85,7 @@ class GkmNetMethod(NetworkMethod):
         kernels: Literal["fixed", "gaussian", "xavier"] | None = None,
         head: Literal["gkm", "sram"] | None = None,
         decoder: Literal["transposed", "resized"] | None = None,
+        output: OutputForm | None = None,
         bn: Literal["running", "batch"] | None = None,
         pad: Literal["reflect", "black"] = "reflect",
         light: Literal["network", "input"] | None = None,
@@ -96,6 +106,8 @@ class GkmNetMethod(NetworkMethod):
             head: `gkm`, or `sram` for the attention module alone ("SRAM*").
             decoder: how features are enlarged: by transposed convolutions, or resized, which weaves
                 no lattice into smooth regions.
+            output: as `published`, or what the last layer gives `added` to the picture, for
+                comparing `sram` with `gkm`, whose paper has it so.
             bn: normalise by running statistics, or by those of the picture itself, as the released
                 test program does (the default for `official`). Results then depend on the whole
                 picture.
@@ -105,12 +117,17 @@ class GkmNetMethod(NetworkMethod):
             pad: how a picture is continued to multiples of 16: reflected, or black and centred as
                 released.
             precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
+
+        Raises:
+            UsageError: for `output=added` where the published network adds already.
         """
         structure = {
             "variant": variant, "scales": scales, "rounds": rounds, "shared": shared,
             "memory": memory, "kernels": kernels, "head": head, "decoder": decoder,
+            "output": output,
         }  # fmt: skip
         super().__init__(checkpoint, structure, precision=precision)
+        self._require_output_that_differs()
         if bn is None:
             bn = "batch" if self.structure["variant"] == "official" else "running"
         self._batch_statistics = bn == "batch"
@@ -188,6 +205,16 @@ class GkmNetMethod(NetworkMethod):
                 "pixel; try bn=running"
             )
         return None
+
+    def _require_output_that_differs(self) -> None:
+        structure = self.structure
+        if structure["output"] == "published":
+            return
+        if structure["variant"] == "paper" and structure["head"] == "gkm":
+            raise UsageError(
+                f"{self.id}:output=added: the paper's network adds to the picture already; leave "
+                "it out, or take it with head=sram or another variant"
+            )
 
     def _build_network(self, filtering: Filtering) -> GkmNet:
         from benchmark.methods.learned.networks.gkmnet import Form, GkmNet

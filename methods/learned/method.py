@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmark import checkpoints
 from benchmark.api import (
     ExpectedInputs,
+    Map,
     Method,
     MethodCard,
     Network,
@@ -33,12 +34,17 @@ from benchmark.methods.learned import expected_inputs
 from benchmark.metrics.psnr import Psnr
 from benchmark.metrics.seams import restore_on_moved_grid
 from benchmark.precision import require_bf16
+from benchmark.spec import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Forward = Callable[["Tensor"], "Tensor"]
 """N x C x H x W in, N x D x H x W out; H and W multiples of what the network asks for."""
+OutputForm = Literal["published", "added"]
+"""What the last layer of a network gives: the picture, as its authors have it, or what is added to
+the one it was fed.
+"""
 Tile = Annotated[int, Ge(0)]
 _PADDING_MODES: Mapping[str, Literal["reflect", "constant", "edge"]] = MappingProxyType(
     {"reflect": "reflect", "zero": "constant", "edge": "edge"}
@@ -58,6 +64,24 @@ class Padding:
 
     def __bool__(self) -> bool:
         return any((*self.rows, *self.columns))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MapCode:
+    """How a network writes a blur map in numbers.
+
+    Attributes:
+        encode: sigma in pixels, H x W -> numbers in [0, 1], H x W.
+        decode: the other way.
+    """
+
+    encode: Callable[[Map], NDArray[np.float32]]
+    decode: Callable[[NDArray[np.float32]], Map]
+
+    @property
+    def largest_sigma(self) -> float:
+        """The largest sigma in pixels that it can write."""
+        return float(self.decode(np.ones((1, 1), np.float32))[0, 0])
 
 
 class AppliedNetwork(ABC):
@@ -83,7 +107,7 @@ class AppliedNetwork(ABC):
             there is nothing to say.
         released_file: what the weights that its importer ID-official reads are called, FILE.pth for
             example; empty where there is none.
-        is_trainable: whether `train` takes it.
+        map_code: how it writes the blur map that it makes; None if it makes a picture.
         later_parameters: see `Method`; every network has the parameter `precision`, which came
             later than most of them.
         precision: what it computes in: `32`, or `bf16` for torch's autocast to bfloat16, under
@@ -99,7 +123,7 @@ class AppliedNetwork(ABC):
     defaults: ClassVar[Mapping[str, Scalar]] = MappingProxyType({})
     importer_gap: ClassVar[str] = ""
     released_file: ClassVar[str] = ""
-    is_trainable: ClassVar[bool] = False
+    map_code: ClassVar[MapCode | None] = None
     later_parameters: ClassVar[frozenset[str]] = frozenset({"precision"})
 
     def __init__(
@@ -314,9 +338,8 @@ class AppliedNetwork(ABC):
         )
 
     def _explain_how_to_get_weights(self) -> str:
-        ways = []
-        if self.is_trainable:
-            ways.append(f"train them (`python -m benchmark train {self.id} --data FOLDER`)")
+        command = f"python -m benchmark train {self._name_network()} --data FOLDER"
+        ways = [f"train them (`{command}`)"]
         if self.released_file:
             command = f"python -m benchmark import {self.id}-official {self.released_file}"
             ways.append(f"import the authors' (`{command}`)")
@@ -324,7 +347,17 @@ class AppliedNetwork(ABC):
             f"put {self.id}.TAG{checkpoints.SUFFIX} into {checkpoints.user_folder()} "
             f"({checkpoints.VARIABLE})"
         )
-        return f"{', '.join(ways)} or {own_file}" if ways else own_file
+        return f"{', '.join(ways)} or {own_file}"
+
+    def _name_network(self) -> str:
+        """Return what `train` calls this network: its name, and what makes it another one."""
+        usual_structure = self.fixed(None)
+        parameters = {
+            key: str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in self.structure.items()
+            if value != usual_structure.get(key)
+        }
+        return str(Spec(self.id, None, parameters))
 
 
 def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> MethodCard:
@@ -337,6 +370,7 @@ def _extend_card(card: MethodCard, weights_card: checkpoints.CheckpointCard) -> 
         inputs="views" if needs_views else card.inputs,
         trained_on=weights_card.trained_on,
         budget=_describe_training_length(weights_card.facts),
+        hours=_parse_fact(weights_card.facts.get("hours")),
         generators=checkpoints.list_generators(weights_card),
         expects=expects,
         notes=" ".join(notes),
@@ -371,10 +405,21 @@ def _parse_fact(value: object) -> float | None:
         return None
 
 
-class NetworkMethod(AppliedNetwork, Method):
-    """A method that is one network and nothing else."""
+class TrainableMethod(Method):
+    """A method with a network that `train` makes weights for."""
 
     is_trainable = True
+
+    @abstractmethod
+    def trained_network(self) -> AppliedNetwork:
+        """Return the network that is trained; its checkpoints bear this method's name."""
+
+
+class NetworkMethod(AppliedNetwork, TrainableMethod):
+    """A method that is one network and nothing else."""
+
+    def trained_network(self) -> AppliedNetwork:
+        return self
 
     def restore(self, observation: Observation) -> Picture:
         output = self.apply(self.encode_inputs(observation))
@@ -407,23 +452,6 @@ class TiledMethod(NetworkMethod):
 
     has_exact_tiles: ClassVar[bool] = False
     _has_measured_seams = False
-
-    def __init__(
-        self,
-        *,
-        checkpoint: Checkpoint | None = None,
-        tile: Tile = 0,
-        precision: Precision = "32",
-    ) -> None:
-        """Make the method.
-
-        Args:
-            checkpoint: the weights, None for none.
-            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
-                are not exact.
-            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
-        """
-        super().__init__(checkpoint, tile=tile, precision=precision)
 
     def list_remarks(self, observation: Observation, output: Picture) -> Sequence[str]:
         height, width = observation.image.shape[:2]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from benchmark.api import MethodCard
-from benchmark.methods.learned.method import TiledMethod
+from benchmark.api import MethodCard, Precision
+from benchmark.checkpoints import Checkpoint
+from benchmark.methods.learned.method import NetworkMethod, OutputForm, Tile, TiledMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +30,8 @@ class SrnMethod(TiledMethod):
     id = "srn"
     multiple = 16
     halo = 256
+    defaults = MappingProxyType({"output": "published"})
+    later_parameters = NetworkMethod.later_parameters | {"output"}
     importer_gap = _GAP
     card = MethodCard(
         title="SRN",
@@ -40,10 +44,31 @@ class SrnMethod(TiledMethod):
         "ConvLSTM or one of 3x3, 4x4 deconvolutions, data in [0, 1], the blurred picture as the "
         "first previous result. Inferred: that the parameters and MACs which the paper prints "
         "mean this port. Unlike there, smaller scales are not rounded to 8 bits. The network "
-        f"maps [0, 1] to [-1, 1] and back itself. Weights of others: {_GAP}.",
+        "maps [0, 1] to [-1, 1] and back itself. Nobody published output=added, which is for "
+        f"comparisons of networks that start alike. Weights of others: {_GAP}.",
     )
+
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint | None = None,
+        output: OutputForm | None = None,
+        tile: Tile = 0,
+        precision: Precision = "32",
+    ) -> None:
+        """Make the method.
+
+        Args:
+            checkpoint: the weights, None for none.
+            output: the picture, as `published`, or what is `added` to the picture at every scale;
+                left out, as the checkpoint was trained.
+            tile: side in pixels of the tiles that larger pictures are cut into, 0 for never. Seams
+                are not exact.
+            precision: what it computes in; `bf16` needs a processor that multiplies bfloat16.
+        """
+        super().__init__(checkpoint, {"output": output}, tile, precision)
 
     def build(self) -> nn.Module:
         from benchmark.methods.learned.networks.srn import Srn
 
-        return Srn()
+        return Srn(adds=self.structure["output"] == "added")

@@ -43,7 +43,7 @@ _SHARP_SHARE = 0.1
 _ENLARGED_SHARE = 0.12
 """Of the examples, enlarged by their camera; half of these are in focus throughout."""
 _ENLARGEMENTS = (1.25, 2.5)
-_CODE_BLUR_SHARE = 0.08
+_CODE_BLUR_SHARE = 0.16
 """Of the examples, whose code values are blurred as though they were light."""
 _COLOUR_SHIFT_SHARE = 0.15
 """Of the examples, whose red and blue are focused elsewhere than green."""
@@ -77,7 +77,7 @@ class CameraExamples(FolderExamples):
     `version` goes onto the card: it changes whenever an example may have other pixels.
     """
 
-    version = "1"
+    version = "2"
 
     def example(self, index: int) -> Example:
         """Return example `index`: a picture, a camera, a cut-out, a lens, a scene, and what camera

@@ -6,12 +6,13 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from benchmark import checkpoints, console
 from benchmark.api import UsageError
-from benchmark.methods.learned.method import NetworkMethod
-from benchmark.methods.training import learner, pictures, recipes
+from benchmark.left_out import list_left_out_files, list_left_out_folders
+from benchmark.methods.learned.method import AppliedNetwork
+from benchmark.methods.training import learner, pictures, recipes, search
 from benchmark.methods.training.camera_examples import CameraExamples
 from benchmark.methods.training.duplicates import (
     bundled_pictures,
@@ -29,15 +30,16 @@ from benchmark.methods.training.job import (
     InitialCheckpoint,
     Job,
     TrainingData,
-    create_network_method,
+    create_network,
     find_initial_checkpoint,
     locate_files,
 )
 from benchmark.methods.training.recipes import Budget, Recipe, Unit
 from benchmark.methods.training.records import schedule_facts
+from benchmark.methods.training.search import SearchResult
 from benchmark.methods.training.trainer import train_network
 
-__all__ = ["Hardware", "job_from_options", "run_training"]
+__all__ = ["Hardware", "job_from_options", "run_training", "search_from_options"]
 
 DPD = "dpd"
 HELD_OUT_EXAMPLES = 16
@@ -60,6 +62,7 @@ def job_from_options(
     budget: Mapping[str, float | None] | None = None,
     crop: int | None = None,
     batch: int | None = None,
+    rate: float | None = None,
     hardware: Hardware | None = None,
     start: str | None = None,
     resume: bool = False,
@@ -68,8 +71,8 @@ def job_from_options(
     """Return the job that the options of the command line mean; they are explained there.
 
     Args:
-        method, data, recipe, noise, tag, out, root, validation, seed, crop, batch: see `python -m
-            benchmark train --help`.
+        method, data, recipe, noise, tag, out, root, validation, seed, crop, batch, rate: see
+            `python -m benchmark train --help`.
         budget: unit -> amount; at most one of them is a number, none leaves the recipe's own.
         hardware: where it runs.
         start: id of a checkpoint to start from; one of the name that is trained goes on where it
@@ -81,11 +84,17 @@ def job_from_options(
         UsageError: for options that mean nothing, or not together.
         DataError: for pictures that cannot be trained on.
     """
-    network = create_network_method(method)
+    network = create_network(method)
     budget_limit = _find_budget(budget or {})
-    full_recipe = recipes.find_recipe(recipe, network.id).with_changes(
-        crop, batch, budget=budget_limit
+    makes_maps = network.map_code is not None
+    full_recipe = recipes.find_recipe(recipe, network.id, makes_maps).with_changes(
+        crop, batch, rate, budget=budget_limit
     )
+    if makes_maps and data == DPD:
+        raise UsageError(
+            f"--data {DPD}: the blur maps of its pictures are not known, and {network.id} learns "
+            "nothing else; name a folder of sharp pictures"
+        )
     noise_range = None if noise is None else parse_noise_range(noise)
     tag = tag or _default_tag(data, full_recipe, noise_range)
     _require_honest_tag(tag, noise_range)
@@ -108,7 +117,7 @@ def job_from_options(
 
 
 def _choose_initial_checkpoint(
-    start: str | None, network: NetworkMethod, name: str, resume: bool
+    start: str | None, network: AppliedNetwork, name: str, resume: bool
 ) -> InitialCheckpoint | None:
     """Return the checkpoint that a training of the given name begins with, None for none."""
     if start is None:
@@ -233,7 +242,9 @@ def prepare_training_data(
         folder = Path(data)
         if recipe.cameras:
             _require_camera_data(recipe, views, noise)
-        _refuse_evaluated_pictures([folder] if validation is None else [folder, validation], root)
+        folders = [folder] if validation is None else [folder, validation]
+        _note_left_out(folders)
+        _refuse_evaluated_pictures(folders, root)
         if recipe.cameras:
             examples = CameraExamples(folder, crop=crop, seed=seed, validation=validation)
         else:
@@ -242,6 +253,15 @@ def prepare_training_data(
             )
         count = len(examples.sources)
     return TrainingData(examples.with_crop, count, held_out_examples(examples, HELD_OUT_EXAMPLES))
+
+
+def _note_left_out(folders: Sequence[Path]) -> None:
+    """Say in a line for each folder what lies in it and is not trained on, as data sets do."""
+    for folder in folders:
+        paths = pictures.list_pictures(folder)
+        remarks = [*list_left_out_files(paths), *list_left_out_folders(folder, paths)]
+        if remarks:
+            console.print_note("; ".join(remarks))
 
 
 def _refuse_evaluated_pictures(folders: Sequence[Path], root: Path) -> None:
@@ -265,6 +285,41 @@ def _require_camera_data(recipe: Recipe, views: bool, noise: NoiseRange | None) 
             f"--noise: the cameras of --recipe {recipe.name} have noise of their own; leave the "
             "option out"
         )
+
+
+def search_from_options(
+    method: str,
+    data: str,
+    *,
+    rates: str | None = None,
+    budget: Mapping[str, float | None] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    **options: Any,
+) -> SearchResult:
+    """Search the learning rate of a network as the options of the command line mean it.
+
+    Args:
+        rates: see `search.parse_rates`; None for `search.RATES`.
+        budget: of a trial; none means `search.TRIAL_BUDGET`.
+        resume: refused, as a search goes on by itself.
+        force: forget the trials that the table has.
+        method, data, options: as for `job_from_options`.
+
+    Raises:
+        UsageError, DataError: as `job_from_options` and `search.search_rates` do.
+    """
+    if resume:
+        raise UsageError("--search --resume: a search goes on by itself; leave --resume out")
+    if options.get("rate") is not None:
+        raise UsageError("--search --rate: a search tries several; name them by --rates")
+    trial_rates = search.RATES if rates is None else search.parse_rates(rates)
+    trial_budget = dict(budget or {})
+    if all(amount is None for amount in trial_budget.values()):
+        trial_budget = {search.TRIAL_BUDGET.unit: search.TRIAL_BUDGET.amount}
+    # The checkpoint of that name may be there: a search does not touch it.
+    job = job_from_options(method, data, budget=trial_budget, force=True, **options)
+    return search.search_rates(job, trial_rates, force)
 
 
 def run_training(job: Job, resume: bool, force: bool) -> list[str]:

@@ -1,5 +1,5 @@
-"""What networks are trained on: pairs of a blurred and a sharp crop, made on demand, each a
-function of its number.
+"""What networks are trained on: pairs of a blurred and a sharp crop, with the blur map where it is
+known, made on demand, each a function of its number.
 
 Example `i` depends on the settings, the seed and `i` alone. So a training can be resumed at any
 step, and any number of processes can make examples in any order. Every sharp picture comes once in
@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import DataError, Dataset, Picture, Scalar, UsageError
+from benchmark.api import DataError, Dataset, Map, Picture, Scalar, UsageError
 from benchmark.methods.training import pictures, scenes
 from benchmark.methods.training.pictures import Pixels
 from benchmark.methods.training.scenes import Family
@@ -71,11 +71,13 @@ class Example:
         blurred: crop x crop x 3 float32 RGB; in [0, 1] but for noise.
         sharp: what it should become, in [0, 1].
         views: the dual-pixel left and right pictures, or None.
+        blur_map: Gaussian-equivalent sigma in pixels, crop x crop, or None where it is not known.
     """
 
     blurred: Picture
     sharp: Picture
     views: tuple[Picture, Picture] | None = None
+    blur_map: Map | None = None
 
 
 class Examples(ABC):
@@ -342,7 +344,8 @@ class SimulatedExamples(FolderExamples):
             quality = int(random.integers(*_JPEG_QUALITY, endpoint=True))
             shots = [_compress(shot, quality) for shot in shots]
         noisy = _add_noise([to_unit(shot) for shot in shots], settings.noise, random)
-        return _example_of_shots(noisy, to_unit(sharp[inner]))
+        blur_map = (np.abs(scene.radius[inner]) / 2).astype(np.float32)
+        return _example_of_shots(noisy, to_unit(sharp[inner]), blur_map)
 
     def card(self) -> dict[str, Scalar]:
         """Return the facts about the folder and all settings."""
@@ -360,12 +363,14 @@ class SimulatedExamples(FolderExamples):
         }
 
 
-def _example_of_shots(shots: Sequence[Picture], sharp: Picture) -> Example:
+def _example_of_shots(
+    shots: Sequence[Picture], sharp: Picture, blur_map: Map | None = None
+) -> Example:
     """Return the example of a blurred picture, and of its two views where they follow it."""
     if len(shots) == 1:
-        return Example(shots[0], sharp)
+        return Example(shots[0], sharp, blur_map=blur_map)
     blurred, left, right = shots
-    return Example(blurred, sharp, (left, right))
+    return Example(blurred, sharp, (left, right), blur_map)
 
 
 def _refuse_common_pictures(train: Sequence[Path], held_out: Sequence[Path]) -> None:

@@ -23,12 +23,11 @@ from benchmark import checkpoints, console
 from benchmark.api import DataError, Sample
 from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.learned import expected_inputs
+from benchmark.methods.learned.method import NetworkMethod
 from benchmark.registry import DATASETS, METHODS, create
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from benchmark.methods.learned.method import NetworkMethod
 
 LARGEST_CHANGE = 0.001
 """In dB, of the PSNR of any picture."""
@@ -64,7 +63,12 @@ def largest_psnr_change(
     card: CheckpointCard, single: Mapping[str, Tensor], half: Mapping[str, Tensor]
 ) -> float:
     """Return by how many dB the PSNR of a picture changes at most, over the embedded pictures."""
-    method: NetworkMethod = create(METHODS, _network_id(card), checkpoint=None)[0]  # type: ignore[assignment]
+    method, _ = create(METHODS, _network_id(card), checkpoint=None)
+    if not isinstance(method, NetworkMethod):
+        raise DataError(
+            f"weights of {card.method}: make no pictures, so there is no PSNR of one to measure; "
+            "the trainer chose their precision"
+        )
     data, _ = create(DATASETS, PICTURES, root=Path())
     samples = [data.load(sample_id) for sample_id in data.ids()]
     before = _psnrs(method, single, samples)
@@ -103,7 +107,8 @@ def store_in_half_precision(path: Path, folder: Path) -> float:
     """Write a checkpoint's weights in half precision to `folder`; return the change of PSNR in dB.
 
     Raises:
-        DataError: a damaged file, or a PSNR that changes by more than `LARGEST_CHANGE`.
+        DataError: a damaged file, weights of another kind of network, or a PSNR that changes by
+            more than `LARGEST_CHANGE`.
     """
     card = checkpoints.read_card(path)
     single = checkpoints.load_tensors(path)

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import TYPE_CHECKING, Literal
 
 from benchmark import checkpoints
 from benchmark.api import Scalar, UsageError
 from benchmark.checkpoints import CheckpointCard
-from benchmark.methods.learned.method import NetworkMethod
+from benchmark.methods.learned.method import AppliedNetwork, TrainableMethod
 from benchmark.methods.training.recipes import Recipe
 from benchmark.methods.training.training_files import TrainingFiles
 from benchmark.registry import METHODS, create
@@ -86,7 +86,7 @@ class Job:
     """A training.
 
     Attributes:
-        method: what is trained; see `create_network_method`.
+        method: the network that is trained; see `create_network`.
         recipe: with its budget.
         data: training and held-out examples.
         files: what it writes.
@@ -97,7 +97,7 @@ class Job:
             see `find_initial_checkpoint`.
     """
 
-    method: NetworkMethod
+    method: AppliedNetwork
     recipe: Recipe
     data: TrainingData
     files: TrainingFiles
@@ -140,7 +140,7 @@ class Job:
         return self.data.examples(self.recipe.phases[-1].crop)
 
 
-def locate_files(method: NetworkMethod, tag: str, out: Path | None) -> TrainingFiles:
+def locate_files(method: AppliedNetwork, tag: str, out: Path | None) -> TrainingFiles:
     """Return the files of a training; by default they go where a user's checkpoints are looked for.
 
     Raises:
@@ -152,12 +152,12 @@ def locate_files(method: NetworkMethod, tag: str, out: Path | None) -> TrainingF
     return TrainingFiles(folder / f"{method.id}.{tag}{checkpoints.SUFFIX}")
 
 
-def create_network_method(text: str) -> NetworkMethod:
-    """Return the method of an id such as `gkmnet:scales=1`, of the structure that the id says,
-    without a checkpoint.
+def create_network(text: str) -> AppliedNetwork:
+    """Return the network that is trained of the method of an id such as `gkmnet:scales=1`, of the
+    structure that the id says, without a checkpoint.
 
     Raises:
-        UsageError: unknown, one that names a checkpoint, or one that is not a single network.
+        UsageError: unknown, one that names a checkpoint, or one without a network.
     """
     spec = parse_id(text)
     if spec.checkpoint is not None:
@@ -165,19 +165,23 @@ def create_network_method(text: str) -> NetworkMethod:
             f"{text}: name the method alone, the new checkpoint by --tag, and one to start from by "
             "--start"
         )
-    if not issubclass(METHODS.get(spec.name), NetworkMethod):
-        raise UsageError(
-            f"{text} is not a single network that restores pictures, so there is nothing to train"
-        )
+    if not issubclass(METHODS.get(spec.name), TrainableMethod):
+        raise UsageError(f"{text}: has no network of its own, so there is nothing to train")
     method, _ = create(METHODS, spec, checkpoint=None)
-    assert isinstance(method, NetworkMethod)
-    _require_plain_inputs(text, method)
-    return method
+    assert isinstance(method, TrainableMethod)
+    network = method.trained_network()
+    if spec.parameters and not isinstance(method, AppliedNetwork):
+        raise UsageError(
+            f"{text}: its options are not those of its network; train {spec.name}, and name them "
+            "where the weights are used"
+        )
+    _require_plain_inputs(text, network)
+    return network
 
 
-def _require_plain_inputs(text: str, method: NetworkMethod) -> None:
+def _require_plain_inputs(text: str, network: AppliedNetwork) -> None:
     """Raise UsageError for weights that expect pictures in another way than examples come."""
-    expects = method.expects
+    expects = network.expects
     is_plain = expects.value_range == "[0, 1]" and expects.order != "bgr"
     if not is_plain or expects.views not in ((), ("left", "right")):
         raise UsageError(
@@ -186,8 +190,8 @@ def _require_plain_inputs(text: str, method: NetworkMethod) -> None:
         )
 
 
-def find_initial_checkpoint(text: str, method: NetworkMethod) -> InitialCheckpoint:
-    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `method` to begin
+def find_initial_checkpoint(text: str, network: AppliedNetwork) -> InitialCheckpoint:
+    """Return the checkpoint of an id such as `gkmnet.sim`, for a training of `network` to begin
     with.
 
     Raises:
@@ -195,19 +199,18 @@ def find_initial_checkpoint(text: str, method: NetworkMethod) -> InitialCheckpoi
     """
     spec = parse_id(text)
     if spec.checkpoint is None:
-        raise UsageError(f"--start {text}: name a checkpoint, for example {method.id}.sim")
-    initial, resolved_spec = create(METHODS, spec)
-    if not _same_network(initial, method):
-        raise UsageError(f"--start {text}: its network is not the one that is trained, {method.id}")
-    _require_plain_inputs(f"--start {text}", initial)
+        raise UsageError(f"--start {text}: name a checkpoint, for example {network.id}.sim")
+    method, resolved_spec = create(METHODS, spec)
+    initial_network = method.trained_network() if isinstance(method, TrainableMethod) else None
+    if initial_network is None or not _same_network(initial_network, network):
+        raise UsageError(
+            f"--start {text}: its network is not the one that is trained, {network.id}"
+        )
+    _require_plain_inputs(f"--start {text}", initial_network)
     checkpoint: checkpoints.Checkpoint = resolved_spec.arguments["checkpoint"]
     digest = checkpoints.hash_checkpoint(checkpoint.path)
     return InitialCheckpoint(checkpoint.path, digest, checkpoint.card)
 
 
-def _same_network(other: object, method: NetworkMethod) -> TypeGuard[NetworkMethod]:
-    return (
-        isinstance(other, NetworkMethod)
-        and other.id == method.id
-        and other.structure == method.structure
-    )
+def _same_network(one: AppliedNetwork, other: AppliedNetwork) -> bool:
+    return one.id == other.id and one.structure == other.structure

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 
 from benchmark import imageio
 from benchmark.api import DataError
-from benchmark.files import PICTURE_SUFFIXES, hash_file, is_picture_file
+from benchmark.files import (
+    PICTURE_SUFFIXES,
+    hash_file,
+    is_picture_file,
+    require_printable_name,
+)
 
 HELD_OUT_FRACTION = Fraction(1, 10)
 """Share of the pictures, rounded up, that is kept out of training."""
@@ -55,6 +60,8 @@ def list_pictures(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); {remedy}") from error
     paths = [path for path in inside if is_picture_file(path)]
+    for path in paths:
+        require_printable_name(path)
     if not paths:
         raise DataError(f"{folder}: holds no picture; {remedy}")
     return paths

@@ -23,7 +23,9 @@ from typing import Any, Literal
 
 from benchmark.api import UsageError
 
-Criterion = Literal["squared", "ssim"]
+Criterion = Literal["squared", "ssim", "psnr"]
+ERROR_FLOOR = 1e-5
+"""Mean squared error in [0, 1] squared, 50 dB, below which the criterion `psnr` hardly falls."""
 Decay = Literal["constant", "cosine", "polynomial"]
 Unit = Literal["epochs", "steps", "megapixels", "minutes"]
 
@@ -105,6 +107,8 @@ class Phase:
             raise UsageError(f"--crop {self.crop}: expected a multiple of 16, at least 64")
         if self.batch < 1:
             raise UsageError(f"--batch {self.batch}: expected at least 1")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise UsageError(f"--rate {self.rate:g}: expected a number above 0, for example 3e-4")
 
     @property
     def pixels(self) -> int:
@@ -249,6 +253,16 @@ UNNORMALISED_RATE = 2e-4
 """For the networks of others, most of which have no normalisation: at 1e-3 their first steps leave
 the range of pictures far behind.
 """
+FAST_MAPS = dataclasses.replace(
+    FAST,
+    identity=False,
+    whitened=False,
+    frozen=Fraction(1, 10),
+).with_changes(rate=UNNORMALISED_RATE)
+"""For networks of blur maps, which do not add to the picture, and of which the one that is here
+scales it to 0-255, where whitened filters would be hundreds of times weaker than the others.
+Statistics of one crop would take from it how blurred it is, so they are fixed early.
+"""
 PHOTO = dataclasses.replace(
     FAST,
     name="photo",
@@ -265,21 +279,40 @@ PHOTO = dataclasses.replace(
     cameras=True,
 )
 """For photographs from anywhere: `fast`, longer, on larger crops, as they hold larger blurs."""
-NAMES = ("paper", "fast", "photo")
+REFINE = dataclasses.replace(
+    PHOTO,
+    name="refine",
+    phases=(Phase(1, 256, 1, "psnr", 2e-4),),
+    budget=Budget(100, "megapixels"),
+    frozen=Fraction(0),
+    validations=20,
+)
+"""For weights of `photo`, which the squared error teaches little about pictures that are nearly
+sharp: their errors are small beside those of blurred ones.
+"""
+NAMES = ("paper", "fast", "photo", "refine")
 
 
-def find_recipe(name: str, method: str) -> Recipe:
-    """Return the recipe of that name for a method's registered name.
+def find_recipe(name: str, method: str, makes_maps: bool = False) -> Recipe:
+    """Return the recipe of that name for a method's registered name, whose network makes blur maps
+    or pictures.
 
     Raises:
-        UsageError: for a name that is none of `NAMES`, and for `paper` where it is not known what
-            the authors did.
+        UsageError: for a name that is none of `NAMES`, for `paper` where it is not known what the
+            authors did, and for blur maps of pictures that go through a camera.
     """
     if name not in NAMES:
         raise UsageError(f"--recipe {name}: expected {' or '.join(NAMES)}")
     if name == "paper":
         return _find_paper_recipe(method)
-    recipe = {"fast": FAST, "photo": PHOTO}[name]
+    recipe = {"fast": FAST, "photo": PHOTO, "refine": REFINE}[name]
+    if makes_maps and recipe.cameras:
+        raise UsageError(
+            f"--recipe {name}: its cameras tell no blur maps, and {method} learns nothing else; "
+            "use --recipe fast"
+        )
+    if makes_maps:
+        return FAST_MAPS
     if method == "gkmnet":
         return recipe
     return recipe.with_changes(rate=UNNORMALISED_RATE)

@@ -36,8 +36,8 @@ class CurvePoint(NamedTuple):
         step, pixels, seconds: how far it is.
         train_loss: mean loss since the point before; with several devices, on the first one's part
             of the batches.
-        validation_psnr: of the averaged weights, in dB.
-        validation_gain: over the blurred pictures, in dB.
+        validation_psnr: of the averaged weights, in dB; for a blur map see `validation`.
+        validation_gain: over the blurred pictures, or over the best map of one value, in dB.
     """
 
     step: int
@@ -79,18 +79,25 @@ def read_curves_table(path: Path) -> list[CurvePoint]:
         ) from error
 
 
-def write_curves_figure(path: Path, curve: Sequence[CurvePoint], title: str) -> None:
+def write_curves_figure(
+    path: Path, curve: Sequence[CurvePoint], title: str, makes_maps: bool = False
+) -> None:
     """Draw loss and gain against megapixels; raises DataError if the file cannot be written."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     megapixels = [point.pixels / 1e6 for point in curve]
-    upper.plot(megapixels, [point.train_loss for point in curve], ".-")
-    upper.set(title=title, ylabel="training loss", yscale="log")
+    losses = [point.train_loss for point in curve]
+    scale = "log" if any(loss > 0 for loss in losses) else "linear"  # 0 on blank pictures
+    upper.plot(megapixels, losses, ".-")
+    upper.set(title=title, ylabel="training loss", yscale=scale)
     lower.plot(megapixels, [point.validation_gain for point in curve], ".-")
     lower.axhline(0, color="grey", linewidth=0.8)
-    lower.set(xlabel="megapixels", ylabel="gain on held-out\npictures (dB)")
+    gain = "gain on held-out\npictures (dB)"
+    if makes_maps:
+        gain = "gain over the best\nmap of one value (dB)"
+    lower.set(xlabel="megapixels", ylabel=gain)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=120)
     write_training_file(path, png.getvalue())
@@ -155,7 +162,7 @@ def make_training_card(
     job: Job,
     position: Position,
     best: CurvePoint,
-    input_psnr: float,
+    baseline_psnr: float,
     loading_seconds: float,
     origin: Origin,
 ) -> CheckpointCard:
@@ -165,7 +172,7 @@ def make_training_card(
         job: the training.
         position: how far it is.
         best: the validation that the weights are from.
-        input_psnr: mean PSNR in dB of the blurred held-out examples.
+        baseline_psnr: PSNR in dB of the blurred held-out examples, or of the best map of one value.
         loading_seconds: how long the training waited for examples.
         origin: see `describe_origin`.
     """
@@ -182,7 +189,7 @@ def make_training_card(
         "precision": job.hardware.precision,
         "commit": origin["commit"],
         **{key: origin[key] for key in (GONE_ON,) if key in origin},
-        "validation": f"{input_psnr:.3f} dB blurred, {best.validation_psnr:.3f} dB restored, "
+        "validation": f"{_describe_validation(job, baseline_psnr, best.validation_psnr)}, "
         f"on {len(job.data.held_out)} held-out examples",
         "validation gain in dB": round(best.validation_gain, 4),
         "selection": f"the best validation, at step {best.step}; the last step is not kept for "
@@ -196,6 +203,20 @@ def make_training_card(
         licence=f"that of the suite; the data: {examples.licence}",
         source=f"trained with this suite, recipe {job.recipe.name}",
         facts=facts,
+    )
+
+
+def _describe_validation(job: Job, baseline_psnr: float, psnr: float) -> str:
+    """Return how good the held-out examples are without and with the network, in words."""
+    code = job.method.map_code
+    if code is None:
+        return f"{baseline_psnr:.3f} dB blurred, {psnr:.3f} dB restored"
+    peak = code.largest_sigma
+    baseline_error = peak * 10 ** (-baseline_psnr / 20)
+    error = peak * 10 ** (-psnr / 20)
+    return (
+        f"root mean square error of sigma {baseline_error:.3f} px by the best map of one value, "
+        f"{error:.3f} px by the network (PSNR with {peak:g} px as the peak: {psnr:.3f} dB)"
     )
 
 

@@ -21,12 +21,12 @@ from functools import lru_cache
 from typing import Literal, cast, get_args
 
 import cv2
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.api import Picture
 from benchmark.arrays import Plane
+from benchmark.compilation import compile_function
 from benchmark.optics import psf
 from benchmark.optics.psf import ApertureHalf
 from benchmark.optics.ray_traced import (
@@ -333,7 +333,7 @@ def expose_scene(
     return cast(Picture, total[..., :3] / total[..., 3:])
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_function
 def _put_behind(total, layer):  # type: ignore[no-untyped-def]
     """Add light and coverage, H x W x 4, of a layer as far as those before it leave room."""
     one = np.float32(1)
@@ -435,7 +435,7 @@ def _cut_layer(
     return box, layer
 
 
-@numba.njit(nogil=True, cache=True)
+@compile_function
 def _multiply_light(light, share):  # type: ignore[no-untyped-def]
     """Return H x W x 4 numbers times H x W."""
     product = np.empty(light.shape, np.float32)

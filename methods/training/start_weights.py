@@ -26,24 +26,34 @@ def begin_as_identity(network: nn.Module) -> bool:
     network.
 
     Its last layers are set to zero: the 1 x 1 mixing of GKMNet as in the paper (its released forms
-    do not add to the picture, nor does SRAM alone) and the last convolution of AttNet.
+    do not add to the picture, nor does SRAM alone), the last convolution of AttNet, and those of
+    the networks whose `output` is `added`.
     """
     from torch.nn.init import zeros_
 
-    from benchmark.methods.learned.networks.attnet import AttNet
-    from benchmark.methods.learned.networks.gkmnet import GkmNet
-
-    last_layers: list[nn.Module] = []
-    if isinstance(network, AttNet):
-        last_layers = [network.leave_fine[-1]]
-    elif isinstance(network, GkmNet):
-        form = network.form
-        if form.variant == "paper" and form.head == "gkm":
-            last_layers = list(network.mixes)
+    last_layers = _find_layers_that_add(network)
     for layer in last_layers:
         for parameter in layer.parameters():
             zeros_(parameter)
     return bool(last_layers)
+
+
+def _find_layers_that_add(network: nn.Module) -> list[nn.Module]:
+    """Return the layers whose outputs a network adds to the picture, none if it does not add."""
+    from benchmark.methods.learned.networks.attnet import AttNet
+    from benchmark.methods.learned.networks.dpdnet import DpdNet
+    from benchmark.methods.learned.networks.gkmnet import GkmNet
+    from benchmark.methods.learned.networks.srn import Srn
+
+    if isinstance(network, AttNet):
+        return [network.leave_fine[-1]]
+    if isinstance(network, GkmNet) and network.form.adds:
+        return list(network.mixes)
+    if isinstance(network, Srn) and network.adds:
+        return [network.leave_fine[-1]]
+    if isinstance(network, DpdNet) and network.adds:
+        return [network.out[-1]]
+    return []
 
 
 def open_last_rectifier(network: nn.Module) -> bool:
@@ -53,7 +63,7 @@ def open_last_rectifier(network: nn.Module) -> bool:
     DPDNet's last rectifier has three channels. Of three drawn at random one or two are often shut
     nearly everywhere; then they and the colours behind them never learn (17 dB after 26
     megapixels). So each starts as small variations about 1, which the layers after it take to small
-    variations about middle grey.
+    variations about middle grey; where they are added to the picture, those keep their weights.
     """
     import torch
 
@@ -65,6 +75,8 @@ def open_last_rectifier(network: nn.Module) -> bool:
     with torch.no_grad():
         narrow.get_parameter("weight").mul_(_VARIATION)
         narrow.get_parameter("bias").fill_(1)
+        if network.adds:
+            return True
         last.get_parameter("weight").copy_(_GAIN * torch.eye(3)[:, :, None, None])
         last.get_parameter("bias").fill_(-_GAIN)
     return True

@@ -2,7 +2,8 @@
 weights.
 
 The step is the part whose speed matters; the trainer and the speed measurement share it. Pictures
-are N x 3 x H x W in [0, 1]; a loss is a scalar, the mean over all pixels, colours and pictures.
+are N x 3 x H x W in [0, 1], and so are blur maps, N x 1 x H x W, which take the place of sharp ones
+where a network makes them; a loss is a scalar, the mean over all pixels, colours and pictures.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api import BenchmarkError
-from benchmark.methods.training.recipes import Criterion
+from benchmark.methods.training.recipes import ERROR_FLOOR, Criterion
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 WINDOW = 32
 """Pixels on a side of the windows over which `light_loss` averages."""
+
+
+_TYPICAL_ERROR = 2e-3
+"""Mean squared error in [0, 1] squared, 27 dB, of the pictures that a network restores."""
 
 
 class Diverged(BenchmarkError):
@@ -109,6 +114,17 @@ def ssim_loss(output: Tensor, sharp: Tensor) -> Tensor:
     return 1 - similarity
 
 
+def psnr_loss(output: Tensor, sharp: Tensor) -> Tensor:
+    """Return the mean over pictures of ln(1 + mean squared error / `ERROR_FLOOR`), scaled so that
+    it falls as fast as `squared_loss` at `_TYPICAL_ERROR`.
+
+    A decibel counts the same in a picture that is nearly sharp as in one that is far from it: the
+    negative PSNR as a loss, as in Chen et al., HINet, CVPRW 2021, but for the floor.
+    """
+    errors = (output - sharp).square().mean((1, 2, 3))
+    return _TYPICAL_ERROR * (errors / ERROR_FLOOR).log1p().mean()
+
+
 def light_loss(output: Tensor, sharp: Tensor) -> Tensor:
     """Return the mean squared error of the mean linear light of windows of `WINDOW` pixels square.
 
@@ -144,7 +160,7 @@ def scales_loss(
         criterion: which loss.
         coarse: weight of every scale but the finest.
     """
-    measure = {"squared": squared_loss, "ssim": ssim_loss}[criterion]
+    measure = {"squared": squared_loss, "ssim": ssim_loss, "psnr": psnr_loss}[criterion]
     targets = halve_repeatedly(sharp, len(outputs))
     losses = [measure(output, target) for output, target in zip(outputs, targets, strict=True)]
     total = losses[-1]

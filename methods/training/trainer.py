@@ -30,7 +30,12 @@ from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.training import records, training_files
 from benchmark.methods.training.job import Job
 from benchmark.methods.training.learner import Learner
-from benchmark.methods.training.loader import NetworkExamples, Schedule, load_batches
+from benchmark.methods.training.loader import (
+    NetworkExamples,
+    Schedule,
+    explain_lost_workers,
+    load_batches,
+)
 from benchmark.methods.training.recipes import Criterion, Position
 from benchmark.methods.training.records import CurvePoint, ProgressReporter
 from benchmark.methods.training.step import Diverged
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Batch = tuple["Tensor", "Tensor"]
-"""N x C x H x W and the sharp N x 3 x H x W."""
+"""N x C x H x W, and what should be made of it: the sharp N x 3 x H x W, or blur maps."""
 
 WHITENING_CROP = 64
 """Side of the training crops whose patches first filters are made to whiten; small whatever the
@@ -81,7 +86,8 @@ def train_network(job: Job, resume: bool = False, force: bool = False) -> Traini
     state = _load_unfinished(job) if resume else None
     session = _TrainingSession(job, state)
     with session.lock():
-        session.run()
+        with explain_lost_workers():
+            session.run()
         return session.finish()
 
 
@@ -106,7 +112,7 @@ class _TrainingSession:
         self._files = job.files
         self._identity = job.identity()
         self._learner = Learner(job.method.build_trainable, job.recipe, job.hardware, job.seed)
-        self._examples = NetworkExamples(job.data.examples, job.views)
+        self._examples = NetworkExamples(job.data.examples, job.views, job.method.map_code)
         self._validation = Validation(
             job.data.held_out, self._examples, job.recipe.phases[-1], job.method.multiple
         )
@@ -247,7 +253,7 @@ class _TrainingSession:
         network = self._network_to_keep()
         psnr = self._validation.psnr(network)
         loss = sum(self._losses) / len(self._losses)
-        gain = psnr - self._validation.input_psnr
+        gain = psnr - self._validation.baseline_psnr
         position = self._position
         point = CurvePoint(position.step, position.pixels, position.seconds, loss, psnr, gain)
         best_psnr = max((point.validation_psnr for point in self._curve), default=-math.inf)
@@ -306,7 +312,8 @@ class _TrainingSession:
             checkpoints.save_checkpoint(self._files.checkpoint, tensors, card)
 
     def _write_figure(self) -> None:
-        records.write_curves_figure(self._files.figure, self._curve, self._files.name)
+        makes_maps = self._job.method.map_code is not None
+        records.write_curves_figure(self._files.figure, self._curve, self._files.name, makes_maps)
 
     def _store_best_weights(self, card: CheckpointCard) -> CheckpointCard:
         """Write the best weights with their final card, in half precision where that costs next to
@@ -334,7 +341,7 @@ class _TrainingSession:
             self._job,
             self._position,
             best,
-            self._validation.input_psnr,
+            self._validation.baseline_psnr,
             self._loading_seconds,
             self._origin,
         )

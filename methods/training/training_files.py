@@ -53,6 +53,16 @@ class TrainingFiles:
         return self._file_with_ending("curves.png")
 
     @property
+    def rates(self) -> Path:
+        """The learning rates that a search has tried; see `search`."""
+        return self._file_with_ending("rates.csv")
+
+    @property
+    def card(self) -> Path:
+        """The checkpoint's card for people."""
+        return self._file_with_ending("md")
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that trains."""
         return self.checkpoint.with_name(f".{self.name}.lock")
@@ -85,6 +95,14 @@ class TrainingFiles:
                 f"{self.checkpoint} exists already; overwrite it with --force, or choose another "
                 "--tag"
             )
+
+    def remove(self) -> None:
+        """Remove checkpoint, card, curves and state; raises DataError if that fails."""
+        for path in (self.checkpoint, self.card, self.table, self.figure, self.state):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DataError(f"{path}: cannot be removed ({error.strerror})") from error
 
     def _file_with_ending(self, ending: str) -> Path:
         return self.checkpoint.with_name(f"{self.name}.{ending}")

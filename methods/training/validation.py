@@ -1,5 +1,9 @@
 """How good a network is that is still learning: PSNR on held-out examples, and what makes it ready
 for that.
+
+The PSNR of a blur map is that of its sigma, with the largest sigma that the network can write as
+the peak. Pictures are compared with the blurred ones, maps with the best map of one value: the
+mean of all held-out pixels, which has the least squared error.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.methods.training.loader import NetworkExamples, NetworkPair, network_pair
-from benchmark.methods.training.recipes import Phase
+from benchmark.methods.training.recipes import ERROR_FLOOR, Phase
 from benchmark.metrics.psnr import PSNR_CAP
 
 if TYPE_CHECKING:
@@ -37,18 +41,25 @@ class Validation:
             held_out: examples of any size, at least as large as `multiple`; what is beyond its
                 multiples is cut off.
             training: training examples.
-            phase: the last of the training; statistics are measured at its crop and batch.
+            phase: the last of the training; statistics are measured at its crop and batch, and
+                networks judged by `mean_psnr` if that is its criterion, else by `pooled_psnr`.
             multiple: see above.
         """
         self._training = training
         self._phase = phase
         self._pairs = [
-            _cut_to_multiple(network_pair(example, training.views), multiple)
+            _cut_to_multiple(network_pair(example, training.views, training.map_code), multiple)
             for example in held_out
         ]
-        self.input_psnr = pooled_psnr(
-            _cut_to_multiple(network_pair(example, views=False), multiple) for example in held_out
-        )
+        self._average = mean_psnr if phase.criterion == "psnr" else pooled_psnr
+        if training.map_code is None:
+            baseline_pairs = [
+                _cut_to_multiple(network_pair(example, views=False), multiple)
+                for example in held_out
+            ]
+        else:
+            baseline_pairs = _constant_pairs([self._read(target) for _, target in self._pairs])
+        self.baseline_psnr = self._average(baseline_pairs)
 
     def calibrate_copy(self, network: nn.Module) -> nn.Module:
         """Return a copy of a network with normalisation statistics of its own weights, in eval
@@ -69,15 +80,23 @@ class Validation:
         update_bn(self._calibration_batches(network), network)
 
     def psnr(self, network: nn.Module) -> float:
-        """Return the PSNR in dB over all that a network in eval mode restores, clamped to [0, 1],
-        not rounded.
+        """Return the PSNR in dB of what a network in eval mode makes, clamped to [0, 1], not
+        rounded.
         """
         import torch
 
         with torch.inference_mode():
-            return pooled_psnr(
-                (_restore_clamped(network, image), sharp) for image, sharp in self._pairs
+            return self._average(
+                (self._read(_apply_clamped(network, image)), self._read(target))
+                for image, target in self._pairs
             )
+
+    def _read(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a picture as it is, and a blur map as shares of the largest sigma."""
+        code = self._training.map_code
+        if code is None:
+            return array
+        return code.decode(array) / np.float32(code.largest_sigma)
 
     def _calibration_batches(self, network: nn.Module) -> list[Tensor]:
         import torch
@@ -116,14 +135,31 @@ def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
     return min(PSNR_CAP, -10 * math.log10(total / count))
 
 
+def mean_psnr(pairs: Iterable[NetworkPair]) -> float:
+    """Return the mean of the pairs' own PSNR in dB, each with `ERROR_FLOOR` added to its error: at
+    most 50 dB.
+    """
+    errors = [
+        np.square(np.subtract(image, sharp, dtype=np.float64)).mean() for image, sharp in pairs
+    ]
+    return float(np.mean(-10 * np.log10(np.add(errors, ERROR_FLOOR))))
+
+
 def _cut_to_multiple(pair: NetworkPair, multiple: int) -> NetworkPair:
-    image, sharp = pair
-    height, width = (size // multiple * multiple for size in sharp.shape[1:])
-    return image[:, :height, :width], sharp[:, :height, :width]
+    image, target = pair
+    height, width = (size // multiple * multiple for size in target.shape[1:])
+    return image[:, :height, :width], target[:, :height, :width]
 
 
-def _restore_clamped(network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what a network makes of C x H x W, 3 x H x W in [0, 1]."""
+def _constant_pairs(maps: Sequence[NDArray[np.float32]]) -> list[NetworkPair]:
+    """Return a pair of each map with the one value that is nearest to all of them."""
+    pixels = np.concatenate([blur_map.ravel() for blur_map in maps])
+    mean = pixels.mean(dtype=np.float64).astype(np.float32)
+    return [(np.full_like(blur_map, mean), blur_map) for blur_map in maps]
+
+
+def _apply_clamped(network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a network makes of C x H x W, D x H x W in [0, 1]."""
     output: Tensor = network(_to_batch(image, network))[0]
     return output.clamp(0, 1).cpu().numpy()
 

@@ -14,12 +14,37 @@ from numpy.typing import NDArray
 
 from benchmark.api import Map, MethodCard, Network, Observation, Precision, Scalar
 from benchmark.checkpoints import Checkpoint
-from benchmark.methods.learned.method import AppliedNetwork, Forward, Tile
+from benchmark.methods.learned.method import (
+    AppliedNetwork,
+    Forward,
+    MapCode,
+    Tile,
+    TrainableMethod,
+)
 from benchmark.methods.two_stage.estimation import Estimator
 from benchmark.methods.two_stage.methods import Pipeline, with_options_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def sigma_of_defocus(defocus: NDArray[np.float32]) -> Map:
+    """Return the blur map (sigma in pixels, 0 to 7) that a defocus map in [0, 1] of the network
+    stands for.
+
+    The authors' training pictures are blurred with sigma such that 15 m = 1 + 2 sigma; less is
+    sharp.
+    """
+    blur_map: Map = np.maximum((15 * defocus - 1) / 2, np.float32(0))
+    return blur_map
+
+
+def defocus_of_sigma(blur_map: Map) -> NDArray[np.float32]:
+    """Return the defocus map in [1/15, 1] that stands for a blur map (sigma in pixels, >= 0); more
+    than sigma 7 is written as 7. The inverse of `sigma_of_defocus`.
+    """
+    defocus: NDArray[np.float32] = np.minimum((1 + 2 * blur_map) / 15, np.float32(1))
+    return defocus
 
 
 class DmeNetEstimator(AppliedNetwork, Estimator):
@@ -31,6 +56,7 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
     # up again) and 15 through its place in the coarsest cell: 193.
     halo = 208
     released_file = "FILE.npz"
+    map_code = MapCode(encode=defocus_of_sigma, decode=sigma_of_defocus)
     card = MethodCard(
         title="DMENet",
         family="learned",
@@ -61,6 +87,8 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
             card,
             trained_on=own_card.trained_on,
             budget=own_card.budget,
+            hours=own_card.hours,
+            generators=own_card.generators,
             precision=own_card.precision,
             notes=own_card.notes,
         )
@@ -84,7 +112,7 @@ class DmeNetEstimator(AppliedNetwork, Estimator):
         return Network(forms=forms, shapes=super().network().shapes)
 
 
-class DmeNetMethod(Pipeline):
+class DmeNetMethod(Pipeline, TrainableMethod):
     """The blur map of DMENet's network, then a deconvolver. With the true map no weights are
     needed.
     """
@@ -127,13 +155,5 @@ class DmeNetMethod(Pipeline):
     def network(self) -> Network:
         return DmeNetEstimator().network()
 
-
-def sigma_of_defocus(defocus: NDArray[np.float32]) -> Map:
-    """Return the blur map (sigma in pixels, 0 to 7) that a defocus map in [0, 1] of the network
-    stands for.
-
-    The authors' training pictures are blurred with sigma such that 15 m = 1 + 2 sigma; less is
-    sharp.
-    """
-    blur_map: Map = np.maximum((15 * defocus - 1) / 2, np.float32(0))
-    return blur_map
+    def trained_network(self) -> AppliedNetwork:
+        return DmeNetEstimator(self._checkpoint)

@@ -22,8 +22,10 @@ from benchmark.methods.two_stage.deconvolution import (
     Option,
     make_deconvolver,
 )
+from benchmark.methods.two_stage.ebdb import Detector
 from benchmark.methods.two_stage.estimation import (
     ESTIMATORS,
+    EbdbEstimator,
     Estimator,
     EstimatorName,
     MapSource,
@@ -214,6 +216,7 @@ class Jnb(Pipeline):
 class Ebdb(Pipeline):
     """Blur map of Karaali and Jung, then a deconvolver."""
 
+    version = "2"
     estimator = "ebdb"
     variants = MappingProxyType({})
     card = MethodCard(
@@ -221,9 +224,24 @@ class Ebdb(Pipeline):
         family="classical",
         paper="Karaali and Jung, Edge-based defocus blur estimation with adaptive scale "
         "selection, TIP 27(3), 2018",
-        notes="All six steps with the parameters of the authors' program, rewritten, with the "
-        "edge detector of GNU Octave, under which figures of that program are at hand.",
+        notes="All six steps with the parameters of the authors' program, rewritten.",
     )
+
+    @with_options_of(Pipeline)
+    def __init__(self, *, edges: Detector = "octave", **options: Any) -> None:
+        """Make the method.
+
+        Args:
+            edges: whose edge detector finds the edges that the map rests on, see `ebdb`.
+            options: those of `Pipeline`.
+        """
+        if edges != "octave" and options.get("map") == "oracle":
+            raise ValueError(f"edges={edges} is an option of map=estimate, not of map=oracle")
+        self._edges: Detector = edges
+        super().__init__(**options)
+
+    def make_estimator(self) -> Estimator:
+        return EbdbEstimator(self._edges)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,5 @@
-"""The mixing coefficients of Gaussian kernel mixtures, kernel by kernel, and the blur they amount
-to.
+"""The mixing coefficients of Gaussian kernel mixtures: how strong each kernel is, maps of the
+strongest, and the blur they amount to.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.image import AxesImage
 
-_ACROSS: Final = 8
+_MAPS: Final = 6
+"""Maps of a mixture, at most: of its strongest kernels."""
+_LEAST_SHARE: Final = 0.1
+"""Of the strongest kernel's mean magnitude; weaker ones would be blank maps."""
+_BARS_WIDTH: Final = 1.5
+"""Of the bars of all kernels, in maps."""
 
 
 class _NamedMixture(NamedTuple):
@@ -55,10 +60,12 @@ def draw_coefficients_figure(data: FigureData) -> CaptionedFigure:
     caption = [
         f"Mixing coefficients for {name} of {data.dataset}, no noise added. Above: the picture, "
         "its true blur where it is known, and the effective sigma, the mean of the kernels' "
-        "nominal sigmas weighted by |beta|. Below: gamma of eq. (7) of GKMNet's paper, by the "
-        "kernels' sigmas (px): gamma = 1 - beta for the delta (0 px), -beta for the others, so "
-        "that a pixel left as it is stays white. Each set of maps has one colour scale, symmetric "
-        "about 0; the maps above have their own."
+        "nominal sigmas weighted by |beta|. Below: gamma of eq. (7) of GKMNet's paper: gamma = 1 - "
+        "beta for the delta (0 px), -beta for the others, so that a pixel left as it is stays "
+        f"white. Bars: its mean magnitude for every kernel. Maps: of the {_MAPS} strongest kernels "
+        f"at most (dark bars), by their sigma; those below {100 * _LEAST_SHARE:g} % of the "
+        "strongest would be blank. Each set of maps has one colour scale, symmetric about 0; the "
+        "maps above have their own."
     ]
     caption += [f"{mixture.title}: {mixture.note}." for mixture in mixtures]
     caption += [f"Not shown: {reason}." for reason in reasons]
@@ -81,6 +88,20 @@ def paper_gammas(mixture: Mixture) -> NDArray[np.float32]:
     gammas = -mixture.beta
     gammas[[sigma == 0 for sigma in mixture.sigmas]] += 1
     return gammas
+
+
+def strongest_kernels(gammas: NDArray[np.float32]) -> list[int]:
+    """Return which of the K kernels of K x H x W coefficients have maps worth a look, ascending: at
+    most six, of the greatest mean magnitude.
+    """
+    strengths = _mean_magnitudes(gammas)
+    order = np.argsort(-strengths, kind="stable")[:_MAPS]
+    least = _LEAST_SHARE * float(strengths.max())
+    return sorted(int(kernel) for kernel in order if strengths[kernel] >= least)
+
+
+def _mean_magnitudes(gammas: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.abs(gammas).mean(axis=(1, 2), dtype=np.float64))
 
 
 def _true_mixture(sample: Sample) -> Iterator[_NamedMixture]:
@@ -113,43 +134,57 @@ def _layout_coefficients(sample: Sample, mixtures: Sequence[_NamedMixture]) -> F
     if sample.blur_map is not None:
         overview["true blur"] = sample.blur_map
     for each in mixtures:
-        overview[f"effective sigma, {each.title}"] = effective_sigma(each.mixture)
+        overview[f"effective sigma: {each.title}"] = effective_sigma(each.mixture)
     across = max(3, len(overview) + 1)
-    line_height = style.PAGE / _ACROSS * 0.86 * aspect + 0.2
-    line_counts = [-(-len(each.mixture.sigmas) // _ACROSS) for each in mixtures]
-    heights = [
-        style.PAGE / across * 0.9 * aspect + 0.3,
-        *(0.3 + count * line_height for count in line_counts),
-    ]
+    line_height = style.PAGE / (_MAPS + _BARS_WIDTH) * 0.9 * aspect + 0.5
+    heights = [style.PAGE / across * 0.95 * aspect + 0.7, *[line_height] * len(mixtures)]
     figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    panels = parts[0].subplots(1, across, squeeze=False)[0]
-    _draw_overview_panels(parts[0], panels, sample, overview)
-    for part, each, count in zip(parts[1:], mixtures, line_counts, strict=True):
-        part.suptitle(each.title, x=0.01, horizontalalignment="left", size=8)
-        panels = part.subplots(count, _ACROSS, squeeze=False).ravel()
-        _draw_gamma_panels(part, panels, each.mixture)
+    _draw_overview_panels(parts[0], across, sample, overview)
+    for part, each in zip(parts[1:], mixtures, strict=True):
+        title = style.printable_name(each.title, 100)
+        part.suptitle(title, x=0.01, horizontalalignment="left", size=8)
+        widths = [_BARS_WIDTH, *[1] * _MAPS]
+        panels = part.subplots(1, 1 + _MAPS, width_ratios=widths)
+        _draw_strengths(panels[0], each.mixture)
+        _draw_gamma_panels(part, panels[1:], each.mixture)
     return figure
 
 
 def _draw_overview_panels(
-    part: SubFigure, panels: NDArray[Any], sample: Sample, maps: Mapping[str, Map]
+    part: SubFigure, across: int, sample: Sample, maps: Mapping[str, Map]
 ) -> None:
+    panels, bars = part.subplots(2, across, height_ratios=[1, 0.04])
     _show_plane(panels[0], np.clip(sample.image, 0, 1), "input")
-    for axes, (title, values) in zip(panels[1:], maps.items(), strict=False):
+    bars[0].set_axis_off()
+    for axes, bar, (title, values) in zip(panels[1:], bars[1:], maps.items(), strict=False):
         image = _show_plane(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
-        part.colorbar(image, ax=axes, label="px", shrink=0.8)
-    for axes in panels[1 + len(maps) :]:
+        part.colorbar(image, cax=bar, label="px", orientation="horizontal")
+    for axes in (*panels[1 + len(maps) :], *bars[1 + len(maps) :]):
         axes.set_visible(False)
 
 
+def _draw_strengths(axes: Axes, mixture: Mixture) -> None:
+    """Draw how strong each kernel is; dark are those that have a map."""
+    gammas = paper_gammas(mixture)
+    with_map = strongest_kernels(gammas)
+    colours = [style.BLUE if kernel in with_map else "#bbbbbb" for kernel in range(len(gammas))]
+    step = float(np.diff(sorted(mixture.sigmas)).min()) if len(mixture.sigmas) > 1 else 1.0
+    axes.bar(mixture.sigmas, _mean_magnitudes(gammas), 0.8 * step, color=colours)
+    axes.set_xlabel("kernel's sigma (px)", size=6.5)
+    axes.set_ylabel("mean |gamma|", size=6.5)
+    axes.locator_params(axis="y", nbins=4)
+
+
 def _draw_gamma_panels(part: SubFigure, panels: NDArray[Any], mixture: Mixture) -> None:
-    values = paper_gammas(mixture)
-    top = float(np.quantile(np.abs(values), 0.999)) or 1.0
+    gammas = paper_gammas(mixture)
+    with_map = strongest_kernels(gammas)
+    top = float(np.quantile(np.abs(gammas[with_map]), 0.999)) or 1.0
     scale = {"cmap": f"{style.DIVERGING}_r", "vmin": -top, "vmax": top}
-    for axes, sigma, plane in zip(panels, mixture.sigmas, values, strict=False):
-        image = _show_plane(axes, plane, f"{sigma:g}", **scale)
-    for axes in panels[len(mixture.sigmas) :]:
+    for axes, kernel in zip(panels, with_map, strict=False):
+        title = f"sigma {mixture.sigmas[kernel]:g}"
+        image = _show_plane(axes, gammas[kernel], title, **scale)
+    for axes in panels[len(with_map) :]:
         axes.set_visible(False)
     part.colorbar(image, ax=panels.tolist(), label="gamma", shrink=0.8)
 
@@ -159,5 +194,5 @@ def _show_plane(axes: Axes, values: NDArray[np.float32], title: str, **looks: An
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.set_title(style.wrap_name(title, 34), pad=2, size=6.5)
+    axes.set_title(style.wrap_name(title, 22, 3), pad=2, size=6.5)
     return image

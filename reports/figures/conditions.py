@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmark.reports import tables
-from benchmark.reports.conditions import INPUT, ConditionResult
+from benchmark.reports.conditions import ConditionResult
 from benchmark.reports.figures import style
+from benchmark.results.significance import INPUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +23,21 @@ _SPREAD: Final = 0.7
 """Share of a line over which the methods are spread."""
 
 
-def draw_conditions(condition_results: Sequence[ConditionResult]) -> Figure:
-    """Draw means with 95 % intervals: a panel per measure, a line per condition, from the top."""
+def draw_conditions(
+    condition_results: Sequence[ConditionResult], methods: Collection[str]
+) -> Figure:
+    """Draw means with 95 % intervals: a panel per measure, a line per condition, from the top.
+
+    Args:
+        condition_results: of all methods.
+        methods: those that are drawn, at most `style.MOST_METHODS`.
+    """
     from matplotlib.figure import Figure
 
-    titles = {row.method: row.title for result in condition_results for row in result.rows}
-    looks = style.choose_method_looks(
-        titles, (row.method for row in condition_results[0].rows if row.oracle or row.noise_aware)
-    )
+    rows = [row for result in condition_results for row in result.rows if row.method in methods]
+    titles = {row.method: row.title for row in rows}
+    unranked = {row.method for row in rows if row.oracle or row.noise_aware}
+    looks = style.choose_method_looks([*titles], methods, unranked)
     height = 1.1 + _LINE_HEIGHT * len(condition_results)
     figure = Figure(figsize=(style.PAGE, height), layout="constrained")
     panels = figure.subplots(1, len(_PANELS), sharey=True, squeeze=False)[0]

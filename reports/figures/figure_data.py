@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmark.api import Dataset, Sample, Unavailable
 from benchmark.cells import Cell
 from benchmark.noise import Noise
-from benchmark.reports import live
+from benchmark.reports import live, ranked
+from benchmark.reports.crops import CropWindow
 from benchmark.reports.figures import style
+from benchmark.reports.figures.choice import MethodChoice, choose_methods
 from benchmark.results import Results, choices, notes
 from benchmark.results.missing_weights import explain_missing_weights
 from benchmark.results.notes import note_texts
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class NoPictures(Unavailable):
+    """The figure shows pictures, and bundles and exported scores hold none."""
+
+
 @dataclass(frozen=True, slots=True)
 class FigureOptions:
     """What a person wants to see.
@@ -32,11 +38,14 @@ class FigureOptions:
     Attributes:
         dataset: id or registered name; None for the only one that the runs hold.
         protocol: id; None for `canonical`, or the only one that the runs were scored under.
-        methods: ids to show; empty for all.
+        methods: ids to show; empty for all. Figures with a colour for each method draw the best of
+            them where they are too many to be told apart.
         samples: pictures to show, where a figure shows pictures; empty for the first ones.
         root: the data root, for figures that need true maps or pictures of the data set itself.
         cost: folder of a cost pass, as the command `cost` writes it; None for one that is found.
         psf: folder of a PSF study, as the command `psf` writes it.
+        boxes: what crops show; empty for the place where defocus shows most.
+        crops: folder for the single crops as files; None for none.
     """
 
     dataset: str | None = None
@@ -46,16 +55,19 @@ class FigureOptions:
     root: Path = Path("data")
     cost: Path | None = None
     psf: Path = Path("results/psf")
+    boxes: Sequence[CropWindow] = ()
+    crops: Path | None = None
 
 
 class StoredOutput(NamedTuple):
     """An output that a run stored: the folder of the run, the cell, the path of the output inside
-    the folder.
+    the folder, and its digest (None where it was not kept).
     """
 
     folder: Path
     cell: Cell
     output: str
+    digest: str | None
 
 
 class ComparableScores(NamedTuple):
@@ -80,7 +92,8 @@ class FigureData:
         options: what is wanted.
         results: the runs.
         dataset, protocol, track: ids of what is shown.
-        methods: ids, `input` first, then families, oracles last.
+        methods: ids of those that are drawn, `input` first, then families, oracles last.
+        choice_notes: in one line, which methods are drawn where that is not all, and how to choose.
         levels: noise levels, ascending.
         samples: ids of the pictures, in order.
         measures: measure key -> card of what methods are compared by.
@@ -88,8 +101,10 @@ class FigureData:
             are shown.
     """
 
-    def __init__(self, results: Results, options: FigureOptions) -> None:
-        """Narrow results down.
+    def __init__(
+        self, results: Results, options: FigureOptions, *, all_methods: bool = False
+    ) -> None:
+        """Narrow results down, and to few enough methods to be told apart unless all are wanted.
 
         Raises:
             UsageError: runs without cells; a data set, protocol, method or picture that they do not
@@ -111,13 +126,24 @@ class FigureData:
         ordered_methods = sorted(
             dict.fromkeys(row.method for row in full_summary.rows), key=lambda name: name != "input"
         )
-        self.methods = choices.choose_some("method", options.methods, ordered_methods)
-        self.looks = _choose_looks(full_summary, ordered_methods)
+        candidates = choices.choose_some("method", options.methods, ordered_methods)
+        ranking = ranked.rank_methods(full_summary)
+        choice = choose_methods(candidates, ranking, self._name_ranking())
+        self.looks = _choose_looks(full_summary, ranking, choice.methods)
+        if all_methods:
+            choice = MethodChoice(candidates)
+        self.methods = choice.methods
+        self.choice_notes = choice.notes
         self._labels = style.method_labels({row.method: row.title for row in full_summary.rows})
-        self._summary = self._summarise(self.methods) if options.methods else full_summary
+        is_part = len(self.methods) < len(ordered_methods)
+        self._summary = self._summarise(self.methods) if is_part else full_summary
         self.levels = self._summary.levels()
         self._selection = selection.only(track=self.track, methods=self.methods)
         self.samples = choices.choose_some("picture", options.samples, self._selection.pictures())
+
+    def with_all_methods(self) -> FigureData:
+        """Return the same with every method that is wanted, for figures that need no colours."""
+        return FigureData(self.results, self.options, all_methods=True)
 
     def registered_names(self) -> dict[str, str]:
         """Return method -> the name that it is registered under."""
@@ -187,16 +213,21 @@ class FigureData:
 
         Raises:
             Unavailable: if none was stored.
+            NoPictures: if none of the results is a run folder.
         """
         if all(run.folder is None for run in self.results.runs):
-            raise Unavailable("exported scores hold no pictures; name the run folder instead")
+            raise NoPictures(
+                "bundles and exported scores hold no pictures; name the run folder instead"
+            )
         selection = self._selection.only(noise=level, pictures=self.samples)
         cells = selection.rows.drop_duplicates(["store", "key"]).sort_values("store", kind="stable")
         outputs: dict[str, dict[str, StoredOutput]] = {sample: {} for sample in self.samples}
         for row in cells.to_dict("records"):
             folder = self.results.runs[row["store"]].folder
             if folder is not None and isinstance(row["output"], str):
-                stored = StoredOutput(folder, cell_of_row(row), row["output"])
+                digest = row["output_digest"]
+                known_digest = digest if isinstance(digest, str) else None
+                stored = StoredOutput(folder, cell_of_row(row), row["output"], known_digest)
                 outputs[row["sample"]][row["method"]] = stored
         if not any(outputs.values()):
             raise Unavailable(
@@ -238,11 +269,13 @@ class FigureData:
             f"Data: {self.dataset}, {part.describe_pictures()}, fingerprint {part.fingerprint()}; "
             f"input track {self.track}.",
             *note_texts(note_scenes(part.scenes())),
+            *note_texts(part.view_noise_notes(row.method for row in rows)),
             *notes.training_lines(sources),
             *note_texts(part.generator_notes(row.method for row in rows)),
             *note_texts(part.weights_notes(row.method for row in rows)),
             *note_texts(origin),
             *(f"{text}." for text in notes.explain_symbols(row.title for row in rows)),
+            *self.choice_notes,
         ]
 
     def _summarise(self, methods: Sequence[str] | None = None) -> Summary:
@@ -253,13 +286,16 @@ class FigureData:
         summaries = self.results.summaries([self.protocol], self.dataset, methods)
         return min(summaries, key=lambda summary: tracks.index(summary.track))
 
+    def _name_ranking(self) -> str:
+        """Return what methods are ranked by, in words."""
+        return f"gain in {next(iter(self.measures.values())).title}"
 
-def _choose_looks(summary: Summary, methods: Sequence[str]) -> dict[str, style.MethodLook]:
-    scored = {
-        row.method for row in summary.rows if any(entry.scores for entry in row.entries.values())
-    }
+
+def _choose_looks(
+    summary: Summary, ranking: Sequence[str], methods: Sequence[str]
+) -> dict[str, style.MethodLook]:
     unranked = {row.method for row in summary.rows if row.oracle or row.noise_aware}
-    return style.choose_method_looks(sorted(methods, key=lambda name: name not in scored), unranked)
+    return style.choose_method_looks(ranking, methods, unranked)
 
 
 def name_drawing_suite() -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmark.api import BenchmarkError, UsageError
+from benchmark import imageio
+from benchmark.api import BenchmarkError, Picture, UsageError
 from benchmark.files import replace_file
 from benchmark.reports.figures import (
     coefficients,
@@ -21,7 +22,7 @@ from benchmark.reports.figures import (
     robustness,
     style,
 )
-from benchmark.reports.figures.figure_data import FigureData, FigureOptions
+from benchmark.reports.figures.figure_data import FigureData, FigureOptions, NoPictures
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.grid import escape_markdown
 from benchmark.results import Results
@@ -40,13 +41,21 @@ ALL_FIGURES: Final = "all"
 
 @dataclass(frozen=True, slots=True)
 class FigureOutcome:
-    """What became of a figure: its files (PDF, PNG, caption), or the reason in one line why there
-    are none.
+    """What became of a figure.
+
+    Attributes:
+        name: of the figure.
+        files: PDF, PNG, caption.
+        reason: in one line, why there are none.
+        notes: what must be said with it.
+        lacks_pictures: there are none because the results that were named hold no pictures.
     """
 
     name: str
     files: tuple[Path, ...] = ()
     reason: str = ""
+    notes: tuple[str, ...] = ()
+    lacks_pictures: bool = False
 
     def __str__(self) -> str:
         if self.reason:
@@ -73,7 +82,8 @@ def write_figures(
         options: data set, methods and so on; None for the defaults.
 
     Raises:
-        UsageError: an unknown figure; what `FigureData` raises.
+        UsageError: an unknown figure; boxes or a folder for crops without that figure, or a box
+            outside a picture; what `FigureData` raises.
     """
     unknown = [name for name in names if name not in (*FIGURES, ALL_FIGURES)]
     if unknown:
@@ -81,12 +91,19 @@ def write_figures(
             f"no figure is called {unknown[0]!r}. Known: {', '.join(FIGURES)}, {ALL_FIGURES}"
         )
     data = FigureData(results, options or FigureOptions())
+    wanted = [name for name in FIGURES if ALL_FIGURES in names or name in names]
+    if "crops" in wanted:
+        crops.check_boxes(data)
+    elif data.options.boxes or data.options.crops:
+        raise UsageError("--box and --crops are for the figure crops; add --figure crops")
     folder.mkdir(parents=True, exist_ok=True)
-    return [
-        _write_figure(name, data, folder)
-        for name in FIGURES
-        if ALL_FIGURES in names or name in names
-    ]
+    return [_write_figure(name, data, folder) for name in wanted]
+
+
+def describe_outcomes(outcomes: Sequence[FigureOutcome]) -> list[str]:
+    """Return what became of figures as lines: one for each, then what must be said, each once."""
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    return list(dict.fromkeys([*map(str, outcomes), *notes]))
 
 
 def _write_figure(name: str, data: FigureData, folder: Path) -> FigureOutcome:
@@ -95,8 +112,21 @@ def _write_figure(name: str, data: FigureData, folder: Path) -> FigureOutcome:
             figure = FIGURES[name](data)
             files = style.save_figure(figure.figure, folder, name)
     except BenchmarkError as error:
-        return FigureOutcome(name, reason=str(error).strip().partition("\n")[0])
+        reason = str(error).strip().partition("\n")[0]
+        return FigureOutcome(name, reason=reason, lacks_pictures=isinstance(error, NoPictures))
     caption = folder / f"{name}.md"
     with replace_file(caption) as file:
         file.write("\n\n".join(map(escape_markdown, figure.caption)).encode() + b"\n")
-    return FigureOutcome(name, (*files, caption))
+    notes = [note for note in data.choice_notes if note in figure.caption]
+    if figure.single_pictures and data.options.crops:
+        notes.append(_write_pictures(figure.single_pictures, data.options.crops))
+    return FigureOutcome(name, (*files, caption), notes=tuple(notes))
+
+
+def _write_pictures(pictures: Mapping[str, Picture], folder: Path) -> str:
+    """Write pictures with 8 bits and return a line that says where."""
+    for name, picture in pictures.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        imageio.write(path, picture, 8)
+    return f"{len(pictures)} single crops: {folder}"

@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from benchmark.api import Unavailable
-from benchmark.cost import measurement
-from benchmark.cost.measurement import CostRecord, MethodCounts
-from benchmark.cost.timing import Trial
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import FigureData
+from benchmark.reports.figures.labels import LABEL_WIDTH, PointLabel, label_points
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.paper.cost import find_cost_folder
-from benchmark.stats import Interval, mean_interval
+from benchmark.results.significance import INPUT
+from benchmark.stats import Interval, difference_interval, mean_interval
+from benchmark.studies.cost import measurement
+from benchmark.studies.cost.measurement import CostRecord, MethodCounts
+from benchmark.studies.cost.timing import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,9 +39,17 @@ class ParetoPoint(NamedTuple):
     quality: float
 
 
+class _QualityAxis(NamedTuple):
+    """What quality is: the label of its axis, a sentence for the caption, and its direction."""
+
+    label: str
+    explanation: str
+    higher_is_better: bool
+
+
 def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
-    """Draw the protocol's first measure at the lowest noise level against seconds, parameters and
-    MACs.
+    """Draw the gain of all methods in the protocol's first measure at the lowest noise level
+    against seconds, parameters and MACs.
 
     Raises:
         Unavailable: without a cost pass, or if it has none of these methods, or if there is nothing
@@ -55,61 +65,76 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
             f"no cost pass{location}; measure one with `cost` and name its folder by --cost"
         )
     record, trials = measurement.read_cost_pass(folder)
-    measure = next(iter(data.measures))
-    card = data.measures[measure]
-    level = data.levels[0]
-    scores = data.comparable(measure, [level])
-    quality, label, explanation = _mean_quality(scores.scene_means, card)
+    complete = data.with_all_methods()
+    measure = next(iter(complete.measures))
+    card = complete.measures[measure]
+    level = complete.levels[0]
+    scores = complete.comparable(measure, [level])
+    quality, quality_axis = _mean_quality(scores.scene_means, card)
     panels, missing = _cost_panels(record, trials, list(quality))
     if not panels:
         raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
-    figure = Figure(figsize=(style.PAGE, 2.9), layout="constrained")
+    figure = Figure(figsize=(style.PAGE, 3.0), layout="constrained")
     row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    handles: dict[str, Any] = {}
+    labels = {}
     for axes, panel in zip(row, panels, strict=True):
-        _draw_pareto_panel(axes, data, quality, panel, card.higher_is_better)
-        panel_handles, panel_labels = axes.get_legend_handles_labels()
-        handles.update(zip(panel_labels, panel_handles, strict=True))
-    row[0].set_ylabel(label)
-    style.add_figure_legend(figure, handles)
+        labels[axes] = _draw_pareto_panel(axes, data, quality, panel, quality_axis)
+    row[0].set_ylabel(quality_axis.label)
     caption = [
-        f"Quality on {data.dataset} at noise {level} against cost: {explanation} Bars: 95 % "
-        "intervals of the mean. Line: the front, the best that can be had at a "
-        "cost, from means alone; hollow points do not compete. Costs are for a picture of "
+        f"Quality on {data.dataset} at noise {level} against cost: {quality_axis.explanation} "
+        "Bars: 95 % intervals of the mean. Line and rings: the front, the best that can be had at "
+        "a cost, from means alone; hollow points do not compete. In colour are the methods that "
+        "the other figures of these runs draw. Costs are for a picture of "
         f"{record.size}, whatever the pictures that quality was measured on; MACs are those of a "
         "network's plain form.",
         *missing,
+        *_name_unlabelled(panels, label_points(figure, labels)),
         *scores.notes,
         *_machine_note(record, trials),
-        *data.describe(scores.values.index),
+        *complete.describe(scores.values.index),
     ]
     return CaptionedFigure(figure, caption)
 
 
+def _name_unlabelled(
+    panels: Sequence[_CostPanel], points: Mapping[Axes, Sequence[PointLabel]]
+) -> list[str]:
+    """Return a line on each panel that has no room for the labels of some points."""
+    lines = []
+    for panel, left_out in zip(panels, points.values(), strict=True):
+        if left_out:
+            names = ", ".join(point.text.replace("\n", "") for point in left_out)
+            lines.append(f"{panel.label}: no room for the labels of {names}.")
+    return lines
+
+
 def _mean_quality(
     scene_means: pd.DataFrame, card: MeasureCard
-) -> tuple[dict[str, Interval], str, str]:
-    """Return the mean of each method, the label of the axis, and a sentence for the caption.
+) -> tuple[dict[str, Interval], _QualityAxis]:
+    """Return the mean of each method, and what it is of.
 
-    Where the input is among the methods, it is the mean difference to it: its interval leaves out
-    how scenes differ.
+    Where the input is among the methods, it is the mean gain over it, as tables have it: its
+    interval leaves out how scenes differ.
     """
     name = tables.measure_heading(card)
     columns = scene_means.droplevel(1, axis=1)
     scores_by_method = {str(method): values for method, values in columns.items()}
-    if "input" not in scores_by_method:
+    if INPUT not in scores_by_method:
         means = {
-            method: mean_interval(values.tolist()) for method, values in scores_by_method.items()
+            method: mean_interval(values.tolist(), limits=card.limits)
+            for method, values in scores_by_method.items()
         }
-        return means, name, f"mean {name}."
-    input_scores = scores_by_method["input"]
-    changes = {
-        method: mean_interval((values - input_scores).tolist())
+        return means, _QualityAxis(name, f"mean {name}.", card.higher_is_better)
+    input_scores = scores_by_method[INPUT]
+    sign = 1 if card.higher_is_better else -1
+    gains = {
+        method: difference_interval((sign * (values - input_scores)).tolist())
         for method, values in scores_by_method.items()
     }
+    label = f"gain in {card.title}{card.unit_in_brackets} over the input ↑"
     input_mean = f"{input_scores.mean():.{card.digits}f}"
-    explanation = f"mean change from the input's {name} (mean {input_mean})."
-    return changes, f"{name}, change from input", explanation
+    explanation = f"mean gain in {card.title} over the input, whose mean is {input_mean}."
+    return gains, _QualityAxis(label, explanation, higher_is_better=True)
 
 
 def pareto_front(
@@ -125,7 +150,9 @@ def pareto_front(
 
 
 def _cost_panels(
-    record: CostRecord, trials: Sequence[Trial], methods: Sequence[str]
+    record: CostRecord,
+    trials: Sequence[Trial],
+    methods: Sequence[str],
 ) -> tuple[list[_CostPanel], list[str]]:
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
@@ -137,13 +164,14 @@ def _cost_panels(
     for label, read_count in _COUNTS.items():
         panels.append(_CostPanel(label, _network_counts(record, methods, read_count)))
     panels = [panel for panel in panels if panel.costs]
+    unknown = [name for name in methods if name not in record.counts]
     notes = []
+    if unknown:
+        notes.append(f"Not in the cost pass, `cost` measures them: {', '.join(unknown)}.")
     for panel in panels:
-        methods_without_costs = [name for name in methods if name not in panel.costs]
-        if methods_without_costs:
-            notes.append(
-                f"{panel.label}: not known of, or none: {', '.join(methods_without_costs)}."
-            )
+        without = [name for name in methods if name not in panel.costs and name not in unknown]
+        if without:
+            notes.append(f"{panel.label}: none known of {', '.join(without)}.")
     if not any(panel.label.endswith("(s)") for panel in panels):
         notes.append("No seconds: the cost pass holds no timed rounds of these methods.")
     return panels, notes
@@ -163,11 +191,10 @@ def _median_seconds(
 
     medians = {}
     for subject in record.subjects:
-        if subject.method in methods and subject.device == device:
-            own_trials = [trial for trial in trials if trial.subject == subject]
-            seconds = cost.summarise_trials(own_trials).seconds
-            if seconds:
-                medians[subject.method] = median(seconds)
+        own_trials = [trial for trial in trials if trial.subject == subject]
+        seconds = cost.summarise_trials(own_trials).seconds
+        if subject.method in methods and subject.device == device and seconds:
+            medians[subject.method] = median(seconds)
     return medians
 
 
@@ -182,33 +209,67 @@ def _network_counts(
 
 
 def _draw_pareto_panel(
-    axes: Axes, data: FigureData, quality: Mapping[str, Interval], panel: _CostPanel, higher: bool
-) -> None:
-    for method, method_cost in panel.costs.items():
-        interval = quality[method]
-        below, above = style.error_bar_lengths(interval)
-        _, _, bars = axes.errorbar(
-            method_cost,
-            interval.mean,
-            [[below], [above]],
-            label=data.title(method),
-            elinewidth=0.7,
-            linestyle="none",
-            **data.looks[method].point_style(),
-        )
-        for bar in bars:
-            bar.set_alpha(0.5)
-    competing = [
+    axes: Axes,
+    data: FigureData,
+    quality: Mapping[str, Interval],
+    panel: _CostPanel,
+    quality_axis: _QualityAxis,
+) -> list[PointLabel]:
+    """Draw a panel and return its labels: of the front first, then of what has a colour."""
+    points = [
         ParetoPoint(method, method_cost, quality[method].mean)
         for method, method_cost in panel.costs.items()
-        if data.looks[method].competes
     ]
-    front = pareto_front(competing, higher_is_better=higher)
-    if front:
-        costs = [*(point.cost for point in front), max(panel.costs.values())]
-        means = [*(point.quality for point in front), front[-1].quality]
-        axes.step(costs, means, where="post", color="#888888", zorder=0, label="front")
+    competitors = [point for point in points if data.looks[point.method].competes]
+    front = pareto_front(competitors, higher_is_better=quality_axis.higher_is_better)
+    for point in points:
+        _draw_point(axes, data, point, quality[point.method], in_front=point in front)
+    _draw_front(axes, front, max(panel.costs.values()))
+    if INPUT in quality:
+        axes.axhline(0, color=style.BLACK, linewidth=0.6, zorder=0)
+    axes.margins(y=0.12)
     style.set_logarithmic_axis(axes, panel.label)
+    coloured = set(data.methods)
+    points.sort(key=lambda point: (point not in front, point.method not in coloured))
+    return [_label_of_point(data, point) for point in points]
+
+
+def _draw_front(axes: Axes, front: Sequence[ParetoPoint], highest_cost: float) -> None:
+    """Draw the front as steps: what is best stays the best until something better is paid for."""
+    corners: list[tuple[float, float]] = []
+    for point in front:
+        if corners:
+            corners.append((point.cost, corners[-1][1]))
+        corners.append((point.cost, point.quality))
+    if corners:
+        corners.append((highest_cost, corners[-1][1]))
+        axes.plot(*zip(*corners, strict=True), color="#aaaaaa", zorder=0, label="front")
+
+
+def _label_of_point(data: FigureData, point: ParetoPoint) -> PointLabel:
+    text = style.wrap_name(data.title(point.method), LABEL_WIDTH, 4)
+    return PointLabel(point.cost, point.quality, text, data.looks[point.method].colour)
+
+
+def _draw_point(
+    axes: Axes, data: FigureData, point: ParetoPoint, interval: Interval, *, in_front: bool
+) -> None:
+    below, above = style.error_bar_lengths(interval)
+    look = data.looks[point.method]
+    _, _, bars = axes.errorbar(
+        point.cost,
+        point.quality,
+        [[below], [above]],
+        label=data.title(point.method),
+        elinewidth=0.7,
+        linestyle="none",
+        **look.point_style(),
+    )
+    for bar in bars:
+        bar.set_alpha(0.4)
+    if in_front:
+        ring: dict[str, Any] = {"marker": "o", "markersize": 7.5, "markerfacecolor": "none"}
+        axes.plot(point.cost, point.quality, color=style.BLACK, markeredgewidth=0.7, **ring)
 
 
 def _machine_note(record: CostRecord, trials: Sequence[Trial]) -> list[str]:

@@ -15,7 +15,9 @@ from benchmark.metrics.psnr import PSNR_CAP
 from benchmark.metrics.tracks import Track
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import FigureData, StoredOutput
+from benchmark.reports.figures.labels import label_lines
 from benchmark.reports.figures.style import CaptionedFigure
+from benchmark.run_layout import path_in_run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +128,7 @@ def _sum_over_pictures(data: FigureData, outputs: Mapping[str, Sequence[StoredOu
             raise Unavailable(f"{data.dataset}: {name} has no true blur map")
         target = track.frame(sample.target)
         pictures = {
-            each.cell.method: imageio.read_array(each.folder / each.output)
+            each.cell.method: imageio.read_array(path_in_run(each.folder, each.output), each.digest)
             for each in sample_outputs
         }
         shapes = {target.shape, *(picture.shape for picture in pictures.values())}
@@ -153,8 +155,8 @@ def _layout_radius(data: FigureData, methods: Sequence[str], sums: BlurSums) -> 
     from matplotlib.figure import Figure
 
     gains = "input" in methods and len(methods) > 1
-    heights = [2, 2, 1] if gains else [2, 1]
-    figure = Figure(figsize=(style.COLUMN, 1.1 * sum(heights)), layout="constrained")
+    heights = [1.5, 2, 0.9] if gains else [2, 0.9]
+    figure = Figure(figsize=(style.COLUMN, 1.0 * sum(heights) + 0.3), layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     for method in methods:
         _draw_blur_curve(axes[0], data, method, sums, sums.psnr(method))
@@ -162,10 +164,10 @@ def _layout_radius(data: FigureData, methods: Sequence[str], sums: BlurSums) -> 
     if gains:
         for method in methods:
             _draw_blur_curve(axes[1], data, method, sums, sums.psnr(method) - sums.psnr("input"))
-        axes[1].set_ylabel("change from input (dB)")
+        axes[1].set_ylabel("gain over the\ninput (dB)")
     _draw_pixel_counts(axes[-1], sums)
-    handles, names = axes[0].get_legend_handles_labels()
-    style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
+    figure.align_ylabels()
+    label_lines(figure, axes[:-1])
     return figure
 
 
@@ -195,5 +197,5 @@ def _draw_pixel_counts(axes: Axes, sums: BlurSums) -> None:
     for middle, count, picture_count in zip(middles, counts, pictures, strict=True):
         axes.text(middle, count, f"{picture_count:.0f}", size=5.5, ha="center", va="bottom")
     axes.margins(y=0.25)
-    axes.set_ylabel("pixels (thousand)")
+    axes.set_ylabel("pixels\n(thousand)")
     axes.set_xlabel("true sigma of the blur (px)")

@@ -11,8 +11,9 @@ from benchmark.noise import Noise
 from benchmark.reports import tables
 from benchmark.reports.figures import style
 from benchmark.reports.figures.figure_data import FigureData
+from benchmark.reports.figures.labels import label_lines
 from benchmark.reports.figures.style import CaptionedFigure
-from benchmark.stats import Interval, mean_interval
+from benchmark.stats import Interval, difference_interval, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,9 +44,8 @@ def draw_robustness_figure(data: FigureData) -> CaptionedFigure:
 
     levels, kind = _levels_of_one_kind(data.levels)
     panels, samples, notes = _measure_panels(data, levels)
-    lowest_sigma = f"{levels[0].sigma:g}"
     noise_label = f"0-255 scale, {kind}" if kind else "0-255 scale"
-    figure = Figure(figsize=(style.PAGE, 4.4), layout="constrained")
+    figure = Figure(figsize=(style.PAGE, 3.9), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharex=True)
     for column, panel in enumerate(panels):
         above = axes[0, column]
@@ -53,17 +53,19 @@ def draw_robustness_figure(data: FigureData) -> CaptionedFigure:
         _draw_noise_curves(above, data, levels, panel.quality)
         _draw_noise_curves(below, data, levels, panel.change)
         above.set_ylabel(tables.measure_heading(panel.card))
-        below.set_ylabel(f"change since noise {lowest_sigma}{panel.card.unit_in_brackets}")
+        below.set_ylabel(f"change in {panel.card.title}{panel.card.unit_in_brackets}")
         below.axhline(0, color=style.BLACK, linewidth=0.6)
         below.set_xlabel(f"noise sigma ({noise_label})")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    style.add_figure_legend(figure, dict(zip(names, handles, strict=True)))
+    axes[0, 0].set_xticks(sorted({level.sigma for level in levels}))
+    figure.align_ylabels()
+    label_lines(figure, axes[:, -1])
     caption = [
         f"Quality against the noise level on {data.dataset}. Above: means; below: mean changes "
-        "since the lowest level. Bars: 95 % intervals of "
+        f"since noise {levels[0].sigma:g}. Bars: 95 % intervals of "
         "these means; those above are mostly about how pictures differ, those below are paired. "
         "All means are over the same pictures. Points are set apart sideways so that bars can be "
-        "seen.",
+        "seen. Labels stand at the lines of the last column; colours and markers are the same in "
+        "all.",
         *_other_kinds_note(data.levels, levels),
         *notes,
         *data.describe(samples),
@@ -132,15 +134,15 @@ def _measure_panel(
     for method, columns in scene_means.T.groupby(level=0, sort=False):
         scores = columns.droplevel(0).T
         own_levels = [level for level in levels if level in scores]
-        quality[str(method)] = _level_means(scores, own_levels)
+        quality[str(method)] = {
+            level: mean_interval(scores[level].tolist(), limits=card.limits) for level in own_levels
+        }
         if levels[0] in own_levels:
             differences = scores.sub(scores[levels[0]], axis=0)
-            change[str(method)] = _level_means(differences, own_levels)
+            change[str(method)] = {
+                level: difference_interval(differences[level].tolist()) for level in own_levels
+            }
     return _MeasurePanel(card, quality, change)
-
-
-def _level_means(scores: pd.DataFrame, levels: Sequence[Noise]) -> dict[Noise, Interval]:
-    return {level: mean_interval(scores[level].tolist()) for level in levels}
 
 
 def _draw_noise_curves(
@@ -163,4 +165,4 @@ def _draw_noise_curves(
             **data.looks[method].line_style(),
         )
         for bar in bars:
-            bar.set_alpha(0.5)
+            bar.set_alpha(0.4)

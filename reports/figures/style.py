@@ -7,13 +7,15 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmark.api import Picture
 from benchmark.files import replace_file
+from benchmark.results.significance import INPUT
 from benchmark.stats import Interval
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ GREEN: Final = "#009E73"
 BLUE: Final = "#0072B2"
 VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
+GREY: Final = "#888888"
 """Okabe and Ito's colours, which the colour-blind tell apart; without yellow, which is lost on
 white.
 """
@@ -44,14 +47,20 @@ _LETTER: Final = 0.052
 _LEGEND_HANDLE_WIDTH: Final = 0.45
 """Inches that stand around a label: its handle and a gap."""
 
-_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
-_MARKERS = "osD^vPX*"
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
+MOST_METHODS: Final = 6
+"""More curves than these are not told apart."""
+_COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_MARKERS: Final = "osD^vP"
+_LEAST_RATIO: Final = 4.0
+"""Of the ends of a logarithmic axis; between closer ones there is no room for numbers."""
+_SHADE: Final = 0.72
+"""Of a colour for letters, which are too thin to be read in a light one."""
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "font.family": [
         "DejaVu Sans"
     ],  # comes with matplotlib, so that figures are the same on every machine
+    "figure.dpi": DPI,  # what is measured before a figure is saved is then what is saved
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -76,10 +85,15 @@ _SETTINGS: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionedFigure:
-    """A figure and what must be said beside it, a sentence or paragraph each."""
+    """A figure and what must be said beside it, a sentence or paragraph each.
+
+    Attributes:
+        single_pictures: name of a file -> a picture of the figure, H x W x 3 in [0, 1].
+    """
 
     figure: Figure
     caption: Sequence[str]
+    single_pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +125,43 @@ class MethodLook:
 
 
 def choose_method_looks(
-    methods: Iterable[str], unranked: Iterable[str] = ()
+    methods: Sequence[str], drawn: Collection[str] = (), unranked: Collection[str] = ()
 ) -> dict[str, MethodLook]:
-    """Return the look of each method in the order given, all different up to 48 of them; `input` is
-    black.
+    """Return the look of each method: `input` is black, those that are drawn differ in colour and
+    in marker, the others are grey.
+
+    A method has the colour of its place among all, whichever are drawn; where two of the drawn ones
+    would share it, the later one has the first that is free.
 
     Args:
-        methods: ids.
+        methods: ids, the best first.
+        drawn: those that must be told apart, at most `MOST_METHODS` besides `input`; empty for the
+            first ones.
         unranked: those that do not compete.
     """
-    hollow_methods = set(unranked)
-    others = [name for name in methods if name != "input"]
-    method_looks = {"input": MethodLook(BLACK, "x", ":")}
-    for index, name in enumerate(others):
-        round_number = index // 24  # colours and markers come round after 24
-        method_looks[name] = MethodLook(
-            _COLOURS[index % len(_COLOURS)],
-            _MARKERS[(index + round_number) % len(_MARKERS)],
-            _DASHES[index // len(_COLOURS) % len(_DASHES)],
-            name not in hollow_methods,
-        )
-    return method_looks
+    others = [name for name in methods if name != INPUT]
+    coloured = [name for name in others if name in drawn] if drawn else others[:MOST_METHODS]
+    places: dict[str, int] = {}
+    for name in coloured:
+        own_place = others.index(name) % MOST_METHODS
+        free_places = [place for place in range(MOST_METHODS) if place not in places.values()]
+        places[name] = own_place if own_place in free_places else free_places[0]
+    looks = {INPUT: MethodLook(BLACK, "x", ":")}
+    for name in others:
+        competes = name not in unranked
+        looks[name] = MethodLook(GREY, "o", "-", competes)
+        if name in places:
+            place = places[name]
+            looks[name] = MethodLook(_COLOURS[place], _MARKERS[place], "-", competes)
+    return looks
+
+
+def darken(colour: str) -> str:
+    """Return the shade of a colour that letters are read in."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = to_rgb(colour)
+    return to_hex((red * _SHADE, green * _SHADE, blue * _SHADE))
 
 
 def use_paper_style() -> AbstractContextManager[None]:
@@ -170,6 +200,9 @@ def set_logarithmic_axis(axes: Axes, label: str) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.12)
     low, high = axes.get_xlim()
+    if high < _LEAST_RATIO * low:
+        middle = (low * high) ** 0.5
+        low, high = axes.set_xlim(middle / _LEAST_RATIO**0.5, middle * _LEAST_RATIO**0.5)
     steps = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter("{x:g}")
@@ -224,18 +257,27 @@ def printable_name(text: str, longest: int = 40) -> str:
 
 
 def wrap_name(text: str, width: int, most: int = 2) -> str:
-    """Return a name broken into at most `most` lines of `width` characters, after punctuation where
-    that is possible.
+    """Return a name broken into at most `most` lines of `width` characters, between parameters or
+    else after other punctuation where that is possible.
 
     What is too long for them ends in an ellipsis.
     """
     wrapped = [""]
-    for part in re.findall(r"[^-:,=. ]*[-:,=. ]?", printable_name(text, 1000)):
+    for part in _break_name(printable_name(text, 1000), width):
         is_full = len(wrapped[-1] + part) > width
         if is_full and wrapped[-1] and len(wrapped) < most:
             wrapped.append("")
         wrapped[-1] += part
     return "\n".join(printable_name(line, width) for line in wrapped)
+
+
+def _break_name(name: str, width: int) -> list[str]:
+    """Return the parts of a name that may stand in different lines of that width."""
+    parts = []
+    for parameter in re.findall("[^:,]*[:,]?", name):
+        is_short = len(parameter) <= width
+        parts += [parameter] if is_short else re.findall("[^-=. ]*[-=. ]?", parameter)
+    return parts
 
 
 @functools.cache

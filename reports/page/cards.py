@@ -149,7 +149,7 @@ def _run_lines(run: RunRecord) -> dict[str, str]:
     """Return where a run's numbers come from; the command lines stay in the run, because they hold
     paths.
     """
-    commands = [run.commands[number] for number in sorted(run.commands)]
+    commands = [command.provenance for _, command in sorted(run.commands.items())]
     return {
         "Commit": _join_distinct(_commit_text(facts.get("git")) for facts in commands),
         "Suite": _join_distinct(facts.get("suite", "") for facts in commands),

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 
 from benchmark import imageio
-from benchmark.api import BenchmarkError, DataError, Map, Picture
+from benchmark.api import BenchmarkError, Map, Picture
 from benchmark.reports import live
 from benchmark.reports.page.galleries import Gallery, RunPicture
 from benchmark.results import Results
-from benchmark.run_layout import file_name
+from benchmark.run_layout import file_name, path_in_run
 
 THUMBNAIL = 192
 """Longer side of a thumbnail in pixels; lists show it at half that size, which suits dense screens.
@@ -93,7 +93,7 @@ def collect_page_files(
         run = results.runs[picture.run].folder
         if run is None:
             continue  # an export has no pictures
-        path = _path_in_run(run, picture.path)
+        path = path_in_run(run, picture.path)
         if path.is_file():
             paths[picture] = path
     # Threads, because it is decoding, outside the interpreter's lock.
@@ -163,16 +163,6 @@ def write_map_overlays(
 
 def _page_path(source: RunPicture) -> str:
     return f"run-{source.run}/{source.path}"
-
-
-def _path_in_run(run: Path, path: str) -> Path:
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise DataError(
-            f"{run}: the store names a picture outside the run ({path!r}); it was not written by "
-            "`run`"
-        )
-    return run / relative
 
 
 def _add_picture(source: Path, folder: Path, path: str) -> None:

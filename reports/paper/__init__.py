@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from benchmark.reports import grid
 from benchmark.reports.paper import cost
+from benchmark.reports.paper.budgets import find_mixture
+from benchmark.reports.paper.claims import build_claims_tables
 from benchmark.reports.paper.cost import CostTable
 from benchmark.reports.paper.later import build_later_tables
 from benchmark.reports.paper.layout import (
@@ -24,8 +26,18 @@ from benchmark.reports.paper.training import build_training_tables
 from benchmark.results import Results
 from benchmark.results.summaries import Summary
 
-__all__ = ["LATER", "TABLES", "TRAINING", "PaperTable", "build_paper_tables", "format_paper_tables"]
+__all__ = [
+    "CLAIMS",
+    "LATER",
+    "TABLES",
+    "TRAINING",
+    "PaperTable",
+    "build_paper_tables",
+    "format_paper_tables",
+]
 
+CLAIMS = "claims"
+"""The name of the table of what the paper claims, measured at an equal budget."""
 LATER = "later"
 """The name of the table of what others printed later."""
 TRAINING = "training"
@@ -58,7 +70,7 @@ def build_paper_tables(
 
     Args:
         results: the runs.
-        numbers: keys of `TABLES`, LATER or TRAINING.
+        numbers: keys of `TABLES`, CLAIMS, LATER or TRAINING.
         dataset: id of the data set that takes the place of the paper's; None for the paper's own,
             or the only one.
         protocols: to measure by; empty for `canonical`, or the first one where the runs were not
@@ -74,6 +86,9 @@ def build_paper_tables(
     for number in numbers:
         if number in _FURTHER_TABLES:
             tables += _FURTHER_TABLES[number](results, dataset, protocols)
+            continue
+        if number == CLAIMS:
+            tables += build_claims_tables(results, dataset, protocols, folder)
             continue
         layout = TABLES[number]
         tables += _quality_tables(results, layout, dataset, protocols)
@@ -103,18 +118,20 @@ def _quality_tables(
     """
     dataset_id = choose_measured_dataset(results, layout, dataset)
     own_protocols = choose_protocols(results, protocols)
-    lines = list_lines(layout.number, results.methods_of(dataset_id))
+    lines = list(list_lines(layout.number, results.methods_of(dataset_id)))
     methods = {line.method for line in lines if line.method}
+    mixture = find_mixture(results, layout, dataset_id, lines)
+    methods -= set(mixture.left_out)
     summaries: list[Summary] = []
     if methods:
         summaries = results.summaries(own_protocols, dataset_id, methods, layout.levels)
     for summary in summaries:
-        yield QualityTable(layout, summary)
+        yield QualityTable(layout, summary, mixture=mixture)
     if not summaries:
         reason = _explain_nothing_measured(
             results, layout, dataset_id, own_protocols, bool(methods)
         )
-        yield QualityTable(layout, None, reason)
+        yield QualityTable(layout, None, reason, mixture=mixture)
 
 
 def _explain_nothing_measured(

@@ -9,15 +9,15 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.cost import measurement, published
-from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
-from benchmark.cost.published import PublishedCost
 from benchmark.files import PACKAGE_FOLDER
 from benchmark.reports import cost as cost_tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
 from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
 from benchmark.reports.published import GKMNET_PAPER, PaperRow
 from benchmark.results.notes import name_suite
+from benchmark.studies.cost import measurement, published
+from benchmark.studies.cost.measurement import CostRecord, MethodCounts, PictureSize
+from benchmark.studies.cost.published import PublishedCost
 
 _PAPER_COLUMNS = {
     "parameters": "parameters (M)",
@@ -97,7 +97,7 @@ class CostTable:
         """Make the table from the cost pass in a folder; None for none.
 
         Raises:
-            UsageError, DataError: as `benchmark.cost.measurement.read_cost_pass` does.
+            UsageError, DataError: as `benchmark.studies.cost.measurement.read_cost_pass` does.
         """
         self._layout = layout
         self._lines = [_CostLine(line.row, line.first) for line in list_lines(layout.number, ())]

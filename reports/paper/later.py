@@ -176,7 +176,7 @@ class LaterTable:
             name: half.entry(row.method, row, half.first_measure(name)) for name in PRINTED_MEASURES
         }
         return (
-            TableCell(row.title, note=note),
+            TableCell(_title_with_amount(half, row), note=note),
             *(tables.format_cell(entry, half.card(name)) for name, entry in entries.items()),
             TableCell(tables.count_scenes(entries.values())),
         )
@@ -225,6 +225,14 @@ class LaterTable:
         yield UNMARKED
         yield "Parts of a data set (indoor, outdoor) are not measured apart."
         yield from dict.fromkeys(note for half in self._measured.values() for note in half.notes)
+
+
+def _title_with_amount(half: MeasuredHalf, row: Row) -> str:
+    """Return a method with how much its weights were trained on, where that differs."""
+    summary = half.summary
+    if summary is None or not summary.has_unequal_budgets or not summary.amounts.get(row.method):
+        return row.title
+    return f"{row.title} ({summary.amounts[row.method]})"
 
 
 def _list_printed_lines(numbers: Iterable[PrintedNumber]) -> dict[str, list[_PrintedLine]]:

@@ -19,7 +19,8 @@ class Layout:
         what: what it compares.
         dataset: registered name of the data set that it is printed for.
         levels: noise levels (sigma on the 0-255 scale).
-        costs: the quantities of `benchmark.cost.published.QUANTITY_UNITS` that it prints too.
+        costs: the quantities of `benchmark.studies.cost.published.QUANTITY_UNITS` that it prints
+            too.
     """
 
     number: TableNumber
@@ -41,6 +42,10 @@ TABLES: dict[str, Layout] = {
         Layout("5", "GKMNet with S scales and R iterations a scale", "dpd", (0,), _ABLATION_COSTS),
     )
 }
+
+
+EQUAL_BUDGET_TABLES = ("4", "5")
+"""Tables of one network in several forms: at unequal budgets their differences mean nothing."""
 
 
 class PaperLine(NamedTuple):

@@ -11,11 +11,14 @@ from typing import Any
 from benchmark.noise import Noise
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
+from benchmark.reports.paper.budgets import Mixture
 from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
 from benchmark.reports.paper.measured import PRINTED_MEASURES, UNMARKED, MeasuredHalf
-from benchmark.reports.published import PrintedNumber
+from benchmark.reports.published import PaperRow, PrintedNumber
+from benchmark.results.missing_weights import EmptyRow, find_row_command
 from benchmark.results.summaries import Entry, Row, Summary
 
+NO_MIXTURE = Mixture()
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
 
 
@@ -37,7 +40,13 @@ class _QualityLine:
 class QualityTable:
     """The quality half of one table."""
 
-    def __init__(self, layout: Layout, summary: Summary | None, gap_reason: str = "") -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        summary: Summary | None,
+        gap_reason: str = "",
+        mixture: Mixture = NO_MIXTURE,
+    ) -> None:
         """Make the table.
 
         Args:
@@ -45,7 +54,9 @@ class QualityTable:
             summary: what was measured, of the methods that stand for its rows and no others; None
                 for nothing.
             gap_reason: why nothing was measured; empty if something was.
+            mixture: what is left out because of its budget.
         """
+        self._mixture = mixture
         self._layout = layout
         self._measured = MeasuredHalf(summary, gap_reason)
         self._rows = self._measured.rows()
@@ -98,6 +109,7 @@ class QualityTable:
         for sigma in self._layout.levels:
             levels = [level for level in measured_levels if level.sigma == sigma]
             for level in levels or [Noise(sigma)]:
+                # What mixes budgets is left out of the summary, so its row stays empty.
                 for line in list_lines(self._layout.number, methods):
                     row = self._rows.get((level, line.method or ""))
                     yield _QualityLine(sigma, level, line, row)
@@ -117,6 +129,7 @@ class QualityTable:
         return (
             *map(TableCell, heads),
             TableCell(title, note=note),
+            *tables.amount_cells(self._measured.summary, line.method),
             *(self._printed_cell(line, name) for name in PRINTED_MEASURES),
             *(
                 tables.format_cell(entry, self._measured.card(name))
@@ -155,6 +168,7 @@ class QualityTable:
         own_heads = [tables.measure_heading(self._measured.card(name)) for name in PRINTED_MEASURES]
         return (
             *(TableColumn(label, label=True) for label in labels),
+            *tables.amount_columns(self._measured.summary),
             *(TableColumn(head, paper_group) for head in printed_heads),
             *(TableColumn(head, own_group) for head in own_heads),
             TableColumn("n", own_group),
@@ -192,4 +206,38 @@ class QualityTable:
             if source.source == published.GKMNET_PAPER
         )
         source_note = f"Published: {source.reference}. {source.note}"
-        return (source_note, UNMARKED, *self._measured.notes)
+        return (
+            source_note,
+            UNMARKED,
+            *self._mixture.explain(),
+            *self._explain_empty_rows(),
+            *self._measured.notes,
+        )
+
+    def _explain_empty_rows(self) -> Iterator[str]:
+        """Yield the command that fills each row of the paper in which nothing was measured."""
+        if not self._measured.dataset:
+            return
+        lines_of_row: dict[PaperRow, list[_QualityLine]] = {}
+        for line in self._lines():
+            lines_of_row.setdefault(line.line.row, []).append(line)
+        for row, lines in lines_of_row.items():
+            if all(line.row is None or self._has_no_weights(line) for line in lines):
+                yield self._explain_empty_row(row)
+
+    def _has_no_weights(self, line: _QualityLine) -> bool:
+        summary = self._measured.summary
+        return summary is not None and line.method in summary.without_weights
+
+    def _explain_empty_row(self, row: PaperRow) -> str:
+        command = find_row_command(
+            EmptyRow(
+                tuple(row.methods.split()),
+                row.means,
+                self._measured.dataset,
+                self._layout.levels,
+                self._mixture.amount,
+            )
+        )
+        model = f"{row.model}+" if row.training == "noise" else row.model
+        return f"Row {model} has no measured number: {command or 'nothing here makes its weights.'}"

@@ -113,7 +113,9 @@ class TrainingTable:
         cells: dict[tuple[str, str], dict[str, TableCell]] = {}
         titles: dict[str, str] = {}
         for half, row, entry in self._entries():
-            line = (row.method, half.sources.get(row.method) or _NOTHING)
+            source = half.sources.get(row.method) or _NOTHING
+            amount = half.summary.amounts.get(row.method, "") if half.summary else ""
+            line = (row.method, f"{source} ({amount})" if amount else source)
             titles[row.method] = row.title
             cells.setdefault(line, {})[half.dataset] = tables.format_cell(
                 entry, half.card(self._metric)

@@ -9,16 +9,16 @@ import io
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
-Levels = NDArray[np.uint8] | NDArray[np.uint16]
+Levels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
 RNG = np.random.default_rng(7)
 HEIGHT, WIDTH = 37, 29
@@ -35,7 +35,7 @@ class PictureFile:
         name: what it is; unique.
         content: its bytes.
         pixels: H x W x 3 levels that a reader must return; None if it must refuse the file.
-        depth: bits per channel that it must report.
+        depth: bits per channel that it must report; 32 for floats, which are asked for.
     """
 
     name: str
@@ -506,6 +506,9 @@ def list_other_files() -> Iterator[PictureFile]:
     )
     text = " ".join(map(str, RGB8.reshape(-1))).encode()
     yield PictureFile("ppm text", b"P3\n" + size + b"\n255\n" + text, RGB8)
+    text = " ".join(map(str, RGB16[..., 0].reshape(-1))).encode()
+    content = b"P2\n" + size + b"\n65535\n" + text
+    yield PictureFile("pgm text, 16 bits", content, grey(RGB16[..., 0]), 16)
     yield PictureFile(
         "ppm 12 bits", b"P6\n" + size + b"\n4095\n" + (RGB16 >> 4).astype(">u2").tobytes(), None
     )
@@ -525,8 +528,138 @@ def list_other_files() -> Iterator[PictureFile]:
     yield PictureFile("html", b"<html>404 not found</html>", None)
 
 
+# Sizes, and what a viewer is told
+
+
+def encode_pnm(levels: Levels) -> bytes:
+    size = f"{levels.shape[1]} {levels.shape[0]}".encode()
+    return b"P6 " + size + b" 255\n" + levels.tobytes()
+
+
+LOSSLESS_ENCODERS: dict[str, Callable[[Levels], bytes]] = {
+    "png": lambda levels: encode_png(levels.astype(np.uint16), 8, 2),
+    "png interlaced": lambda levels: encode_png(levels.astype(np.uint16), 8, 2, interlaced=True),
+    "tiff": lambda levels: encode_tiff(levels, photometric="rgb"),
+    "tiff in tiles": lambda levels: encode_tiff(
+        levels, photometric="rgb", tile=(16, 16), compression="lzw"
+    ),
+    "tiff in planes": lambda levels: encode_tiff(
+        order_planes(levels, "separate"), photometric="rgb", planarconfig="separate"
+    ),
+    "bmp": lambda levels: encode_with_pillow(levels, "BMP"),
+    "webp": lambda levels: encode_with_pillow(levels, "WEBP", lossless=True),
+    "ppm": encode_pnm,
+}
+
+
+def list_sizes() -> Iterator[PictureFile]:
+    """Pictures whose sides are at and around the sides of blocks and tiles."""
+    for height, width in ((1, 1), (1, 9), (9, 1), (2, 3), (7, 8), (8, 16), (16, 16), (17, 33)):
+        levels = RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        for name, encode in LOSSLESS_ENCODERS.items():
+            yield PictureFile(f"{name} of {width}x{height}", encode(levels), levels)
+        content = encode_with_pillow(levels, "JPEG", quality=95)
+        yield PictureFile(f"jpeg of {width}x{height}", content, decode_opencv(content))
+        content = encode_with_pillow(levels, "WEBP", quality=80)
+        yield PictureFile(f"lossy webp of {width}x{height}", content, decode_opencv(content))
+
+
+def list_orientations() -> Iterator[PictureFile]:
+    """Pictures that a viewer turns; pixels are read as stored."""
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = orientation
+        for kind, options in (("PNG", {}), ("WEBP", {"lossless": True})):
+            content = encode_with_pillow(RGB8, kind, exif=exif, **options)
+            yield PictureFile(f"{kind.lower()} by orientation {orientation}", content, RGB8)
+        content = encode_with_pillow(SMOOTH8, "JPEG", exif=exif)
+        yield PictureFile(f"jpeg by orientation {orientation}", content, decode_opencv(content))
+        tag = [(274, "H", 1, orientation, True)]
+        content = encode_tiff(RGB16, photometric="rgb", extratags=tag)
+        yield PictureFile(f"tiff by orientation {orientation}", content, RGB16, 16)
+
+
+def make_profile(name: str) -> bytes:
+    """Return an ICC profile of sRGB, or one in which red and green have changed places."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    if name == "swapped":
+        swap_primaries(profile)
+    return bytes(profile)
+
+
+def swap_primaries(profile: bytearray) -> None:
+    """Give red's place to green and green's to red: other colours, whatever they are called."""
+    tags = {}
+    (count,) = struct.unpack(">I", profile[128:132])
+    for at in range(132, 132 + 12 * count, 12):
+        tags[bytes(profile[at : at + 4])] = at
+    for first, second in ((b"rXYZ", b"gXYZ"),):
+        places = [slice(tags[name] + 4, tags[name] + 12) for name in (first, second)]
+        profile[places[0]], profile[places[1]] = profile[places[1]], profile[places[0]]
+
+
+def list_colour_spaces() -> Iterator[PictureFile]:
+    """Pictures that say what their numbers mean; the numbers are read as stored."""
+    for name in ("sRGB", "swapped"):
+        profile = make_profile(name)
+        for kind, options in (("PNG", {}), ("WEBP", {"lossless": True})):
+            content = encode_with_pillow(RGB8, kind, icc_profile=profile, **options)
+            yield PictureFile(f"{kind.lower()} with a profile, {name}", content, RGB8)
+        content = encode_with_pillow(SMOOTH8, "JPEG", icc_profile=profile)
+        yield PictureFile(f"jpeg with a profile, {name}", content, decode_opencv(content))
+        content = encode_tiff(RGB8, photometric="rgb", iccprofile=profile)
+        yield PictureFile(f"tiff with a profile, {name}", content, RGB8)
+    for name, chunk in PNG_COLOUR_CHUNKS.items():
+        content = encode_png(RGB8.astype(np.uint16), 8, 2, extra=chunk)
+        yield PictureFile(f"png with {name}", content, RGB8)
+
+
+PNG_COLOUR_CHUNKS = {
+    "gamma 1": png_chunk(b"gAMA", struct.pack(">I", 100_000)),
+    "gamma 1/2.2": png_chunk(b"gAMA", struct.pack(">I", 45_455)),
+    "a damaged gamma": png_chunk(b"gAMA", b"ab"),
+    "sRGB": png_chunk(b"sRGB", b"\0") + png_chunk(b"gAMA", struct.pack(">I", 100_000)),
+    "primaries of P3": png_chunk(
+        b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    ),
+    "code points of PQ": png_chunk(b"cICP", bytes([9, 16, 0, 1])),
+    "code points of sRGB": png_chunk(b"cICP", bytes([1, 13, 0, 1])),
+}
+"""Name -> chunks before the pixels."""
+
+
+def list_floats() -> Iterator[PictureFile]:
+    """Pictures of floating-point numbers, which are refused unless they are asked for."""
+    values = (RGB16 / 65535).astype(np.float32)
+    for name, content in {
+        "tiff": encode_tiff(values, photometric="rgb"),
+        "tiff, zip": encode_tiff(values, photometric="rgb", compression="zlib"),
+        "tiff, planes": encode_tiff(
+            np.ascontiguousarray(np.moveaxis(values, -1, 0)),
+            photometric="rgb",
+            planarconfig="separate",
+        ),
+        "pfm": b"PF\n%d %d\n-1.0\n" % (WIDTH, HEIGHT) + values[::-1].astype("<f4").tobytes(),
+        "pfm, high byte first": b"PF\n%d %d\n1.0\n" % (WIDTH, HEIGHT)
+        + values[::-1].astype(">f4").tobytes(),
+    }.items():
+        yield PictureFile(f"float {name}", content, values, 32)
+        yield PictureFile(f"float {name}, not asked for", content, None)
+    content = b"Pf\n%d %d\n-1.0\n" % (WIDTH, HEIGHT) + values[::-1, :, 0].tobytes()
+    yield PictureFile("float pfm, grey", content, np.dstack([values[..., 0]] * 3), 32)
+
+
 def list_corpus() -> list[PictureFile]:
-    """Return the whole corpus."""
-    files = [*list_png_files(), *list_jpeg_files(), *list_tiff_files(), *list_other_files()]
+    """Return all files that are no attack; `hostile_pictures` has the others."""
+    files = [
+        *list_png_files(),
+        *list_jpeg_files(),
+        *list_tiff_files(),
+        *list_other_files(),
+        *list_sizes(),
+        *list_orientations(),
+        *list_colour_spaces(),
+        *list_floats(),
+    ]
     assert len({file.name for file in files}) == len(files)
     return files

@@ -69,26 +69,35 @@ class Oracle(Obliging):
     card = MethodCard(title="Oracle", family="baseline", oracle=True)
 
 
+class DualOracle(Obliging):
+    card = MethodCard(title="Dual oracle", family="baseline", inputs="views", oracle=True)
+
+
 class Choosy(Obliging):
     def skip(self, observation: Observation) -> str | None:
         return "is not in\nthe mood"
 
 
 def test_a_method_sees_what_its_card_allows_and_each_view_in_its_place() -> None:
-    shown = PreparedMethod(Obliging()).observe(SAMPLE, 3.0)
-    assert shown.blur_map is None and shown.noise_sigma is None
-    assert shown.views is not None
-    assert [float(view[0, 0, 0]) for view in (shown.image, *shown.views)] == pytest.approx(
-        [0.1, 0.2, 0.3]
+    observation = PreparedMethod(Obliging()).observe(SAMPLE, 3.0)
+    assert (
+        observation.blur_map is None
+        and observation.noise_sigma is None
+        and observation.views is None
     )
+    observation = PreparedMethod(Dual()).observe(SAMPLE, 3.0)
+    assert observation.views is not None
+    assert [
+        float(view[0, 0, 0]) for view in (observation.image, *observation.views)
+    ] == pytest.approx([0.1, 0.2, 0.3])
     assert PreparedMethod(Oracle()).observe(SAMPLE).blur_map is not None
 
 
 def test_what_a_method_sees_is_its_own_copy_in_the_tracks_geometry() -> None:
-    shown = PreparedMethod(Oracle()).observe(SAMPLE, track=Track("u8", "crop", 4))
-    assert shown.image.shape == (4, 8, 3) and shown.blur_map is not None
-    assert shown.views is not None
-    parts = [shown.image, *shown.views, shown.blur_map]
+    observation = PreparedMethod(DualOracle()).observe(SAMPLE, track=Track("u8", "crop", 4))
+    assert observation.image.shape == (4, 8, 3) and observation.blur_map is not None
+    assert observation.views is not None
+    parts = [observation.image, *observation.views, observation.blur_map]
     sources = [SAMPLE.image, *(SAMPLE.views or ()), SAMPLE.blur_map]
     assert not any(np.shares_memory(part, source) for part in parts for source in sources)
 
@@ -211,4 +220,37 @@ def test_learned_methods_alone_compute_on_a_cuda_device(
 def test_a_cuda_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="--device cuda: torch sees no CUDA device"):
-        apply.resolve_device("cuda", uses_network=True)
+        apply.resolve_device("cuda", needs_network=True)
+
+
+# Other scales
+# --------------------------------------------------------------------------------------------------
+
+TEXTURE = np.random.default_rng(0).random((40, 60, 3), np.float32)
+NOISY = TEXTURE + np.random.default_rng(1).normal(0, 1, TEXTURE.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "scale"),
+    [
+        (TEXTURE, 255 * TEXTURE, "0 to 255"),
+        (TEXTURE, 65535 * TEXTURE, "0 to 65535"),
+        (TEXTURE, 2 * TEXTURE - 1, "-1 to 1"),
+        (TEXTURE / 20, 255 * TEXTURE / 20, "0 to 255"),
+        (TEXTURE, TEXTURE, None),
+        (TEXTURE, 1.5 * TEXTURE - 0.3, None),
+        (TEXTURE, np.zeros_like(TEXTURE), None),
+        (TEXTURE, NOISY, None),
+        (NOISY, NOISY, None),
+        (NOISY, 255 * NOISY, "0 to 255"),
+        (np.zeros_like(TEXTURE), np.zeros_like(TEXTURE), None),
+    ],
+)
+def test_a_picture_on_another_scale_is_told(
+    image: Picture, output: Picture, scale: str | None
+) -> None:
+    explanation = apply.explain_other_scale(image, output)
+    if scale is None:
+        assert explanation is None
+    else:
+        assert explanation is not None and f"a picture on {scale}, not 0 to 1" in explanation

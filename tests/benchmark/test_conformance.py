@@ -105,6 +105,16 @@ class _Scribbles(_Good):
         return observation.image.copy()
 
 
+class _EightBits(_Good):
+    def restore(self, observation: Observation) -> Picture:
+        return observation.image * 255
+
+
+class _AroundZero(_Good):
+    def restore(self, observation: Observation) -> Picture:
+        return observation.image * 2 - 1
+
+
 class _NegativeMap(_Good):
     def estimate_blur(self, observation: Observation) -> Picture:
         return np.full(observation.image.shape[:2], -1, np.float32)
@@ -157,6 +167,8 @@ BREAKS: dict[type[Method], str] = {
     _Divides: "Flat, black and white",
     _Writes: "any size",
     _Scribbles: "The input is left",
+    _EightBits: "on the scale of the input, 0 to 1",
+    _AroundZero: "on the scale of the input, 0 to 1",
     _NegativeMap: "blur map",
     _SwappedMixture: "mixture of Gaussian kernels",
     _NoPaper: "card is complete",
@@ -313,3 +325,50 @@ def test_data_sets(toys: object, monkeypatch: pytest.MonkeyPatch) -> None:
         "The ids are texts, not empty, each once, in a stable order",
         "Fingerprints are stable and differ between samples",
     }
+
+
+# Apart
+# --------------------------------------------------------------------------------------------------
+
+HOSTILE = ROOT / "tests" / "plugins" / "hostile.py"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("leaves", "its worker process died (exit status 0)"),
+        ("crashes", "its worker process died (signal 11)"),
+        ("exits", "SystemExit: 5"),
+    ],
+)
+def test_a_check_that_ends_the_process_fails_and_the_others_go_on(how: str, reason: str) -> None:
+    words = ["check", "--plugin", str(HOSTILE), "--methods", f"input,hostile:how={how}"]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmark", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert process.returncode == 1 and "Traceback" not in process.stderr, process.stderr
+    lines = process.stdout.splitlines()
+    checks = lines[lines.index(f"hostile:how={how}") + 1 :]
+    assert len(checks) == len(lines) / 2 - 1
+    failures = [line for line in checks if line.startswith("  FAILED")]
+    assert all(line.endswith(reason) for line in failures) and len(failures) > 5
+    assert checks[0].startswith("  ok") and checks[-1].startswith("  ok")
+
+
+def test_a_method_that_ends_the_process_in_prepare_cannot_be_prepared(tmp_path: Path) -> None:
+    plugin = tmp_path / "leaves.py"
+    plugin.write_text(
+        "import os\nfrom benchmark.api import Method, MethodCard\n"
+        "from benchmark.registry import METHODS\n"
+        "@METHODS.register('leaves-early')\nclass Leaves(Method):\n"
+        "    card = MethodCard(title='Leaves', family='baseline')\n"
+        "    def prepare(self, device):\n        os._exit(0)\n"
+        "    def restore(self, observation):\n        return observation.image\n"
+    )
+    words = ["check", "--plugin", str(plugin), "--methods", "leaves-early"]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmark", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert process.returncode == 2
+    message = " ".join(process.stderr.split())
+    assert "leaves-early cannot be prepared: its worker process died (exit status 0)" in message

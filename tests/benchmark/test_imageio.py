@@ -14,11 +14,12 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from benchmark import imageio
 from benchmark.api import DataError, UsageError
 from benchmark.files import replace_file
+from benchmark.imageio.display_tags import copy_exif
 
 RNG = np.random.default_rng(7)
 RGB8 = RNG.integers(0, 256, (13, 17, 3), dtype=np.uint8)
@@ -301,15 +302,101 @@ def test_like_carries_orientation_and_profile(tmp_path: Path, source: str, suffi
             assert (image.getexif()[274], image.info["icc_profile"]) == (8, profile)
 
 
-def test_like_works_at_16_bits_and_leaves_a_grey_profile_behind(tmp_path: Path) -> None:
-    grey = bytearray(rgb_profile())
-    grey[16:20] = b"GRAY"
+def test_like_works_at_16_bits_and_a_grey_picture_stays_grey_with_its_profile(
+    tmp_path: Path,
+) -> None:
+    profile = bytearray(rgb_profile())
+    profile[16:20] = b"GRAY"
     origin = tmp_path / "origin.png"
-    Image.fromarray(GREY8).save(origin, icc_profile=bytes(grey))
+    Image.fromarray(GREY8).save(origin, icc_profile=bytes(profile))
     picture, _ = imageio.read(origin)
-    imageio.write(tmp_path / "copy.png", picture, 16, like=origin)
-    assert imageio.read_display_tags(tmp_path / "copy.png") == imageio.DisplayTags(1, None)
-    assert imageio.read_header(tmp_path / "copy.png").bit_depth == 16
+    picture[..., 0] += 0.03  # what a method gave back need not be grey
+    for suffix in (".png", ".tif"):
+        copy = tmp_path / f"copy{suffix}"
+        imageio.write(copy, picture, 16, like=origin)
+        assert imageio.read_display_tags(copy).icc_profile == bytes(profile)
+        header = imageio.read_header(copy)
+        assert (header.channels, header.bit_depth) == (1, 16)
+        levels = tifffile.imread(copy) if suffix == ".tif" else cv2.imread(str(copy), -1)
+        np.testing.assert_allclose(levels / 65535, picture.mean(axis=2).clip(0, 1), atol=1e-5)
+
+
+def test_a_profile_for_other_channels_is_left_out(tmp_path: Path) -> None:
+    Image.fromarray(GREY8).save(tmp_path / "grey.png", icc_profile=rgb_profile())
+    picture, _ = imageio.read(tmp_path / "grey.png")
+    imageio.write(tmp_path / "copy.jpg", picture, 8, like=tmp_path / "grey.png")
+    assert imageio.read_display_tags(tmp_path / "copy.jpg").icc_profile is None
+    assert imageio.read_header(tmp_path / "copy.jpg").channels == 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_like_keeps_transparent_pixels(tmp_path: Path, mode: str, suffix: str) -> None:
+    alpha = np.arange(GREY8.size, dtype=np.uint8).reshape(GREY8.shape)
+    source = Image.fromarray(RGB8).convert(mode)
+    source.putalpha(Image.fromarray(alpha))
+    source.save(tmp_path / "origin.png")
+    picture, _ = imageio.read(tmp_path / "origin.png", allow_transparent=True)
+    imageio.write(tmp_path / f"copy{suffix}", picture, 8, like=tmp_path / "origin.png")
+    with Image.open(tmp_path / f"copy{suffix}") as copy:
+        assert copy.mode == "RGBA"
+        np.testing.assert_array_equal(np.array(copy)[..., 3], alpha)
+        np.testing.assert_array_equal(np.array(copy)[..., :3], np.rint(picture * 255))
+
+
+def test_transparency_that_cannot_be_taken_over_is_refused(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 3), (10, 20, 30, 0)).save(tmp_path / "origin.png")
+    with pytest.raises(UsageError, match=r"copy\.jpg: cannot hold the transparency of .*origin"):
+        imageio.write(
+            tmp_path / "copy.jpg", np.zeros((3, 4, 3), np.float32), 8, like=tmp_path / "origin.png"
+        )
+    with pytest.raises(UsageError, match=r"is 4x3, the picture .* 2x2"):
+        imageio.write(
+            tmp_path / "copy.png", np.zeros((2, 2, 3), np.float32), 8, like=tmp_path / "origin.png"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["origin.png"]
+
+
+def append_preview(exif: bytes) -> bytes:
+    """Return an EXIF block with a second directory, as of the preview of 7 bytes behind it."""
+    name, block = exif[:6], bytearray(exif[6:])
+    order = ">" if block[:2] == b"MM" else "<"
+    (entries,) = struct.unpack_from(f"{order}H", block, 8)
+    struct.pack_into(f"{order}I", block, 10 + 12 * entries, len(block))
+    directory = struct.pack(
+        f"{order}HHHIIHHIII", 2, 0x201, 4, 1, len(block) + 30, 0x202, 4, 1, 7, 0
+    )
+    return name + bytes(block) + directory + b"preview"
+
+
+@pytest.mark.parametrize("source", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_like_keeps_what_exif_says_without_the_preview(
+    tmp_path: Path, source: str, suffix: str
+) -> None:
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, "Camera and Sons"
+    exif.get_ifd(0x8769)[0x829A] = 0.125  # exposure time
+    exif.get_ifd(0x8825)[1] = "N"
+    content = append_preview(exif.tobytes())
+    Image.fromarray(RGB8).save(tmp_path / f"origin{source}", exif=content)
+    with Image.open(tmp_path / f"origin{source}") as origin:
+        origin_exif = origin.getexif()
+        assert origin_exif.get_ifd(ExifTags.IFD.IFD1)
+    picture, _ = imageio.read(tmp_path / f"origin{source}")
+    imageio.write(tmp_path / f"copy{suffix}", picture, 8, like=tmp_path / f"origin{source}")
+    with Image.open(tmp_path / f"copy{suffix}") as copy:
+        copied = copy.getexif()
+        assert (copied[274], copied[271]) == (6, origin_exif[271])
+        assert copied.get_ifd(0x8769)[0x829A] == 0.125
+        assert copied.get_ifd(0x8825)[1] == "N"
+        assert not copied.get_ifd(ExifTags.IFD.IFD1)
+
+
+@pytest.mark.parametrize("damage", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"junk" * 40_000])
+def test_damaged_or_huge_exif_is_left_out(damage: bytes) -> None:
+    assert copy_exif(damage) == b""
+    assert copy_exif(b"Exif\0\0" + damage) == b""
 
 
 def test_without_like_no_metadata_is_written(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ CELL = plan.Cell(
         {"noise": Noise(1.0, seed=3)},
         {"noise": Noise(1.0, clip=True, seed=2)},
         {"noise": Noise(1.0, round8=True, seed=2)},
+        {"noise": Noise(1.0, seed=2, on_views="same")},
     ],
 )
 def test_every_field_of_the_identity_counts(change: dict[str, object]) -> None:
@@ -50,6 +51,35 @@ def test_labels_and_paths_do_not_count() -> None:
         dataclasses.replace(CELL, method="other label", dataset="simulated:source=/moved").key
         == CELL.key
     )
+
+
+def test_cells_from_before_there_was_a_choice_of_noise_on_views_are_the_physical_ones() -> None:
+    physical = dataclasses.replace(CELL.noise, on_views="physical")
+    assert dataclasses.replace(CELL, noise=physical).key == CELL.key
+
+
+def test_noise_on_views_is_part_of_noisy_cells_of_methods_that_take_views_only(
+    tmp_path: Path,
+) -> None:
+    methods = plan.select_methods(["input", "wants-views"])
+    data = plan.select_dataset("tiny:views=true", tmp_path, limit=1)
+    keys = {}
+    for reading in ("same", "physical"):
+        noises = [Noise(0.0), Noise(2.0, on_views=reading)]
+        cells = plan.list_cells(methods, data, [Track("u8")], noises)
+        assert {cell.noise.on_views for cell in cells if cell.method == "input"} == {""}
+        keys[reading] = {(cell.method, cell.noise.sigma): cell.key for cell in cells}
+    changed = [what for what, key in keys["same"].items() if key != keys["physical"][what]]
+    assert changed == [("wants-views", 2.0)]
+    default = plan.list_cells(methods, data, [Track("u8")], [Noise(0.0), Noise(2.0)])
+    assert [cell.key for cell in default] == list(keys["same"].values())
+
+
+def test_two_readings_of_noise_on_views_in_one_run_are_refused(tmp_path: Path) -> None:
+    noises = [Noise(1.0), Noise(2.0, on_views="physical")]
+    data = plan.select_dataset("tiny:views=true", tmp_path, limit=1)
+    with pytest.raises(UsageError, match="physical and same in one run"):
+        plan.plan_tasks(plan.select_methods(["input"]), data, [Track("u8")], noises)
 
 
 def test_identity_is_pinned() -> None:
@@ -87,9 +117,36 @@ def test_groups_name_the_weights_for_photographs_beside_the_preferred_ones(
     for group in ("all", "learned"):
         labels = [method.id.label for method in plan.select_methods([group])]
         names = [label.partition(":")[0] for label in labels if label.startswith("gkmnet")]
-        assert names == ["gkmnet.sim", "gkmnet.photo"]
+        assert names == ["gkmnet.sim", "gkmnet.sim-noise", "gkmnet.photo"]
     (method,) = plan.select_methods(["gkmnet"])
     assert method.id.label == "gkmnet.sim"
+
+
+def test_groups_name_the_noise_trained_form_of_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    for tag in ("mine", "mine-noise", "other-noise"):
+        draw(tmp_path, "kpac", tag)
+    labels = [method.id.label for method in plan.select_methods(["all"])]
+    assert [label for label in labels if label.startswith("kpac.")] == [
+        "kpac.mine",
+        "kpac.mine-noise",
+    ]
+
+
+def test_a_family_is_named_but_for_what_was_left_out() -> None:
+    tags = ["sim", "sim-26-0", "sim-noise"]
+    assert plan._find_family("sim-26-0-sram", tags) == "sim-26-0"
+    assert plan._find_family("sim-26-1-sram", tags) is None, "`sim` has another budget"
+    assert plan._find_family("mine", tags) is None
+
+
+def test_ablations_bring_the_network_of_their_own_family() -> None:
+    """`gkmnet.sim` was trained nine times as long as the ablations that ship."""
+    labels = [method.id.label for method in plan.select_methods(["ablations"])]
+    assert {"gkmnet.sim-26-0-sram:head=sram", "gkmnet.sim-26-0"} <= set(labels)
+    assert "gkmnet.sim" not in labels
 
 
 def test_a_group_leaves_out_what_cannot_be_built_and_says_so() -> None:

@@ -181,12 +181,66 @@ def test_harm_is_evaluated_against_the_input() -> None:
         {"image": np.zeros((8, 7, 3), np.float32)},
         {"in_focus": np.zeros((8, 7), bool)},
         {"in_focus": np.zeros((8, 9))},
+        {"blur_map": np.zeros((9, 8))},
+        {"blur_map": np.zeros((8, 9), bool)},
     ],
 )
 def test_references_of_another_size_or_kind_are_refused(references: dict[str, np.ndarray]) -> None:
     target, output = _pictures((8, 9))
     with pytest.raises(UsageError, match="size"):
         benchmark.evaluate(output, target, "harm", **references)
+
+
+def test_gains_by_blur_are_evaluated_with_the_map_that_is_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target, output = _pictures((80, 80))
+    image = np.clip(target, 0.2, 0.8)
+    blur_map = np.tile(np.arange(80), (80, 1))
+    scores = benchmark.evaluate(output, target, "by-blur", image=image, blur_map=blur_map)
+    sharp = np.s_[:, :20]
+    gain = benchmark.evaluate(output[sharp], target[sharp])["psnr"]
+    base = benchmark.evaluate(image[sharp], target[sharp])["psnr"]
+    assert scores["psnr_sharp"] == pytest.approx(gain - base)
+    assert "sharp and blurred by the blur map that was given" in capsys.readouterr().err
+
+
+def test_without_a_map_the_blur_is_estimated_from_the_image_and_that_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = benchmark.load_dataset("simulated").load("dogs-2").target
+    assert target is not None
+    image = np.clip(0.5 * target + 0.25, 0, 1)
+    scores = benchmark.evaluate(target, target, "by-blur", image=image)
+    assert all(scores[key] > 0 for key in ("psnr_sharp", "psnr_middle", "psnr_blurred"))
+    assert "the blur map that ebdb estimates from the input" in capsys.readouterr().err
+    assert np.isnan(benchmark.evaluate(target, target, "by-blur")["psnr_blurred"])
+
+
+def test_a_run_keeps_what_told_the_blur(tmp_path: Path) -> None:
+    """A folder without maps has an estimate; the scene generator has the truth."""
+    data = benchmark.load_dataset("simulated:set=five,size=64")
+    for sample_id in list(data.ids())[:2]:
+        sample = data.load(sample_id)
+        assert sample.target is not None
+        for role, picture in (("input", sample.image), ("target", sample.target)):
+            (tmp_path / "data" / role).mkdir(parents=True, exist_ok=True)
+            imageio.write(tmp_path / "data" / role / f"{sample_id}.png", picture, 8)
+    expected = {
+        "simulated:set=five,size=64": "Sharp and blurred: by the true blur map.",
+        f"folder:path={tmp_path / 'data'}": "Sharp and blurred: by the blur map that ebdb "
+        "estimates from the input.",
+    }
+    for number, (dataset, note) in enumerate(expected.items()):
+        results = benchmark.run(
+            ["input", "unsharp"], dataset, protocol="by-blur", jobs=1, limit=2,
+            out=tmp_path / f"run{number}", root=tmp_path,
+        )  # fmt: skip
+        [summary] = results.summaries()
+        assert note in summary.footnotes
+        scores = results.scores()
+        gains = scores[(scores["method"] == "input") & (scores["measure"] == "psnr_sharp")]
+        assert (gains["value"] == 0).all() and len(gains) == 2
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +250,27 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     methods = ["input", "unsharp"]
     data = "simulated:set=five,size=48"
     return benchmark.run(methods, data, noise=[0, 2], jobs=1, out=out, root=out)
+
+
+def test_noise_on_views_is_chosen_for_a_run(toys: Path, tmp_path: Path) -> None:
+    """The mean of two views has noise of sigma under `physical`, and less by sqrt(2) else."""
+    errors = {}
+    for reading in ("same", "physical"):
+        results = benchmark.run(
+            "wants-views", "tiny:views=true,size=64", noise=[0, 20], noise_on_views=reading,
+            protocol="quick", jobs=1, out=tmp_path / reading, plugins=[toys],
+        )  # fmt: skip
+        outputs = {
+            int(path.parent.name.removeprefix("noise-")): np.load(path)
+            for path in sorted((tmp_path / reading / "outputs").rglob("*.npy"))
+        }
+        errors[reading] = 255 * float((outputs[20] - outputs[0]).std())
+        notes = [note for summary in results.summaries() for note in summary.footnotes]
+        assert any(f"Noise on dual-pixel views ({reading})" in note for note in notes)
+    assert errors["physical"] == pytest.approx(20, rel=0.05)
+    assert errors["same"] == pytest.approx(20 / 2**0.5, rel=0.05)
+    with pytest.raises(UsageError, match="noise_on_views='both': noise on views is same or phys"):
+        benchmark.run("input", "tiny", noise_on_views="both", out=tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_run_returns_its_results(results: Results) -> None:

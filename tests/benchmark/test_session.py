@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.results import read_results
 from benchmark.store import FILE_NAME, Store
+from tests.benchmark.earlier_stores import take_back_schema
 
 PLUGIN = """
 from benchmark.api import Metric, MetricCard
@@ -96,6 +97,14 @@ def test_several_methods_without_weights_are_one_line(
     assert line in above_table and "│ srn" not in run.stdout
 
 
+def test_a_run_in_which_nothing_is_measured_says_so_and_is_no_success(tmp_path: Path) -> None:
+    words = ["--methods", "srn", "--dataset", "simulated:size=32", "--limit", "1"]
+    run = call(tmp_path, "run", *words)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert "Nothing could be measured; the lines above say why." in run.stdout
+    assert "no weights" in run.stdout and "median time" not in run.stdout
+
+
 @pytest.mark.slow
 def test_a_run_of_an_earlier_release_is_told_scored_and_continued(tmp_path: Path) -> None:
     """What it calls `simulated` is `simulated:set=five` today, with the same fingerprints."""
@@ -113,9 +122,9 @@ def test_a_run_of_an_earlier_release_is_told_scored_and_continued(tmp_path: Path
     database = sqlite3.connect(tmp_path / "old" / FILE_NAME)
     database.execute("UPDATE cells SET dataset = 'simulated'")
     database.execute("UPDATE cards SET name = 'simulated' WHERE kind = 'dataset'")
-    database.execute("PRAGMA user_version = 2")
     database.commit()
     database.close()
+    take_back_schema(tmp_path / "old", 2)
     [summary] = read_results(tmp_path / "old").summaries()
     assert summary.footnotes[0].startswith("Data: simulated:set=five, 1 picture, fingerprint ")
     scoring = call(tmp_path, "score", "old", "--protocol", "restormer")

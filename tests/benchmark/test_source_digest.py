@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import imageio
+from benchmark import imageio, plan
 from benchmark.datasets.folder import Folder
 from benchmark.metrics.psnr import Psnr
-from benchmark.registry import METHODS, METRICS, PROTOCOLS
-from benchmark.source_digest import digest_source
+from benchmark.registry import METHODS, METRICS, PROTOCOLS, load_plugin
+from benchmark.source_digest import add_digests, digest_source
 from tests.benchmark.cli.test_cli import call
 
 RULER = """
@@ -132,6 +132,49 @@ def test_an_edited_data_set_is_run_again(tmp_path: Path) -> None:
     assert len(second) == len(first) and second != first
 
 
+TINTED = """
+from pathlib import Path
+from benchmark.api import Method, MethodCard
+from benchmark.registry import METHODS
+
+@METHODS.register("tinted")
+class Tinted(Method):
+    card = MethodCard(title="tinted", family="baseline")
+    location_parameters = frozenset({"notes"})
+
+    def __init__(self, *, table: Path, notes: Path | None = None) -> None:
+        self.factor = float(table.read_text())
+
+    def restore(self, observation):
+        return (self.factor * observation.image).astype("float32")
+"""
+
+
+def test_the_content_of_a_file_that_a_parameter_names_counts(tmp_path: Path) -> None:
+    plugin, table, notes = (tmp_path / name for name in ("tinted.py", "table.txt", "notes.txt"))
+    plugin.write_text(TINTED)
+
+    def plan_version() -> str:
+        [method] = plan.select_methods([f"tinted:table={table},notes={notes}"])
+        return method.version
+
+    with METHODS.temporarily():
+        load_plugin(plugin)
+        table.write_text("0.5")
+        notes.write_text("first")
+        version = plan_version()
+        table.touch()
+        notes.write_text("location_parameters are left to weights_hash")
+        assert plan_version() == version
+        table.write_text("0.9")
+        assert plan_version() != version
+        assert plan_version().split("+")[:2] == version.split("+")[:2]
+
+
+def test_a_file_that_a_parameter_of_what_ships_names_does_not_count(tmp_path: Path) -> None:
+    assert add_digests("3", METRICS.get("psnr"), {"file": Path(__file__)}) == "3"
+
+
 def test_what_ships_has_no_digest() -> None:
     kinds = [METHODS.get("unsharp"), METRICS.get("psnr"), Folder, Psnr]
     assert {digest_source(kind) for kind in kinds} == {None}
@@ -206,7 +249,7 @@ def test_a_plugin_that_is_edited_while_a_command_runs_is_noticed(
         "import multiprocessing, pathlib\n"
         "if multiprocessing.parent_process() is None:\n"
         "    from benchmark.api import Dataset\n"
-        "    import atexit, benchmark.runner as runner\n"
+        "    import atexit, benchmark.engines.local as runner\n"
         "    count = runner.count_cores\n"
         "    def edit_and_count():\n"
         "        file = pathlib.Path(__file__)\n"

@@ -1,9 +1,12 @@
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.api import UsageError
 from benchmark.spec import Spec, parse_id, parse_ids
+from tests.benchmark.hostile_pictures import UNPRINTABLE_NAMES
 
 WORD = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
 SPECS = st.builds(
@@ -59,3 +62,11 @@ def test_bad_ids_say_what_is_wrong(text: str, says: str) -> None:
 def test_an_empty_list_is_an_error() -> None:
     with pytest.raises(UsageError, match="at least one id"):
         parse_ids([" , "])
+
+
+@pytest.mark.parametrize("name", UNPRINTABLE_NAMES)
+def test_what_cannot_be_printed_is_no_id(name: bytes) -> None:
+    text = f"folder:path={os.fsdecode(name)}x"
+    with pytest.raises(UsageError, match="cannot be printed") as caught:
+        parse_id(text)
+    assert str(caught.value).isprintable()

@@ -18,12 +18,17 @@ from benchmark.stats import (
     ALPHA,
     POWER,
     Interval,
-    _bca_bounds,
     adjust_p_values,
-    compare_paired_scores,
+    compare,
+    compute_bootstrap_p,
+    count_scenes_to_show,
+    difference_interval,
+    estimate_detectable_difference,
+    least_p,
     mean_interval,
     rank_methods,
 )
+from tests.error_rates import FAMILY, family_error_rate, simulate_p, single_error_rate
 
 Draw = Callable[[np.random.Generator, int], Float64Array]
 
@@ -53,28 +58,30 @@ def covers(interval: Interval, truth: float = 0.0) -> bool:
 
 def test_many_normal_values_have_the_interval_of_student() -> None:
     values = np.random.default_rng(0).normal(27, 3, 400)
-    found = mean_interval(values.tolist())
+    outcome = mean_interval(values.tolist())
     low, high = stats.t.interval(0.95, 399, loc=values.mean(), scale=stats.sem(values))
-    assert found.mean == pytest.approx(values.mean()) and found.kind == "bootstrap"
-    assert found.low == pytest.approx(low, abs=0.05) and found.high == pytest.approx(high, abs=0.05)
+    assert outcome.mean == pytest.approx(values.mean()) and outcome.kind == "bootstrap"
+    assert outcome.low == pytest.approx(low, abs=0.05) and outcome.high == pytest.approx(
+        high, abs=0.05
+    )
 
 
 def test_a_skewed_sample_has_a_skewed_bootstrap_interval() -> None:
-    """Which Student's never is: the correction for bias and acceleration is at work."""
-    found = mean_interval(np.random.default_rng(0).lognormal(0, 1, 60))
-    assert found.low is not None and found.high is not None
-    assert found.high - found.mean > 1.2 * (found.mean - found.low)
+    """Which Student's never is."""
+    outcome = mean_interval(np.random.default_rng(0).lognormal(0, 1, 60))
+    assert outcome.low is not None and outcome.high is not None
+    assert outcome.high - outcome.mean > 1.2 * (outcome.mean - outcome.low)
 
 
 def test_few_values_have_the_interval_of_student() -> None:
     """By hand: mean 3, standard deviation 2, so 3 -+ 4.3027 * 2 / sqrt(3)."""
-    found = mean_interval([1.0, 3.0, 5.0])
+    outcome = mean_interval([1.0, 3.0, 5.0])
     half = 4.302653 * 2 / 3**0.5
-    assert found == (3.0, pytest.approx(3 - half), pytest.approx(3 + half), 3, "t")
+    assert outcome == (3.0, pytest.approx(3 - half), pytest.approx(3 + half), 3, "t")
 
 
 @pytest.mark.parametrize(
-    ("n", "kind"), [(3, "t"), (29, "t"), (30, "bootstrap"), (1000, "bootstrap"), (1001, "t")]
+    ("n", "kind"), [(3, "t"), (11, "t"), (12, "bootstrap"), (1000, "bootstrap"), (1001, "t")]
 )
 def test_the_interval_says_which_it_is(n: int, kind: str) -> None:
     assert mean_interval(np.random.default_rng(n).normal(0, 1, n)).kind == kind
@@ -103,19 +110,15 @@ def test_intervals_of_a_known_effect_cover_it(shape: str) -> None:
     assert 930 <= hits <= 970
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [5, 10, 24])
-def test_below_thirty_student_covers_better_than_the_bootstrap(n: int) -> None:
-    """The finding behind the choice in `mean_interval`, on shapes that differences of PSNR have."""
-    rng = np.random.default_rng(n)
-    for name, draw in SHAPES.items():
-        samples = [np.sort(draw(rng, n)) for _ in range(800)]
-        chosen = np.mean([covers(mean_interval(sample)) for sample in samples])
-        bounds = [_bca_bounds(sample, 0.95, 0) for sample in samples]
-        bootstrap = np.mean([low <= 0 <= high for low, high in bounds])
-        assert abs(chosen - 0.95) < abs(bootstrap - 0.95), (
-            f"{name}: Student's {chosen}, bootstrap {bootstrap}"
-        )
+def test_bounds_stay_within_what_a_measure_can_be() -> None:
+    """By hand: 0.75 -+ 4.3027 * 0.4330 / sqrt(3), of which an SSIM above 1 is none."""
+    values = [0.25, 1.0, 1.0]
+    half = 4.302653 * np.std(values, ddof=1) / 3**0.5
+    assert mean_interval(values, limits=(-1, 1))[:3] == pytest.approx((0.75, 0.75 - half, 1))
+    assert mean_interval([0.0, 0.0, 0.3], limits=(0, None)).low == 0
+    assert difference_interval([1.9, 0.0, 0.0], limits=(-2, 2)).high == 2
+    outside = mean_interval([-0.1, 0.0, 0.3], limits=(0, None))
+    assert outside.low == -0.1, "a score that is outside is not denied"
 
 
 def test_it_is_the_same_each_time_and_in_any_order() -> None:
@@ -142,7 +145,7 @@ def test_bad_values_are_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
         mean_interval(values)
     with pytest.raises(ValueError, match="finite"):
-        compare_paired_scores(values, values)
+        compare(values, values)
 
 
 # Pairs
@@ -150,65 +153,116 @@ def test_bad_values_are_refused(values: list[float]) -> None:
 
 
 def test_a_pair_by_hand() -> None:
-    """Differences 3, 2, 1, -1: of the 16 choices of signs 6 have a sum as far out, and 6 a sum of
-    ranks as far out.
-    """
-    found = compare_paired_scores([4.0, 4.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0])
-    assert (found.n, found.mean, found.wins, found.losses, found.ties) == (4, 1.25, 3, 1, 0)
-    assert found.sign_flip == 6 / 16
-    assert found.wilcoxon == 6 / 16
+    """Differences 3, 2, 1, -1: of the 16 choices of signs 6 have a sum as far out."""
+    outcome = compare([4.0, 4.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0])
+    assert (outcome.n, outcome.mean, outcome.wins, outcome.losses, outcome.ties) == (
+        4,
+        1.25,
+        3,
+        1,
+        0,
+    )
+    assert outcome.p == 6 / 16
 
 
 def test_a_lower_score_may_be_the_better_one() -> None:
     a, b = [0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.5, 0.3]
-    found = compare_paired_scores(a, b, higher_is_better=False)
-    assert (found.wins, found.losses, found.ties) == (2, 1, 1) and found.mean == pytest.approx(
-        -0.05
-    )
+    outcome = compare(a, b, higher_is_better=False)
+    assert (outcome.wins, outcome.losses, outcome.ties) == (
+        2,
+        1,
+        1,
+    ) and outcome.mean == pytest.approx(-0.05)
 
 
 @settings(max_examples=30)
 @given(differences(8))
 def test_few_pictures_have_the_exact_p_of_scipy(difference: Float64Array) -> None:
-    found = compare_paired_scores(difference, np.zeros(8))
+    outcome = compare(difference, np.zeros(8))
     exact = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
     tenths = np.rint(10 * difference)  # scipy tells 0.1 + 0.3 - 0.4 from 0
     oracle = stats.permutation_test((tenths,), np.mean, **exact)
-    assert found.sign_flip == pytest.approx(min(1.0, oracle.pvalue))
-    ranked = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
-    assert found.wilcoxon == pytest.approx(ranked)
+    assert outcome.p == pytest.approx(min(1.0, oracle.pvalue))
 
 
-def test_many_sign_flips_agree_with_scipy_and_never_give_zero() -> None:
-    difference = np.random.default_rng(2).normal(0.2, 1, 60)
-    found = compare_paired_scores(difference, np.zeros(60)).sign_flip
-    oracle = stats.permutation_test(
-        (difference,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1
-    )
-    assert found == pytest.approx(oracle.pvalue, rel=0.1) and 0.01 < found < 0.5
-    assert compare_paired_scores(difference + 9, np.zeros(60)).sign_flip == 1 / 100_000
+def studentise_by_hand(difference: Float64Array, seed: int = 0) -> float:
+    """Return p of the studentised bootstrap, resample by resample."""
+    rng = np.random.default_rng(seed)
+    n, draws = difference.size, -(-5 * difference.size // 6)
+    observed = difference.mean() / stats.sem(difference)
+    centred = difference - difference.mean()
+    resampled = []
+    for _ in range(6000):
+        resample = centred[rng.integers(0, n, draws)]
+        resampled.append(resample.mean() / stats.sem(resample))
+    above = np.mean(np.array(resampled) >= observed)
+    return float(2 * min(above, 1 - above))
 
 
-@given(differences(20))
-def test_wilcoxon_is_that_of_scipy(difference: Float64Array) -> None:
-    found = compare_paired_scores(difference, np.zeros(20)).wilcoxon
-    expected = stats.wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
-    assert found == expected and 0 < found <= 1
+@pytest.mark.parametrize("n", [12, 25])
+def test_many_pictures_have_the_p_of_a_studentised_bootstrap_with_equal_tails(n: int) -> None:
+    rng = np.random.default_rng(n)
+    for shift in (0.1, 0.3, 0.5):
+        difference = rng.gamma(1, 1, n) - 1 + shift
+        by_hand = studentise_by_hand(difference)
+        assert compare(difference, np.zeros(n)).p == pytest.approx(by_hand, abs=0.02, rel=0.1)
+
+
+def test_p_is_that_of_the_vectorised_form_and_never_zero() -> None:
+    samples = np.random.default_rng(2).normal(0.2, 1, (3, 60))
+    together = compute_bootstrap_p(samples)
+    assert [compare(row, np.zeros(60)).p for row in samples] == together.tolist()
+    assert compare(samples[0] + 9, np.zeros(60)).p == 2 / 20_000 == least_p(60)
+    assert compare(np.arange(2000.0), np.zeros(2000)).p < 1e-9
+
+
+def test_a_resample_without_spread_says_nothing_against_chance() -> None:
+    """One difference that is not 0: resamples without it have no spread, and t of 0 or far out."""
+    difference = np.zeros(14)
+    difference[3] = 1.0
+    outcome = compare(difference, np.zeros(14))
+    assert outcome.p > ALPHA and covers(outcome.interval)
+    assert outcome.interval.high == 1
+
+
+@pytest.mark.parametrize("n", [6, 8, 11, 12, 30])
+def test_the_interval_leaves_out_0_exactly_where_p_shows_a_difference(n: int) -> None:
+    rng = np.random.default_rng(n)
+    verdicts = set()
+    for _ in range(60):
+        outcome = compare(rng.gamma(1, 1, n) - rng.uniform(0.2, 1.2), np.zeros(n))
+        assert (outcome.p <= ALPHA) is not covers(outcome.interval)
+        verdicts.add(outcome.p <= ALPHA)
+    assert verdicts == {True, False}
+
+
+def test_bounds_of_sign_flips_are_the_means_that_they_do_not_reject() -> None:
+    difference = np.array([0.3, 1.1, -0.2, 0.9, 0.7, 1.6, 0.4])
+    interval = difference_interval(difference)
+    assert interval.kind == "sign flips" and interval.low is not None and interval.high is not None
+    for bound, outside in ((interval.low, -1e-6), (interval.high, 1e-6)):
+        assert compare(difference, np.full(7, bound)).p > ALPHA
+        assert compare(difference, np.full(7, bound + outside)).p <= ALPHA
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "scenes"), [(1, 6), (2, 7), (10, 9), (52, 12), (501, 1001)]
+)
+def test_how_many_scenes_can_show_a_difference(comparisons: int, scenes: int) -> None:
+    """2^(1 - n) times their number, up to 11 scenes; then 2 of 20,000."""
+    assert count_scenes_to_show(comparisons) == scenes
+    assert comparisons * least_p(scenes) <= ALPHA
 
 
 @pytest.mark.parametrize("n", [7, 30])
 def test_swapping_the_methods_swaps_wins_and_signs_only(n: int) -> None:
     rng = np.random.default_rng(n)
     a, b = rng.normal(26, 3, n), rng.normal(26, 3, n)
-    there, back = compare_paired_scores(a, b), compare_paired_scores(b, a)
+    there, back = compare(a, b), compare(b, a)
     assert back.mean == pytest.approx(-there.mean)
     assert (back.wins, back.losses) == (there.losses, there.wins)
-    assert (back.wilcoxon, back.sign_flip, back.detectable) == (
-        there.wilcoxon,
-        there.sign_flip,
-        there.detectable,
-    )
-    assert back.interval.low == pytest.approx(-there.interval.high, abs=0.03)  # type: ignore[operator]
+    assert (back.p, back.detectable) == (there.p, there.detectable)
+    assert back.interval.low == pytest.approx(-there.interval.high)  # type: ignore[operator]
 
 
 @settings(max_examples=20)
@@ -216,8 +270,8 @@ def test_swapping_the_methods_swaps_wins_and_signs_only(n: int) -> None:
 def test_the_order_of_the_pictures_does_not_matter(order: list[int]) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.normal(26, 3, 18), rng.normal(26, 3, 18)
-    there, back = compare_paired_scores(a, b), compare_paired_scores(a[order], b[order])
-    assert back.sign_flip == there.sign_flip and back.wilcoxon == there.wilcoxon
+    there, back = compare(a, b), compare(a[order], b[order])
+    assert back.p == there.p
     assert back.interval.low == pytest.approx(there.interval.low)
 
 
@@ -226,59 +280,60 @@ def test_equal_differences_are_a_certain_win_without_an_interval() -> None:
     from.
     """
     b = np.random.default_rng(4).normal(26, 3, 10)
-    found = compare_paired_scores(b + 0.3, b)
-    assert found.interval == (pytest.approx(0.3), None, None, 10, "") and found.detectable is None
-    assert found.sign_flip == 2 / 1024 and found.wilcoxon == pytest.approx(2 / 1024)
+    outcome = compare(b + 0.3, b)
+    assert (
+        outcome.interval == (pytest.approx(0.3), None, None, 10, "") and outcome.detectable is None
+    )
+    assert outcome.p == 2 / 1024
+    many = np.random.default_rng(4).normal(26, 3, 40)
+    assert compare(many + 0.3, many).p == 2 / 20_000
 
 
 def test_ties_are_not_told_apart_by_the_rounding_of_the_subtraction() -> None:
     tenths = np.array([1, -1, 2, -2, 3, 3, -3, 5, 4, 4, 0, 6]) / 10
     b = np.random.default_rng(0).normal(26, 3, 12)
     with_noise, exact = (
-        compare_paired_scores(b + tenths, b),
-        compare_paired_scores(tenths, np.zeros(12)),
+        compare(b + tenths, b),
+        compare(tenths, np.zeros(12)),
     )
-    assert (with_noise.wilcoxon, with_noise.sign_flip) == (exact.wilcoxon, exact.sign_flip)
+    assert with_noise.p == exact.p
     assert with_noise.ties == 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 10, 40])
 def test_equal_scores_show_nothing(n: int) -> None:
     scores = np.linspace(20, 30, n)
-    found = compare_paired_scores(scores, scores)
-    assert (found.mean, found.wins, found.losses, found.ties) == (0, 0, 0, n)
-    assert (found.wilcoxon, found.sign_flip, found.detectable) == (1, 1, None)
+    outcome = compare(scores, scores)
+    assert (outcome.mean, outcome.wins, outcome.losses, outcome.ties) == (0, 0, 0, n)
+    assert (outcome.p, outcome.detectable) == (1, None)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_no_p_is_less_than_so_few_pictures_can_give(n: int) -> None:
-    found = compare_paired_scores(np.arange(n) + 9.0, np.zeros(n))
-    assert found.sign_flip == found.wilcoxon == 2.0 ** (1 - n)
-    assert (found.detectable is None) == (n < 3)
+    outcome = compare(np.arange(n) + 9.0, np.zeros(n))
+    assert outcome.p == 2.0 ** (1 - n)
+    assert outcome.detectable is None, "so few can show nothing"
 
 
 def test_other_pictures_are_refused() -> None:
     with pytest.raises(ValueError, match="3 and 2"):
-        compare_paired_scores([1.0, 2.0, 3.0], [1.0, 2.0])
+        compare([1.0, 2.0, 3.0], [1.0, 2.0])
 
 
-@pytest.mark.slow
-def test_the_sign_flip_test_errs_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(9)
-    errors = np.mean(
-        [
-            compare_paired_scores(rng.normal(0, 1, 24), np.zeros(24)).sign_flip <= ALPHA
-            for _ in range(1000)
-        ]
-    )
-    assert errors == pytest.approx(ALPHA, abs=0.02)
+@pytest.mark.parametrize(("scenes", "most"), [(12, 0.10), (24, 0.065)])
+def test_tests_and_families_err_as_often_as_they_say(scenes: int, most: float) -> None:
+    """The rule of the committed table, with fewer repetitions, hence wider; where it is hardest."""
+    rng = np.random.default_rng(scenes)
+    p = simulate_p(compute_bootstrap_p, 2.0, 1000 * FAMILY, scenes, rng)
+    assert 0.035 <= single_error_rate(p) <= 0.065
+    assert family_error_rate(p) <= most + 0.02
 
 
 @pytest.mark.parametrize("n", [3, 8, 34])
 def test_a_detectable_difference_is_detected_four_times_in_five(n: int) -> None:
     sample = np.random.default_rng(n).normal(0, 1, n)
     sample = (sample - sample.mean()) / sample.std(ddof=1)
-    shift = compare_paired_scores(sample, np.zeros(n)).detectable
+    shift = estimate_detectable_difference(sample)
     assert shift is not None
     drawn = np.random.default_rng(0).normal(shift, 1, (20_000, n))
     power = (stats.ttest_1samp(drawn, 0, axis=1).pvalue <= ALPHA).mean()
@@ -290,8 +345,8 @@ def test_detectable_agrees_with_published_sample_sizes() -> None:
     G*Power: 0.8078).
     """
     sample = np.resize([-1.0, 1.0], 34)
-    found = compare_paired_scores(sample, np.zeros(34)).detectable
-    assert found is not None and found / sample.std(ddof=1) == pytest.approx(0.495, abs=1e-3)
+    outcome = compare(sample, np.zeros(34)).detectable
+    assert outcome is not None and outcome / sample.std(ddof=1) == pytest.approx(0.495, abs=1e-3)
 
 
 # Families of tests
@@ -332,45 +387,17 @@ def test_holm_refuses_what_is_no_probability(bad: float) -> None:
 SCORES = [[30.0, 29.0, 20.0], [28.0, 27.0, 27.0], [31.0, 32.0, 25.0], [26.0, 25.0, 24.0]]
 
 
-def test_friedman_by_hand() -> None:
-    """Ranks 123, 1 2.5 2.5, 213, 123; rank sums 5, 7.5, 11.5, so 5.25 / (1 - 6 / (4 * 24)) with the
-    tie.
-    """
-    found = rank_methods(SCORES)
-    assert found.mean_ranks == (1.25, 1.875, 2.875) and (found.n, found.k) == (4, 3)
-    uncorrected = 12 / (4 * 3 * 4) * (5**2 + 7.5**2 + 11.5**2) - 3 * 4 * 4
-    assert found.statistic == pytest.approx(uncorrected / (1 - 6 / (4 * 24)))
-    assert found.p == pytest.approx(np.exp(-found.statistic / 2))
-
-
-def test_friedman_is_that_of_scipy_and_turns_with_the_direction() -> None:
-    scores = np.random.default_rng(0).normal(0, 1, (30, 5)) + np.linspace(0, 1, 5)
-    found, turned = rank_methods(scores), rank_methods(scores, higher_is_better=False)
-    oracle = stats.friedmanchisquare(*scores.T)
-    assert (found.statistic, found.p) == pytest.approx((oracle.statistic, oracle.pvalue))
-    assert turned.mean_ranks == pytest.approx([6 - rank for rank in found.mean_ranks])
-    assert found.mean_ranks[4] < found.mean_ranks[0]
-
-
-@pytest.mark.parametrize(("k", "q"), [(3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
-def test_critical_differences_are_demsars(k: int, q: float) -> None:
-    """Table 5(a) of Demsar (2006); his example, 4 classifiers on 14 data sets, has 1.25."""
-    scores = np.random.default_rng(k).normal(0, 1, (14, k))
-    assert rank_methods(scores).critical_difference == pytest.approx(
-        q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=5e-4
-    )
-    if k == 4:
-        assert rank_methods(scores).critical_difference == pytest.approx(1.25, abs=0.005)
+def test_mean_ranks_by_hand_and_in_either_direction() -> None:
+    """Ranks 123, 1 2.5 2.5, 213, 123."""
+    assert rank_methods(SCORES) == (1.25, 1.875, 2.875)
+    assert rank_methods(SCORES, higher_is_better=False) == (2.75, 2.125, 1.125)
 
 
 def test_methods_that_never_differ_share_their_rank() -> None:
-    found = rank_methods(np.tile([[20.0], [25.0]], 3))
-    assert (found.statistic, found.p, found.mean_ranks) == (0, 1, (2, 2, 2))
+    assert rank_methods(np.tile([[20.0], [25.0]], 3)) == (2, 2, 2)
 
 
-@pytest.mark.parametrize(
-    "scores", [[[1.0, 2.0]] * 3, [[1.0, 2.0, 3.0]], [1.0, 2.0, 3.0], [[1.0, 2.0, np.nan]] * 3]
-)
-def test_friedman_refuses_what_it_cannot_rank(scores: object) -> None:
-    with pytest.raises(ValueError, match="at least"):
+@pytest.mark.parametrize("scores", [[], [1.0, 2.0, 3.0], [[1.0, 2.0, np.nan]] * 3])
+def test_ranks_refuse_what_they_cannot_rank(scores: object) -> None:
+    with pytest.raises(ValueError, match=r"at least|scenes x methods"):
         rank_methods(scores)  # type: ignore[arg-type]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark import imageio, plan, worker
+from benchmark import imageio, plan, provenance, worker
 from benchmark.api import (
     Dataset,
     DatasetCard,
@@ -21,7 +22,7 @@ from benchmark.api import (
 )
 from benchmark.cells import Outcome, Task
 from benchmark.metrics.tracks import Track
-from benchmark.noise import Noise, add_noise
+from benchmark.noise import Noise, NoiseOnViews, add_noise
 from benchmark.registry import DATASETS, METHODS
 from benchmark.worker import RunSettings
 
@@ -136,10 +137,13 @@ def test_inputs_that_differ_arrive_as_they_are(settings: RunSettings) -> None:
     np.testing.assert_allclose(output, -0.5, atol=1e-6)
 
 
-def test_noise_of_the_two_views_differs(settings: RunSettings) -> None:
-    task = task_of("difference", settings, Noise(sigma=5.0))
+@pytest.mark.parametrize(("reading", "factor"), [("same", math.sqrt(2)), ("physical", 2)])
+def test_noise_of_the_two_views_differs(
+    settings: RunSettings, reading: NoiseOnViews, factor: float
+) -> None:
+    task = task_of("difference", settings, Noise(sigma=5.0, on_views=reading))
     output = read_output(worker.do_task(task), settings)
-    assert np.std(output) == pytest.approx(2 * 5 / 255, rel=0.2)
+    assert np.std(output) == pytest.approx(factor * 5 / 255, rel=0.15)
 
 
 def test_a_task_is_done_without_parsing_an_id_or_looking_for_checkpoints(
@@ -198,3 +202,15 @@ def test_the_input_keeps_all_that_it_was_shown(settings: RunSettings) -> None:
         "keep": 100, "light": 1, "lattice": 0, "lattice_2": 0, "lattice_4": 0, "lattice_8": 0,
         "unchanged": 1,
     }  # fmt: skip
+
+
+def test_where_a_process_computes_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes as long as many a cell."""
+    monkeypatch.setattr(worker, "_settings", RunSettings(Path(), Path(), environment="elsewhere"))
+    worker._describe_cached_environment.cache_clear()
+    origins = {worker.find_origin() for _ in range(3)}
+    assert origins == {provenance.describe_environment_as_text()}
+    assert worker._describe_cached_environment.cache_info().misses == 1
+    own = RunSettings(Path(), Path(), environment=provenance.describe_environment_as_text())
+    monkeypatch.setattr(worker, "_settings", own)
+    assert worker.find_origin() is None

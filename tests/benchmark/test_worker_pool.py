@@ -38,7 +38,25 @@ HARMS = {
     "forks-and-leaves": ("failed", r"died \(exit status 4\)"),
     "copies-itself": ("ok", None),
     "leaves-a-program": ("ok", None),
+    "crashes": ("failed", r"died \(signal 11\), also when it was tried again"),
+    "wants-memory": ("failed", "MemoryError: Unable to allocate"),
+    "leaks": ("ok", None),
+    "prints": ("ok", None),
+    "hangs-in-prepare": ("timeout", "took longer than 6 s"),
+    "too-small": ("failed", r"the method returned \(15, 16, 3\), its input was \(16, 16, 3\)"),
+    "grey": ("failed", r"what the method returned: .*H x W x 3.*\(16, 16\)"),
+    "doubles": ("failed", "what the method returned: .*float32.*float64"),
+    "text": ("failed", "what the method returned: .*str"),
+    "nothing": ("failed", "what the method returned: .*NoneType"),
+    "scribbles": ("failed", "assignment destination is read-only"),
+    "0-255": ("ok", None),
+    "-1-1": ("ok", None),
 }  # fmt: skip
+REMARKS = {
+    "0-255": r"on 0 to 255, not 0 to 1 \(.*\); it must divide by 255",
+    "-1-1": r"on -1 to 1, not 0 to 1 \(.*\); it must return \(x \+ 1\) / 2",
+}
+"""What is said of pictures that are stored and scored all the same."""
 
 
 def run_command(out: Path, methods: str, *words: str) -> list[str]:
@@ -104,6 +122,10 @@ def test_hostile_methods_fail_in_their_own_cells(tmp_path: Path) -> None:
     command = run_command(tmp_path / "a", f"{methods},{neighbours}", *hostile, "--jobs", "2")
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    for how, remark in REMARKS.items():
+        start = f"hostile:how={how} on picture 0, noise 0: its values look like those of a picture "
+        assert re.search(start + remark, result.output)
     command = run_command(tmp_path / "b", neighbours, "--limit", "1", "--jobs", "1")
     assert CliRunner().invoke(app, command).exit_code == 0
     assert len(list_scores(tmp_path / "a")) == 3 * 2
@@ -308,3 +330,40 @@ def test_a_pool_that_is_left_early_ends_its_workers() -> None:
             if number > 10:
                 break
     assert not find_workers(psutil.Process())
+
+
+# Jobs that are handed over beforehand
+# --------------------------------------------------------------------------------------------------
+
+
+def answer_slowly_or_not(item: str) -> str:
+    if item == "hang":
+        time.sleep(1000)
+    return die_by_name(item)
+
+
+@pytest.mark.parametrize(
+    ("harm", "failure"),
+    [
+        ("die", Failure("failed", "its worker process died (exit status 9)")),
+        ("hang", Failure("timeout", "took longer than 2 s")),
+    ],
+)
+def test_what_waits_behind_a_lost_job_is_done_in_its_turn(harm: str, failure: Failure) -> None:
+    """A quick worker has its next job already when it is lost over this one."""
+    items = [*map(str, range(20)), harm, *map(str, range(20, 40))]
+    with WorkerPool(do_nothing, 1, tries=1) as pool:
+        answers = list(pool.map(answer_slowly_or_not, items, timeout=2))
+    assert answers == [(item, failure if item == harm else item) for item in items]
+
+
+def echo_bytes(content: bytes) -> bytes:
+    return content
+
+
+def test_large_jobs_and_answers_wait_for_each_other_not_for_ever() -> None:
+    """Neither end of a pipe may write what the other one does not read."""
+    items = [bytes([number]) * 1_000_000 for number in range(40)]
+    with WorkerPool(do_nothing, 2) as pool:
+        answers = list(pool.map(echo_bytes, items))
+    assert sorted(answers) == [(item, item) for item in items]

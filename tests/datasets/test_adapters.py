@@ -2,18 +2,22 @@
 every kind of damage.
 """
 
+import os
 import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark.api import BenchmarkError, DataError, Dataset, UsageError
 from benchmark.conformance import check_dataset
 from benchmark.registry import DATASETS, create
+from tests.benchmark.picture_corpus import png_chunk
 from tests.datasets import makers
 
 Make = Callable[[Path], object]
@@ -190,6 +194,72 @@ def test_a_file_that_is_exchanged_later_is_an_error(tmp_path: Path, name: str) -
             with pytest.raises(DataError, match=r"\.(png|jpg|mat): is \d+x\d+ px"):
                 dataset.load(sample)
         path.write_bytes(whole)
+
+
+def add_png_chunk(path: Path, kind: bytes, payload: bytes) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:33] + png_chunk(kind, payload) + content[33:])
+
+
+def turn_for_viewers(path: Path) -> None:
+    """Give a picture an orientation, whatever its depth; its pixels stay."""
+    if path.suffix == ".png":
+        exif = Image.Exif()
+        exif[274] = 3
+        add_png_chunk(path, b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    else:
+        makers.tag_orientation(path, 3)
+
+
+def test_pictures_of_a_sample_that_viewers_turn_differently_are_refused(
+    tmp_path: Path, name: str
+) -> None:
+    dataset = made(name, tmp_path)
+    pictures = list(dataset.entry(dataset.ids()[0]).pictures.values())
+    for path in pictures[1:]:
+        content = path.read_bytes()
+        turn_for_viewers(path)
+        with pytest.raises(DataError, match=f"{path.name}.*EXIF orientation 3"):
+            build(name, tmp_path)
+        path.write_bytes(content)
+    entries = [dataset.entry(sample) for sample in dataset.ids()]
+    for path in {path for entry in entries for path in entry.pictures.values()}:
+        turn_for_viewers(path)
+    assert build(name, tmp_path).ids() == dataset.ids()
+
+
+def test_pictures_of_a_sample_whose_colours_differ_are_refused(tmp_path: Path, name: str) -> None:
+    dataset = made(name, tmp_path)
+    entry = dataset.entry(dataset.ids()[0])
+    for role, path in entry.pictures.items():
+        if role == "image" or path.suffix != ".png":
+            continue
+        content = path.read_bytes()
+        add_png_chunk(path, b"gAMA", struct.pack(">I", 100_000))
+        if role == "mask" or path == entry.files.get("image"):
+            assert build(name, tmp_path).ids() == dataset.ids()
+        else:
+            with pytest.raises(DataError, match=r"has the colours of .*gamma 1"):
+                build(name, tmp_path)
+        path.write_bytes(content)
+
+
+def test_what_lies_beside_the_pictures_is_told_or_refused(tmp_path: Path, name: str) -> None:
+    dataset = made(name, tmp_path)
+    if "scenes" in name:
+        return  # those with nested=true refuse
+    path = dataset.entry(dataset.ids()[0]).files.get("target")
+    path = path or next(iter(dataset.entry(dataset.ids()[0]).files.values()))
+    (path.parent / "raw.heic").write_bytes(b"x")
+    lines = [line for line in build(name, tmp_path).remarks if "raw.heic" in line]
+    assert len(lines) == 1 and "of formats that are not read" in lines[0]
+    os.mkfifo(path.with_name(f"p{path.suffix}"))
+    try:
+        remarks = build(name, tmp_path).remarks  # where it belongs to no sample
+    except DataError as error:
+        assert path.with_name(f"p{path.suffix}").name in str(error)
+    else:
+        assert any(path.with_name(f"p{path.suffix}").name in line for line in remarks)
 
 
 def test_an_unknown_id_is_an_error_with_a_hint(tmp_path: Path, name: str) -> None:

@@ -17,6 +17,8 @@ def test_the_original_layout_without_its_motion_half(tmp_path: Path) -> None:
     data = CuhkBd(makers.cuhk_bd(tmp_path, count=3))
     assert data.ids() == ("out_of_focus0001", "out_of_focus0002", "out_of_focus0003")
     assert "3 of 704" in data.card.notes
+    assert [line for line in data.remarks if "motion" not in line] == []
+    assert any("no part of the data set: " in line for line in data.remarks)
     sample = data.load("out_of_focus0002")
     assert (sample.bit_depth, sample.target, data.card.has_target) == (8, None, False)
     np.testing.assert_array_equal(sample.mask, np.arange(48) < np.full((40, 1), 6))

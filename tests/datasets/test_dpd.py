@@ -124,6 +124,9 @@ def test_renamed_files_are_paired_by_order(tmp_path: Path) -> None:
         "right": "007_R",
     }
     assert data.load("007").meta["setting"] == "outdoor"  # position 8, counted from 1
+    (line,) = data.remarks
+    assert "targets are paired by position: 000.png with sharp000.png" in line
+    assert "differ" not in line
 
 
 @pytest.mark.parametrize("count", [75, 77])

@@ -159,6 +159,18 @@ def test_photographs_are_sampled_from_their_middle(side: int) -> None:
     np.testing.assert_allclose(squares[4:-4, 4:-4], samples[4:-4, 4:-4] ** 2, atol=2e-3)
 
 
+def test_what_lies_beside_the_photographs_is_told(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "more"):
+        place.mkdir(exist_ok=True)
+        imageio.write(place / "coffee.png", data.coffee().astype(np.float32) / 255, 8)
+    (tmp_path / "raw.dng").write_bytes(b"II*")
+    dataset = create(DATASETS, f"eval-codes:source={tmp_path},size=128", root=tmp_path)[0]
+    assert dataset.remarks == [
+        f"left out of {tmp_path}, in sub-folders: more (1 picture)",
+        f"left out of {tmp_path}, of formats that are not read: raw.dng",
+    ]
+
+
 def test_large_photographs_are_reduced_in_light() -> None:
     stripes = np.zeros((256, 256, 3), np.float32)
     stripes[::2] = 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark import left_out
 from benchmark.api import DataError, UsageError
 from benchmark.datasets.folder import Folder
 from benchmark.metrics.tracks import Track
 from benchmark.registry import DATASETS, create
+from tests.benchmark import picture_corpus
+from tests.benchmark.hostile_pictures import ODD_NAMES, SPECIAL_FILES, UNPRINTABLE_NAMES
 from tests.datasets import makers
 
 
@@ -133,16 +137,124 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
             makers.save(tmp_path / role / name, makers.texture(0))
         (tmp_path / role / "raw.dng").write_bytes(b"II*")
         (tmp_path / role / "notes.txt").write_text("of no interest")
+        shutil.copy(tmp_path / role / "3.png", tmp_path / role / "5.jfif")
+    makers.save(tmp_path / "6.png", makers.texture(0))
     data = Folder(tmp_path, path=tmp_path)
     assert data.ids() == ("1", "2", "3")
-    assert data.remarks == [
-        f"left out of {tmp_path / role}, {names}"
-        for role in ("input", "target")
-        for names in (
-            "of formats that are not read: raw.dng",
-            "read as scenes by nested=true: more",
-        )
+    start = f"left out of {tmp_path}, "
+    assert [line.removeprefix(start).partition(" (.png")[0] for line in data.remarks] == [
+        "in sub-folders (nested=true reads scenes): input/more (1 picture), target/more "
+        "(1 picture)",
+        "beside the folders that are read: 6.png",
+        "of formats that are not read: input/raw.dng, target/raw.dng",
+        "pictures, but not called so",
     ]
+    assert data.remarks[-1].endswith("): input/5.jfif, target/5.jfif")
+    assert "Of this copy: left out" in data.card.notes
+
+
+@pytest.mark.parametrize("nested_scenes", [False, True])
+def test_targets_elsewhere_are_told(tmp_path: Path, nested_scenes: bool) -> None:
+    place = "{}/s" if nested_scenes else "{}"
+    for role in ("input", "gt", "sharp"):
+        makers.save(tmp_path / place.format(role) / "1.png", makers.texture(0))
+    data = Folder(tmp_path, path=tmp_path, nested=nested_scenes)
+    assert not data.card.has_target
+    assert data.remarks == [
+        f"left out of {tmp_path}, not called input, target, left, right (input= and target= give "
+        "other names): gt (1 picture), sharp (1 picture)"
+    ]
+    renamed = Folder(tmp_path, path=tmp_path, nested=nested_scenes, target="gt")
+    assert renamed.card.has_target and "sharp (1 picture)" in renamed.remarks[0]
+
+
+def test_targets_beside_the_named_folder_are_told(tmp_path: Path) -> None:
+    makers.folder(tmp_path)
+    (line,) = Folder(tmp_path, path=tmp_path / "input").remarks
+    assert line == (
+        f"no targets, but {tmp_path / 'target'} lies beside it; path={tmp_path} reads pairs"
+    )
+
+
+def test_scenes_paired_by_position_are_told_beside_others_paired_by_name(tmp_path: Path) -> None:
+    makers.scenes(tmp_path)
+    for number in (0, 1):
+        (tmp_path / f"target/b/p{number}.png").rename(tmp_path / f"target/b/q{number + 1}.png")
+    (line,) = nested(tmp_path).remarks
+    assert line.startswith("no names agree, so targets are paired by position: p0.png with q1.png")
+    assert "the numbers in the names differ, first in p0.png with q1.png" in line
+
+
+def test_links_that_lead_back_end_a_search(tmp_path: Path) -> None:
+    makers.scenes(tmp_path)
+    for name in ("up", "up-again"):
+        (tmp_path / "input/a" / name).symlink_to(tmp_path / "input")
+    with pytest.raises(DataError, match=r"up: is a link to a folder that it lies in"):
+        nested(tmp_path)
+    assert Folder(tmp_path, path=tmp_path / "input/a").ids() == ("p0", "p1")
+
+
+@pytest.mark.parametrize("kind", SPECIAL_FILES)
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    makers.folder(tmp_path)
+    for role in ("input", "target"):
+        SPECIAL_FILES[kind](tmp_path / f"{role}/p9.png")
+    if kind in ("folder", "link to a folder", "nothing"):
+        assert len(Folder(tmp_path, path=tmp_path).ids()) == 3
+        return
+    with pytest.raises(DataError, match=r"p9\.png: .*expected"):
+        Folder(tmp_path, path=tmp_path)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_are_only_names(tmp_path: Path, name: str) -> None:
+    for role in ("input", "target"):
+        makers.save(tmp_path / role / "plain.png", makers.texture(0))
+        (tmp_path / role / "plain.png").rename(tmp_path / role / f"{name}.png".replace("/", "_"))
+    data = Folder(tmp_path, path=tmp_path)
+    assert data.ids() == (name.replace("/", "_"),)
+    assert data.remarks == []
+    assert data.load(data.ids()[0]).target is not None
+
+
+@pytest.mark.parametrize("name", UNPRINTABLE_NAMES)
+@pytest.mark.parametrize("role", ["input", "target"])
+def test_names_that_cannot_be_printed_are_refused(tmp_path: Path, name: bytes, role: str) -> None:
+    makers.folder(tmp_path)
+    source = tmp_path / role / "p0.png"
+    source.rename(Path(os.fsdecode(bytes(tmp_path / role) + b"/" + name + b".png")))
+    with pytest.raises(DataError, match="cannot be printed") as caught:
+        Folder(tmp_path, path=tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def swap_colours(path: Path) -> None:
+    """Write a picture again with a profile of other colours."""
+    with Image.open(path) as picture:
+        picture.save(path, icc_profile=picture_corpus.make_profile("swapped"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_colours_that_are_not_srgb_are_told_and_must_agree(tmp_path: Path, suffix: str) -> None:
+    makers.folder(tmp_path, suffix=suffix)
+    before = Folder(tmp_path, path=tmp_path)
+    assert before.remarks == []
+    swap_colours(tmp_path / f"target/p1{suffix}")
+    with pytest.raises(DataError, match=r"target.p1.*ICC profile.*sRGB.*Convert both"):
+        Folder(tmp_path, path=tmp_path)
+    swap_colours(tmp_path / f"input/p1{suffix}")
+    data = Folder(tmp_path, path=tmp_path)
+    (line,) = data.remarks
+    assert line.startswith("2 of 6 pictures have the colours of ICC profile ")
+    assert "used as stored" in line
+
+
+def test_a_profile_of_srgb_is_as_good_as_none(tmp_path: Path) -> None:
+    makers.folder(tmp_path)
+    path = tmp_path / "input/p0.png"
+    with Image.open(path) as picture:
+        picture.save(path, icc_profile=picture_corpus.make_profile("sRGB"))
+    assert Folder(tmp_path, path=tmp_path).remarks == []
 
 
 def test_pairs_by_position_are_told_unless_they_were_asked_for(tmp_path: Path) -> None:
@@ -415,3 +527,15 @@ def test_real_bokeh(tmp_path: Path) -> None:
     )
     assert [data.load(name).scene for name in data.ids()] == ["10"] + ["1000"] * 3 + ["1001"] * 2
     assert data.entry("1000/1000_f16").files["target"].name == "1000_f22.JPG"
+
+
+def test_a_link_to_very_many_files_is_not_followed_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers.folder(tmp_path)
+    for number in range(5):
+        makers.save(tmp_path / f"elsewhere/{number}/a.png", makers.texture(0))
+    (tmp_path / "input/more").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr(left_out, "_MOST_NAMES_READ", 5)
+    lines = Folder(tmp_path, path=tmp_path / "input").remarks
+    assert any("more (3 pictures or more)" in line for line in lines)

@@ -40,3 +40,14 @@ def test_empty_folders_are_refused(tmp_path: Path) -> None:
         (tmp_path / "RealDOF" / name).mkdir(parents=True)
     with pytest.raises(DataError, match="no pictures found"):
         RealDof(tmp_path)
+
+
+def test_pairs_by_position_are_told(tmp_path: Path) -> None:
+    makers.realdof(tmp_path, count=2)
+    assert RealDof(tmp_path).remarks == []
+    for number in (1, 2):
+        path = tmp_path / f"RealDOF/target/{number:02d}.png"
+        path.rename(path.with_name(f"sharp{number + 6}.png"))
+    (line,) = RealDof(tmp_path).remarks
+    assert "targets are paired by position: 01.png with sharp7.png ... 02.png" in line
+    assert "the numbers in the names differ, first in 01.png with sharp7.png" in line

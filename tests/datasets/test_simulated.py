@@ -171,6 +171,17 @@ def test_finds_pictures_and_stereo_scenes_in_natural_order(folder):
     ]
 
 
+def test_what_lies_beside_the_pictures_is_told(folder):
+    assert Simulated(NOWHERE, source=folder).remarks == []
+    write(folder / "more" / "a.png")
+    (folder / "raw.dng").write_bytes(b"II*")
+    assert Simulated(NOWHERE, source=folder).remarks == [
+        f"left out of {folder}, in sub-folders: more (1 picture)",
+        f"left out of {folder}, of formats that are not read: raw.dng",
+    ]
+    assert Simulated(NOWHERE).remarks == [], "what comes with the suite is on the card"
+
+
 def test_source_may_be_one_stereo_scene(folder):
     data = Simulated(NOWHERE, source=folder / "Scene")
     assert list(data.ids()) == ["view1"]

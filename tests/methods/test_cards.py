@@ -49,3 +49,16 @@ def test_the_card_says_how_long_the_weights_were_trained(
     checkpoints.save_checkpoint(tmp_path / "gkmnet.found.safetensors", {}, card)
     assert GkmNetMethod(checkpoint=find_checkpoint(GkmNetMethod.id, "found")).card.budget == said
     assert GkmNetMethod.card.budget == "", "the class is not changed"
+
+
+@pytest.mark.parametrize(("facts", "hours"), [({}, None), ({"hours": 0.488}, 0.488)])
+def test_the_card_says_how_many_hours_that_took(
+    facts: dict[str, Scalar],
+    hours: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
+    card = checkpoints.CheckpointCard(method="gkmnet", facts=facts)
+    checkpoints.save_checkpoint(tmp_path / "gkmnet.mine.safetensors", {}, card)
+    assert GkmNetMethod(checkpoint=find_checkpoint(GkmNetMethod.id, "mine")).card.hours == hours

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import benchmark
 from benchmark import conformance, imageio, plan
@@ -17,6 +18,8 @@ from benchmark.metrics.tracks import Track
 from benchmark.noise import Noise
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, build_plugin, create
+from tests.benchmark.hostile_pictures import SPECIAL_FILES, UNPRINTABLE_NAMES
+from tests.benchmark.picture_corpus import make_profile
 from tests.datasets import makers
 
 NAMES = ("0001", "0002", "0003", "0004")
@@ -436,8 +439,8 @@ def test_a_folder_stands_in_every_table_like_a_method(
         tmp_path, "run", "--methods", methods, "--dataset", data, "--out", "R", "--jobs", "1"
     )
     assert "SFNet¶" in text and "¶ pictures of others" in text
-    pace = next(line for line in text.splitlines() if line.startswith("median time"))
-    assert "unsharp" in pace and "SFNet" not in pace
+    paces = text.partition("median time")[2].partition("\n\n")[0]
+    assert "unsharp" in paces and "SFNet" not in paces
     comparison = run_benchmark(tmp_path, "compare", "SFNet", "input", "R")
     assert "SFNet¶ − input" in comparison and "4 wins, 0 losses" in comparison
     assert "SFNet" in run_benchmark(tmp_path, "rulers", "R")
@@ -471,3 +474,44 @@ def test_the_two_restored_folders_have_their_known_scores(data_root: Path, tmp_p
     test = results.compare("A", "B")
     assert round(test.difference.mean, 2) == 0.32
     assert (test.difference.wins, test.difference.losses, len(test.scores)) == (6, 0, 6)
+
+
+@pytest.mark.parametrize("fact", ["orientation", "colours"])
+def test_pictures_that_viewers_show_otherwise_are_named_or_told(
+    results: Path, data: str, fact: str
+) -> None:
+    def change(name: str) -> None:
+        with Image.open(results / f"{name}.png") as picture:
+            exif = picture.getexif()
+            exif[274] = 3
+            profile = make_profile("swapped")
+            options = {"exif": exif} if fact == "orientation" else {"icc_profile": profile}
+            picture.save(results / f"{name}.png", **options)
+
+    change("0002")
+    kind = "another orientation" if fact == "orientation" else "another colour space"
+    with pytest.raises(DataError, match=rf"{kind}:\n +0002\.png: has .*, 3 others have"):
+        pair(f"pictures:path={results}", data)
+    for name in ("0001", "0003", "0004"):
+        change(name)
+    remarks: list[str] = []
+    pair(f"pictures:path={results}", data, remarks=remarks)
+    (line,) = remarks
+    assert "EXIF orientation 3" in line if fact == "orientation" else "ICC profile" in line
+    assert line.endswith("they are used as stored")
+
+
+@pytest.mark.parametrize("name", UNPRINTABLE_NAMES)
+def test_names_that_cannot_be_printed_are_refused(results: Path, data: str, name: bytes) -> None:
+    (results / "0002.png").rename(Path(os.fsdecode(bytes(results) + b"/" + name + b".png")))
+    with pytest.raises(DataError, match="cannot be printed") as caught:
+        pair(f"pictures:path={results}", data)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", sorted(SPECIAL_FILES.keys() - {"folder", "link to a folder"}))
+def test_what_is_no_file_is_named(results: Path, data: str, kind: str) -> None:
+    (results / "0002.png").unlink()
+    SPECIAL_FILES[kind](results / "0002.png")
+    with pytest.raises(DataError, match="0002"):
+        pair(f"pictures:path={results}", data)

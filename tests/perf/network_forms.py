@@ -56,7 +56,7 @@ def list_networks() -> list[str]:
 
 
 def describe_network(method: NetworkMethod) -> Network:
-    """Return a method's network as `benchmark.cost.counting` takes it."""
+    """Return a method's network as `benchmark.studies.cost.counting` takes it."""
     network = method.network()
     assert isinstance(network, Network)
     return network

@@ -35,11 +35,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.api import BenchmarkError
-from benchmark.cost.counting import count_network
 from benchmark.methods.learned.gkmnet import GkmNetMethod
 from benchmark.methods.learned.networks import gkmnet
 from benchmark.methods.learned.networks.gkmnet import COLOURS, GaussianConvolution, extend_picture
 from benchmark.spec import parse_id
+from benchmark.studies.cost.counting import count_network
 from tests.methods.random_weights import draw
 from tests.perf.network_forms import (
     create_network_method,

@@ -63,11 +63,11 @@ def _find_reason(error: subprocess.CalledProcessError) -> str:
     return lines[-1] if lines else f"exit code {error.returncode}"
 
 
-def read_memory(entry: str) -> int:
-    """Return bytes from the kernel's account of this process (Linux): `VmRSS` now, `VmHWM` at the
-    highest since the program began.
+def read_memory(entry: str, process: int | str = "self") -> int:
+    """Return bytes from the kernel's account of a process (Linux): `VmRSS` now, `VmHWM` at the
+    highest since the program began. Raises StopIteration for one that has ended.
     """
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     line = next(line for line in lines if line.startswith(f"{entry}:"))
     return 1024 * int(line.split()[1])
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmark.cost.mosaic import make_mosaic
+from benchmark.studies.cost.mosaic import make_mosaic
 from tests.perf.processes import (
     THREADS,
     describe_disturbance,

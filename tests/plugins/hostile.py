@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,9 +39,16 @@ class Hostile(Method):
         how: Literal[
             "leaves", "leaves-3", "killed", "interrupts", "exits", "despairs", "unspeakable", "nan",
             "hangs", "forks", "forks-and-leaves", "copies-itself", "leaves-a-program",
+            "crashes", "wants-memory", "leaks", "prints", "hangs-in-prepare", "too-small", "grey",
+            "doubles", "text", "nothing", "scribbles", "0-255", "-1-1",
         ],
     ) -> None:  # fmt: skip
         self.how = how
+        self.leak: list[Picture] = []
+
+    def prepare(self, device: str) -> None:
+        if self.how == "hangs-in-prepare":
+            time.sleep(1000)
 
     def restore(self, observation: Observation) -> Picture:  # noqa: C901 (one case per harm)
         match self.how:
@@ -77,7 +85,35 @@ class Hostile(Method):
                     "import subprocess as s; s.Popen(['sleep','1000'])",
                 ]
                 subprocess.run(command, check=True, start_new_session=True)
+            case "crashes":
+                ctypes.string_at(0)
+            case "wants-memory":
+                return np.zeros((2**20, 2**20, 2**20), np.float32)
+            case "leaks":
+                self.leak.append(np.ones((20_000_000,), np.float32))
+            case "prints":
+                for _ in range(1000):
+                    print("x" * 1_000_000)
+            case "scribbles":
+                observation.image[:] = 7
+                return np.zeros_like(observation.image)
+            case _:
+                return _answer_wrongly(self.how, observation.image)
         return observation.image
+
+
+def _answer_wrongly(how: str, image: Picture) -> Any:
+    """Return what is no restored picture, or is one on another scale."""
+    answers: dict[str, Any] = {
+        "too-small": image[:-1],
+        "grey": image[..., 0],
+        "doubles": image.astype(np.float64),
+        "text": "restored",
+        "nothing": None,
+        "0-255": 255 * image,
+        "-1-1": 2 * image - 1,
+    }
+    return answers[how]
 
 
 def _fork_sleeper() -> None:

@@ -95,10 +95,10 @@ def texts(found: Answer, table: int = 0) -> list[list[str]]:
 
 
 def test_the_verdict_is_one_plain_sentence_whatever_the_order(run: Store) -> None:
-    """By hand: 0.45 -+ 2.3646 * 0.2449 / sqrt(8); only 2 of 256 choices of signs reach the sum."""
+    """Only 2 of 256 choices of signs reach the sum."""
     fill(run, {"a": BASE + UP, "b": BASE})
     expected = (
-        "a is better than b by 0.45 dB [0.25, 0.65] on 8 pictures, p = 0.0078; 8 wins, 0 losses "
+        "a is better than b by 0.45 dB [0.23, 0.67] on 8 pictures, p = 0.0078; 8 wins, 0 losses "
         "(PSNR, protocol quick)."
     )
     assert ask(run, "a", "b").verdict == ask(run, "b", "a").verdict == expected
@@ -130,7 +130,7 @@ def test_where_neither_end_is_best_the_distance_to_the_ideal_decides(tmp_path: P
 def test_lower_may_be_better(run: Store) -> None:
     fill(run, {"a": BASE + UP, "b": BASE})
     assert ask(run, "b", "a", measure="mae").verdict == (
-        "a is better than b by 0.00045 [0.00025, 0.00065] on 8 pictures, p = 0.0078; 8 wins, 0 "
+        "a is better than b by 0.00045 [0.00023, 0.00067] on 8 pictures, p = 0.0078; 8 wins, 0 "
         "losses (MAE, protocol quick)."
     )
 
@@ -138,22 +138,25 @@ def test_lower_may_be_better(run: Store) -> None:
 def test_what_is_not_shown_is_not_claimed(run: Store) -> None:
     """The sentence says what difference these pictures could have shown."""
     fill(run, {"a": BASE + UP - 0.4, "b": BASE})
-    least = stats.compare_paired_scores(UP, np.full(8, 0.4)).detectable
+    expected = stats.compare(UP, np.full(8, 0.4))
+    least, low, high = expected.detectable, expected.interval.low, expected.interval.high
     assert ask(run, "a", "b").verdict == (
-        "no difference shown: a − b is 0.05 dB [-0.15, 0.25] on 8 pictures, p = 0.67; 4 wins, 3 "
-        f"losses, 1 tie; 8 pictures could have shown {least:.2f} dB (PSNR, protocol quick)."
+        f"no difference shown: a − b is 0.05 dB [{low:.2f}, {high:.2f}] on 8 pictures, p = 0.67; "
+        f"4 wins, 3 losses, 1 tie; 8 pictures could have shown {least:.2f} dB (PSNR, protocol "
+        "quick)."
     )
 
 
 def test_five_pictures_cannot_show_anything(run: Store) -> None:
     fill(run, {"a": BASE[:5] + UP[:5], "b": BASE[:5]})
     found = ask(run, "a", "b")
-    assert (
-        "no difference shown: a − b is 0.30 dB" in found.verdict
-        and "5 wins, 0 losses" in found.verdict
-    )
-    assert "so few pictures cannot show any at 5 %, as no p is less than 0.0625" in found.verdict
+    assert found.verdict == (
+        "a − b is 0.30 dB [0.10, 0.50] on 5 pictures; 5 wins, 0 losses; too few to test: 5 "
+        "pictures can show no difference at 5 %, 6 can (PSNR, protocol quick)."
+    ), "the interval leaves out 0, so the sentence must not say that nothing was found"
     assert texts(found)[0][-1] == "–"
+    notes = " ".join(found.grids[0].footnotes)
+    assert "Fewer than 6 pictures show nothing" in notes and "normally distributed" in notes
 
 
 def test_equal_scores_are_equal(run: Store) -> None:
@@ -169,7 +172,7 @@ def test_equal_scores_are_equal(run: Store) -> None:
 
 def test_a_small_difference_shows_two_digits(run: Store) -> None:
     fill(run, {"a": BASE + UP / 1000, "b": BASE})
-    assert "by 0.00045 dB [0.00025, 0.00065]" in ask(run, "a", "b").verdict
+    assert "by 0.00045 dB [0.00023, 0.00067]" in ask(run, "a", "b").verdict
 
 
 @pytest.mark.parametrize(
@@ -184,31 +187,51 @@ def test_p_values_as_people_read_them(p: float, text: str) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_the_table_has_all_measures_with_holm_over_them(run: Store) -> None:
+def test_the_table_has_all_measures_and_p_of_each(run: Store) -> None:
     difference = np.array([5, 4, 3, 2, 1, -1, 6, 2]) / 10
     fill(run, {"a": BASE + difference, "b": BASE})
     found = ask(run, "a", "b")
-    expected = stats.compare_paired_scores(BASE + difference, BASE)
+    expected = stats.compare(BASE + difference, BASE)
     assert [line[0] for line in texts(found)] == ["PSNR (dB) ↑", "MAE ↓"]
     assert texts(found)[0][1:4] == ["8", "21.90", "21.62"] and texts(found)[0][5] == "7–1"
     assert texts(found)[0][4] == f"0.28 [{expected.interval.low:.2f}, {expected.interval.high:.2f}]"
-    assert found.numbers["p"].tolist() == [expected.sign_flip] * 2
-    assert found.numbers["p_holm"].tolist() == stats.adjust_p_values([expected.sign_flip] * 2)
+    assert found.numbers["p"].tolist() == [expected.p] * 2
+    assert found.numbers["p_holm"].tolist() == [expected.p] * 2, "each is a family of its own"
     assert found.numbers["difference"].tolist() == pytest.approx(
         [expected.mean, -expected.mean / 1000]
     )
     assert found.numbers[["wins", "losses", "ties"]].to_numpy().tolist() == [[7, 1, 0]] * 2
-    assert found.numbers["interval"].tolist() == ["t", "t"]
+    assert found.numbers["interval"].tolist() == ["sign flips"] * 2
+    assert "p_wilcoxon" not in found.numbers
 
 
-def test_bold_is_what_is_shown_after_holm(run: Store) -> None:
-    """p = 2 / 64 is at most 5 % for the one measure of the sentence, but not for two of them."""
+def test_the_sentence_the_marks_and_the_table_say_the_same(run: Store) -> None:
+    """p = 2 / 64 decides everywhere."""
     fill(run, {"a": BASE[:6] + UP[:6], "b": BASE[:6]})
     found = ask(run, "a", "b")
     assert found.verdict.startswith("a is better than b") and "p = 0.0312" in found.verdict
-    assert {cell.mark for line in found.grids[0].lines for cell in line} == {None}
-    fill(run, {"a": BASE + UP, "b": BASE})
-    assert [line[4].mark for line in ask(run, "a", "b").grids[0].lines] == ["shown", "shown"]
+    assert [line[4].mark for line in found.grids[0].lines] == ["shown", "shown"]
+    assert [line[6].text for line in found.grids[0].lines] == ["0.0312"] * 2
+    [summary] = results_of(run).summaries()
+    marks = {row.method: row.entries["psnr"].mark for row in summary.rows}
+    assert marks == {"a": "best", "b": "second"}
+
+
+@pytest.mark.parametrize("swing", [0.2, 0.55, 1.5])
+def test_ranks_marks_and_pairs_agree_on_every_difference(run: Store, swing: float) -> None:
+    """`a` is the best mean; the family of `compare --all` is that of the marks."""
+    steps = np.array([1, -1, 2, -2, 3, -3, 1.5, -1.5]) * swing / 3
+    fill(run, {"a": BASE + 1, "b": BASE + 0.7 + steps, "c": BASE + 0.2 + np.roll(steps, 3)})
+    found = ask(run)
+    [summary] = results_of(run).summaries()
+    marks = {row.method: row.entries["psnr"].mark for row in summary.rows}
+    for line in found.grids[1].lines:
+        other, shown = line[1].text, line[3].mark == "shown"
+        pair = ask(run, "a", other)
+        assert shown <= pair.verdict.startswith("a is better"), "Holm shows no more than p alone"
+        undecided = found.verdict.partition("not to be told from it: ")[2].partition(" (")[0]
+        assert not undecided or shown == (other not in undecided.split(", "))
+        assert marks["a"] is None or shown == (marks[other] != "best")
 
 
 def test_a_measure_without_scores_says_why(run: Store) -> None:
@@ -235,16 +258,16 @@ def test_footnotes_carry_provenance_and_the_kind_of_interval(run: Store) -> None
         "track u8",
         "quick (Quick)",
         "cccccccccccc",
-        "Student's",
+        "sign flips",
     ):
         assert word in text
     assert "† given the true blur map" in text and "truth†" in found.verdict
     rng = np.random.default_rng(0)
     fill(run, {"a": rng.normal(20, 1, 40), "b": rng.normal(20, 1, 40)}, dataset="large")
     found = ask(run, "a", "b", dataset="large")
-    assert "BCa bootstrap" in found.grids[0].footnotes[0] and set(found.numbers["interval"]) == {
-        "bootstrap"
-    }
+    assert "studentised bootstrap" in found.grids[0].footnotes[0] and set(
+        found.numbers["interval"]
+    ) == {"bootstrap"}
 
 
 def test_pictures_of_one_scene_are_pointed_out(run: Store) -> None:
@@ -281,7 +304,7 @@ def test_only_pictures_that_both_have_take_part_and_the_others_are_explained(run
     run.put(1, cell("b", "p09"), scored(None, "no target"), RULERS)
     run.put(1, cell("b", "p10"), Outcome("ok"), RULERS)
     found = ask(run, "a", "b")
-    assert "by 0.45 dB [0.25, 0.65] on 8 pictures" in found.verdict
+    assert "by 0.45 dB [0.23, 0.67] on 8 pictures" in found.verdict
     notes = found.grids[0].footnotes
     for reason, count in {
         "failed (it broke)": "1 picture",
@@ -324,7 +347,7 @@ def test_without_a_common_picture_there_is_nothing_to_say(run: Store) -> None:
 def test_runs_are_read_as_one_and_never_mix_contents(tmp_path: Path) -> None:
     first = fill(made(tmp_path / "1"), {"a": BASE + UP})
     second = fill(made(tmp_path / "2"), {"b": BASE})
-    assert "by 0.45 dB [0.25, 0.65] on 8 pictures" in ask([first, second], "a", "b").verdict
+    assert "by 0.45 dB [0.23, 0.67] on 8 pictures" in ask([first, second], "a", "b").verdict
     second.put(1, cell("b", "p07", data="repainted"), scored(20.0), RULERS)
     second.note_request(second.start_run({}), [cell("b", "p07", data="repainted")])
     assert "on 7 pictures" in ask([first, second], "a", "b").verdict
@@ -411,37 +434,46 @@ def three(run: Store) -> Store:
     return fill(run, {"low": BASE, "high": BASE + UP + 1, "mid": BASE + 0.5, "truth": BASE + 9})
 
 
-def test_many_methods_are_ranked_and_tested_in_pairs(run: Store) -> None:
+def test_many_methods_are_compared_with_the_best(run: Store) -> None:
     found = ask(three(run))
     assert found.verdict == (
-        "high has the best mean rank of 3 methods, 1.00, on 8 pictures (Friedman, p = 0.0003); in "
-        "paired tests it is better than every other one (PSNR, protocol quick)."
+        "high has the best mean of 3 methods, 23.07 dB, on 8 pictures; every other one is shown to "
+        "be worse (PSNR, protocol quick)."
     )
-    assert [line[:2] for line in texts(found)] == [
-        ["high", "1.00"],
-        ["mid", "2.00"],
-        ["low", "3.00"],
-    ]
-    assert [line[:2] for line in texts(found, 1)] == [
-        ["high", "mid"],
-        ["high", "low"],
-        ["mid", "low"],
-    ]
+    lines = [[line[0], line[2]] for line in texts(found)]
+    assert lines == [["high", "1.00"], ["mid", "2.00"], ["low", "3.00"]]
+    assert [line[:2] for line in texts(found, 1)] == [["high", "mid"], ["high", "low"]]
     assert found.numbers["p_holm"].tolist() == stats.adjust_p_values(found.numbers["p"].tolist())
-    ranks = stats.rank_methods(np.stack([BASE, BASE + UP + 1, BASE + 0.5], axis=1))
-    assert any(
-        f"{ranks.critical_difference:.2f} (Nemenyi" in note for note in found.grids[0].footnotes
-    )
-    assert [line[1].mark for line in found.grids[0].lines] == ["near_best", "near_best", None]
+    assert found.numbers["family"].tolist() == [2, 2]
+    notes = " ".join(note for grid in found.grids for note in grid.footnotes)
+    assert "Friedman" not in notes and "Nemenyi" not in notes
+    assert "adjusted for the 2 comparisons with the best" in notes
 
 
 def test_who_saw_the_truth_is_set_aside_unless_named(run: Store) -> None:
     found = ask(three(run))
     assert any("not among them: truth" in note for note in found.grids[0].footnotes)
     found = ask(run, "low", "mid", "truth")
-    assert (
-        found.verdict.startswith("truth† has the best mean rank") and texts(found)[0][0] == "truth†"
+    assert found.verdict.startswith("truth† has the best mean") and texts(found)[0][0] == "truth†"
+
+
+def test_all_that_share_the_best_mean_are_named_and_the_incomplete_are_left_out(
+    run: Store,
+) -> None:
+    fill(run, {"alpha": BASE, "beta": BASE, "dim": BASE - UP, "shaky": BASE[:7] + 5})
+    run.put(1, cell("shaky", "p07"), Outcome("failed", reason="out of memory"), RULERS)
+    found = ask(run)
+    assert found.verdict == (
+        "alpha and beta share the best mean of 3 methods, 21.62 dB, on 8 pictures; shown to be "
+        "worse: dim; not to be told from it: none (PSNR, protocol quick). Left out: shaky (1 "
+        "picture missing)."
+    ).replace(
+        "shown to be worse: dim; not to be told from it: none",
+        "every other one is shown to be worse",
     )
+    named = ask(run, "alpha", "shaky")
+    assert "on 7 pictures" in named.verdict
+    assert any("1 picture left out: shaky failed" in note for note in named.grids[0].footnotes)
 
 
 def test_all_of_two_competitors_is_a_pair(run: Store) -> None:
@@ -454,34 +486,25 @@ def test_all_of_two_competitors_is_a_pair(run: Store) -> None:
     )
 
 
-def test_ranks_claim_no_more_than_the_tests(run: Store) -> None:
-    """Five pictures can make Friedman's test sure, but no paired one."""
+def test_the_ranking_claims_no_more_than_the_tests(run: Store) -> None:
     fill(run, {"a": BASE[:5] + 2 * UP[:5], "b": BASE[:5] + UP[:5], "c": BASE[:5]})
-    assert "p = 0.0067); in paired tests it is better than none of the others" in ask(run).verdict
+    assert "too few to test: 5 pictures can show no difference between 3 methods at 5 %, 7 can" in (
+        ask(run).verdict
+    )
     fill(
         run,
-        {"c": BASE + 0.1, "d": BASE + UP, "e": BASE + UP + np.resize([0.1, -0.1], 8)},
+        {"c": BASE + 0.1, "d": BASE + UP, "e": BASE + UP + np.resize([0.1, -0.11], 8)},
         dataset="eight",
     )
     verdict = ask(run, dataset="eight").verdict
-    assert (
-        verdict.startswith("d has the best mean rank")
-        and "better than every other one but e" in verdict
-    )
+    assert verdict.startswith("d has the best mean of 3 methods")
+    assert "shown to be worse: c; not to be told from it: e" in verdict
     fill(
         run,
-        {name: BASE + np.roll(UP, shift) for name, shift in {"x": 0, "y": 3, "z": 6}.items()},
+        {name: BASE + np.roll(UP, i) - i / 99 for i, name in enumerate("xyz")},
         dataset="even",
     )
-    assert ask(run, dataset="even").verdict.startswith(
-        "no difference shown between 3 methods on 8 pictures (Friedman"
-    )
-
-
-def test_ranks_need_two_scenes(run: Store) -> None:
-    fill(run, {"a": BASE[:1], "b": BASE[:1], "c": BASE[:1]})
-    with pytest.raises(UsageError, match="ranks need pictures of two scenes"):
-        ask(run)
+    assert "no difference to any other is shown" in ask(run, dataset="even").verdict
 
 
 def test_pictures_of_many_methods_start_where_they_differ_most(run: Store) -> None:

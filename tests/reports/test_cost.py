@@ -9,10 +9,6 @@ import re
 import pandas as pd
 import pytest
 
-from benchmark.cost.counting import CounterCheck, NetworkCount
-from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
-from benchmark.cost.published import PublishedCost
-from benchmark.cost.timing import TimingSubject, Trial, TrialReading
 from benchmark.reports import cost, grid
 from benchmark.reports.cost import (
     build_cost_tables,
@@ -20,6 +16,10 @@ from benchmark.reports.cost import (
     is_cost_incomplete,
     summarise_trials,
 )
+from benchmark.studies.cost.counting import CounterCheck, NetworkCount
+from benchmark.studies.cost.measurement import CostRecord, MethodCounts, PictureSize
+from benchmark.studies.cost.published import PublishedCost
+from benchmark.studies.cost.timing import TimingSubject, Trial, TrialReading
 
 SUBJECT = TimingSubject(
     "slow_net", "1", None, "cpu", "16x12", "a processor", None, 3, "torch 0", "0 at abc"

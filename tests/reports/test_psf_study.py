@@ -12,10 +12,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmark import psf_study
 from benchmark.optics import psf
 from benchmark.optics.psf_fit import FitFamily
-from benchmark.psf_study import (
+from benchmark.reports.figures import style
+from benchmark.reports.psf_study import (
+    aperture_table,
+    crossing_sigma,
+    measured_table,
+    psf_findings,
+    write_psf_study,
+)
+from benchmark.studies.psf import (
+    EXAMPLE_MODELS,
     FREE,
     GAUSSIAN,
     GENERALISED,
@@ -24,17 +32,11 @@ from benchmark.psf_study import (
     PSF_MODELS,
     PsfModel,
     PsfStudy,
-)
-from benchmark.reports.psf_study import (
-    aperture_table,
-    crossing_sigma,
-    measured_table,
-    psf_findings,
-    write_psf_study,
+    fit_models,
 )
 
 FILES = ["psf_fits.csv", "psf_study.md", "psf_study.tex"]
-FIGURES = ["psf_errors.png", "psf_errors.pdf", "psf_kernels.png", "psf_kernels.pdf"]
+FIGURES = ["psf_errors.pdf", "psf_errors.png", "psf_kernels.pdf", "psf_kernels.png"]
 
 
 _MIXTURES: tuple[FitFamily, ...] = ("gkm >= 0", "gkm")
@@ -78,7 +80,7 @@ def study() -> PsfStudy:
     rows = pd.concat(apertures)
     rows["l2"] += np.arange(len(rows)) / 1000
     measured = invented({key: [0.2, 0.4, 0.6] for key in labels}, "measured")
-    examples = psf_study._fit_examples({"disk": [psf.psf_kernel("polygon", 2.0)]})
+    examples = {"disk 00": fit_models(psf.psf_kernel("polygon", 2.0), EXAMPLE_MODELS)}
     return PsfStudy(pd.concat([rows[rows["sigma"] != 2], measured]), examples)
 
 
@@ -158,7 +160,11 @@ def test_the_aperture_table_has_a_line_per_aperture_and_model(study: PsfStudy) -
     "same", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["measured", "apertures only"]
 )
 def test_everything_is_written(study: PsfStudy, tmp_path: Path, same: bool) -> None:
-    only = PsfStudy(study.rows[study.rows["kind"] == "aperture"], psf_study._fit_examples({}))
+    disks = {
+        f"disk {sigma}": fit_models(psf.psf_kernel("disk", sigma), EXAMPLE_MODELS)
+        for sigma in (2.0, 4.0, 8.0)
+    }
+    only = PsfStudy(study.rows[study.rows["kind"] == "aperture"], disks)
     made = write_psf_study(tmp_path / "new" / "folder", study if same else only)
     assert [path.name for path in made] == FILES + FIGURES
     kept = list(csv.DictReader(io.StringIO(made[0].read_text())))
@@ -169,9 +175,9 @@ def test_everything_is_written(study: PsfStudy, tmp_path: Path, same: bool) -> N
     assert ("Measured PSFs" in markdown) == ("Measured PSFs" in latex) == same
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == (2 if same else 1)
     assert latex.isascii()
-    for name, width in (("psf_errors.png", 1200), ("psf_kernels.png", 1600)):
+    for name in ("psf_errors.png", "psf_kernels.png"):
         with Image.open(tmp_path / "new/folder" / name) as picture:
-            assert picture.width == width
+            assert picture.width == round(style.PAGE * style.DPI)
             assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 50
     assert all(
         (tmp_path / "new/folder" / name).read_bytes().startswith(b"%PDF")

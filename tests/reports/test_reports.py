@@ -103,7 +103,7 @@ def test_means_intervals_and_n(store: Store) -> None:
 def test_best_is_the_best_of_those_that_saw_no_truth_in_either_direction(store: Store) -> None:
     [summary] = results_of(store).summaries()
     best = {(r.method, key) for r in summary.rows for key, entry in r.entries.items() if entry.best}
-    assert best == {("better", "psnr"), ("better", "mae")}
+    assert not best, "four pictures can show nothing, so nothing is marked"
     assert row(summary, "truth:map=oracle").title.endswith("†")
     assert any("given the true blur map" in note for note in summary.footnotes)
     assert summary.rows[-1].oracle and not summary.rows[0].oracle
@@ -118,7 +118,6 @@ def test_who_was_told_the_noise_level_does_not_compete(store: Store) -> None:
     [summary] = results_of(store).summaries()
     told = row(summary, "told")
     assert told.noise_aware and told.title == "told‡" and not told.entries["psnr"].best
-    assert row(summary, "better").entries["psnr"].best
     assert (
         "Methods that are given the true blur map or the noise level do not compete."
         in summary.footnotes
@@ -151,9 +150,10 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
         "third": (False, True),
         "last": (False, False),
     }
-    assert any(
-        note.startswith("Bold: the best mean, and every other") for note in summary.footnotes
-    )
+    legend = "\n".join(summary.footnotes)
+    assert "Bold: the best mean, and every other" in legend
+    assert "Not to be told from the best: PSNR 1 of 3, MAE 1 of 3." in legend
+    assert "n = 12 shows with a power of 80 %" in legend
     text = tables.format_summaries([summary], "markdown")
     assert "**30.50 [" in text and "*29.50 [" in text
     numbers = (
@@ -163,7 +163,7 @@ def test_marks_are_within_significance_where_there_are_pictures_enough(
     )
     assert list(numbers["second"][numbers["second"]].index) == ["third"] and set(
         numbers["interval"]
-    ) == {"t"}
+    ) == {"bootstrap"}
 
 
 def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
@@ -181,9 +181,9 @@ def test_the_footnote_names_the_interval(tmp_path: Path, toys: Path) -> None:
         name: next(note for note in summary.footnotes if note.startswith("Mean over pictures"))
         for name, summary in (("many", many), ("few", few), ("both", both))
     }
-    assert "BCa" in about["many"] and "Student" not in about["many"]
-    assert "BCa" not in about["few"] and "Student" in about["few"]
-    assert "BCa" in about["both"] and "Student" in about["both"]
+    assert "bootstrap" in about["many"] and "Student" not in about["many"]
+    assert "bootstrap" not in about["few"] and "Student" in about["few"]
+    assert "bootstrap" in about["both"] and "Student" in about["both"]
 
 
 def test_a_mean_never_covers_other_pictures_than_its_neighbours(store: Store) -> None:
@@ -461,7 +461,6 @@ def test_who_learned_from_the_generator_of_the_pictures_is_marked_and_competes(
     assert titles["better"] == "better§" and titles["input"] == "input"
     warning = "§ trained or tuned on this generator (toy scenes), which favours them: better."
     assert summary.footnotes.count(warning) == 1
-    assert row(summary, "better").entries["psnr"].best
     selection = results_of(store).select(noise="0")
     assert "better" in selection.competitors(selection.column())[0]
     assert selection.title("better+truth:map=oracle") == "better+truth:map=oracle†§"
@@ -511,7 +510,7 @@ def test_markdown_renders_and_escapes(store: Store) -> None:
     assert len(lines) == 2 + 7 and widths == {6}, (
         "every line has the same cells, the pipe in the name is escaped"
     )
-    assert "<script>" not in text.replace("\\<", "") and "**23.50" in text
+    assert "<script>" not in text.replace("\\<", "") and "23.50 [" in text
 
 
 def test_export_has_every_row_with_its_provenance(store: Store, tmp_path: Path) -> None:
@@ -528,7 +527,7 @@ def test_latex_compiles(store: Store, tmp_path: Path) -> None:
     for sample in SAMPLES:
         put(store, run, cell("a_b:c=#1&{~^\\}", sample, dataset="d_a%ta"), scored(1.0))
     body = tables.format_summaries(results_of(store).summaries(), "latex")
-    assert "\\toprule" in body and "\\textbf{" in body
+    assert "\\toprule" in body
     document = (
         "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
         + body

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_COLOURS = 3
 _WIDTHS = (64, 128, 256, 512)
 _DEEPEST = 1024
 _DROPOUT = 0.4
@@ -21,11 +22,14 @@ class DpdNet(nn.Module):
     """N x `channels` x H x W in [0, 1] -> N x 3 x H x W in [0, 1], by a sigmoid; H and W multiples
     of 16.
 
-    `channels` is 3 for one picture, 6 for the left and right views in this order.
+    `channels` is 3 for one picture, 6 for the left and right views in this order. With `adds`,
+    which no source has, the last layer has no sigmoid: what it gives is added to the picture, of
+    two views to their mean, and the result is not clamped.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, adds: bool = False) -> None:
         super().__init__()
+        self.adds = adds
         inputs = (channels, *_WIDTHS[:-1])
         down = [
             _make_conv_pair(before, width) for before, width in zip(inputs, _WIDTHS, strict=True)
@@ -46,6 +50,7 @@ class DpdNet(nn.Module):
                 _draw_he_normal(module, is_half=module in halves)
 
     def forward(self, x: Tensor) -> Tensor:
+        pictures = x.chunk(x.shape[1] // _COLOURS, 1)
         across = []
         for down, skip in zip(self.down, self.across, strict=True):
             x = down(x)
@@ -58,6 +63,8 @@ class DpdNet(nn.Module):
             x = F.relu(x, inplace=True)
             x = F.relu(last(x), inplace=True)
         picture: Tensor = self.out(x)
+        if self.adds:
+            return torch.stack(pictures).mean(0) + picture
         return picture.sigmoid_()
 
 

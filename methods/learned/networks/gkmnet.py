@@ -41,6 +41,7 @@ Kernels = Literal["fixed", "gaussian", "xavier"]
 Head = Literal["gkm", "sram"]
 Border = Literal["symmetric", "constant", "reflect"]
 Decoder = Literal["transposed", "resized"]
+Output = Literal["published", "added"]
 Filtering = Literal["dense", "separable", "banded"]
 
 WIDTHS = (32, 64, 128)
@@ -69,6 +70,9 @@ class Form:
             stride 2, as released. Each place of a lattice of 2 pixels has filters of its own then,
             and what they make shows as a lattice in smooth regions. `resized`, this suite's own:
             bilinearly, and the features of the full size join the enlarged ones.
+        output: `published`, or `added`, this suite's own: what the last layer of a step gives is
+            added to the picture, as it is in the paper's network with `gkm`. `sram` then has no
+            sigmoid.
     """
 
     variant: Variant = "paper"
@@ -79,6 +83,12 @@ class Form:
     kernels: Kernels = "fixed"
     head: Head = "gkm"
     decoder: Decoder = "transposed"
+    output: Output = "published"
+
+    @property
+    def adds(self) -> bool:
+        """Whether a step adds what its last layer gives to the picture."""
+        return self.output == "added" or (self.variant == "paper" and self.head == "gkm")
 
     @property
     def bank(self) -> Bank:
@@ -586,11 +596,12 @@ class GkmNet(nn.Module):
         sram = self.srams[self.sram_index(index)]
         mix = self.mixes[self.mix_index(index)]
         gates, state = sram(y, state)
-        if self.form.head == "sram":
-            return torch.sigmoid(mix(gates)), state
-        mixture = self.mix_responses(mix, gates, y, x)
-        if self.form.variant == "paper":
+        is_gkm = self.form.head == "gkm"
+        mixture = self.mix_responses(mix, gates, y, x) if is_gkm else mix(gates)
+        if self.form.adds:
             mixture = y + mixture
+        elif not is_gkm:
+            mixture = torch.sigmoid(mixture)
         return mixture, state
 
     def sram_index(self, step: int) -> int:

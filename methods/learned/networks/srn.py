@@ -67,8 +67,12 @@ class Srn(nn.Module):
     size. Weights are the same at all scales.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, adds: bool = False) -> None:
+        """Make the network; with `adds`, which no source has, every scale adds what its last layer
+        gives to the picture of that scale.
+        """
         super().__init__()
+        self.adds = adds
         fine, middle, coarse = _WIDTHS
         self.enter_fine = self._stage(make_conv(6, fine), fine)
         self.enter_middle = self._stage(make_conv(fine, middle, stride=2), middle)
@@ -93,15 +97,21 @@ class Srn(nn.Module):
         They belong to the pictures of `build_srn_pyramid`. Gradients flow from each scale into
         those before it.
         """
-        results: list[Tensor] = []
+        layers: list[Tensor] = []  # what the last layer gives
+        result: Tensor | None = None
         state: LstmState | None = None
         for blurred in build_srn_pyramid(2 * x - 1):
-            previous = double_size(results[-1]) if results else torch.zeros_like(blurred)
+            previous = torch.zeros_like(blurred) if result is None else double_size(result)
             inputs = torch.cat([blurred, previous], 1)
-            result, (hidden, cell) = self._step(inputs, state)
-            results.append(result)
+            layer, (hidden, cell) = self._step(inputs, state)
+            layers.append(layer)
+            result = blurred + layer if self.adds else layer
             state = (double_size(hidden), double_size(cell))
-        return [(result + 1) / 2 for result in results]
+        if not self.adds:
+            return [(layer + 1) / 2 for layer in layers]
+        # To x itself, so that a last layer of zeros gives exactly that.
+        pictures = build_srn_pyramid(x)
+        return [picture + layer / 2 for picture, layer in zip(pictures, layers, strict=True)]
 
     def _step(self, x: Tensor, state: LstmState | None) -> tuple[Tensor, LstmState]:
         fine = self.enter_fine(x)

@@ -215,6 +215,16 @@ def test_doctor() -> None:
         assert word in process.stdout
 
 
+def test_doctor_lists_weights_and_how_to_get_them() -> None:
+    output = call("doctor", "--data", "absent").stdout
+    section = output.partition("weights of methods that learned:")[2].partition("data root")[0]
+    assert re.search(r"^gkmnet: .*photo, sim", section, re.M)
+    assert "restormer: no weights - python -m benchmark import restormer-official FILE" in section
+    assert "github.com/swz30/Restormer" in section
+    assert "srn: no weights - python -m benchmark train srn --data FOLDER" in section
+    assert "ebdb" not in section and "pictures:" not in section
+
+
 def test_a_package_called_datasets_does_not_matter(tmp_path: Path) -> None:
     """The `datasets` of PyPI, also where it comes first on the path, is not ours and harms
     nothing.
@@ -319,6 +329,21 @@ def test_compare_answers_in_a_sentence(two_runs: tuple[str, str]) -> None:
     assert process.returncode == 0 and "24 pictures of 17 scenes" in process.stdout
 
 
+def test_compare_writes_what_the_ending_says(two_runs: tuple[str, str], tmp_path: Path) -> None:
+    words = ("compare", "unsharp", "input", *two_runs, "--out")
+    for name, form in (("a.md", "markdown"), ("a.csv", "csv")):
+        process = call(*words, str(tmp_path / name))
+        assert process.returncode == 0 and process.stdout == "", process.stderr
+        printed = call(*words[:-1], "--format", form).stdout
+        assert printed and (tmp_path / name).read_text() == printed
+    process = call(*words, str(tmp_path / "a.txt"), "--format", "csv")
+    assert (tmp_path / "a.txt").read_text() == (tmp_path / "a.csv").read_text()
+    process = call(*words, str(tmp_path / "a.tex"))
+    assert process.returncode == 2 and "a.tex: use .md or .csv" in process.stderr
+    process = call(*words, str(tmp_path / "b.md"), "--format", "terminal")
+    assert process.returncode == 2 and not (tmp_path / "b.md").exists()
+
+
 def test_rulers_says_how_to_have_more_of_them(two_runs: tuple[str, str]) -> None:
     process = call("rulers", *two_runs)
     assert process.returncode == 2 and "run ... --protocol" in process.stderr
@@ -333,6 +358,10 @@ def test_figures_says_what_it_drew(two_runs: tuple[str, str], tmp_path: Path) ->
     assert "psf: not made" in process.stdout
     process = call("figures", *two_runs, "--figure", "psf", "--out", str(tmp_path))
     assert process.returncode == 1
+    for box, words in (("9,9,9999,9", "pixels"), ("9,9,9", "expected four whole numbers")):
+        process = call("figures", *two_runs, "--figure", "crops", "--box", box)
+        assert process.returncode == 2 and f"--box {box}: " in process.stderr
+        assert words in process.stderr and "Traceback" not in process.stderr
 
 
 @pytest.mark.parametrize(("depth", "suffix"), [(8, ".png"), (16, ".png"), (16, ".tif")])
@@ -444,11 +473,9 @@ def test_convergence_follows_iterative_methods(tmp_path: Path) -> None:
     )
     assert process.returncode == 0, process.stderr
     assert "contraction" in process.stdout
-    assert {path.suffix for path in (tmp_path / "results" / "convergence").iterdir()} == {
-        ".csv",
-        ".md",
-        ".png",
-        ".pdf",
+    assert {path.name for path in (tmp_path / "results" / "convergence").iterdir()} == {
+        "run.sqlite",
+        *(f"convergence.{suffix}" for suffix in ("csv", "md", "png", "pdf")),
     }
 
 
@@ -518,3 +545,22 @@ def test_the_summary_of_a_command_is_one_line() -> None:
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         summary = (command.help or "").strip().partition("\n\n")[0]
         assert summary and "\n" not in summary, name
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("--kernel", "k.npy", "--psf", "disk"), "--psf"),
+        (("--kernel", "k.npy", "--radius", "2"), "--radius"),
+        (("--kernel", "k.npy", "--focus", "0.5"), "--focus"),
+        (("--radius", "2", "--max-radius", "8"), "--max-radius"),
+        (("--radius", "2", "--depth", "d.npy"), "--depth"),
+    ],
+)
+def test_simulate_refuses_options_that_would_change_nothing(
+    words: tuple[str, ...], option: str
+) -> None:
+    process = call("simulate", "a.png", *words)
+    message = " ".join(process.stderr.split())
+    assert process.returncode == 2
+    assert f"so {option} would change nothing" in message and words[0] in message

@@ -20,6 +20,7 @@ from benchmark import store as stores
 from benchmark.api import DataError
 from benchmark.console import LastingStream
 from benchmark.store import FILE_NAME, Store, explain_store_error
+from tests.benchmark.earlier_stores import take_back_schema
 
 ROOT = Path(__file__).parents[3]
 PLUGIN = ["--plugin", str(ROOT / "tests" / "plugins" / "toys.py")]
@@ -35,13 +36,14 @@ def start_run(
         *("--dataset", f"tiny:n={count},slow={seconds}", "--out", str(out), "--jobs", "1", *PLUGIN),
     ]
 
-    def ignore() -> None:
+    def set_signals() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         if ignored is not None:
             signal.signal(ignored, signal.SIG_IGN)
 
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        start_new_session=True, preexec_fn=ignore,
+        start_new_session=True, preexec_fn=set_signals,
     )  # fmt: skip
 
 
@@ -236,8 +238,7 @@ def test_a_store_on_read_only_media_is_read(read_only_folder: Path) -> None:
 
 def test_an_early_store_on_read_only_media_is_read(read_only_folder: Path) -> None:
     file = read_only_folder / FILE_NAME
-    with closing(sqlite3.connect(file)) as early:
-        early.execute("PRAGMA user_version=2")
+    take_back_schema(read_only_folder, 2)
     content = file.read_bytes()
     with Store(read_only_folder, read_only=True) as store:
         assert len(store.rows("runs")) == 1

@@ -386,9 +386,9 @@ def pair(size=40):
     return restore(target), target
 
 
-def test_each_measure_gets_its_own_form_and_equal_forms_are_made_once():
+def test_each_measure_gets_its_own_form_and_equal_ones_are_measured_once():
     output, target = pair()
-    _, seen = spied(
+    scores, seen = spied(
         ruler((False, False), (True, False), (False, True), (True, True), (True, False)),
         output,
         target,
@@ -404,7 +404,37 @@ def test_each_measure_gets_its_own_form_and_equal_forms_are_made_once():
             seen[index][1] * 255, np.round(target.astype(float) * 255), atol=1e-9
         )
     np.testing.assert_array_equal(seen[0][1], target)
-    assert seen[4][0] is seen[1][0]
+    assert len(seen) == 4 and scores[4].value == scores[1].value
+
+
+def test_what_another_protocol_measured_of_the_same_pictures_is_not_measured_again():
+    random = np.random.default_rng(0)
+    output, target = random.random((2, 20, 24, 3), np.float32)
+    calls = []
+
+    class Counted(Psnr):
+        def __call__(self, output, target):
+            calls.append(output.shape)
+            return super().__call__(output, target)
+
+    def create_metric(_name):
+        return Counted()
+
+    clamped = Measure("first", "psnr", clamp=True, round8=False)
+    same = Measure("second", "psnr", clamp=True, round8=False)
+    rounded = Measure("third", "psnr", clamp=True, round8=True)
+    track = (Track("u8"),)
+    whole = Protocol("a", "a", "", "1", track, (clamped,))
+    other = Protocol("b", "b", "", "1", track, (same, rounded))
+    part = Protocol("c", "c", "", "1", track, (same,), {"set": (2, 10)})
+    earlier = {}
+    scores = {
+        protocol.id: protocol.score(output, target, "set", create_metric, earlier_scores=earlier)
+        for protocol in (whole, other, part)
+    }
+    assert len(calls) == 3  # clamped, rounded, and of the part
+    for protocol in (whole, other, part):
+        assert scores[protocol.id] == protocol.score(output, target, "set", create_metric)
 
 
 def test_ties_round_to_even_as_in_the_released_scripts():

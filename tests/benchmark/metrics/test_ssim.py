@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage import data
+from skimage.metrics import structural_similarity
 
 from benchmark.metrics.ssim import Ssim
 from tests.benchmark.metrics.metric_oracles import ssim_direct
@@ -103,3 +104,25 @@ def test_known_values_with_noise(astronaut, blur, noise, u7, g11):
     )
     assert Ssim(window="u7")(noisy, astronaut) == pytest.approx(u7, abs=1e-3)
     assert Ssim(window="g11")(noisy, astronaut) == pytest.approx(g11, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("window", "options"),
+    [
+        ("u7", {"win_size": 7}),
+        (
+            "g11",
+            {
+                "win_size": 11,
+                "gaussian_weights": True,
+                "sigma": 1.5,
+                "use_sample_covariance": False,
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("height", [64, 74, 75, 139, 201])  # strips of all kinds of rests
+def test_it_is_that_of_scikit_image_however_many_strips_there_are(window, options, height):
+    output, target = pair(height, 40, height)
+    expected = structural_similarity(output, target, data_range=1.0, channel_axis=-1, **options)
+    assert Ssim(window=window)(output, target) == pytest.approx(expected, abs=1e-13)

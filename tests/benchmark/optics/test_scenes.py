@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,10 +169,36 @@ def test_reads_float_pictures_and_arrays(tmp_path):
         assert (scenes.read_depth(path) == values).all()
 
 
-def test_of_a_colour_picture_the_first_channel_counts(tmp_path):
+def test_a_picture_in_colour_is_read_where_it_is_grey(tmp_path):
     path = tmp_path / "d.png"
     cv2.imwrite(str(path), np.dstack([GREY, GREY, GREY]).astype(np.uint8))
     assert (scenes.read_depth(path) == GREY).all()
+    cv2.imwrite(str(path), np.dstack([GREY, GREY, GREY + 1]).astype(np.uint8))
+    with pytest.raises(DataError, match=r"d\.png: cannot be read as a depth map: it is in colour"):
+        scenes.read_depth(path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".pfm"])
+def test_float_maps_keep_what_is_unknown(tmp_path, suffix):
+    values = GREY.astype(np.float32) / 3
+    values[0, :2] = np.nan, np.inf
+    cv2.imwrite(str(tmp_path / f"d{suffix}"), values)
+    np.testing.assert_array_equal(scenes.read_depth(tmp_path / f"d{suffix}"), values)
+
+
+def test_depth_is_read_as_exactly_as_pictures_are(tmp_path):
+    """By planes, as libraries read it wrong; half a file, a pipe."""
+    levels = np.random.default_rng(0).integers(1, 65536, (3, 9, 8), dtype=np.uint16)
+    levels[:] = levels[0]
+    tifffile.imwrite(
+        tmp_path / "d.tif", levels, photometric="rgb", planarconfig="separate", compression="lzw"
+    )
+    np.testing.assert_array_equal(scenes.read_depth(tmp_path / "d.tif"), levels[0])
+    (tmp_path / "half.tif").write_bytes((tmp_path / "d.tif").read_bytes()[:250])
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("half.tif", "pipe.png"):
+        with pytest.raises(DataError, match=f"{name}: cannot be read as a depth map"):
+            scenes.read_depth(tmp_path / name)
 
 
 def damaged(folder: Path) -> dict[str, str]:

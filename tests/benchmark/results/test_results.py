@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome
 from benchmark.metrics.protocol_cards import MeasureCard, ProtocolCard
-from benchmark.noise import Noise, parse_noise
+from benchmark.noise import Noise, NoiseOnViews, parse_noise
+from benchmark.reports.ranked import summary_to_ranked_grids
 from benchmark.reports.tables import format_summaries
 from benchmark.results import Results, read_results, results_of
 from benchmark.results.exports import export_scores, write_export
+from benchmark.results.notes import Note
 from benchmark.store import FILE_NAME, Store
+from tests.benchmark.earlier_stores import take_back_schema
 from tests.reports.scores import score
 
 MEASURED = Path(__file__).parents[3] / "results" / "measured"
@@ -58,6 +62,78 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.fixture
+def views_store(tmp_path: Path) -> Store:
+    """Two methods that take dual-pixel views and one that does not, at two levels; the views had
+    sigma * sqrt(2). Then one of the two was run again with sigma on each view.
+    """
+    store = Store(tmp_path / "views", create=True)
+    inputs = {"pair": "views", "other": "views", "single": "image"}
+    cards = {
+        name: MethodCard(title=name, family="classical", inputs=kind)
+        for name, kind in inputs.items()
+    }
+    store.put_cards(cards)
+    store.put_cards({"ours": PROTOCOL})
+    rulers = {("ours", "psnr"): "1/1/-"}
+    readings: list[NoiseOnViews] = ["physical", "same"]
+    for reading in readings:
+        run = store.start_run({})
+        for name in inputs if reading == "physical" else ("pair", "single"):
+            for sigma in (0.0, 2.0, 5.0) if reading == "physical" else (0.0, 2.0):
+                noise = Noise(sigma, on_views=reading).canonical().of_inputs(inputs[name])
+                for number, sample in enumerate(SAMPLES):
+                    value = 20.1 + number + (5 if noise.on_views == "same" else 0)
+                    outcome = Outcome("ok", scores={"ours": [score("psnr", value)]})
+                    store.put(run, cell(name, sample, noise), outcome, rulers)
+    return store
+
+
+def test_two_readings_of_noise_on_views_are_not_mixed_and_tables_say_which(
+    views_store: Store,
+) -> None:
+    results = results_of(views_store)
+    table = results.table()
+    means = {(row.noise, row.method): row.mean for row in table.itertuples()}
+    assert means == {
+        ("0", "pair"): 21.6, ("0", "other"): 21.6, ("0", "single"): 21.6,
+        ("2", "pair"): 26.6, ("2", "single"): 21.6, ("5", "single"): 21.6,
+    }  # fmt: skip
+    same = "Noise on dual-pixel views (same): sigma on each view, and on the picture: pair."
+    left_out = (
+        "Left out with noise, because sigma on their dual-pixel views was another (physical): "
+        "other (noise 2, 5), pair (noise 5); run them again, or all with --noise-on-views physical."
+    )
+    assert same in text(results) and left_out in text(results)
+    assert same in [note.text for note in compare_notes(results, "pair", "single")]
+    [summary] = results.summaries()
+    sharp, noisy, _ = summary_to_ranked_grids(summary)
+    assert {same, left_out} <= set(noisy.footnotes)
+    assert not {same, left_out} & set(sharp.footnotes)
+
+
+def compare_notes(results: Results, *methods: str) -> list[Note]:
+    selection = results.select(noise="2")
+    return selection.describe([selection.column()], methods, SAMPLES)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_export_keeps_what_noise_on_views_was(
+    views_store: Store, tmp_path: Path, suffix: str
+) -> None:
+    frame = export_scores(views_store)
+    write_export(frame, tmp_path / f"new{suffix}")
+    assert text(read_results(tmp_path / f"new{suffix}")) == text(results_of(views_store))
+    earlier = frame[frame["on_views"] != "same"].drop(columns="on_views")
+    write_export(earlier, tmp_path / f"old{suffix}")
+    old = read_results(tmp_path / f"old{suffix}")
+    physical = (
+        "Noise on dual-pixel views (physical): sigma x sqrt(2) on each view, so that their mean, "
+        "the picture, has sigma: other, pair."
+    )
+    assert physical in text(old) and "(same)" not in text(old)
+
+
 def text(results: Results) -> str:
     return format_summaries(results.summaries(), "markdown")
 
@@ -83,6 +159,25 @@ def test_an_export_reports_and_compares_as_its_run(
     test = exported.compare("a", "b", noise="2.55 clipped")
     assert test.interval.mean == pytest.approx(1.0)
     assert (test.difference.wins, test.difference.n) == (4, 4)
+
+
+def test_a_file_read_after_another_counts_also_where_that_was_only_asked_for_again(
+    store: Store, tmp_path: Path
+) -> None:
+    """An exported file numbers a command that computed nothing, and says no more of it."""
+    for _ in range(2):
+        store.note_request(store.start_run({}), [cell("a", sample, Noise()) for sample in SAMPLES])
+    write_export(export_scores(store), tmp_path / "first.parquet")
+    with Store(tmp_path / "later", create=True) as later:
+        later.put_cards({"a": MethodCard(title="a", family="classical"), "ours": PROTOCOL})
+        run = later.start_run({})
+        newer = dataclasses.replace(cell("a", "one", Noise()), method_version="2")
+        outcome = Outcome("ok", scores={"ours": [score("psnr", 99.0)]})
+        later.put(run, newer, outcome, {("ours", "psnr"): "1/1/-"})
+        write_export(export_scores(later), tmp_path / "later.parquet")
+    scores = read_results(tmp_path / "first.parquet", tmp_path / "later.parquet").scores()
+    sharp = scores[(scores["method"] == "a") & (scores["sigma"] == 0)]
+    assert sharp["value"].tolist() == [99.0]
 
 
 def test_an_export_without_cards_falls_back_on_what_is_registered(
@@ -165,16 +260,15 @@ def make_version_1(store: Store) -> Path:
     for sample, value, reason in rows:
         key = cell("a", sample, Noise()).key
         db.execute("UPDATE scores SET value = ?, reason = ? WHERE cell = ?", (value, reason, key))
-    db.execute("ALTER TABLE scores DROP COLUMN status")
     card = (
         '{"title": "Ours", "source": "", "version": "1", "tracks": ["u8"], "measures": {"psnr": '
         '{"title": "PSNR rounded", "unit": "dB", "higher_is_better": true, "paper": "", '
         '"digits": 2}}}'
     )
     db.execute("UPDATE cards SET card = ? WHERE kind = 'protocol'", (card,))
-    db.execute("PRAGMA user_version=1")
     db.commit()
     db.close()
+    take_back_schema(folder, 1)
     return folder
 
 

@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for name in ("dpdnet-s", "dpdnet-d"):
         draw(folder, name)
+        draw(folder, f"{name}:output=added", "added")
     return folder
 
 
@@ -51,10 +52,10 @@ def test_it_has_the_published_number_of_parameters(channels: int, parameters: in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dpdnet-s", "dpdnet-d"])
+@pytest.mark.parametrize("text", ["dpdnet-s.drawn", "dpdnet-d.drawn", "dpdnet-d.added"])
 @pytest.mark.usefixtures("weights")
-def test_it_keeps_the_contract(name: str) -> None:
-    results = list(conformance.check_method(f"{name}.drawn"))
+def test_it_keeps_the_contract(text: str) -> None:
+    results = list(conformance.check_method(text))
     assert [result for result in results if not result.passes] == []
     assert not any("skips" in result.detail for result in results)
 
@@ -129,6 +130,27 @@ def test_plain_and_fast_form_are_the_unet_of_the_authors(network: DpdNet, weight
     assert truth.std() > 0.01  # the comparison is about something
     assert (plain - truth).abs().max() < 1e-5
     assert (quick - truth).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["dpdnet-s", "dpdnet-d"])
+@pytest.mark.usefixtures("weights")
+def test_the_added_form_adds_what_the_sigmoid_would_be_applied_to(name: str) -> None:
+    method, _ = create(METHODS, f"{name}.added")
+    assert isinstance(method, DpdNetS | DpdNetD)
+    network = method.build().eval().requires_grad_(False)
+    published = create_published_form(network)
+    picture_count = 2 if name == "dpdnet-d" else 1
+    x = torch.rand(1, 3 * picture_count, 32, 48)
+    expected = x.view(1, picture_count, 3, 32, 48).mean(1) + published(x).logit()
+    with torch.inference_mode():
+        assert torch.allclose(network(x), expected, atol=1e-5)
+        assert torch.allclose(method.compile_network(network, "cpu")(x), expected, atol=1e-5)
+
+
+def create_published_form(network: nn.Module) -> DpdNet:
+    published = DpdNet(network.get_parameter("down.0.0.weight").shape[1]).eval()
+    published.load_state_dict(network.state_dict())
+    return published.requires_grad_(False)
 
 
 def test_dropout_is_for_training_only(network: DpdNet) -> None:

@@ -857,7 +857,7 @@ def test_the_list_shows_its_parameters() -> None:
         assert line in text
 
 
-def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
+def test_a_run_without_weights_says_how_to_get_them(toys: Path, tmp_path: Path) -> None:
     """Of DPDNet, as weights of GKMNet ship, and its own would be too large."""
     words = [
         "run",
@@ -879,8 +879,9 @@ def test_a_run_without_weights_ends_well(toys: Path, tmp_path: Path) -> None:
         text=True,
         timeout=300,
     )
-    assert process.returncode == 0, process.stderr
-    for words_said in ("0 failed", "1 skipped", "no weights: train them"):
+    assert process.returncode == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    for words_said in ("0 failed", "1 skipped", "no weights: train them", "Nothing could be"):
         assert words_said in process.stdout
 
 

@@ -17,7 +17,8 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from benchmark import conformance
-from benchmark.api import Observation
+from benchmark.api import ImporterCard, Observation
+from benchmark.checkpoint_import import WeightsImporter, import_checkpoint
 from benchmark.methods.learned.networks.blocks import make_deconv
 from benchmark.methods.learned.networks.fast.tiles import Reach, apply_in_tiles
 from benchmark.methods.learned.networks.fast.winograd import WinogradConv2d
@@ -28,14 +29,18 @@ from benchmark.methods.learned.networks.srn import (
     build_srn_pyramid,
 )
 from benchmark.methods.learned.srn import SrnMethod
-from benchmark.registry import METHODS, create
+from benchmark.registry import IMPORTERS, METHODS, create
 from tests.methods.random_weights import draw
 
 
 @pytest.fixture(scope="module")
 def network() -> Srn:
+    return draw_network()
+
+
+def draw_network(adds: bool = False) -> Srn:
     torch.manual_seed(0)
-    srn = Srn().eval().requires_grad_(False)
+    srn = Srn(adds).eval().requires_grad_(False)
     for name, value in srn.named_parameters():
         if name.endswith("bias"):
             value.normal_(0, 0.05)
@@ -47,8 +52,9 @@ def test_it_has_the_published_number_of_parameters() -> None:
         assert sum(value.numel() for value in Srn().parameters()) == 10_250_723
 
 
-def test_it_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw(tmp_path, "srn")
+@pytest.mark.parametrize("text", ["srn", "srn:output=added"])
+def test_it_keeps_the_contract(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(tmp_path, text)
     monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
     results = list(conformance.check_method("srn.drawn"))
     assert [result for result in results if not result.passes] == []
@@ -176,6 +182,49 @@ def test_inside_the_picture_lies_between_minus_one_and_one() -> None:
     assert torch.equal(net(torch.rand(1, 3, 16, 16)), torch.ones(1, 3, 16, 16))
 
 
+def test_added_scales_are_the_pictures_and_half_of_what_lies_between_minus_one_and_one() -> None:
+    """At its coarsest scale both forms see the same; what follows sees the sum."""
+    x = torch.rand(1, 3, 32, 48)
+    published = draw_network().scales(x)
+    added = draw_network(adds=True).scales(x)
+    coarsest = build_srn_pyramid(x)[0]
+    assert torch.allclose(added[0], coarsest + published[0] - 0.5, atol=1e-6)
+    assert not torch.allclose(added[2], x + published[2] - 0.5, atol=1e-3)
+
+
+class AddedSrnWeights(WeightsImporter):
+    """Weights of somebody whose SRN adds to the picture."""
+
+    card = ImporterCard(
+        title="SRN that adds",
+        method="srn",
+        tag="theirs",
+        parameters={"output": "added"},
+        source="a test",
+        trained_on=(),
+    )
+
+
+def test_weights_of_the_added_form_are_imported_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARK_CHECKPOINTS", str(tmp_path))
+    torch.save(draw_network(adds=True).state_dict(), tmp_path / "theirs.pth")
+    with IMPORTERS.temporarily():
+        IMPORTERS.add("srn-theirs", AddedSrnWeights)
+        import_checkpoint("srn-theirs", tmp_path / "theirs.pth")
+    method, resolved = create(METHODS, "srn.theirs")
+    assert isinstance(method, SrnMethod)
+    assert method.structure == {"output": "added"}
+    assert method.skip(Observation(np.zeros((16, 16, 3), np.float32))) is None
+    assert "no weights for output=published" in str(
+        create(METHODS, "srn.theirs:output=published")[0].skip(
+            Observation(np.zeros((16, 16, 3), np.float32))
+        )
+    )
+    assert resolved.label == create(METHODS, "srn.theirs:output=added")[1].label
+
+
 def test_training_reaches_every_parameter_through_every_scale() -> None:
     torch.manual_seed(0)
     net = Srn()
@@ -189,7 +238,9 @@ def _fast(network: Srn) -> nn.Module:
     return fast
 
 
-def test_the_fast_form_is_the_plain_one(network: Srn) -> None:
+@pytest.mark.parametrize("adds", [False, True])
+def test_the_fast_form_is_the_plain_one(adds: bool) -> None:
+    network = draw_network(adds)
     quick = _fast(network)
     assert (
         sum(isinstance(layer, WinogradConv2d) for layer in quick.modules()) == 25

@@ -62,7 +62,8 @@ def arrays(example: Example) -> list[np.ndarray]:
 
 def same(one: Example, other: Example) -> bool:
     pairs = zip(arrays(one), arrays(other), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+    same_maps = np.array_equal(one.blur_map, other.blur_map)
+    return same_maps and all(np.array_equal(a, b) for a, b in pairs)
 
 
 def in_another_process(examples: Examples, index: int) -> Example:
@@ -239,6 +240,46 @@ def test_a_plane_out_of_focus_is_a_convolution_of_light(tmp_path, monkeypatch, r
     np.testing.assert_allclose(
         example.blurred, light.to_srgb(seen.astype(np.float32)), atol=0.51 / 255
     )
+
+
+@pytest.mark.parametrize("radius", [0.0, 3.0, -4.5])
+def test_the_blur_map_of_a_plane_is_half_its_radius(folder, monkeypatch, radius):
+    scene_of(monkeypatch, radius)
+    example = SimulatedExamples(folder, crop=48, seed=0, noise=(1, 1), jpeg=1.0).example(0)
+    assert example.blur_map.shape == (48, 48) and example.blur_map.dtype == np.float32
+    assert (example.blur_map == np.float32(abs(radius) / 2)).all()
+
+
+def test_the_blur_map_lies_on_its_picture_however_that_is_turned_and_cut(folder, monkeypatch):
+    """A corner of every crop is out of focus, and what is far from it is sharp to the bit."""
+    crop = 64
+    corner = 20
+
+    def invent_corner(size, max_radius, random):
+        margin = (size - crop) // 2
+        radius = np.zeros((size, size), np.float32)
+        radius[: margin + corner, : margin + 2 * corner] = 5
+        return scenes.Scene(radius, (radius > 0).astype(np.uint8))
+
+    monkeypatch.setattr(scenes, "invent_scene", invent_corner)
+    expected = np.zeros((crop, crop))
+    expected[:corner, : 2 * corner] = 2.5
+    far = np.ones((crop, crop), bool)
+    far[: corner + 8, : 2 * corner + 8] = False
+    examples = SimulatedExamples(folder, crop=crop, seed=0, psfs=("disk",))
+    for index in range(12):  # of twelve pictures, turned and mirrored by chance
+        example = examples.example(index)
+        difference = np.abs(example.blurred - example.sharp).max(axis=2)
+        np.testing.assert_array_equal(example.blur_map, expected)
+        assert not difference[far].any() and difference[expected > 0].mean() > 0.01
+
+
+def test_what_is_added_to_a_picture_leaves_its_blur_map(folder):
+    plain = SimulatedExamples(folder, crop=64, seed=0).example(3)
+    for options in ({"noise": (3, 3)}, {"views": True}, {"jpeg": 1.0}):
+        example = SimulatedExamples(folder, crop=64, seed=0, **options).example(3)
+        np.testing.assert_array_equal(example.blur_map, plain.blur_map)
+    assert np.ptp(plain.blur_map) > 0
 
 
 def test_light_from_around_a_crop_falls_into_it(tmp_path, monkeypatch):
@@ -584,6 +625,10 @@ def test_dpd_gets_noise_that_the_mean_of_its_views_explains(dpd_root):
     assert noisy.held_out().card()["noise"] == "sigma 4 to 4"
     with pytest.raises(UsageError, match="least <= most"):
         DpdCrops(dpd_root, crop=16, seed=0, noise=(3, 1))
+
+
+def test_blur_maps_of_dpd_are_not_known(dpd_root):
+    assert DpdCrops(dpd_root, crop=16, seed=0).example(0).blur_map is None
 
 
 def test_dpd_says_what_is_missing(tmp_path):

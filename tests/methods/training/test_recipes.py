@@ -5,6 +5,7 @@ batches.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from benchmark import checkpoints
 from benchmark.api import UsageError
 from benchmark.methods.training import recipes, records, start_weights
-from benchmark.methods.training.job import create_network_method
+from benchmark.methods.training.job import create_network
 from benchmark.methods.training.loader import Schedule
 from benchmark.methods.training.recipes import (
     FAST,
@@ -24,6 +25,10 @@ from benchmark.methods.training.recipes import (
     Recipe,
     find_recipe,
 )
+from benchmark.methods.training.step import restore_scales, take_step
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DPD = 350 // 4  # steps of an epoch
 
@@ -59,7 +64,7 @@ def test_the_papers_recipe_in_numbers() -> None:
 
 
 def test_the_networks_trained_by_the_papers_recipe_are_its_own() -> None:
-    structure = create_network_method("gkmnet").structure
+    structure = create_network("gkmnet").structure
     assert (structure["variant"], structure["scales"]) == ("paper", 3)
 
 
@@ -99,10 +104,11 @@ def test_fast_warms_up_and_ends_at_nought() -> None:
     assert rates[3] == 0
 
 
-def test_the_weights_for_photographs_can_go_on_in_their_recipe() -> None:
+def test_the_weights_for_photographs_were_refined_after_their_recipe() -> None:
     facts = checkpoints.read_card(checkpoints.SHIPPED_FOLDER / "gkmnet.photo.safetensors").facts
-    assert facts["recipe"] == records.describe_recipe(recipes.PHOTO)
-    assert facts["budget"] == str(recipes.PHOTO.budget)
+    assert facts["recipe"] == records.describe_recipe(recipes.REFINE)
+    assert facts["budget"] == str(recipes.REFINE.budget)
+    assert str(facts["started from"]).startswith("gkmnet.photo (1000.05 megapixels)")
 
 
 def test_fast_is_for_every_method_and_slower_without_normalisation() -> None:
@@ -178,7 +184,10 @@ def test_a_crop_that_does_not_fit_the_networks_is_refused(crop: int) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: find_recipe("slow", "gkmnet"), "--recipe slow: expected paper or fast"),
+        (
+            lambda: find_recipe("slow", "gkmnet"),
+            "--recipe slow: expected paper or fast",
+        ),
         (lambda: FAST.with_changes(batch=0), "--batch 0"),
         (lambda: Budget(0, "steps"), "--steps 0: expected a number above 0"),
         (lambda: Budget(float("nan"), "minutes"), "--minutes nan"),
@@ -191,13 +200,23 @@ def test_what_means_nothing_is_refused(make, message: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "starts"), [("gkmnet", True), ("attnet", True), ("srn", False), ("dpdnet-s", False)]
+    ("name", "starts"),
+    [
+        ("gkmnet", True),
+        ("gkmnet:head=sram,output=added", True),
+        ("gkmnet:variant=official,output=added", True),
+        ("attnet", True),
+        ("srn", False),
+        ("srn:output=added", True),
+        ("dpdnet-s", False),
+        ("dpdnet-s:output=added", True),
+    ],
 )
 def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> None:
     import torch
 
     torch.manual_seed(0)
-    network = create_network_method(name).build_trainable().eval()
+    network = create_network(name).build_trainable().eval()
     assert start_weights.begin_as_identity(network) == starts
     if starts:
         x = torch.rand(1, 3, 64, 64)
@@ -205,19 +224,82 @@ def test_residual_networks_start_as_the_identity(name: str, starts: bool) -> Non
             assert torch.equal(network(x), x)
 
 
+def test_of_two_views_the_identity_is_their_mean() -> None:
+    import torch
+
+    network = create_network("dpdnet-d:output=added").build_trainable().eval()
+    assert start_weights.begin_as_identity(network)
+    views = torch.rand(1, 6, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(network(views), (views[:, :3] + views[:, 3:]) / 2)
+
+
+@pytest.mark.parametrize("text", ["gkmnet", "gkmnet:head=sram,output=added", "srn:output=added"])
+def test_every_scale_starts_as_the_identity(text: str) -> None:
+    import torch
+
+    network = create_network(text).build_trainable().eval()
+    start_weights.begin_as_identity(network)
+    x = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        for output, picture in zip(restore_scales(network, x), pyramid_of(x), strict=True):
+            assert torch.equal(output, picture)
+
+
+def pyramid_of(x: Tensor) -> list[Tensor]:
+    from benchmark.methods.learned.networks.srn import build_srn_pyramid
+
+    return build_srn_pyramid(x)
+
+
+@pytest.mark.parametrize(
+    ("text", "fed", "last"),
+    [
+        ("gkmnet:head=sram,output=added", 3, "mixes."),
+        ("srn:output=added", 3, "leave_fine.3."),
+        ("dpdnet-s:output=added", 3, "out.2."),
+        ("dpdnet-d:output=added", 6, "out.2."),
+    ],
+)
+def test_at_the_identity_the_last_layer_learns_first(text: str, fed: int, last: str) -> None:
+    """Its zeros hide from all that lies before it how it should change, for one step."""
+    import torch
+
+    torch.manual_seed(0)
+    network = create_network(text).build_trainable()
+    start_weights.begin_as_identity(network)
+    start_weights.open_last_rectifier(network)
+    blurred, sharp = torch.rand(1, fed, 64, 64), torch.rand(1, 3, 64, 64)
+    adam = torch.optim.Adam(network.parameters())
+    learners: list[set[str]] = []
+    for _ in range(2):
+        take_step(network, adam, blurred, sharp, criterion="squared", rate=1e-3)
+        learners.append(
+            {
+                name
+                for name, value in network.named_parameters()
+                if value.grad is not None and value.grad.any()
+            }
+        )
+    last_layer = {name for name, _ in network.named_parameters() if name.startswith(last)}
+    assert learners[0] == last_layer != set()
+    assert len(learners[1]) > 10 * len(last_layer)
+
+
 @pytest.mark.parametrize("text", ["gkmnet:variant=official", "gkmnet:head=sram"])
 def test_forms_that_are_not_residual_keep_their_weights(text: str) -> None:
-    assert not start_weights.begin_as_identity(create_network_method(text).build())
+    assert not start_weights.begin_as_identity(create_network(text).build())
 
 
 @pytest.mark.parametrize(("name", "fed"), [("dpdnet-s", 3), ("dpdnet-d", 6)])
-def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
+@pytest.mark.parametrize("output", ["published", "added"])
+def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int, output: str) -> None:
     import torch
 
     from benchmark.methods.learned.networks.dpdnet import DpdNet
 
     torch.manual_seed(0)
-    network = create_network_method(name).build_trainable().eval()
+    network = create_network(f"{name}:output={output}").build_trainable().eval()
     assert isinstance(network, DpdNet)
     seen: list[torch.Tensor] = []
     network.out[1].register_forward_hook(
@@ -230,14 +312,15 @@ def test_the_last_rectifier_of_dpdnet_starts_open(name: str, fed: int) -> None:
         made = network(pictures)
     assert seen[0].min() < 0.5, "as it is drawn, a channel is shut"
     assert seen[1].min() > 0.98
-    assert (made - 0.5).abs().mean() < 0.15
-    assert not start_weights.open_last_rectifier(create_network_method("srn").build_trainable())
+    if output == "published":
+        assert (made - 0.5).abs().mean() < 0.15
+    assert not start_weights.open_last_rectifier(create_network("srn").build_trainable())
 
 
 def test_the_form_that_is_trained_has_the_plain_forms_entries_and_results() -> None:
     import torch
 
-    method = create_network_method("gkmnet")
+    method = create_network("gkmnet")
     plain, fast = method.build().eval(), method.build_trainable().eval()
     fast.load_state_dict(plain.state_dict())
     x = torch.rand(1, 3, 32, 32)
@@ -251,7 +334,7 @@ def test_first_filters_whiten_what_the_network_is_fed() -> None:
     from benchmark.methods.learned.networks.gkmnet import GkmNet
 
     torch.manual_seed(0)
-    network = create_network_method("gkmnet").build_trainable().eval()
+    network = create_network("gkmnet").build_trainable().eval()
     assert isinstance(network, GkmNet)
     pictures = torch.rand(200, 3, 1, 1) + 0.01 * torch.rand(
         200, 3, 16, 16
@@ -285,7 +368,7 @@ def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
 ) -> None:
     import torch
 
-    network = create_network_method(name).build_trainable().eval()
+    network = create_network(name).build_trainable().eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert start_weights.whiten_first_filters(network, torch.rand(2, fed, 32, 32)) == 1
     changed = [
@@ -308,6 +391,6 @@ def test_what_a_rival_sees_beside_the_picture_keeps_its_weights(
 def test_every_network_that_sees_the_picture_whitens_it(text: str) -> None:
     import torch
 
-    network = create_network_method(text).build().eval()
+    network = create_network(text).build().eval()
     count = 2 if "rounds" in text else 1
     assert start_weights.whiten_first_filters(network, torch.rand(1, 3, 32, 32)) == count

@@ -59,6 +59,26 @@ def test_ssim_of_equal_pictures_is_no_loss() -> None:
     assert step.ssim_loss(made, made).item() == pytest.approx(0, abs=1e-6)
 
 
+@given(st.floats(1e-4, 0.3), st.floats(1e-4, 0.3))
+def test_a_decibel_counts_the_same_in_every_picture(first: float, second: float) -> None:
+    """But for the floor; and at the typical error the gradient is that of the squared error."""
+    sharp = torch.zeros((2, 3, 16, 16), dtype=torch.float64)
+    offsets = torch.tensor([first, second], dtype=torch.float64)
+    loss = step.psnr_loss(sharp + offsets[:, None, None, None], sharp)
+    decibels = 10 * np.log10(1 + np.square([first, second]) / 1e-5)
+    assert loss.item() == pytest.approx(2e-3 * decibels.mean() * np.log(10) / 10)
+
+
+def test_the_psnr_loss_falls_like_the_squared_error_at_typical_errors() -> None:
+    sharp = torch.zeros((1, 3, 16, 16), dtype=torch.float64)
+    output = (sharp + 2e-3**0.5).requires_grad_()
+    gradients = [
+        torch.autograd.grad(loss(output, sharp), output)[0]
+        for loss in (step.psnr_loss, step.squared_loss)
+    ]
+    assert torch.allclose(*gradients, rtol=0.01)
+
+
 def test_light_is_that_of_the_imaging_model() -> None:
     output, sharp = (picture.double() for picture in pictures(size=64))
     light_error = to_linear(output.numpy()) - to_linear(sharp.numpy())

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -42,10 +44,23 @@ from benchmark.methods.training.records import CurvePoint, remaining_time
 from benchmark.methods.training.step import Diverged
 from benchmark.methods.training.trainer import halve_precision, train_network
 from benchmark.methods.training.training_files import TrainingFiles
-from benchmark.methods.training.validation import Validation, pooled_psnr
+from benchmark.methods.training.validation import Validation, mean_psnr, pooled_psnr
+from benchmark.methods.two_stage.dmenet import DmeNetEstimator
 from benchmark.metrics.psnr import PSNR_CAP
+from benchmark.optics.scenes import GENERATOR
 from benchmark.registry import METHODS, create
-from tests.methods.training.toys import RECIPE, TinyNet, ToyExamples, rarely, register, toy_job
+from tests.benchmark.cli.test_bad_days import wait_for_end
+from tests.methods.training.toys import (
+    RECIPE,
+    TinyMapNet,
+    TinyNet,
+    ToyExamples,
+    ToyMapExamples,
+    rarely,
+    register,
+    toy_job,
+    toy_map_job,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -144,6 +159,38 @@ def test_killed_long_after_the_last_state_it_goes_on_from_there(tmp_path: Path) 
     assert same(whole, job) and curve(whole) == curve(job)
 
 
+def test_stopped_before_its_first_validation_it_ends_with_the_same_weights(tmp_path: Path) -> None:
+    """The first one comes at half of it, in step 6; example 21 is in step 5."""
+    whole, job = (
+        dataclasses.replace(rarely(toy_job(tmp_path / name)), save_every=0.0)
+        for name in ("whole", "stopped")
+    )
+    train_network(whole)
+    bad_data = dataclasses.replace(job.data, examples=partial(ToyExamples, bad=21))
+    with pytest.raises(Diverged):
+        train_network(dataclasses.replace(job, data=bad_data))
+    state = training_files.load_state(job.files.state, job.identity())
+    assert state["position"]["step"] == 5 and not state["rows"]
+    assert not job.files.checkpoint.exists()
+    train_network(job, resume=True)
+    assert same(whole, job) and curve(whole) == curve(job)
+
+
+@pytest.mark.slow
+def test_killed_it_leaves_no_process_that_makes_examples(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.methods.training.toys", str(tmp_path), "forever"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    table = toy_job(tmp_path).files.table
+    deadline = time.monotonic() + 120
+    while not table.exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    helpers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert helpers and not wait_for_end(helpers, seconds=1)
+
+
 @pytest.mark.parametrize("where", ["curves", "state"])
 def test_stopped_between_two_files_of_a_validation_it_ends_with_the_same_weights(
     done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
@@ -217,7 +264,7 @@ def test_a_state_of_another_training_is_refused_with_what_differs(tmp_path: Path
     others = [
         (dataclasses.replace(job, seed=5), "seed: 3 there, 5 here"),
         (
-            dataclasses.replace(job, method=jobs.create_network_method("tiny:width=4")),
+            dataclasses.replace(job, method=jobs.create_network("tiny:width=4")),
             "network's width: 8 there, 4 here",
         ),
         (
@@ -322,6 +369,17 @@ def test_a_worker_that_dies_is_told_in_a_line(tmp_path: Path) -> None:
         DataError, match=r"a process that makes examples has ended \(.*fewer --workers"
     ):
         train_network(dataclasses.replace(job, data=dataclasses.replace(job.data, examples=Lost)))
+
+
+def test_a_worker_that_dies_during_a_step_is_told_in_a_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learn(*_: object) -> float:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(Learner, "learn", learn)
+    with pytest.raises(DataError, match=r"has ended \(DataLoader worker \(pid 7\) is killed"):
+        train_network(toy_job(tmp_path))
 
 
 def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
@@ -537,6 +595,15 @@ def test_its_files_are_the_checkpoint_and_the_curves(done: Job) -> None:
     assert done.files.figure.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("losses", [(0.0, 0.0), (0.0, 0.1), (0.2, 0.1)])
+def test_curves_are_drawn_without_a_warning_also_of_blank_pictures(
+    tmp_path: Path, losses: tuple[float, ...], recwarn: pytest.WarningsRecorder
+) -> None:
+    curve = [CurvePoint(step, 1000, 1.0, loss, 30.0, 0.0) for step, loss in enumerate(losses)]
+    records.write_curves_figure(tmp_path / "curves.png", curve, "tiny.toy")
+    assert (tmp_path / "curves.png").exists() and not recwarn.list
+
+
 def test_resuming_draws_the_curves_so_far(tmp_path: Path) -> None:
     job = stopped(tmp_path)
     assert not job.files.figure.exists()
@@ -574,6 +641,92 @@ def test_views_are_fed_left_first_and_must_be_there() -> None:
     assert target.shape == (3, 2, 4)
     with pytest.raises(DataError, match="no dual-pixel views"):
         network_pair(Example(left, sharp), views=True)
+
+
+# Blur maps
+# ----------------------------------------------------------------------------------------------
+
+
+def test_a_network_of_blur_maps_learns_the_map_of_the_example() -> None:
+    example = ToyMapExamples(64).example(0)
+    network = jobs.create_network("dmenet")
+    assert isinstance(network, DmeNetEstimator)
+    fed, target = network_pair(example, views=False, map_code=network.map_code)
+    np.testing.assert_array_equal(fed, example.blurred.transpose(2, 0, 1))
+    assert example.blur_map is not None and target.shape == (1, 64, 64)
+    np.testing.assert_allclose(15 * target[0], 1 + 2 * example.blur_map, rtol=1e-6)
+    with pytest.raises(DataError, match="blur maps of the training pictures are not known"):
+        network_pair(ToyExamples(64).example(0), views=False, map_code=network.map_code)
+
+
+def test_a_short_training_beats_the_best_map_of_one_value(tmp_path: Path) -> None:
+    job = toy_map_job(tmp_path)
+    longer = dataclasses.replace(job.recipe, budget=Budget(60, "steps"), validations=2)
+    trained = train_network(dataclasses.replace(job, recipe=longer))
+    assert trained is not None and trained.best.validation_gain > 1
+
+
+def test_the_error_of_a_map_is_told_in_pixels_beside_that_of_one_value(tmp_path: Path) -> None:
+    job = toy_map_job(tmp_path)
+    trained = train_network(job)
+    assert trained is not None
+    true = np.stack([example.blur_map for example in job.data.held_out])
+    constant_error = np.sqrt(np.square(true - true.mean(dtype=np.float64)).mean())
+    network = TinyMapNet()
+    network.load_state_dict(weights(job))
+    fed = torch.stack(
+        [torch.from_numpy(network_pair(e, views=False)[0]) for e in job.data.held_out]
+    )
+    with torch.inference_mode():
+        defocus = network.eval()(fed)[:, 0].double().numpy()
+    error = np.sqrt(np.square(np.maximum(7.5 * defocus - 0.5, 0) - true).mean())
+    facts = checkpoints.read_card(job.files.checkpoint).facts
+    assert facts["validation"] == (
+        f"root mean square error of sigma {constant_error:.3f} px by the best map of one value, "
+        f"{7 * 10 ** (-trained.best.validation_psnr / 20):.3f} px by the network (PSNR with 7 px "
+        f"as the peak: {trained.best.validation_psnr:.3f} dB), on 4 held-out examples"
+    )
+    gain = float(facts["validation gain in dB"])
+    assert gain == pytest.approx(20 * np.log10(constant_error / error), abs=0.02)
+
+
+def test_a_training_of_maps_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole = toy_map_job(tmp_path / "whole")
+    train_network(whole)
+    with pytest.raises(Diverged):
+        train_network(toy_map_job(tmp_path / "parts", bad=17))
+    parts = toy_map_job(tmp_path / "parts")
+    train_network(parts, resume=True)
+    assert same(whole, parts) and curve(whole) == curve(parts)
+
+
+def test_a_map_that_is_the_same_everywhere_has_nothing_to_gain() -> None:
+    feed = NetworkExamples(ToyMapExamples, views=False, map_code=DmeNetEstimator.map_code)
+    example = dataclasses.replace(
+        ToyMapExamples(64).example(0), blur_map=np.full((64, 64), 2, np.float32)
+    )
+    validation = Validation([example], feed, Phase(1, 64, 1, "squared", 1.0), 16)
+    assert validation.baseline_psnr == PSNR_CAP
+
+
+@pytest.mark.slow
+def test_dmenet_is_trained_and_then_scored_and_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--data", folder, "--steps", 2, "--crop", 64, "--device", "cpu", "--workers", 0]
+    code, text = asked("dmenet", *words, "--out", tmp_path, "--root", tmp_path / "data")
+    assert code == 0, text
+    assert "run --methods dmenet.sim --dataset simulated" in text
+    assert "px by the best map of one value" in text
+    monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
+    card = create(METHODS, "dmenet.sim")[0].card
+    assert card.generators == (GENERATOR,) and card.hours is not None and card.budget
+    options = ["--dataset", "simulated:set=five,size=64", "--limit", "1", "--jobs", "1"]
+    for name in ("maps", "run"):
+        out = str(tmp_path / name)
+        done = CliRunner().invoke(app, [name, "--methods", "dmenet.sim", *options, "--out", out])
+        assert done.exit_code == 0, done.output
+        assert "dmenet.sim" in done.output
 
 
 # Averages and statistics
@@ -646,7 +799,7 @@ def test_frozen_statistics_are_measured_once_and_then_kept() -> None:
 @pytest.mark.parametrize("text", ["tiny", "dpdnet-s"])
 def test_freezing_statistics_leaves_dropout_on(text: str) -> None:
     """At rate 0 the weights stay, so losses of one batch differ by dropout alone."""
-    method = jobs.create_network_method(text)
+    method = jobs.create_network(text)
     learner = Learner(method.build_trainable, RECIPE, Hardware("cpu"), seed=0)
     feed = NetworkExamples(ToyExamples, views=False)
     validation = Validation([ToyExamples(64).example(0)], feed, RECIPE.phases[0], 16)
@@ -669,7 +822,7 @@ def test_validation_cuts_to_sizes_the_network_takes_and_pools_errors() -> None:
     validation = Validation(
         examples, NetworkExamples(ToyExamples, views=False), RECIPE.phases[0], 16
     )
-    assert validation.input_psnr == pytest.approx(-10 * np.log10(0.01 / 2), abs=1e-4)
+    assert validation.baseline_psnr == pytest.approx(-10 * np.log10(0.01 / 2), abs=1e-4)
     seen = []
 
     class Watcher(nn.Conv2d):
@@ -677,8 +830,25 @@ def test_validation_cuts_to_sizes_the_network_takes_and_pools_errors() -> None:
             seen.append(tuple(x.shape))
             return x
 
-    assert validation.psnr(Watcher(1, 1, 1)) == pytest.approx(validation.input_psnr)
+    assert validation.psnr(Watcher(1, 1, 1)) == pytest.approx(validation.baseline_psnr)
     assert seen == [(1, 3, 64, 64)] * 2
+
+
+def test_mean_psnr_counts_every_pair_alike_and_ends_at_the_floor() -> None:
+    sharp = np.zeros((3, 4, 4), np.float32)
+    pairs = [(sharp + np.float32(0.1), sharp), (sharp, sharp)]
+    assert mean_psnr(pairs) == pytest.approx((-10 * np.log10(0.01 + 1e-5) + 50) / 2)
+
+
+def test_networks_are_judged_by_what_they_learn() -> None:
+    feed = NetworkExamples(ToyExamples(64), views=False)
+    examples = [ToyExamples(64).example(index) for index in range(3)]
+    judged = {
+        criterion: Validation(examples, feed, Phase(1, 64, 4, criterion, 1.0), 2).baseline_psnr
+        for criterion in ("squared", "psnr")
+    }
+    pairs = [network_pair(example, views=False) for example in examples]
+    assert judged == {"squared": pooled_psnr(pairs), "psnr": mean_psnr(pairs)}
 
 
 def test_pooled_psnr_is_that_of_the_mean_squared_error() -> None:
@@ -822,9 +992,10 @@ def test_remaining_time_is_told_in_fitting_units() -> None:
     [
         (
             "input",
-            "input is not a single network that restores pictures, so there is nothing to train",
+            "input: has no network of its own, so there is nothing to train",
         ),
-        ("dmenet", "is not a single network that restores pictures"),
+        ("jnb", "has no network of its own"),
+        ("dmenet:psf=disk", "its options are not those of its network; train dmenet"),
         ("gkmnett", "did you mean 'gkmnet'"),
         (
             "tiny.sim",
@@ -835,7 +1006,7 @@ def test_remaining_time_is_told_in_fitting_units() -> None:
 )
 def test_what_is_no_network_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        jobs.create_network_method(text)
+        jobs.create_network(text)
 
 
 def test_structure_is_as_the_id_says_whatever_checkpoints_are_there(
@@ -844,7 +1015,7 @@ def test_structure_is_as_the_id_says_whatever_checkpoints_are_there(
     monkeypatch.setenv(checkpoints.VARIABLE, str(tmp_path))
     train_network(toy_job(tmp_path, "tiny:width=4"))
     assert create(METHODS, "tiny")[0].structure["width"] == 4
-    assert jobs.create_network_method("tiny").structure["width"] == 8
+    assert jobs.create_network("tiny").structure["width"] == 8
 
 
 @pytest.mark.parametrize(("text", "levels"), [("5", (5, 5)), ("0,5", (0, 5))])
@@ -901,9 +1072,26 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
     assert str(tmp_path) not in (out / "tiny.sim-noise.md").read_text()
 
 
+def test_the_command_searches_and_trains_with_a_rate(folder: Path, tmp_path: Path) -> None:
+    words = ["tiny", "--data", folder, "--steps", 2, "--crop", 64, "--device", "cpu"]
+    words += ["--workers", 0, "--root", tmp_path / "data", "--out", tmp_path]
+    code, text = asked(*words, "--search", "--rates", "1e-3,2.5e-4", "--precision", 32)
+    assert code == 0, text
+    assert "2.5e-4" in text and "1e-3" in text and "--rate " in text
+    assert f"written: {tmp_path / 'tiny.sim.rates.csv'}" in text
+    assert not (tmp_path / "tiny.sim.safetensors").exists()
+    code, text = asked(*words, "--rate", "2.5e-4")
+    assert code == 0, text
+    assert (
+        "rate 0.00025," in checkpoints.read_card(tmp_path / "tiny.sim.safetensors").facts["recipe"]
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("tiny", "--data", "x", "--rates", "1e-3"), "--rates: belongs to --search"),
+        (("tiny", "--data", "x", "--rate", "0"), "--rate 0: expected a number above 0"),
         (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
         (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
         (
@@ -918,6 +1106,9 @@ def test_the_command_trains_and_says_what_comes_next(folder: Path, tmp_path: Pat
             ("tiny", "--data", "x", "--recipe", "photo", "--noise", "1,2", "--tag", "a-noise"),
             "have noise of their own",
         ),
+        (("dmenet", "--data", "dpd"), "the blur maps of its pictures are not known"),
+        (("dmenet", "--data", "x", "--recipe", "photo"), "its cameras tell no blur maps"),
+        (("dmenet", "--data", "x", "--recipe", "paper"), "what trained dmenet is not known"),
         (("tiny", "--data", "dpd", "--validation", "x"), "DPD has a validation part of its own"),
         (("tiny", "--data", "x", "--noise", "a,b"), "--noise a,b: expected LEAST,MOST"),
         (("tiny", "--data", "x", "--noise", "0"), "--noise 0: is no noise"),
@@ -1011,6 +1202,21 @@ def test_a_picture_of_the_tests_is_never_trained_on(folder: Path, tmp_path: Path
         command.job_from_options("tiny", str(folder), root=tmp_path / "data")
 
 
+def test_what_a_folder_holds_beside_its_pictures_is_told_in_a_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = imageio.read(folder / "1.png")[0]
+    for place in (folder / "more" / "x.png", tmp_path / "data" / "some set" / "copy.png"):
+        place.parent.mkdir(parents=True)
+        imageio.write(place, picture, 8)
+    (folder / "raw.dng").write_bytes(b"not read")
+    with pytest.raises(DataError, match="nearly the same picture"):
+        command.job_from_options("tiny", str(folder), root=tmp_path / "data")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert "of formats that are not read: raw.dng" in line
+    assert "in sub-folders: more (1 picture)" in line
+
+
 def test_a_picture_of_the_tests_never_chooses_weights(folder: Path, tmp_path: Path) -> None:
     tested = tmp_path / "data" / "some set"
     tested.mkdir(parents=True)
@@ -1080,7 +1286,7 @@ def test_it_starts_from_weights_of_the_same_network_only(
         with pytest.raises(
             UsageError, match=r"--start tiny\.toy: its network is not the one that is trained, tiny"
         ):
-            jobs.find_initial_checkpoint(text, jobs.create_network_method(method))
+            jobs.find_initial_checkpoint(text, jobs.create_network(method))
     with pytest.raises(UsageError, match="nowhere"):
         jobs.find_initial_checkpoint("tiny.nowhere", done.method)
 

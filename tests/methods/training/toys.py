@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.api import MethodCard
-from benchmark.methods.learned.method import NetworkMethod
+from benchmark.methods.learned.method import AppliedNetwork, NetworkMethod
 from benchmark.methods.training import job as jobs
 from benchmark.methods.training.examples import Example, Examples
 from benchmark.methods.training.job import Hardware, Job, TrainingData
 from benchmark.methods.training.recipes import Budget, Phase, Recipe
+from benchmark.methods.two_stage.dmenet import DmeNetEstimator, DmeNetMethod
+from benchmark.methods.two_stage.estimation import Estimator
 from benchmark.registry import METHODS
 
 
@@ -106,9 +108,69 @@ class TinyViews(Tiny):
     card = MethodCard(title="Tiny", family="learned", inputs="views", trained_on=None)
 
 
+class ToyMapExamples(ToyExamples):
+    """Noise whose right part is smoothed, by another sigma in every example."""
+
+    def example(self, index: int) -> Example:
+        random = np.random.default_rng([self.seed, index, self.crop])
+        sharp = random.random((self.crop, self.crop, 3), np.float32)
+        sigma = np.float32(random.uniform(0.5, 3))
+        edge = int(random.integers(self.crop))
+        blurred = sharp.copy()
+        blurred[:, edge:] = cv2.GaussianBlur(sharp, (0, 0), float(sigma))[:, edge:]
+        if index == self.bad:
+            blurred[0, 0, 0] = np.nan
+        blur_map = np.zeros((self.crop, self.crop), np.float32)
+        blur_map[:, edge:] = sigma
+        return Example(blurred, sharp, blur_map=blur_map)
+
+    def with_crop(self, crop: int) -> ToyMapExamples:
+        return ToyMapExamples(crop, self.seed, self.bad)
+
+    def held_out(self) -> ToyMapExamples:
+        return ToyMapExamples(self.crop, seed=9)
+
+
+class TinyMapNet(nn.Module):
+    """The defocus map of a picture from features of 7 x 7 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(3, 16, 3, padding=1)
+        self.middle = nn.Conv2d(16, 16, 3, padding=1)
+        self.normal = nn.BatchNorm2d(16)
+        self.leave = nn.Conv2d(16, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.relu(self.enter(x - 0.5))
+        features = torch.relu(self.normal(self.middle(features)))
+        return torch.sigmoid(self.leave(features))
+
+
+class TinyMapEstimator(DmeNetEstimator):
+    """DMENet's estimator with that network."""
+
+    id = "tiny-maps"
+
+    def build(self) -> nn.Module:
+        return TinyMapNet()
+
+
+class TinyMaps(DmeNetMethod):
+    """That estimator, then a deconvolver."""
+
+    id = "tiny-maps"
+
+    def make_estimator(self) -> Estimator:
+        return TinyMapEstimator()
+
+    def trained_network(self) -> AppliedNetwork:
+        return TinyMapEstimator()
+
+
 def register() -> None:
     """Make the methods known by their names."""
-    for kind in (Tiny, TinyViews):
+    for kind in (Tiny, TinyViews, TinyMaps):
         METHODS.add(kind.id, kind)
 
 
@@ -127,7 +189,7 @@ def toy_job(
     folder: Path, text: str = "tiny", bad: int | None = None, workers: int = 0, **changes: Any
 ) -> Job:
     """Return a training of 12 steps that takes a second."""
-    method = jobs.create_network_method(text)
+    method = jobs.create_network(text)
     held_out = [ToyExamples(64, seed=9).example(index) for index in range(2)]
     source = TrainingData(partial(ToyExamples, bad=bad), pictures=8, held_out=held_out)
     files = jobs.locate_files(method, "toy", folder)
@@ -137,6 +199,16 @@ def toy_job(
         "save_every": 0.0,
     }
     return Job(method=method, recipe=RECIPE, data=source, files=files, **(settings | changes))
+
+
+def toy_map_job(folder: Path, bad: int | None = None, **changes: Any) -> Job:
+    """Return a training of blur maps that takes a second."""
+    job = toy_job(folder, "tiny-maps")
+    held_out = [ToyMapExamples(64, seed=9).example(index) for index in range(4)]
+    data = TrainingData(partial(ToyMapExamples, bad=bad), pictures=8, held_out=held_out)
+    phases = (Phase(1, 64, 2, "squared", 1e-2),)
+    recipe = dataclasses.replace(RECIPE, phases=phases, frozen=Fraction(1, 4))
+    return dataclasses.replace(job, **({"data": data, "recipe": recipe} | changes))
 
 
 class Deadly(ToyExamples):
@@ -173,6 +245,17 @@ def train_until_killed(folder: Path, last: int, rare: bool) -> None:
     )
 
 
+def train_forever(folder: Path) -> None:
+    """Train until somebody ends it, with processes that make the examples."""
+    from benchmark.methods.training.trainer import train_network
+
+    job = toy_job(folder, workers=2)
+    endless = dataclasses.replace(job.recipe, budget=Budget(10**7, "steps"), validations=10**6)
+    train_network(dataclasses.replace(job, recipe=endless))
+
+
 if __name__ == "__main__":
     register()
+    if sys.argv[2] == "forever":
+        train_forever(Path(sys.argv[1]))
     train_until_killed(Path(sys.argv[1]), int(sys.argv[2]), len(sys.argv) > 3)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,23 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmark import checkpoints, conformance, imageio, map_scores, plan, runner, worker
+from benchmark import checkpoints, conformance, imageio, plan, worker
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.arrays import Float64Array
 from benchmark.checkpoints import find_checkpoint
+from benchmark.engines.local import LocalEngine
 from benchmark.methods.learned.networks import dmenet
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy
-from benchmark.methods.two_stage.dmenet import DmeNetEstimator, DmeNetMethod, sigma_of_defocus
+from benchmark.methods.two_stage.dmenet import (
+    DmeNetEstimator,
+    DmeNetMethod,
+    defocus_of_sigma,
+    sigma_of_defocus,
+)
 from benchmark.methods.two_stage.methods import Pipeline
 from benchmark.noise import Noise
 from benchmark.registry import METHODS, create, describe_parameters
+from benchmark.studies.maps import MapRow, score_maps
 from benchmark.worker import RunSettings
 
 CARD = checkpoints.CheckpointCard(
@@ -306,6 +312,13 @@ def test_sigma_undoes_the_authors_scale(pixels: float) -> None:
     )
 
 
+@given(st.floats(0, 20, width=32))
+def test_a_blur_map_is_written_so_that_it_is_read_again_up_to_sigma_7(pixels: float) -> None:
+    defocus = defocus_of_sigma(np.array([[pixels]], np.float32))
+    assert defocus.dtype == np.float32 and 0 < defocus[0, 0] <= 1
+    assert sigma_of_defocus(defocus)[0, 0] == pytest.approx(min(pixels, 7), abs=2e-6)
+
+
 @pytest.mark.parametrize("shape", [(37, 53), (16, 40), (1, 1), (3, 70)])
 def test_the_map_of_any_picture_in_pixels(
     estimator: DmeNetEstimator, plain: dmenet.DmeNet, shape: tuple[int, int]
@@ -479,18 +492,20 @@ def test_maps_are_made_and_kept(
     assert found.min() >= 0 and found.max() <= 7 and np.ptp(found) > 0
 
 
-def _maps(
-    text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[map_scores.MapRow]:
+def _maps(text: str, toys: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[MapRow]:
     """Run `maps` on the toy data set, in this process."""
 
-    def here(work: Any, items: Any, settings: RunSettings, **_: object) -> Iterator[Any]:
+    def here(_: object, work: Any, items: Any, settings: RunSettings, **__: object) -> Any:
         monkeypatch.setattr(worker, "_limit_threads", lambda threads: None)
         worker.start_worker(settings)
         return ((item, work(item)) for item in items)
 
-    monkeypatch.setattr(runner, "map_in_processes", here)
+    monkeypatch.setattr(LocalEngine, "map", here)
     methods, data = plan.select_methods([text]), plan.select_dataset("tiny", folder)
-    return map_scores.score_maps(
-        methods, data, [Noise(0.0)], RunSettings(folder, folder, (toys,), device="cpu")
+    return score_maps(
+        methods,
+        data,
+        [Noise(0.0)],
+        RunSettings(folder, folder, (toys,), device="cpu"),
+        engine=LocalEngine(1),
     )

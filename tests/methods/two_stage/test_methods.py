@@ -98,14 +98,16 @@ def _psnr(picture: Picture, target: Picture) -> float:
     ids=lambda value: str(value) if isinstance(value, float) else value.card.title,
 )
 def test_gains_on_gaussian_blur(method: TwoStage, least: float) -> None:
-    sharp, seen = _scene()
-    assert _psnr(method.restore(seen), sharp) - _psnr(seen.image, sharp) > least
+    sharp, observation = _scene()
+    assert _psnr(method.restore(observation), sharp) - _psnr(observation.image, sharp) > least
 
 
 def test_what_spatial_variation_buys() -> None:
-    sharp, seen = _scene()
+    sharp, observation = _scene()
     varying = ZhuoSim(deconvolution="wiener")
-    assert _psnr(varying.restore(seen), sharp) > _psnr(UniformWiener().restore(seen), sharp)
+    assert _psnr(varying.restore(observation), sharp) > _psnr(
+        UniformWiener().restore(observation), sharp
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,8 +121,8 @@ def test_what_spatial_variation_buys() -> None:
     ],
 )
 def test_noise_of_5_does_no_harm(method: TwoStage) -> None:
-    sharp, seen = _scene(noise=5)
-    assert _psnr(method.restore(seen), sharp) > _psnr(seen.image, sharp) - 0.05
+    sharp, observation = _scene(noise=5)
+    assert _psnr(method.restore(observation), sharp) > _psnr(observation.image, sharp) - 0.05
 
 
 @pytest.mark.parametrize("make", CLASSES)
@@ -139,10 +141,10 @@ def _name(make: Callable[..., TwoStage]) -> str:
 
 @pytest.mark.parametrize("make", CLASSES)
 def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., TwoStage]) -> None:
-    _, seen = _scene((16, 16))
-    bare = Observation(image=seen.image)
+    _, observation = _scene((16, 16))
+    bare = Observation(image=observation.image)
     assert make().skip(bare) is None
-    assert make(map="oracle").skip(seen) is None
+    assert make(map="oracle").skip(observation) is None
     reason = make(map="oracle").skip(bare)
     assert reason is not None and "true blur map" in reason
     with pytest.raises(ValueError, match="true blur map"):
@@ -151,10 +153,10 @@ def test_an_oracle_without_a_map_is_skipped_with_the_reason(make: Callable[..., 
 
 @pytest.mark.parametrize("make", CLASSES)
 def test_a_negative_sigma_is_refused(make: Callable[..., TwoStage]) -> None:
-    _, seen = _scene((16, 16))
+    _, observation = _scene((16, 16))
     with pytest.raises(ValueError, match="negative sigma"):
         make(map="oracle").restore(
-            Observation(image=seen.image, blur_map=np.full((16, 16), -1, np.float32))
+            Observation(image=observation.image, blur_map=np.full((16, 16), -1, np.float32))
         )
 
 
@@ -174,13 +176,15 @@ def test_estimators_see_the_codes_of_the_picture(
     method: TwoStage, estimate: Callable[[Picture], Picture]
 ) -> None:
     """In whatever light the method deconvolves."""
-    _, seen = _scene()
-    np.testing.assert_array_equal(method.estimate_blur(seen), estimate(seen.image))
+    _, observation = _scene()
+    np.testing.assert_array_equal(method.estimate_blur(observation), estimate(observation.image))
 
 
 def test_the_true_map_is_what_an_oracle_restores_under() -> None:
-    _, seen = _scene()
-    np.testing.assert_array_equal(ZhuoSim(map="oracle").estimate_blur(seen), seen.blur_map)
+    _, observation = _scene()
+    np.testing.assert_array_equal(
+        ZhuoSim(map="oracle").estimate_blur(observation), observation.blur_map
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,8 +198,8 @@ def test_the_true_map_is_what_an_oracle_restores_under() -> None:
 def test_estimated_maps_are_near_the_truth(
     estimate: Callable[[Picture], Picture], most: float
 ) -> None:
-    _, seen = _scene()
-    assert np.abs(estimate(seen.image) - seen.blur_map).mean() < most
+    _, observation = _scene()
+    assert np.abs(estimate(observation.image) - observation.blur_map).mean() < most
 
 
 DECONVOLVERS: dict[str, Callable[[Picture, Picture], Picture]] = {
@@ -225,18 +229,20 @@ DECONVOLVERS: dict[str, Callable[[Picture, Picture], Picture]] = {
 @pytest.mark.parametrize("name", ["zhuo-sim", "ebdb", "jnb"])
 @pytest.mark.parametrize("text", DECONVOLVERS)
 def test_any_estimator_combines_with_any_deconvolver(name: str, text: str) -> None:
-    _, seen = _scene((48, 64))
+    _, observation = _scene((48, 64))
     method = create(METHODS, f"{name}:{text}")[0]
-    blur_map = method.estimate_blur(seen)
+    blur_map = method.estimate_blur(observation)
     assert blur_map is not None
-    np.testing.assert_array_equal(method.restore(seen), DECONVOLVERS[text](seen.image, blur_map))
+    np.testing.assert_array_equal(
+        method.restore(observation), DECONVOLVERS[text](observation.image, blur_map)
+    )
 
 
 def test_the_default_is_what_was_released() -> None:
-    _, seen = _scene((48, 64))
+    _, observation = _scene((48, 64))
     for make in (ZhuoSim, Ebdb, Jnb):
         np.testing.assert_array_equal(
-            make().restore(seen), make(constants="released").restore(seen)
+            make().restore(observation), make(constants="released").restore(observation)
         )
 
 
@@ -247,6 +253,21 @@ def test_the_default_is_what_was_released() -> None:
 def test_an_option_of_another_deconvolver_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is an option of deconvolution="):
         create(METHODS, f"ebdb:{text}")
+
+
+def test_the_edge_detector_of_ebdb_is_an_option() -> None:
+    _, observation = _scene((64, 80))
+    maps = {}
+    for edges in ("octave", "matlab"):
+        method = create(METHODS, f"ebdb:edges={edges}")[0]
+        assert f"{edges}'s detector" in method.card.notes.lower()
+        maps[edges] = method.estimate_blur(observation)
+        expected = ebdb.estimate_ebdb_map(observation.image, edges=edges)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(maps[edges], expected)
+    np.testing.assert_array_equal(Ebdb().estimate_blur(observation), maps["octave"])
+    assert np.abs(maps["octave"] - maps["matlab"]).max() > 0.01
+    with pytest.raises(UsageError, match="edges=matlab is an option of map=estimate"):
+        create(METHODS, "ebdb:map=oracle,edges=matlab")
 
 
 @pytest.mark.parametrize("name", DECONVOLVER_CLASSES)
@@ -261,38 +282,40 @@ def test_every_option_of_an_id_is_read_by_a_deconvolver() -> None:
 
 
 def test_iterative_deconvolvers_can_be_followed() -> None:
-    _, seen = _scene((48, 64))
+    _, observation = _scene((48, 64))
     method = ZhuoSim(map="oracle", deconvolution="richardson-lucy", iterations=4, light="linear")
-    steps = method.iterates(seen)
+    steps = method.iterates(observation)
     assert steps is not None
     made = list(steps)
-    np.testing.assert_allclose(made[0].picture, seen.image, atol=1e-6)
-    np.testing.assert_array_equal(made[-1].picture, method.restore(seen))
+    np.testing.assert_allclose(made[0].picture, observation.image, atol=1e-6)
+    np.testing.assert_array_equal(made[-1].picture, method.restore(observation))
     assert made[0].residual > made[-1].residual > 0
-    assert ZhuoSim().iterates(seen) is None
+    assert ZhuoSim().iterates(observation) is None
 
 
 def test_uniform_wiener_takes_the_median() -> None:
-    _, seen = _scene()
-    blur_map = UniformWiener().estimate_blur(seen)
+    _, observation = _scene()
+    blur_map = UniformWiener().estimate_blur(observation)
     assert blur_map is not None
-    sigma = np.float32(np.nanmedian(zhuo_sim.estimate_zhuo_sim_edges(seen.image)))
-    np.testing.assert_array_equal(blur_map, np.full(seen.image.shape[:2], sigma))
-    nsr = wiener.noise_to_signal(seen.image)
-    blind = wiener.filter_wiener(seen.image, psf_kernel("disk", float(sigma)), nsr, 0.05)
-    np.testing.assert_array_equal(UniformWiener(psf="disk", mismatch=0.05).restore(seen), blind)
-    assert seen.blur_map is not None
-    true = wiener.filter_wiener(
-        seen.image, psf_kernel("gaussian", float(np.median(seen.blur_map))), nsr, 0.1
+    sigma = np.float32(np.nanmedian(zhuo_sim.estimate_zhuo_sim_edges(observation.image)))
+    np.testing.assert_array_equal(blur_map, np.full(observation.image.shape[:2], sigma))
+    nsr = wiener.noise_to_signal(observation.image)
+    blind = wiener.filter_wiener(observation.image, psf_kernel("disk", float(sigma)), nsr, 0.05)
+    np.testing.assert_array_equal(
+        UniformWiener(psf="disk", mismatch=0.05).restore(observation), blind
     )
-    np.testing.assert_array_equal(UniformWiener(map="oracle").restore(seen), true)
+    assert observation.blur_map is not None
+    true = wiener.filter_wiener(
+        observation.image, psf_kernel("gaussian", float(np.median(observation.blur_map))), nsr, 0.1
+    )
+    np.testing.assert_array_equal(UniformWiener(map="oracle").restore(observation), true)
 
 
 def test_linear_light_wraps_the_deconvolution() -> None:
-    _, seen = _scene()
-    linear = Observation(image=to_linear(seen.image), blur_map=seen.blur_map)
+    _, observation = _scene()
+    linear = Observation(image=to_linear(observation.image), blur_map=observation.blur_map)
     inside = ZhuoSim(map="oracle", deconvolution="wiener").restore(linear)
-    outside = ZhuoSim(map="oracle", deconvolution="wiener", light="linear").restore(seen)
+    outside = ZhuoSim(map="oracle", deconvolution="wiener", light="linear").restore(observation)
     np.testing.assert_array_equal(outside, to_srgb(inside))
 
 
@@ -325,13 +348,13 @@ def test_odd_pictures(text: str) -> None:
     for name, values in pictures.items():
         image = values.astype(np.float32)
         before = image.copy()
-        seen = Observation(image=image, blur_map=np.full(image.shape[:2], 2.3, np.float32))
-        restored = method.restore(seen)
+        observation = Observation(image=image, blur_map=np.full(image.shape[:2], 2.3, np.float32))
+        restored = method.restore(observation)
         assert restored.shape == image.shape and restored.dtype == np.float32, name
         assert np.isfinite(restored).all(), name
         np.testing.assert_array_equal(image, before, err_msg=name)
         assert not np.shares_memory(restored, image), name
-        np.testing.assert_array_equal(method.restore(seen), restored, err_msg=name)
+        np.testing.assert_array_equal(method.restore(observation), restored, err_msg=name)
 
 
 @pytest.mark.parametrize("make", CLASSES)
@@ -379,15 +402,15 @@ def test_smoothing_beyond_the_largest_kernel_is_handled(make: Callable[..., TwoS
     sharp = gaussian_filter(np.random.default_rng(0).random((40, 40, 3)), (2, 2, 0)).astype(
         np.float32
     )
-    seen = Observation(image=sharp, blur_map=np.full((40, 40), 12, np.float32))
-    assert np.isfinite(make(map="oracle").restore(seen)).all()
+    observation = Observation(image=sharp, blur_map=np.full((40, 40), 12, np.float32))
+    assert np.isfinite(make(map="oracle").restore(observation)).all()
 
 
 @pytest.mark.parametrize(
     "name", ["zhuo-sim", "jnb", "ebdb", "uniform-wiener", "fixed-point", "blur-posterior"]
 )
 def test_every_choice_of_every_option_works(name: str) -> None:
-    _, seen = _scene((32, 40))
+    _, observation = _scene((32, 40))
     hints = get_type_hints(METHODS.get(name).__init__, include_extras=True)
     for option, kind in hints.items():
         choices = next(
@@ -395,7 +418,7 @@ def test_every_choice_of_every_option_works(name: str) -> None:
         )
         for choice in choices:
             assert np.isfinite(
-                create(METHODS, f"{name}:{option}={choice}")[0].restore(seen)
+                create(METHODS, f"{name}:{option}={choice}")[0].restore(observation)
             ).all(), (option, choice)
 
 
@@ -431,12 +454,14 @@ def test_cards_say_what_the_constants_saw() -> None:
 
 
 def test_in_linear_light_nothing_is_rounded_to_eight_bits() -> None:
-    _, seen = _scene((32, 40))
-    default = ZhuoSim(map="oracle", light="linear").restore(seen)
+    _, observation = _scene((32, 40))
+    default = ZhuoSim(map="oracle", light="linear").restore(observation)
     np.testing.assert_array_equal(
-        default, ZhuoSim(map="oracle", light="linear", eight_bit=False).restore(seen)
+        default, ZhuoSim(map="oracle", light="linear", eight_bit=False).restore(observation)
     )
     assert (
-        np.abs(default - ZhuoSim(map="oracle", light="linear", eight_bit=True).restore(seen)).max()
+        np.abs(
+            default - ZhuoSim(map="oracle", light="linear", eight_bit=True).restore(observation)
+        ).max()
         > 0
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from benchmark import imageio
@@ -29,13 +31,8 @@ from benchmark.api import (
     UsageError,
 )
 from benchmark.cells import Cell, Outcome, Score
-from benchmark.cost import measurement
-from benchmark.cost.counting import NetworkCount
-from benchmark.cost.measurement import CostRecord, MethodCounts, PictureSize
-from benchmark.cost.timing import TimingSubject, Trial, TrialFile, TrialReading
 from benchmark.noise import Noise
 from benchmark.optics import gkm
-from benchmark.psf_study import FITS_FILE, PSF_MODELS
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS, create
 from benchmark.reports import crops as close_ups
 from benchmark.reports.figures import (
@@ -50,12 +47,18 @@ from benchmark.reports.figures import (
     style,
 )
 from benchmark.reports.figures.figure_data import FigureData, FigureOptions
+from benchmark.reports.psf_study import FITS_FILE
 from benchmark.results import results_of
 from benchmark.run_layout import output_file, output_picture, target_picture
 from benchmark.source_digest import fingerprint_sample
 from benchmark.stats import mean_interval
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
+from benchmark.studies.cost import measurement
+from benchmark.studies.cost.counting import NetworkCount
+from benchmark.studies.cost.measurement import CostRecord, MethodCounts, PictureSize
+from benchmark.studies.cost.timing import TimingSubject, Trial, TrialFile, TrialReading
+from benchmark.studies.psf import LARGE_NONNEGATIVE, PSF_MODELS
 from tests.methods.random_weights import draw as draw_checkpoint
 from tests.reports.scores import score
 
@@ -240,8 +243,44 @@ def test_figures_of_a_measure_with_an_ideal_show_the_distance_to_it(noisy: Run) 
 
 
 def test_methods_look_the_same_whichever_are_shown(noisy: Run) -> None:
-    assert source(noisy, methods=["sharp"]).looks == source(noisy).looks
+    everyone = source(noisy).looks
+    for methods in (["sharp"], ["sharp", "input"], ["blurry", ORACLE]):
+        data = source(noisy, methods=methods)
+        assert {name: data.looks[name] for name in methods} == {
+            name: everyone[name] for name in methods
+        }
     assert source(noisy, methods=["sharp", "input"]).methods == ["input", "sharp"]
+
+
+def test_of_many_methods_the_best_are_drawn_and_the_choice_is_said(noisy: Run) -> None:
+    for index in range(9):
+        for sigma in (0.0, 1.0, 4.0):
+            for sample in SAMPLES:
+                noisy.put(f"m{index}", sample, 15.5 + index, sigma)
+    data = source(noisy)
+    assert sorted(data.methods) == sorted(["input", "m8", "sharp", "m7", "m6", "m5"])
+    [note] = data.choice_notes
+    assert "\n" not in note and "6 of 13 methods: input and the 5 best by gain in PSNR" in note
+    assert "`--methods A,B,C` chooses others, at most 6" in note
+    assert len({data.looks[name].colour for name in data.methods}) == 6
+    assert ORACLE not in data.methods, "who was given the truth comes last"
+    assert note in robustness.draw_robustness_figure(data).caption
+    chosen = source(noisy, methods=["m0", "m1", "m6", "m7", ORACLE])
+    assert chosen.methods == ["m0", "m1", "m6", "m7", ORACLE] and chosen.choice_notes == ()
+    assert len({chosen.looks[name].colour for name in chosen.methods}) == 5
+    kept = {name: data.looks[name].colour for name in ("m6", "m7")}
+    assert {name: chosen.looks[name].colour for name in kept} == kept
+    assert len(data.with_all_methods().methods) == 13
+
+
+def test_without_the_input_six_others_are_drawn(noisy: Run) -> None:
+    names = [f"m{index}" for index in range(8)]
+    for index, name in enumerate(names):
+        for sample in SAMPLES:
+            noisy.put(name, sample, 30.0 - index)
+    data = source(noisy, methods=names)
+    assert data.methods == names[:6]
+    assert "6 of 8 methods: the 6 best" in data.choice_notes[0]
 
 
 def test_captions_say_where_numbers_are_from(noisy: Run) -> None:
@@ -271,20 +310,60 @@ def test_a_changed_data_set_is_noticed(noisy: Run) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_methods_are_told_apart_without_colour() -> None:
-    names = [f"m{index}" for index in range(48)]
+def test_methods_that_are_drawn_differ_in_colour_and_in_marker() -> None:
+    names = [f"m{index}" for index in range(20)]
     looks = style.choose_method_looks(["input", *names], unranked=["m3"])
-    assert (
-        len({(look.colour, look.marker) for name, look in looks.items() if name not in names[24:]})
-        == 25
-    )
-    assert len({(look.colour, look.marker, str(look.line)) for look in looks.values()}) == 49
-    assert len({(look.marker, str(look.line)) for look in looks.values()}) >= 13, (
-        "also in black and white"
-    )
+    drawn = ["input", *names[: style.MOST_METHODS]]
+    assert len({looks[name].colour for name in drawn}) == 7
+    assert len({looks[name].marker for name in drawn}) == 7, "also in black and white"
+    assert {looks[name].colour for name in names[6:]} == {style.GREY}
     assert looks["input"].colour == style.BLACK
     assert [name for name, look in looks.items() if not look.competes] == ["m3"]
     assert looks["m3"].point_style()["markerfacecolor"] == "white"
+
+
+@given(st.sets(st.sampled_from([f"m{index}" for index in range(20)]), max_size=6))
+def test_whichever_six_are_drawn_they_differ(drawn: set[str]) -> None:
+    names = [f"m{index}" for index in range(20)]
+    looks = style.choose_method_looks(names, drawn)
+    assert len({looks[name].colour for name in drawn}) == len(drawn)
+    assert len({looks[name].marker for name in drawn}) == len(drawn)
+
+
+@pytest.mark.parametrize("deficiency", ["none", "protan", "deutan", "tritan"])
+def test_colours_are_told_apart_by_the_colour_blind(deficiency: str) -> None:
+    """Machado, Oliveira and Fernandes 2009, Table 1, severity 1.0, in linear light; CIE76 above
+    10.
+    """
+    from matplotlib.colors import to_rgb
+    from skimage.color import rgb2lab
+
+    machado = {
+        "none": np.eye(3),
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                   [-0.003882, -0.048116, 1.051998]],
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                   [-0.011820, 0.042940, 0.968881]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                   [0.004733, 0.691367, 0.303900]],
+    }  # fmt: skip
+    looks = style.choose_method_looks(["input", *"abcdef"])
+    colours = [look.colour for look in looks.values()]
+    linear = np.array([to_rgb(colour) for colour in colours]) ** 2.2
+    seen = np.clip(linear @ np.transpose(machado[deficiency]), 0, 1) ** (1 / 2.2)
+    lab = rgb2lab(seen)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=2)
+    assert distances[~np.eye(len(colours), dtype=bool)].min() > 10
+
+
+def test_letters_are_dark_enough_to_be_read() -> None:
+    """WCAG's contrast to white, 3 for large and 4.5 for small letters."""
+    from matplotlib.colors import to_rgb
+
+    for look in style.choose_method_looks(["input", *"abcdef"]).values():
+        linear = np.array(to_rgb(style.darken(look.colour))) ** 2.2
+        luminance = float(linear @ [0.2126, 0.7152, 0.0722])
+        assert 1.05 / (luminance + 0.05) > 3.9, look.colour
 
 
 def test_a_caption_speaks_of_the_methods_that_are_shown(noisy: Run) -> None:
@@ -342,6 +421,8 @@ def test_names_fit_their_place(text: str, width: int, most: int) -> None:
 
 def test_names_break_at_punctuation() -> None:
     assert style.wrap_name("fixed-point:map=oracle†", 14) == "fixed-point:\nmap=oracle†"
+    assert style.wrap_name("blur-posterior:map=oracle", 22) == "blur-posterior:\nmap=oracle"
+    assert style.wrap_name("gkmnet.sim-noise", 12) == "gkmnet.sim-\nnoise"
     assert style.wrap_name("写真 <b>", 14) == "?? <b>"
 
 
@@ -363,9 +444,33 @@ def test_robustness_shows_means_and_paired_changes(noisy: Run) -> None:
     assert bars(figure, 0, "sharp")[2] == pytest.approx((whole.low, whole.high))
     paired = mean_interval([-4 * 2 * (0.5 + 0.1 * index) for index in range(3)])
     assert bars(figure, 2, "sharp")[2] == pytest.approx((paired.low, paired.high))
-    assert [axes.get_ylabel().split(" (")[0] for axes in figure.axes] == ["PSNR", "MAE ↓"] + [
-        "change since noise 0"
-    ] * 2
+    assert [axes.get_ylabel().split(" (")[0] for axes in figure.axes] == [
+        "PSNR",
+        "MAE ↓",
+        "change in PSNR",
+        "change in MAE",
+    ]
+
+
+def test_curves_are_labelled_at_their_ends_and_no_label_is_over_another(noisy: Run) -> None:
+    for index in range(9):
+        for sigma in (0.0, 1.0, 4.0):
+            for sample in SAMPLES:
+                noisy.put(f"much-alike-{index}", sample, 25.0 + index / 100, sigma)
+    data = source(noisy)
+    with style.use_paper_style():
+        figure = robustness.draw_robustness_figure(data).figure
+        figure.draw_without_rendering()
+    for axes in (figure.axes[1], figure.axes[3]):
+        boxes = {text.get_text(): Text.get_window_extent(text) for text in axes.texts}
+        assert {name.replace("\n", "") for name in boxes} == set(data.methods)
+        assert len(boxes) == style.MOST_METHODS
+        for one, other in combinations(boxes.values(), 2):
+            assert not one.overlaps(other)
+        colours = {text.get_text(): text.get_color() for text in axes.texts}
+        for name, colour in colours.items():
+            assert colour == style.darken(data.looks[name.replace("\n", "")].colour)
+    assert len(lines(figure, 0)) == style.MOST_METHODS
 
 
 def test_figures_average_the_pictures_of_a_scene_first(run: Run) -> None:
@@ -480,6 +585,7 @@ def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
 ) -> None:
     made = pareto.draw_pareto_figure(source(noisy, cost=cost))
     time, parameters, macs = made.figure.axes
+    assert time.get_ylabel() == "gain in PSNR (dB) over the input ↑"
     assert [axes.get_xlabel() for axes in made.figure.axes] == [
         "CPU time (s)",
         "parameters (M)",
@@ -491,14 +597,14 @@ def test_pareto_shows_gains_against_medians_and_a_front_of_competitors(
         [pytest.approx(-1.0)],
     )
     assert found[f"{ORACLE}†"][0] == [0.01]
-    assert found["front"][0] == [0.001, 1.0, 1.0] and found["front"][1] == pytest.approx(
-        [0.0, 3.0, 3.0]
-    )
+    assert found["front"][0] == [0.001, 1.0, 1.0, 1.0]
+    assert found["front"][1] == pytest.approx([0.0, 0.0, 3.0, 3.0])
     assert lines(made.figure, 1)["sharp"][0] == [2.0] and lines(made.figure, 2)["sharp"][0] == [5.0]
     hollow = {c.get_label(): c.lines[0].get_markerfacecolor() for c in time.containers}  # type: ignore[attr-defined]
     assert [name for name, colour in hollow.items() if colour == "white"] == [f"{ORACLE}†"]
-    assert "change from input" in time.get_ylabel() and "(mean 21.00)" in made.caption[0]
-    assert any("not known of, or none: input, blurry" in line for line in made.caption)
+    assert "gain in PSNR over the input, whose mean is 21.00" in made.caption[0]
+    assert f"parameters (M): none known of input, blurry, {ORACLE}." in made.caption
+    assert f"MACs (G): none known of input, blurry, {ORACLE}." in made.caption
     assert any("a CPU" in line for line in made.caption)
     assert all(axes.get_xscale() == "log" for axes in (time, parameters, macs))
 
@@ -568,8 +674,8 @@ def test_radius_pools_the_outputs_of_all_pictures(shown: Run) -> None:
     made = radius.draw_radius_figure(source(shown))
     assert [axes.get_ylabel() for axes in made.figure.axes] == [
         "PSNR (dB) ↑",
-        "change from input (dB)",
-        "pixels (thousand)",
+        "gain over the\ninput (dB)",
+        "pixels\n(thousand)",
     ]
     errors: dict[str, list[NDArray[np.float64]]] = {"input": [], "sharp": []}
     for index, sample in enumerate(SAMPLES):
@@ -685,7 +791,8 @@ def test_crops_are_the_boxes_of_all_methods_with_their_psnr(shown: Run) -> None:
     blocks = [figure.axes[start : start + 4] for start in range(0, 12, 4)]
     for sample, (whole, *panels) in zip(SAMPLES, blocks, strict=True):
         assert whole.get_title() == sample
-        assert [axes.get_title() for axes in panels] == ["input", "sharp", "target"]
+        names = ["input", "sharp", "target"] if sample == SAMPLES[0] else [""] * 3
+        assert [axes.get_title() for axes in panels] == names, "names are not repeated"
         loaded = shown.adapter.load(sample)
         assert loaded.target is not None
         box = close_ups.find_crop_window(loaded.image, loaded.target, round(0.3 * 64))
@@ -718,11 +825,81 @@ def test_many_methods_go_on_in_further_lines(run: Run) -> None:
     loaded = run.adapter.load(SAMPLES[0])
     for index in range(12):
         run.keep(f"m{index:02d}", SAMPLES[0], loaded.image, loaded.target)
+    everyone = [f"m{index:02d}" for index in range(12)]
     with style.use_paper_style():
-        figure = crops.draw_crops_figure(source(run)).figure
+        figure = crops.draw_crops_figure(source(run, methods=everyone)).figure
         figure.canvas.draw()
-    tops = {round(axes.get_position().y1, 3) for axes in figure.axes[1:]}
-    assert len(figure.axes) == 14 and len(tops) == 2
+    panels = [axes for axes in figure.axes[1:] if axes.get_visible()]
+    tops = {round(axes.get_position().y1, 3) for axes in panels}
+    assert len(panels) == 13 and len(tops) == 2
+    assert len(crops.draw_crops_figure(source(run)).figure.axes) == 1 + 6 + 1, "six unless asked"
+
+
+BOXES = [close_ups.parse_box("4,8,16,12"), close_ups.parse_box("40,0,24,24")]
+
+
+def test_boxes_are_drawn_where_they_are_and_crops_are_their_pixels(
+    shown: Run, tmp_path: Path
+) -> None:
+    wanted = FigureOptions(samples=SAMPLES[:2], boxes=BOXES, crops=tmp_path / "single")
+    [outcome] = figure_set.write_figures(
+        results_of(shown.store), tmp_path / "out", ["crops"], wanted
+    )
+    assert f"12 single crops: {tmp_path / 'single'}" in outcome.notes
+    files = sorted((tmp_path / "single").rglob("*.png"))
+    assert len(files) == 2 * 2 * 3
+    for sample in SAMPLES[:2]:
+        [folder] = {file.parent for file in files if file.parent.name.startswith(
+            sample.replace(" ", "-"))}  # fmt: skip
+        stored = shown.store.folder / output_picture(output_file(shown.cell("sharp", sample)))
+        for number, (left, top, width, height) in enumerate(((4, 8, 16, 12), (40, 0, 24, 24)), 1):
+            crop = imageio.read(folder / f"sharp.{number}.png")[0]
+            whole = imageio.read(stored)[0]
+            np.testing.assert_array_equal(crop, whole[top : top + height, left : left + width])
+    made = crops.draw_crops_figure(source(shown, samples=SAMPLES[:1], boxes=BOXES))
+    rims = made.figure.axes[0].patches[1::2]
+    assert [(rim.get_x(), rim.get_y(), rim.get_width(), rim.get_height()) for rim in rims] == [  # type: ignore[attr-defined]
+        (3.5, 7.5, 16, 12),
+        (39.5, -0.5, 24, 24),
+    ]
+    assert len({rim.get_edgecolor() for rim in rims}) == 2
+    assert "Boxes were chosen by hand." in made.caption
+
+
+@pytest.mark.parametrize("box", ["49,0,16,8", "0,60,8,5", "64,0,1,1", "0,0,65,64"])
+def test_boxes_outside_the_picture_are_refused(shown: Run, tmp_path: Path, box: str) -> None:
+    wanted = FigureOptions(boxes=[close_ups.parse_box(box)])
+    with pytest.raises(UsageError, match=f"--box {box}: picture 0 is 64 x 64 pixels"):
+        figure_set.write_figures(results_of(shown.store), tmp_path / "out", ["crops"], wanted)
+    assert not (tmp_path / "out").exists()
+    inside = FigureOptions(boxes=[close_ups.parse_box("0,0,64,64")])
+    [made] = figure_set.write_figures(results_of(shown.store), tmp_path, ["crops"], inside)
+    assert made.files
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3", "1,2,3,4,5", "a,2,3,4", "-1,2,3,4", "1,2,0,4", "1.5,2,3,4"]
+)
+def test_what_is_no_box_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--box {text}: "):
+        close_ups.parse_box(text)
+
+
+def test_boxes_are_for_crops(noisy: Run, tmp_path: Path) -> None:
+    for wanted in (FigureOptions(boxes=BOXES), FigureOptions(crops=tmp_path)):
+        with pytest.raises(UsageError, match="add --figure crops"):
+            figure_set.write_figures(results_of(noisy.store), tmp_path, ["robustness"], wanted)
+
+
+def test_the_best_crop_of_those_that_compete_is_bold(run: Run) -> None:
+    loaded = run.adapter.load(SAMPLES[0])
+    assert loaded.target is not None
+    for method, share in (("input", 1.0), ("blurry", 0.5), ("sharp", 0.25), (ORACLE, 0.0)):
+        picture = loaded.target + np.float32(share) * (loaded.image - loaded.target)
+        run.keep(method, SAMPLES[0], picture, loaded.target)
+    figure = crops.draw_crops_figure(source(run)).figure
+    weights = {axes.get_title(): axes.xaxis.label.get_weight() for axes in figure.axes[1:]}
+    assert [name for name, weight in weights.items() if weight == "bold"] == ["sharp"]
 
 
 def test_runs_without_pictures_have_no_crops(noisy: Run, shown: Run) -> None:
@@ -846,11 +1023,24 @@ def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
     named = {
         axes.get_title(): axes.images[0].get_array() for axes in made.figure.axes if axes.images
     }
-    assert list(named) == ["input", "true blur", "effective sigma, mixing", "0", "2"]
-    np.testing.assert_allclose(named["effective sigma, mixing"], 2 * light, rtol=1e-5)
-    np.testing.assert_allclose(named["0"], light, atol=1e-6)
-    np.testing.assert_allclose(named["2"], -light, atol=1e-6)
+    effective = "effective sigma:\nmixing"
+    assert list(named) == ["input", "true blur", effective, "sigma 0", "sigma 2"]
+    np.testing.assert_allclose(named[effective], 2 * light, rtol=1e-5)
+    np.testing.assert_allclose(named["sigma 0"], light, atol=1e-6)
+    np.testing.assert_allclose(named["sigma 2"], -light, atol=1e-6)
     assert any("mixing-broken: RuntimeError: no mixture today" in line for line in made.caption)
+
+
+@given(arrays(np.float32, (9, 3, 4), elements=st.floats(-1, 1, width=16)))
+def test_maps_are_of_the_strongest_kernels(gammas: NDArray[np.float32]) -> None:
+    found = coefficients.strongest_kernels(gammas)
+    strengths = [float(np.abs(plane.astype(float)).sum()) for plane in gammas]
+    assert found == sorted(set(found)) and 1 <= len(found) <= 6
+    weakest = min(strengths[kernel] for kernel in found)
+    left_out = [strengths[kernel] for kernel in range(9) if kernel not in found]
+    assert max(left_out, default=0) <= weakest + 1e-9
+    if len(found) < 6:
+        assert max(left_out) < 0.1 * max(strengths) + 1e-9
 
 
 def test_methods_without_mixture_or_weights_are_told(
@@ -888,10 +1078,13 @@ def test_the_true_model_stands_beside_the_network(
     assert titles[:4] == [
         "input",
         "true blur",
-        "effective sigma, true model",
-        "effective sigma, gkmnet.drawn",
+        "effective sigma:\ntrue model",
+        "effective sigma:\ngkmnet.drawn",
     ]
-    assert titles[4:] == [f"{sigma:g}" for sigma in gkm.paper_bank().sigmas] * 2
+    known = [f"sigma {sigma:g}" for sigma in gkm.paper_bank().sigmas]
+    assert 2 <= len(titles[4:]) <= 12 and set(titles[4:]) <= set(known)
+    bars = [axes for axes in figure.axes if axes.get_ylabel() == "mean |gamma|"]
+    assert [len(axes.patches) for axes in bars] == [21, 21], "no kernel is left out there"
 
 
 # PSFs
@@ -920,12 +1113,15 @@ def study(tmp_path: Path) -> Path:
 def test_psf_fits_are_read_and_drawn(noisy: Run, study: Path) -> None:
     made = psf.draw_psf_figure(source(noisy, psf=study))
     disk = lines(made.figure, 0)
-    assert list(disk) == [model.label for model in PSF_MODELS]
+    drawn = [model.label for model in PSF_MODELS if model != LARGE_NONNEGATIVE]
+    assert list(disk) == drawn
+    assert "GKM nonneg., M = 61 is not drawn" in made.caption[0]
     assert disk["disk"] == ([1.0, 2.0, 3.0], [1e-3, pytest.approx(0.2), pytest.approx(0.4)])
     assert [axes.get_title() for axes in made.figure.axes[:2]] == ["disk", "hexagon"]
     boxes = made.figure.axes[-1]
     medians = [line.get_ydata()[0] for line in boxes.get_lines()[5::6]]  # after box, whiskers, caps
-    assert medians == pytest.approx([0.1 + place / 10 for place in range(len(PSF_MODELS))])
+    assert medians == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.7])
+    assert sorted(text.get_text() for text in boxes.texts) == sorted(drawn)
     assert [label.get_text() for label in boxes.get_xticklabels()] == ["lens"]
     assert any("lens: n = 3" in line for line in made.caption)
 

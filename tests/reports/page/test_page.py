@@ -32,6 +32,7 @@ from tests.reports.page.page_runs import (
     GREY,
     HOSTILE_METHOD,
     HOSTILE_SAMPLE,
+    PSNR,
     REASON,
     RULERS,
     SAMPLES,
@@ -123,12 +124,23 @@ def test_every_mean_with_its_interval_and_every_footnote_is_there(
         assert re.sub(r"\s+", " ", note) in text
 
 
-def test_best_and_second_best_are_marked_as_in_the_tables(store: Store, parsed: Parsed) -> None:
-    [summary] = results_of(store).summaries()
+def test_best_and_second_best_are_marked_as_in_the_tables(tmp_path: Path, toys: Path) -> None:
+    """On scenes enough for marks; those beyond the data set's own have scores alone."""
+    methods = ("input", "better", HOSTILE_METHOD)
+    with make(tmp_path / "run", methods=methods, broken=False) as store:
+        run = store.start_run({})
+        for number in range(20):
+            for index, name in enumerate(methods):
+                psnr = PSNR[name] + number + 0.1 * (number * (index + 1) % 3)
+                for sigma in (0.0, 2.0):
+                    keep(store, run, cell(name, f"more {number}", sigma), None, psnr)
+        results = results_of(store)
+        [summary] = results.summaries()
+        page.write_comparison_page(results, tmp_path / "page", data=tmp_path)
     entries = [entry for row in summary.rows for entry in row.entries.values()]
     classes = [
         str(tag["class"]).split()
-        for tag in parsed.all("button")
+        for tag in read(tmp_path / "page").all("button")
         if "figure" in str(tag.get("class"))
     ]
     assert [("best" in names, "second" in names) for names in classes] == [
@@ -250,7 +262,7 @@ def test_pictures_are_those_of_the_run_and_thumbnails_are_small(tmp_path: Path, 
 def test_pictures_are_copied_where_they_cannot_be_linked(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError("other file system")
 
     monkeypatch.setattr("os.link", refuse)

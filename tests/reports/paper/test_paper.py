@@ -18,25 +18,26 @@ import pytest
 
 from benchmark.api import MethodCard, UsageError
 from benchmark.cells import Cell, Outcome, Score
-from benchmark.cost.counting import CounterCheck, NetworkCount
-from benchmark.cost.measurement import (
-    RECORD_ADAPTER,
-    RECORD_FILE,
-    CostRecord,
-    MethodCounts,
-    PictureSize,
-)
-from benchmark.cost.timing import TimingSubject
 from benchmark.noise import Noise
 from benchmark.registry import PROTOCOLS
 from benchmark.reports import grid, paper
 from benchmark.reports.paper import TABLES
 from benchmark.reports.paper.cost import CostTable, find_cost_folder
 from benchmark.reports.paper.layout import list_lines
+from benchmark.reports.tables import summary_to_grid
 from benchmark.results import results_of
 from benchmark.spec import parse_id
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
+from benchmark.studies.cost.counting import CounterCheck, NetworkCount
+from benchmark.studies.cost.measurement import (
+    RECORD_ADAPTER,
+    RECORD_FILE,
+    CostRecord,
+    MethodCounts,
+    PictureSize,
+)
+from benchmark.studies.cost.timing import TimingSubject
 
 PICTURES = 12
 RULERS = {("dpdnet", "psnr"): "1", ("dpdnet", "ssim_u7"): "1", ("dpdnet", "mae"): "1"}
@@ -62,6 +63,7 @@ class Runs:
         status: str = "ok",
         pictures: int = PICTURES,
         budgets: Mapping[str, str] | None = None,
+        hours: float | None = None,
     ) -> Store:
         """Add a run of methods; each scores its own number plus the picture's index."""
         store = Store(self.folder / str(len(self.stores)), create=True)
@@ -73,6 +75,7 @@ class Runs:
                 family="learned",
                 trained_on=LEARNED.get(name, ()),
                 budget=(budgets or {}).get(name, ""),
+                hours=hours,
             )
             for name in methods
         }
@@ -103,7 +106,7 @@ def cell(method: str, dataset: str, index: int, sigma: float) -> Cell:
         dataset,
         parse_id(dataset).name,
     )
-    return Cell(*what, f"{index}", f"data {index}", track, Noise(sigma))
+    return Cell(*what, f"{index}", f"{dataset} {index}", track, Noise(sigma))
 
 
 def outcome(value: float, status: str) -> Outcome:
@@ -231,7 +234,7 @@ def test_any_tag_that_ends_in_noise_is_noise_trained(runs: Runs) -> None:
 def test_every_line_says_what_its_weights_were_trained_on_and_how_long(runs: Runs) -> None:
     budgets = {
         "gkmnet.sim": "240 megapixels, seed 0",
-        "gkmnet.sim-26-1:head=sram": "26 megapixels, seed 1",
+        "gkmnet.sim-26-1:head=sram": "240 megapixels, seed 1",
     }
     runs.add(
         {"input": 20.0, "gkmnet.sim": 24.0, "gkmnet.sim-26-1:head=sram": 23.0}, budgets=budgets
@@ -257,7 +260,7 @@ def test_weights_trained_for_different_times_are_set_beside_each_other_with_a_wa
     runs.add({"gkmnet.sim": 24.0, "jnb": 21.0}, budgets=budgets)
     warning = (
         "Weights were trained for different times (240 megapixels, 26 megapixels), which the "
-        "marks do not weigh."
+        "marks do not weigh; the line of each method says for which."
     )
     assert warning in quality(runs, "1").footnotes
     runs.add(
@@ -266,6 +269,65 @@ def test_weights_trained_for_different_times_are_set_beside_each_other_with_a_wa
     assert not any("different times" in note for note in quality(runs, "1").footnotes), (
         "the last run counts"
     )
+
+
+ABLATION_BUDGETS = {
+    "gkmnet.sim": "240 megapixels, seed 0",
+    "gkmnet.sim-26-0": "26 megapixels, seed 0",
+    "gkmnet.sim-26-0-sram:head=sram": "26 megapixels, seed 0",
+    "gkmnet.sim-26-0-one-scale:scales=1": "26 megapixels, seed 0",
+}
+
+
+def add_ablations(runs: Runs, *names: str) -> None:
+    runs.add(["input", *names], budgets=ABLATION_BUDGETS)
+
+
+def test_a_table_of_ablations_refuses_weights_of_another_budget(runs: Runs) -> None:
+    """And says which of those that ship would do."""
+    add_ablations(runs, *(name for name in ABLATION_BUDGETS if name != "gkmnet.sim-26-0"))
+    table = quality(runs, "4")
+    assert not any(cell.text == "gkmnet.sim" for line in table.lines for cell in line)
+    assert texts(table, "GKMNet")["measured PSNR (dB) ↑"] == "not run"
+    assert texts(table, "SRAM*")["measured PSNR (dB) ↑"].startswith("25.50")
+    notes = "\n".join(table.footnotes)
+    assert "one budget only (26 megapixels)" in notes
+    assert "Left out: gkmnet.sim (240 megapixels)." in notes
+    assert (
+        "Row GKMNet has no measured number: python -m benchmark run --methods gkmnet.sim-26-0 "
+        "--dataset dpd" in notes
+    )
+
+
+def test_a_table_of_ablations_takes_the_network_of_their_budget(runs: Runs) -> None:
+    add_ablations(runs, *ABLATION_BUDGETS)
+    table = quality(runs, "4")
+    assert texts(table, "GKMNet")["measured as"] == "gkmnet.sim-26-0"
+    assert "Left out: gkmnet.sim (240 megapixels)." in "\n".join(table.footnotes)
+
+
+def test_rows_that_nothing_was_run_for_name_the_command_that_makes_them(runs: Runs) -> None:
+    runs.add(["input", "gkmnet.sim"], budgets=ABLATION_BUDGETS)
+    notes = "\n".join(quality(runs, "5").footnotes)
+    assert (
+        "Row S=3, R=2 has no measured number: python -m benchmark train "
+        "gkmnet:rounds=2,shared=false --megapixels 240 --tag sim-240-rounds-2-shared-false "
+        "--data FOLDER" in notes
+    )
+    assert "Row S=3, R=1" not in notes
+
+
+def test_tables_of_several_methods_say_the_budget_of_each_in_a_column(runs: Runs) -> None:
+    runs.add(["input", "gkmnet.sim", "jnb"], budgets={"gkmnet.sim": "240 megapixels, seed 0"})
+    assert "trained for" not in [column.title for column in quality(runs, "1").columns]
+    runs.add(["srn.mine"], budgets={"srn.mine": "26 megapixels, seed 0"})
+    table = quality(runs, "1")
+    amounts = {model: texts(table, model)["trained for"] for model in ("–", "JNB", "SRN", "GKMNet")}
+    assert amounts == {"–": "–", "JNB": "–", "SRN": "26 megapixels", "GKMNet": "240 megapixels"}
+    [summary] = results_of(*runs.stores).summaries()
+    plain = summary_to_grid(summary)
+    column = [column.title for column in plain.columns].index("trained for")
+    assert {line[1].text: line[column].text for line in plain.lines}["srn.mine"] == "26 megapixels"
 
 
 def test_a_table_of_noise_levels_that_were_not_run_says_which(runs: Runs) -> None:

@@ -21,6 +21,7 @@ from benchmark.methods.learned.networks.fast.restormer import SweptTransformerBl
 from benchmark.methods.learned.networks.fast.tiles import InTiles
 from benchmark.methods.learned.networks.fast.winograd import use_winograd_for_inference
 from benchmark.methods.learned.networks.gkmnet import GkmNet
+from benchmark.methods.learned.networks.lakdnet import LargeKernelBlock
 from benchmark.methods.learned.networks.nafnet import NafBlock
 from benchmark.methods.learned.networks.restormer import TransformerBlock
 
@@ -60,11 +61,29 @@ def _use_tiles(network: nn.Module) -> None:
         if isinstance(child, NafBlock):
             setattr(network, name, SweptNafBlock(child))
             continue
+        if isinstance(child, LargeKernelBlock):
+            setattr(network, name, _nest_tiles(child))
+            continue
         reach = measure_reach(child)
         if reach is None:
             _use_tiles(child)
         elif reach.halo:
             setattr(network, name, InTiles(child, reach, _find_width(child.modules())))
+
+
+def _nest_tiles(block: LargeKernelBlock) -> InTiles:
+    """Return a block in large tiles, for the wide rim of its mixer, and its feed-forward layer,
+    which has more channels and hardly a rim, in small ones within each.
+
+    A large one takes four times the memory of other tiles, a small one half of it. Measured at 1680
+    x 1120: LaKDNet takes a ninth less time than with tiles of their own for both layers.
+    """
+    reach, feed_reach = measure_reach(block), measure_reach(block.feed)
+    assert reach is not None and feed_reach is not None
+    width, feed_width = block.feed.project.out_channels, block.feed.expand.out_channels
+    feed = InTiles(block.feed, feed_reach, 2 * feed_width, in_parallel=False)
+    block.register_module("feed", feed)
+    return InTiles(block, reach, width // 4)
 
 
 def _rectify_in_place(network: nn.Module) -> None:

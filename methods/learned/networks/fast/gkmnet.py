@@ -579,10 +579,13 @@ class FastGkmNet:
         """Return rows of a step's result from the gates in those rows."""
         form = self._plain.form
         own_mixture = self._plain.mix_index(index)
+        if form.head == "gkm":
+            mixture = self._gcms_of_y[own_mixture](gates, y, first, end)
+            mixture.add_(self._gcms_of_x[own_mixture](gates, x, first, end))
+        else:
+            mixture = self._mixes[own_mixture](gates)
+        if form.adds:
+            return mixture + y.strip(first, end).rows
         if form.head == "sram":
-            return torch.sigmoid(self._mixes[own_mixture](gates))
-        mixture = self._gcms_of_y[own_mixture](gates, y, first, end)
-        mixture.add_(self._gcms_of_x[own_mixture](gates, x, first, end))
-        if form.variant == "paper":
-            mixture.add_(y.strip(first, end).rows)
+            return torch.sigmoid(mixture)
         return mixture

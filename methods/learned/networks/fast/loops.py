@@ -5,21 +5,23 @@ Under autocast the functions that are made of them compute, and return, single p
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from benchmark import compilation
 
 LoopArray = NDArray[Any]
 """An array inside a loop: floating-point numbers, all of one precision, or indices."""
 
 # Sums may be reordered, and maxima taken as if nothing were NaN: without that there are no vector
 # instructions.
-compile_loop: Callable[[Any], Callable[..., None]] = numba.njit(
-    nogil=True, fastmath={"reassoc", "contract", "nnan", "nsz"}, cache=True
+compile_loop: Callable[[Any], Callable[..., None]] = functools.partial(
+    compilation.compile_function, fastmath={"reassoc", "contract", "nnan", "nsz"}
 )
 
 

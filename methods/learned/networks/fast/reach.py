@@ -107,7 +107,7 @@ _MEASURES: Mapping[type, Callable[[Any], Reach | None]] = MappingProxyType(
         iniknet.JoiningLevel: lambda _: _join_levels(5),
         iniknet.ResidualLstmCell: lambda _: Reach(4, (1, 1, 1)),
         kpac.SkipLevel: lambda _: _join_levels(2),
-        lakdnet.Mixer: lambda _: Reach(8),
+        lakdnet.LargeKernelBlock: lambda _: Reach(9),
         leaky_unet.ResidualStack: _measure_residuals,
         leaky_unet.StepUp: lambda _: _join_levels(4),
         nrknet.AddingLevel: lambda _: _join_levels(2),

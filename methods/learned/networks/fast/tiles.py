@@ -64,18 +64,26 @@ class _Span(NamedTuple):
 class InTiles(nn.Module):
     """Layers applied in tiles, with the same result."""
 
-    def __init__(self, layers: nn.Module, reach: Reach, width: int) -> None:
-        """Take layers and their reach; `width` is the number of channels of their widest features,
-        at the size of the output.
+    def __init__(
+        self, layers: nn.Module, reach: Reach, width: int, in_parallel: bool = True
+    ) -> None:
+        """Take layers and their reach.
+
+        Args:
+            layers: see `Layers`.
+            reach: of the layers.
+            width: the number of channels of their widest features, at the size of the output.
+            in_parallel: see `map_tiles`; not within other layers that are applied so.
         """
         super().__init__()
         self.layers = layers
         self.reach = reach
         self.width = width
+        self.in_parallel = in_parallel
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         tile = choose_tile(self.width)
-        return apply_in_tiles(self.layers, inputs, tile, self.reach, in_parallel=True)
+        return apply_in_tiles(self.layers, inputs, tile, self.reach, self.in_parallel)
 
 
 def choose_tile(width: int) -> int:

@@ -26,6 +26,8 @@ FORMS = {
     "official": Form("official"),
     "v2": Form("v2"),
     "sram": Form(head="sram"),
+    "sram, added": Form(head="sram", output="added"),
+    "official, added": Form("official", output="added"),
     "one scale": Form(scales=1),
     "three rounds at one scale": Form(scales=1, rounds=3),
     "unshared rounds": Form(scales=2, rounds=2, shared=False),
