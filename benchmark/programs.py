@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,12 @@ _MESSAGE = 200
 """Letters of a program's last message that a reason holds."""
 _private_folders: set[str] = set()
 """Of this process, while they are in use."""
+
+
+def list_ending_signals() -> list[signal.Signals]:
+    """Return the signals that people and systems end a program by, as far as this one has them."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    return [signal.Signals[name] for name in names if hasattr(signal, name)]
 
 
 class ProgramFailure(Exception):

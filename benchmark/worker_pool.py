@@ -31,7 +31,7 @@ import psutil
 from benchmark.api import BenchmarkError
 from benchmark.apply import describe_error
 from benchmark.console import outlive_readers
-from benchmark.programs import end_with_parent, remove_private_folders
+from benchmark.programs import end_with_parent, list_ending_signals, remove_private_folders
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -355,9 +355,13 @@ class _Worker:
 
     def launch(self) -> None:
         """Start the process."""
-        with _prepare_environment({**self.environment, _MARK: self.mark}), _allow_children():
+        with (
+            _defer_signals(),
+            _prepare_environment({**self.environment, _MARK: self.mark}),
+            _allow_children(),
+        ):
             self.process.start()
-        self._worker_end.close()
+            self._worker_end.close()
 
     def take(self, job: _Job[Any], content: bytes, timeout: float | None) -> None:
         """Hand a job, packed, to the process. That it has died meanwhile is seen later."""
@@ -388,6 +392,32 @@ class _Worker:
             self.is_lost = True
             self.process.join(_POLL_SECONDS)  # its exit status comes a little later
         return None
+
+
+@contextlib.contextmanager
+def _defer_signals() -> Iterator[None]:
+    """Let this process take the signals that end it only after what is done meanwhile.
+
+    Python runs handlers in the main thread whichever thread a signal has reached, so blocking them
+    there is not enough. One in the middle of `Process.start` would leave a process that nobody
+    knows of, and that prints a traceback as what it should do never comes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    handlers = {}
+    for number in list_ending_signals():
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handlers[number] = signal.signal(number, lambda number, _: pending.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for pending_number in pending:
+            signal.raise_signal(pending_number)
 
 
 @contextlib.contextmanager

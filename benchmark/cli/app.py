@@ -15,6 +15,7 @@ import typer
 from benchmark import console
 from benchmark.api import BenchmarkError
 from benchmark.cli.help import SCRIPT, CommandGroup, name_program
+from benchmark.programs import list_ending_signals
 from benchmark.version import __version__
 
 _PROGRAM = name_program()
@@ -70,7 +71,6 @@ def app_main() -> None:
 
 _INTERRUPTED = 130
 """Exit code that Typer gives Ctrl-C."""
-_ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _ENDING_SECONDS = 10.0
 """How long a command that was stopped may take to put its work away."""
 
@@ -108,7 +108,7 @@ class _SignalHandler:
 
     def install(self) -> None:
         """Take the place of what Python does on them, unless they are ignored (`nohup`)."""
-        for number in _list_ending_signals():
+        for number in list_ending_signals():
             handler = signal.getsignal(number)
             is_usual = handler in (signal.SIG_DFL, signal.default_int_handler)
             if is_usual or isinstance(handler, _SignalHandler):
@@ -118,7 +118,7 @@ class _SignalHandler:
         """Let later ones change nothing: everything is put away. Python itself would go back to
         ending on them while it ends, with another exit code.
         """
-        for number in _list_ending_signals():
+        for number in list_ending_signals():
             signal.signal(number, signal.SIG_IGN)
 
     def __call__(self, number: int, frame: object) -> None:
@@ -132,11 +132,6 @@ class _SignalHandler:
             raise KeyboardInterrupt
         elif time.monotonic() - self._first_time > _ENDING_SECONDS:
             os._exit(128 + number)
-
-
-def _list_ending_signals() -> list[signal.Signals]:
-    """Return the signals that end a program, as far as the system has them."""
-    return [signal.Signals[name] for name in _ENDING_SIGNALS if hasattr(signal, name)]
 
 
 def _print_version(is_asked: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing.util
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -185,6 +187,41 @@ def test_ctrl_c_while_workers_start_ends_the_command(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     text = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and "Traceback" not in text, text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_worker_is_started_waits_until_it_is(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches another thread here, as it may where libraries have threads."""
+
+    def start_and_be_stopped(*arguments: object) -> int:
+        pid = start_process(*arguments)
+        os.kill(os.getpid(), number)
+        time.sleep(0.1)
+        return int(pid)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    start_process = multiprocessing.util.spawnv_passfds
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", start_and_be_stopped)
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    handler = signal.signal(number, interrupt)
+    pool = WorkerPool(do_nothing, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(pool.map(abs, [-1]))
+        (worker,) = pool._workers
+        assert worker.process.is_alive()
+        assert signal.getsignal(number) is interrupt
+    finally:
+        pool.close()
+        signal.signal(number, handler)
+        end.set()
+        thread.join()
 
 
 def find_workers(parent: psutil.Process) -> list[psutil.Process]:
