@@ -15,6 +15,7 @@ import queue
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,9 @@ from benchmark.worker import RunSettings
 from benchmark.worker_pool import Failure, WorkerPool, WorkerStartError
 
 _IDLE_SECONDS = 60.0
-"""After so long without a packet, child processes are ended: their command may be gone."""
+"""After so long without a packet, child processes are ended and files removed, as their command may
+be gone; one that is not enlists the worker again.
+"""
 _WATCH_SECONDS = 2.0
 """How often it is looked whether anybody still waits for a packet."""
 PACKET_BYTES = 2**28
@@ -109,8 +112,10 @@ class PacketResult:
 def enlist_worker(command: str, order: Order) -> None:
     """Make this worker ready for the packets of a command."""
     end_command(command)
-    folder = Path(get_worker().local_directory, f"defocus-bench-{command}")
-    _crews[command] = _Crew(order, folder)
+    # Of this crew alone: the one before it may still be removing its own.
+    name = f"defocus-bench-{command}-{uuid.uuid4().hex[:8]}"
+    folder = Path(get_worker().local_directory, name)
+    _crews[command] = _Crew(order, folder, functools.partial(_crews.pop, command, None))
 
 
 def do_packet(
@@ -132,8 +137,11 @@ def do_packet(
     is_wanted = functools.partial(_is_wanted, dask_worker, dask_worker.get_current_task())
     try:
         return dataclasses.replace(crew.do_jobs(jobs, uploads, is_wanted), worker=address)
+    except _CrewEnded:
+        return PacketResult(address, is_enlisted=False)
     except Exception as error:  # of this worker: what goes wrong in a job is its answer
         if not is_wanted():
+            crew.end_if_idle()
             return PacketResult(address)
         return PacketResult(address, refusal=describe_error(error))
 
@@ -151,11 +159,27 @@ def end_command(command: str) -> None:
         crew.close()
 
 
+class _CrewEnded(Exception):
+    """A crew takes no more packets."""
+
+
 class _Crew:
     """The slots of one command on this worker; each does one packet at a time."""
 
-    def __init__(self, order: Order, folder: Path) -> None:
+    def __init__(self, order: Order, folder: Path, forget: Callable[[], object]) -> None:
+        """Unpack what was sent; no process is started yet.
+
+        Args:
+            order: what to do, and how.
+            folder: of this crew alone; removed at its end.
+            forget: called when the crew has ended itself.
+        """
         self._folder = folder
+        self._forget = forget
+        self._lock = threading.Lock()
+        self._packets = 0
+        self._timer: threading.Timer | None = None
+        self._is_closed = False
         self._timeout = order.timeout
         settings, relocation = _relocate_settings(order, folder)
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
@@ -166,6 +190,7 @@ class _Crew:
             slot = _Slot(settings, relocation, own_folder, environment)
             self._all_slots.append(slot)
             self._slots.put(slot)
+        self._start_timer()
 
     def do_jobs(
         self,
@@ -173,18 +198,60 @@ class _Crew:
         uploads: Mapping[str, bytes],
         is_wanted: Callable[[], bool],
     ) -> PacketResult:
-        """Do a packet as soon as a slot is free; raises whatever comes of ending its child process
-        once nobody wants it any more.
+        """Do a packet as soon as a slot is free.
+
+        Raises:
+            _CrewEnded: the crew has.
+            Exception: whatever comes of ending the child process once nobody wants the packet.
         """
-        slot = self._slots.get()
+        with self._stay_open():
+            slot = self._slots.get()
+            try:
+                with slot.give_up_unless(is_wanted):
+                    return slot.do_jobs(jobs, uploads, self._timeout)
+            finally:
+                self._slots.put(slot)
+
+    @contextlib.contextmanager
+    def _stay_open(self) -> Iterator[None]:
+        """Let the crew not end by itself meanwhile; raise _CrewEnded if it has."""
+        with self._lock:
+            if self._is_closed:
+                raise _CrewEnded
+            self._stop_timer()
+            self._packets += 1
         try:
-            with slot.give_up_unless(is_wanted):
-                return slot.do_jobs(jobs, uploads, self._timeout)
+            yield
         finally:
-            self._slots.put(slot)
+            with self._lock:
+                self._packets -= 1
+                if not self._packets and not self._is_closed:
+                    self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._timer = threading.Timer(_IDLE_SECONDS, self.end_if_idle)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def end_if_idle(self) -> None:
+        """End the crew, unless a packet is being done."""
+        with self._lock:
+            if self._packets or self._is_closed:
+                return
+            self._is_closed = True
+            self._forget()
+        self.close()
 
     def close(self) -> None:
-        """End all child processes and remove all files."""
+        """End all child processes, whatever they are doing, and remove all files."""
+        with self._lock:
+            self._is_closed = True
+            self._stop_timer()
         for slot in self._all_slots:
             slot.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -255,7 +322,6 @@ class _Slot:
         self._start = functools.partial(start_child, settings, relocation)
         self._environment = environment
         self._pool: WorkerPool | None = None
-        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -279,7 +345,6 @@ class _Slot:
         finally:
             if self._own_folder is not None:
                 shutil.rmtree(self._own_folder, ignore_errors=True)
-            self._start_timer()
 
     @contextlib.contextmanager
     def give_up_unless(self, is_wanted: Callable[[], bool]) -> Iterator[None]:
@@ -315,30 +380,11 @@ class _Slot:
 
     def _open_pool(self) -> WorkerPool:
         with self._lock:
-            self._stop_timer()
             if self._is_closed:
                 raise WorkerStartError("the command has ended")
             if self._pool is None:
                 self._pool = WorkerPool(self._start, 1, environments=[self._environment])
             return self._pool
-
-    def _start_timer(self) -> None:
-        timer = threading.Timer(_IDLE_SECONDS, lambda: self._close_if_idle(timer))
-        timer.daemon = True
-        with self._lock:
-            self._timer = timer
-        timer.start()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-
-    def _close_if_idle(self, timer: threading.Timer) -> None:
-        """End the child process, unless a packet has come since the timer was started."""
-        with self._lock:
-            if self._timer is timer:
-                self._close_pool()
 
     def _write_uploads(self, uploads: Mapping[str, bytes]) -> None:
         if self._own_folder is not None:
@@ -365,7 +411,6 @@ class _Slot:
         """End the child process, whatever it is doing, for good."""
         with self._lock:
             self._is_closed = True
-            self._stop_timer()
             self._close_pool()
 
     def _close_pool(self) -> None:

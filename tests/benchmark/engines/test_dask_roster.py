@@ -1,9 +1,10 @@
-"""What each worker is given of what its machine has, and how tasks are packetd; the workers are
-pretended.
+"""What each worker is given of what its machine has, and how tasks are put into packets; the
+workers are pretended.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from benchmark.cells import Cell, Task
 from benchmark.engines import dask_engine, dask_roster, dask_worker
-from benchmark.engines.dask_admission import Inspection, Requirements, inspect_worker
+from benchmark.engines.dask_admission import Inspection, Parcel, Requirements, inspect_worker
 from benchmark.engines.dask_engine import _Backlog
 from benchmark.engines.dask_roster import Roster
 from benchmark.engines.dask_worker import Order, PackedJob, check_packed_job
@@ -238,6 +239,37 @@ def test_a_worker_sends_no_more_than_some_bytes_and_gives_the_other_jobs_back(
     assert {name: len(content) for name, content in result.files.items()} == {
         f"{number}.npy": size for number in range(done)
     }
+
+
+def make_crew(folder: Path) -> dask_worker._Crew:
+    """Return a crew that was sent one file."""
+    parcel = Parcel(Path("plugin.py"), {"plugin.py": "0"})
+    settings = RunSettings(folder / "run", Path("data"))
+    order = Order(settings, None, True, [parcel], {0: {"plugin.py": b"x = 1"}}, 1, ())
+    return dask_worker._Crew(order, folder / "crew", lambda: None)
+
+
+def test_a_crew_that_nobody_gives_work_ends_with_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_worker, "_IDLE_SECONDS", 0.2)
+    crew = make_crew(tmp_path)
+    assert (tmp_path / "crew" / "0" / "plugin.py").read_bytes() == b"x = 1"
+    deadline = time.monotonic() + 10
+    while (tmp_path / "crew").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(dask_worker._CrewEnded):
+        crew.do_jobs([PackedJob(0, "m", b"")], {}, lambda: True)
+
+
+def test_a_crew_at_work_does_not_end_itself(tmp_path: Path) -> None:
+    crew = make_crew(tmp_path)
+    with crew._stay_open():
+        crew.end_if_idle()
+        assert (tmp_path / "crew").exists()
+    crew.end_if_idle()
+    assert not (tmp_path / "crew").exists()
 
 
 def test_jobs_come_back_to_the_front_and_lost_ones_to_the_end_and_alone() -> None:
