@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ _MESSAGE = 200
 """Letters of a program's last message that a reason holds."""
 _private_folders: set[str] = set()
 """Of this process, while they are in use."""
+_private_folders_lock = threading.Lock()
+_REMOVALS = 100
+"""How often a folder is removed that another thread still writes into."""
 
 
 def list_ending_signals() -> list[signal.Signals]:
@@ -39,20 +43,27 @@ class ProgramFailure(Exception):
 @contextmanager
 def make_private_folder() -> Iterator[Path]:
     """Make a folder that nobody else may read, and remove it at the end."""
-    with tempfile.TemporaryDirectory(prefix="defocus-bench-", ignore_cleanup_errors=True) as folder:
-        _private_folders.add(folder)
-        try:
-            yield Path(folder)
-        finally:
-            _private_folders.discard(folder)
+    with _private_folders_lock:
+        folder = tempfile.TemporaryDirectory(prefix="defocus-bench-", ignore_cleanup_errors=True)
+        _private_folders.add(folder.name)
+    try:
+        with folder as name:
+            yield Path(name)
+    finally:
+        _private_folders.discard(folder.name)
 
 
-def remove_private_folders() -> None:
-    """Remove those that are in use, for a process that ends at once; a supervisor knows its own
-    only once it runs.
+def end_private_folders() -> None:
+    """Remove those that are in use, and let no others be made: for a process that ends at once. A
+    supervisor knows its own only once it runs.
     """
+    _private_folders_lock.acquire()  # for ever, or a folder would come after the last was removed
     for folder in list(_private_folders):
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(_REMOVALS):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not Path(folder).exists():
+                break
+            time.sleep(0.001)
 
 
 def end_with_parent(clean_up: Callable[[], None] | None = None) -> None:

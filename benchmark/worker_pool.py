@@ -31,7 +31,7 @@ import psutil
 from benchmark.api import BenchmarkError
 from benchmark.apply import describe_error
 from benchmark.console import outlive_readers
-from benchmark.programs import end_with_parent, list_ending_signals, remove_private_folders
+from benchmark.programs import end_private_folders, end_with_parent, list_ending_signals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -577,4 +577,4 @@ def _remove_leftovers() -> None:
     for process in _find_marked({os.environ.get(_MARK, "")}):
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    remove_private_folders()
+    end_private_folders()

@@ -130,6 +130,8 @@ def _run(words: list[str], folder: Path, text: str) -> None:
         env={
             **os.environ,
             "BENCHMARK_DATA": str(folder / "data"),
+            # On pictures this small, threads wait for each other, and for other tests, most.
+            "OMP_NUM_THREADS": "1",
             # Programs that documents start are those of this environment.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         },

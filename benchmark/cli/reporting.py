@@ -275,7 +275,9 @@ def _draw_all_figures(
     from benchmark.spec import parse_ids
 
     protocol = protocols[0] if protocols else None
-    ids = [str(spec) for spec in parse_ids(methods or [])]
+    ids = []
+    if methods:
+        ids = [str(spec) for spec in parse_ids(methods)]
     options = FigureOptions(dataset, protocol, ids, root=data or Path("data"), cost=cost)
     outcomes = figure_set.write_figures(results, folder, ["all"], options)
     for line in figure_set.describe_outcomes(outcomes):

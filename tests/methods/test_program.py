@@ -20,7 +20,7 @@ import benchmark
 from benchmark import imageio, plan
 from benchmark.api import DataError, Observation, UsageError
 from benchmark.methods.program import Program
-from benchmark.programs import ProgramFailure, make_private_folder, remove_private_folders
+from benchmark.programs import ProgramFailure
 from benchmark.registry import METHODS, create
 from benchmark.supervisor import MARK
 
@@ -386,14 +386,38 @@ def test_a_run_that_is_killed_takes_its_programs_along(tmp_path: Path, number: i
     wait_for_no_leftovers()
 
 
-def test_private_folders_in_use_can_be_removed_at_once() -> None:
-    with make_private_folder() as folder, make_private_folder() as other:
-        (folder / "input.png").write_bytes(b"")
-        remove_private_folders()
-        assert not folder.exists() and not other.exists()
+ENDING = """
+import threading, time
+from pathlib import Path
+from benchmark.programs import end_private_folders, make_private_folder
+
+def fill_folder():
     with make_private_folder() as folder:
-        assert folder.exists()
-    assert not folder.exists()
+        Path("folder").write_text(str(folder))
+        number = 0
+        while folder.exists():
+            number += 1
+            (folder / f"{number}.png").write_bytes(b"")
+
+threads = [threading.Thread(target=fill_folder, daemon=True) for _ in range(2)]
+threads[0].start()
+while not Path("folder").is_file():
+    time.sleep(0.01)
+time.sleep(0.1)
+end_private_folders()
+threads[1].start()
+threads[1].join(0.2)
+print(threads[1].is_alive())
+"""
+"""A thread writes into a folder while all are ended, and another wants one after that."""
+
+
+def test_a_process_that_ends_leaves_no_private_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDING]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert process.stdout == "True\n", "no further folder is made"
+    assert not Path((tmp_path / "folder").read_text()).exists()
+    assert list(Path(os.environ["TMPDIR"]).glob("defocus-bench-*")) == []
 
 
 def test_groups_leave_it_out_without_a_word() -> None:
