@@ -242,7 +242,7 @@ def _latex_line(texts: Sequence[str]) -> str:
     return f"{line} \\\\\n"
 
 
-_LATEX_ESCAPES = {
+LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
@@ -272,6 +272,7 @@ _LATEX_ESCAPES = {
     "·": r"$\cdot$",
     "…": r"\dots{}",
 }
+"""Character -> what stands for it in LaTeX."""
 
 
 def escape_latex(text: str) -> str:
@@ -283,8 +284,8 @@ def escape_latex(text: str) -> str:
 
 
 def _escape_latex_character(char: str) -> str:
-    if char in _LATEX_ESCAPES:
-        return _LATEX_ESCAPES[char]
+    if char in LATEX_ESCAPES:
+        return LATEX_ESCAPES[char]
     return char if char.isascii() and char.isprintable() else "?"
 
 

@@ -21,7 +21,7 @@ from benchmark.results import choices, notes, summaries
 from benchmark.results.bundles import is_bundle, read_bundle
 from benchmark.results.comparison import PairedTest, compare_methods
 from benchmark.results.exports import EXPORT_SUFFIXES, read_export
-from benchmark.results.run_record import RunRecord, read_store
+from benchmark.results.run_record import Command, RunRecord, read_store
 from benchmark.results.selection import LEVEL_COLUMNS, Selection
 from benchmark.results.summaries import Summary
 from benchmark.results.united_datasets import merge_requests, unite_datasets
@@ -325,14 +325,22 @@ class Results:
             cards |= {name: card for name, card in run.methods.items() if name in methods}
         return cards
 
+    @cached_property
+    def commands(self) -> dict[int, Command]:
+        """Number of a command, as rows have it in `run` and `scored_by` -> the command."""
+        return {
+            number + start: command
+            for run, start in zip(self.runs, self._session_offsets(), strict=True)
+            for number, command in sorted(run.commands.items())
+        }
+
     def commits(self, rows: pd.DataFrame) -> list[str]:
         """Return the states of the suite that computed the cells of some rows."""
         numbers = set(rows["run"].unique())
         states = [
             command.provenance.get("git")
-            for run, start in zip(self.runs, self._session_offsets(), strict=True)
-            for number, command in sorted(run.commands.items())
-            if number + start in numbers
+            for number, command in self.commands.items()
+            if number in numbers
         ]
         return list(dict.fromkeys(notes.name_commit(state) for state in states if state))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class _CostPanel(NamedTuple):
+class CostPanel(NamedTuple):
     """A kind of cost: the label of its axis, and method -> cost."""
 
     label: str
@@ -71,7 +71,7 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
     level = complete.levels[0]
     scores = complete.comparable(measure, [level])
     quality, quality_axis = _mean_quality(scores.scene_means, card)
-    panels, missing = _cost_panels(record, trials, list(quality))
+    panels, missing = list_cost_panels(record, trials, list(quality))
     if not panels:
         raise Unavailable(f"{folder}: no costs of {', '.join(quality)}; measure them with `cost`")
     figure = Figure(figsize=(style.PAGE, 3.0), layout="constrained")
@@ -90,14 +90,14 @@ def draw_pareto_figure(data: FigureData) -> CaptionedFigure:
         *missing,
         *_name_unlabelled(panels, label_points(figure, labels)),
         *scores.notes,
-        *_machine_note(record, trials),
+        *describe_timing(record, trials),
         *complete.describe(scores.values.index),
     ]
     return CaptionedFigure(figure, caption)
 
 
 def _name_unlabelled(
-    panels: Sequence[_CostPanel], points: Mapping[Axes, Sequence[PointLabel]]
+    panels: Sequence[CostPanel], points: Mapping[Axes, Sequence[PointLabel]]
 ) -> list[str]:
     """Return a line on each panel that has no room for the labels of some points."""
     lines = []
@@ -149,20 +149,20 @@ def pareto_front(
     return best
 
 
-def _cost_panels(
+def list_cost_panels(
     record: CostRecord,
     trials: Sequence[Trial],
     methods: Sequence[str],
-) -> tuple[list[_CostPanel], list[str]]:
+) -> tuple[list[CostPanel], list[str]]:
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
     """
     panels = []
     for device, name in _DEVICES.items():
         seconds = _median_seconds(record, trials, methods, device)
-        panels.append(_CostPanel(f"{name} time (s)", seconds))
+        panels.append(CostPanel(f"{name} time (s)", seconds))
     for label, read_count in _COUNTS.items():
-        panels.append(_CostPanel(label, _network_counts(record, methods, read_count)))
+        panels.append(CostPanel(label, _network_counts(record, methods, read_count)))
     panels = [panel for panel in panels if panel.costs]
     unknown = [name for name in methods if name not in record.counts]
     notes = []
@@ -212,7 +212,7 @@ def _draw_pareto_panel(
     axes: Axes,
     data: FigureData,
     quality: Mapping[str, Interval],
-    panel: _CostPanel,
+    panel: CostPanel,
     quality_axis: _QualityAxis,
 ) -> list[PointLabel]:
     """Draw a panel and return its labels: of the front first, then of what has a colour."""
@@ -272,7 +272,7 @@ def _draw_point(
         axes.plot(point.cost, point.quality, color=style.BLACK, markeredgewidth=0.7, **ring)
 
 
-def _machine_note(record: CostRecord, trials: Sequence[Trial]) -> list[str]:
+def describe_timing(record: CostRecord, trials: Sequence[Trial]) -> list[str]:
     """Return what seconds were measured on, if any were."""
     if not any(trial.reading for trial in trials):
         return []

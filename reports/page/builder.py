@@ -8,13 +8,10 @@ elsewhere.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from benchmark.api import UsageError
 from benchmark.files import replace_file
 from benchmark.reports.page import pictures, tables
 from benchmark.reports.page.cards import PageCard, PageCards, collect_page_cards
@@ -22,11 +19,13 @@ from benchmark.reports.page.galleries import PageContent, Sheet, read_page_conte
 from benchmark.reports.page.payload import build_payload
 from benchmark.reports.page.pictures import PageFiles
 from benchmark.reports.page.tables import PageTable
+from benchmark.reports.self_contained import (
+    hash_for_policy,
+    load_page_templates,
+    require_own_page,
+)
 from benchmark.results import Results
 from benchmark.version import __version__
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 FILES_FOLDER = "comparison_files"
 """Folder beside `index.html` with the pictures. It belongs to the page: whatever else lies in it is
@@ -56,10 +55,7 @@ def write_comparison_page(
         DataError: a damaged picture of a run or of a data set, or a folder that cannot be written.
     """
     index = folder / "index.html"
-    if index.exists() and _GENERATOR not in index.read_text("utf-8", "replace"):
-        raise UsageError(
-            f"{index}: another page is there, which would be overwritten; name another folder"
-        )
+    require_own_page(index, _GENERATOR)
     content = read_page_content(results, dataset)
     files = pictures.collect_page_files(results, content.galleries, folder / FILES_FOLDER, data)
     page = _render_page(content, files, collect_page_cards(results, content.origins))
@@ -102,7 +98,7 @@ def _render_page(content: PageContent, files: PageFiles, cards: PageCards) -> st
             families.update(line.family for line in table.lines)
     script = (_HERE / "page.js").read_text("utf-8")
     style = (_HERE / "page.css").read_text("utf-8")
-    return _page_templates().get_template("page.html.j2").render(
+    return load_page_templates(_HERE).get_template("page.html.j2").render(
         sheets=sheets,
         families={name: text for name, text in tables.FAMILIES.items() if name in families},
         cards=cards,
@@ -110,28 +106,9 @@ def _render_page(content: PageContent, files: PageFiles, cards: PageCards) -> st
         generator=f"{_GENERATOR} {__version__}",
         script=script,
         style=style,
-        script_hash=_policy_hash(script),
-        style_hash=_policy_hash(style),
+        script_hash=hash_for_policy(script),
+        style_hash=hash_for_policy(style),
     )  # fmt: skip
-
-
-def _page_templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    return templates
-
-
-def _policy_hash(text: str) -> str:
-    """Return a text's hash as content security policies name it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _remove_other_files(folder: Path, page_files: set[str]) -> None:

@@ -42,13 +42,19 @@ def publish_cost_pass(folder: Path, method_ids: Mapping[str, str]) -> dict[str, 
     Raises:
         UsageError, DataError: as `read_cost_pass`.
     """
-    record, trials = read_cost_pass(folder)
-    published_record = _publish_record(record, method_ids)
-    lines = [json.dumps(asdict(_publish_trial(trial, method_ids))) for trial in trials]
+    record, trials = read_public_pass(folder, method_ids)
+    lines = [json.dumps(asdict(trial)) for trial in trials]
     return {
-        RECORD_FILE: RECORD_ADAPTER.dump_json(published_record, indent=1),
+        RECORD_FILE: RECORD_ADAPTER.dump_json(record, indent=1),
         SAMPLES_FILE: "".join(f"{line}\n" for line in lines).encode(),
     }
+
+
+def read_public_pass(folder: Path, method_ids: Mapping[str, str]) -> tuple[CostRecord, list[Trial]]:
+    """Return a cost pass without what is private; arguments and errors of `publish_cost_pass`."""
+    record, trials = read_cost_pass(folder)
+    public_trials = [_publish_trial(trial, method_ids) for trial in trials]
+    return _publish_record(record, method_ids), public_trials
 
 
 def _publish_record(record: CostRecord, method_ids: Mapping[str, str]) -> CostRecord:
