@@ -31,6 +31,11 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "report results/runs/simulated --format html",
             "report runs/rtf --table 3 --format latex",
         ),
+        "board": (
+            "board bundle_a bundle_b --out site",
+            "board results/runs/simulated --out site",
+            "board runs/rtf --out site --cost results/cost",
+        ),
         "export": (
             "export runs/rtf --out scores.parquet",
             "export runs/rtf --out scores.csv",

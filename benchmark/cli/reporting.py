@@ -138,6 +138,11 @@ ExportOption = Annotated[
     Path,
     typer.Option("--out", help="File to write, .csv or .parquet; or the folder of a bundle."),
 ]
+SiteOption = Annotated[Path, typer.Option("--out", help="Folder of the site to write.")]
+BoardCostOption = Annotated[
+    Path | None,
+    typer.Option("--cost", help="Folder that `cost` wrote; default: one that is found."),
+]
 BundleOption = Annotated[Path, typer.Option("--out", help="Folder of the bundle to write.")]
 PreferOption = Annotated[
     Path | None,
@@ -282,6 +287,27 @@ def _draw_all_figures(
     outcomes = figure_set.write_figures(results, folder, ["all"], options)
     for line in figure_set.describe_outcomes(outcomes):
         console.print_note(line)
+
+
+@app.command(name="board", rich_help_panel=PANEL)
+def board_command(
+    parts: PartsArgument,
+    out: SiteOption,
+    cost: BoardCostOption = None,
+) -> None:
+    """Write results of many as one site: gains, costs, noise, and a page for each method.
+
+    It is one file, which opens from disk, asks nothing of a network, and holds nothing private. Of
+    what several parts hold, the last one decides.
+    """
+    from benchmark.reports.board import write_board
+    from benchmark.reports.paper.cost import find_cost_folder
+    from benchmark.results.results import read_record
+
+    paths = list(dict.fromkeys(parts))
+    records = [read_record(path) for path in paths]
+    index = write_board(records, out, cost_folder=find_cost_folder(paths, cost))
+    console.print_note(f"written: {index}")
 
 
 @app.command(name="export", rich_help_panel=PANEL)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmark.api import Unavailable
+from benchmark.api import Unavailable, UsageError
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
@@ -14,6 +15,7 @@ from benchmark.reports.figures.labels import LABEL_WIDTH, PointLabel, label_poin
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.paper.cost import find_cost_folder
 from benchmark.results.significance import INPUT
+from benchmark.spec import parse_id
 from benchmark.stats import Interval, difference_interval, mean_interval
 from benchmark.studies.cost import measurement
 from benchmark.studies.cost.measurement import CostRecord, MethodCounts
@@ -164,7 +166,7 @@ def list_cost_panels(
     for label, read_count in _COUNTS.items():
         panels.append(CostPanel(label, _network_counts(record, methods, read_count)))
     panels = [panel for panel in panels if panel.costs]
-    unknown = [name for name in methods if name not in record.counts]
+    unknown = [name for name in methods if _find_counts(record, name) is None]
     notes = []
     if unknown:
         notes.append(f"Not in the cost pass, `cost` measures them: {', '.join(unknown)}.")
@@ -201,11 +203,26 @@ def _median_seconds(
 def _network_counts(
     record: CostRecord, methods: Sequence[str], read_count: Callable[[MethodCounts], float]
 ) -> dict[str, float]:
+    counts_by_method = {name: _find_counts(record, name) for name in methods}
     return {
-        name: read_count(record.counts[name])
-        for name in methods
-        if name in record.counts and record.counts[name].forms
+        name: read_count(counts)
+        for name, counts in counts_by_method.items()
+        if counts is not None and counts.forms
     }
+
+
+def _find_counts(record: CostRecord, method: str) -> MethodCounts | None:
+    """Return the counts of a method, or else those of its network, which has the same parameters
+    and operations whatever its weights are; None if neither was counted.
+    """
+    if method in record.counts:
+        return record.counts[method]
+    try:
+        spec = parse_id(method)
+    except UsageError:  # a name that pictures of others have in tables
+        return None
+    counts = record.counts.get(str(dataclasses.replace(spec, checkpoint=None)))
+    return counts if counts is not None and counts.forms else None
 
 
 def _draw_pareto_panel(

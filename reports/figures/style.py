@@ -49,7 +49,7 @@ _LEGEND_HANDLE_WIDTH: Final = 0.45
 
 MOST_METHODS: Final = 6
 """More curves than these are not told apart."""
-_COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 _MARKERS: Final = "osD^vP"
 _LEAST_RATIO: Final = 4.0
 """Of the ends of a logarithmic axis; between closer ones there is no room for numbers."""
@@ -152,7 +152,7 @@ def choose_method_looks(
         looks[name] = MethodLook(GREY, "o", "-", competes)
         if name in places:
             place = places[name]
-            looks[name] = MethodLook(_COLOURS[place], _MARKERS[place], "-", competes)
+            looks[name] = MethodLook(COLOURS[place], _MARKERS[place], "-", competes)
     return looks
 
 
