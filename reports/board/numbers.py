@@ -75,7 +75,7 @@ class BoardNumbers:
 
     def number_measure(self, protocol: str, key: str, card: MeasureCard) -> int:
         """Return the place of a measure of a protocol, which is added if it is new."""
-        return _place_in(self.measures, _describe_measure(protocol, key, card))
+        return _place_in(self.measures, _describe_board_measure(protocol, key, card))
 
 
 def _place_in(places: list[Any], item: Any) -> int:
@@ -87,7 +87,7 @@ def _place_in(places: list[Any], item: Any) -> int:
 def collect_numbers(results: Results) -> BoardNumbers:
     """Return all numbers of results; raises UsageError where they hold no cells."""
     numbers = BoardNumbers()
-    command_places = _number_commands(results, numbers)
+    command_places = _place_commands(results, numbers)
     for summary in results.summaries():
         made_by = _find_commands(results, summary)
         frames = {key: _index_gains(summary, key) for key, card in summary.measures.items()}
@@ -109,7 +109,7 @@ def collect_numbers(results: Results) -> BoardNumbers:
     return numbers
 
 
-def _describe_measure(protocol: str, key: str, card: MeasureCard) -> dict[str, Any]:
+def _describe_board_measure(protocol: str, key: str, card: MeasureCard) -> dict[str, Any]:
     return {
         "protocol": protocol,
         "key": key,
@@ -194,26 +194,26 @@ def _describe_entry(
     gain = None
     if gains.get("gain") is not None:
         gain = {
-            "mean": _round(gains["gain"], digits),
-            "low": _round(gains["low"], digits),
-            "high": _round(gains["high"], digits),
-            "p": _round(gains["p"], 4),
+            "mean": _round_for_json(gains["gain"], digits),
+            "low": _round_for_json(gains["low"], digits),
+            "high": _round_for_json(gains["high"], digits),
+            "p": _round_for_json(gains["p"], 4),
             "wins": int(gains["wins"]),
             "n": int(gains["n"]),
         }
     return {
-        "mean": _round(interval.mean, digits),
-        "low": _round(interval.low, digits),
-        "high": _round(interval.high, digits),
+        "mean": _round_for_json(interval.mean, digits),
+        "low": _round_for_json(interval.low, digits),
+        "high": _round_for_json(interval.high, digits),
         "n": interval.n,
         "mark": entry.mark or "",
         "rank": None if gains.get("rank") is None else int(gains["rank"]),
         "gain": gain,
-        "pictures": [_round(entry.scores.get(sample), digits) for sample in samples],
+        "pictures": [_round_for_json(entry.scores.get(sample), digits) for sample in samples],
     }
 
 
-def _round(value: float | None, digits: int) -> float | None:
+def _round_for_json(value: float | None, digits: int) -> float | None:
     """Return a number for JSON, which has neither infinity nor NaN."""
     if value is None or not math.isfinite(value):
         return None
@@ -228,7 +228,7 @@ def _level_key(level: Noise) -> tuple[object, ...]:
     return (level.sigma, int(level.clip), int(level.round8), level.seed)
 
 
-def _number_commands(results: Results, numbers: BoardNumbers) -> dict[int, int]:
+def _place_commands(results: Results, numbers: BoardNumbers) -> dict[int, int]:
     """Return number of a command -> its place among those that differ."""
     return {
         number: _place_in(numbers.commands, _describe_command(command))

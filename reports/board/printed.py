@@ -27,7 +27,7 @@ def list_printed_lines(results: Results, methods: Sequence[str]) -> dict[str, An
     datasets = set(results.datasets.values())
     lines: dict[tuple[object, ...], dict[str, Any]] = {}
     for number in published.read_printed_numbers():
-        places = stands_for.list_methods(number)
+        places = stands_for.list_places(number)
         if not places and number.dataset not in datasets:
             continue
         key = (number.source, number.table, number.model, number.training, number.dataset)
@@ -68,7 +68,7 @@ class _MethodsOfModels:
         self._later_models = dict(self._find_later_models())
         self._known: dict[tuple[object, ...], list[int]] = {}
 
-    def list_methods(self, number: PrintedNumber) -> list[int]:
+    def list_places(self, number: PrintedNumber) -> list[int]:
         """Return the places of the methods that stand for a printed number."""
         key = (number.source, number.table, number.model, number.training)
         if key not in self._known:

@@ -11,7 +11,6 @@ import pandas as pd
 from benchmark.api import MethodCard
 from benchmark.cells import Outcome
 from benchmark.noise import Noise
-from benchmark.results.results import read_record
 from benchmark.results.run_record import RunRecord
 from benchmark.store import Store
 from tests.benchmark.results.made_runs import (
@@ -84,32 +83,26 @@ def make_secret_run(folder: Path) -> Path:
     return folder
 
 
-def make_large_record(folder: Path, methods: int, datasets: int, pictures: int) -> RunRecord:
-    """Return results of many methods on many data sets, with scores of every picture, made from
-    those of one cell.
+def make_large_record(record: RunRecord, methods: int, datasets: int, pictures: int) -> RunRecord:
+    """Return results of many methods on many data sets, with scores of every picture, each made
+    from those of the first cell of `input` in some results.
     """
-    record = read_record(make_noisy_run(folder))
     rows = record.scores
-    seed_rows = rows[(rows["method"] == "input") & (rows["sample"] == "one") & (rows["sigma"] == 0)]
+    cell_rows = rows[rows["key"] == rows.loc[rows["method"] == "input", "key"].iloc[0]]
+    count = len(cell_rows)
+    block = pd.concat([cell_rows] * pictures, ignore_index=True)
+    block["sample"] = np.repeat([f"picture-{number:03}" for number in range(pictures)], count)
+    block["scene"] = block["data"] = block["sample"]
     names = ["input", *(f"method-{number:02}" for number in range(1, methods))]
     random = np.random.default_rng(1)
     parts = []
     for dataset in range(datasets):
         for place, method in enumerate(names):
-            samples = [f"picture-{number:03}" for number in range(pictures)]
-            block = pd.concat([seed_rows] * pictures, ignore_index=True)
-            count = len(seed_rows)
-            block["sample"] = block["scene"] = np.repeat(samples, count)
-            block["data"] = block["sample"]
-            block["method"] = block["method_name"] = method
-            block["dataset"] = block["dataset_name"] = f"set-{dataset:02}"
-            block["key"] = [f"{dataset}-{place}-{number // count}" for number in range(len(block))]
-            block["value"] += 0.1 * place + random.normal(0, 1, len(block)).cumsum() / 20
-            parts.append(block)
-    card = CARDS["a"]
-    return dataclasses.replace(
-        record,
-        scores=pd.concat(parts, ignore_index=True),
-        methods={name: dataclasses.replace(card, title=name) for name in names},
-        datasets={},
-    )
+            values = block["value"] * random.normal(1 + place / 1000, 0.05, len(block))
+            keys = [f"{dataset}-{place}-{number // count}" for number in range(len(block))]
+            changes = {"method": method, "method_name": method, "key": keys, "value": values}
+            name = f"set-{dataset:02}"
+            parts.append(block.assign(dataset=name, dataset_name=name, **changes))
+    cards = {name: dataclasses.replace(CARDS["a"], title=name) for name in names}
+    scores = pd.concat(parts, ignore_index=True)
+    return dataclasses.replace(record, scores=scores, methods=cards, datasets={})
