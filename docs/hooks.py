@@ -7,6 +7,31 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "results"
+BOARD = "board/index.html"
+"""Page of the site that is made of results, and not of a text in this folder."""
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Add the board of the committed and the submitted results."""
+    from mkdocs.structure.files import File
+
+    files.append(File.generated(config, BOARD, content=render_committed_board()))
+    return files
+
+
+def render_committed_board() -> str:
+    """Return the board of the exports in `results/measured` and the bundles in `results/submitted`;
+    of a cell that both have, the score measured here counts.
+    """
+    from benchmark.reports.board.site import render_board
+    from benchmark.results.publication import publish_record
+    from benchmark.results.results import read_record
+
+    submitted = sorted(path.parent for path in RESULTS.glob("submitted/*/manifest.json"))
+    measured = sorted(RESULTS.glob("measured/*/scores.parquet"))
+    publications = [publish_record(read_record(path)) for path in (*submitted, *measured)]
+    return render_board(publications, RESULTS / "measured" / "cost")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -3,7 +3,8 @@
 `make measured` does every step of `results/measured/steps.toml` whose data are at hand. Nothing is
 trained. It says first how long that takes, wants a clean commit, goes on where an earlier call was
 stopped, and writes into a folder of its own. A step whose data are missing is left out, with the
-address. Scores are compared number by number, other files line by line.
+address. Scores are compared number by number, other files line by line. Beside them, every step
+with scores gets a bundle to hand on, and all bundles together a board.
 
     python -m tests.measured --data /media/data --only demo,maps
 """
@@ -28,6 +29,8 @@ from benchmark.results import read_results
 from tests.perf.processes import ROOT, say
 
 MEASURED = ROOT / "results" / "measured"
+SCORES = "scores.parquet"
+BUNDLE = "bundle"
 TOLERANCE = 1e-3
 """Largest difference between two scores that are called the same, in the measure's own unit."""
 _KEYS = ("dataset", "method", "sample", "noise", "track", "protocol", "measure")
@@ -121,6 +124,17 @@ def do_step(step: Step, work: Path, data: Path) -> None:
         text = call_benchmark(command, work, data, run_folder, Path(step.folder, name))
         if "FILE" not in command.split():
             (new_folder / name).write_text(text, "utf-8")
+    if SCORES in step.files:
+        call_benchmark(f"export RUN --out {step.folder}/{BUNDLE}", work, data, run_folder)
+
+
+def write_board_of(steps: Sequence[Step], work: Path, data: Path) -> Path | None:
+    """Write the board of the bundles of some steps; return its page, None where none has scores."""
+    bundles = [f"{step.folder}/{BUNDLE}" for step in steps if SCORES in step.files]
+    if not bundles:
+        return None
+    call_benchmark(shlex.join(["board", *bundles, "--out", "board"]), work, data, Path())
+    return work / "board" / "index.html"
 
 
 def call_benchmark(
@@ -244,6 +258,9 @@ def measure_steps(
         for text, file_is_same in compare_files(step, work):
             say(f"  {text}")
             is_same = is_same and file_is_same
+    board = write_board_of(possible, work, data)
+    if board is not None:
+        say(f"board of their bundles: {board}")
     return 0 if is_same else 1
 
 

@@ -129,8 +129,10 @@ def _cells(line: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
+    made = {DOCS / "board" / "index.html"}  # by docs/hooks.py, while the site is built
     targets = re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    paths = [(page.parent / target).resolve() for target in targets]
+    assert [path for path in paths if not path.exists() and path not in made] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

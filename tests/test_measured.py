@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.results.bundles import read_bundle
 from tests import measured
 from tests.measured import MEASURED, Source, Step
 
@@ -101,3 +102,7 @@ def test_a_step_is_done_and_compared(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "small/report.md: new, nothing is committed" in capsys.readouterr().out
     assert "simulated:size=32" in (tmp_path / "work" / "small" / "report.md").read_text()
     assert len(pd.read_parquet(tmp_path / "work" / "small" / "scores.parquet")) > 0
+    bundle = read_bundle(tmp_path / "work" / "small" / "bundle")
+    assert list(bundle.manifest.contents.datasets) == ["simulated:size=32"]
+    board = (tmp_path / "work" / "board" / "index.html").read_text("utf-8")
+    assert "simulated:size=32" in board and str(tmp_path) not in board

@@ -94,11 +94,12 @@ def test_gains_are_differences_of_the_same_pictures(run: Path) -> None:
 def test_gains_and_means_of_the_committed_exports_are_those_that_report_prints(
     tmp_path: Path,
 ) -> None:
-    content = build(*EXPORTS)
+    exports = [MEASURED / name / "scores.parquet" for name in ("kodak24", "pixel4")]
+    content = build(*exports)
     for measure in ("psnr", "lpips"):
         table = tmp_path / f"{measure}.csv"
         words = ["--measure", measure, "--format", "csv", "--out", table]
-        assert call("report", *EXPORTS, *words)[0] == 0
+        assert call("report", *exports, *words)[0] == 0
         compared = 0
         for row in pd.read_csv(table, dtype={"noise": str}).to_dict("records"):
             entry = scores_of(content, row["method"], row["dataset"], row["noise"])[measure]
@@ -112,7 +113,7 @@ def test_gains_and_means_of_the_committed_exports_are_those_that_report_prints(
                 own = [gain[name] for name in ("mean", "low", "high", "p", "wins", "n")]
                 assert own == pytest.approx(printed, abs=1e-4)
                 compared += 1
-        assert compared > 80
+        assert compared > 50
 
 
 def test_what_was_skipped_has_no_number_but_its_reason(tmp_path: Path, toys: Path) -> None:
@@ -245,6 +246,7 @@ def test_results_without_cells_are_refused(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bundles_alone_are_enough_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +260,7 @@ def test_bundles_alone_are_enough_in_an_empty_folder(
     assert call("compare", "gkmnet.sim", "input", "demo")[0] == 0
     code, output = call("figures", "kodak24", "--figure", "robustness,pareto", "--out", "figures")
     assert code == 0 and Path("figures/pareto.pdf").is_file(), output
+    assert call("board", *EXPORTS, "--out", "all")[0] == 0
     code, output = call("figures", "demo", "--figure", "crops", "--out", "figures")
     assert code == 2 and "hold no pictures" in output
     assert call("board", *bundles, "--out", "site")[0] == 0
