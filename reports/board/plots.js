@@ -57,7 +57,8 @@ function drawAxes(width, x, y, titles) {
       draw("text", { x: at, y: bottom + 17, "text-anchor": "middle" }, text));
   }
   group.append(draw("text", { x: (ROOM.left + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, titles.x),
-    draw("text", { transform: `translate(13 ${(ROOM.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, titles.y));
+    draw("text", { transform: `translate(13 ${(ROOM.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" },
+      titles.y));
   return group;
 }
 
@@ -132,7 +133,8 @@ function drawCostPlot(panel, points, width) {
     drawAxes(width, x, y, { x: panel.title, y: axisTitle() }));
   if (corners.length) {
     const ends = [...corners, [Math.max(...points.map(({ cost }) => cost)), corners.at(-1)[1]]];
-    figure.append(draw("path", { class: "front", d: "M" + ends.map(([a, b]) => `${x.place(a)} ${y.place(b)}`).join("L") }));
+    const path = ends.map(([cost, value]) => `${x.place(cost)} ${y.place(value)}`).join("L");
+    figure.append(draw("path", { class: "front", d: `M${path}` }));
   }
   const placed = points.map((point) => placePoint(point, x, y, panel, front.includes(point)));
   figure.append(...placed.map(drawPoint));

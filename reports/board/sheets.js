@@ -1,7 +1,8 @@
 // Tables: one model for the screen, CSV and LaTeX, so that all three hold the same lines in the same order.
 //
-// A sheet has a caption, columns {key, title, sub, number, first, fields} and lines of cells {text, small, sort, fields,
-// strong, look, node}. `first` is the way a first click sorts; `fields` are columns of CSV with their values.
+// A sheet has a caption, columns {key, title, sub, number, first, fields, isButton} and lines of cells {text, marks,
+// small, sort, fields, strong, look, node, bar, printed, title}. `first` is the way a first click sorts; `fields` are
+// columns of CSV, and their values. Columns of buttons are left out of LaTeX.
 
 function sortSheet(sheet) {
   const [by, way] = sortKeys().map((one) => state[one]);
@@ -33,7 +34,8 @@ function drawSheet(unsorted) {
 }
 
 function drawHead({ key, title, sub, number, first }) {
-  const [by, order] = sortKeys(), texts = [...breakable(title), ...(sub ? [make("small", { textContent: sub })] : [])];
+  const [by, order] = sortKeys();
+  const texts = [...breakable(title), ...(sub ? [make("small", { textContent: sub })] : [])];
   const head = make("th", { scope: "col", className: number ? "number" : "" });
   if (!first) {
     head.append(...texts);
@@ -42,8 +44,8 @@ function drawHead({ key, title, sub, number, first }) {
   const way = state[by] === key ? state[order] || first : null;
   if (way) head.ariaSort = way;
   const next = { ascending: "descending", descending: "ascending" }[way] ?? first;
-  head.append(make("button", { type: "button", onclick: () => go({ [by]: key, [order]: next === first ? "" : next }) },
-    ...texts));
+  const sort = () => go({ [by]: key, [order]: next === first ? "" : next });
+  head.append(make("button", { type: "button", onclick: sort }, ...texts));
   return head;
 }
 
@@ -81,18 +83,19 @@ function escapeLatex(text) {
 
 function toLatex(sheet) {
   const cellText = (cell) => {
-    const text = escapeLatex(cell.small ? `${cell.text} ${cell.small}` : cell.text);
+    const text = escapeLatex([cell.text + (cell.marks ?? ""), cell.small].filter(Boolean).join(" "));
     return (cell.strong ? `\\textbf{${text}}` : text) + (cell.printed ? ` (${escapeLatex(cell.printed)})` : "");
   };
   const line = (texts) => {
     const joined = texts.join(" & ");
     return `${/^[[*]/.test(joined) ? "{}" : ""}${joined} \\\\\n`;
   };
-  const columns = sheet.columns.map(({ number }, i) => [number ? "r" : "l", i]).filter(([, i]) => !sheet.columns[i].isButton);
-  const pick = (cells) => columns.map(([, i]) => cells[i]);
+  const places = [...sheet.columns.keys()].filter((i) => !sheet.columns[i].isButton);
+  const pick = (items) => places.map((i) => items[i]);
+  const sides = pick(sheet.columns).map(({ number }) => (number ? "r" : "l")).join("");
   const heads = pick(sheet.columns).map(({ title, sub }) => escapeLatex([title, sub].filter(Boolean).join(" ")));
   return `\\begin{table}\n\\centering\n\\small\n\\caption{${escapeLatex(sheet.caption)}}\n`
-    + `\\begin{tabular}{${columns.map(([side]) => side).join("")}}\n\\toprule\n${line(heads)}\\midrule\n`
+    + `\\begin{tabular}{${sides}}\n\\toprule\n${line(heads)}\\midrule\n`
     + sheet.lines.map(({ cells }) => line(pick(cells).map(cellText))).join("")
     + "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
 }

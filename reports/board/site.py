@@ -25,7 +25,7 @@ from benchmark.version import __version__
 
 _GENERATOR = "defocus-bench board"
 _HERE = Path(__file__).parent
-_PARTS = ("state.js", "sheets.js", "plots.js", "screens.js")
+_PARTS = ("state.js", "sheets.js", "plots.js", "views.js", "method.js", "controls.js")
 """The script, in the order in which its parts need each other."""
 
 

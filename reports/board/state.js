@@ -12,11 +12,15 @@ function make(tag, properties = {}, ...children) {
   return node;
 }
 
+const paragraph = (text, className = "") => make("p", { className, textContent: text });
+const listOf = (texts) => make("ul", { className: "notes" }, ...texts.map((text) => make("li", { textContent: text })));
+
 const measureNames = content.measures.map(({ protocol, title }) => `${protocol} ${title}`);
 const columnNames = content.columns.map(nameColumn);
 const resultOf = new Map(content.results.map((result) => [`${result.method} ${result.column}`, result]));
-const defaults = { view: "table", method: "", column: "", picture: "", measure: measureNames[0], show: "gain", sort: "",
-  order: "", by: "", way: "", find: "", family: "", inputs: "", trained: "", since: "", licence: "", rulers: "", published: "" };
+const defaults = { view: "table", method: "", column: "", picture: "", measure: measureNames[0], show: "gain",
+  sort: "", order: "", by: "", way: "", find: "", family: "", inputs: "", trained: "", since: "", licence: "",
+  rulers: "", published: "" };
 // A method's page has an order of its own (by, way), so that the table keeps its.
 const sortKeys = () => (state.method ? ["by", "way"] : ["sort", "order"]);
 const filterKeys = ["find", "family", "inputs", "trained", "since", "licence", "rulers"];
@@ -53,7 +57,8 @@ function go(changes, isOpening = false) {
 const measureNumber = (of = state) => measureNames.indexOf(of.measure);
 const measure = (of = state) => content.measures[measureNumber(of)];
 const columnsOf = (protocol) => content.columns.flatMap((column, i) => (column.protocol === protocol ? [i] : []));
-const scoreOf = (method, column, number = measureNumber()) => resultOf.get(`${method} ${column}`)?.scores[number] ?? null;
+const resultAt = (method, column) => resultOf.get(`${method} ${column}`);
+const scoreOf = (method, column, number = measureNumber()) => resultAt(method, column)?.scores[number] ?? null;
 
 function numbersOf(method, column) { // what the view shows: {mean, low, high, n}, or null
   const score = scoreOf(method, column);

@@ -251,7 +251,8 @@ def test_csv_holds_what_is_shown_in_its_order(page: Page) -> None:
 def test_latex_holds_the_same_and_escapes(page: Page) -> None:
     text = exported(page, "LaTeX")
     body = text.partition("\\midrule\n")[2].partition("\\bottomrule")[0]
-    assert [line.split(" & ")[0] for line in body.splitlines()] == ["a", "b", "input"]
+    names = [line.split(" & ")[0] for line in body.splitlines()]
+    assert names == ["a", "b (reproduces)", "input"], "and whether weights reproduce"
     assert "+4.000" in body and "$\\cdot$" not in body
     assert "95 \\% intervals" in text and text.count("\\begin{tabular}{lrrr}") == 1
 
