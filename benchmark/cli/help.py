@@ -103,7 +103,7 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
         "deblur": (
             "deblur photo.jpg",
-            "deblur photographs --methods gkmnet.photo,blur-posterior",
+            "deblur photographs --methods gkmnet.photo,ebdb --page",
             "deblur photo.jpg --methods gkmnet.photo --precision bf16",
         ),
         "simulate": (

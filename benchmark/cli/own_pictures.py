@@ -38,6 +38,7 @@ from benchmark.optics.kernel_files import convolve_light, measure_kernel_sigma, 
 from benchmark.optics.lens import LENS_PSFS, Lens, LensPsf
 from benchmark.precision import require_bf16
 from benchmark.registry import METHODS, build_plugin, create
+from benchmark.reports.before_after import RestoredPicture
 from benchmark.run_layout import file_name
 from benchmark.spec import ResolvedId, parse_ids
 from benchmark.worker import RunSettings, start_worker
@@ -93,9 +94,9 @@ def deblur_pictures(
     device: str,
     precision: Precision = "32",
     plugins: tuple[Path, ...] = (),
-) -> Iterator[tuple[Path, Path]]:
-    """Restore each picture by each method and write it into `out` under its own name; yield
-    (source, result) as they are done. Methods work in a process of their own, which they may end.
+) -> Iterator[RestoredPicture]:
+    """Restore each picture by each method and write it into `out` under its own name; yield the
+    results as they are done. Methods work in a process of their own, which they may end.
 
     Size, bit depth, format, orientation, colour profile, EXIF (but of TIFF) and transparency are
     those of the source, and grey stays grey; formats that are only read become PNG. Where a method
@@ -131,7 +132,7 @@ def deblur_pictures(
             else:
                 for remark in answer:
                     console.print_note(f"{job.source}: {remark}")
-                yield job.source, job.target
+                yield RestoredPicture(job.source, job.target, job.method.label)
     _raise_failures(failures, len(jobs))
 
 

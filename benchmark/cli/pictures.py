@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark import console
-from benchmark.api import UsageError
+from benchmark.api import BenchmarkError, UsageError
 from benchmark.cli.app import app
 from benchmark.cli.options import (
     DeviceChoice,
@@ -21,6 +21,9 @@ from benchmark.cli.options import (
     prepare,
 )
 from benchmark.spec import parse_ids
+
+if TYPE_CHECKING:
+    from benchmark.reports.before_after import RestoredPicture
 
 PANEL = "Your own pictures"
 
@@ -40,6 +43,13 @@ PictureMethodsOption = Annotated[
         help="Ids, comma-separated or repeated; the default is trained for photographs.",
     ),
 ]
+PageOption = Annotated[
+    bool,
+    typer.Option(
+        "--page",
+        help="Write index.html beside the results, which shows pictures before and after.",
+    ),
+]
 PictureFolderOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 
 
@@ -48,6 +58,7 @@ def deblur_command(
     images: PhotographsArgument,
     methods: PictureMethodsOption = ["gkmnet.photo"],  # noqa: B006 (typer copies defaults)
     out: PictureFolderOption = Path("deblurred"),
+    page: PageOption = False,
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.single,
     plugin: PluginsOption = None,
@@ -60,14 +71,34 @@ def deblur_command(
     prepare(plugin, None)
     check_device(device)
     from benchmark.cli import own_pictures
+    from benchmark.reports.before_after import require_own_before_after_page
 
     pictures = own_pictures.list_pictures(images)
+    if page:
+        require_own_before_after_page(out)
     results = own_pictures.deblur_pictures(
         pictures, methods, out, device.value, precision.value, plugins=tuple(plugin or [])
     )
     total = len(pictures) * len(parse_ids(methods))
-    for source, target in console.track_progress(results, total=total, label="restoring"):
-        console.print_line(f"{source} -> {target}")
+    page_results: list[RestoredPicture] = []
+    try:
+        for result in console.track_progress(results, total=total, label="restoring"):
+            console.print_line(f"{result.source} -> {result.target}")
+            if page:
+                page_results.append(result)
+    except BenchmarkError:
+        _write_page(out, page_results)  # of what went well
+        raise
+    _write_page(out, page_results)
+
+
+def _write_page(folder: Path, results: Sequence[RestoredPicture]) -> None:
+    """Write the page of some results, if there are any, and say where and how large it is."""
+    if results:
+        from benchmark.reports.before_after import write_before_after_page
+
+        index = write_before_after_page(folder, results)
+        console.print_line(f"page: {index} ({index.stat().st_size / 1e6:.1f} MB)")
 
 
 SharpPictureArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="A sharp picture.")]

@@ -177,7 +177,7 @@ def test_formats_that_are_only_read_become_png(
     levels = np.full((20, 24, channels), np.iinfo(depth).max // 2, depth)
     form = ".png" if (name, depth) == ("a.jpg", np.uint16) else Path(name).suffix
     (tmp_path / name).write_bytes(cv2.imencode(form, levels)[1].tobytes())
-    ((_, result),) = own_pictures.deblur_pictures([tmp_path / name], ["input"], tmp_path, "cpu")
+    ((_, result, _),) = own_pictures.deblur_pictures([tmp_path / name], ["input"], tmp_path, "cpu")
     assert result.name == f"a-input{suffix}"
     assert imageio.read_header(result).bit_depth == 8 * levels.itemsize
     paths = own_pictures.simulate_defocus(
@@ -258,7 +258,7 @@ def test_a_folder_is_restored_by_several_methods_and_what_is_left_out_is_told(
     results = list(own_pictures.deblur_pictures(images, methods, tmp_path / "out", "cpu"))
     assert len(results) == 6
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        target.name for _, target in results
+        result.target.name for result in results
     )
 
 
@@ -279,8 +279,8 @@ def test_where_one_picture_fails_the_others_are_restored(tmp_path: Path) -> None
     )
     sources = []
     with pytest.raises(DataError, match=r"(?s)2 of 4 pictures were not made:.*a\.png.*b\.png"):
-        for source, _ in results:
-            sources.append(source.name)
+        for result in results:
+            sources.append(result.source.name)
     assert sources == ["a.png", "b.png"] and len(list((tmp_path / "out").iterdir())) == 2
 
 
@@ -294,7 +294,7 @@ def test_grey_transparency_and_exif_are_kept(tmp_path: Path) -> None:
     colours.save(tmp_path / "veiled.png")
     images = [tmp_path / "grey.jpg", tmp_path / "veiled.png"]
     results = own_pictures.deblur_pictures(images, ["unsharp"], tmp_path / "out", "cpu")
-    grey, veiled = [Image.open(target) for _, target in results]
+    grey, veiled = [Image.open(result.target) for result in results]
     with grey, veiled:
         assert grey.mode == "L" and grey.getexif()[271] == "a camera"
         np.testing.assert_array_equal(np.array(veiled)[..., 3], np.array(alpha))
