@@ -25,6 +25,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from annotated_types import DocInfo
+
 from benchmark.api import (
     BenchmarkError,
     DataError,
@@ -520,8 +522,14 @@ def _validate_parameters(
     try:
         parameters = model(**spec.parameters)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = first["loc"][0]
+        problems = error.errors()
+        first = problems[0]
+        key = str(first["loc"][0])
+        if len([each for each in problems if each["loc"][0] == key]) > 1:  # of a choice of types
+            expected = _describe_type(fields[key][0])
+            raise UsageError(
+                f"{spec.name}: parameter {key}={first['input']!r}: expected {expected}"
+            ) from error
         if first["type"] == "missing":
             raise UsageError(f"{spec.name} needs a parameter: {spec.name}:{key}=...") from error
         raise UsageError(
@@ -574,7 +582,8 @@ def _describe_type(kind: Any) -> str:
     origin = typing.get_origin(kind)
     arguments = typing.get_args(kind)
     if origin is typing.Annotated:
-        return _describe_type(arguments[0])
+        texts = [part.documentation for part in arguments[1:] if isinstance(part, DocInfo)]
+        return texts[0] if texts else _describe_type(arguments[0])
     if origin is typing.Literal:
         return "|".join(str(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):

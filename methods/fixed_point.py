@@ -29,7 +29,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -41,12 +41,14 @@ from benchmark.methods.two_stage.deconvolution import IterativeDeconvolver
 from benchmark.methods.two_stage.estimation import ESTIMATORS, EstimatorName
 from benchmark.methods.two_stage.methods import TwoStage
 from benchmark.methods.two_stage.noise_level import noise_level
-from benchmark.methods.two_stage.wiener import QUANTISATION, SampledPsf
+from benchmark.methods.two_stage.wiener import QUANTISATION
 from benchmark.optics import gkm
 from benchmark.optics.light import Light, linear_slope, srgb_from
 from benchmark.optics.scenes import GENERATOR
 
 Weights = NDArray[np.float32]
+FittedFamily = Literal["gaussian", "disk"]
+"""What a mixture of Gaussians is fitted to."""
 NoiseMap = NDArray[np.float32]
 """Standard deviation of the noise at every pixel, H x W."""
 
@@ -71,7 +73,7 @@ NOISE_REACH = 3.0
 class GkmIteration(IterativeDeconvolver):
     """The iteration of eq. (6) or (8) under a blur map; see `FixedPoint` for the options."""
 
-    psf: SampledPsf = "disk"
+    psf: FittedFamily = "disk"
     light: Light = "linear"
     iterations: int = 1
     damping: float = 0.7
@@ -178,7 +180,7 @@ class FixedPoint(TwoStage):
         self,
         *,
         map: EstimatorName = "posterior",
-        psf: SampledPsf = "disk",
+        psf: FittedFamily = "disk",
         iterations: Annotated[int, Ge(0)] = 1,
         damping: Annotated[float, Ge(0), Le(1)] = 0.7,
         noise_weight: Annotated[float, Ge(0)] = 2.0,

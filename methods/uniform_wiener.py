@@ -12,9 +12,9 @@ from benchmark.api import Map, MethodCard, Observation, Picture
 from benchmark.methods.two_stage.deconvolution import Deconvolver
 from benchmark.methods.two_stage.estimation import Estimator, MapSource, TrueMap
 from benchmark.methods.two_stage.methods import TwoStage
+from benchmark.methods.two_stage.psf_option import PsfOption, open_psf
 from benchmark.methods.two_stage.wiener import (
     MISMATCH,
-    Psf,
     filter_wiener,
     layer_kernel,
     noise_to_signal,
@@ -67,7 +67,7 @@ class UniformWiener(TwoStage):
         self,
         *,
         map: MapSource = "estimate",
-        psf: Psf = "gaussian",
+        psf: PsfOption = "gaussian",
         mismatch: Annotated[float, Ge(0)] = MISMATCH,
         light: Light = "srgb",
     ) -> None:
@@ -75,11 +75,11 @@ class UniformWiener(TwoStage):
 
         Args:
             map: `estimate`, or `oracle` for the true map of the sample, whose median is used.
-            psf: shape of the PSF.
+            psf: shape of the PSF; `file:PATH` takes it from a kernel in a file.
             mismatch: share of the signal's power by which the PSF is assumed wrong.
             light: restore sRGB codes or linear light.
         """
         super().__init__(
             TrueMap() if map == "oracle" else MedianEstimator(),
-            OnePsfWiener(psf=psf, light=light, mismatch=mismatch),
+            OnePsfWiener(psf=open_psf(psf), light=light, mismatch=mismatch),
         )

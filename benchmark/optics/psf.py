@@ -113,14 +113,14 @@ def disk_kernel(radius: float, *, half: ApertureHalf | None = None) -> Float64Ar
     """Return the kernel of a uniform disk of `radius` pixels; arguments and errors as for
     `psf_kernel`.
     """
-    return _sample_kernel(lambda x, y: _disk_integral(x, y, radius), radius, half)
+    return sample_kernel(lambda x, y: _disk_integral(x, y, radius), radius, half)
 
 
 def gaussian_kernel(sigma: float, *, half: ApertureHalf | None = None) -> Float64Array:
     """Return the kernel of a Gaussian of standard deviation `sigma` pixels, cut at `GAUSSIAN_REACH`
     sigma.
     """
-    return _sample_kernel(
+    return sample_kernel(
         lambda x, y: np.outer(ndtr(y / sigma), ndtr(x / sigma)), GAUSSIAN_REACH * sigma, half
     )
 
@@ -154,7 +154,7 @@ def generalised_gaussian_kernel(
     # Equal shares of the mass, layer by layer.
     relative_radii = gammaincinv(1 + 2 / shape, (1 + node) / 2) ** (1 / shape)
     radii = a * relative_radii
-    return _sample_kernel(lambda x, y: _disk_heap_integral(x, y, radii, weight), reach, half)
+    return sample_kernel(lambda x, y: _disk_heap_integral(x, y, radii, weight), reach, half)
 
 
 def _disk_heap_integral(
@@ -179,7 +179,7 @@ def polygon_kernel(radius: float, blades: int, *, half: ApertureHalf | None = No
     It is its own mirror image in the vertical axis for any number of blades, so the dual-pixel
     halves are equal.
     """
-    return _sample_kernel(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
+    return sample_kernel(lambda x, y: _polygon_integral(x, y, radius, blades), radius, half)
 
 
 def disk_overlap_kernel(
@@ -244,12 +244,13 @@ def _cats_eye_radius(cut: float) -> float:
     return float(1 / math.sqrt(variance))
 
 
-def _sample_kernel(
+def sample_kernel(
     integral: Callable[[Float64Array, Float64Array], Float64Array],
     reach: float,
     half: ApertureHalf | None,
 ) -> Float64Array:
-    """Return the kernel of a PSF that ends `reach` pixels from its centre.
+    """Return the kernel of a PSF that ends `reach` pixels from its centre: odd and square, sum 1,
+    read-only.
 
     Args:
         integral: the PSF's integral from some fixed corner to every corner (x, y) of the pixel

@@ -39,9 +39,11 @@ from benchmark.optics._tiles import (
     nonzero_box,
     tile_boxes,
 )
-from benchmark.optics.psf import psf_kernel
+from benchmark.optics.kernel_shape import KernelShape, sized_kernel
+from benchmark.optics.psf import PsfFamily
 
-BlurFamily = Literal["gaussian", "disk", "gkm"]
+BlurFamily = Literal["gaussian", "disk", "gkm"] | KernelShape
+"""A shape from a file is applied as a disk is."""
 
 STEP = 0.125
 """Distance of the rungs in sigma, pixels; `gkm` has the rungs of the paper's bank."""
@@ -92,8 +94,8 @@ class VaryingBlur:
         Args:
             blur_map: H x W, sigma in pixels, >= 0. The `gkm` family ends at the paper's largest
                 kernel.
-            family: `gaussian` or `disk` (area-sampled), or `gkm`: the mixture that the paper's bank
-                makes of a sigma.
+            family: `gaussian` or `disk` (area-sampled), `gkm`: the mixture that the paper's bank
+                makes of a sigma, or the shape of a kernel from a file.
 
         Raises:
             ValueError: for a map that is negative, not finite or above `LARGEST`, or an unknown
@@ -107,8 +109,10 @@ class VaryingBlur:
             np.arange(len(variances), dtype=np.float64),
         )
         self._position = position.astype(np.float32)
+        self._family = family
         self._kernels = kernels
-        self._taps = None if family == "disk" else [psf.sum(axis=0) for psf in kernels]
+        is_separable = family in ("gaussian", "gkm")
+        self._taps = [psf.sum(axis=0) for psf in kernels] if is_separable else None
         boxes = tile_boxes((blur_map.shape[0], blur_map.shape[1]), _TILE)
         self._gather = [self._plan_job(box, spread=False) for box in boxes]
         self._scatter = [self._plan_job(box, spread=True) for box in boxes]
@@ -193,7 +197,7 @@ class VaryingBlur:
             planes = np.ascontiguousarray(x.transpose(2, 0, 1))
             spectrum = fft.rfft2(planes, job.shape)
             for part in job.by_transform:
-                product = spectrum * _disk_response(part.rung, job.shape)
+                product = spectrum * self._response(part.rung, job.shape)
                 columns = fft.ifft(product, axis=-2, overwrite_x=True)
                 rows = fft.irfft(columns[:, part.box[0]], job.shape[1], axis=-1)[..., part.box[1]]
                 rows *= _rung_weight(position[part.box], part.rung)
@@ -224,7 +228,7 @@ class VaryingBlur:
                 rows[..., part.box[1]] = planes[:, *part.box] * weight
                 columns = np.zeros_like(spectrum)
                 columns[:, part.box[0]] = fft.rfft(rows, axis=-1)
-                response = _disk_response(part.rung, job.shape)
+                response = self._response(part.rung, job.shape)
                 columns = fft.fft(columns, axis=-2, overwrite_x=True)
                 columns *= response
                 spectrum += columns
@@ -234,6 +238,10 @@ class VaryingBlur:
             ]
             total += inside.transpose(1, 2, 0)
         return total
+
+    def _response(self, rung: int, shape: tuple[int, int]) -> Complex64Array:
+        assert self._family != "gkm", "its kernels are applied as two passes"
+        return _kernel_response(self._family, rung, shape)
 
     def _filter(self, picture: Picture, rung: int, border: int) -> Picture:
         if len(self._kernels[rung]) == 1:
@@ -267,17 +275,20 @@ def kernel_ladder(
         bank = gkm.paper_bank()
         return bank.kernels, bank.variances
     sigmas = STEP * np.arange(math.ceil(reach / STEP) + 1)
-    return tuple(psf_kernel(family, float(sigma)) for sigma in sigmas), tuple((sigmas**2).tolist())
+    kernels = tuple(sized_kernel(family, float(sigma)) for sigma in sigmas)
+    return kernels, tuple((sigmas**2).tolist())
 
 
 @lru_cache(maxsize=256)
-def _disk_response(rung: int, shape: tuple[int, int]) -> Complex64Array:
-    """Return the transform of the disk of that rung about the origin.
+def _kernel_response(
+    family: PsfFamily | KernelShape, rung: int, shape: tuple[int, int]
+) -> Complex64Array:
+    """Return the transform of the kernel of that rung about the origin.
 
-    It is real, as the disk is symmetric, but NumPy multiplies complex numbers faster by complex
+    It is real, as the kernel is symmetric, but NumPy multiplies complex numbers faster by complex
     ones.
     """
-    psf = psf_kernel("disk", STEP * rung)
+    psf = sized_kernel(family, STEP * rung)
     around_origin = np.zeros(shape)
     around_origin[: len(psf), : len(psf)] = psf
     around_origin = np.roll(around_origin, (-(len(psf) // 2), -(len(psf) // 2)), (0, 1))

@@ -56,8 +56,8 @@ from benchmark.methods.two_stage.cosine import (
 )
 from benchmark.methods.two_stage.richardson_lucy import PoissonModel
 from benchmark.methods.two_stage.wiener import SampledPsf
+from benchmark.optics.kernel_shape import sized_kernel
 from benchmark.optics.light import to_linear, to_srgb
-from benchmark.optics.psf import psf_kernel
 from benchmark.optics.varying import VaryingBlur
 
 SIGMAS: Float64Array = np.array([0, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5])
@@ -303,7 +303,7 @@ def _log_band_transfer(psf: SampledPsf) -> Float64Array:
     weights = [np.square(spectra.band_gain(frequency, band) / frequency) for band in bands]
     shares = []
     for sigma in SIGMAS:
-        power = np.square(cosine_transfer(psf_kernel(psf, float(sigma)), shape))
+        power = np.square(cosine_transfer(sized_kernel(psf, float(sigma)), shape))
         shares.append([(weight * power).sum() / weight.sum() for weight in weights])
     return np.log(shares)
 
@@ -327,7 +327,7 @@ def _average_wiener_filters(
     total = np.zeros_like(image)
     total_weight = np.zeros(shape, np.float32)
     for number, sigma in enumerate(SIGMAS):
-        transfer = cosine_transfer(psf_kernel(psf, float(sigma)), shape)
+        transfer = cosine_transfer(sized_kernel(psf, float(sigma)), shape)
         power = np.square(transfer)
         for group, ratio in enumerate(ratios):
             cell_weight = posterior.sigma[..., number] * posterior.group[..., number, group]

@@ -16,6 +16,7 @@ from benchmark.api import Iterate, Map, MethodCard, Picture
 from benchmark.methods.two_stage import hyper_laplacian, richardson_lucy, wiener
 from benchmark.methods.two_stage.hyper_laplacian import Bins
 from benchmark.methods.two_stage.wiener import Psf
+from benchmark.optics.kernel_shape import KernelShape
 from benchmark.optics.light import Light
 from benchmark.optics.scenes import GENERATOR
 
@@ -43,6 +44,10 @@ class Deconvolver(ABC):
     def describe(self, card: MethodCard) -> MethodCard:
         """Return a method's card with what it must say about the deconvolver."""
         return card
+
+    def weights_hash(self) -> str | None:
+        """Return the SHA-256 of the file that the PSF is read from, None without one."""
+        return self.psf.digest if isinstance(self.psf, KernelShape) else None
 
 
 class IterativeDeconvolver(Deconvolver):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -59,6 +59,16 @@ class Estimator(ABC):
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a small file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def join_hashes(hashes: Iterable[str | None]) -> str | None:
+    """Return one hash for several that results depend on: that hash where it is one, None for
+    none.
+    """
+    parts = list(dict.fromkeys(part for part in hashes if part is not None))
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class TrueMap(Estimator):

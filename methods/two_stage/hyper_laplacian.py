@@ -155,8 +155,9 @@ def deconvolve_hyper_laplacian(
     with ThreadPoolExecutor(max(1, cv2.getNumThreads())) as threads:
         for rung, sigma in enumerate(sigmas):
             share: Map = np.maximum(np.float32(0), 1 - np.abs(position - np.float32(rung)))
-            margin = _hyper_laplacian_margin(sigma)
             psf_kernel = layer_kernel(psf, sigma)
+            # One from a file may have a wide and faint halo.
+            margin = max(_hyper_laplacian_margin(sigma), len(psf_kernel) // 2)
             solve = partial(_solve_box, image, psf=psf_kernel, margin=margin, solver=solver)
             boxes = list(_cover_mask(share > 0, margin))
             for box, layer in zip(boxes, threads.map(solve, boxes), strict=True):

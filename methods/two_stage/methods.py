@@ -32,9 +32,17 @@ from benchmark.methods.two_stage.estimation import (
     PosteriorEstimator,
     TrueMap,
     file_hash,
+    join_hashes,
 )
 from benchmark.methods.two_stage.hyper_laplacian import Bins
-from benchmark.methods.two_stage.wiener import Psf, SampledPsf
+from benchmark.methods.two_stage.psf_option import (
+    PsfOption,
+    SampledPsfOption,
+    describe_psf,
+    open_psf,
+    open_sampled_psf,
+)
+from benchmark.methods.two_stage.wiener import SampledPsf
 from benchmark.optics.light import Light, srgb_from, srgb_to
 from benchmark.optics.scenes import GENERATOR
 
@@ -50,7 +58,8 @@ class TwoStage(Method):
         """Combine the two; the card says what either adds to it."""
         self._estimator = estimator
         self._deconvolver = deconvolver
-        self.card = deconvolver.describe(estimator.describe(self.card))
+        card = deconvolver.describe(estimator.describe(self.card))
+        self.card = dataclasses.replace(card, notes=card.notes + describe_psf(deconvolver.psf))
 
     def prepare(self, device: str) -> None:
         self._estimator.prepare(device)
@@ -64,7 +73,7 @@ class TwoStage(Method):
             self.restore(observation)
 
     def weights_hash(self) -> str | None:
-        return self._estimator.weights_hash()
+        return join_hashes([self._estimator.weights_hash(), self._deconvolver.weights_hash()])
 
     def skip(self, observation: Observation) -> str | None:
         return self._estimator.skip(observation)
@@ -108,7 +117,7 @@ class Pipeline(TwoStage):
         *,
         map: MapSource = "estimate",
         deconvolution: DeconvolverName = "hyper-laplacian",
-        psf: Psf = "gaussian",
+        psf: PsfOption = "gaussian",
         light: Light = "srgb",
         constants: ConstantsName | None = None,
         alpha: Annotated[float, Gt(0), Le(2)] | None = None,
@@ -126,7 +135,7 @@ class Pipeline(TwoStage):
                 pipelines), `richardson-lucy` (with the exact spatially varying operator) or
                 `wiener`.
             psf: family of the PSF; the published pipelines use Gaussians, a lens is nearer to a
-                disk.
+                disk. `file:PATH` takes the shape of a kernel in a file.
             light: deconvolve sRGB codes, as the published pipelines do, or linear light, in which a
                 lens blurs.
             constants: hyper-laplacian: where its other options start from: `released` (the
@@ -144,7 +153,7 @@ class Pipeline(TwoStage):
             "constants": constants, "alpha": alpha, "weight": weight, "bins": bins,
             "eight_bit": eight_bit, "iterations": iterations, "mismatch": mismatch,
         }  # fmt: skip
-        deconvolver = make_deconvolver(deconvolution, psf, light, options)
+        deconvolver = make_deconvolver(deconvolution, open_psf(psf), light, options)
         super().__init__(TrueMap() if map == "oracle" else self.make_estimator(), deconvolver)
 
     def make_estimator(self) -> Estimator:
@@ -253,6 +262,9 @@ class PosteriorDeconvolver(Deconvolver):
     psf: SampledPsf = "disk"
     iterations: int = blur_posterior.ITERATIONS
 
+    def weights_hash(self) -> str | None:
+        return join_hashes([file_hash(blur_posterior.CONSTANTS), super().weights_hash()])
+
     def restore(self, image: Picture, blur_map: Map) -> Picture:
         return blur_posterior.restore_under_map(
             image, blur_map, psf=self.psf, iterations=self.iterations
@@ -287,23 +299,22 @@ class BlurPosterior(TwoStage):
         self,
         *,
         map: MapSource = "estimate",
-        psf: SampledPsf = "disk",
+        psf: SampledPsfOption = "disk",
         iterations: Annotated[int, Ge(0)] = blur_posterior.ITERATIONS,
     ) -> None:
         """Make the method.
 
         Args:
             map: `estimate`, or `oracle` for the true map of the sample in place of the posterior.
-            psf: family of the PSF that is assumed.
+            psf: family of the PSF that is assumed, or `file:PATH` for the shape of a kernel in a
+                file.
             iterations: of Richardson and Lucy, in linear light.
         """
-        self._refinement = PosteriorDeconvolver(psf=psf, iterations=iterations)
+        assumed_psf = open_sampled_psf(psf)
+        self._refinement = PosteriorDeconvolver(psf=assumed_psf, iterations=iterations)
         super().__init__(
-            TrueMap() if map == "oracle" else PosteriorEstimator(psf), self._refinement
+            TrueMap() if map == "oracle" else PosteriorEstimator(assumed_psf), self._refinement
         )
-
-    def weights_hash(self) -> str:
-        return file_hash(blur_posterior.CONSTANTS)  # which the deconvolver reads as well
 
     def restore(self, observation: Observation) -> Picture:
         if self.card.oracle:

@@ -33,11 +33,11 @@ from benchmark.methods.two_stage.cosine import (
 )
 from benchmark.methods.two_stage.noise_level import noise_level
 from benchmark.optics import gkm
-from benchmark.optics.psf import psf_kernel
+from benchmark.optics.kernel_shape import KernelShape, sized_kernel
 
-Psf = Literal["gaussian", "disk", "gkm"]
-SampledPsf = Literal["gaussian", "disk"]
-"""The families that `benchmark.optics.psf` samples."""
+Psf = Literal["gaussian", "disk", "gkm"] | KernelShape
+SampledPsf = Literal["gaussian", "disk"] | KernelShape
+"""What there is a kernel of for every sigma."""
 
 STEP = 0.25
 """Distance of the layers in sigma, pixels."""
@@ -86,15 +86,16 @@ def layer_kernel(psf: Psf, sigma: float) -> Float64Array:
     sum 1, read-only.
 
     Args:
-        psf: `gaussian` or `disk`, of any sigma; or `gkm`, the mixture of two Gaussians that the
-            paper's bank makes of a sigma, which ends at the bank's largest kernel.
+        psf: `gaussian`, `disk` or the shape of a file, of any sigma; or `gkm`, the mixture of two
+            Gaussians that the paper's bank makes of a sigma, which ends at the bank's largest
+            kernel.
         sigma: in pixels, >= 0. 0 gives the 1 x 1 delta.
 
     Raises:
         ValueError: for an unknown family, or a sigma that is negative or not finite.
     """
     if psf != "gkm":
-        return psf_kernel(psf, sigma)
+        return sized_kernel(psf, sigma)
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"the size of a PSF must be a finite number >= 0, got {sigma}")
     bank = gkm.paper_bank()
