@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from benchmark import console, plan, provenance, runner
-from benchmark.api import Precision
+from benchmark.api import Precision, UsageError
+from benchmark.apply import resolve_device
 from benchmark.cells import Task, digest_place
 from benchmark.engines import Engine
 from benchmark.engines.local import LocalEngine
@@ -159,7 +160,6 @@ def describe_run(request: RunRequest) -> list[str]:
 
 def _plan_run(request: RunRequest) -> _PlannedRun:
     methods = plan.select_methods(request.methods, console.print_note, request.precision)
-    plan.require_precisions(methods, request.device)
     tracks = plan.select_tracks(list(request.protocols.values()), request.depth)
     warn_of_other_depth(methods, tracks.values())
     dataset = plan.select_dataset(request.dataset, request.data, request.limit, console.print_note)
@@ -167,6 +167,8 @@ def _plan_run(request: RunRequest) -> _PlannedRun:
         methods, dataset, tracks.values(), request.noises, console.print_note
     )
     tasks = plan.plan_tasks(methods, dataset, tracks.values(), request.noises)
+    _require_device(request.device)  # asks torch, whose import takes seconds, so it comes last
+    plan.require_precisions(methods, request.device)
     settings = RunSettings(
         request.out or default_results_folder(dataset.id.label),
         request.data,
@@ -176,6 +178,15 @@ def _plan_run(request: RunRequest) -> _PlannedRun:
         lpips_trunk=request.lpips_trunk,
     )
     return _PlannedRun(methods, dataset, tracks, tasks, settings)
+
+
+def _require_device(device: str) -> None:
+    """Raise UsageError if a GPU is asked for that is not there."""
+    if device == "cuda":
+        try:
+            resolve_device(device, needs_network=True)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 def _collect_facts(request: RunRequest, planned_run: _PlannedRun) -> dict[str, object]:

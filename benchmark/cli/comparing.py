@@ -16,6 +16,7 @@ from benchmark.cli.app import app
 from benchmark.cli.options import (
     DataOption,
     PluginsOption,
+    check_out_folder,
     prepare,
     split_comma_lists,
 )
@@ -235,7 +236,10 @@ CropsFolderOption = Annotated[
     Path | None, typer.Option("--crops", help="Folder to write the single crops into as well.")
 ]
 FigureFolderOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the figures; default: RUN/figures.")
+    Path | None,
+    typer.Option(
+        "--out", callback=check_out_folder, help="Folder for the figures; default: RUN/figures."
+    ),
 ]
 
 

@@ -22,9 +22,9 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "run --methods folder:path=mine --dataset realdof",
         ),
         "score": (
-            "score results/runs/simulated --protocol keep",
-            "score results/runs/simulated --protocol light,lattice",
-            "score runs/rtf --protocol keep --engine dask",
+            "score results/runs/simulated --protocol harm",
+            "score results/runs/simulated --protocol harm,by-blur",
+            "score runs/rtf --protocol harm --jobs 2",
         ),
         "report": (
             "report results/runs/simulated",

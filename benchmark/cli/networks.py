@@ -22,7 +22,9 @@ from benchmark.cli.options import (
     PrecisionOption,
     TableFormat,
     check_device,
+    check_out_folder,
     prepare,
+    require_input_folder,
 )
 from benchmark.run_layout import default_results_folder
 
@@ -92,7 +94,11 @@ ImportedMethodArgument = Annotated[
 ]
 ControlFolderOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder for the runs; default: results/controls/ID."),
+    typer.Option(
+        "--out",
+        callback=check_out_folder,
+        help="Folder for the runs; default: results/controls/ID.",
+    ),
 ]
 
 
@@ -128,6 +134,8 @@ def control_command(
 MethodArgument = Annotated[
     str, typer.Argument(metavar="METHOD", help="Id without a tag, for example gkmnet:scales=1.")
 ]
+_DPD = "dpd"
+"""The data set that is trained on as it is."""
 TrainingDataOption = Annotated[
     str, typer.Option("--data", help="Folder of sharp pictures, or `dpd`, found under --root.")
 ]
@@ -158,7 +166,11 @@ TagOption = Annotated[
 ]
 TrainingFolderOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder; default: where checkpoints are looked for."),
+    typer.Option(
+        "--out",
+        callback=check_out_folder,
+        help="Folder; default: where checkpoints are looked for.",
+    ),
 ]
 StartOption = Annotated[
     str | None,
@@ -262,6 +274,7 @@ def train_command(
     Writes METHOD.TAG.safetensors with its card and its curves.
     """
     prepare(plugin, None)
+    _check_training_folders(data, validation)
     check_device(device)
     from benchmark.methods.training import command
 
@@ -290,6 +303,14 @@ def train_command(
     job = command.job_from_options(method, data, **options)
     for line in command.run_training(job, resume, force):
         console.print_line(line)
+
+
+def _check_training_folders(data: str, validation: Path | None) -> None:
+    """Refuse folders that are not there before torch is imported."""
+    if data != _DPD:
+        require_input_folder(Path(data), "--data", f"sharp pictures, or say {_DPD}")
+    if validation is not None:
+        require_input_folder(validation, "--validation", "sharp pictures")
 
 
 def _print_search(result: SearchResult) -> None:
@@ -340,7 +361,11 @@ RestorationTimeoutOption = Annotated[
 ]
 CostFolderOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder for the results; default: results/cost/SIZE."),
+    typer.Option(
+        "--out",
+        callback=check_out_folder,
+        help="Folder for the results; default: results/cost/SIZE.",
+    ),
 ]
 
 

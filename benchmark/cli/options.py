@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +62,40 @@ class TableFormat(enum.StrEnum):
     csv = "csv"
 
 
+def check_out_folder(folder: Path | None) -> Path | None:
+    """Return a folder that results will be written to; callback of such options, so that it is
+    checked before anything is imported or done.
+
+    Raises:
+        UsageError: a file is in its place, or it could not be made or written to.
+    """
+    if folder is None:
+        return None
+    place = folder.expanduser().absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UsageError(f"--out {folder}: {place} is a file; name a folder for the results")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"--out {folder}: {place} cannot be written to; name another folder, or change its "
+            "permissions"
+        )
+    return folder
+
+
+def require_input_folder(folder: Path, option: str, content: str) -> None:
+    """Raise UsageError if a folder that an option names is not there.
+
+    Args:
+        folder: the folder.
+        option: for example "--data".
+        content: what it should hold.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{option} {folder}: no such folder; name one that holds {content}")
+
+
 DatasetOption = Annotated[str, typer.Option(help="NAME[:key=value,...]; see `list datasets`.")]
 MethodsOption = Annotated[
     list[str],
@@ -93,7 +128,12 @@ TrunkOption = Annotated[
     ),
 ]
 RunFolderOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the results; default: results/runs/NAME.")
+    Path | None,
+    typer.Option(
+        "--out",
+        callback=check_out_folder,
+        help="Folder for the results; default: results/runs/NAME.",
+    ),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `run` wrote.")]
 DeviceOption = Annotated[DeviceChoice, typer.Option("--device", help="Where learned methods run.")]

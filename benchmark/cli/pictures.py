@@ -18,6 +18,7 @@ from benchmark.cli.options import (
     PrecisionChoice,
     PrecisionOption,
     check_device,
+    check_out_folder,
     prepare,
 )
 from benchmark.spec import parse_ids
@@ -50,7 +51,9 @@ PageOption = Annotated[
         help="Write index.html beside the results, which shows pictures before and after.",
     ),
 ]
-PictureFolderOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+PictureFolderOption = Annotated[
+    Path, typer.Option("--out", callback=check_out_folder, help="Folder for the results.")
+]
 
 
 @app.command(name="deblur", rich_help_panel=PANEL)

@@ -41,7 +41,6 @@ from benchmark.cli.options import (
     SeedOption,
     TimeoutOption,
     TrunkOption,
-    check_device,
     look_up_protocols,
     make_engine,
     make_settings,
@@ -109,7 +108,6 @@ def run_command(
     The same command again does only what is missing.
     """
     prepare(plugin, lpips_trunk)
-    check_device(device)
     from benchmark.running import RunRequest, describe_run, run_methods
 
     protocols = look_up_protocols(protocol)

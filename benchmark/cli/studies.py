@@ -36,6 +36,7 @@ from benchmark.cli.options import (
     TableFormat,
     TimeoutOption,
     check_device,
+    check_out_folder,
     look_up_protocols,
     make_engine,
     make_settings,
@@ -57,7 +58,11 @@ TrackOption = Annotated[
 ]
 MapsFolderOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder for the results; default: results/maps/NAME."),
+    typer.Option(
+        "--out",
+        callback=check_out_folder,
+        help="Folder for the results; default: results/maps/NAME.",
+    ),
 ]
 
 
@@ -123,7 +128,7 @@ DatasetsOption = Annotated[
     list[str], typer.Option("--dataset", help="NAME[:key=value,...]; repeatable, one panel each.")
 ]
 ConvergenceFolderOption = Annotated[
-    Path, typer.Option("--out", help="Folder for table and figure.")
+    Path, typer.Option("--out", callback=check_out_folder, help="Folder for table and figure.")
 ]
 
 
@@ -180,7 +185,9 @@ CalibratedDatasetOption = Annotated[
         "--dataset", help="Data set whose calibrated PSFs are fitted; `none`: apertures only."
     ),
 ]
-PsfStudyFolderOption = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")]
+PsfStudyFolderOption = Annotated[
+    Path, typer.Option("--out", callback=check_out_folder, help="Folder for tables and figures.")
+]
 
 
 @app.command(name="psf", rich_help_panel=PANEL)
@@ -243,7 +250,8 @@ ConditionsOption = Annotated[
     typer.Option("--only", help="Only these conditions, comma-separated or repeated."),
 ]
 ConditionsFolderOption = Annotated[
-    Path, typer.Option("--out", help="Folder for the run, tables and figure.")
+    Path,
+    typer.Option("--out", callback=check_out_folder, help="Folder for the run, tables and figure."),
 ]
 PicturesOption = Annotated[
     int, typer.Option("--limit", min=1, help="Only the first N photographs.")

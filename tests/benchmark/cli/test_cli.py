@@ -69,7 +69,7 @@ BAD_USAGE: list[tuple[list[str], str]] = [
     (["run", "--methods", "all", "--dataset", "dpd"], "dd_dp_dataset_canon"),
     (["run", "--methods", "inptu", "--dataset", "simulated"], "did you mean 'input'"),
     (["run", "--methods", "input", "--dataset", "simulatd"], "did you mean 'simulated'"),
-    (["run", "--methods", "input", "--dataset", "simulated:psf=square"], "'disk', 'gaussian'"),
+    (["run", "--methods", "input", "--dataset", "simulated:psf=square"], "expected disk|gaussian"),
     (["run", "--methods", "input", "--dataset", "folder"], "folder:path=..."),
     (["run", "--methods", "input", "--dataset", "simulated", "--noise", "1,-2"], ">= 0"),
     (["run", "--methods", "input", "--dataset", "simulated", "--noise", "low"], "0,1,2.55"),

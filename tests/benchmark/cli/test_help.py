@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.cli.help import EXAMPLES, MODULE, SCRIPT
+from benchmark.registry import PROTOCOLS
 from benchmark.version import __version__
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -49,6 +51,15 @@ def test_help_ends_with_examples_that_the_command_takes(name: str) -> None:
         command, *words = shlex.split(example)
         COMMANDS[command].make_context(command, words)  # raises for an option that is none
     assert any(shlex.split(example)[0] == name for example in EXAMPLES[name])
+
+
+def test_the_protocols_of_the_examples_exist() -> None:
+    for examples in EXAMPLES.values():
+        for example in examples:
+            words = shlex.split(example)
+            for option, value in itertools.pairwise(words):
+                if option == "--protocol":
+                    assert set(value.split(",")) <= set(PROTOCOLS.names()), example
 
 
 def test_an_option_that_is_none_is_noticed_by_the_test_above() -> None:
