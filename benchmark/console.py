@@ -13,7 +13,7 @@ import textwrap
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, TypeVar
 
 from rich.console import Console
@@ -26,6 +26,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 T = TypeVar("T")
 
@@ -150,29 +151,44 @@ class LastingStream:
         return getattr(self._stream, name)
 
 
-def track_progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Yield `items`, showing how many of `total` are done and how long the rest will take."""
+def track_progress(
+    items: Iterable[T], total: int, label: str, describe: Callable[[T], str] = lambda item: ""
+) -> Iterator[T]:
+    """Yield `items`, showing how many of `total` are done and how long the rest will take.
+
+    Args:
+        items: the work, done one after the other.
+        total: how many there will be.
+        label: what is done with them.
+        describe: what to say of the one that was done last, after its turn.
+    """
     if total == 0:
         return
     if sys.stderr.isatty():
-        yield from _show_progress_bar(items, total, label)
+        yield from _show_progress_bar(items, total, label, describe)
     else:
-        yield from _print_progress_lines(items, total, label)
+        yield from _print_progress_lines(items, total, label, describe)
 
 
-def _show_progress_bar(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+def _show_progress_bar(
+    items: Iterable[T], total: int, label: str, describe: Callable[[T], str]
+) -> Iterator[T]:
+    note_column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(10), MofNCompleteColumn(),
+        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False, table_column=note_column),
     )  # fmt: skip
-    with Progress(*columns, console=err) as progress:
-        task = progress.add_task(label, total=total)
+    with Progress(*columns, console=err, expand=True) as progress:
+        task = progress.add_task(label, total=total, note="")
         for item in items:
             yield item
-            progress.advance(task)
+            progress.update(task, advance=1, note=make_printable(describe(item)))
 
 
-def _print_progress_lines(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+def _print_progress_lines(
+    items: Iterable[T], total: int, label: str, describe: Callable[[T], str]
+) -> Iterator[T]:
     start = time.monotonic()
     last_line = start
     for number, item in enumerate(items, start=1):
@@ -181,7 +197,19 @@ def _print_progress_lines(items: Iterable[T], total: int, label: str) -> Iterato
         if number == total or now - last_line > _PLAIN_LINE_EVERY:
             last_line = now
             left = (now - start) / number * (total - number)
-            print_note(f"{label}: {number}/{total}, {now - start:.0f} s, about {left:.0f} s left")
+            note = describe(item)
+            print_note(
+                f"{label}: {number}/{total}, elapsed {_format_seconds(now - start)}, "
+                f"left {_format_seconds(left)}{'; ' if note else ''}{note}"
+            )
+
+
+def _format_seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def count_reasons(reasons: Iterable[tuple[str, str, str]]) -> list[str]:

@@ -23,6 +23,7 @@ from benchmark.results.missing_weights import (
     find_methods_without_weights,
 )
 from benchmark.run_lock import hold_run_folder
+from benchmark.running_gain import RunningGain
 from benchmark.store import CellEnding, Store
 from benchmark.stored_cards import describe_protocol
 from benchmark.worker import RunSettings
@@ -182,9 +183,13 @@ class Session:
             engine=engine,
             timeout=timeout,
         )
-        outcomes = console.track_progress(stream, len(tasks), label)
+        gains = RunningGain(self._protocols.values(), self.store)
+        outcomes = console.track_progress(
+            stream, len(tasks), label, describe=lambda pair: gains.describe(pair[0].cell)
+        )
         failure_count = 0
         for task, outcome in outcomes:
+            gains.add(task.cell, outcome)
             for remark in outcome.remarks:
                 console.print_note(f"{task.title}: {remark}")
             failure_count += _report_failure(task, outcome)

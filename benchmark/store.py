@@ -470,6 +470,18 @@ class Store:
         )
         return [StoredScore(*row) for row in self._select(query, key)]
 
+    def measured_values(
+        self, method: str, protocol: str, measure: str
+    ) -> Iterator[tuple[Cell, float]]:
+        """Yield the cells of a method that have a score in a measure, with its value, by key."""
+        query = (
+            "SELECT cells.*, value FROM cells JOIN scores ON scores.cell = cells.key "
+            "WHERE cells.method = ? AND scores.protocol = ? AND scores.measure = ? "
+            "AND scores.status = 'ok' ORDER BY cells.key"
+        )
+        for row in self._select(query, method, protocol, measure):
+            yield _cell_from_row(row), row["value"]
+
     def list_deciding_commands(self) -> list[Mapping[str, Any]]:
         """Return the provenance of every command that made a cell or a score of the run."""
         query = (
