@@ -278,7 +278,7 @@ class MethodCard:
     Attributes:
         title: name for tables.
         family: `baseline` (no model of defocus), `classical` (not learned) or `learned`.
-        paper: citation, empty for a baseline.
+        paper: citation, empty for a baseline and for a method that is not published.
         inputs: `image` or `views` (dual-pixel left and right).
         trained_on: data sets the weights (or the tuned constants) saw; () for nothing, None for
             unknown.

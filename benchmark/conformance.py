@@ -196,10 +196,6 @@ def _check_method_card(subject: _MethodUnderTest) -> None:
     _require(
         card.family in _METHOD_FAMILIES, f"family {card.family!r} is none of {_METHOD_FAMILIES}"
     )
-    _require(
-        card.family == "baseline" or not card.reimplementation or bool(card.paper),
-        "a re-implementation names the paper of the method",
-    )
     _require(bool(subject.kind.version), "version is empty")
 
 

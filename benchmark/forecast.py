@@ -10,14 +10,13 @@ from pathlib import Path
 
 from benchmark.cells import Task
 from benchmark.plan import PlannedDataset
-from benchmark.results.notes import count_noun
+from benchmark.results.notes import count_noun, shorten_list
 from benchmark.store import Store
 
 _OUTPUT_BYTES = 12
 """A pixel of a stored output: three float32."""
 _PICTURE_BYTES = 3
 """A pixel of a picture to look at, at most."""
-_MOST_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def describe_forecast(
         )
     if forecast.unknown_paces:
         lines.append(
-            f"time not known: {_list_names(forecast.unknown_paces)}. The same command with "
+            f"time not known: {shorten_list(forecast.unknown_paces)}. The same command with "
             "--limit 1 instead of --dry-run times one picture."
         )
     return lines
@@ -143,12 +142,6 @@ def _find_existing_folder(folder: Path) -> Path:
     while not place.exists():
         place = place.parent
     return place
-
-
-def _list_names(names: Sequence[str]) -> str:
-    listed = ", ".join(names[:_MOST_NAMES])
-    further_count = len(names) - _MOST_NAMES
-    return f"{listed} and {further_count} more" if further_count > 0 else listed
 
 
 def _format_bytes(count: int) -> str:

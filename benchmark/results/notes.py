@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -202,6 +202,12 @@ def count_noun(number: int, singular: str, plural: str = "") -> str:
     if number == 1:
         return f"1 {singular}"
     return f"{number} {plural or singular + 's'}"
+
+
+def shorten_list(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a text; of many the first, and how many more there are."""
+    listed = ", ".join(names[:most])
+    return f"{listed} and {len(names) - most} more" if len(names) > most else listed
 
 
 def describe_pictures(pictures: int, scenes: int) -> str:

@@ -240,8 +240,9 @@ class _Summariser:
         }
         complete_methods = [name for name, gap_reason in gap_reasons.items() if not gap_reason]
         common = self._common_pictures(level, complete_methods, block)
+        pictures = self._choose_pictures(level, complete_methods, common, block)
         rows = [
-            self._build_row(level, name, gap_reason, common, block)
+            self._build_row(level, name, gap_reason, pictures, block)
             for name, gap_reason in gap_reasons.items()
         ]
         rows.sort(key=self._row_order)
@@ -280,18 +281,60 @@ class _Summariser:
             self._notes.append(Note("pictures", text, levels=(level,)))
         return common
 
+    def _choose_pictures(
+        self, level: Noise, methods: list[str], common: set[str], block: pd.DataFrame
+    ) -> dict[str, set[str]]:
+        """Return measure key -> the pictures of its means: the common ones but for those that it
+        cannot measure, whatever the method, as they are too small or have no target. They are
+        named, unless it can measure none.
+        """
+        is_broken = block["score_status"].isin(["unavailable", "failed"])
+        is_skipped = block["reason"].notna() & ~is_broken
+        rows = block[
+            is_skipped
+            & (block["protocol"] == self._protocol)
+            & block["newest"]
+            & block["method"].isin(methods)
+            & block["sample"].isin(common)
+        ]
+        pictures = dict.fromkeys(self._measures, common)
+        reasons_by_names: dict[str, dict[str, str]] = {}
+        for keys, group in rows.groupby(["measure", "reason"], sort=False):
+            key, reason = map(str, keys)
+            counts = group.groupby("sample")["method"].nunique()
+            unfit = sorted(map(str, counts.index[counts == len(methods)]))
+            if not unfit or len(unfit) == len(common):
+                continue
+            pictures[key] = pictures[key] - set(unfit)
+            names = notes.shorten_list(unfit)
+            reasons_by_names.setdefault(names, {})[self._measures[key].title] = reason
+        for names, reasons in reasons_by_names.items():
+            text = (
+                f"noise {level}: means of {', '.join(reasons)} are without {names} "
+                f"({'; '.join(dict.fromkeys(reasons.values()))})"
+            )
+            self._notes.append(Note("pictures", text, levels=(level,)))
+        return {key: chosen or common for key, chosen in pictures.items()}
+
     def _build_row(
-        self, level: Noise, method: str, gap_reason: str, common: set[str], block: pd.DataFrame
+        self,
+        level: Noise,
+        method: str,
+        gap_reason: str,
+        pictures: Mapping[str, set[str]],
+        block: pd.DataFrame,
     ) -> Row:
         card = self._cards.get(method)
-        method_rows = block[(block["method"] == method) & block["sample"].isin(common)]
+        method_rows = block[(block["method"] == method) & (block["protocol"] == self._protocol)]
         entries = {}
         for key in self._measures:
             rows = method_rows[
-                (method_rows["protocol"] == self._protocol) & (method_rows["measure"] == key)
+                (method_rows["measure"] == key) & method_rows["sample"].isin(pictures[key])
             ]
             entries[key] = (
-                Entry(None, gap_reason) if gap_reason else self._build_entry(key, rows, common)
+                Entry(None, gap_reason)
+                if gap_reason
+                else self._build_entry(key, rows, pictures[key])
             )
         return Row(
             level=level,

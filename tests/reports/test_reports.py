@@ -583,3 +583,34 @@ def test_what_is_skipped_for_another_reason_keeps_its_row(store: Store) -> None:
     texts = [line[1].text for line in tables.summary_to_grid(summary).lines]
     assert {"srn", "attnet", "dmenet:map=oracle†"} <= set(texts)
     assert any("no weights of attnet" in note for note in summary.footnotes)
+
+
+TOO_SMALL = "PSNR needs at least 7x7 pixels, the picture is 6x6"
+
+
+def test_a_picture_that_a_measure_cannot_take_spoils_no_mean_and_is_named(store: Store) -> None:
+    run = store.start_run({})
+    for name in VALUES:
+        scores = [score("psnr", None, TOO_SMALL), score("mae", 0.5)]
+        put(store, run, cell(name, "one"), Outcome("ok", scores={"quick": scores}))
+    [summary] = results_of(store).summaries()
+    entries = row(summary, "better").entries
+    assert set(entries["psnr"].scores) == set(SAMPLES) - {"one"}
+    assert set(entries["mae"].scores) == set(SAMPLES)
+    [note] = [note for note in summary.notes if note.kind == "pictures"]
+    assert note.text == f"noise 0: means of PSNR are without one ({TOO_SMALL})"
+    assert not row(summary, "better", "2").entries["psnr"].note  # the other level has them all
+    assert len(row(summary, "better", "2").entries["psnr"].scores) == 4
+
+
+def test_what_only_one_method_lacks_or_what_broke_leaves_the_mean_out(store: Store) -> None:
+    run = store.start_run({})
+    put(store, run, cell("better", "one"), scored(None, TOO_SMALL))
+    [summary] = results_of(store).summaries()
+    assert row(summary, "better").entries["psnr"] == summaries.Entry(None, TOO_SMALL)
+    assert len(row(summary, "input").entries["psnr"].scores) == 4
+    for name in VALUES:
+        broken = [Score("psnr", None, "ValueError", "failed"), score("mae", 0.5)]
+        put(store, run, cell(name, "one"), Outcome("ok", scores={"quick": broken}))
+    [summary] = results_of(store).summaries()
+    assert {r.entries["psnr"].note for r in summary.rows if r.level == Noise()} == {"ValueError"}
