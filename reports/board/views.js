@@ -224,11 +224,11 @@ function curvesOf(methods, columns) {
 
 const PRINTED = { psnr: "PSNR (dB)", ssim: "SSIM", lpips: "LPIPS", mae: "MAE" };
 
-// Who stands for a printed model and was measured where it was; else nobody, or the one method asked for.
+// Who stands for a printed model and was measured where it was; else nobody. `only` is a method to be limited to.
 function measuredMethods(line, only) {
   const isMeasured = (method) =>
     Object.keys(PRINTED).some((metric) => measuredCell(method, line, metric).sort !== undefined);
-  const methods = only === undefined ? line.methods.filter(isMeasured) : [only];
+  const methods = (only === undefined ? line.methods : [only]).filter(isMeasured);
   return methods.length ? methods : [null];
 }
 
