@@ -307,8 +307,9 @@ def train_command(
 
 def _check_training_folders(data: str, validation: Path | None) -> None:
     """Refuse folders that are not there before torch is imported."""
-    if data != _DPD:
-        require_input_folder(Path(data), "--data", f"sharp pictures, or say {_DPD}")
+    if data == _DPD:
+        return  # which has its own place, and pictures to validate on
+    require_input_folder(Path(data), "--data", f"sharp pictures, or say {_DPD}")
     if validation is not None:
         require_input_folder(validation, "--validation", "sharp pictures")
 

@@ -28,6 +28,7 @@ from benchmark.api import DataError, UsageError
 from benchmark.checkpoint_import import fit_entries
 from benchmark.checkpoints import CheckpointCard
 from benchmark.methods.training import records, training_files
+from benchmark.methods.training.half_precision import round_weights
 from benchmark.methods.training.job import Job
 from benchmark.methods.training.learner import Learner
 from benchmark.methods.training.loader import (
@@ -221,15 +222,18 @@ class _TrainingSession:
         try:
             loss = self._learner.learn(blurred, sharp, criterion, rate, step)
         except Diverged as error:
-            raise Diverged(
-                f"{self._files.name}, step {step}: {error}. The last good state is kept in "
-                f"{self._files.state}, the best checkpoint so far beside it; begin anew with "
-                "another --seed, a greater --batch or --precision 32"
-            ) from error
+            raise self._explain_divergence(str(error), step) from error
         self._losses.append(loss)
         count = len(blurred) * self._learner.world
         pixels = count * blurred.shape[-2] * blurred.shape[-1]
         self._position = self._position.after(count, pixels, self._elapsed_seconds())
+
+    def _explain_divergence(self, reason: str, step: int) -> Diverged:
+        return Diverged(
+            f"{self._files.name}, step {step}: {reason}. The last good state is kept in "
+            f"{self._files.state}, the best checkpoint so far beside it; begin anew with "
+            "another --seed, a greater --batch or --precision 32"
+        )
 
     def _validate_or_save(self, before: Fraction, after: Fraction) -> None:
         """Validate where it is due, else write the state where that is."""
@@ -252,6 +256,9 @@ class _TrainingSession:
         """
         network = self._network_to_keep()
         psnr = self._validation.psnr(network)
+        if math.isnan(psnr):
+            reason = "what the network makes of held-out pictures is not a number"
+            raise self._explain_divergence(reason, self._position.step)
         loss = sum(self._losses) / len(self._losses)
         gain = psnr - self._validation.baseline_psnr
         position = self._position
@@ -320,7 +327,7 @@ class _TrainingSession:
         nothing.
         """
         single = checkpoints.load_tensors(self._files.checkpoint)
-        half = halve_precision(single)
+        half = round_weights(single)
         change = self._psnr_of_weights(half) - self._psnr_of_weights(single)
         tensors = single
         numbers = "float32"
@@ -357,12 +364,3 @@ class _TrainingSession:
         if self._losses:
             loss = self._losses[-1]
         return f"step {self._position.step}, loss {loss:.4g}{gain}"
-
-
-def halve_precision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with floating-point numbers in half precision."""
-    halves = dict(tensors)
-    for name, value in tensors.items():
-        if value.is_floating_point():
-            halves[name] = value.half()
-    return halves

@@ -122,7 +122,7 @@ def find_normalisations(network: nn.Module) -> list[nn.Module]:
 
 def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
     """Return the PSNR in dB of the mean squared error over all pixels of all pairs, at most that of
-    the metric.
+    the metric; NaN where a pixel is.
 
     A mean of the pairs' own PSNR would be one of the examples that are sharp already, of 100 dB and
     60 dB a little off.
@@ -132,12 +132,12 @@ def pooled_psnr(pairs: Iterable[NetworkPair]) -> float:
     if total == 0:
         return PSNR_CAP
     count = sum(error.size for error in errors)
-    return min(PSNR_CAP, -10 * math.log10(total / count))
+    return float(np.minimum(PSNR_CAP, -10 * math.log10(total / count)))  # NaN stays NaN
 
 
 def mean_psnr(pairs: Iterable[NetworkPair]) -> float:
     """Return the mean of the pairs' own PSNR in dB, each with `ERROR_FLOOR` added to its error: at
-    most 50 dB.
+    most 50 dB; NaN where a pixel is.
     """
     errors = [
         np.square(np.subtract(image, sharp, dtype=np.float64)).mean() for image, sharp in pairs

@@ -176,7 +176,8 @@ def test_a_plugin_that_fails_in_workers_only_is_told_once(
 
 
 def test_ctrl_c_while_workers_start_ends_the_command(tmp_path: Path) -> None:
-    command = run_command(tmp_path / "out", "echo", "--jobs", "2")
+    words = ["--dataset", "tiny:slow=60", "--jobs", "2"]  # it does not end by itself
+    command = run_command(tmp_path / "out", "echo", *words)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *command],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,

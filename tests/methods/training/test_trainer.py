@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -36,13 +36,14 @@ from benchmark.methods.training import (
 from benchmark.methods.training import job as jobs
 from benchmark.methods.training import learner as learners
 from benchmark.methods.training.examples import Example
+from benchmark.methods.training.half_precision import round_weights
 from benchmark.methods.training.job import Hardware, InitialCheckpoint, Job
 from benchmark.methods.training.learner import Learner, moving_average
 from benchmark.methods.training.loader import NetworkExamples, network_pair
 from benchmark.methods.training.recipes import Budget, Phase
 from benchmark.methods.training.records import CurvePoint, remaining_time
 from benchmark.methods.training.step import Diverged
-from benchmark.methods.training.trainer import halve_precision, train_network
+from benchmark.methods.training.trainer import train_network
 from benchmark.methods.training.training_files import TrainingFiles
 from benchmark.methods.training.validation import Validation, mean_psnr, pooled_psnr
 from benchmark.methods.two_stage.dmenet import DmeNetEstimator
@@ -613,19 +614,57 @@ def test_resuming_draws_the_curves_so_far(tmp_path: Path) -> None:
 
 
 def test_half_precision_is_stored_where_it_costs_nothing(
-    done: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert weights(done)["enter.weight"].dtype == torch.float16
-    assert weights(done)["normal.num_batches_tracked"].dtype == torch.int64
+    monkeypatch.setattr("benchmark.methods.training.half_precision.SMALL_ENTRY", 20)
+    half_job, single_job = toy_job(tmp_path / "half"), toy_job(tmp_path / "single")
+    train_network(half_job)
+    assert weights(half_job)["enter.weight"].dtype == torch.float16
+    assert weights(half_job)["normal.running_var"].dtype == torch.float32
+    assert weights(half_job)["normal.num_batches_tracked"].dtype == torch.int64
     monkeypatch.setattr("benchmark.methods.training.trainer.HALF_COSTS", -1.0)
+    train_network(single_job)
+    assert weights(single_job)["enter.weight"].dtype == torch.float32
+    assert checkpoints.read_card(single_job.files.checkpoint).facts["numbers"] == "float32"
+    rounded = round_weights(weights(single_job))
+    assert all(torch.equal(value, weights(half_job)[name]) for name, value in rounded.items())
+
+
+def test_what_half_precision_cannot_hold_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statistics of a network may be larger than the largest number of half precision."""
+    monkeypatch.setattr("benchmark.methods.training.half_precision.SMALL_ENTRY", 1)
+
+    def enlarge_statistics(validation: Validation, network: torch.nn.Module) -> None:
+        calibrate(validation, network)
+        network.normal.running_var.fill_(1e6)  # type: ignore[operator, union-attr]
+
+    calibrate = Validation.calibrate
+    monkeypatch.setattr(Validation, "calibrate", enlarge_statistics)
+    monkeypatch.setattr("benchmark.methods.training.trainer.HALF_COSTS", 100.0)
     job = toy_job(tmp_path)
     train_network(job)
-    assert weights(job)["enter.weight"].dtype == torch.float32
-    assert checkpoints.read_card(job.files.checkpoint).facts["numbers"] == "float32"
-    assert all(
-        torch.equal(value, weights(done)[name])
-        for name, value in halve_precision(weights(job)).items()
-    )
+    assert weights(job)["enter.weight"].dtype == torch.float16
+    assert torch.equal(weights(job)["normal.running_var"], torch.full((8,), 1e6))
+
+
+@pytest.mark.parametrize("judge", [pooled_psnr, mean_psnr])
+def test_the_psnr_of_no_number_is_none(judge: Callable[..., float]) -> None:
+    sharp = np.zeros((3, 4, 4), np.float32)
+    assert np.isnan(judge([(sharp, sharp), (np.full_like(sharp, np.nan), sharp)]))
+
+
+def test_a_network_that_makes_no_numbers_is_never_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([30.0, np.nan])
+    monkeypatch.setattr(Validation, "psnr", lambda *_: next(values))
+    job = toy_job(tmp_path)
+    with pytest.raises(Diverged, match=r"held-out pictures is not a number.*best checkpoint"):
+        train_network(job)
+    assert "30" in checkpoints.read_card(job.files.checkpoint).facts["validation"]
+    assert job.files.state.exists()
 
 
 def test_a_network_of_views_is_trained_on_views(tmp_path: Path) -> None:
@@ -1092,7 +1131,9 @@ def test_the_command_searches_and_trains_with_a_rate(folder: Path, tmp_path: Pat
     [
         (("tiny", "--data", "x", "--rates", "1e-3"), "--rates: belongs to --search"),
         (("tiny", "--data", "x", "--rate", "0"), "--rate 0: expected a number above 0"),
-        (("tiny", "--data", "nowhere"), "nowhere: cannot be listed"),
+        (("tiny", "--data", "nowhere"), "--data nowhere: no such folder"),
+        (("tiny", "--data", "x", "--validation", "nowhere"), "--validation nowhere: no such"),
+        (("tiny", "--data", "x"), "x: holds no picture"),
         (("tiny", "--data", "dpd", "--root", "nowhere"), "dd_dp_dataset_canon"),
         (
             ("tiny", "--data", "dpd", "--recipe", "photo"),
@@ -1126,7 +1167,11 @@ def test_the_command_searches_and_trains_with_a_rate(folder: Path, tmp_path: Pat
         (("input", "--data", "x"), "nothing to train"),
     ],
 )
-def test_the_command_says_what_is_wrong(words: tuple[str, ...], message: str) -> None:
+def test_the_command_says_what_is_wrong(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
     code, text = asked(*words)
     assert code != 0
     assert message in text
@@ -1384,8 +1429,8 @@ def test_without_better_weights_those_it_went_on_with_stay_the_best(
         train_network(toy_job(tmp_path / "again", bad=33, initial=initial))
     train_network(dataclasses.replace(job, initial=None), resume=True)
     ours = weights(job)
-    theirs = checkpoints.load_tensors(initial.path)
-    assert all(torch.equal(ours[name].float(), theirs[name].half().float()) for name in theirs)
+    theirs = round_weights(checkpoints.load_tensors(initial.path))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_a_training_that_is_complete_does_not_go_on(done: Job, tmp_path: Path) -> None:
