@@ -59,6 +59,10 @@ DATA_FILES = (
     "reports/page/page.html.j2",
     "reports/page/page.css",
     "reports/page/page.js",
+    "reports/page/viewer.js",
+    "reports/page/zoom.js",
+    "reports/page/crops.js",
+    "reports/page/keys.js",
 )
 """Some of what the wheel must hold, inside `benchmark`."""
 DEPENDENCIES = "DEPENDENCIES_OF_TEST"

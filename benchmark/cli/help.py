@@ -28,13 +28,18 @@ EXAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
         "report": (
             "report results/runs/simulated",
-            "report results/runs/simulated --format html",
+            "report results/runs/simulated --measure lpips",
             "report runs/rtf --table 3 --format latex",
         ),
         "board": (
             "board bundle_a bundle_b --out site",
             "board results/runs/simulated --out site",
             "board runs/rtf --out site --cost results/cost",
+        ),
+        "page": (
+            "page results/runs/simulated",
+            "page results/runs/simulated --single-file --out shared",
+            "page runs/rtf --thumbnails --data /media/data",
         ),
         "export": (
             "export runs/rtf --out scores.parquet",

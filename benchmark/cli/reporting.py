@@ -61,7 +61,7 @@ RunsArgument = Annotated[
 
 
 ReportFormatOption = Annotated[
-    ReportFormat, typer.Option("--format", help="How to write; html without --table is a page.")
+    ReportFormat, typer.Option("--format", help="How to write; html without --table: see `page`.")
 ]
 TablesFormatOption = Annotated[
     ReportFormat, typer.Option("--format", help="How to write the tables.")
@@ -110,7 +110,31 @@ IntervalOption = Annotated[
 ]
 PageDataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="BENCHMARK_DATA", help="For the page: where true blur maps are."),
+    typer.Option(
+        "--data",
+        envvar="BENCHMARK_DATA",
+        help="Folder that holds the data sets, for true blur maps; default: data.",
+    ),
+]
+PageDatasetOption = Annotated[
+    str | None, typer.Option("--dataset", help="Only this data set; default: all of the runs.")
+]
+PageCostOption = Annotated[
+    Path | None,
+    typer.Option("--cost", help="Folder that `cost` wrote; default: one that is found."),
+]
+ThumbnailsOption = Annotated[
+    bool,
+    typer.Option(
+        "--thumbnails", help="Small copies of the pictures only, for a page to send around."
+    ),
+]
+SingleFileOption = Annotated[
+    bool,
+    typer.Option("--single-file", help="Everything in one index.html; refused above 100 MB."),
+]
+PageFolderOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the page; default: RUN/page.")
 ]
 AllFiguresFolderOption = Annotated[
     Path | None,
@@ -187,7 +211,11 @@ def report_command(
     if table:
         emit_text(_format_paper_tables(results, table, form, dataset, protocols, cost), out)
     elif form is ReportFormat.html:
-        _write_page(results, out or folder_beside(folders[-1], "page"), dataset, protocols, data)
+        if protocols:
+            raise UsageError(
+                "--protocol: the page shows all protocols; leave it out, or choose another --format"
+            )
+        _write_page(results, out or folder_beside(folders[-1], "page"), dataset, data)
     else:
         summaries = results.summaries(protocols, dataset)
         if wide:
@@ -232,21 +260,54 @@ def _list_paper_tables(numbers: Sequence[PaperTableNumber]) -> list[str]:
     return [number.value for number in PaperTableNumber if number in choices]
 
 
+@app.command(name="page", rich_help_panel=PANEL)
+def page_command(
+    folders: RunsArgument,
+    dataset: PageDatasetOption = None,
+    data: PageDataOption = None,
+    cost: PageCostOption = None,
+    thumbnails: ThumbnailsOption = False,
+    single_file: SingleFileOption = False,
+    out: PageFolderOption = None,
+) -> None:
+    """Write a page to look at: methods by rank and gain, and the pictures behind every number.
+
+    It opens from disk, in any browser, without a network. True blur maps are part of it wherever
+    the data set is at hand.
+    """
+    from benchmark.results import read_results
+
+    results = read_results(*folders)
+    if dataset:
+        dataset = results.find_dataset(dataset)
+    folder = out or folder_beside(folders[-1], "page")
+    _write_page(
+        results, folder, dataset, data, cost, thumbnails=thumbnails, single_file=single_file
+    )
+
+
 def _write_page(
     results: Results,
     folder: Path,
     dataset: str | None,
-    protocols: Sequence[str],
     data: Path | None,
+    cost: Path | None = None,
+    *,
+    thumbnails: bool = False,
+    single_file: bool = False,
 ) -> None:
-    if protocols:
-        raise UsageError(
-            "--protocol: the page shows all protocols; leave it out, or choose another --format"
-        )
     from benchmark.reports import page
 
-    index = page.write_comparison_page(results, folder, dataset, data=data)
-    console.print_note(f"written: {index}")
+    options = page.PageOptions(
+        dataset=dataset,
+        data=data or Path("data"),
+        cost=cost,
+        thumbnails=thumbnails,
+        single_file=single_file,
+    )
+    index = page.write_comparison_page(results, folder, options)
+    size = page.measure_page_size(index)
+    console.print_note(f"written: {index} ({size / 1e6:.1f} MB with its pictures)")
 
 
 def _format_wide(summaries: Sequence[Summary], form: ReportFormat) -> str:

@@ -2,6 +2,6 @@
 needs no network.
 """
 
-from benchmark.reports.page.builder import write_comparison_page
+from benchmark.reports.page.builder import PageOptions, measure_page_size, write_comparison_page
 
-__all__ = ["write_comparison_page"]
+__all__ = ["PageOptions", "measure_page_size", "write_comparison_page"]

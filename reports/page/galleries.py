@@ -6,12 +6,14 @@ Nothing here touches a file of the page; `builder` writes down what these record
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.api import UsageError
 from benchmark.noise import Noise
+from benchmark.reports import ranked
+from benchmark.reports.page.gains import GainsByMethod, MethodGain, measure_gains
 from benchmark.results import Results
 from benchmark.results.selection import Selection, read_scenes
 from benchmark.results.summaries import Row, Summary
@@ -20,7 +22,7 @@ from benchmark.run_layout import output_picture, target_picture_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_GALLERY_KEYS = ["dataset", "track", "noise"]
+_GALLERY_KEYS = ["dataset", "noise", "track"]
 
 
 class RunPicture(NamedTuple):
@@ -74,13 +76,17 @@ class SheetLevel:
     Attributes:
         level: the noise.
         gallery: number of its pictures among all galleries.
-        rows: the table's lines.
+        rows: the table's lines, the best by the first measure first, those without a mean last.
+        gains: (method, measure) -> place and gain.
+        notes: what the main table says at this level beside the notes of the summary.
         scores: (method, measure, sample) -> value, where there is one.
     """
 
     level: Noise
     gallery: int
     rows: tuple[Row, ...]
+    gains: dict[tuple[str, str], MethodGain]
+    notes: tuple[str, ...]
     scores: dict[tuple[str, str, str], float]
 
     @property
@@ -145,10 +151,13 @@ def read_page_content(results: Results, dataset: str | None = None) -> PageConte
         raise UsageError(f"no scores of {dataset_name} to show; the runs hold {available}")
     if dataset is not None:
         rows = rows[rows["dataset"] == dataset]
-    groups = rows.groupby(_GALLERY_KEYS, sort=False)
+    groups = rows.groupby(_GALLERY_KEYS, sort=True)  # by data set, then noise
     galleries = {key: _build_gallery(part) for key, part in groups}
     numbers = {key: number for number, key in enumerate(galleries)}
-    sheets = tuple(_build_sheet(results, summary, numbers) for summary in summaries)
+    sheets = tuple(
+        _build_sheet(results, summary, numbers, summaries)
+        for summary in sorted(summaries, key=lambda each: each.dataset)
+    )
     origins = dict(zip(rows["method"], rows["store"].tolist(), strict=True))
     return PageContent(tuple(galleries.values()), sheets, origins)
 
@@ -181,18 +190,27 @@ def _output_picture(row: Mapping[Any, Any]) -> OutputPicture:
     return OutputPicture(RunPicture(row["store"], output_picture(output)), "")
 
 
-def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int]) -> Sheet:
+def _build_sheet(
+    results: Results,
+    summary: Summary,
+    galleries: Mapping[Any, int],
+    all_summaries: Sequence[Summary],
+) -> Sheet:
     part = results.select_dataset(summary.dataset).only(track=summary.track)
     rows = part.rows
     scored_rows = rows[rows["newest"] & (rows["protocol"] == summary.protocol)]
     relevant_rows = rows[(rows["protocol"] == summary.protocol) | (rows["status"] != "ok")]
     selection = Selection(results, summary.dataset, relevant_rows)
+    gains = measure_gains(summary)
+    notes = _notes_by_level(summary, all_summaries)
     levels = []
     for level in summary.levels():
         sheet_level = SheetLevel(
             level=level,
-            gallery=galleries[summary.dataset, summary.track, level],
-            rows=tuple(row for row in summary.table_rows if row.level == level),
+            gallery=galleries[summary.dataset, level, summary.track],
+            rows=_order_rows(summary, level, gains),
+            gains={key[1:]: gain for key, gain in gains.items() if key[0] == str(level)},
+            notes=notes.get(level, ()),
             scores=_values_by_cell(scored_rows[scored_rows["noise"] == level]),
         )
         levels.append(sheet_level)
@@ -203,6 +221,28 @@ def _build_sheet(results: Results, summary: Summary, galleries: Mapping[Any, int
         fingerprint=selection.fingerprint(),
         levels=tuple(levels),
     )
+
+
+def _order_rows(summary: Summary, level: Noise, gains: GainsByMethod) -> tuple[Row, ...]:
+    first_measure = next(iter(summary.measures))
+
+    def order(row: Row) -> tuple[bool, int]:
+        is_measured = any(entry.interval for entry in row.entries.values())
+        return not is_measured, gains[str(level), row.method, first_measure].order
+
+    return tuple(sorted((row for row in summary.table_rows if row.level == level), key=order))
+
+
+def _notes_by_level(
+    summary: Summary, all_summaries: Sequence[Summary]
+) -> dict[Noise, tuple[str, ...]]:
+    """Return what the main table says at each level that the summary does not say itself."""
+    levels = dict.fromkeys(row.level for row in summary.table_rows)
+    grids = ranked.summary_to_ranked_grids(summary, all_summaries=all_summaries)
+    return {
+        level: tuple(note for note in grid.footnotes if note not in summary.footnotes)
+        for level, grid in zip(levels, grids, strict=True)
+    }
 
 
 def _count_pictures(scenes: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ def build_payload(page: PageContent, files: PageFiles, folder: str) -> dict[str,
     """
     return {
         "folder": f"{folder}/",
+        "thumbnails": files.thumbnails,
         "galleries": [_gallery_payload(gallery, files) for gallery in page.galleries],
         "views": [
             _level_payload(sheet_level, page.galleries[sheet_level.gallery], sheet.summary.measures)
@@ -33,6 +34,7 @@ def _gallery_payload(gallery: Gallery, files: PageFiles) -> dict[str, Any]:
     for number, sample in enumerate(gallery.samples):
         scenes.setdefault(gallery.scenes[sample], []).append(number)
     return {
+        "dataset": gallery.dataset,
         "methods": gallery.methods,
         "unit": "pictures" if len(scenes) == len(gallery.samples) else "scenes",
         "scenes": list(scenes.values()),
@@ -82,6 +84,8 @@ def _level_payload(
                 "title": card.title,
                 "unit": card.unit,
                 "higher": card.higher_is_better,
+                "ideal": card.ideal,
+                "ranked": not card.warning,
                 "digits": card.digits,
             }
             for card in measures.values()

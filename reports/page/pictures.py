@@ -44,13 +44,17 @@ class PageFiles:
     Attributes:
         pictures: those of the runs.
         maps: (data set, track) -> sample -> true blur map.
+        thumbnails: whether there are small copies only.
     """
 
     pictures: set[RunPicture]
     maps: dict[tuple[str, str], dict[str, MapOverlay]]
+    thumbnails: bool = False
 
     def url(self, source: RunPicture | None) -> str | None:
-        """Return where the script finds a picture, or None if there is none."""
+        """Return what the script calls a picture, which is where it finds it unless there are
+        thumbnails only; None if there is none.
+        """
         if source is None or source not in self.pictures:
             return None
         return quote_path(_page_path(source))
@@ -58,32 +62,18 @@ class PageFiles:
     def paths(self) -> set[str]:
         """Return the paths of all files, relative to their folder."""
         pictures = {_page_path(source) for source in self.pictures}
-        thumbnails = {thumbnail_path(path) for path in pictures}
-        overlays: set[str] = set()
+        paths = {thumbnail_path(path) for path in pictures}
         for overlays_by_sample in self.maps.values():
-            overlays.update(overlay.path for overlay in overlays_by_sample.values())
-        return pictures | thumbnails | overlays
+            paths.update(overlay.path for overlay in overlays_by_sample.values())
+        return paths if self.thumbnails else paths | pictures
 
 
-def collect_page_files(
-    results: Results, galleries: Sequence[Gallery], folder: Path, data: Path | None
-) -> PageFiles:
-    """Bring everything that galleries show into a folder.
-
-    Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails
-    where `thumbnail_path` says, true blur maps to `maps`.
-
-    Args:
-        results: the runs.
-        galleries: what is shown of them.
-        folder: takes the files.
-        data: data root in which true blur maps are looked for; None for no maps.
+def find_page_pictures(results: Results, galleries: Sequence[Gallery]) -> dict[RunPicture, Path]:
+    """Return where the pictures that galleries show lie, of those that the runs hold.
 
     Raises:
-        DataError: a path that leads out of a run, or a file that is damaged.
+        DataError: a path that leads out of a run.
     """
-    from joblib import Parallel, delayed
-
     pictures: set[RunPicture] = set()
     for gallery in galleries:
         pictures.update(gallery.targets.values())
@@ -96,13 +86,43 @@ def collect_page_files(
         path = path_in_run(run, picture.path)
         if path.is_file():
             paths[picture] = path
+    return paths
+
+
+def write_page_files(
+    sources: Mapping[RunPicture, Path],
+    galleries: Sequence[Gallery],
+    folder: Path,
+    data: Path | None,
+    *,
+    thumbnails: bool = False,
+) -> PageFiles:
+    """Bring everything that galleries show into a folder.
+
+    Pictures go to `run-0/...`, `run-1/...` under the paths that they have in their run, thumbnails
+    where `thumbnail_path` says, true blur maps to `maps`.
+
+    Args:
+        sources: pictures, and where they lie.
+        galleries: what is shown of them.
+        folder: takes the files.
+        data: data root in which true blur maps are looked for; None for no maps.
+        thumbnails: leave out all but thumbnails; maps are as small.
+
+    Raises:
+        DataError: a file that is damaged.
+    """
+    from joblib import Parallel, delayed
+
     # Threads, because it is decoding, outside the interpreter's lock.
     Parallel(n_jobs=-1, prefer="threads")(
-        delayed(_add_picture)(path, folder, _page_path(picture)) for picture, path in paths.items()
+        delayed(_add_picture)(path, folder, _page_path(picture), whole=not thumbnails)
+        for picture, path in sources.items()
     )
-    return PageFiles(
-        set(paths), {} if data is None else _write_all_overlays(galleries, folder, data)
-    )
+    maps: dict[tuple[str, str], dict[str, MapOverlay]] = {}
+    if data is not None:
+        maps = _write_all_overlays(galleries, folder, data, whole=not thumbnails)
+    return PageFiles(set(sources), maps, thumbnails)
 
 
 def thumbnail_path(path: str) -> str:
@@ -116,7 +136,7 @@ def quote_path(path: str) -> str:
 
 
 def _write_all_overlays(
-    galleries: Sequence[Gallery], folder: Path, data: Path
+    galleries: Sequence[Gallery], folder: Path, data: Path, *, whole: bool
 ) -> dict[tuple[str, str], dict[str, MapOverlay]]:
     samples: dict[tuple[str, str], dict[str, str]] = {}
     for gallery in galleries:
@@ -124,13 +144,19 @@ def _write_all_overlays(
             gallery.samples
         )  # noise changes no map
     return {
-        key: write_map_overlays(*key, dataset_samples, data, folder)
+        key: write_map_overlays(*key, dataset_samples, data, folder, whole=whole)
         for key, dataset_samples in samples.items()
     }
 
 
 def write_map_overlays(
-    dataset: str, track: str, samples: Mapping[str, str], data: Path, folder: Path
+    dataset: str,
+    track: str,
+    samples: Mapping[str, str],
+    data: Path,
+    folder: Path,
+    *,
+    whole: bool = True,
 ) -> dict[str, MapOverlay]:
     """Write the true blur maps of samples as pictures, in viridis, dark for sharp; return sample ->
     overlay.
@@ -144,6 +170,7 @@ def write_map_overlays(
         samples: sample id -> content fingerprint that the run saw.
         data: the data root.
         folder: folder of the files.
+        whole: in the size of the pictures; else in that of their thumbnails.
 
     Raises:
         DataError: a damaged file of the data set.
@@ -155,8 +182,9 @@ def write_map_overlays(
     overlays: dict[str, MapOverlay] = {}
     for sample, blur_map in live.read_true_maps(adapter, track, samples):
         top = float(blur_map.max())
+        picture = _apply_viridis(blur_map / max(top, 1e-6))
         path = f"maps/{file_name(dataset)}/{file_name(sample)}-{file_name(track)}.png"
-        _write_page_picture(folder / path, _apply_viridis(blur_map / max(top, 1e-6)))
+        _write_page_picture(folder / path, picture if whole else _shrink_to_thumbnail(picture))
         overlays[sample] = MapOverlay(path, top)
     return overlays
 
@@ -165,9 +193,10 @@ def _page_path(source: RunPicture) -> str:
     return f"run-{source.run}/{source.path}"
 
 
-def _add_picture(source: Path, folder: Path, path: str) -> None:
+def _add_picture(source: Path, folder: Path, path: str, *, whole: bool) -> None:
     thumbnail = folder / thumbnail_path(path)
-    _link_or_copy(source, folder / path)
+    if whole:
+        _link_or_copy(source, folder / path)
     if not thumbnail.is_file() or thumbnail.stat().st_mtime < source.stat().st_mtime:
         _write_page_picture(thumbnail, _shrink_to_thumbnail(imageio.read(source)[0]))
 

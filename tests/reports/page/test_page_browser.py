@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +23,27 @@ import pytest
 from PIL import Image
 
 from benchmark import imageio
+from benchmark.cells import Outcome
 from benchmark.reports import page as comparison
+from benchmark.reports.page.builder import FILES_FOLDER
 from benchmark.results import results_of
-from tests.reports.page.page_runs import GREY, HOSTILE_METHOD, HOSTILE_SAMPLE, REASON, TARGET, make
+from tests.reports.page.page_runs import (
+    GREY,
+    HOSTILE_METHOD,
+    HOSTILE_SAMPLE,
+    REASON,
+    RULERS,
+    SAMPLES,
+    SIZE,
+    TARGET,
+    cell,
+    grey,
+    make,
+)
+from tests.reports.scores import score
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page, Request
+    from playwright.sync_api import Browser, Download, Locator, Page, Request
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 playwright = pytest.importorskip(
@@ -54,7 +71,8 @@ def index(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Path:
     """A page in a folder whose own name means something in URLs."""
     folder = tmp_path_factory.mktemp("page") / "página #1 100% ?"
     with make(tmp_path_factory.mktemp("run") / "run") as store:
-        return comparison.write_comparison_page(results_of(store), folder, data=folder)
+        options = comparison.PageOptions(data=folder)
+        return comparison.write_comparison_page(results_of(store), folder, options)
 
 
 class Opened:
@@ -78,7 +96,7 @@ class Opened:
             self.trouble.append(f"failed: {request.url}: {request.failure}")
 
     def _check(self, url: str) -> None:
-        if not url.startswith("file:///"):
+        if not url.startswith(("file:///", "data:")):
             self.trouble.append(f"request: {url}")
 
 
@@ -160,6 +178,12 @@ def grey_at(page: Page, offset: int) -> int:
     return int(green)
 
 
+def chips(page: Page) -> list[str]:
+    """Return the methods of the chips, in order, without keys and scores."""
+    texts = [one.inner_text() for one in page.locator("#methods button").all()]
+    return [re.sub(r"^\w\s+|\s+[\d.–]+$", "", text).strip() for text in texts]
+
+
 def transform(page: Page) -> tuple[float, float, float]:
     """Return offset and scale of the pictures, which must be the same for all of them."""
     shown = page.evaluate(
@@ -170,25 +194,79 @@ def transform(page: Page) -> tuple[float, float, float]:
     return x, y, scale
 
 
+BEST_FIRST = ["truth:map=oracle", "better", "input", HOSTILE_METHOD]
+
+
+def places(page: Page) -> list[tuple[str, str]]:
+    """Return place and wins of every line that is shown."""
+    lines = page.locator("#overview .scroll:not([hidden]) tbody tr:visible").all()
+    texts = [[one.locator(f".{name}").inner_text() for name in ("place", "wins")] for one in lines]
+    return [(place, wins) for place, wins in texts]
+
+
+def test_the_best_method_comes_first_with_its_place_and_its_gain(page: Page) -> None:
+    assert names(page) == BEST_FIRST
+    assert places(page) == [("–", "4/4"), ("1", "3/4"), ("–", ""), ("2", "0/4")]
+    figure = line(page, "better").locator(".figure").first
+    assert figure.inner_text().split() == ["23.50", "+2.00", "[-2.11,", "6.11]"]
+    bars = page.locator("#overview .scroll:not([hidden]) tbody tr:visible td:nth-child(3) .bar")
+    boxes = [one.bounding_box() for one in bars.all()]
+    widths = [box["width"] for box in boxes if box]
+    assert widths[0] == pytest.approx(5 * widths[1], rel=0.05), "10 dB and 2 dB, one scale"
+    zero = page.locator("#overview .scroll:not([hidden]) tr:visible td:nth-child(3) .zero").first
+    zero_box = zero.bounding_box()
+    assert zero_box is not None and boxes[0] is not None and boxes[2] is not None
+    assert boxes[0]["x"] == pytest.approx(zero_box["x"], abs=1.5)
+    loss_end = boxes[2]["x"] + boxes[2]["width"]
+    assert loss_end == pytest.approx(zero_box["x"], abs=1.5), "a loss goes to the left"
+
+
 def test_a_column_is_sorted_by_its_mean_and_what_has_none_stays_last(page: Page) -> None:
-    best_first = ["truth:map=oracle", "better", "input", HOSTILE_METHOD]
-    head = page.locator("#overview .scroll:not([hidden]) thead button", has_text="PSNR")
-    head.click()
+    page.get_by_label("without results").check()
+    best_first = BEST_FIRST
     assert names(page) == [*best_first, "broken"]
-    assert head.locator("..").get_attribute("aria-sort") == "descending"
+    head = page.locator("#overview .scroll:not([hidden]) thead button", has_text="PSNR")
+    assert head.locator("..").get_attribute("aria-sort") == "ascending"
     head.click()
     assert names(page) == [*reversed(best_first), "broken"]
+    assert head.locator("..").get_attribute("aria-sort") == "descending"
+    head.click()
+    assert names(page) == [*best_first, "broken"]
     page.locator("#overview .scroll:not([hidden]) thead button", has_text="MAE").click()
     assert names(page) == [*best_first, "broken"], "least error first"
     page.locator("#overview .scroll:not([hidden]) thead button", has_text="Method").click()
     assert names(page) == sorted([*best_first, "broken"])
     head.click()
     assert names(page) == [*best_first, "broken"], "also when it was not last before"
+    page.get_by_label("without results").uncheck()
+    assert names(page) == best_first
+
+
+@pytest.mark.slow
+def test_places_are_by_the_measure_that_the_table_is_sorted_by(
+    browser: Browser, tmp_path: Path, toys: Path
+) -> None:
+    with make(tmp_path / "run", methods=("input", "better"), broken=False) as store:
+        run = store.start_run({})
+        for number, sample in enumerate(SAMPLES):  # better in PSNR, and worse in MAE
+            odd = [score("psnr", 40.0 + number, None), score("mae", 0.9, None)]
+            store.put(run, cell("odd", sample), Outcome("ok", scores={"quick": odd}), RULERS)
+        made = comparison.write_comparison_page(results_of(store), tmp_path / "page")
+    opened = Opened(browser)
+    opened.page.goto(made.as_uri())
+    assert names(opened.page) == ["odd", "better", "input"]
+    assert places(opened.page) == [("1", "4/4"), ("2", "3/4"), ("–", "")]
+    opened.page.locator("#overview .scroll:not([hidden]) thead button", has_text="MAE").click()
+    assert names(opened.page) == ["better", "input", "odd"]
+    assert places(opened.page) == [("1", "3/4"), ("–", ""), ("2", "0/4")]
+    opened.context.close()
+    assert opened.trouble == []
 
 
 @pytest.mark.slow
 def test_methods_are_filtered_by_name_and_by_family(page: Page) -> None:
     everything = names(page)
+    assert page.locator("#count").inner_text() == "4 of 5 methods"
     page.locator("#filter").fill("BETT")
     assert names(page) == ["better"] and page.locator("#count").inner_text() == "1 of 5 methods"
     page.locator("#filter").fill("")
@@ -251,7 +329,10 @@ def test_thumbnails_are_shown(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_a_method_without_results_says_why(page: Page) -> None:
+def test_a_method_without_results_is_named_and_says_why(page: Page) -> None:
+    assert "broken" not in names(page)
+    assert page.get_by_text("Not measured: broken.").first.is_visible()
+    page.get_by_label("without results").check()
     assert REASON in line(page, "broken").inner_text()
     open_list(page, "broken")
     assert {value for _, value, *_ in listed(page)} == {f"skipped: {REASON}"}
@@ -285,10 +366,8 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     page.locator("#methods button", has_text="truth:map=oracle").click()
     settle(page)
     assert grey_at(page, 20) == LEVEL["truth:map=oracle"]
-    key = 1 + [button.inner_text() for button in page.locator("#left option").all()].index(
-        HOSTILE_METHOD
-    )
-    page.keyboard.press(str(key))
+    assert chips(page) == ["truth:map=oracle", "input", "better", HOSTILE_METHOD]
+    page.keyboard.press("4")
     settle(page)
     assert grey_at(page, 20) == LEVEL[HOSTILE_METHOD]
     pressed = page.locator("#methods [aria-pressed=true]")
@@ -296,7 +375,7 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     page.keyboard.press("Shift+Digit2")
     page.keyboard.press("x")
     settle(page)
-    assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL[HOSTILE_METHOD], LEVEL["better"])
+    assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL[HOSTILE_METHOD], LEVEL["input"])
     page.keyboard.press("t")
     settle(page)
     assert grey_at(page, -20) == LEVEL["target"]
@@ -306,6 +385,9 @@ def test_methods_are_switched_by_buttons_and_by_keys(page: Page) -> None:
     page.locator("#right").select_option(label="input")
     settle(page)
     assert grey_at(page, 20) == LEVEL["input"]
+    page.keyboard.press("ArrowLeft")
+    assert chips(page) == ["truth:map=oracle", "better", "input", HOSTILE_METHOD], "of this picture"
+    page.keyboard.press("ArrowRight")
     assert page.locator("#scores tr").nth(2).inner_text().split("\t")[:2] == [
         "right: input",
         "20.00",
@@ -328,6 +410,330 @@ def test_the_difference_is_the_absolute_error_times_the_gain(page: Page) -> None
     assert black_third.max() == 0, "nothing differs there"
     page.keyboard.press("x")
     assert grey_at(page, 0) == pytest.approx(8 * error, abs=2)
+
+
+@pytest.mark.slow
+def test_the_error_of_both_is_shown_against_the_target(page: Page) -> None:
+    open_picture(page)
+    page.keyboard.press("e")
+    settle(page)
+    errors = {name: LEVEL["target"] - LEVEL[name] for name in ("input", "better")}
+    for gain in (1, 2):
+        page.locator("#gain").fill(str(gain))
+        shown = (grey_at(page, -20), grey_at(page, 20))
+        expected = (gain * errors["input"], gain * errors["better"])
+        assert shown == pytest.approx(expected, abs=2)
+    assert page.locator(".side-label.left").inner_text().startswith("error of input")
+    page.keyboard.press("g")
+    settle(page)
+    values = tile_levels(page)
+    assert values["error of better"] == pytest.approx(2 * errors["better"], abs=2)
+    assert values["error of target"] == 0
+    page.keyboard.press("d")
+    assert page.locator("#error").is_disabled(), "which shows two against each other"
+    page.keyboard.press("s")
+    page.get_by_role("button", name="Error").click()
+    settle(page)
+    assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL["input"], LEVEL["better"])
+
+
+@pytest.mark.slow
+def test_one_key_flickers_between_two_pictures_in_one_place(page: Page) -> None:
+    open_picture(page)
+    page.keyboard.press("+")
+    before = transform(page)
+    for name in ("input", "better", "input"):
+        page.keyboard.press("f")
+        settle(page)
+        assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL[name], LEVEL[name])
+        visible = page.locator(".side-label:visible")
+        assert visible.count() == 1 and visible.inner_text().startswith(name)
+        assert transform(page) == before
+    page.keyboard.press("1")
+    page.keyboard.press("f")
+    settle(page)
+    assert grey_at(page, 20) == LEVEL["truth:map=oracle"]
+    page.get_by_role("button", name="Flicker").click()
+    assert grey_at(page, 20) == LEVEL["input"]
+    page.keyboard.press("s")
+    settle(page)
+    assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL["input"], LEVEL["truth:map=oracle"])
+
+
+def tile_levels(page: Page) -> dict[str, int]:
+    """Return the name of each tile of the grid, and the grey in its middle."""
+    levels = {}
+    for tile in page.locator(".tile").all():
+        shown = np.asarray(Image.open(io.BytesIO(tile.screenshot())).convert("RGB")).astype(int)
+        name = tile.locator(".label").inner_text().split(" · ")[0]
+        levels[name] = int(shown[shown.shape[0] // 2, shown.shape[1] // 2, 1])
+    return levels
+
+
+@pytest.mark.slow
+def test_the_grid_shows_methods_and_the_target_with_one_zoom(page: Page) -> None:
+    open_picture(page, HOSTILE_SAMPLE)
+    page.keyboard.press("g")
+    settle(page)
+    order = ["input", "truth:map=oracle", "better", HOSTILE_METHOD, "target"]
+    levels = tile_levels(page)
+    assert levels == {name: LEVEL[name] for name in order} and list(levels) == order
+    fitted = transform(page)
+    box = page.locator(".tile").nth(4).bounding_box()
+    assert box is not None
+    at = round(box["x"] + 40)  # events have whole pixels
+    page.mouse.move(at, round(box["y"] + 30))
+    page.mouse.wheel(0, -600)
+    until(
+        page,
+        f"document.querySelector('.tile img').style.transform.indexOf('scale({fitted[2]})') < 0",
+    )
+    x, y, scale = transform(page)  # the same for every picture
+    assert scale > 2 * fitted[2]
+    within = at - box["x"]
+    assert (within - x) / scale == pytest.approx((within - fitted[0]) / fitted[2], abs=0.1)
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    assert transform(page) == pytest.approx((x - 60, y - 60, scale), abs=0.01)
+    page.keyboard.press("0")
+    assert transform(page) == pytest.approx(fitted, abs=0.01)
+
+
+@pytest.mark.slow
+def test_methods_are_put_into_the_grid_and_out_of_it(opened: Opened) -> None:
+    page = opened.page
+    open_picture(page)
+    page.keyboard.press("g")
+    page.keyboard.press("1")
+    page.locator("#methods button", has_text=HOSTILE_METHOD).click()
+    page.keyboard.press("t")
+    assert list(tile_levels(page)) == ["input", "better"]
+    pressed = page.locator("#methods [aria-pressed=true]")
+    assert pressed.count() == 2 and page.locator("#methods button").count() == 5
+    other = opened.context.new_page()
+    other.goto(page.url)
+    settle(other)
+    assert list(tile_levels(other)) == ["input", "better"], "the address holds the choice"
+    page.keyboard.press("1")
+    assert list(tile_levels(page)) == ["input", "truth:map=oracle", "better"]
+    for name in ("input", "truth:map=oracle", "better"):
+        page.locator("#methods button", has_text=name).click()
+    assert page.locator(".tile").count() == 0
+
+
+@pytest.mark.slow
+def test_the_slider_stays_inside_the_picture(page: Page) -> None:
+    open_picture(page)
+    picture, stage = picture_box(page), page.locator("#stage").bounding_box()
+    assert stage is not None and picture["x"] > stage["x"] + 20, "there is room beside it"
+    page.locator("#handle").focus()
+    for key, end in (("Home", picture["x"]), ("End", picture["x"] + picture["width"])):
+        page.keyboard.press(key)
+        handle = page.locator("#handle").bounding_box()
+        assert handle is not None
+        assert handle["x"] + handle["width"] / 2 == pytest.approx(end, abs=1)
+        assert handle["y"] == pytest.approx(picture["y"], abs=1)
+        assert handle["height"] == pytest.approx(picture["height"], abs=1)
+    x, y = picture["x"] + 0.25 * picture["width"], picture["y"] + 20
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 1, y)
+    page.mouse.up()
+    assert page.locator("#handle").get_attribute("aria-valuenow") == "25"
+    for _ in range(4):
+        page.keyboard.press("+")
+    handle = page.locator("#handle").bounding_box()
+    assert handle is not None and handle["height"] == pytest.approx(stage["height"], abs=1)
+    assert handle["x"] + handle["width"] / 2 == pytest.approx(
+        stage["x"] + 0.25 * stage["width"], abs=2
+    ), "of what is in sight"
+
+
+def picture_box(page: Page) -> dict[str, float]:
+    box = page.locator("#pair .left .picture").bounding_box()
+    assert box is not None
+    return dict(box)
+
+
+# Crops
+# --------------------------------------------------------------------------------------------------
+
+
+def save_crops(page: Page, count: int, act: Callable[[], None]) -> dict[str, np.ndarray]:
+    """Return name -> pixels of the files that an action saves."""
+    downloads: list[Download] = []
+    page.on("download", lambda download: downloads.append(download))
+    act()
+    for _ in range(200):
+        if len(downloads) == count:
+            break
+        page.wait_for_timeout(50)
+    assert len(downloads) == count
+    pictures = {}
+    for download in downloads:
+        with Image.open(download.path()) as picture:
+            assert picture.format == "PNG"
+            pictures[download.suggested_filename] = np.asarray(picture.convert("RGB"))
+    return pictures
+
+
+def crop_exactly(page: Page) -> tuple[slice, slice]:
+    """Zoom in, and return the rows and columns that are in sight."""
+    for _ in range(3):
+        page.keyboard.press("+")
+    page.keyboard.press("Shift+ArrowRight")
+    x, y, scale = transform(page)
+    box = page.locator("#pair .left").bounding_box()
+    assert box is not None
+    spans = []
+    for offset, room, size in ((y, box["height"], SIZE[0]), (x, box["width"], SIZE[1])):
+        last = min(size, math.ceil((room - offset) / scale))
+        spans.append(slice(math.floor(max(0, -offset / scale)), last))
+    return spans[0], spans[1]
+
+
+@pytest.mark.slow
+def test_crops_of_a_single_file_are_saved_pixel_by_pixel(single_file: Opened) -> None:
+    page = single_file.page
+    open_picture(page, HOSTILE_SAMPLE, HOSTILE_METHOD)
+    rows, columns = crop_exactly(page)
+    files = save_crops(page, 2, lambda: page.keyboard.press("c"))
+    size = f"{columns.stop - columns.start}x{rows.stop - rows.start}"
+    for name, pixels in files.items():
+        assert name.endswith(f"-{columns.start}-{rows.start}-{size}.png")
+        assert not re.search(r"[<>/\\:#%?&\"' ]", name)
+        method = "input" if "-input-" in name else HOSTILE_METHOD
+        expected = np.rint(255 * grey(GREY[method]))[rows, columns]
+        np.testing.assert_array_equal(pixels, expected)
+    told = page.locator("#told").inner_text()
+    assert told.startswith(f"2 crops of {size.replace('x', ' × ')} pixels")
+
+
+@pytest.mark.slow
+def test_errors_and_differences_are_saved_as_they_are_shown(single_file: Opened) -> None:
+    page = single_file.page
+    open_picture(page)
+    page.keyboard.press("e")
+    page.locator("#gain").fill("3")
+    page.locator("#stage").focus()
+    files = save_crops(page, 2, lambda: page.keyboard.press("c"))
+    expected = {"input": 3 * (LEVEL["target"] - LEVEL["input"]),
+                "better": 3 * (LEVEL["target"] - LEVEL["better"])}  # fmt: skip
+    assert {name: int(pixels[0, 0, 0]) for name, pixels in files.items()} == {
+        f"one-error-{name}-0-0-120x80.png": min(value, 255) for name, value in expected.items()
+    }
+    page.keyboard.press("d")
+    files = save_crops(page, 1, lambda: page.get_by_role("button", name="Save crop").click())
+    [(name, pixels)] = files.items()
+    assert name == "one-difference-input-better-0-0-120x80.png"
+    assert int(pixels[0, 0, 0]) == min(255, 3 * (LEVEL["better"] - LEVEL["input"]))
+    assert pixels[0, -1].max() == 0
+    page.keyboard.press("g")
+    page.keyboard.press("e")
+    files = save_crops(page, 5, lambda: page.keyboard.press("c"))
+    assert {int(pixels[0, 0, 0]) for pixels in files.values()} == set(LEVEL.values())
+
+
+@pytest.mark.slow
+def test_crops_of_a_folder_on_disk_are_saved_once_it_was_handed_over(
+    page: Page, index: Path
+) -> None:
+    open_picture(page, HOSTILE_SAMPLE)
+    page.keyboard.press("c")
+    dialog = page.locator("#reader")
+    dialog.wait_for(state="visible")
+    text = dialog.inner_text()
+    assert "Choose the folder comparison_files" in text
+    command = page.locator("#command").inner_text()
+    words = shlex.split(command)
+    assert words[:4] == ["python", "-m", "benchmark", "figures"]
+    assert words[words.index("--sample") + 1] == HOSTILE_SAMPLE
+    assert words[words.index("--box") + 1] == "0,0,120,80"
+    assert page.evaluate("document.activeElement.id") == "folder"
+    folder = page.locator("#folder")
+    files = save_crops(page, 2, lambda: folder.set_input_files(index.parent / FILES_FOLDER))
+    assert {int(pixels[0, 0, 0]) for pixels in files.values()} == {LEVEL["input"], LEVEL["better"]}
+    assert dialog.is_hidden()
+    page.keyboard.press("ArrowRight")
+    assert len(save_crops(page, 2, lambda: page.keyboard.press("c"))) == 2, "no question any more"
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_page_is_refused(page: Page, tmp_path: Path) -> None:
+    open_picture(page)
+    page.keyboard.press("c")
+    page.locator("#reader").wait_for(state="visible")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.png").write_bytes(b"")
+    page.locator("#folder").set_input_files(tmp_path / "other")
+    told = page.locator("#told", has_text="the folder chosen is not comparison_files of this page")
+    told.wait_for(state="visible")
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory, toys: Path) -> Path:
+    folder = tmp_path_factory.mktemp("single")
+    with make(tmp_path_factory.mktemp("run") / "run") as store:
+        options = comparison.PageOptions(data=folder, single_file=True)
+        return comparison.write_comparison_page(results_of(store), folder, options)
+
+
+@pytest.fixture
+def single_file(browser: Browser, single: Path, tmp_path: Path) -> Iterator[Opened]:
+    """A page in one file, alone in a folder of its own."""
+    alone = tmp_path / "alone.html"
+    shutil.copyfile(single, alone)
+    made = Opened(browser)
+    made.page.goto(alone.as_uri())
+    yield made
+    trouble = list(made.trouble)
+    made.context.close()
+    assert trouble == []
+
+
+@pytest.mark.slow
+def test_a_single_file_shows_everything_without_any_other(single_file: Opened) -> None:
+    page = single_file.page
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    open_picture(page, HOSTILE_SAMPLE)
+    assert (grey_at(page, -20), grey_at(page, 20)) == (LEVEL["input"], LEVEL["better"])
+    page.keyboard.press("g")
+    page.keyboard.press("b")
+    settle(page)
+    shown = page.locator(".tile .overlay").evaluate_all(
+        "images => images.map((one) => one.naturalWidth)"
+    )
+    assert shown == [SIZE[1]] * 5
+    page.keyboard.press("Escape")
+    until(page, "[...document.querySelectorAll('.thumb')].every((one) => one.naturalWidth === 120)")
+    assert {url.split(":")[0] for url in requests} <= {"data"}
+
+
+@pytest.mark.slow
+def test_a_page_of_thumbnails_says_so_and_offers_no_measure_of_details(
+    browser: Browser, tmp_path: Path, toys: Path
+) -> None:
+    with make(tmp_path / "run") as store:
+        options = comparison.PageOptions(data=tmp_path, thumbnails=True)
+        made = comparison.write_comparison_page(results_of(store), tmp_path / "page", options)
+    opened = Opened(browser)
+    page = opened.page
+    page.goto(made.as_uri())
+    open_picture(page)
+    assert page.get_by_text("Thumbnails only").is_visible()
+    assert grey_at(page, 20) == pytest.approx(LEVEL["better"], abs=3)
+    for name in ("Error", "Difference", "Save crop"):
+        assert page.get_by_role("button", name=name).is_disabled()
+    for key in "edc":
+        page.keyboard.press(key)
+    settle(page)
+    assert grey_at(page, 20) == pytest.approx(LEVEL["better"], abs=3)
+    page.keyboard.press("b")
+    settle(page)
+    assert page.locator("#legend").is_visible()
+    opened.context.close()
+    assert opened.trouble == []
 
 
 @pytest.mark.slow
@@ -393,7 +799,7 @@ def test_the_blur_map_lies_over_the_pictures(page: Page) -> None:
 
 @pytest.mark.slow
 def test_everything_can_be_done_with_keys(page: Page) -> None:
-    line(page, "input").locator(".figure").first.focus()
+    page.locator("#overview .scroll:not([hidden]) .figure").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
@@ -409,7 +815,8 @@ def test_everything_can_be_done_with_keys(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     assert page.locator("#viewer h1").inner_text() == f"{HOSTILE_SAMPLE} · 1 of 4"
-    for key, way in (("w", "side"), ("d", "difference"), ("s", "slider")):
+    ways = {"w": "side", "f": "flicker", "g": "grid", "d": "difference", "s": "slider"}
+    for key, way in ways.items():
         page.keyboard.press(key)
         assert page.locator("#ways [aria-pressed=true]").get_attribute("data-way") == way
     page.keyboard.press("?")
@@ -423,6 +830,37 @@ def test_everything_can_be_done_with_keys(page: Page) -> None:
     page.keyboard.press("/")
     page.keyboard.type("broken 1")
     assert page.locator("#filter").input_value() == "broken 1", "keys are letters here"
+
+
+@pytest.mark.slow
+def test_chips_are_reached_by_keys_and_keep_the_focus(page: Page) -> None:
+    open_picture(page)
+    page.locator("#handle").focus()
+    for name in ("truth:map=oracle", "input"):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        settle(page)
+        assert name in str(page.evaluate("document.activeElement.textContent"))
+        assert grey_at(page, 20) == LEVEL[name]
+        assert page.evaluate("document.activeElement.ariaPressed") == "true"
+    named = page.evaluate(
+        "[...document.querySelectorAll('#viewer button, #viewer select, #viewer input, #stage, "
+        "#handle')].filter((one) => !(one.ariaLabel || one.textContent.trim() "
+        "|| one.labels?.length)).map((one) => one.outerHTML)"
+    )
+    assert named == [], "every control has a name"
+
+
+@pytest.mark.slow
+def test_chips_are_wrapped(browser: Browser, index: Path) -> None:
+    opened = Opened(browser, **PHONE)
+    opened.page.goto(index.as_uri())
+    open_picture(opened.page)
+    boxes = [one.bounding_box() for one in opened.page.locator("#methods button").all()]
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    assert len({box["y"] for box in boxes if box}) > 1
+    opened.context.close()
+    assert opened.trouble == []
 
 
 @pytest.mark.slow
@@ -555,7 +993,13 @@ def test_it_fits_the_screen_and_the_time_of_day(
     opened = Opened(browser, **context)
     page = opened.page
     page.goto(index.as_uri())
-    ways = {"table": lambda: None, "list": lambda: open_list(page), "picture": lambda: _first(page)}
+    ways = {
+        "table": lambda: None,
+        "list": lambda: open_list(page),
+        "picture": lambda: _first(page),
+        "grid": lambda: _press(page, "g"),
+        "error": lambda: _press(page, "e"),
+    }
     for screen, enter in ways.items():
         enter()
         shown = page.screenshot(path=folder / f"page-{look}-{screen}.png")
@@ -570,4 +1014,9 @@ def test_it_fits_the_screen_and_the_time_of_day(
 
 def _first(page: Page) -> None:
     page.locator("#list tbody tr").first.click()
+    settle(page)
+
+
+def _press(page: Page, key: str) -> None:
+    page.keyboard.press(key)
     settle(page)
