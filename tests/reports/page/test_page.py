@@ -58,18 +58,24 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[tuple[str, str]] = []
+        self._content = ""
         self._open = ""
+        self._open_id: str | None = None
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._open = tag
+        self._open_id = dict(attrs).get("id")
 
     def handle_endtag(self, tag: str) -> None:
         self._open = ""
+        self._open_id = None
 
     def handle_data(self, data: str) -> None:
         self.texts.append((self._open, data))
+        if self._open_id == "content":
+            self._content += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
@@ -79,7 +85,8 @@ class Parsed(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(shown))
 
     def content(self) -> dict[str, Any]:
-        return json.loads(next(text for tag, text in self.texts if text.startswith('{"folder"')))
+        """Return what the script of the page reads."""
+        return json.loads(self._content)
 
     def files(self) -> dict[str, bytes]:
         """Return URL -> content of the files that the page itself holds."""
