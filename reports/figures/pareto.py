@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from benchmark.api import Unavailable, UsageError
+from benchmark.api import Unavailable
 from benchmark.metrics.protocol_cards import MeasureCard
 from benchmark.reports import cost, tables
 from benchmark.reports.figures import style
@@ -15,7 +14,6 @@ from benchmark.reports.figures.labels import LABEL_WIDTH, PointLabel, label_poin
 from benchmark.reports.figures.style import CaptionedFigure
 from benchmark.reports.paper.cost import find_cost_folder
 from benchmark.results.significance import INPUT
-from benchmark.spec import parse_id
 from benchmark.stats import Interval, difference_interval, mean_interval
 from benchmark.studies.cost import measurement
 from benchmark.studies.cost.measurement import CostRecord, MethodCounts
@@ -159,14 +157,19 @@ def list_cost_panels(
     """Return the kinds of cost that are known of some of the methods, and a line on each that is
     not of all.
     """
-    panels = []
-    for device, name in _DEVICES.items():
-        seconds = _median_seconds(record, trials, methods, device)
-        panels.append(CostPanel(f"{name} time (s)", seconds))
+    costs_by_label: dict[str, Mapping[str, float]] = {
+        f"{name} time (s)": _median_seconds(record, trials, device)
+        for device, name in _DEVICES.items()
+    }
     for label, read_count in _COUNTS.items():
-        panels.append(CostPanel(label, _network_counts(record, methods, read_count)))
-    panels = [panel for panel in panels if panel.costs]
-    unknown = [name for name in methods if _find_counts(record, name) is None]
+        costs_by_label[label] = _network_counts(record, read_count)
+    counted_ids = record.find_counted_ids(methods)
+    panels = []
+    for label, costs in costs_by_label.items():
+        own_costs = {name: costs[id_] for name, id_ in counted_ids.items() if id_ in costs}
+        if own_costs:
+            panels.append(CostPanel(label, own_costs))
+    unknown = [name for name in methods if name not in counted_ids]
     notes = []
     if unknown:
         notes.append(f"Not in the cost pass, `cost` measures them: {', '.join(unknown)}.")
@@ -186,43 +189,22 @@ _COUNTS: Final[Mapping[str, Callable[[MethodCounts], float]]] = {
 }
 
 
-def _median_seconds(
-    record: CostRecord, trials: Sequence[Trial], methods: Sequence[str], device: str
-) -> dict[str, float]:
+def _median_seconds(record: CostRecord, trials: Sequence[Trial], device: str) -> dict[str, float]:
     from statistics import median
 
     medians = {}
     for subject in record.subjects:
         own_trials = [trial for trial in trials if trial.subject == subject]
         seconds = cost.summarise_trials(own_trials).seconds
-        if subject.method in methods and subject.device == device and seconds:
+        if subject.device == device and seconds:
             medians[subject.method] = median(seconds)
     return medians
 
 
 def _network_counts(
-    record: CostRecord, methods: Sequence[str], read_count: Callable[[MethodCounts], float]
+    record: CostRecord, read_count: Callable[[MethodCounts], float]
 ) -> dict[str, float]:
-    counts_by_method = {name: _find_counts(record, name) for name in methods}
-    return {
-        name: read_count(counts)
-        for name, counts in counts_by_method.items()
-        if counts is not None and counts.forms
-    }
-
-
-def _find_counts(record: CostRecord, method: str) -> MethodCounts | None:
-    """Return the counts of a method, or else those of its network, which has the same parameters
-    and operations whatever its weights are; None if neither was counted.
-    """
-    if method in record.counts:
-        return record.counts[method]
-    try:
-        spec = parse_id(method)
-    except UsageError:  # a name that pictures of others have in tables
-        return None
-    counts = record.counts.get(str(dataclasses.replace(spec, checkpoint=None)))
-    return counts if counts is not None and counts.forms else None
+    return {name: read_count(counts) for name, counts in record.counts.items() if counts.forms}
 
 
 def _draw_pareto_panel(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from benchmark.reports import cost
 from benchmark.reports.paper.cost import find_cost_folder
 from benchmark.results import Results
-from benchmark.studies.cost.measurement import read_cost_pass
+from benchmark.studies.cost.measurement import CostRecord, read_cost_pass
 
 _COUNTED = ("parameters (M)", "MACs (G)")
 _TIMED = ("CPU (s)", "GPU (s)")
@@ -32,26 +32,39 @@ class PageCosts:
     """What methods cost.
 
     Attributes:
-        columns: of the cost pass, all methods that it has; empty without one.
-        size: of the picture that they are of.
+        record: the cost pass; None without one.
+        columns: of the cost pass, all methods that it has.
         timing: how seconds were measured, and on what.
     """
 
+    record: CostRecord | None = None
     columns: tuple[CostColumn, ...] = ()
-    size: str = ""
     timing: tuple[str, ...] = ()
 
     def list_columns(self, methods: Sequence[str]) -> tuple[CostColumn, ...]:
-        """Return the columns that have something to say about any of the methods."""
-        return tuple(column for column in self.columns if set(methods) & set(column.texts))
+        """Return the columns that have something to say about any of the methods, for them."""
+        if self.record is None:
+            return ()
+        counted_ids = self.record.find_counted_ids(methods)
+        columns = []
+        for head, all_texts in self.columns:
+            texts = {
+                method: all_texts[counted_id]
+                for method, counted_id in counted_ids.items()
+                if counted_id in all_texts
+            }
+            if texts:
+                columns.append(CostColumn(head, texts))
+        return tuple(columns)
 
     def explain(self, columns: Sequence[CostColumn]) -> Iterator[str]:
         """Yield what columns are, or how to get some."""
         heads = {column.head for column in columns}
-        if not heads:
+        if self.record is None or not heads:
             yield "No costs of these methods are known; measure them with `cost`, or name --cost."
+            return
         if heads & set(_COUNTED):
-            yield f"Parameters and MACs: of a picture of {self.size}, by `cost`."
+            yield f"Parameters and MACs: of a picture of {self.record.size}, by `cost`."
         if heads & set(_TIMED):
             yield from self.timing
 
@@ -84,4 +97,4 @@ def read_page_costs(results: Results, folder: Path | None) -> PageCosts:
                 texts.setdefault(method, text)  # that of the first form of a network
         columns.append(CostColumn(head, texts))
     timing = [note for note in table.notes if note.startswith(("Seconds:", "Measured on"))]
-    return PageCosts(tuple(columns), str(record.size), tuple(timing))
+    return PageCosts(record, tuple(columns), tuple(timing))

@@ -8,9 +8,10 @@ shown.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from benchmark.engines.local import count_cores
 from benchmark.files import PACKAGE_FOLDER, replace_file
 from benchmark.plan import PlannedMethod
 from benchmark.registry import METHODS, build_plugin, list_checkpoint_files, resolve_id
-from benchmark.spec import ResolvedId
+from benchmark.spec import ResolvedId, Spec, parse_id
 from benchmark.studies.cost import mosaic, published, timing
 from benchmark.studies.cost.counting import NetworkCount, count_network
 from benchmark.studies.cost.published import PublishedCost
@@ -82,6 +83,34 @@ class CostRecord:
     published: Sequence[PublishedCost]
     references: Mapping[str, MethodCounts]
     provenance: Mapping[str, Any]
+
+    def find_counted_ids(self, methods: Iterable[str]) -> dict[str, str]:
+        """Return method -> the id whose counts and seconds are those of the method.
+
+        That is the method's own, else that of the same network with other weights: neither
+        operations nor seconds depend on their values. Methods without one are left out.
+        """
+        counted_ids = {method: self._find_counted_id(method) for method in methods}
+        return {method: counted_id for method, counted_id in counted_ids.items() if counted_id}
+
+    def _find_counted_id(self, method: str) -> str | None:
+        if method in self.counts:
+            return method
+        network = _name_network(method)
+        if network is None:
+            return None
+        for counted_id, counts in self.counts.items():
+            if counts.forms and _name_network(counted_id) == network:
+                return counted_id
+        return None
+
+
+def _name_network(method: str) -> Spec | None:
+    """Return an id without its checkpoint; None for a name that pictures of others have."""
+    try:
+        return dataclasses.replace(parse_id(method), checkpoint=None)
+    except UsageError:
+        return None
 
 
 RECORD_ADAPTER = TypeAdapter(CostRecord)

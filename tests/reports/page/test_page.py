@@ -25,6 +25,7 @@ from benchmark.registry import PROTOCOLS
 from benchmark.reports import page
 from benchmark.reports.page import builder, pictures
 from benchmark.reports.page.builder import FILES_FOLDER
+from benchmark.reports.page.costs import CostColumn, PageCosts
 from benchmark.reports.page.gains import MethodGain, place_gain_bar
 from benchmark.reports.page.galleries import read_page_content
 from benchmark.reports.ranked import summary_to_ranked_grids
@@ -33,6 +34,7 @@ from benchmark.run_layout import file_name, output_picture
 from benchmark.store import Store
 from benchmark.stored_cards import describe_protocol
 from benchmark.studies.cost import measurement
+from benchmark.studies.cost.counting import NetworkCount
 from benchmark.studies.cost.measurement import CostRecord
 from benchmark.studies.cost.timing import TimingSubject, Trial, TrialFile, TrialReading
 from tests.reports.page.page_runs import (
@@ -49,6 +51,8 @@ from tests.reports.page.page_runs import (
     keep,
     make,
 )
+
+COUNT = NetworkCount(1, 4, 0, 0, ((1, 3, 8, 8),), {}, 0, 0, {}, {})
 
 
 class Parsed(HTMLParser):
@@ -208,6 +212,15 @@ def test_costs_stand_beside_gains_where_they_are_known(tmp_path: Path, toys: Pat
         options = page.PageOptions(cost=tmp_path / "nothing")
         with pytest.raises(UsageError, match="nothing: no cost pass here"):
             page.write_comparison_page(results, tmp_path / "page", options)
+
+
+def test_costs_of_a_network_are_those_of_all_its_weights() -> None:
+    counts = {"gkmnet.sim": measurement.MethodCounts({"": COUNT})}
+    record = CostRecord(measurement.PictureSize(8, 8), [], counts, [], {}, {})
+    costs = PageCosts(record, (CostColumn("MACs (G)", {"gkmnet.sim": "607"}),))
+    [column] = costs.list_columns(["input", "gkmnet.sim-noise", "gkmnet.photo:decoder=resized"])
+    assert column == ("MACs (G)", {"gkmnet.sim-noise": "607"})
+    assert costs.list_columns(["input"]) == ()
 
 
 def write_cost_pass(folder: Path, seconds: dict[str, tuple[float, ...]]) -> None:

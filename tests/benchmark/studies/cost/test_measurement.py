@@ -19,7 +19,13 @@ from benchmark.api import DataError, Method, MethodCard, Network, Observation, U
 from benchmark.apply import PreparedMethod
 from benchmark.registry import METHODS, create
 from benchmark.studies.cost import measurement, published, timing
-from benchmark.studies.cost.measurement import PictureSize, parse_picture_size
+from benchmark.studies.cost.counting import NetworkCount
+from benchmark.studies.cost.measurement import (
+    CostRecord,
+    MethodCounts,
+    PictureSize,
+    parse_picture_size,
+)
 from benchmark.studies.cost.mosaic import MAX_RADIUS, make_mosaic, tile_photographs
 from benchmark.studies.cost.published import PublishedCost
 from benchmark.studies.cost.timing import (
@@ -338,6 +344,26 @@ def test_no_pass_and_a_damaged_one_are_told_apart(tmp_path):
     (tmp_path / measurement.RECORD_FILE).write_text("{}")
     with pytest.raises(DataError, match="run `cost` again"):
         measurement.read_cost_pass(tmp_path)
+
+
+def test_other_weights_of_a_network_cost_the_same_and_other_networks_do_not():
+    count = NetworkCount(1, 4, 0, 0, ((1, 3, 2, 2),), {}, 0, 0, {}, {})
+    with_network = MethodCounts({"": count})
+    counts = {
+        "input": MethodCounts(),
+        "theirs (2,": with_network,
+        "gkmnet.sim": with_network,
+        "gkmnet.small:scales=1": with_network,
+    }
+    record = CostRecord(PictureSize(2, 2), [], counts, [], {}, {})
+    expected_ids = {
+        "gkmnet.sim": "gkmnet.sim",
+        "gkmnet.sim-noise": "gkmnet.sim",
+        "gkmnet": "gkmnet.sim",
+        "gkmnet.sim-26-0-one-scale:scales=1": "gkmnet.small:scales=1",
+    }
+    unknown = ("gkmnet.photo:decoder=resized", "srn.sim", "input.sim", "theirs (3,")
+    assert record.find_counted_ids((*expected_ids, *unknown)) == expected_ids
 
 
 # Published figures
