@@ -44,6 +44,8 @@ _PRIVATE = re.compile(
     re.VERBOSE,
 )
 """Pages of the web stay; paths are absolute ones, or begin where only this machine knows."""
+_KIND = re.compile(r"^[a-z]{2,}:(?!//)")
+"""What may stand before the path in a parameter; one letter is a drive."""
 _ADDRESS = "ADDRESS"
 _PLAIN_FACTS = frozenset(
     {
@@ -106,13 +108,22 @@ def publish_id(text: str, ending: str = "") -> str:
         return shorten_paths(text) + ending
     parameters = dict(spec.parameters)
     for key in private_keys:
-        parameters[key] = take_last_part(parameters[key])
+        parameters[key] = _publish_parameter(parameters[key])
     parameters[private_keys[-1]] += ending
     return str(dataclasses.replace(spec, name=shorten_paths(spec.name), parameters=parameters))
 
 
+def _publish_parameter(value: str) -> str:
+    """Return a path without its folders; `file:`, say, before it stays, as without it the value
+    would mean something else.
+    """
+    path = _KIND.sub("", value)
+    return value.removesuffix(path) + take_last_part(path)
+
+
 def _is_private(value: str) -> bool:
-    return bool(_SEPARATOR.search(value)) or value.startswith(("~", ".."))
+    path = _KIND.sub("", value)
+    return bool(_SEPARATOR.search(path)) or path.startswith(("~", ".."))
 
 
 def publish_ids(ids: Iterable[str]) -> dict[str, str]:

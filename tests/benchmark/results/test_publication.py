@@ -47,6 +47,7 @@ def test_no_absolute_path_is_left_in_a_text(steps: list[str], data: st.DataObjec
 def test_ids_lose_the_folders_of_their_paths(folders: list[str], name: str) -> None:
     for path in ("/" + "/".join([*folders, name]), "C:\\" + "\\".join([*folders, name])):
         assert publish_id(f"folder:path={path},views=true") == f"folder:path={name},views=true"
+        assert publish_id(f"jnb:psf=file:{path}") == f"jnb:psf=file:{name}"
     assert publish_id(f"folder:path={name}") == f"folder:path={name}"
 
 
