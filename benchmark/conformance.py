@@ -11,12 +11,23 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.api import Dataset, MethodCard, Observation, Picture, UsageError
+from benchmark import plan
+from benchmark.api import (
+    BenchmarkError,
+    DataError,
+    Dataset,
+    MethodCard,
+    Observation,
+    Picture,
+    UsageError,
+)
 from benchmark.apply import (
     PreparedMethod,
     Skip,
@@ -38,6 +49,8 @@ from benchmark.spec import ResolvedId, parse_ids
 from benchmark.worker import RunSettings, start_worker
 from benchmark.worker_pool import Failure, WorkerPool
 
+_SubjectCall: TypeAlias = tuple[Callable[..., "_MethodUnderTest | Dataset"], tuple[Any, ...]]
+"""What builds or opens the subject of checks, and its arguments; both travel to a worker."""
 _METHOD_FAMILIES = ("baseline", "classical", "learned")
 
 
@@ -85,32 +98,64 @@ def check_method_apart(method_id: ResolvedId, settings: RunSettings) -> Iterator
         UsageError: if the method cannot be prepared, or ends the process meanwhile.
         WorkerStartError: if there can be no such process.
     """
+    subject = (_build_cached_method, (method_id, settings.device))
+    yield from _check_apart(method_id.label, subject, _METHOD_CHECKS, settings)
+
+
+def check_dataset_apart(
+    text: str, settings: RunSettings, note: Callable[[str], None] = lambda _: None
+) -> Iterator[CheckResult]:
+    """Run the checks of a data set in a process of their own, as `check_method_apart` does.
+
+    Args:
+        text: id of the data set.
+        settings: plug-ins of the process, and the folder that holds the data sets.
+        note: told what the data set left out or assumed.
+
+    Raises:
+        UsageError: unknown name or parameter, or if the data set ends the process meanwhile.
+        DataError: missing or damaged data.
+        WorkerStartError: if there can be no such process.
+    """
+    subject = (_open_cached_dataset, (text, settings.root))
+    yield from _check_apart(text, subject, _DATASET_CHECKS, settings, note)
+
+
+def _check_apart(
+    label: str,
+    subject: _SubjectCall,
+    checks: Sequence[Callable[..., None]],
+    settings: RunSettings,
+    note: Callable[[str], None] = lambda _: None,
+) -> Iterator[CheckResult]:
     start = functools.partial(start_worker, settings)
     with WorkerPool(start, 1, tries=1) as pool:
-        for _, refusal in pool.map(_prepare_subject, [(method_id, settings.device)]):
-            if isinstance(refusal, Failure):
-                raise UsageError(f"{method_id.label} cannot be prepared: {refusal.reason}")
-            if refusal is not None:
-                raise refusal
-        questions = [(method_id, settings.device, n) for n in range(len(_METHOD_CHECKS))]
-        for (_, _, number), answer in pool.map(_answer_question, questions):
+        for _, remarks in pool.map(_prepare_subject, [subject]):
+            if isinstance(remarks, Failure):
+                raise UsageError(f"{label} cannot be prepared: {remarks.reason}")
+            if isinstance(remarks, BenchmarkError):
+                raise remarks
+            for remark in remarks:
+                note(f"{label}: {remark}")
+        questions = [(subject, check) for check in checks]
+        for (_, check), answer in pool.map(_answer_question, questions):
             if isinstance(answer, Failure):
-                yield CheckResult(_name_check(_METHOD_CHECKS[number]), False, answer.reason)
+                yield CheckResult(_name_check(check), False, answer.reason)
             else:
                 yield answer
 
 
-def _prepare_subject(question: tuple[ResolvedId, str]) -> UsageError | None:
+def _prepare_subject(subject: _SubjectCall) -> tuple[str, ...] | BenchmarkError:
+    build, arguments = subject
     try:
-        _build_cached_subject(*question)
-    except UsageError as error:
+        return tuple(build(*arguments).remarks)
+    except (UsageError, DataError) as error:
         return error
-    return None
 
 
-def _answer_question(question: tuple[ResolvedId, str, int]) -> CheckResult:
-    method_id, device, number = question
-    return _run_check(_METHOD_CHECKS[number], _build_cached_subject(method_id, device))
+def _answer_question(question: tuple[_SubjectCall, Callable[..., None]]) -> CheckResult:
+    (build, arguments), check = question
+    return _run_check(check, build(*arguments))
 
 
 def check_dataset(dataset: Dataset) -> Iterator[CheckResult]:
@@ -139,6 +184,8 @@ class _MethodUnderTest:
     """A method under test; built anew for each question that must not depend on what it
     did before.
     """
+
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, method_id: ResolvedId, device: str) -> None:
         self._id = method_id
@@ -174,8 +221,13 @@ class _MethodUnderTest:
 
 
 @functools.lru_cache(maxsize=1)
-def _build_cached_subject(method_id: ResolvedId, device: str) -> _MethodUnderTest:
+def _build_cached_method(method_id: ResolvedId, device: str) -> _MethodUnderTest:
     return _MethodUnderTest(method_id, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _open_cached_dataset(text: str, root: Path) -> Dataset:
+    return plan.select_dataset(text, root, limit=2).dataset
 
 
 def _make_test_picture(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.float64]:

@@ -165,21 +165,22 @@ def check_command(
     prepare(plugin, None)
     from benchmark import conformance, plan
     from benchmark.engines.local import count_threads
+    from benchmark.registry import DATASETS, resolve_id
     from benchmark.worker import RunSettings
 
     if not methods and dataset is None:
         raise UsageError("name what to check: --methods ID or --dataset NAME")
     suites: dict[str, Iterable[CheckResult]] = {}
+    plugins = tuple(plugin or [])
+    settings = RunSettings(Path(), data, plugins, device.value, threads=count_threads(1))
     if methods:
-        plugins = tuple(plugin or [])
-        settings = RunSettings(Path(), data, plugins, device.value, threads=count_threads(1))
         planned_methods = plan.select_methods(methods, console.print_note, precision.value)
         plan.require_precisions(planned_methods, device.value)
         for method in planned_methods:
             suites[method.id.label] = conformance.check_method_apart(method.id, settings)
     if dataset is not None:
-        selection = plan.select_dataset(dataset, data, 2, console.print_note)
-        suites[selection.id.label] = conformance.check_dataset(selection.dataset)
+        name = resolve_id(DATASETS, dataset, root=data).label
+        suites[name] = conformance.check_dataset_apart(dataset, settings, console.print_note)
     failures = [_print_check_results(name, results) for name, results in suites.items()]
     raise typer.Exit(1 if any(failures) else 0)
 

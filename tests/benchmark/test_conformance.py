@@ -375,3 +375,57 @@ def test_a_method_that_ends_the_process_in_prepare_cannot_be_prepared(tmp_path: 
     assert process.returncode == 2
     message = " ".join(process.stderr.split())
     assert "leaves-early cannot be prepared: its worker process died (exit status 0)" in message
+
+
+DATASET_PLUGIN = """
+import os
+import numpy as np
+from benchmark.api import Dataset, DatasetCard, Sample
+from benchmark.registry import DATASETS
+
+@DATASETS.register("leaves-early")
+class LeavesEarly(Dataset):
+    card = DatasetCard(
+        title="t", paper="", licence="l", source="s", layout="tree", notes="", has_target=False
+    )
+    remarks = ("half of it is missing",)
+
+    def __init__(self, root, *, when: str = "load"):
+        self._when = when
+
+    def ids(self):
+        if self._when == "ids":
+            os._exit(0)
+        return ["a", "b"]
+
+    def fingerprint(self, sample_id):
+        return sample_id
+
+    def load(self, sample_id):
+        if self._when == "load":
+            os._exit(0)
+        return Sample(id=sample_id, image=np.zeros((8, 8, 3), np.float32))
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "code", "message"),
+    [
+        ("load", 1, "load the same twice - its worker process died (exit status 0)"),
+        ("ids", 2, "leaves-early:when=ids cannot be prepared: its worker process died (exit"),
+        ("never", 0, "leaves-early:when=never: half of it is missing"),
+    ],
+)
+def test_a_data_set_that_ends_the_process_fails_its_own_checks(
+    tmp_path: Path, when: str, code: int, message: str
+) -> None:
+    plugin = tmp_path / "leaves.py"
+    plugin.write_text(DATASET_PLUGIN)
+    words = ["check", "--plugin", str(plugin), "--dataset", f"leaves-early:when={when}"]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmark", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    output = " ".join((process.stdout + process.stderr).split())
+    assert process.returncode == code and "Traceback" not in output, output
+    assert message in output
+    assert process.stdout.count("  ok ") == {"load": 3, "ids": 0, "never": 4}[when]
