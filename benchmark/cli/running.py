@@ -206,7 +206,7 @@ def _print_tables(folder: Path, protocols: list[str], run: FinishedRun | None = 
     console.print_line(f"\nreport: {report}, with every measure and its interval")
     if picture is not None:
         console.print_line(f"pictures: {picture}, all of them in {folder / 'pictures'}")
-        console.print_line(f"Look:    {name_program()} report {place} --format html")
+        console.print_line(f"Look:    {name_program()} page {place}")
     if run is not None and len(pair := ranked.name_leaders(all_summaries, options)) > 1:
         console.print_line(f"Compare: {name_program()} compare {shlex.join(pair)} {place}")
 

@@ -109,7 +109,7 @@ COMMANDS: dict[str, list[str]] = {
     "run": [*RUN, "--plugin", str(TOYS), "--out", "{run}"],
     "score": ["score", "{run}", "--protocol", "harm", "--plugin", str(TOYS)],
     "report": ["report", "{run}"],
-    "page": ["report", "{run}", "--format", "html", "--out", "{out}"],
+    "page": ["page", "{run}", "--out", "{out}"],
     "compare": ["compare", "echo", "echo:gain=0.5", "{run}", "--protocol", "quick"],
     "rulers": ["rulers", "{run}"],
     "figures": ["figures", "{run}", "--out", "{out}"],
