@@ -79,7 +79,7 @@ def describe_left_out(
     names = []
     for path in sorted(paths, key=_path_key)[:_MOST_NAMES]:
         count = f" ({_describe_pictures(path)})" if counts else ""
-        names.append(f"{_print_name(path.relative_to(base))}{count}")
+        names.append(f"{_escape_name(path.relative_to(base))}{count}")
     further_count = len(paths) - len(names)
     more = f" and {further_count} more" if further_count > 0 else ""
     return f"left out of {base}, {reason}: {', '.join(names)}{more}"
@@ -119,7 +119,7 @@ def _is_called_picture(name: str) -> bool:
     return name[0] != "." and Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *UNREADABLE_SUFFIXES)
 
 
-def _print_name(path: Path) -> str:
+def _escape_name(path: Path) -> str:
     """Return a name as it is, or with escapes where it cannot be printed."""
     name = path.as_posix()
     return name if name.isprintable() else ascii(name)

@@ -28,9 +28,9 @@ def render_committed_board() -> str:
     from benchmark.results.publication import publish_record
     from benchmark.results.results import read_record
 
-    submitted = sorted(path.parent for path in RESULTS.glob("submitted/*/manifest.json"))
-    measured = sorted(RESULTS.glob("measured/*/scores.parquet"))
-    publications = [publish_record(read_record(path)) for path in (*submitted, *measured)]
+    bundles = sorted(path.parent for path in RESULTS.glob("submitted/*/manifest.json"))
+    exports = sorted(RESULTS.glob("measured/*/scores.parquet"))
+    publications = [publish_record(read_record(path)) for path in (*bundles, *exports)]
     return render_board(publications, RESULTS / "measured" / "cost")
 
 

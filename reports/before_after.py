@@ -65,7 +65,7 @@ class _Version:
 
 
 @dataclass(frozen=True, slots=True)
-class _ShownPicture:
+class _ComparedPicture:
     """A picture with its versions, itself first."""
 
     name: str
@@ -112,18 +112,18 @@ def write_before_after_page(folder: Path, results: Iterable[RestoredPicture]) ->
     return index
 
 
-def _group_by_picture(results: Iterable[RestoredPicture]) -> list[_ShownPicture]:
+def _group_by_picture(results: Iterable[RestoredPicture]) -> list[_ComparedPicture]:
     versions: dict[Path, list[_Version]] = {}
     for source, target, method in results:
         if source not in versions:
-            versions[source] = [_Version("before", source, _print_name(source))]
+            versions[source] = [_Version("before", source, _name_file(source))]
         link = quote(os.fsencode(target.name))
-        version = _Version(console.make_printable(method), target, _print_name(target), link)
+        version = _Version(console.make_printable(method), target, _name_file(target), link)
         versions[source].append(version)
-    return [_ShownPicture(_print_name(source), group) for source, group in versions.items()]
+    return [_ComparedPicture(_name_file(source), group) for source, group in versions.items()]
 
 
-def _print_name(path: Path) -> str:
+def _name_file(path: Path) -> str:
     """Return a file's name for people, in signs that can be encoded."""
     return console.make_printable(path.name)
 

@@ -22,7 +22,7 @@ _MARGIN = 4
 _LABEL = 18
 
 
-class _CropLine(NamedTuple):
+class _OverviewLine(NamedTuple):
     """One line of the overview: labels and crops."""
 
     sample: str
@@ -65,7 +65,7 @@ def _first_outputs(store: Store, dataset: str | None) -> list[list[tuple[Cell, s
     return list(by_sample.values())[:_PICTURES]
 
 
-def _crop_line(folder: Path, outputs: Sequence[tuple[Cell, str]]) -> _CropLine | None:
+def _crop_line(folder: Path, outputs: Sequence[tuple[Cell, str]]) -> _OverviewLine | None:
     pictures = crops.read_sample_pictures([(folder, cell, output) for cell, output in outputs])
     if pictures is None:
         return None
@@ -73,10 +73,10 @@ def _crop_line(folder: Path, outputs: Sequence[tuple[Cell, str]]) -> _CropLine |
     line_crops = [
         (name, to_byte_image(window.cut(picture))) for name, picture in pictures.by_name().items()
     ]
-    return _CropLine(outputs[0][0].sample, line_crops)
+    return _OverviewLine(outputs[0][0].sample, line_crops)
 
 
-def _draw_crop_sheet(lines: Sequence[_CropLine]) -> Image.Image:
+def _draw_crop_sheet(lines: Sequence[_OverviewLine]) -> Image.Image:
     columns = max(len(line.crops) for line in lines)
     step = _CROP + _MARGIN
     size = (columns * step + _MARGIN, len(lines) * (step + _LABEL) + _MARGIN)

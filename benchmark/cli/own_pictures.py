@@ -61,7 +61,7 @@ class _PictureJob(NamedTuple):
     device: str
 
 
-def list_pictures(paths: Sequence[Path]) -> list[Path]:
+def list_photographs(paths: Sequence[Path]) -> list[Path]:
     """Return the pictures that files and folders name, those of a folder in natural order; what is
     left out of a folder is told.
 

@@ -76,7 +76,7 @@ def deblur_command(
     from benchmark.cli import own_pictures
     from benchmark.reports.before_after import require_own_before_after_page
 
-    pictures = own_pictures.list_pictures(images)
+    pictures = own_pictures.list_photographs(images)
     if page:
         require_own_before_after_page(out)
     results = own_pictures.deblur_pictures(
@@ -90,12 +90,12 @@ def deblur_command(
             if page:
                 page_results.append(result)
     except BenchmarkError:
-        _write_page(out, page_results)  # of what went well
+        _write_before_after(out, page_results)  # of what went well
         raise
-    _write_page(out, page_results)
+    _write_before_after(out, page_results)
 
 
-def _write_page(folder: Path, results: Sequence[RestoredPicture]) -> None:
+def _write_before_after(folder: Path, results: Sequence[RestoredPicture]) -> None:
     """Write the page of some results, if there are any, and say where and how large it is."""
     if results:
         from benchmark.reports.before_after import write_before_after_page

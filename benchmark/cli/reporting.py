@@ -223,8 +223,8 @@ def report_command(
         else:
             from benchmark.reports.ranked import TableOptions
 
-            chosen = tuple(split_comma_lists(methods)) if methods else None
-            options = TableOptions(measure, chosen, sort=sort, has_intervals=interval)
+            names = tuple(split_comma_lists(methods)) if methods else None
+            options = TableOptions(measure, names, sort=sort, has_intervals=interval)
             all_summaries = results.summaries((), dataset) if protocols else summaries
             emit_text(_format_ranked(summaries, form, options, all_summaries), out)
     if figures is not None:

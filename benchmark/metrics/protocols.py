@@ -148,7 +148,7 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class _PairSettings:
     """What a metric compares, and how."""
 
     clamp: bool
@@ -188,24 +188,24 @@ class _ScoredPictures:
                     "scoring geometry"
                 )
 
-    def make_pairs(self, comparison: _Comparison) -> _Pairs:
+    def make_pairs(self, settings: _PairSettings) -> _Pairs:
         """Return what a metric compares; raises ValueError where there is nothing to compare."""
-        pair = self._make_pair(comparison)
-        part = comparison.part
+        pair = self._make_pair(settings)
+        part = settings.part
         if part == "all":
             return _Pairs([pair])
         if part == "in focus":
             return _Pairs([self._gather_in_focus(pair)])
-        return self._cut_by_blur(pair, part, comparison.tile)
+        return self._cut_by_blur(pair, part, settings.tile)
 
-    def _make_pair(self, comparison: _Comparison) -> ScoringPair:
-        picture = self._require_input() if comparison.is_of_input else self.output
-        reference_picture = self._choose_reference(comparison.reference)
+    def _make_pair(self, settings: _PairSettings) -> ScoringPair:
+        picture = self._require_input() if settings.is_of_input else self.output
+        reference_picture = self._choose_reference(settings.reference)
         # Targets lie in [0, 1]; a noisy input leaves it, where a clamped output cannot follow.
-        clamp_reference = comparison.clamp and reference_picture is not self.target
+        clamp_reference = settings.clamp and reference_picture is not self.target
         return (
-            self._prepare_picture(picture, comparison.clamp, comparison.round8),
-            self._prepare_picture(reference_picture, clamp_reference, comparison.round8),
+            self._prepare_picture(picture, settings.clamp, settings.round8),
+            self._prepare_picture(reference_picture, clamp_reference, settings.round8),
         )
 
     def _prepare_picture(self, picture: Picture, clamp: bool, round8: bool) -> NDArray[np.floating]:
@@ -258,7 +258,7 @@ def _gather_pixels(pair: ScoringPair, mask: Mask) -> ScoringPair:
 
 
 def _score_measure(
-    measure: Measure, metric: Metric, make_pairs: Callable[[_Comparison], _Pairs]
+    measure: Measure, metric: Metric, make_pairs: Callable[[_PairSettings], _Pairs]
 ) -> Score:
     try:
         return _compute_score(measure, metric, make_pairs)
@@ -272,14 +272,14 @@ def _score_measure(
 
 
 def _compute_score(
-    measure: Measure, metric: Metric, make_pairs: Callable[[_Comparison], _Pairs]
+    measure: Measure, metric: Metric, make_pairs: Callable[[_PairSettings], _Pairs]
 ) -> Score:
     card = metric.card
-    comparison = _Comparison(measure.clamp, measure.round8, card.reference, card.part, card.tile)
-    output_pairs = make_pairs(comparison)
+    settings = _PairSettings(measure.clamp, measure.round8, card.reference, card.part, card.tile)
+    output_pairs = make_pairs(settings)
     input_pairs = None
     if card.gain:
-        input_pairs = make_pairs(dataclasses.replace(comparison, is_of_input=True)).pairs
+        input_pairs = make_pairs(dataclasses.replace(settings, is_of_input=True)).pairs
     reason = metric.unavailable()
     if reason is not None:
         raise Unavailable(reason)

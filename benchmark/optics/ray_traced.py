@@ -66,8 +66,8 @@ def ray_traced_kernel(
     if pixels == 0:
         return freeze_array(np.ones((1, 1)))
     edges = np.arange(-pixels, pixels + 2) - 0.5
-    down = _overlaps(edges, spacing * rows)
-    across = _overlaps(edges, spacing * columns)
+    down = _measure_overlaps(edges, spacing * rows)
+    across = _measure_overlaps(edges, spacing * columns)
     mass = down @ samples @ across.T
     return freeze_array(mass / mass.sum())
 
@@ -110,7 +110,7 @@ def _standard_deviation(samples: Float64Array, rows: Float64Array, columns: Floa
     return math.sqrt((down + across) / 2 + 1 / 12)
 
 
-def _overlaps(pixels: Float64Array, samples: Float64Array) -> Float64Array:
+def _measure_overlaps(pixels: Float64Array, samples: Float64Array) -> Float64Array:
     """Return which share of each sample (columns) lies in each pixel (rows), by their edges."""
     share_below = np.clip((pixels[:, None] - samples[:-1]) / np.diff(samples), 0, 1)
     shares: Float64Array = np.diff(share_below, axis=0)

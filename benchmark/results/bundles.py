@@ -285,7 +285,8 @@ def describe_contents(record: RunRecord) -> Contents:
         )
     return Contents(
         methods={
-            str(row["method"]): _describe_method(row, record) for row in methods.to_dict("records")
+            str(row["method"]): _make_method_facts(row, record)
+            for row in methods.to_dict("records")
         },
         datasets=datasets,
         protocols=tuple(sorted(stored["protocol"].dropna().unique())),
@@ -295,7 +296,7 @@ def describe_contents(record: RunRecord) -> Contents:
     )
 
 
-def _describe_method(row: Mapping[Any, Any], record: RunRecord) -> MethodFacts:
+def _make_method_facts(row: Mapping[Any, Any], record: RunRecord) -> MethodFacts:
     card = record.methods.get(row["method"])
     return MethodFacts(
         title=card.title if card else "",

@@ -175,11 +175,11 @@ def _frame_to_record(frame: pd.DataFrame, path: Path) -> RunRecord:
         raise UsageError(f"{path}: not exported scores, it lacks {', '.join(sorted(missing))}")
     commands: dict[int, Command] = {}
     if _COMPUTED[0] in frame:
-        commands |= _read_commands(frame, _COMPUTED)
+        commands |= _parse_commands(frame, _COMPUTED)
         computed_by = frame[_COMPUTED[0]].astype("int64")
     else:
         computed_by = frame["run"]
-    commands |= _read_commands(frame, [name for name in _COMMANDS if name in frame])
+    commands |= _parse_commands(frame, [name for name in _COMMANDS if name in frame])
     frame["run"] = computed_by
     if _SCHEMA_COLUMN not in frame:
         frame["dataset"] = frame["dataset"].map(update_dataset_id)
@@ -226,7 +226,7 @@ def _read_frame(path: Path) -> pd.DataFrame:
     )
 
 
-def _read_commands(frame: pd.DataFrame, columns: Sequence[str]) -> dict[int, Command]:
+def _parse_commands(frame: pd.DataFrame, columns: Sequence[str]) -> dict[int, Command]:
     """Return number -> command.
 
     Args:
@@ -239,12 +239,12 @@ def _read_commands(frame: pd.DataFrame, columns: Sequence[str]) -> dict[int, Com
         facts = json.loads(provenance)
         if not isinstance(facts, dict):
             raise TypeError(f"provenance of command {number}")
-        commands[int(number)] = Command(facts, *(_none_if_missing(time) for time in times))
+        commands[int(number)] = Command(facts, *(_take_text(time) for time in times))
     return commands
 
 
-def _none_if_missing(value: Any) -> str | None:
-    """Return None for the NaN that stands for it in a frame."""
+def _take_text(value: Any) -> str | None:
+    """Return a text; None for the NaN that stands for a missing one in a frame."""
     return value if isinstance(value, str) else None
 
 

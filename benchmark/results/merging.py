@@ -144,7 +144,7 @@ def _number_commands(
     for record in records:
         identities.append({})
         seen: Counter[str] = Counter()
-        for number, start, command in _list_commands(record):
+        for number, start, command in _list_started_commands(record):
             text = json.dumps(command, sort_keys=True)
             identity = (text, seen[text])  # two of one second may look alike
             seen[text] += 1
@@ -161,7 +161,7 @@ def _number_commands(
     return {new_numbers[identity]: commands[identity] for identity in in_order}, numberings
 
 
-def _list_commands(record: RunRecord) -> Iterator[tuple[int, str, Command]]:
+def _list_started_commands(record: RunRecord) -> Iterator[tuple[int, str, Command]]:
     """Yield every command in order: its number, its start, not before that of the one before it,
     and the command. Of one that an exported file only numbers, the number stands for it.
     """
@@ -230,8 +230,8 @@ class _Tables(NamedTuple):
                     ["key", "dataset"]
                 )
             )
-            measured = placed[placed["measure"].notna()].drop_duplicates(_SCORE_KEY)
-            scores.append(measured[["key", *_SCORE_COLUMNS, "part"]])
+            scored_rows = placed[placed["measure"].notna()].drop_duplicates(_SCORE_KEY)
+            scores.append(scored_rows[["key", *_SCORE_COLUMNS, "part"]])
         columns = dict.fromkeys(str(name) for frame in frames for name in frame)
         return _Tables(
             [*(name for name in columns if name not in _SCORE_COLUMNS), *_SCORE_COLUMNS],
@@ -273,11 +273,11 @@ def _find_conflicts(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of measured scores of which another part has another value, or one by another
     ruler.
     """
-    measured = scores[scores["score_status"].map(_RANKS) == _MEASURED]
-    groups = measured.groupby(_SCORE_KEY)
+    measured_scores = scores[scores["score_status"].map(_RANKS) == _MEASURED]
+    groups = measured_scores.groupby(_SCORE_KEY)
     has_other_values = groups["value"].transform("min") != groups["value"].transform("max")
     has_other_rulers = groups["ruler"].transform("nunique") > 1
-    return measured[has_other_values | has_other_rulers]
+    return measured_scores[has_other_values | has_other_rulers]
 
 
 def _find_unsettled(conflicts: pd.DataFrame, preferred_part: int | None) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def find_impossible_scores(record: RunRecord) -> list[str]:
             faults.append(f"{protocol} {measure}: no card says what this measure can be")
             continue
         for row in rows.to_dict("records"):
-            fault = _judge_score(row, card)
+            fault = _find_score_fault(row, card)
             if fault:
                 faults.append(
                     f"{row['method']} on {row['sample']}, noise {row['sigma']:g}: {protocol} "
@@ -115,7 +115,7 @@ def find_impossible_scores(record: RunRecord) -> list[str]:
     return faults
 
 
-def _judge_score(row: Mapping[Any, Any], card: MeasureCard) -> str:
+def _find_score_fault(row: Mapping[Any, Any], card: MeasureCard) -> str:
     """Return what is wrong with a score; empty if nothing is."""
     value = row["value"]
     status = row.get("score_status")

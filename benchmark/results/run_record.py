@@ -68,8 +68,8 @@ class RunRecord:
         """The highest number of a command; of one that only asked for cells, an exported file has
         no more than the number.
         """
-        asked = 0 if self.scores.empty else int(self.scores["asked"].max())
-        return max(asked, max(self.commands, default=0))
+        last_request = 0 if self.scores.empty else int(self.scores["asked"].max())
+        return max(last_request, max(self.commands, default=0))
 
 
 def read_store(store: Store) -> RunRecord:

@@ -88,7 +88,7 @@ LONG_BUDGET = 80.0
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TrainingTask:
     """A part of the comparison: a search for a learning rate, or a training.
 
     Attributes:
@@ -121,17 +121,21 @@ class Task:
         return self.megapixels * (len(search.RATES) if self.stage == "0" else 1)
 
 
-def list_tasks(scale: float = 1.0) -> list[Task]:
+def list_tasks(scale: float = 1.0) -> list[TrainingTask]:
     """Return the comparison in its order, with all budgets multiplied by `scale`."""
     trial = scale * search.TRIAL_BUDGET.amount
     budget = scale * BUDGET
     long_budget = scale * LONG_BUDGET
     return [
-        *(Task("0", network, trial) for network in NETWORKS),
-        *(Task("a", network, budget, seed) for seed in range(5) for network in (SRAM, GKMNET)),
-        *(Task("b", network, budget, seed) for seed in range(5) for network in ABLATIONS),
-        *(Task("c", network, budget, seed) for seed in range(3) for network in RIVALS),
-        *(Task("d", network, long_budget) for network in (GKMNET, SRAM, SRN)),
+        *(TrainingTask("0", network, trial) for network in NETWORKS),
+        *(
+            TrainingTask("a", network, budget, seed)
+            for seed in range(5)
+            for network in (SRAM, GKMNET)
+        ),
+        *(TrainingTask("b", network, budget, seed) for seed in range(5) for network in ABLATIONS),
+        *(TrainingTask("c", network, budget, seed) for seed in range(3) for network in RIVALS),
+        *(TrainingTask("d", network, long_budget) for network in (GKMNET, SRAM, SRN)),
     ]
 
 
@@ -140,7 +144,7 @@ def list_tasks(scale: float = 1.0) -> list[Task]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingOutcome:
     """A task that is done.
 
     Attributes:
@@ -149,12 +153,12 @@ class Outcome:
         facts: of the checkpoint's card; empty for a search.
     """
 
-    task: Task
+    task: TrainingTask
     hours: float
     facts: dict[str, Scalar] = field(default_factory=dict)
 
 
-def read_outcome(task: Task, folder: Path) -> Outcome | None:
+def read_outcome(task: TrainingTask, folder: Path) -> TrainingOutcome | None:
     """Return what came of a task, None if it is not done; raises DataError for files that cannot be
     read.
     """
@@ -164,33 +168,33 @@ def read_outcome(task: Task, folder: Path) -> Outcome | None:
         rates = {trial.rate for trial in trials}
         if not rates.issuperset(search.RATES):
             return None
-        return Outcome(task, sum(trial.hours for trial in trials))
+        return TrainingOutcome(task, sum(trial.hours for trial in trials))
     if files.state.exists() or not files.checkpoint.exists():
         return None
     facts = dict(checkpoints.read_card(files.checkpoint).facts)
-    return Outcome(task, float(facts.get("hours", 0.0)), facts)
+    return TrainingOutcome(task, float(facts.get("hours", 0.0)), facts)
 
 
-def read_outcomes(tasks: Sequence[Task], folder: Path) -> list[Outcome]:
+def read_outcomes(tasks: Sequence[TrainingTask], folder: Path) -> list[TrainingOutcome]:
     """Return what came of those of the tasks that are done."""
     outcomes = (read_outcome(task, folder) for task in tasks)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _locate(task: Task, folder: Path) -> TrainingFiles:
+def _locate(task: TrainingTask, folder: Path) -> TrainingFiles:
     return TrainingFiles(folder / f"{task.network.id}.{task.tag}{checkpoints.SUFFIX}")
 
 
-def estimate_hours(task: Task, outcomes: Sequence[Outcome]) -> float | None:
+def estimate_hours(task: TrainingTask, outcomes: Sequence[TrainingOutcome]) -> float | None:
     """Return how long a task takes by what those that are done took a megapixel: the same network's
     if there are some, else the mean of all. None where nothing is done.
     """
-    same = [outcome for outcome in outcomes if outcome.task.network == task.network]
-    known = same or outcomes
-    megapixels = sum(outcome.task.total_megapixels for outcome in known)
+    own_outcomes = [outcome for outcome in outcomes if outcome.task.network == task.network]
+    examples = own_outcomes or outcomes
+    megapixels = sum(outcome.task.total_megapixels for outcome in examples)
     if not megapixels:
         return None
-    return task.total_megapixels * sum(outcome.hours for outcome in known) / megapixels
+    return task.total_megapixels * sum(outcome.hours for outcome in examples) / megapixels
 
 
 # Doing it
@@ -217,7 +221,7 @@ class Settings:
     precision: ComparisonPrecision = "32"
     scale: float = 1.0
 
-    def job_options(self, task: Task) -> dict[str, Any]:
+    def job_options(self, task: TrainingTask) -> dict[str, Any]:
         """Return the options of `command.job_from_options` that a task has."""
         return {
             "tag": task.tag,
@@ -230,7 +234,7 @@ class Settings:
         }
 
 
-def run_task(task: Task, settings: Settings) -> None:
+def run_task(task: TrainingTask, settings: Settings) -> None:
     """Do a task, or go on with it.
 
     Raises:
@@ -251,11 +255,11 @@ def run_task(task: Task, settings: Settings) -> None:
         console.print_note(line)
 
 
-def choose_rate(task: Task, settings: Settings) -> float:
+def choose_rate(task: TrainingTask, settings: Settings) -> float:
     """Return the learning rate that was best for a task's network; raises UsageError if the search
     is not done or every trial diverged.
     """
-    search_task = Task("0", task.network, settings.scale * search.TRIAL_BUDGET.amount)
+    search_task = TrainingTask("0", task.network, settings.scale * search.TRIAL_BUDGET.amount)
     table = _locate(search_task, settings.folder).rates
     result = SearchResult(tuple(search.read_trials(table)), table)
     if result.best is None:
@@ -263,7 +267,7 @@ def choose_rate(task: Task, settings: Settings) -> float:
     return result.best.rate
 
 
-def require_one_precision(outcomes: Sequence[Outcome], settings: Settings) -> None:
+def require_one_precision(outcomes: Sequence[TrainingOutcome], settings: Settings) -> None:
     """Raise UsageError if something was trained in another precision than the rest will be."""
     for outcome in outcomes:
         precision = outcome.facts.get("precision", settings.precision)
@@ -283,7 +287,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def write_trainings(outcomes: Sequence[Outcome], settings: Settings) -> None:
+def write_trainings(outcomes: Sequence[TrainingOutcome], settings: Settings) -> None:
     """Write `trainings.csv`, a line per finished training; raises DataError if that fails."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -310,7 +314,7 @@ def write_trainings(outcomes: Sequence[Outcome], settings: Settings) -> None:
     write_bytes(settings.folder / "trainings.csv", text.getvalue().encode())
 
 
-def describe_plan(tasks: Sequence[Task], folder: Path) -> Iterator[str]:
+def describe_plan(tasks: Sequence[TrainingTask], folder: Path) -> Iterator[str]:
     """Yield a line per stage: what is done and left of it, and the hours of both."""
     outcomes = read_outcomes(tasks, folder)
     done = {outcome.task for outcome in outcomes}
@@ -325,14 +329,14 @@ def describe_plan(tasks: Sequence[Task], folder: Path) -> Iterator[str]:
     yield f"{len(outcomes)} of {len(tasks)} done in {total:.2f} h, {left}"
 
 
-def _sum_hours(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> str:
+def _sum_hours(tasks: Sequence[TrainingTask], outcomes: Sequence[TrainingOutcome]) -> str:
     estimates = [estimate_hours(task, outcomes) for task in tasks]
     if None in estimates:
         return "left: not known before the first is done"
     return f"about {math.fsum(hours for hours in estimates if hours):.1f} h left"
 
 
-def run_comparison(settings: Settings) -> list[Task]:
+def run_comparison(settings: Settings) -> list[TrainingTask]:
     """Do what is left of the comparison, and return the tasks that failed because they diverged.
 
     Raises:

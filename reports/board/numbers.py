@@ -256,8 +256,8 @@ def _find_commands(results: Results, summary: Summary) -> CommandNumbers:
     numbers_by_row: dict[tuple[object, ...], list[int]] = {}
     for row in _list_origins(rows):
         key = (row["method"], *(row[name] for name in LEVEL_COLUMNS))
-        known = [int(row[name]) for name in ("run", "scored_by") if row[name] == row[name]]
-        numbers_by_row.setdefault(key, []).extend(known)
+        numbers = [int(row[name]) for name in ("run", "scored_by") if row[name] == row[name]]
+        numbers_by_row.setdefault(key, []).extend(numbers)
     return {
         key: [number for number in dict.fromkeys(numbers) if number in results.commands]
         for key, numbers in numbers_by_row.items()

@@ -91,7 +91,7 @@ def write_comparison_page(
     files_folder = folder / FILES_FOLDER
     sources = pictures.find_page_pictures(results, content.galleries)
     if options.single_file and not options.thumbnails:
-        _check_size(sum(path.stat().st_size for path in sources.values()))
+        _require_openable_size(sum(path.stat().st_size for path in sources.values()))
     files = pictures.write_page_files(
         sources, content.galleries, files_folder, options.data, thumbnails=options.thumbnails
     )
@@ -117,7 +117,7 @@ def measure_page_size(index: Path) -> int:
     return sum(path.stat().st_size for path in (index, *files))
 
 
-def _check_size(size: int) -> None:
+def _require_openable_size(size: int) -> None:
     """Refuse a single file with so many bytes of pictures if it would be too large."""
     encoded_size = size * 4 / 3
     if encoded_size > LARGEST_FILE:
@@ -134,7 +134,7 @@ def _encode_files(folder: Path, paths: Collection[str]) -> dict[str, str]:
     Raises:
         UsageError: if that is more than a page may have.
     """
-    _check_size(sum((folder / path).stat().st_size for path in paths))
+    _require_openable_size(sum((folder / path).stat().st_size for path in paths))
     return {
         pictures.quote_path(path): base64.b64encode((folder / path).read_bytes()).decode()
         for path in sorted(paths)

@@ -16,7 +16,7 @@ _UNKNOWN = "not known for how long"
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class BudgetMixture:
     """What a table of one budget leaves out.
 
     Attributes:
@@ -41,7 +41,7 @@ class Mixture:
 
 def find_mixture(
     results: Results, layout: Layout, dataset: str | None, lines: Sequence[PaperLine]
-) -> Mixture:
+) -> BudgetMixture:
     """Return what a table leaves out so that all its weights have one budget: that of most rows,
     and of several such the least.
 
@@ -52,7 +52,7 @@ def find_mixture(
         lines: of the table, with the methods that were run there.
     """
     if layout.number not in EQUAL_BUDGET_TABLES or dataset is None:
-        return Mixture()
+        return BudgetMixture()
     cards = results.select_dataset(dataset).method_cards()
     amounts = {
         line.method: training_amount(cards[line.method]) or _UNKNOWN
@@ -66,10 +66,10 @@ def find_mixture(
         }
     )
     if len(rows_of_amount) < 2:
-        return Mixture(next(iter(rows_of_amount), "").replace(_UNKNOWN, ""))
-    chosen = min(rows_of_amount, key=lambda amount: (-rows_of_amount[amount], _sort_key(amount)))
-    left_out = {method: amount for method, amount in amounts.items() if amount != chosen}
-    return Mixture(chosen, left_out)
+        return BudgetMixture(next(iter(rows_of_amount), "").replace(_UNKNOWN, ""))
+    usual = min(rows_of_amount, key=lambda amount: (-rows_of_amount[amount], _sort_key(amount)))
+    left_out = {method: amount for method, amount in amounts.items() if amount != usual}
+    return BudgetMixture(usual, left_out)
 
 
 def _has_weights(card: MethodCard) -> bool:

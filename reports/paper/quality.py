@@ -11,14 +11,14 @@ from typing import Any
 from benchmark.noise import Noise
 from benchmark.reports import published, tables
 from benchmark.reports.grid import Grid, TableCell, TableColumn
-from benchmark.reports.paper.budgets import Mixture
+from benchmark.reports.paper.budgets import BudgetMixture
 from benchmark.reports.paper.layout import Layout, PaperLine, list_lines
 from benchmark.reports.paper.measured import PRINTED_MEASURES, UNMARKED, MeasuredHalf
 from benchmark.reports.published import PaperRow, PrintedNumber
 from benchmark.results.missing_weights import EmptyRow, find_row_command
 from benchmark.results.summaries import Entry, Row, Summary
 
-NO_MIXTURE = Mixture()
+NO_MIXTURE = BudgetMixture()
 _TITLES = {"dpd": "DPD", "rtf": "RTF"}
 
 
@@ -45,7 +45,7 @@ class QualityTable:
         layout: Layout,
         summary: Summary | None,
         gap_reason: str = "",
-        mixture: Mixture = NO_MIXTURE,
+        mixture: BudgetMixture = NO_MIXTURE,
     ) -> None:
         """Make the table.
 

@@ -96,16 +96,16 @@ class CostRecord:
     def _find_counted_id(self, method: str) -> str | None:
         if method in self.counts:
             return method
-        network = _name_network(method)
+        network = _identify_network(method)
         if network is None:
             return None
         for counted_id, counts in self.counts.items():
-            if counts.forms and _name_network(counted_id) == network:
+            if counts.forms and _identify_network(counted_id) == network:
                 return counted_id
         return None
 
 
-def _name_network(method: str) -> Spec | None:
+def _identify_network(method: str) -> Spec | None:
     """Return an id without its checkpoint; None for a name that pictures of others have."""
     try:
         return dataclasses.replace(parse_id(method), checkpoint=None)

@@ -250,7 +250,7 @@ def test_a_folder_is_restored_by_several_methods_and_what_is_left_out_is_told(
         write_random(tmp_path / "in" / name)
     (tmp_path / "in" / "raw.nef").write_bytes(b"x")
     (tmp_path / "in" / "notes.txt").write_text("x")
-    images = own_pictures.list_pictures([tmp_path / "in", tmp_path / "in" / "2.png"])
+    images = own_pictures.list_photographs([tmp_path / "in", tmp_path / "in" / "2.png"])
     assert [path.name for path in images] == ["2.png", "10.png"]
     errors = capsys.readouterr().err
     assert "raw.nef" in errors and "more (1 picture)" in errors and "notes" not in errors
@@ -265,7 +265,7 @@ def test_a_folder_is_restored_by_several_methods_and_what_is_left_out_is_told(
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="holds no picture of a format that is read"):
-        own_pictures.list_pictures([tmp_path])
+        own_pictures.list_photographs([tmp_path])
 
 
 def test_where_one_picture_fails_the_others_are_restored(tmp_path: Path) -> None:

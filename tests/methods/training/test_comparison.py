@@ -16,8 +16,8 @@ from benchmark.methods.training import command, comparison, recipes, search, tra
 from benchmark.methods.training.comparison import (
     NETWORKS,
     ComparedNetwork,
-    Outcome,
-    Task,
+    TrainingOutcome,
+    TrainingTask,
     estimate_hours,
     list_tasks,
     read_outcomes,
@@ -56,12 +56,14 @@ def test_every_network_starts_as_the_identity(network: ComparedNetwork) -> None:
 
 
 def test_hours_left_go_by_those_of_the_same_network() -> None:
-    quick, slow, other = (Task("a", ComparedNetwork("", name), 10) for name in ("a", "b", "c"))
-    outcomes = [Outcome(quick, 1.0), Outcome(slow, 5.0)]
-    assert estimate_hours(Task("d", quick.network, 30), outcomes) == 3
+    quick, slow, other = (
+        TrainingTask("a", ComparedNetwork("", name), 10) for name in ("a", "b", "c")
+    )
+    outcomes = [TrainingOutcome(quick, 1.0), TrainingOutcome(slow, 5.0)]
+    assert estimate_hours(TrainingTask("d", quick.network, 30), outcomes) == 3
     assert estimate_hours(other, outcomes) == 3
     assert estimate_hours(other, []) is None
-    search_task = Task("0", slow.network, 2)
+    search_task = TrainingTask("0", slow.network, 2)
     assert estimate_hours(search_task, outcomes) == len(search.RATES)
 
 
@@ -82,13 +84,13 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[TrainingTask]:
     """Two networks, and a training of each."""
     tasks = [
-        Task("0", TINY, MEGAPIXELS),
-        Task("0", NARROW, MEGAPIXELS),
-        Task("a", TINY, MEGAPIXELS, 0),
-        Task("a", NARROW, MEGAPIXELS, 1),
+        TrainingTask("0", TINY, MEGAPIXELS),
+        TrainingTask("0", NARROW, MEGAPIXELS),
+        TrainingTask("a", TINY, MEGAPIXELS, 0),
+        TrainingTask("a", NARROW, MEGAPIXELS, 1),
     ]
     monkeypatch.setattr(comparison, "list_tasks", lambda scale: tasks)
     phases = (Phase(1, 64, 1, "squared", 1e-3),)
@@ -111,7 +113,7 @@ def run(data: Path, out: Path, *words: str) -> int:
 def test_all_is_trained_once_with_the_best_rates(
     data: Path,
     tmp_path: Path,
-    tasks: list[Task],
+    tasks: list[TrainingTask],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -135,7 +137,7 @@ def test_all_is_trained_once_with_the_best_rates(
 
 @pytest.mark.slow
 def test_it_goes_on_after_a_stop_as_if_there_had_been_none(
-    data: Path, tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, tasks: list[TrainingTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run(data, whole) == 0
@@ -162,7 +164,7 @@ def test_it_goes_on_after_a_stop_as_if_there_had_been_none(
 
 
 def test_the_plan_trains_nothing(
-    data: Path, tmp_path: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, tasks: list[TrainingTask], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, tmp_path / "equal", "--plan") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -172,7 +174,7 @@ def test_the_plan_trains_nothing(
 
 
 def test_one_comparison_has_one_precision(
-    data: Path, tmp_path: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, tasks: list[TrainingTask], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, tmp_path / "equal") == 0
     words = ["--data", str(data), "--out", str(tmp_path / "equal"), "--precision", "bf16"]
@@ -181,7 +183,7 @@ def test_one_comparison_has_one_precision(
 
 
 def test_bad_pictures_are_an_error_without_traceback(
-    tmp_path: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tasks: list[TrainingTask], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path / "nowhere", tmp_path / "equal") == 2
     assert "nowhere: cannot be listed" in capsys.readouterr().err
