@@ -13,8 +13,11 @@ from benchmark.plan import PlannedDataset
 from benchmark.results.notes import count_noun, shorten_list
 from benchmark.store import Store
 
-_OUTPUT_BYTES = 12
-"""A pixel of a stored output: three float32."""
+_OUTPUT_BYTES = 8.5
+_ROUNDED_OUTPUT_BYTES = 4.0
+"""A pixel of a stored output, compressed, about: three float32, as they are or rounded to half
+precision (`python -m tests.perf.scoring`).
+"""
 _PICTURE_BYTES = 3
 """A pixel of a picture to look at, at most."""
 
@@ -78,7 +81,7 @@ def forecast_run(
 
 
 def describe_forecast(
-    forecast: Forecast, folder: Path, workers: object, *, save: bool
+    forecast: Forecast, folder: Path, workers: object, *, save: bool, rounds_outputs: bool = False
 ) -> list[str]:
     """Return a forecast in lines for the terminal.
 
@@ -86,15 +89,17 @@ def describe_forecast(
         folder: where the results go.
         workers: processes that share the work; anything but a number where they are not known.
         save: whether outputs and pictures are kept.
+        rounds_outputs: whether outputs are rounded to half precision.
     """
     left = forecast.cells - forecast.finished
     lines = [f"{forecast.cells} cells, {forecast.finished} already done, {left} left -> {folder}"]
     if save:
-        outputs = forecast.pixels * _OUTPUT_BYTES
+        pixel_bytes = _ROUNDED_OUTPUT_BYTES if rounds_outputs else _OUTPUT_BYTES
+        outputs = round(forecast.pixels * pixel_bytes)
         pictures = forecast.pixels * _PICTURE_BYTES
         lines.append(
-            f"disk: {_format_bytes(outputs)} of outputs, at most {_format_bytes(pictures)} of "
-            f"pictures to look at; {_format_bytes(forecast.free_bytes)} are free"
+            f"disk: about {_format_bytes(outputs)} of outputs, at most {_format_bytes(pictures)} "
+            f"of pictures to look at; {_format_bytes(forecast.free_bytes)} are free"
         )
         if outputs > forecast.free_bytes:
             lines.append("That does not fit; --no-save-images keeps scores and digests only.")
@@ -145,7 +150,9 @@ def _find_existing_folder(folder: Path) -> Path:
 
 
 def _format_bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _format_duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -272,6 +272,7 @@ def run(
     device: str = "auto",
     precision: Precision = "32",
     save_images: bool = True,
+    keep_outputs: Literal["float32", "float16"] = "float32",
     plugins: Sequence[str | Path] = (),
     lpips_trunk: str | Path | None = None,
 ) -> Results:
@@ -295,8 +296,8 @@ def run(
         engine: where the cells are done, for example
             `benchmark.engines.dask_engine.DaskEngine("tcp://host:8786")`; None for `jobs` processes
             of this machine.
-        limit, jobs, timeout, device, precision, save_images, plugins, lpips_trunk: as the command's
-            options.
+        limit, jobs, timeout, device, precision, save_images, keep_outputs, plugins, lpips_trunk:
+            as the command's options.
 
     Raises:
         UsageError: unknown ids, parameters or files.
@@ -323,6 +324,7 @@ def run(
         device=device,
         precision=precision,
         save=save_images,
+        rounds_outputs=keep_outputs == "float16",
         plugins=tuple(map(Path, plugins)),
         lpips_trunk=_choose_trunk(lpips_trunk),
     )

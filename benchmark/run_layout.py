@@ -33,13 +33,24 @@ def file_name(text: str) -> str:
 
 def output_file(cell: Cell) -> str:
     """Return where a run keeps a cell's unclamped output, relative to its folder."""
+    return f"outputs/{_locate_cell(cell)}.tif"
+
+
+def map_file_of_cell(cell: Cell) -> str:
+    """Return where a study of blur maps keeps a cell's map, relative to its folder: .npy, float32,
+    sigma in pixels.
+    """
+    return f"maps/{_locate_cell(cell)}.npy"
+
+
+def _locate_cell(cell: Cell) -> str:
     level = f"noise-{cell.noise.sigma:g}"
-    return f"outputs/{file_name(cell.method)}/{level}/{file_name(cell.sample)}-{cell.key[:8]}.npy"
+    return f"{file_name(cell.method)}/{level}/{file_name(cell.sample)}-{cell.key[:8]}"
 
 
 def output_picture(output: str) -> str:
-    """Return the 8-bit picture that belongs to an output."""
-    return output.replace("outputs/", "pictures/", 1).removesuffix(".npy") + ".png"
+    """Return the 8-bit picture that belongs to an output (.tif, or .npy of earlier releases)."""
+    return output.replace("outputs/", "pictures/", 1).rpartition(".")[0] + ".png"
 
 
 def path_in_run(run: Path, path: str) -> Path:

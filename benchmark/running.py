@@ -44,6 +44,7 @@ class RunRequest:
         device: "auto", "cpu" or "cuda".
         precision: what the networks compute in, where their ids do not say it.
         save: keep outputs for `score`, and pictures to look at.
+        rounds_outputs: round outputs to half precision before they are scored and kept.
         plugins: the plug-in files, for the workers and for the record.
         lpips_trunk: file of LPIPS' weights; None to let LPIPS look itself.
     """
@@ -61,6 +62,7 @@ class RunRequest:
     device: str = "auto"
     precision: Precision = "32"
     save: bool = True
+    rounds_outputs: bool = False
     plugins: tuple[Path, ...] = ()
     lpips_trunk: Path | None = None
 
@@ -155,7 +157,13 @@ def describe_run(request: RunRequest) -> list[str]:
             planned_run.tasks, missing_tasks, planned_run.dataset, store, settings.folder
         )
     facts = request.engine.describe_processes(missing_tasks, settings)
-    return describe_forecast(forecast, settings.folder, facts.get("workers"), save=settings.save)
+    return describe_forecast(
+        forecast,
+        settings.folder,
+        facts.get("workers"),
+        save=settings.save,
+        rounds_outputs=settings.rounds_outputs,
+    )
 
 
 def _plan_run(request: RunRequest) -> _PlannedRun:
@@ -175,6 +183,7 @@ def _plan_run(request: RunRequest) -> _PlannedRun:
         request.plugins,
         request.device,
         request.save,
+        request.rounds_outputs,
         lpips_trunk=request.lpips_trunk,
     )
     return _PlannedRun(methods, dataset, tracks, tasks, settings)
@@ -203,6 +212,7 @@ def _collect_facts(request: RunRequest, planned_run: _PlannedRun) -> dict[str, o
         "metric_weights": hash_metric_weights(request.protocols.values()),
         "plugins": provenance.hash_files(request.plugins),
         "device": request.device,
+        **({"outputs": "float16"} if request.rounds_outputs else {}),
         **request.engine.describe(),
     }
 

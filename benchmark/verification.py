@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from benchmark import console, imageio, plan, provenance, runner, worker
-from benchmark.api import DataError, Picture, UsageError, as_picture
+from benchmark.api import DataError, Picture, UsageError
 from benchmark.apply import describe_error, outcome_of_error
 from benchmark.cells import Cell, Score, StoredCell, StoredScore, Task, name_cell
 from benchmark.engines import Engine
@@ -713,8 +713,8 @@ def _check_output(task: Task) -> tuple[CellCheck, Picture | None]:
         path = path_in_run(worker.current_settings().folder, task.output)
         if not path.exists():
             return CellCheck("missing", "is not there"), None
-        picture = as_picture(imageio.read_array(path))
-    except (DataError, ValueError) as error:
+        picture = imageio.read_output(path)
+    except DataError as error:
         return CellCheck("damaged", str(error)), None
     digest = imageio.digest_array(picture)
     if task.output_digest is None:
@@ -735,6 +735,8 @@ def _restore_again(task: Task, output: Picture | None) -> Restoration:
     picture = method.restore(observation)
     new_output = track.finish(picture, sample.image.shape[:2])
     difference = None
+    if output is not None and np.array_equal(output, imageio.round_to_half(output)):
+        new_output = imageio.round_to_half(new_output)  # as `--keep-outputs float16` did
     if output is not None and output.shape == new_output.shape:
         difference = float(np.abs(output.astype(np.float64) - new_output).max())
     scores = worker.score_output(task, new_output, sample, track)

@@ -22,7 +22,6 @@ from benchmark.api import (
     Observation,
     Picture,
     Sample,
-    as_picture,
 )
 from benchmark.apply import PreparedMethod, Skip, Stopwatch, outcome_of_error, prepare_method
 from benchmark.cells import Cell, Outcome, Score, Task
@@ -60,6 +59,7 @@ class RunSettings:
             None where all are computed there.
         device: "auto", "cpu" or "cuda".
         save: keep outputs (unclamped float32) and pictures for people.
+        rounds_outputs: round outputs to half precision before they are scored and kept.
         rerun: run a method again when its stored output cannot be read (`score` never runs one).
         threads: threads a worker's numerical libraries may use.
         lpips_trunk: file of the weights that LPIPS is computed with; None to let LPIPS look itself.
@@ -70,6 +70,7 @@ class RunSettings:
     plugins: tuple[Path, ...] = ()
     device: str = "auto"
     save: bool = True
+    rounds_outputs: bool = False
     rerun: bool = True
     threads: int = 1
     lpips_trunk: Path | None = None
@@ -183,6 +184,8 @@ def _restore_cell(task: Task) -> Outcome:
         return dataclasses.replace(outcome_of_error(skip), scene=sample.scene)
     output = track.finish(picture, sample.image.shape[:2])
     settings = current_settings()
+    if settings.rounds_outputs:
+        output = imageio.round_to_half(output)
     output_path = None
     if settings.save:
         output_path = _save_output(settings.folder, task.cell, output, sample, track)
@@ -218,11 +221,7 @@ def read_output(task: Task, output_path: str) -> Picture:
         DataError: if it is missing, or not what was written.
     """
     path = path_in_run(current_settings().folder, output_path)
-    array = imageio.read_array(path, task.output_digest)
-    try:
-        return as_picture(array)
-    except ValueError as error:
-        raise DataError(f"{path}: holds no picture ({error}); delete it and run again") from error
+    return imageio.read_output(path, task.output_digest)
 
 
 def score_output(
@@ -285,7 +284,7 @@ def _save_output(folder: Path, cell: Cell, output: Picture, sample: Sample, trac
     target = folder / target_picture(cell)
     for path in (folder / output_path, picture, target):
         path.parent.mkdir(parents=True, exist_ok=True)
-    imageio.write_array(folder / output_path, output)
+    imageio.write_output(folder / output_path, output)
     imageio.write(picture, output, 8)
     if sample.target is not None and not target.exists():
         imageio.write(target, track.frame(sample.target), 8)

@@ -83,7 +83,7 @@ def test_dual_pixel_sets_reach_methods_as_views_in_sixteen_bits(tmp_path: Path, 
         "quick",
     )
     assert rows(out, "SELECT DISTINCT status, track FROM cells") == [("ok", "u16")]
-    outputs = [imageio.read_array(path) for path in (out / "outputs" / "input").rglob("*.npy")]
+    outputs = [imageio.read_output(path) for path in (out / "outputs" / "input").rglob("*.tif")]
     levels = np.concatenate([output.ravel() for output in outputs]).astype(np.float64) * 65535
     np.testing.assert_allclose(levels, np.rint(levels), atol=0.01)
     assert (np.rint(levels) % 257 != 0).any(), "16-bit values, not 8-bit ones scaled up"

@@ -54,6 +54,13 @@ class PrecisionChoice(enum.StrEnum):
     bf16 = "bf16"
 
 
+class OutputChoice(enum.StrEnum):
+    """What outputs are kept in."""
+
+    single = "float32"
+    half = "float16"
+
+
 class TableFormat(enum.StrEnum):
     """Formats of a report."""
 

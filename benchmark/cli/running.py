@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark import console
+from benchmark.api import UsageError
 from benchmark.cli.app import app
 from benchmark.cli.help import name_program
 from benchmark.cli.options import (
@@ -30,6 +31,7 @@ from benchmark.cli.options import (
     NoiseOnViewsOption,
     NoiseOption,
     NoiseRound8Option,
+    OutputChoice,
     PluginsOption,
     PrecisionChoice,
     PrecisionOption,
@@ -66,6 +68,14 @@ SaveImagesOption = Annotated[
         "--save-images/--no-save-images", help="Keep outputs (for `score`) and pictures to look at."
     ),
 ]
+KeepOutputsOption = Annotated[
+    OutputChoice,
+    typer.Option(
+        "--keep-outputs",
+        help="float16: outputs are rounded to it (0.07 of 255 at most), then scored and kept, in "
+        "half the space.",
+    ),
+]
 
 
 DryRunOption = Annotated[
@@ -99,6 +109,7 @@ def run_command(
     device: DeviceOption = DeviceChoice.auto,
     precision: PrecisionOption = PrecisionChoice.single,
     save_images: SaveImagesOption = True,
+    keep_outputs: KeepOutputsOption = OutputChoice.single,
     dry_run: DryRunOption = False,
     seed: SeedOption = 0,
     plugin: PluginsOption = None,
@@ -126,6 +137,7 @@ def run_command(
         device=device.value,
         precision=precision.value,
         save=save_images,
+        rounds_outputs=_rounds_outputs(keep_outputs, save_images),
         plugins=tuple(plugin or []),
         lpips_trunk=lpips_trunk,
     )
@@ -136,6 +148,15 @@ def run_command(
     run = run_methods(request)
     _print_tables(run.folder, list(protocols), run)
     raise typer.Exit(1 if run.failures else 0)
+
+
+def _rounds_outputs(choice: OutputChoice, save_images: bool) -> bool:
+    if choice is OutputChoice.half and not save_images:
+        raise UsageError(
+            "--keep-outputs float16 --no-save-images: no outputs are kept then; leave one of them "
+            "out"
+        )
+    return choice is OutputChoice.half
 
 
 @app.command(name="score", rich_help_panel=PANEL)

@@ -52,6 +52,7 @@ from benchmark.imageio.levels import (
 from benchmark.imageio.opencv import decode_with_opencv
 
 _EXPECTED = "expected a PNG, TIFF, PPM or PGM with 8 or 16 bits per channel, or a JPEG, BMP or WebP"
+_MAKE_AGAIN = "delete it and run the command that made it again"
 _LARGEST_FILE = 16 * MAX_PIXELS
 """Bytes; no picture of the largest size needs more."""
 _LONGEST_MAGIC = 12
@@ -255,6 +256,54 @@ def write_float_tiff(path: Path, picture: Picture) -> None:
         file.write(data)
 
 
+def write_output(path: Path, picture: Picture) -> None:
+    """Write a restored picture atomically as a TIFF of float32 that is compressed without loss.
+
+    Args:
+        path: ends in .tif.
+        picture: H x W x 3 float32, not clamped; `round_to_half` makes the file half as large.
+
+    Raises:
+        DataError: if the file cannot be written.
+        ValueError: if `picture` is not a finite H x W x 3 float32 array.
+    """
+    data = tiff.encode_compressed_float(as_picture(picture))
+    with replace_file(path) as file:
+        file.write(data)
+
+
+def read_output(path: Path, digest: str | None = None) -> Picture:
+    """Return a restored picture that a run has stored, H x W x 3 float32, not clamped.
+
+    Args:
+        path: a file of `write_output`, or the .npy that earlier releases wrote.
+        digest: what `digest_array` gave when it was written; None where nobody kept it.
+
+    Raises:
+        DataError: if the file is missing, damaged, holds anything but one float32 picture, or has
+            another digest.
+    """
+    if path.suffix == ".npy":
+        picture = _read_any_array(path)
+    else:
+        picture, bit_depth = read(path, allow_float=True)
+        if bit_depth != 32:
+            raise DataError(f"{path}: holds integers, not what a run has stored; {_MAKE_AGAIN}")
+    _require_digest(path, picture, digest)
+    try:
+        return as_picture(picture)
+    except ValueError as error:
+        raise DataError(f"{path}: holds no picture ({error}); {_MAKE_AGAIN}") from error
+
+
+def round_to_half(picture: Picture) -> Picture:
+    """Return a float32 picture whose numbers are those of half precision (float16): in [0, 1] they
+    differ by 0.07 of 255 at most. Numbers beyond its range become its largest.
+    """
+    top = np.finfo(np.float16).max
+    return np.clip(picture, -top, top).astype(np.float16).astype(np.float32)
+
+
 def digest_array(array: NDArray[np.float32]) -> str:
     """Return a hex digest of an array's shape and numbers, the same on every machine and however a
     file holds them.
@@ -277,12 +326,15 @@ def read_array(path: Path, digest: str | None = None) -> NDArray[np.float32]:
             another digest.
     """
     array = _read_any_array(path)
+    _require_digest(path, array, digest)
+    return array
+
+
+def _require_digest(path: Path, array: NDArray[np.float32], digest: str | None) -> None:
     if digest is not None and digest_array(array) != digest:
         raise DataError(
-            f"{path}: does not hold the numbers that were written into it; delete it and run the "
-            "command that made it again"
+            f"{path}: does not hold the numbers that were written into it; {_MAKE_AGAIN}"
         )
-    return array
 
 
 def _read_any_array(path: Path) -> NDArray[np.float32]:
@@ -425,7 +477,10 @@ __all__ = [
     "read_array",
     "read_display_tags",
     "read_header",
+    "read_output",
+    "round_to_half",
     "write",
     "write_array",
     "write_float_tiff",
+    "write_output",
 ]

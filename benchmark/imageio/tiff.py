@@ -11,13 +11,14 @@ import io
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 
+from benchmark.api import Picture
 from benchmark.imageio.display_tags import (
     ORIENTATION,
     SRGB,
@@ -57,7 +58,14 @@ _COMPRESSIONS = {
 }
 """What is read, with names for a person."""
 _LOGGER = logging.getLogger("tifffile")
-_PREDICTORS = (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.HORIZONTAL)
+_PREDICTORS = {
+    8: (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.HORIZONTAL),
+    16: (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.HORIZONTAL),
+    32: (tifffile.PREDICTOR.NONE, tifffile.PREDICTOR.FLOATINGPOINT),
+}
+"""What is read, by bits of a sample."""
+_COMPRESSION_LEVEL = 1
+"""Of Zstandard for floating-point numbers; higher ones take more time and save next to nothing."""
 
 
 _LAYOUT = "by pixels or by planes, strips or tiles, either byte order, BigTIFF"
@@ -69,7 +77,7 @@ DECODERS = tuple(
     )
     for kind, bits, predictors, asked_for in (
         ("integers", (8, 16), "horizontal predictor or none", False),
-        ("float", (32,), "no predictor", True),
+        ("float", (32,), "floating-point predictor or none", True),
     )
 )  # fmt: skip
 
@@ -139,8 +147,7 @@ def _require_known_storage(page: tifffile.TiffPage) -> None:
     if page.compression not in _COMPRESSIONS:
         name = tifffile.COMPRESSION(page.compression).name
         raise UnsuitableFile(f"is a TIFF with {name} compression")
-    is_float = page.bitspersample == 32
-    if page.predictor not in _PREDICTORS[: 1 if is_float else None]:
+    if page.predictor not in _PREDICTORS[page.bitspersample]:
         raise UnsuitableFile(f"is a TIFF with predictor {page.predictor}")
     if page.tags.valueof(_FILL_ORDER, 1) != 1:
         raise UnsuitableFile("is a TIFF whose bits are stored in reverse order")
@@ -214,6 +221,22 @@ def encode_tiff(levels: PixelLevels, tags: DisplayTags) -> bytes:
     """Return levels as a TIFF file, not compressed: H x W x 1 grey, H x W x 3 RGB, or H x W x 4
     with alpha. Of EXIF it holds the orientation only.
     """
+    return _encode(levels, tags, {})
+
+
+def encode_compressed_float(picture: Picture) -> bytes:
+    """Return a float32 picture, H x W x 3, as a TIFF file that is compressed without loss, as
+    Zstandard after the floating-point predictor.
+    """
+    options = {
+        "compression": "zstd",
+        "predictor": tifffile.PREDICTOR.FLOATINGPOINT,
+        "compressionargs": {"level": _COMPRESSION_LEVEL},
+    }
+    return _encode(picture, DisplayTags(), options)
+
+
+def _encode(levels: PixelLevels, tags: DisplayTags, options: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     orientation = [(ORIENTATION, "H", 1, tags.orientation, True)]
     channels = levels.shape[2]
@@ -225,5 +248,6 @@ def encode_tiff(levels: PixelLevels, tags: DisplayTags) -> bytes:
         iccprofile=tags.icc_profile,
         extratags=orientation,
         metadata=None,
+        **options,
     )
     return buffer.getvalue()

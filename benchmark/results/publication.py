@@ -50,7 +50,7 @@ _ADDRESS = "ADDRESS"
 _PLAIN_FACTS = frozenset(
     {
         "suite", "git", "python", "packages", "environment", "metric_weights", "plugins", "device",
-        "engine", "mixed", "jobs", "workers", "threads", "unrecorded",
+        "engine", "mixed", "jobs", "outputs", "workers", "threads", "unrecorded",
     }
 )  # fmt: skip
 _MACHINE_FACTS = ("processor", "cores", "memory_gib", "omp_num_threads")

@@ -344,6 +344,15 @@ class Results:
         ]
         return list(dict.fromkeys(notes.name_commit(state) for state in states if state))
 
+    def rounded_methods(self, rows: pd.DataFrame) -> list[str]:
+        """Return the methods of some rows with outputs that were rounded to half precision."""
+        numbers = {
+            number
+            for number, command in self.commands.items()
+            if command.provenance.get("outputs") == "float16"
+        }
+        return sorted(rows.loc[rows["run"].isin(numbers), "method"].unique())
+
     def select(self, dataset: str | None = None, noise: str | None = None) -> Selection:
         """Return one data set at one noise level.
 

@@ -149,6 +149,16 @@ class Selection:
         """Return the states of the suite that computed the cells."""
         return self.results.commits(self.rows)
 
+    def rounding_notes(self) -> list[Note]:
+        """Return a line on outputs that were rounded before they were scored, if some were."""
+        methods = self.results.rounded_methods(self.rows)
+        if not methods:
+            return []
+        names = notes.shorten_list(methods)
+        return [
+            Note("origin", f"Outputs rounded to float16, then scored (to 0.07 of 255): {names}.")
+        ]
+
     # Columns of scores
 
     def protocols(self) -> list[str]:
@@ -382,6 +392,7 @@ class Selection:
         ]
         if commits:
             description.append(Note("origin", f"Suite at commit {', '.join(commits)}."))
+        description += part.rounding_notes()
         return description
 
     def generator_notes(self, methods: Iterable[str]) -> list[Note]:

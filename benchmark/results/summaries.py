@@ -439,6 +439,7 @@ class _Summariser:
         commits = self._selection.commits()
         if commits:
             yield Note("origin", f"Suite at commit {', '.join(commits)}.")
+        yield from self._selection.rounding_notes()
 
     def _note_budgets(self) -> Iterator[Note]:
         """Yield a warning where weights that were trained for different times stand beside each

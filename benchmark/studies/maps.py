@@ -15,13 +15,13 @@ from benchmark import console, imageio, plan, worker
 from benchmark.api import DataError, Map, Method, Observation, Scalar
 from benchmark.apply import NO_MAP as NO_MAP  # for those who read rows
 from benchmark.apply import Stopwatch, validate_blur_map
-from benchmark.cells import Cell, StudyResult, Task
+from benchmark.cells import StudyResult, Task
 from benchmark.engines import Engine
 from benchmark.metrics.tracks import Track, TrackDepth
 from benchmark.noise import Noise
 from benchmark.plan import PlannedDataset, PlannedMethod
 from benchmark.registry import METHODS
-from benchmark.run_layout import output_file
+from benchmark.run_layout import map_file_of_cell
 from benchmark.store import FILE_NAME, Store
 from benchmark.studies.map_scores import (
     F_SCORE_BETA2,
@@ -88,11 +88,6 @@ marking every pixel; `columns_dropped`: at the right edge, because the data set 
 `seconds_seen`: on a shared machine, no measurement; `on_views`: see `Noise`, empty in rows of
 earlier versions, whose views had sigma * sqrt(2).
 """
-
-
-def map_file_of_cell(cell: Cell) -> str:
-    """Return where a cell's map is kept, relative to the folder: .npy, float32, sigma in pixels."""
-    return output_file(cell).replace("outputs/", "maps/", 1)
 
 
 def score_maps(

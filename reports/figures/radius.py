@@ -128,7 +128,9 @@ def _sum_over_pictures(data: FigureData, outputs: Mapping[str, Sequence[StoredOu
             raise Unavailable(f"{data.dataset}: {name} has no true blur map")
         target = track.frame(sample.target)
         pictures = {
-            each.cell.method: imageio.read_array(path_in_run(each.folder, each.output), each.digest)
+            each.cell.method: imageio.read_output(
+                path_in_run(each.folder, each.output), each.digest
+            )
             for each in sample_outputs
         }
         shapes = {target.shape, *(picture.shape for picture in pictures.values())}

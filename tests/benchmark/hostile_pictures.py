@@ -217,8 +217,9 @@ def list_hostile_tiffs() -> Files:
         "tiff of two directories that point at each other": link_directories(),
         "tiff of thousands of pages": encode_pages(2000),
         "tiff of 12 bits": encode_tiff((RGB16 >> 4), photometric="rgb", bitspersample=12),
-        "tiff with the predictor of floats": encode_tiff(
-            RGB8.astype(np.float32) / 255, photometric="rgb", compression="zlib", predictor=3
+        "tiff of integers with the predictor of floats": patch_tiff(
+            encode_tiff(RGB8, photometric="rgb", compression="zlib", predictor=2),
+            {"Predictor": 3},
         ),
         "tiff of 64-bit floats": encode_tiff(RGB8 / 255, photometric="rgb"),
         "tiff of complex numbers": encode_tiff((RGB8[..., 0] + 1j).astype(np.complex64)),

@@ -634,6 +634,18 @@ def list_floats() -> Iterator[PictureFile]:
     for name, content in {
         "tiff": encode_tiff(values, photometric="rgb"),
         "tiff, zip": encode_tiff(values, photometric="rgb", compression="zlib"),
+        **{
+            f"tiff, {compression}, float predictor, {order}": encode_tiff(
+                values,
+                photometric="rgb",
+                compression=compression,
+                predictor=3,
+                byteorder=order,
+                rowsperstrip=7,
+            )
+            for compression in ("zstd", "zlib", "lzw")
+            for order in "<>"
+        },
         "tiff, planes": encode_tiff(
             np.ascontiguousarray(np.moveaxis(values, -1, 0)),
             photometric="rgb",

@@ -28,8 +28,8 @@ def test_a_dry_run_counts_cells_and_bytes_and_writes_nothing(tmp_path: Path, toy
     folder = tmp_path / "run"
     text = run(folder, toys, "--dry-run")
     assert "48 cells, 0 already done, 48 left" in text
-    megabytes = 48 * 32 * 32 * 12 / 1e6
-    assert f"disk: {megabytes:.0f} MB of outputs" in text
+    kilobytes = 48 * 32 * 32 * 8.5 / 1e3
+    assert f"disk: about {kilobytes:.0f} kB of outputs" in text
     assert "time not known: input, echo:gain=2." in text
     assert not folder.exists()
 
@@ -57,8 +57,13 @@ def run_all_and_ask(folder: Path, toys: Path) -> str:
 def test_what_does_not_fit_the_disk_is_said() -> None:
     forecast = Forecast(760, 0, 760 * 1680 * 1120, 0.0, (), 10**10)
     lines = describe_forecast(forecast, Path("run"), 2, save=True)
-    assert "17.2 GB of outputs, at most 4.3 GB of pictures to look at; 10.0 GB are free" in lines[1]
+    assert (
+        "about 12.2 GB of outputs, at most 4.3 GB of pictures to look at; 10.0 GB are free"
+        in lines[1]
+    )
     assert "does not fit" in lines[2]
+    lines = describe_forecast(forecast, Path("run"), 2, save=True, rounds_outputs=True)
+    assert "about 5.7 GB of outputs" in lines[1] and "does not fit" not in " ".join(lines)
     assert describe_forecast(forecast, Path("run"), 2, save=False)[1:] == [
         "disk: scores and digests only"
     ]

@@ -495,6 +495,53 @@ def test_arrays_of_another_kind_or_damaged_are_refused(tmp_path: Path) -> None:
         imageio.read_array(tmp_path / "none.npy")
 
 
+def test_outputs_keep_every_bit_in_less_space(tmp_path: Path) -> None:
+    smooth = np.linspace(-0.2, 1.3, 60 * 50 * 3, dtype=np.float32).reshape(60, 50, 3)
+    extremes = np.array([0, -0.0, 1e-45, -1e-38, 3e38, -3e38], np.float32).reshape(1, 2, 3)
+    for picture in (smooth, smooth[:1, :1], smooth[:, :1], smooth[::2, ::3], extremes):
+        imageio.write_output(tmp_path / "a.tif", np.ascontiguousarray(picture))
+        again = imageio.read_output(tmp_path / "a.tif", imageio.digest_array(picture))
+        assert again.dtype == np.float32 and again.tobytes() == picture.tobytes()
+    imageio.write_output(tmp_path / "a.tif", smooth)
+    assert (tmp_path / "a.tif").stat().st_size < 0.8 * smooth.nbytes
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), smooth)
+    textured = RNG.random((60, 50, 3), np.float32)
+    imageio.write_output(tmp_path / "a.tif", textured)
+    imageio.write_output(tmp_path / "half.tif", imageio.round_to_half(textured))
+    assert (tmp_path / "half.tif").stat().st_size < 0.6 * (tmp_path / "a.tif").stat().st_size
+    imageio.write_output(tmp_path / "a.tif", smooth)
+    with pytest.raises(DataError, match=r"a\.tif: does not hold the numbers"):
+        imageio.read_output(tmp_path / "a.tif", imageio.digest_array(smooth[:5]))
+    with pytest.raises(ValueError, match="finite"):
+        imageio.write_output(tmp_path / "a.tif", np.full((2, 2, 3), np.nan, np.float32))
+
+
+def test_outputs_of_earlier_releases_are_read_and_other_files_refused(tmp_path: Path) -> None:
+    picture = RNG.normal(0, 3, (5, 4, 3)).astype(np.float32)
+    imageio.write_array(tmp_path / "a.npy", picture)
+    np.testing.assert_array_equal(imageio.read_output(tmp_path / "a.npy"), picture)
+    imageio.write_array(tmp_path / "a.npy", picture[..., 0])
+    with pytest.raises(DataError, match=r"a\.npy: holds no picture"):
+        imageio.read_output(tmp_path / "a.npy")
+    imageio.write(tmp_path / "a.tif", picture, 16)
+    with pytest.raises(DataError, match=r"a\.tif: holds integers"):
+        imageio.read_output(tmp_path / "a.tif")
+    imageio.write_output(tmp_path / "a.tif", picture)
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"a\.tif"):
+        imageio.read_output(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"none\.tif"):
+        imageio.read_output(tmp_path / "none.tif")
+
+
+def test_rounding_to_half_precision_errs_by_less_than_a_tenth_of_a_level() -> None:
+    picture = RNG.random((200, 200, 3), np.float32)
+    rounded = imageio.round_to_half(picture)
+    assert 0.06 < 255 * np.abs(rounded - picture).max() < 0.07
+    np.testing.assert_array_equal(imageio.round_to_half(rounded), rounded)
+    assert imageio.round_to_half(np.float32([1e9, -1e9])).tolist() == [65504, -65504]
+
+
 # Damage
 # --------------------------------------------------------------------------------------------------
 

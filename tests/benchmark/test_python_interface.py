@@ -261,8 +261,8 @@ def test_noise_on_views_is_chosen_for_a_run(toys: Path, tmp_path: Path) -> None:
             protocol="quick", jobs=1, out=tmp_path / reading, plugins=[toys],
         )  # fmt: skip
         outputs = {
-            int(path.parent.name.removeprefix("noise-")): np.load(path)
-            for path in sorted((tmp_path / reading / "outputs").rglob("*.npy"))
+            int(path.parent.name.removeprefix("noise-")): imageio.read_output(path)
+            for path in sorted((tmp_path / reading / "outputs").rglob("*.tif"))
         }
         errors[reading] = 255 * float((outputs[20] - outputs[0]).std())
         notes = [note for summary in results.summaries() for note in summary.footnotes]

@@ -63,9 +63,9 @@ def test_a_run_scores_every_cell_and_keeps_what_it_promises(tmp_path: Path) -> N
     text = run(tmp_path, "input,echo:gain=0.5", "--noise", "0,2", "--jobs", "2")
     assert "12 ok, 0 failed" in text and "report:" in text
     assert len(score_rows(tmp_path)) == 12 * 2
-    outputs = sorted((tmp_path / "outputs").rglob("*.npy"))
+    outputs = sorted((tmp_path / "outputs").rglob("*.tif"))
     assert len(outputs) == 12 and len(list((tmp_path / "pictures").rglob("*.png"))) == 12 + 3
-    assert imageio.read_array(outputs[0]).dtype == np.float32
+    assert imageio.read_output(outputs[0]).dtype == np.float32
     assert "echo:gain=0.5" in (tmp_path / "report.md").read_text()
     facts = query(tmp_path, "SELECT provenance FROM runs")[0][0]
     for word in ("command", "numpy", "cores", "data", "toys.py", "commit"):
@@ -202,8 +202,8 @@ def test_only_oracles_see_the_truth_and_only_who_asks_sees_the_noise(tmp_path: P
     )
     assert rows["wants-views"] == "skipped: needs dual-pixel views; the data set has none"
     assert rows["echo"] == "ok: " and rows["wants-noise"] == "ok: "
-    [name] = (tmp_path / "outputs" / "wants-noise").rglob("*.npy")
-    np.testing.assert_allclose(imageio.read_array(name), 2 / 255, rtol=1e-6)
+    [name] = (tmp_path / "outputs" / "wants-noise").rglob("*.tif")
+    np.testing.assert_allclose(imageio.read_output(name), 2 / 255, rtol=1e-6)
     run(tmp_path / "2", "echo:map=oracle", dataset="tiny:blur=false", code=1)  # nothing measured
     assert query(tmp_path / "2", "SELECT DISTINCT reason FROM cells") == [
         ("needs the true blur map; the data set has none",)
@@ -372,7 +372,7 @@ def test_a_method_is_given_every_input_of_its_own(tmp_path: Path, toys: Path) ->
         out = tmp_path / jobs
         words = ("--plugin", str(plugin), "--noise", "0,5", "--jobs", jobs)
         run(out, "weigh-inputs", *words, dataset="distinct")
-        outputs = [imageio.read_array(path) for path in out.rglob("*.npy")]
+        outputs = [imageio.read_output(path) for path in out.rglob("*.tif")]
         assert len(outputs) == 4
         for name, sigma in itertools.product(data.ids(), (0.0, 5.0)):
             noisy = add_noise(data.load(name), Noise(sigma), "distinct")
@@ -463,7 +463,7 @@ def test_editing_a_plugin_file_makes_its_results_new(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_damaged_output_heals_in_run_and_fails_in_score(tmp_path: Path) -> None:
     run(tmp_path, "echo")
-    outputs = sorted((tmp_path / "outputs").rglob("*.npy"))
+    outputs = sorted((tmp_path / "outputs").rglob("*.tif"))
     outputs[0].write_bytes(outputs[0].read_bytes()[:50])
     outputs[1].unlink()
     result = invoke(
@@ -481,7 +481,7 @@ def test_a_damaged_output_heals_in_run_and_fails_in_score(tmp_path: Path) -> Non
 def test_outputs_can_be_asked_for_later(tmp_path: Path) -> None:
     run(tmp_path, "echo", "--no-save-images")
     run(tmp_path, "echo")
-    assert len(list((tmp_path / "outputs").rglob("*.npy"))) == 3
+    assert len(list((tmp_path / "outputs").rglob("*.tif"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -491,8 +491,8 @@ def test_noise_options_reach_the_method(
     tmp_path: Path, option: str | None, top: float | None
 ) -> None:
     run(tmp_path, "echo", "--noise", "40", *([option] if option else []), "--limit", "1")
-    [path] = (tmp_path / "outputs").rglob("*.npy")
-    output = imageio.read_array(path)
+    [path] = (tmp_path / "outputs").rglob("*.tif")
+    output = imageio.read_output(path)
     assert (output.max() == top) if top else (output.max() > 1)
     rounded = np.allclose(output * 255, np.rint(output * 255), atol=1e-3)
     assert rounded == (option == "--noise-round8")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 import benchmark
@@ -22,6 +23,7 @@ from benchmark.cli import app
 from benchmark.engines.local import LocalEngine
 from benchmark.noise import Noise
 from benchmark.registry import DATASETS, METHODS, PROTOCOLS
+from benchmark.results import read_results
 from benchmark.run_lock import LOCK_NAME, hold_run_folder
 from benchmark.running import RunRequest, run_methods
 from benchmark.store import FILE_NAME
@@ -59,6 +61,7 @@ def run(
     dataset: str = "tiny",
     noise: Noise | None = None,
     save: bool = True,
+    rounds_outputs: bool = False,
 ) -> Path:
     request = RunRequest(
         methods=(methods,),
@@ -68,6 +71,7 @@ def run(
         data=out,
         out=out,
         save=save,
+        rounds_outputs=rounds_outputs,
     )
     assert run_methods(request).failures == 0
     return out
@@ -84,7 +88,7 @@ def verify(folder: Path, **options: Any) -> Verification:
 
 
 def list_outputs(folder: Path) -> list[Path]:
-    return sorted((folder / "outputs").rglob("*.npy"))
+    return sorted((folder / "outputs").rglob("*.tif"))
 
 
 def change_store(folder: Path, sql: str, *values: object) -> None:
@@ -139,7 +143,7 @@ def empty(path: Path) -> None:
 
 
 def write_plane(path: Path) -> None:
-    np.save(path, imageio.read_array(path)[..., 0])
+    tifffile.imwrite(path, imageio.read_output(path)[..., 0])
 
 
 @pytest.mark.parametrize("harm", [flip_byte, truncate, empty, write_plane])
@@ -189,9 +193,38 @@ def test_two_exchanged_outputs_are_told_apart(folder: Path) -> None:
 def test_pixels_count_and_not_how_a_file_holds_them(folder: Path) -> None:
     path = list_outputs(folder)[0]
     content = path.read_bytes()
-    np.save(path, np.asfortranarray(imageio.read_array(path)))
+    imageio.write_float_tiff(path, imageio.read_output(path))
     assert path.read_bytes() != content
     assert verify(folder).agrees
+
+
+def test_outputs_of_earlier_releases_are_read(folder: Path) -> None:
+    for path in list_outputs(folder):
+        np.save(path.with_suffix(".npy"), imageio.read_output(path))
+        path.unlink()
+    change_store(folder, "UPDATE cells SET output = REPLACE(output, '.tif', '.npy')")
+    verification = verify(folder, restore=2)
+    assert verification.agrees and verification.equal_outputs == 6
+    assert verification.scores.equal == 12 and verification.restorations.equal == 2
+    run(folder)
+    assert list_outputs(folder) == [], "nothing is made again"
+
+
+def test_rounded_outputs_are_scored_and_verified_as_they_are_kept(
+    folder: Path, tmp_path: Path
+) -> None:
+    rounded_folder = run(tmp_path / "rounded", rounds_outputs=True)
+    for path, exact_path in zip(list_outputs(rounded_folder), list_outputs(folder), strict=True):
+        output, exact_output = imageio.read_output(path), imageio.read_output(exact_path)
+        assert 0 < np.abs(output - exact_output).max() <= 0.07 / 255
+        assert np.array_equal(output, output.astype(np.float16))
+        assert path.stat().st_size < exact_path.stat().st_size
+    verification = verify(rounded_folder, restore=6)
+    assert verification.agrees and verification.equal_outputs == 6
+    assert verification.scores.equal == 12 and verification.restorations.equal == 6
+    [summary] = read_results(rounded_folder).summaries()
+    assert any("rounded to float16" in note for note in summary.footnotes)
+    assert not any("float16" in note for note in read_results(folder).summaries()[0].footnotes)
 
 
 @pytest.mark.parametrize(("change", "verdict"), [(1e-5, "close"), (0.5, "different")])
@@ -334,10 +367,10 @@ def test_what_another_machine_computed_is_compared_by_its_own_facts() -> None:
 
 
 def test_a_store_cannot_lead_out_of_its_run(folder: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.npy"
+    outside = tmp_path / "outside.tif"
     shutil.copy(list_outputs(folder)[0], outside)
     sql = "UPDATE cells SET output = ? WHERE sample = ? AND method = 'input'"
-    change_store(folder, sql, "outputs/../../outside.npy", "picture 0")
+    change_store(folder, sql, "outputs/../../outside.tif", "picture 0")
     change_store(folder, sql, str(outside), "picture 1")
     verification = verify(folder, set_aside=True)
     assert len(verification.damaged_outputs) == 2 and verification.set_aside == []

@@ -129,7 +129,7 @@ def task_of(
 def read_output(outcome: Outcome, settings: RunSettings) -> Picture:
     assert outcome.status == "ok", outcome.traceback
     assert outcome.output is not None
-    return imageio.read_array(settings.folder / outcome.output)
+    return imageio.read_output(settings.folder / outcome.output)
 
 
 def test_inputs_that_differ_arrive_as_they_are(settings: RunSettings) -> None:

@@ -220,7 +220,7 @@ def test_outputs_that_are_gone_are_counted_and_made_again(
 def test_a_damaged_output_is_named_and_the_others_are_scored(
     run_folder: Path, call: Callable[..., tuple[int, str]]
 ) -> None:
-    outputs = sorted((run_folder / "outputs").rglob("*.npy"))
+    outputs = sorted((run_folder / "outputs").rglob("*.tif"))
     outputs[0].write_bytes(outputs[0].read_bytes()[:40])
     score = [word.format(run=run_folder) for word in COMMANDS["score"]]
     code, text = call(*score, "--jobs", "1")

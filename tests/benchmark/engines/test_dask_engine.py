@@ -134,7 +134,7 @@ def count_scores(out: Path) -> int:
 
 
 def read_outputs(out: Path) -> dict[str, bytes]:
-    paths = [*out.glob("outputs/**/*.npy"), *out.glob("pictures/**/*.png")]
+    paths = [*out.glob("outputs/**/*.tif"), *out.glob("pictures/**/*.png")]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 

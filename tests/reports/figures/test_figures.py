@@ -130,7 +130,7 @@ class Run:
         output = output_file(cell)
         for path in (output, output_picture(output), target_picture(cell)):
             (self.store.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        imageio.write_array(self.store.folder / output, picture)
+        imageio.write_output(self.store.folder / output, picture)
         imageio.write(self.store.folder / output_picture(output), picture, 8)
         if target is not None:
             imageio.write(self.store.folder / target_picture(cell), target, 8)
