@@ -1,8 +1,8 @@
 """Store a figure small enough for `results/measured`, as WebP.
 
 Line drawings lose no pixel but get few colours. A figure that has no more colours than asked for is
-stored as it is. Others are reduced by median cut without dithering, whose dots would cost more than
-they show. Figures of pictures need their colours; with `--quality` they are compressed with loss.
+stored as it is. Others keep their commonest colours, so that no two lines get one colour, and the
+rest is reduced by median cut, without dithering, whose dots would cost more than they show. Figures of pictures need their colours; with `--quality` they are compressed with loss.
 
     python -m tests.stored_figures radius.png results/measured/simulated/radius.webp
 """
@@ -66,8 +66,13 @@ def _reduce_colours(pixels: Image.Image, colours: int) -> Image.Image:
     """Return an RGB picture with at most this many colours; itself if it has no more."""
     if pixels.getcolors(colours) is not None:
         return pixels
-    few = pixels.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return few.convert("RGB")
+    counts = sorted(pixels.getcolors(pixels.width * pixels.height) or [], reverse=True)
+    exact = [colour for _, colour in counts[: colours // 2]]
+    others = pixels.quantize(colours - len(exact), Image.Quantize.MEDIANCUT)
+    palette = Image.new("P", (1, 1))
+    levels = [level for colour in exact for level in colour]
+    palette.putpalette([*levels, *(others.getpalette() or [])])
+    return pixels.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

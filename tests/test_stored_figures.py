@@ -32,7 +32,22 @@ def test_figure_of_many_colours_keeps_close_ones(tmp_path: Path) -> None:
 
     stored = _read(tmp_path / "a.webp")
     assert 32 < len(np.unique(stored.reshape(-1, 3), axis=0)) <= stored_figures.COLOURS
-    assert np.abs(stored.astype(int) - pixels).max() <= 256 // stored_figures.COLOURS
+    # half of the colours are exact ones, and the other half stands for the whole ramp
+    assert np.abs(stored.astype(int) - pixels).max() <= 256 // (stored_figures.COLOURS // 2)
+
+
+def test_rare_lines_keep_their_own_colours(tmp_path: Path) -> None:
+    pixels = np.full((64, 256, 3), 255, np.uint8)
+    pixels[:40, :, :] = np.arange(256, dtype=np.uint8)[None, :, None]
+    lines = {50: (0, 114, 178), 54: (0, 158, 115), 58: (213, 94, 0), 62: (230, 159, 0)}
+    for row, colour in lines.items():
+        pixels[row] = colour
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+
+    stored_figures.store_figure(tmp_path / "a.png", tmp_path / "a.webp", colours=20)
+
+    stored = _read(tmp_path / "a.webp")
+    assert {row: tuple(stored[row, 0].tolist()) for row in lines} == lines
 
 
 def test_figure_with_loss_is_close_and_smaller(tmp_path: Path) -> None:
