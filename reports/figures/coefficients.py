@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 _MAPS: Final = 6
 """Maps of a mixture, at most: of its strongest kernels."""
+_LEAST_COLUMNS: Final = 4
+"""Columns of maps, at least, so that few maps are not larger than the picture above them."""
 _LEAST_SHARE: Final = 0.1
 """Of the strongest kernel's mean magnitude; weaker ones would be blank maps."""
+_BAR_TICKS: Final = 4
+"""Steps of the scale below a map, at most; the numbers of two neighbours then stand apart."""
 _BARS_WIDTH: Final = 1.5
 """Of the bars of all kernels, in maps."""
 
@@ -136,7 +140,8 @@ def _layout_coefficients(sample: Sample, mixtures: Sequence[_NamedMixture]) -> F
     for each in mixtures:
         overview[f"effective sigma: {each.title}"] = effective_sigma(each.mixture)
     across = max(3, len(overview) + 1)
-    line_height = style.PAGE / (_MAPS + _BARS_WIDTH) * 0.9 * aspect + 0.5
+    map_columns = _count_map_columns(mixtures)
+    line_height = style.PAGE / (map_columns + _BARS_WIDTH) * 0.9 * aspect + 0.5
     heights = [style.PAGE / across * 0.95 * aspect + 0.7, *[line_height] * len(mixtures)]
     figure = Figure(figsize=(style.PAGE, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -144,22 +149,31 @@ def _layout_coefficients(sample: Sample, mixtures: Sequence[_NamedMixture]) -> F
     for part, each in zip(parts[1:], mixtures, strict=True):
         title = style.printable_name(each.title, 100)
         part.suptitle(title, x=0.01, horizontalalignment="left", size=8)
-        widths = [_BARS_WIDTH, *[1] * _MAPS]
-        panels = part.subplots(1, 1 + _MAPS, width_ratios=widths)
+        widths = [_BARS_WIDTH, *[1] * map_columns]
+        panels = part.subplots(1, 1 + map_columns, width_ratios=widths)
         _draw_strengths(panels[0], each.mixture)
         _draw_gamma_panels(part, panels[1:], each.mixture)
     return figure
 
 
+def _count_map_columns(mixtures: Sequence[_NamedMixture]) -> int:
+    """Return how many columns hold the maps of the mixture that has most of them."""
+    counts = [len(strongest_kernels(paper_gammas(each.mixture))) for each in mixtures]
+    return max(_LEAST_COLUMNS, *counts)
+
+
 def _draw_overview_panels(
     part: SubFigure, across: int, sample: Sample, maps: Mapping[str, Map]
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     panels, bars = part.subplots(2, across, height_ratios=[1, 0.04])
     _show_plane(panels[0], np.clip(sample.image, 0, 1), "input")
     bars[0].set_axis_off()
     for axes, bar, (title, values) in zip(panels[1:], bars[1:], maps.items(), strict=False):
         image = _show_plane(axes, values, title, cmap=style.SEQUENTIAL, vmin=0)
-        part.colorbar(image, cax=bar, label="px", orientation="horizontal")
+        steps = MaxNLocator(_BAR_TICKS)
+        part.colorbar(image, cax=bar, label="px", orientation="horizontal", ticks=steps)
     for axes in (*panels[1 + len(maps) :], *bars[1 + len(maps) :]):
         axes.set_visible(False)
 

@@ -75,9 +75,10 @@ _BANK_COLOURS: Final = (
     style.VERMILION,
 )
 _BANK_LABELS: Final = tuple(PsfModel("gkm", size).label for size in BANK_SIZES)
+_BANK_MARKERS: Final = "oD^vP"
 _BANK_LOOKS: Final = tuple(
-    _ModelLook(label, colour, "-", "D")
-    for label, colour in zip(_BANK_LABELS, _BANK_COLOURS, strict=True)
+    _ModelLook(label, colour, "-", marker)
+    for label, colour, marker in zip(_BANK_LABELS, _BANK_COLOURS, _BANK_MARKERS, strict=True)
 )
 
 

@@ -58,7 +58,7 @@ from benchmark.studies.cost import measurement
 from benchmark.studies.cost.counting import NetworkCount
 from benchmark.studies.cost.measurement import CostRecord, MethodCounts, PictureSize
 from benchmark.studies.cost.timing import TimingSubject, Trial, TrialFile, TrialReading
-from benchmark.studies.psf import LARGE_NONNEGATIVE, PSF_MODELS
+from benchmark.studies.psf import BANK_SIZES, LARGE_NONNEGATIVE, PSF_MODELS, PsfModel
 from tests.methods.random_weights import draw as draw_checkpoint
 from tests.reports.scores import score
 
@@ -1028,6 +1028,11 @@ def test_coefficients_are_those_of_the_method(shown: Run, mixing: None) -> None:
     np.testing.assert_allclose(named[effective], 2 * light, rtol=1e-5)
     np.testing.assert_allclose(named["sigma 0"], light, atol=1e-6)
     np.testing.assert_allclose(named["sigma 2"], -light, atol=1e-6)
+    made.figure.draw_without_rendering()
+    sizes = {
+        axes.get_title(): axes.get_window_extent().width for axes in made.figure.axes if axes.images
+    }
+    assert 1 / 3 < sizes["sigma 0"] / sizes["input"] < 1, "two maps take the room of four"
     assert any("mixing-broken: RuntimeError: no mixture today" in line for line in made.caption)
 
 
@@ -1085,6 +1090,9 @@ def test_the_true_model_stands_beside_the_network(
     assert 2 <= len(titles[4:]) <= 12 and set(titles[4:]) <= set(known)
     bars = [axes for axes in figure.axes if axes.get_ylabel() == "mean |gamma|"]
     assert [len(axes.patches) for axes in bars] == [21, 21], "no kernel is left out there"
+    scales = [axes for axes in figure.axes if axes.get_xlabel() == "px"]
+    assert len(scales) == 3
+    assert all(len(axes.get_xticks()) <= 5 for axes in scales)
 
 
 # PSFs
@@ -1124,6 +1132,23 @@ def test_psf_fits_are_read_and_drawn(noisy: Run, study: Path) -> None:
     assert sorted(text.get_text() for text in boxes.texts) == sorted(drawn)
     assert [label.get_text() for label in boxes.get_xticklabels()] == ["lens"]
     assert any("lens: n = 3" in line for line in made.caption)
+
+
+def test_no_two_lines_of_a_psf_panel_share_a_colour_or_a_marker() -> None:
+    models = dict.fromkeys([*PSF_MODELS, *(PsfModel("gkm", size) for size in BANK_SIZES)])
+    rows = [
+        {"kind": "aperture", "group": "disk", "model": model.label, "sigma": sigma, "l2": 0.1}
+        for model in models
+        for sigma in (1.0, 2.0)
+    ]
+    figure = psf.draw_psf_errors(pd.DataFrame(rows))
+    panels = [axes for axes in figure.axes if axes.get_lines()]
+    assert len(panels) == 2
+    for axes in panels:
+        drawn = axes.get_lines()
+        assert len(drawn) >= 5
+        assert len({line.get_color() for line in drawn}) == len(drawn)
+        assert len({line.get_marker() for line in drawn}) == len(drawn)
 
 
 def test_a_psf_study_that_is_missing_or_damaged_is_named(
