@@ -2,7 +2,8 @@
 
 Line drawings lose no pixel but get few colours. A figure that has no more colours than asked for is
 stored as it is. Others keep their commonest colours, so that no two lines get one colour, and the
-rest is reduced by median cut, without dithering, whose dots would cost more than they show. Figures of pictures need their colours; with `--quality` they are compressed with loss.
+rest is reduced by median cut, without dithering, whose dots would cost more than they show. Figures
+of pictures need their colours; with `--quality` they are compressed with loss.
 
     python -m tests.stored_figures radius.png results/measured/simulated/radius.webp
 """
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from benchmark.files import replace_file
@@ -66,13 +68,15 @@ def _reduce_colours(pixels: Image.Image, colours: int) -> Image.Image:
     """Return an RGB picture with at most this many colours; itself if it has no more."""
     if pixels.getcolors(colours) is not None:
         return pixels
-    counts = sorted(pixels.getcolors(pixels.width * pixels.height) or [], reverse=True)
-    exact = [colour for _, colour in counts[: colours // 2]]
+    levels = np.asarray(pixels).reshape(-1, 3)
+    known, places, counts = np.unique(levels, axis=0, return_inverse=True, return_counts=True)
+    exact = known[np.argsort(-counts, kind="stable")[: colours // 2]]
     others = pixels.quantize(colours - len(exact), Image.Quantize.MEDIANCUT)
-    palette = Image.new("P", (1, 1))
-    levels = [level for colour in exact for level in colour]
-    palette.putpalette([*levels, *(others.getpalette() or [])])
-    return pixels.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
+    palette = np.concatenate([exact, np.reshape(others.getpalette() or [], (-1, 3))]).astype(int)
+    # Pillow itself maps to a palette by rounded colours, which would make white grey.
+    differences = [np.square(known - colour).sum(axis=1) for colour in palette]
+    nearest = palette[np.argmin(differences, axis=0)].astype(np.uint8)
+    return Image.fromarray(nearest[places.ravel()].reshape(pixels.height, pixels.width, 3))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -48,6 +48,7 @@ def test_rare_lines_keep_their_own_colours(tmp_path: Path) -> None:
 
     stored = _read(tmp_path / "a.webp")
     assert {row: tuple(stored[row, 0].tolist()) for row in lines} == lines
+    assert (stored[45] == 255).all(), "white stays white"
 
 
 def test_figure_with_loss_is_close_and_smaller(tmp_path: Path) -> None:
