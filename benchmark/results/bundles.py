@@ -237,7 +237,7 @@ def _require_room(folder: Path) -> None:
 
 def _format_scores(frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    frame.to_parquet(buffer, index=False, compression="zstd")
     return buffer.getvalue()
 
 

