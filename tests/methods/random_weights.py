@@ -1,7 +1,13 @@
 """Checkpoints at random weights, in a folder of the test's own: they restore nothing, but
 they run.
+
+    python -m tests.methods.random_weights FOLDER restormer nafnet
+    BENCHMARK_CHECKPOINTS=FOLDER python -m benchmark cost --methods restormer,nafnet
+
+measures networks whose weights are not at hand; what they cost does not depend on them.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,3 +48,14 @@ def draw_statistics(state: Mapping[str, Tensor], spread: float) -> None:
             value.uniform_(0.5, 1.5)
         elif name.endswith("_scale"):  # NAFNet starts with blocks that do nothing
             value.normal_(0, spread)
+
+
+def main(folder: str, *methods: str) -> None:
+    """Draw weights for methods."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for method in methods:
+        print(draw(Path(folder), method, "random"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
