@@ -1,12 +1,14 @@
 """Checkpoints at random weights, in a folder of the test's own: they restore nothing, but
 they run.
 
-    python -m tests.methods.random_weights FOLDER restormer nafnet
-    BENCHMARK_CHECKPOINTS=FOLDER python -m benchmark cost --methods restormer,nafnet
+    python -m tests.methods.random_weights FOLDER restormer gkmnet.official:variant=official
+    BENCHMARK_CHECKPOINTS=FOLDER python -m benchmark cost --methods restormer,gkmnet.official
 
-measures networks whose weights are not at hand; what they cost does not depend on them.
+measures networks whose weights are not at hand; what they cost does not depend on them. The tag is
+`random` where none is given.
 """
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor
 from benchmark import checkpoints
 from benchmark.methods.learned.method import AppliedNetwork
 from benchmark.registry import METHODS, create
+from benchmark.spec import parse_ids
 
 
 def draw(folder: Path, text: str, tag: str = "drawn", seed: int = 0, spread: float = 0.05) -> Path:
@@ -53,8 +56,9 @@ def draw_statistics(state: Mapping[str, Tensor], spread: float) -> None:
 def main(folder: str, *methods: str) -> None:
     """Draw weights for methods."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    for method in methods:
-        print(draw(Path(folder), method, "random"))
+    for spec in parse_ids(methods):
+        network = str(dataclasses.replace(spec, checkpoint=None))
+        print(draw(Path(folder), network, spec.checkpoint or "random"))
 
 
 if __name__ == "__main__":
