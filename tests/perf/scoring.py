@@ -1,9 +1,9 @@
 """What measuring costs: seconds to score, read and hash a picture of 1680 x 1120 in 16 bits.
 
 `python -m tests.perf.scoring` measures everything in one run on two threads, in rounds that take
-the candidates in turn; medians over the rounds. Beside the canonical protocol stands torchmetrics,
-where it is installed, with the same LPIPS trunk, in float64 but for LPIPS: one PSNR, one SSIM,
-LPIPS and MAE, where the protocol has six measures.
+the candidates in turn; medians over the rounds. Beside the canonical protocol stand torchmetrics
+and pyiqa, where they are installed, in float64 but for LPIPS, which has the same trunk: one PSNR
+and one SSIM, and of torchmetrics LPIPS and MAE, where the protocol has six measures.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEAST_RATIO = 2.0
 """Times that torchmetrics is to take."""
 LARGEST_DIFFERENCE = 1e-6
 _KEYS_OF_LIBRARY = {"psnr": "psnr", "ssim": "ssim_g11", "lpips": "lpips", "mae": "mae"}
-"""Measure of torchmetrics -> key of the canonical protocol."""
+"""Measure of a library -> key of the canonical protocol."""
 
 
 def main() -> None:
@@ -65,47 +65,72 @@ def report_scoring(output: Picture, target: Picture) -> None:
     }
     for measure in protocol.measures:
         candidates[measure.key] = functools.partial(create(measure.metric), clamped, target)
-    library = make_library_measures(clamped, target)
-    candidates.update({f"torchmetrics {name}": measure for name, measure in library.items()})
+    libraries = {
+        "torchmetrics": make_torchmetrics_measures(clamped, target),
+        "pyiqa": make_pyiqa_measures(clamped, target),
+    }
+    for library, measures in libraries.items():
+        candidates.update({f"{library} {name}": measure for name, measure in measures.items()})
     seconds = timed(candidates)
     parts = ", ".join(f"{measure.key} {seconds[measure.key]:.2f}" for measure in protocol.measures)
     say(
         f"canonical protocol at {WIDTH} x {HEIGHT}, {THREADS} threads, the target seen before: "
         f"{seconds['protocol']:.2f} s (goal {GOAL:g}); {parts}"
     )
-    if not library:
-        say("torchmetrics is not installed: pip install torchmetrics")
-        return
-    scores = protocol.score(output, target, "dpd", create)
-    report_library(seconds, library, {score.key: score.value or 0.0 for score in scores})
+    scores = {
+        score.key: score.value or 0.0 for score in protocol.score(output, target, "dpd", create)
+    }
+    for library, measures in libraries.items():
+        if measures:
+            report_library(library, seconds, measures, scores)
+        else:
+            say(f"{library} is not installed: pip install {library}")
 
 
 def report_library(
+    library: str,
     seconds: Mapping[str, float],
-    library: Mapping[str, Callable[[], float]],
+    measures: Mapping[str, Callable[[], float]],
     scores: Mapping[str, float],
 ) -> None:
-    total = sum(seconds[f"torchmetrics {name}"] for name in library)
-    parts = ", ".join(f"{name} {seconds[f'torchmetrics {name}']:.2f}" for name in library)
+    total = sum(seconds[f"{library} {name}"] for name in measures)
+    parts = ", ".join(f"{name} {seconds[f'{library} {name}']:.2f}" for name in measures)
     differences = {
-        name: abs(measure() - scores[_KEYS_OF_LIBRARY[name]]) for name, measure in library.items()
+        name: abs(measure() - scores[_KEYS_OF_LIBRARY[name]]) for name, measure in measures.items()
     }
     texts = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
     say(
-        f"torchmetrics, one of each: {total:.2f} s ({parts}), {total / seconds['protocol']:.1f} "
+        f"{library}, one of each: {total:.2f} s ({parts}), {total / seconds['protocol']:.1f} "
         f"times the whole protocol (target {LEAST_RATIO:g})"
     )
     is_met = max(differences.values()) <= LARGEST_DIFFERENCE
     say(f"differences to it: {texts} (target {LARGEST_DIFFERENCE:g}{'' if is_met else ': MISSED'})")
 
 
-def make_library_measures(output: Picture, target: Picture) -> dict[str, Callable[[], float]]:
+def make_tensors(output: Picture, target: Picture) -> list[torch.Tensor]:
+    """Return an output and a target as 1 x 3 x H x W."""
+    return [torch.from_numpy(picture.transpose(2, 0, 1)[None]) for picture in (output, target)]
+
+
+def make_pyiqa_measures(output: Picture, target: Picture) -> dict[str, Callable[[], float]]:
+    """Return the measures of pyiqa on a clamped output; none where it is not installed."""
+    if importlib.util.find_spec("pyiqa") is None:
+        return {}
+    import pyiqa
+
+    exact = [planes.double().contiguous() for planes in make_tensors(output, target)]
+    psnr = pyiqa.create_metric("psnr", device="cpu").double()
+    ssim = pyiqa.create_metric("ssim", device="cpu", test_y_channel=False).double()
+    return {"psnr": lambda: float(psnr(*exact)), "ssim": lambda: float(ssim(*exact))}
+
+
+def make_torchmetrics_measures(output: Picture, target: Picture) -> dict[str, Callable[[], float]]:
     """Return the measures of torchmetrics on a clamped output; none where it is not installed."""
     if importlib.util.find_spec("torchmetrics") is None:
         return {}
     from torchmetrics.functional import image, mean_absolute_error
 
-    pair = [torch.from_numpy(picture.transpose(2, 0, 1)[None]) for picture in (output, target)]
+    pair = make_tensors(output, target)
     exact = [planes.double().contiguous() for planes in pair]
     network = make_library_lpips()
     fed = [(2 * planes - 1).contiguous() for planes in pair]
