@@ -15,8 +15,8 @@ from benchmark.store import Store
 
 _OUTPUT_BYTES = 8.5
 _ROUNDED_OUTPUT_BYTES = 4.0
-"""A pixel of a stored output, compressed, about: three float32, as they are or rounded to half
-precision (`python -m tests.perf.scoring`).
+"""A pixel of a stored output, compressed: three float32, as they are or rounded to half precision.
+An estimate from restored photographs; noise takes more, flat pictures take less.
 """
 _PICTURE_BYTES = 3
 """A pixel of a picture to look at, at most."""

@@ -205,7 +205,7 @@ def _rescore_output(task: Task, output_path: str) -> Outcome:
     track = _parse_cached_track(task.cell.track)
     sample = track.read(load_sample(task))
     try:
-        output = read_output(task, output_path)
+        output = read_task_output(task, output_path)
     except DataError:
         if settings.rerun:
             return _restore_cell(task)
@@ -214,7 +214,7 @@ def _rescore_output(task: Task, output_path: str) -> Outcome:
     return Outcome("ok", output=output_path, scores=scores, rescored=True)
 
 
-def read_output(task: Task, output_path: str) -> Picture:
+def read_task_output(task: Task, output_path: str) -> Picture:
     """Return a stored output of the run; for use inside a worker.
 
     Raises:

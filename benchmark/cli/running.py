@@ -142,12 +142,16 @@ def run_command(
         lpips_trunk=lpips_trunk,
     )
     if dry_run:
-        for line in describe_run(request):
-            console.print_paragraph(line)
+        _print_lines(describe_run(request))
         return
     run = run_methods(request)
     _print_tables(run.folder, list(protocols), run)
     raise typer.Exit(1 if run.failures else 0)
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print_paragraph(line)
 
 
 def _rounds_outputs(choice: OutputChoice, save_images: bool) -> bool:

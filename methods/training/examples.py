@@ -437,13 +437,17 @@ def _take_shots(
     """Return the picture, then, with `views`, the left and the right one, all in 8 bits."""
     linear = cast(Picture, cv2.LUT(sharp, _LINEAR_OF_CODE))
     if not views:
-        return [_encode(scenes.expose_scene(linear, scene, aperture))]
+        return [_encode_levels(scenes.expose_scene(linear, scene, aperture))]
     left = scenes.expose_scene(linear, scene, aperture, "left")
     right = scenes.expose_scene(linear, scene, aperture, "right")
-    return [_encode((left + right) / np.float32(2)), _encode(left), _encode(right)]
+    return [
+        _encode_levels((left + right) / np.float32(2)),
+        _encode_levels(left),
+        _encode_levels(right),
+    ]
 
 
-def _encode(linear: Picture) -> Pixels:
+def _encode_levels(linear: Picture) -> Pixels:
     """Return linear light as 8-bit sRGB, by a table whose steps are at most a twentieth of a code
     value.
     """
